@@ -1,0 +1,18 @@
+//! Copy kernels, measured on this CPU, selected by size and alignment, and called.
+//!
+//! Which copy routine is fastest depends on the CPU, the size, the alignment and where the data lives. This crate
+//! holds hand-written kernels for x86-64 , a plan that says which one to use when , and calls
+//! that follow the plan.
+//!
+//! `cargo bench` measures every kernel on the reader's own machine and prints what wins where.
+//!
+//! # The house
+//!
+//! Each floor stands on the ones before it: [`cpu`] (what this CPU is), `kernel` (what can copy), `select` (what to
+//! use when), and with the feature `cli` `measure` (how it is measured), `record` (what is kept) and `report` (what is
+//! shown). Without default features the crate is `no_std` and needs no allocator. On anything that is not x86-64 it
+//! compiles, and every call is the platform's copy.
+
+#![cfg_attr(not(feature = "std"), no_std)]
+
+pub mod cpu;
