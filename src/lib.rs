@@ -16,3 +16,6 @@
 #![cfg_attr(not(feature = "std"), no_std)]
 
 pub mod cpu;
+pub mod kernel;
+
+pub use kernel::{Kernel, kernels};

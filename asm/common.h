@@ -1,0 +1,340 @@
+/* What every kernel shares: entry and exit, small lengths, and the bodies that differ only in vector width.
+ *
+ * One kernel per file; each file includes this header, opens with KERNEL_ENTRY(stem) and closes with
+ * KERNEL_EXIT(stem). The contract that every kernel keeps stands in src/kernel/mod.rs.
+ *
+ * Arguments (System V, on every operating system): rdi = dst, rsi = src, rdx = length in bytes. No result.
+ * Labels inside macros carry \@, the assembler's count of macro expansions, so that a macro may be used twice.
+ */
+
+.intel_syntax noprefix
+
+#define JOIN_(a, b) a##b
+#define JOIN(a, b) JOIN_(a, b)
+#if defined(__APPLE__)
+#define SYMBOL(stem) JOIN(_, JOIN(MEMCPY_SELECT_PREFIX, stem))
+#else
+#define SYMBOL(stem) JOIN(MEMCPY_SELECT_PREFIX, stem)
+#endif
+
+#if defined(__ELF__)
+/* Hidden: the symbols belong to this crate, not to the program's dynamic interface. */
+#define KERNEL_ENTRY(stem) \
+    .text; .p2align 6; .globl SYMBOL(stem); .hidden SYMBOL(stem); .type SYMBOL(stem), @function; SYMBOL(stem): endbr64
+#define KERNEL_EXIT(stem) .size SYMBOL(stem), . - SYMBOL(stem); .section .note.GNU-stack, "", @progbits
+#else
+#define KERNEL_ENTRY(stem) .text; .p2align 6; .globl SYMBOL(stem); SYMBOL(stem): endbr64
+#define KERNEL_EXIT(stem)
+#endif
+
+/* ---- general-purpose registers: no vector state is touched ---------------------------------------------------- */
+
+/* Lengths 0 to 16, then return. Two overlapping accesses of the largest size that fits; one to three bytes are
+ * first, middle and last. Dirties rax, rcx, rdx. */
+.macro COPY_0_TO_16
+    cmp     edx, 8
+    jae     .Leight_\@
+    cmp     edx, 4
+    jae     .Lfour_\@
+    test    edx, edx
+    jz      .Ldone_\@
+    movzx   eax, byte ptr [rsi]
+    movzx   ecx, byte ptr [rsi + rdx - 1]
+    mov     r8d, edx
+    shr     r8d, 1
+    movzx   r9d, byte ptr [rsi + r8]
+    mov     byte ptr [rdi], al
+    mov     byte ptr [rdi + r8], r9b
+    mov     byte ptr [rdi + rdx - 1], cl
+.Ldone_\@:
+    ret
+.Lfour_\@:
+    mov     eax, dword ptr [rsi]
+    mov     ecx, dword ptr [rsi + rdx - 4]
+    mov     dword ptr [rdi], eax
+    mov     dword ptr [rdi + rdx - 4], ecx
+    ret
+.Leight_\@:
+    mov     rax, qword ptr [rsi]
+    mov     rcx, qword ptr [rsi + rdx - 8]
+    mov     qword ptr [rdi], rax
+    mov     qword ptr [rdi + rdx - 8], rcx
+    ret
+.endm
+
+/* 32 bytes from src + \offset to dst + \offset. Dirties rax, r8, r9, r10. */
+.macro GPR_COPY_32 src, dst, offset
+    mov     rax, qword ptr [\src + \offset]
+    mov     r8, qword ptr [\src + \offset + 8]
+    mov     r9, qword ptr [\src + \offset + 16]
+    mov     r10, qword ptr [\src + \offset + 24]
+    mov     qword ptr [\dst + \offset], rax
+    mov     qword ptr [\dst + \offset + 8], r8
+    mov     qword ptr [\dst + \offset + 16], r9
+    mov     qword ptr [\dst + \offset + 24], r10
+.endm
+
+/* Lengths 0 to 64, then return: head and tail halves that overlap. Dirties rax, rcx, rdx, rsi, rdi, r8 to r10. */
+.macro GPR_COPY_0_TO_64
+    cmp     edx, 16
+    jbe     .Lsixteen_\@
+    cmp     edx, 32
+    jbe     .Lthirtytwo_\@
+    GPR_COPY_32 rsi, rdi, 0
+    add     rsi, rdx
+    add     rdi, rdx
+    GPR_COPY_32 rsi, rdi, -32
+    ret
+.Lthirtytwo_\@:
+    mov     rax, qword ptr [rsi]
+    mov     r8, qword ptr [rsi + 8]
+    mov     r9, qword ptr [rsi + rdx - 16]
+    mov     r10, qword ptr [rsi + rdx - 8]
+    mov     qword ptr [rdi], rax
+    mov     qword ptr [rdi + 8], r8
+    mov     qword ptr [rdi + rdx - 16], r9
+    mov     qword ptr [rdi + rdx - 8], r10
+    ret
+.Lsixteen_\@:
+    COPY_0_TO_16
+.endm
+
+/* Copies the first 64 bytes, then steps rdi, rsi, rdx forward by 1 to 64 so that rdi is 64-byte aligned: a store of
+ * any size from there on splits no line. Length must be at least 64. Dirties rax, rcx, r8 to r10. */
+.macro GPR_ALIGN_DST_64
+    GPR_COPY_32 rsi, rdi, 0
+    GPR_COPY_32 rsi, rdi, 32
+    mov     ecx, edi
+    and     ecx, 63
+    sub     rcx, 64
+    sub     rdi, rcx
+    sub     rsi, rcx
+    add     rdx, rcx
+.endm
+
+/* ---- vector registers ------------------------------------------------------------------------------------------
+ *
+ * The macros below take a register prefix (xmm, ymm, zmm), its width in bytes, and the instructions of that width:
+ * an unaligned move, an aligned move, and \leave, what must run before `ret` (vzeroupper or nothing). */
+
+/* One vector from the head, one from the tail: lengths \w to 2\w, then return. */
+.macro COPY_2_VECTORS v, w, movu, leave
+    \movu   \v\()0, [rsi]
+    \movu   \v\()1, [rsi + rdx - \w]
+    \movu   [rdi], \v\()0
+    \movu   [rdi + rdx - \w], \v\()1
+    \leave
+    ret
+.endm
+
+/* Lengths 2\w to 4\w, then return. */
+.macro COPY_4_VECTORS v, w, movu, leave
+    \movu   \v\()0, [rsi]
+    \movu   \v\()1, [rsi + \w]
+    \movu   \v\()2, [rsi + rdx - 2*\w]
+    \movu   \v\()3, [rsi + rdx - \w]
+    \movu   [rdi], \v\()0
+    \movu   [rdi + \w], \v\()1
+    \movu   [rdi + rdx - 2*\w], \v\()2
+    \movu   [rdi + rdx - \w], \v\()3
+    \leave
+    ret
+.endm
+
+/* Lengths 4\w to 8\w, then return. */
+.macro COPY_8_VECTORS v, w, movu, leave
+    \movu   \v\()0, [rsi]
+    \movu   \v\()1, [rsi + \w]
+    \movu   \v\()2, [rsi + 2*\w]
+    \movu   \v\()3, [rsi + 3*\w]
+    \movu   \v\()4, [rsi + rdx - 4*\w]
+    \movu   \v\()5, [rsi + rdx - 3*\w]
+    \movu   \v\()6, [rsi + rdx - 2*\w]
+    \movu   \v\()7, [rsi + rdx - \w]
+    \movu   [rdi], \v\()0
+    \movu   [rdi + \w], \v\()1
+    \movu   [rdi + 2*\w], \v\()2
+    \movu   [rdi + 3*\w], \v\()3
+    \movu   [rdi + rdx - 4*\w], \v\()4
+    \movu   [rdi + rdx - 3*\w], \v\()5
+    \movu   [rdi + rdx - 2*\w], \v\()6
+    \movu   [rdi + rdx - \w], \v\()7
+    \leave
+    ret
+.endm
+
+/* Lengths 0 to 8\w, then return. Below the vector's own width it falls to narrower ones. */
+.macro COPY_0_TO_8_VECTORS v, w, movu, movu_xmm, leave
+    cmp     edx, 16
+    jbe     .Lup_to_16_\@
+    cmp     edx, 2*\w
+    jbe     .Lup_to_2w_\@
+    cmp     edx, 4*\w
+    jbe     .Lup_to_4w_\@
+    COPY_8_VECTORS \v, \w, \movu, \leave
+.Lup_to_4w_\@:
+    COPY_4_VECTORS \v, \w, \movu, \leave
+.Lup_to_2w_\@:
+.if \w > 16
+    cmp     edx, 32
+    jbe     .Lup_to_32_\@
+.if \w > 32
+    cmp     edx, 64
+    jbe     .Lup_to_64_\@
+.endif
+.endif
+    COPY_2_VECTORS \v, \w, \movu, \leave
+.if \w > 16
+.if \w > 32
+.Lup_to_64_\@:
+    COPY_2_VECTORS ymm, 32, vmovdqu, \leave
+.endif
+.Lup_to_32_\@:
+    /* A VEX-encoded 128-bit move leaves the upper halves zero: nothing to clean. */
+    COPY_2_VECTORS xmm, 16, \movu_xmm
+.endif
+.Lup_to_16_\@:
+    COPY_0_TO_16
+.endm
+
+/* Lengths above 8\w, then return: one unaligned vector at the head, a loop of four aligned stores, four unaligned
+ * vectors at the tail. Only the destination is aligned: a store that splits a line costs more than a load that does.
+ * Dirties rax, rcx, rsi, rdi and vectors 0 to 3. */
+.macro COPY_ALIGNED_BODY v, w, movu, mova, leave
+    \movu   \v\()0, [rsi]
+    lea     rcx, [rdi + rdx - 4*\w]
+    \movu   [rdi], \v\()0
+    mov     eax, edi
+    and     eax, \w - 1
+    sub     rax, \w
+    sub     rdi, rax
+    sub     rsi, rax
+    .p2align 6
+.Lbody_\@:
+    \movu   \v\()0, [rsi]
+    \movu   \v\()1, [rsi + \w]
+    \movu   \v\()2, [rsi + 2*\w]
+    \movu   \v\()3, [rsi + 3*\w]
+    sub     rsi, -4*\w
+    \mova   [rdi], \v\()0
+    \mova   [rdi + \w], \v\()1
+    \mova   [rdi + 2*\w], \v\()2
+    \mova   [rdi + 3*\w], \v\()3
+    sub     rdi, -4*\w
+    cmp     rdi, rcx
+    jb      .Lbody_\@
+    /* The last 4\w bytes, wherever they start. */
+    sub     rsi, rdi
+    \movu   \v\()0, [rsi + rcx]
+    \movu   \v\()1, [rsi + rcx + \w]
+    \movu   \v\()2, [rsi + rcx + 2*\w]
+    \movu   \v\()3, [rsi + rcx + 3*\w]
+    \movu   [rcx], \v\()0
+    \movu   [rcx + \w], \v\()1
+    \movu   [rcx + 2*\w], \v\()2
+    \movu   [rcx + 3*\w], \v\()3
+    \leave
+    ret
+.endm
+
+/* A whole kernel of the family `<isa>_aligned`. */
+.macro COPY_ALIGNED v, w, movu, mova, movu_xmm, leave
+    cmp     rdx, 8*\w
+    ja      .Llarge_\@
+    COPY_0_TO_8_VECTORS \v, \w, \movu, \movu_xmm, \leave
+.Llarge_\@:
+    COPY_ALIGNED_BODY \v, \w, \movu, \mova, \leave
+.endm
+
+/* ---- non-temporal ---------------------------------------------------------------------------------------------- */
+
+/* Lines from [rsi + \offset] to [rdi + \offset] past the caches, one vector for each number in \lanes. rdi is
+ * 64-byte aligned: a line is written whole and leaves its write-combining buffer at once. */
+.macro NT_LINES v, w, movu, movnt, lanes, offset
+    .irp lane, \lanes
+    \movu   \v\()\lane, [rsi + \offset + \w*\lane]
+    .endr
+    .irp lane, \lanes
+    \movnt  [rdi + \offset + \w*\lane], \v\()\lane
+    .endr
+.endm
+
+/* One step of 128 bytes in each of \count pages, the source prefetched \ahead bytes ahead (0: not at all). */
+.macro NT_STEP v, w, movu, movnt, lanes, count, ahead
+    .irp page, 0, 1, 2, 3
+    .if \page < \count && \ahead > 0
+    prefetcht0 [rsi + 4096*\page + \ahead]
+    prefetcht0 [rsi + 4096*\page + \ahead + 64]
+    .endif
+    .endr
+    .irp page, 0, 1, 2, 3
+    .if \page < \count
+    NT_LINES \v, \w, \movu, \movnt, "\lanes", 4096*\page
+    .endif
+    .endr
+    sub     rsi, -128
+    sub     rdi, -128
+.endm
+
+/* A whole kernel of the family `<isa>_nt`. Up to 8\w it is the same as `<isa>_aligned`; above:
+ *   1. 64 bytes at the head with ordinary stores, which bring rdi to a 64-byte boundary;
+ *   2. while \pages pages or more are left, blocks of \pages pages copied side by side, 128 bytes from each in turn:
+ *      several DRAM rows and several hardware prefetchers work at once;
+ *   3. the rest in steps of 128 bytes;
+ *   4. a fence: the stores are visible to others before anything that the caller does next;
+ *   5. what is left, under 128 bytes, as the last 128 bytes of the range with ordinary stores.
+ * \lanes64 and \lanes128 are the vector numbers that cover 64 and 128 bytes. */
+.macro COPY_NT v, w, movu, movu_xmm, movnt, leave, lanes64, lanes128, pages, ahead
+    cmp     rdx, 8*\w
+    ja      .Llarge_\@
+    COPY_0_TO_8_VECTORS \v, \w, \movu, \movu_xmm, \leave
+.Llarge_\@:
+    .irp lane, \lanes64
+    \movu   \v\()\lane, [rsi + \w*\lane]
+    .endr
+    .irp lane, \lanes64
+    \movu   [rdi + \w*\lane], \v\()\lane
+    .endr
+    mov     ecx, edi
+    and     ecx, 63
+    sub     rcx, 64
+    sub     rdi, rcx
+    sub     rsi, rcx
+    add     rdx, rcx
+    cmp     rdx, 4096*\pages
+    jb      .Lrest_\@
+    .p2align 4
+.Lblock_\@:
+    mov     ecx, 4096 / 128
+    .p2align 5
+.Lpages_\@:
+    NT_STEP \v, \w, \movu, \movnt, "\lanes128", \pages, \ahead
+    dec     ecx
+    jnz     .Lpages_\@
+    add     rsi, 4096*(\pages - 1)
+    add     rdi, 4096*(\pages - 1)
+    sub     rdx, 4096*\pages
+    cmp     rdx, 4096*\pages
+    jae     .Lblock_\@
+.Lrest_\@:
+    sub     rdx, 128
+    jb      .Ltail_\@
+    .p2align 5
+.Lstep_\@:
+    NT_STEP \v, \w, \movu, \movnt, "\lanes128", 1, 0
+    sub     rdx, 128
+    jae     .Lstep_\@
+.Ltail_\@:
+    sfence
+    /* rdx is what is left, minus 128: the last 128 bytes start there. */
+    add     rsi, rdx
+    add     rdi, rdx
+    .irp lane, \lanes128
+    \movu   \v\()\lane, [rsi + \w*\lane]
+    .endr
+    .irp lane, \lanes128
+    \movu   [rdi + \w*\lane], \v\()\lane
+    .endr
+    \leave
+    ret
+.endm

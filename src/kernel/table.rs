@@ -1,0 +1,105 @@
+//! THE table. A new kernel is one file in `asm/` and one row here; tests, benches, fuzzing, selection and reports
+//! iterate over it.
+
+use super::{Kernel, Stores, portable};
+use crate::cpu::{Components, Features};
+
+/// What kernels of each vector width write.
+#[cfg(memcpy_select_asm)]
+mod width {
+    use crate::cpu::Components;
+
+    pub(super) const NONE: Components = Components::NONE;
+    pub(super) const XMM: Components = Components::SSE;
+    pub(super) const YMM: Components = XMM.union(Components::AVX);
+    pub(super) const ZMM: Components = YMM.union(Components::ZMM_HI256);
+}
+
+/// A row for `asm/<stem>.S`.
+#[cfg(memcpy_select_asm)]
+macro_rules! row {
+    ($stem:literal, $needs:ident, $writes:ident, $stores:ident) => {
+        Kernel {
+            name: $stem,
+            needs: Features::$needs,
+            writes: width::$writes,
+            stores: Stores::$stores,
+            entry: {
+                unsafe extern "sysv64" {
+                    #[link_name = concat!(env!("MEMCPY_SELECT_PREFIX"), $stem)]
+                    fn entry(dst: *mut u8, src: *const u8, len: usize);
+                }
+                entry
+            },
+        }
+    };
+}
+
+/// Simplest first: where two kernels tie, selection takes the earlier one.
+#[cfg(memcpy_select_asm)]
+static KERNELS: &[Kernel] = &[
+    row!("rep_movsb", NONE, NONE, Temporal),
+    row!("rep_movsb_aligned", NONE, NONE, Temporal),
+    row!("rep_movsq", NONE, NONE, Temporal),
+    row!("rep_movsq_aligned", NONE, NONE, Temporal),
+    row!("gpr", NONE, NONE, Temporal),
+    row!("sse2_aligned", SSE2, XMM, Temporal),
+    row!("sse2_hybrid", SSE2, XMM, Temporal),
+    row!("sse2_nt", SSE2, XMM, NonTemporal),
+    row!("avx_aligned", AVX, YMM, Temporal),
+    row!("avx_nt", AVX, YMM, NonTemporal),
+    row!("avx512_aligned", AVX512F, ZMM, Temporal),
+    row!("avx512_nt", AVX512F, ZMM, NonTemporal),
+    #[cfg(feature = "std")]
+    LIBC,
+    PORTABLE,
+];
+
+/// Where nothing was assembled, the platform's copies are all there is.
+#[cfg(not(memcpy_select_asm))]
+static KERNELS: &[Kernel] = &[
+    #[cfg(feature = "std")]
+    LIBC,
+    PORTABLE,
+];
+
+/// Every vector component: what a routine that is not ours may write.
+const ANY: Components = Components::SSE
+    .union(Components::AVX)
+    .union(Components::OPMASK)
+    .union(Components::ZMM_HI256)
+    .union(Components::HI16_ZMM);
+
+#[cfg(feature = "std")]
+const LIBC: Kernel =
+    Kernel { name: "libc", needs: Features::NONE, writes: ANY, stores: Stores::Unknown, entry: portable::libc };
+
+const PORTABLE: Kernel =
+    Kernel { name: "portable", needs: Features::NONE, writes: ANY, stores: Stores::Unknown, entry: portable::portable };
+
+/// Every kernel that this build holds, available here or not, simplest first.
+pub fn kernels() -> &'static [Kernel] {
+    KERNELS
+}
+
+/// The kernel of that name, if this build holds it.
+pub(super) const fn named(name: &str) -> Option<&'static Kernel> {
+    let mut row = 0;
+    while row < KERNELS.len() {
+        if same(KERNELS[row].name, name) {
+            return Some(&KERNELS[row]);
+        }
+        row += 1;
+    }
+    None
+}
+
+/// `a == b`, in constants too.
+const fn same(a: &str, b: &str) -> bool {
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    let mut at = 0;
+    while at < a.len() && at < b.len() && a[at] == b[at] {
+        at += 1;
+    }
+    at == a.len() && at == b.len()
+}
