@@ -1,14 +1,21 @@
 //! Copy kernels, measured on this CPU, selected by size and alignment, and called.
 //!
 //! Which copy routine is fastest depends on the CPU, the size, the alignment and where the data lives. This crate
-//! holds hand-written kernels for x86-64 , a plan that says which one to use when , and calls
-//! that follow the plan.
+//! holds hand-written kernels for x86-64 ([`kernels`]), a plan that says which one to use when ([`select`]), and calls
+//! that follow the plan:
+//!
+//! ```
+//! let src = [7_u8; 4096];
+//! let mut dst = [0_u8; 4096];
+//! memcpy_select::memcpy_auto(&mut dst, &src);
+//! assert_eq!(dst, src);
+//! ```
 //!
 //! `cargo bench` measures every kernel on the reader's own machine and prints what wins where.
 //!
 //! # The house
 //!
-//! Each floor stands on the ones before it: [`cpu`] (what this CPU is), `kernel` (what can copy), `select` (what to
+//! Each floor stands on the ones before it: [`cpu`] (what this CPU is), [`kernel`] (what can copy), [`select`] (what to
 //! use when), and with the feature `cli` `measure` (how it is measured), `record` (what is kept) and `report` (what is
 //! shown). Without default features the crate is `no_std` and needs no allocator. On anything that is not x86-64 it
 //! compiles, and every call is the platform's copy.
@@ -17,5 +24,7 @@
 
 pub mod cpu;
 pub mod kernel;
+pub mod select;
 
 pub use kernel::{Kernel, kernels};
+pub use select::{memcpy_auto, memcpy_auto_nosimd, memcpy_auto_unchecked, memcpy_auto_uninit};

@@ -1,0 +1,241 @@
+//! The calls, and the plan they follow.
+//!
+//! The plan in force is one pointer for each [`Policy`]. At the start the user-mode one points to a plan whose only
+//! entry detects the CPU, puts the formulas' plan in its place and goes on through that: the hot path has no "was this
+//! initialised?" branch. A plan, once published, is never changed or freed, so that a thread in the middle of a copy
+//! may go on with the one it has read.
+//!
+//! Publication is a release store; the loads are acquire, which on x86-64 is an ordinary `mov`.
+
+use super::inline::{self, INLINE_MAX_BYTES};
+use super::plan::{Band, Plan, PlanError};
+use super::{Policy, formula};
+use crate::kernel::portable::entry_point;
+use crate::kernel::{Kernel, LengthMismatch};
+use core::cell::UnsafeCell;
+use core::mem::MaybeUninit;
+use core::ptr;
+use core::sync::atomic::{AtomicPtr, AtomicU8, Ordering};
+
+/// Copies `src` into `dst`, by the plan in force for this CPU.
+///
+/// ```
+/// let mut dst = [0; 5];
+/// memcpy_select::memcpy_auto(&mut dst, b"hello");
+/// assert_eq!(&dst, b"hello");
+/// ```
+///
+/// # Panics
+///
+/// If the lengths differ. Nothing is copied then.
+#[inline]
+#[track_caller]
+pub fn memcpy_auto(dst: &mut [u8], src: &[u8]) {
+    assert_same_length(dst.len(), src.len());
+    // SAFETY: both ranges are valid for `src.len()` bytes and cannot overlap, since one is borrowed exclusively.
+    unsafe { memcpy_auto_unchecked(dst.as_mut_ptr(), src.as_ptr(), src.len()) }
+}
+
+/// Copies `src` into memory that is not initialised yet, and returns it initialised.
+///
+/// ```
+/// use core::mem::MaybeUninit;
+///
+/// let mut dst = [MaybeUninit::uninit(); 5];
+/// assert_eq!(memcpy_select::memcpy_auto_uninit(&mut dst, b"hello"), b"hello");
+/// ```
+///
+/// # Panics
+///
+/// If the lengths differ. Nothing is copied then.
+#[inline]
+#[track_caller]
+pub fn memcpy_auto_uninit<'a>(dst: &'a mut [MaybeUninit<u8>], src: &[u8]) -> &'a mut [u8] {
+    assert_same_length(dst.len(), src.len());
+    let start = dst.as_mut_ptr().cast::<u8>();
+    // SAFETY: both ranges are valid for `src.len()` bytes and cannot overlap, since one is borrowed exclusively.
+    unsafe { memcpy_auto_unchecked(start, src.as_ptr(), src.len()) };
+    // SAFETY: the copy has initialised all `dst.len()` bytes, which stay borrowed exclusively for 'a.
+    unsafe { core::slice::from_raw_parts_mut(start, src.len()) }
+}
+
+/// Copies `len` bytes from `src` to `dst`, by the plan in force for this CPU.
+///
+/// Up to [`INLINE_MAX_BYTES`] the copy is inlined into the caller; above, it is one load of the plan and one call.
+///
+/// # Safety
+///
+/// `src` is valid for reads and `dst` for writes of `len` bytes, and the two ranges do not overlap. The caller may use
+/// vector registers.
+#[inline(always)]
+pub unsafe fn memcpy_auto_unchecked(dst: *mut u8, src: *const u8, len: usize) {
+    if cfg!(not(memcpy_select_asm)) {
+        // SAFETY: the same preconditions. Here the platform's copy is the only kernel.
+        unsafe { ptr::copy_nonoverlapping(src, dst, len) }
+    } else if len <= INLINE_MAX_BYTES {
+        // SAFETY: the same preconditions, and the length was just checked.
+        unsafe { inline::copy(dst, src, len) }
+    } else {
+        // SAFETY: the same preconditions.
+        unsafe { copy_by_plan(dst, src, len) }
+    }
+}
+
+/// Copies `len` bytes from `src` to `dst` without touching vector state, MXCSR or the x87 unit: nothing has to be
+/// saved around it.
+///
+/// It follows a plan that needs no detection (`gpr` for short lengths, `rep movsq` to an aligned destination above)
+/// until one is [`install`]ed for [`Policy::NoSimd`]; [`formula::plan`] makes a better one for this CPU. That promise
+/// is for builds with the crate's kernels; where there are none, see `MEMCPY_SELECT_NO_ASM` in the README, this is the
+/// platform's copy, of which nothing is known.
+///
+/// # Safety
+///
+/// `src` is valid for reads and `dst` for writes of `len` bytes, and the two ranges do not overlap.
+#[inline]
+pub unsafe fn memcpy_auto_nosimd(dst: *mut u8, src: *const u8, len: usize) {
+    let plan = in_force(&NO_SIMD);
+    let entry = plan.entry(len, dst.addr(), src.addr());
+    // SAFETY: the same preconditions; a plan comes into force only with kernels that are available here.
+    unsafe { entry(dst, src, len) }
+}
+
+/// Puts a plan in force for one policy, for all threads. Copies under way finish with the plan they started with.
+///
+/// # Errors
+///
+/// [`PlanError::Unavailable`] if it names a kernel that this CPU cannot run, [`PlanError::TouchesVectorState`] if the
+/// policy is [`Policy::NoSimd`] and a kernel writes vector registers. The previous plan stays in force then.
+pub fn install(policy: Policy, plan: &'static Plan) -> Result<(), PlanError> {
+    for kernel in plan.kernels() {
+        if !kernel.is_available() {
+            return Err(PlanError::Unavailable { kernel: kernel.name() });
+        }
+        let is_barred = policy == Policy::NoSimd && cfg!(memcpy_select_asm) && !kernel.writes().is_empty();
+        if is_barred {
+            return Err(PlanError::TouchesVectorState { kernel: kernel.name() });
+        }
+    }
+    slot(policy).store(ptr::from_ref(plan).cast_mut(), Ordering::Release);
+    Ok(())
+}
+
+/// Takes an installed plan out of force: the calls follow the formulas again, as at the start.
+pub fn uninstall(policy: Policy) {
+    let start = match policy {
+        Policy::User => &UNDECIDED,
+        Policy::NoSimd => &NO_SIMD_START,
+    };
+    slot(policy).store(ptr::from_ref(start).cast_mut(), Ordering::Release);
+}
+
+/// The plan that calls under a policy follow now.
+pub fn plan_in_force(policy: Policy) -> &'static Plan {
+    let plan = in_force(slot(policy));
+    if ptr::eq(plan, &UNDECIDED) { decide() } else { plan }
+}
+
+static USER: AtomicPtr<Plan> = AtomicPtr::new(ptr::from_ref(&UNDECIDED).cast_mut());
+static NO_SIMD: AtomicPtr<Plan> = AtomicPtr::new(ptr::from_ref(&NO_SIMD_START).cast_mut());
+
+/// What runs without knowing the CPU: kernels that need nothing.
+static BASELINE: Plan = baseline(Kernel::named("sse2_aligned"));
+static NO_SIMD_START: Plan = baseline(Kernel::named("rep_movsq_aligned"));
+static UNDECIDED: Plan = Plan::from_entry(Band::new(usize::MAX, PORTABLE), decide_and_copy);
+
+const PORTABLE: &Kernel = Kernel::named("portable").unwrap();
+
+/// `gpr` while it is cheaper than starting anything else, then `above`; the platform's copy where neither exists.
+const fn baseline(above: Option<&'static Kernel>) -> Plan {
+    let plan = match (Kernel::named("gpr"), above) {
+        (Some(gpr), Some(above)) => Plan::new(&[Band::new(formula::GPR_MAX_BYTES, gpr), Band::new(usize::MAX, above)]),
+        _ => Plan::new(&[Band::new(usize::MAX, PORTABLE)]),
+    };
+    match plan {
+        Ok(plan) => plan,
+        Err(_) => panic!("the limits above rise to usize::MAX"),
+    }
+}
+
+fn slot(policy: Policy) -> &'static AtomicPtr<Plan> {
+    match policy {
+        Policy::User => &USER,
+        Policy::NoSimd => &NO_SIMD,
+    }
+}
+
+#[inline(always)]
+fn in_force(slot: &AtomicPtr<Plan>) -> &'static Plan {
+    let plan = slot.load(Ordering::Acquire);
+    // SAFETY: a slot only ever holds the address of a plan that lives and stays unchanged for 'static.
+    unsafe { &*plan }
+}
+
+/// The part of a call that is not inlined.
+///
+/// # Safety
+///
+/// As [`memcpy_auto_unchecked`].
+#[inline(never)]
+unsafe fn copy_by_plan(dst: *mut u8, src: *const u8, len: usize) {
+    let entry = in_force(&USER).entry(len, dst.addr(), src.addr());
+    // SAFETY: the same preconditions; a plan comes into force only with kernels that are available here.
+    unsafe { entry(dst, src, len) }
+}
+
+entry_point! {
+    /// The entry point of [`UNDECIDED`]: the first copy of the program above the inlined lengths.
+    #[cold]
+    decide_and_copy(dst, src, len) {
+        let entry = decide().entry(len, dst.addr(), src.addr());
+        // SAFETY: the same preconditions; the plan decided on has only kernels that are available here.
+        unsafe { entry(dst, src, len) }
+    }
+}
+
+/// The formulas' plan for this CPU, computed once, and put in force unless one was installed meanwhile.
+#[cold]
+fn decide() -> &'static Plan {
+    static STATE: AtomicU8 = AtomicU8::new(EMPTY);
+    static PLAN: PlanCell = PlanCell(UnsafeCell::new(BASELINE));
+    const EMPTY: u8 = 0;
+    const BUSY: u8 = 1;
+    const READY: u8 = 2;
+
+    if STATE.compare_exchange(EMPTY, BUSY, Ordering::Acquire, Ordering::Acquire).is_ok() {
+        let plan = formula::plan(&crate::cpu::Cpu::detect(), Policy::User);
+        // SAFETY: only the one thread that moved EMPTY to BUSY gets here, and nobody reads before READY.
+        unsafe { PLAN.0.get().write(plan) };
+        STATE.store(READY, Ordering::Release);
+    }
+    if STATE.load(Ordering::Acquire) != READY {
+        // Another thread, or the code that this signal handler interrupted, is deciding: do not wait for it.
+        return &BASELINE;
+    }
+    // SAFETY: READY is stored after the only write, and nothing writes after it.
+    let plan: &'static Plan = unsafe { &*PLAN.0.get() };
+    let (start, decided) = (ptr::from_ref(&UNDECIDED).cast_mut(), ptr::from_ref(plan).cast_mut());
+    // A failure means that somebody installed a plan: theirs stays.
+    let _ = USER.compare_exchange(start, decided, Ordering::Release, Ordering::Relaxed);
+    plan
+}
+
+struct PlanCell(UnsafeCell<Plan>);
+
+// SAFETY: `decide` writes once, before it publishes, and only reads afterwards.
+unsafe impl Sync for PlanCell {}
+
+#[inline(always)]
+#[track_caller]
+fn assert_same_length(dst_bytes: usize, src_bytes: usize) {
+    if let Err(mismatch) = LengthMismatch::check(dst_bytes, src_bytes) {
+        refuse(mismatch);
+    }
+}
+
+#[cold]
+#[inline(never)]
+#[track_caller]
+fn refuse(mismatch: LengthMismatch) -> ! {
+    panic!("memcpy_auto: {mismatch}")
+}

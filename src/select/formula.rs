@@ -1,0 +1,113 @@
+//! A plan for a CPU that nobody measured: from its features, its family and its cache sizes. Pure.
+//!
+//! The figures come from what public code and manuals use, named beside each constant; a measured plan is better.
+
+#![forbid(unsafe_code)]
+
+use super::plan::{Band, Class, Plan};
+use super::{INLINE_MAX_BYTES, Policy};
+use crate::cpu::{Cpu, Features, Vendor};
+use crate::kernel::Kernel;
+
+/// Up to here eight-byte moves cost no more than starting a string instruction, which takes 35 cycles and more on
+/// processors without fast short strings (Intel Optimization Reference Manual, "REP MOVSB and STOSB operation").
+pub const GPR_MAX_BYTES: usize = 256;
+
+/// From here on Intel's `rep movsb` is taken to beat 16-byte vectors; wider vectors push it up in proportion
+/// (glibc, `sysdeps/x86/dl-cacheinfo.h`: `rep_movsb_threshold` is 2048 × vector bytes / 16).
+const INTEL_MOVSB_FROM_BYTES_PER_16: usize = 2048;
+
+/// What is assumed where no last-level cache is known.
+const ASSUMED_LAST_LEVEL_BYTES: u64 = 4 << 20;
+
+/// The plan for a CPU under a policy.
+pub fn plan(cpu: &Cpu, policy: Policy) -> Plan {
+    let chosen = match policy {
+        Policy::User => user(cpu),
+        Policy::NoSimd => no_simd(cpu),
+    };
+    // Where nothing was assembled, the kernels above do not exist and the platform's copy is all there is.
+    chosen.unwrap_or_else(platform)
+}
+
+fn platform() -> Plan {
+    const PORTABLE: &Kernel = Kernel::named("portable").unwrap();
+    const PLATFORM: Plan = match Plan::new(&[Band::new(usize::MAX, PORTABLE)]) {
+        Ok(plan) => plan,
+        Err(_) => panic!("one band covers every length"),
+    };
+    PLATFORM
+}
+
+/// General-purpose moves, then the string instruction that this CPU has in its faster form.
+fn no_simd(cpu: &Cpu) -> Option<Plan> {
+    let gpr = Kernel::named("gpr")?;
+    let string = if cpu.features.contains(Features::ERMS) { "rep_movsb_aligned" } else { "rep_movsq_aligned" };
+    Plan::new(&[Band::new(GPR_MAX_BYTES, gpr), Band::new(usize::MAX, Kernel::named(string)?)]).ok()
+}
+
+/// Vectors while the copy fits the caches, a string instruction between where it is known to win, non-temporal stores
+/// from the size of the last-level cache on.
+fn user(cpu: &Cpu) -> Option<Plan> {
+    let width = Width::of(cpu);
+    let (vector, non_temporal) = (Kernel::named(width.aligned)?, Kernel::named(width.non_temporal)?);
+    let non_temporal_from = non_temporal_from_bytes(cpu);
+    let cached = Band::new(non_temporal_from - 1, vector);
+    let beyond = Band::new(usize::MAX, non_temporal);
+    let Some(string_from) = string_from_bytes(cpu, width.bytes).filter(|from| *from < non_temporal_from) else {
+        return Plan::new(&[cached, beyond]).ok();
+    };
+    let string = Band::new(non_temporal_from - 1, Kernel::named("rep_movsb_aligned")?)
+        .with(Class::AlignedAliased, vector)
+        .with(Class::MisalignedAliased, vector);
+    Plan::new(&[Band::new(string_from - 1, vector), string, beyond]).ok()
+}
+
+/// A vector width and its kernels.
+struct Width {
+    bytes: usize,
+    aligned: &'static str,
+    non_temporal: &'static str,
+}
+
+impl Width {
+    fn of(cpu: &Cpu) -> Self {
+        let has = |features| cpu.features.contains(features);
+        // The first server generation with AVX-512 lowers its clock for it (Intel Optimization Reference Manual,
+        // "Skylake server power management"); it is model 85, with Cascade Lake and Cooper Lake.
+        let pays_for_512 =
+            cpu.signature.vendor == Vendor::Intel && (cpu.signature.family, cpu.signature.model) == (6, 85);
+        if has(Features::AVX512F) && !pays_for_512 {
+            Self { bytes: 64, aligned: "avx512_aligned", non_temporal: "avx512_nt" }
+        } else if has(Features::AVX.union(Features::AVX2)) {
+            // Without AVX2 the CPU splits unaligned 32-byte loads (Sandy Bridge, Bulldozer): 16 bytes serve it better.
+            Self { bytes: 32, aligned: "avx_aligned", non_temporal: "avx_nt" }
+        } else {
+            Self { bytes: 16, aligned: "sse2_aligned", non_temporal: "sse2_nt" }
+        }
+    }
+}
+
+/// Where the string instruction takes over from vectors, if it ever does.
+fn string_from_bytes(cpu: &Cpu, vector_bytes: usize) -> Option<usize> {
+    if !cpu.features.contains(Features::ERMS) {
+        return None;
+    }
+    match cpu.signature.vendor {
+        Vendor::Intel => Some(INTEL_MOVSB_FROM_BYTES_PER_16 * vector_bytes / 16),
+        // From Zen 5 on it is faster than vectors once source and destination leave the first-level cache
+        // (AOCL-LibMem takes half that cache); before, it collapses at some placements (glibc bug 30994).
+        Vendor::Amd if cpu.signature.family >= 26 => {
+            let l1d_bytes = cpu.caches.l1d.map_or(32 << 10, |cache| cache.size_bytes);
+            Some((l1d_bytes / 2) as usize + 2048)
+        }
+        _ => None,
+    }
+}
+
+/// Three quarters of the last-level cache that one core reaches (glibc takes the same share of it).
+fn non_temporal_from_bytes(cpu: &Cpu) -> usize {
+    let last_level = [cpu.caches.l3, cpu.caches.l2].into_iter().flatten().next();
+    let bytes = last_level.map_or(ASSUMED_LAST_LEVEL_BYTES, |cache| cache.size_bytes) / 4 * 3;
+    usize::try_from(bytes).unwrap_or(usize::MAX).max(2 * INLINE_MAX_BYTES)
+}
