@@ -24,6 +24,12 @@
 
 pub mod cpu;
 pub mod kernel;
+#[cfg(feature = "cli")]
+pub mod measure;
+#[cfg(feature = "cli")]
+pub mod record;
+#[cfg(feature = "cli")]
+pub mod report;
 pub mod select;
 
 pub use kernel::{Kernel, kernels};

@@ -1,0 +1,235 @@
+//! What speaks for and against trusting figures taken here: each condition is ok, a warning, or unknown.
+//!
+//! Nothing is changed; where something can be done, the finding says what.
+
+#![forbid(unsafe_code)]
+
+use crate::cpu::Cpu;
+use std::fmt;
+use std::fs;
+
+/// How a condition stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Nothing speaks against the figures.
+    Ok,
+    /// Figures may be wrong or may not repeat.
+    Warn,
+    /// The system does not tell.
+    Unknown,
+}
+
+impl State {
+    /// One word.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Warn => "warn",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// One condition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Condition {
+    /// What was looked at.
+    pub name: &'static str,
+    /// How it stands.
+    pub state: State,
+    /// What was found, and where it is a warning, what it does to the figures and what helps.
+    pub finding: String,
+}
+
+impl Condition {
+    fn new(name: &'static str, state: State, finding: impl Into<String>) -> Self {
+        Self { name, state, finding: finding.into() }
+    }
+}
+
+impl fmt::Display for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:<8}{:<14}{}", self.state.name(), self.name, self.finding)
+    }
+}
+
+/// All conditions, for a thread that runs on logical CPU `pinned_to`.
+pub fn conditions(cpu: &Cpu, pinned_to: Option<usize>) -> Vec<Condition> {
+    let logical = pinned_to.unwrap_or(0);
+    let of_cpu = |file: &str| read(&format!("/sys/devices/system/cpu/cpu{logical}/{file}"));
+    vec![
+        build(cfg!(debug_assertions)),
+        pinning(pinned_to),
+        hypervisor(cpu.signature.hypervisor().is_some()),
+        governor(of_cpu("cpufreq/scaling_governor").as_deref()),
+        boost(
+            read("/sys/devices/system/cpu/cpufreq/boost").as_deref(),
+            read("/sys/devices/system/cpu/intel_pstate/no_turbo").as_deref(),
+        ),
+        sibling(of_cpu("topology/thread_siblings_list").as_deref()),
+        load(read("/proc/loadavg").as_deref()),
+        steal(read("/proc/stat").as_deref()),
+        huge_pages(read("/sys/kernel/mm/transparent_hugepage/enabled").as_deref()),
+    ]
+}
+
+/// The contents of a small system file, without the line's end.
+pub(crate) fn read(path: &str) -> Option<String> {
+    let text = fs::read_to_string(path).ok()?;
+    Some(text.trim().to_owned())
+}
+
+fn build(has_debug_assertions: bool) -> Condition {
+    if has_debug_assertions {
+        let finding = "built with debug assertions: figures of memcpy_auto are too slow; use `cargo bench`";
+        Condition::new("build", State::Warn, finding)
+    } else {
+        Condition::new("build", State::Ok, "optimised")
+    }
+}
+
+fn pinning(pinned_to: Option<usize>) -> Condition {
+    match pinned_to {
+        Some(logical) => Condition::new("pinning", State::Ok, format!("pinned to logical CPU {logical}")),
+        None => {
+            let finding = "not pinned: the scheduler may move the run between cores; try `taskset -c 1 cargo bench`";
+            Condition::new("pinning", State::Warn, finding)
+        }
+    }
+}
+
+fn hypervisor(is_guest: bool) -> Condition {
+    if is_guest {
+        let finding = "a virtual machine: neighbours share caches and memory; compare ratios, not absolute figures";
+        Condition::new("hypervisor", State::Warn, finding)
+    } else {
+        Condition::new("hypervisor", State::Ok, "none seen")
+    }
+}
+
+fn governor(governor: Option<&str>) -> Condition {
+    match governor {
+        Some("performance") => Condition::new("governor", State::Ok, "performance"),
+        Some(other) => {
+            let finding =
+                format!("{other}: the clock may change while measuring; `cpupower frequency-set -g performance`");
+            Condition::new("governor", State::Warn, finding)
+        }
+        None => Condition::new("governor", State::Unknown, "the system does not show one"),
+    }
+}
+
+fn boost(boost: Option<&str>, no_turbo: Option<&str>) -> Condition {
+    match (boost, no_turbo) {
+        (Some("0"), _) | (_, Some("1")) => Condition::new("boost", State::Ok, "off"),
+        (Some(_), _) | (_, Some(_)) => {
+            let finding = "on: the clock follows temperature and load; cycles are counted beside every figure";
+            Condition::new("boost", State::Warn, finding)
+        }
+        (None, None) => Condition::new("boost", State::Unknown, "the system does not show it; cycles are counted"),
+    }
+}
+
+fn sibling(list: Option<&str>) -> Condition {
+    match list {
+        Some(list) if list.contains([',', '-']) => {
+            let finding =
+                format!("CPUs {list} share one core: leave the other idle, or take its share of the caches off");
+            Condition::new("SMT sibling", State::Warn, finding)
+        }
+        Some(_) => Condition::new("SMT sibling", State::Ok, "none that this system shows"),
+        None => Condition::new("SMT sibling", State::Unknown, "the system does not show the topology"),
+    }
+}
+
+fn load(loadavg: Option<&str>) -> Condition {
+    let runnable = loadavg.and_then(|text| text.split(['/', ' ']).nth(3)?.parse::<u32>().ok());
+    match runnable {
+        Some(0 | 1) => Condition::new("load", State::Ok, "nothing else is running"),
+        Some(more) => {
+            let finding = format!("{} other threads want to run: close them and measure again", more - 1);
+            Condition::new("load", State::Warn, finding)
+        }
+        None => Condition::new("load", State::Unknown, "the system does not show it"),
+    }
+}
+
+/// The share of time since the start of the system that the hypervisor gave to others.
+fn steal(stat: Option<&str>) -> Condition {
+    let shares: Option<Vec<u64>> = stat.and_then(|text| {
+        let line = text.lines().next()?.strip_prefix("cpu ")?;
+        line.split_whitespace().map(|field| field.parse().ok()).collect()
+    });
+    match shares.as_deref() {
+        Some([user, nice, system, idle, io_wait, irq, soft_irq, steal, ..]) => {
+            let total = user + nice + system + idle + io_wait + irq + soft_irq + steal;
+            let percent = *steal as f64 * 100.0 / total.max(1) as f64;
+            if percent < 0.1 {
+                Condition::new("steal time", State::Ok, format!("{percent:.2}% since the system started"))
+            } else {
+                let finding = format!("{percent:.1}% went to other guests: medians hide it, worst cases do not");
+                Condition::new("steal time", State::Warn, finding)
+            }
+        }
+        _ => Condition::new("steal time", State::Unknown, "the system does not show it"),
+    }
+}
+
+fn huge_pages(enabled: Option<&str>) -> Condition {
+    match enabled {
+        Some(text) if text.contains("[never]") => {
+            let finding =
+                "off: large copies pay for small pages; `echo madvise > /sys/kernel/mm/transparent_hugepage/enabled`";
+            Condition::new("huge pages", State::Warn, finding)
+        }
+        Some(_) => Condition::new("huge pages", State::Ok, "given on request; the buffers ask for them"),
+        None => Condition::new("huge pages", State::Unknown, "the system does not show it"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn states(conditions: &[Condition]) -> Vec<State> {
+        conditions.iter().map(|condition| condition.state).collect()
+    }
+
+    #[test]
+    fn each_condition_knows_all_three_states() {
+        use State::{Ok, Unknown, Warn};
+        assert_eq!(states(&[build(false), build(true)]), [Ok, Warn]);
+        assert_eq!(states(&[pinning(Some(1)), pinning(None)]), [Ok, Warn]);
+        assert_eq!(states(&[hypervisor(false), hypervisor(true)]), [Ok, Warn]);
+        assert_eq!(
+            states(&[governor(Some("performance")), governor(Some("powersave")), governor(None)]),
+            [Ok, Warn, Unknown]
+        );
+        assert_eq!(states(&[boost(Some("0"), None), boost(None, Some("1"))]), [Ok, Ok]);
+        assert_eq!(states(&[boost(Some("1"), None), boost(None, Some("0")), boost(None, None)]), [Warn, Warn, Unknown]);
+        assert_eq!(
+            states(&[sibling(Some("1")), sibling(Some("1,5")), sibling(Some("0-1")), sibling(None)]),
+            [Ok, Warn, Warn, Unknown]
+        );
+        assert_eq!(
+            states(&[load(Some("0.1 0.2 0.3 1/99 7")), load(Some("2 2 2 3/99 7")), load(Some("?"))]),
+            [Ok, Warn, Unknown]
+        );
+        assert_eq!(
+            states(&[
+                huge_pages(Some("always [madvise] never")),
+                huge_pages(Some("always madvise [never]")),
+                huge_pages(None)
+            ]),
+            [Ok, Warn, Unknown]
+        );
+    }
+
+    #[test]
+    fn steal_is_a_share_of_all_time() {
+        assert_eq!(steal(Some("cpu  100 0 0 900 0 0 0 0 0 0\ncpu0 1")).state, State::Ok);
+        assert_eq!(steal(Some("cpu  100 0 0 880 0 0 0 20 0 0")).state, State::Warn);
+        assert_eq!(steal(Some("cpu 1 2")).state, State::Unknown);
+        assert_eq!(steal(None).state, State::Unknown);
+    }
+}

@@ -1,0 +1,170 @@
+//! From samples to figures: medians for each contender of each cell, the winner, and the noise floor of the run.
+
+#![forbid(unsafe_code)]
+
+use super::cell::Cell;
+use super::statistics::{is_tie, median, noise_floor, paired_ratio, quantile};
+use super::sweep::{CORE_CLOCK, LIBC, LIBC_AGAIN, MEMCPY_AUTO, Sample};
+use crate::kernel::kernels;
+use std::collections::BTreeMap;
+
+/// All cells of a run, in the order of measuring.
+#[derive(Clone, Debug)]
+pub struct Summary {
+    /// The cells.
+    pub cells: Vec<CellSummary>,
+    /// The noise floor: how far the installed libc differs from itself, 95th percentile over the cells, as a ratio
+    /// above 1.
+    pub noise_floor: f64,
+}
+
+/// One cell of a run.
+#[derive(Clone, Debug)]
+pub struct CellSummary {
+    /// Which.
+    pub cell: Cell,
+    /// Core cycles per nanosecond while this cell was measured.
+    pub core_cycles_per_ns: Option<f64>,
+    contenders: BTreeMap<String, Vec<f64>>,
+}
+
+/// The kernel to use in a cell.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Winner<'a> {
+    /// Its name: the simplest of those that tie with the fastest.
+    pub name: &'a str,
+    /// The others within the noise floor of the fastest, simplest first.
+    pub ties: Vec<&'a str>,
+}
+
+impl Summary {
+    /// The figures of these samples.
+    pub fn of(samples: &[Sample]) -> Self {
+        let mut cells: Vec<CellSummary> = Vec::new();
+        let mut position: BTreeMap<Cell, usize> = BTreeMap::new();
+        for sample in samples {
+            let at = *position.entry(sample.cell).or_insert_with(|| {
+                cells.push(CellSummary { cell: sample.cell, core_cycles_per_ns: None, contenders: BTreeMap::new() });
+                cells.len() - 1
+            });
+            let per_iteration_ns = sample.total_ns as f64 / sample.iterations as f64;
+            cells[at].contenders.entry(sample.contender.to_string()).or_default().push(per_iteration_ns);
+        }
+        for cell in &mut cells {
+            let cycle_ns = cell.contenders.remove(CORE_CLOCK).as_deref().and_then(median);
+            cell.core_cycles_per_ns = cycle_ns.filter(|ns| *ns > 0.0).map(|ns| 1.0 / ns);
+        }
+        let same: Vec<f64> = cells.iter().filter_map(|cell| cell.time_ratio(LIBC_AGAIN, LIBC)).collect();
+        let noise_floor = noise_floor(&same).unwrap_or(1.0);
+        Self { cells, noise_floor }
+    }
+}
+
+impl CellSummary {
+    /// The median time of one copy, in nanoseconds.
+    pub fn copy_ns(&self, contender: &str) -> Option<f64> {
+        median(self.contenders.get(contender)?)
+    }
+
+    /// Half the distance between the quartiles over the median: how far the rounds of a contender spread.
+    pub fn spread(&self, contender: &str) -> Option<f64> {
+        let rounds = self.contenders.get(contender)?;
+        Some((quantile(rounds, 0.75)? - quantile(rounds, 0.25)?) / 2.0 / median(rounds)?)
+    }
+
+    /// Time of `a` over time of `b`, round by round.
+    pub fn time_ratio(&self, a: &str, b: &str) -> Option<f64> {
+        paired_ratio(self.contenders.get(a)?, self.contenders.get(b)?)
+    }
+
+    /// Bytes copied per nanosecond: decimal gigabytes per second, the payload counted once.
+    pub fn gb_per_s(&self, contender: &str) -> Option<f64> {
+        Some(self.cell.len_bytes as f64 / self.copy_ns(contender)?)
+    }
+
+    /// Bytes copied per core cycle.
+    pub fn bytes_per_cycle(&self, contender: &str) -> Option<f64> {
+        Some(self.gb_per_s(contender)? / self.core_cycles_per_ns?)
+    }
+
+    /// The kernels that were measured here, simplest first.
+    pub fn kernels(&self) -> impl Iterator<Item = &str> {
+        let is_own = |name: &&str| ![LIBC_AGAIN, MEMCPY_AUTO].contains(name);
+        let rank = |name: &str| kernels().iter().position(|kernel| kernel.name() == name).unwrap_or(usize::MAX);
+        let mut names: Vec<&str> = self.contenders.keys().map(String::as_str).filter(is_own).collect();
+        names.sort_by_key(|name| (rank(name), *name));
+        names.into_iter()
+    }
+
+    /// The fastest kernel, ties aside.
+    pub fn fastest(&self) -> Option<&str> {
+        let timed = self.kernels().filter_map(|name| Some((name, self.copy_ns(name)?)));
+        timed.min_by(|a, b| a.1.total_cmp(&b.1)).map(|(name, _)| name)
+    }
+
+    /// The kernel to use: the simplest of those that the noise floor does not tell from the fastest.
+    pub fn winner(&self, noise_floor: f64) -> Option<Winner<'_>> {
+        let fastest = self.fastest()?;
+        let is_as_fast = |name: &&str| {
+            self.time_ratio(name, fastest).is_some_and(|ratio| *name == fastest || is_tie(ratio, noise_floor))
+        };
+        let mut equals = self.kernels().filter(is_as_fast);
+        let name = equals.next()?;
+        Some(Winner { name, ties: equals.collect() })
+    }
+
+    /// Time of `memcpy_auto` over time of the fastest kernel.
+    pub fn regret(&self) -> Option<f64> {
+        self.time_ratio(MEMCPY_AUTO, self.fastest()?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::borrow::Cow;
+
+    fn samples(figures: &[(&'static str, [u64; 3])]) -> Vec<Sample> {
+        let of_one = |&(name, rounds): &(&'static str, [u64; 3])| {
+            rounds.into_iter().enumerate().map(move |(round, total_ns)| Sample {
+                cell: Cell::hot(1000, 0, 0),
+                contender: Cow::Borrowed(name),
+                round: round as u32,
+                iterations: 10,
+                total_ns,
+            })
+        };
+        figures.iter().flat_map(of_one).collect()
+    }
+
+    #[test]
+    fn figures_come_from_medians() {
+        let summary =
+            Summary::of(&samples(&[(CORE_CLOCK, [5, 5, 5]), ("gpr", [900, 1000, 5000]), (LIBC, [500, 500, 500])]));
+        let cell = &summary.cells[0];
+        assert_eq!(cell.core_cycles_per_ns, Some(2.0));
+        assert_eq!(cell.copy_ns("gpr"), Some(100.0));
+        assert_eq!(cell.gb_per_s("gpr"), Some(10.0));
+        assert_eq!(cell.bytes_per_cycle("gpr"), Some(5.0));
+        assert_eq!(cell.time_ratio("gpr", LIBC), Some(2.0));
+        assert_eq!(cell.copy_ns("absent"), None);
+    }
+
+    #[test]
+    fn the_simplest_of_equals_wins() {
+        let figures = [("portable", [1000; 3]), (LIBC, [1000; 3]), (LIBC_AGAIN, [1020; 3]), (MEMCPY_AUTO, [500; 3])];
+        let summary = Summary::of(&samples(&figures));
+        let winner = summary.cells[0].winner(summary.noise_floor).unwrap();
+        assert_eq!(winner, Winner { name: LIBC, ties: vec!["portable"] });
+        assert_eq!(summary.cells[0].regret(), Some(0.5));
+    }
+
+    #[test]
+    fn a_difference_above_the_floor_is_a_win() {
+        let figures = [("portable", [900; 3]), (LIBC, [1000; 3]), (LIBC_AGAIN, [1020; 3])];
+        let summary = Summary::of(&samples(&figures));
+        assert!((summary.noise_floor - 1.02).abs() < 1e-9);
+        let winner = summary.cells[0].winner(summary.noise_floor).unwrap();
+        assert_eq!(winner, Winner { name: "portable", ties: vec![] });
+    }
+}

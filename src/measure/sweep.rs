@@ -1,0 +1,283 @@
+//! The interleaved sweep: every contender at every cell, in rounds of shuffled order.
+
+use super::buffers::{BufferError, Buffers};
+use super::cell::Cell;
+use super::clock;
+use super::effort::Effort;
+use crate::kernel::{CopyFn, Kernel, kernels};
+use std::borrow::Cow;
+use std::time::{Duration, Instant};
+
+/// The second name under which the installed libc runs: what the two differ by is noise.
+pub const LIBC_AGAIN: &str = "libc_again";
+/// The name of the baseline.
+pub const LIBC: &str = "libc";
+/// The name of the crate's own call.
+pub const MEMCPY_AUTO: &str = "memcpy_auto";
+/// The name of the rows that count core cycles instead of copies.
+pub const CORE_CLOCK: &str = "core_clock";
+
+/// Something that copies and is timed.
+#[derive(Clone, Debug)]
+pub struct Contender {
+    name: Cow<'static, str>,
+    routine: Routine,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Routine {
+    /// Called through a pointer, as a program calls a routine it has chosen.
+    Entry(CopyFn),
+    /// Inlined into the loop, as a program uses it.
+    Auto,
+}
+
+impl Contender {
+    /// A kernel of the table, if it can run here.
+    pub fn kernel(kernel: &'static Kernel) -> Option<Self> {
+        let ready = kernel.ready()?;
+        Some(Self { name: Cow::Borrowed(kernel.name()), routine: Routine::Entry(ready.kernel().entry()) })
+    }
+
+    /// The crate's own call.
+    pub const fn memcpy_auto() -> Self {
+        Self { name: Cow::Borrowed(MEMCPY_AUTO), routine: Routine::Auto }
+    }
+
+    /// A routine from elsewhere.
+    ///
+    /// # Safety
+    ///
+    /// The routine keeps the [kernel contract](crate::kernel#the-contract) as far as memory safety goes, and this CPU
+    /// can run it.
+    pub unsafe fn foreign(name: impl Into<Cow<'static, str>>, entry: CopyFn) -> Self {
+        Self { name: name.into(), routine: Routine::Entry(entry) }
+    }
+
+    /// Every kernel that can run here, and `memcpy_auto`.
+    pub fn all_available() -> Vec<Self> {
+        kernels().iter().filter_map(Self::kernel).chain([Self::memcpy_auto()]).collect()
+    }
+
+    /// The baseline once more, under [another name](LIBC_AGAIN).
+    pub fn libc_again() -> Option<Self> {
+        let libc = Self::kernel(Kernel::named(LIBC)?)?;
+        Some(Self { name: Cow::Borrowed(LIBC_AGAIN), ..libc })
+    }
+
+    /// The name in records.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Copies `src` into `dst`, of which it takes as much as `src` has.
+    ///
+    /// # Panics
+    ///
+    /// If `dst` is shorter than `src`.
+    pub fn copy(&self, dst: &mut [u8], src: &[u8]) {
+        let dst = &mut dst[..src.len()];
+        match self.routine {
+            // SAFETY: the routine can run here (see the constructors); the ranges are valid and do not overlap, since
+            // one is borrowed exclusively.
+            Routine::Entry(entry) => unsafe { entry(dst.as_mut_ptr(), src.as_ptr(), src.len()) },
+            Routine::Auto => crate::memcpy_auto(dst, src),
+        }
+    }
+
+    /// Copies `len_bytes` bytes `iterations` times, and returns how long that took.
+    ///
+    /// # Safety
+    ///
+    /// `src` is valid for reads and `dst` for writes of `len_bytes` bytes; the ranges do not overlap.
+    pub unsafe fn time(&self, dst: *mut u8, src: *const u8, len_bytes: usize, iterations: u64) -> Duration {
+        match self.routine {
+            Routine::Entry(entry) => time(iterations, || {
+                let (dst, src, len_bytes) = opaque(dst, src, len_bytes);
+                // SAFETY: the caller's; the routine can run here.
+                unsafe { entry(dst, src, len_bytes) }
+            }),
+            Routine::Auto => time(iterations, || {
+                let (dst, src, len_bytes) = opaque(dst, src, len_bytes);
+                // SAFETY: the caller's.
+                unsafe { crate::memcpy_auto_unchecked(dst, src, len_bytes) }
+            }),
+        }
+    }
+}
+
+/// Hides the arguments from the optimiser, in registers, so that no copy is left out, hoisted or specialised.
+#[inline(always)]
+fn opaque(mut dst: *mut u8, mut src: *const u8, mut len_bytes: usize) -> (*mut u8, *const u8, usize) {
+    // SAFETY: an empty block. That it may touch memory, as far as the compiler knows, is its point.
+    unsafe {
+        core::arch::asm!("/* {dst} {src} {len} */", dst = inout(reg) dst, src = inout(reg) src,
+            len = inout(reg) len_bytes, options(nostack, preserves_flags));
+    }
+    (dst, src, len_bytes)
+}
+
+#[inline(always)]
+fn time(iterations: u64, mut work: impl FnMut()) -> Duration {
+    let start = Instant::now();
+    for _ in 0..iterations {
+        work();
+    }
+    start.elapsed()
+}
+
+/// One timing: the raw material of every figure.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sample {
+    /// Where.
+    pub cell: Cell,
+    /// Which contender; or [`CORE_CLOCK`], whose iterations are core cycles.
+    pub contender: Cow<'static, str>,
+    /// In which round of the cell, from 0: contenders of one round ran right after each other.
+    pub round: u32,
+    /// How many copies were timed together.
+    pub iterations: u64,
+    /// How long all of them took, in nanoseconds.
+    pub total_ns: u64,
+}
+
+/// Times contenders cell by cell.
+pub struct Sweep {
+    contenders: Vec<Contender>,
+    buffers: Buffers,
+    effort: Effort,
+    shuffle: SplitMix64,
+}
+
+/// Rounds that even the slowest cell gets: fewer give no median worth the name.
+const MIN_ROUNDS: u64 = 5;
+/// What a cell may take before it gets fewer rounds, as a multiple of what it takes where every sample is short.
+const MAX_CELL_STRETCH: u64 = 12;
+/// Core cycles counted in each round of a cell: a few microseconds.
+const CLOCK_CYCLES: u64 = 20_000;
+
+impl Sweep {
+    /// A sweep of these contenders over cells of up to `max_len_bytes`.
+    ///
+    /// # Errors
+    ///
+    /// [`BufferError`] if there is no memory for the buffers.
+    pub fn new(contenders: Vec<Contender>, max_len_bytes: usize, effort: Effort) -> Result<Self, BufferError> {
+        let buffers = Buffers::new(max_len_bytes)?;
+        Ok(Self { contenders, buffers, effort, shuffle: SplitMix64(0x6d65_6d63_7079) })
+    }
+
+    /// The contenders.
+    pub fn contenders(&self) -> &[Contender] {
+        &self.contenders
+    }
+
+    /// Times every contender at one cell.
+    ///
+    /// # Panics
+    ///
+    /// If the cell is longer than the sweep was made for.
+    pub fn measure(&mut self, cell: Cell) -> Vec<Sample> {
+        assert!(cell.len_bytes <= self.buffers.max_len_bytes(), "{cell} does not fit the sweep's buffers");
+        let (dst, src) = (self.buffers.dst(cell.dst_offset), self.buffers.src(cell.src_offset).cast_const());
+        let time_ns = |contender: &Contender, iterations: u64| {
+            // SAFETY: both ranges lie in the buffers, which hold `max_len_bytes` at every offset, apart from each other.
+            unsafe { contender.time(dst, src, cell.len_bytes, iterations) }.as_nanos() as u64
+        };
+
+        let sample_ns = self.effort.sample_ns();
+        let plan: Vec<(u64, u64)> =
+            self.contenders.iter().map(|contender| warm_up(sample_ns, |n| time_ns(contender, n))).collect();
+        let round_ns: u64 = plan.iter().map(|(_, expected_ns)| *expected_ns).sum::<u64>().max(1);
+        let cell_ns = sample_ns * self.contenders.len() as u64 * self.effort.rounds() as u64 * MAX_CELL_STRETCH;
+        let rounds = (cell_ns / round_ns).clamp(MIN_ROUNDS, self.effort.rounds() as u64) as u32;
+
+        let mut order: Vec<usize> = (0..self.contenders.len()).collect();
+        let mut samples = Vec::with_capacity((order.len() + 1) * rounds as usize);
+        for round in 0..rounds {
+            self.shuffle.shuffle(&mut order);
+            let start = Instant::now();
+            let cycles = clock::core_cycles(CLOCK_CYCLES);
+            let clock_ns = start.elapsed().as_nanos() as u64;
+            let mut sample = |contender: Cow<'static, str>, iterations, total_ns| {
+                samples.push(Sample { cell, contender, round, iterations, total_ns });
+            };
+            sample(Cow::Borrowed(CORE_CLOCK), cycles, clock_ns);
+            for &at in &order {
+                let (contender, iterations) = (&self.contenders[at], plan[at].0);
+                sample(contender.name.clone(), iterations, time_ns(contender, iterations));
+            }
+        }
+        samples
+    }
+}
+
+/// Runs until the caches and predictors have settled, and returns how many iterations make a sample of at least
+/// `sample_ns`, and how long that is expected to take.
+fn warm_up(sample_ns: u64, mut time_ns: impl FnMut(u64) -> u64) -> (u64, u64) {
+    let mut iterations = 1;
+    loop {
+        let passed_ns = time_ns(iterations).max(1);
+        if passed_ns >= sample_ns / 2 {
+            let wanted = (u128::from(iterations) * u128::from(sample_ns)).div_ceil(u128::from(passed_ns)).max(1);
+            let wanted = u64::try_from(wanted).unwrap_or(u64::MAX);
+            let expected_ns = u128::from(passed_ns) * u128::from(wanted) / u128::from(iterations);
+            return (wanted, u64::try_from(expected_ns).unwrap_or(u64::MAX));
+        }
+        iterations = iterations.saturating_mul(if passed_ns < sample_ns / 16 { 8 } else { 2 });
+    }
+}
+
+/// Sebastiano Vigna's SplitMix64: a seeded order is a repeatable order.
+struct SplitMix64(u64);
+
+impl SplitMix64 {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    /// Fisher and Yates; the bias of the modulus is below 2^-50 for the lengths in question.
+    fn shuffle(&mut self, order: &mut [usize]) {
+        for last in (1..order.len()).rev() {
+            order.swap(last, (self.next() % (last as u64 + 1)) as usize);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_contender_is_sampled_once_a_round() {
+        let contenders = Contender::all_available();
+        let mut sweep = Sweep::new(contenders.clone(), 4096, Effort::Quick).unwrap();
+        let samples = sweep.measure(Cell::hot(4096, 1, 2));
+        let rounds = samples.iter().map(|sample| sample.round).max().unwrap() as usize + 1;
+        for name in contenders.iter().map(Contender::name).chain([CORE_CLOCK]) {
+            let of_it: Vec<&Sample> = samples.iter().filter(|sample| sample.contender == name).collect();
+            assert_eq!(of_it.len(), rounds, "{name}");
+            assert!(of_it.iter().all(|sample| sample.iterations > 0));
+        }
+    }
+
+    #[test]
+    fn shuffling_keeps_every_place() {
+        let mut order: Vec<usize> = (0..100).collect();
+        SplitMix64(1).shuffle(&mut order);
+        assert_ne!(order, (0..100).collect::<Vec<_>>());
+        order.sort_unstable();
+        assert_eq!(order, (0..100).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn warming_up_ends_at_the_length_that_was_asked() {
+        let (iterations, expected_ns) = warm_up(60_000, |iterations| iterations * 10);
+        assert!((5_000..=7_000).contains(&iterations), "{iterations}");
+        assert!((50_000..=70_000).contains(&expected_ns), "{expected_ns}");
+    }
+}

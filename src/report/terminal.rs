@@ -1,0 +1,241 @@
+//! Plain text for a terminal of 80 columns, with or without colour, or for a file.
+
+use super::format::{gb_per_s, size};
+use crate::measure::cell::Cell;
+use crate::measure::conditions::{Condition, State};
+use crate::measure::statistics::{geometric_mean, is_tie};
+use crate::measure::summary::{CellSummary, Summary};
+use crate::measure::sweep::{LIBC, MEMCPY_AUTO};
+use crate::record::Environment;
+use std::fmt::Write;
+
+/// What machine this is and what speaks against trusting it.
+pub fn machine(environment: &Environment, conditions: &[Condition]) -> String {
+    let cpu = &environment.cpu;
+    let cache = |bytes: Option<u64>| bytes.map_or_else(|| "?".to_owned(), |bytes| size(bytes as usize));
+    let mut text = String::new();
+    let _ = writeln!(text, "{} ({}, {})", cpu.name, cpu.microarchitecture, cpu.signature);
+    let _ = writeln!(
+        text,
+        "caches of one core: L1d {}, L2 {}, L3 {}; features: {}",
+        cache(cpu.l1d_bytes),
+        cache(cpu.l2_bytes),
+        cache(cpu.l3_bytes),
+        cpu.features
+    );
+    let _ = writeln!(
+        text,
+        "core {:.2} GHz while measuring, time stamps {:.2} GHz, clock steps of {} ns; {}\n",
+        environment.clock.core_cycles_per_ns,
+        environment.clock.tsc_ticks_per_ns,
+        environment.clock.precision_ns,
+        environment.system.libc.as_deref().unwrap_or("libc unknown"),
+    );
+    for condition in conditions.iter().filter(|condition| condition.state != State::Ok) {
+        let _ = writeln!(text, "  {condition}");
+    }
+    let fine: Vec<&str> =
+        conditions.iter().filter(|condition| condition.state == State::Ok).map(|condition| condition.name).collect();
+    if !fine.is_empty() {
+        let _ = writeln!(text, "  {:<8}{}", State::Ok.name(), fine.join(", "));
+    }
+    text
+}
+
+/// One sentence: what to use on this CPU, from the aligned cells.
+pub fn answer(summary: &Summary) -> String {
+    let bands = bands(summary, (0, 0));
+    if bands.is_empty() {
+        return "No size was measured.\n".to_owned();
+    }
+    let parts: Vec<String> = bands.iter().map(|(from, to, name)| format!("{name} {}", range(*from, *to))).collect();
+    wrap(&format!("On this CPU use, with an aligned destination and data in cache: {}.", parts.join("; ")))
+}
+
+/// The selection: for each aligned size the kernel to use, and what is won against the installed libc.
+pub fn selection_table(summary: &Summary) -> String {
+    let mut text = String::new();
+    let _ = writeln!(
+        text,
+        "{:>8}  {:<18}{:>4} {:>7} {:>8} {:>8} {:>12}",
+        "size", "use", "ties", "GB/s", "B/cycle", "vs libc", "memcpy_auto"
+    );
+    for cell in placed(summary, (0, 0)) {
+        let Some(winner) = cell.winner(summary.noise_floor) else { continue };
+        let figure = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), gb_per_s);
+        let _ = writeln!(
+            text,
+            "{:>8}  {:<18}{:>4} {:>7} {:>8} {:>8} {:>12}",
+            size(cell.cell.len_bytes),
+            winner.name,
+            winner.ties.len(),
+            figure(cell.gb_per_s(winner.name)),
+            figure(cell.bytes_per_cycle(winner.name)),
+            speed_up(cell.time_ratio(LIBC, winner.name), summary.noise_floor),
+            speed_up(cell.time_ratio(LIBC, MEMCPY_AUTO), summary.noise_floor),
+        );
+    }
+    let _ = writeln!(
+        text,
+        "  \"vs libc\" and \"memcpy_auto\": how many times as fast as the installed libc; \"=\" within\n  the noise \
+         floor of {:.1}%. \"ties\": further kernels within that floor of the fastest.",
+        (summary.noise_floor - 1.0) * 100.0
+    );
+    text
+}
+
+/// For each placement, which kernel to use from where to where, and what is won against the installed libc.
+pub fn placement_table(summary: &Summary) -> String {
+    let mut text = String::new();
+    for placement in placements(summary) {
+        let ratios = placed(summary, placement).filter_map(|cell| {
+            let winner = cell.winner(summary.noise_floor)?;
+            cell.time_ratio(LIBC, winner.name)
+        });
+        let mean = geometric_mean(ratios).map_or_else(|| "-".to_owned(), |mean| format!("{mean:.2}x libc"));
+        let _ = writeln!(text, "destination +{}, source +{}  (best kernels {mean})", placement.0, placement.1);
+        let parts: Vec<String> =
+            bands(summary, placement).iter().map(|(from, to, name)| format!("{} {name}", range(*from, *to))).collect();
+        let _ = write!(text, "{}", indent(&wrap(&parts.join("; "))));
+    }
+    text
+}
+
+/// Every kernel in each level of the memory hierarchy, in bytes per core cycle.
+pub fn kernel_table(summary: &Summary, environment: &Environment) -> String {
+    let cpu = &environment.cpu;
+    // A size that fits with room: source and destination together take half of the level at most.
+    let levels = [("L1", cpu.l1d_bytes), ("L2", cpu.l2_bytes), ("L3", cpu.l3_bytes)];
+    let mut columns: Vec<(String, &CellSummary)> = Vec::new();
+    for (name, bytes) in levels {
+        let limit = bytes.unwrap_or(0) as usize / 4;
+        let fitting = placed(summary, (0, 0)).filter(|cell| cell.cell.len_bytes <= limit);
+        if let Some(cell) = fitting.max_by_key(|cell| cell.cell.len_bytes) {
+            columns.push((format!("{name} {}", size(cell.cell.len_bytes)), cell));
+        }
+    }
+    let beyond = placed(summary, (0, 0)).filter(|cell| cell.cell.len_bytes as u64 >= cpu.l3_bytes.unwrap_or(u64::MAX));
+    if let Some(cell) = beyond.max_by_key(|cell| cell.cell.len_bytes) {
+        columns.push((format!("mem {}", size(cell.cell.len_bytes)), cell));
+    }
+    let mut text = format!("{:<18}", "bytes per cycle");
+    for (name, _) in &columns {
+        let _ = write!(text, "{name:>13}");
+    }
+    text.push('\n');
+    let Some((_, first)) = columns.first() else { return text };
+    for kernel in first.kernels().chain([MEMCPY_AUTO]) {
+        let _ = write!(text, "{kernel:<18}");
+        for (_, cell) in &columns {
+            let figure = cell.bytes_per_cycle(kernel).map_or_else(|| "-".to_owned(), |value| format!("{value:.2}"));
+            let _ = write!(text, "{figure:>13}");
+        }
+        text.push('\n');
+    }
+    text
+}
+
+/// Where `memcpy_auto` is slower than the best kernel, worst first.
+pub fn losses(summary: &Summary) -> String {
+    let mut text = String::new();
+    let mut regrets: Vec<(&CellSummary, f64)> =
+        summary.cells.iter().filter_map(|cell| Some((cell, cell.regret()?))).collect();
+    let mean = geometric_mean(regrets.iter().map(|(_, regret)| *regret)).unwrap_or(1.0);
+    let count = regrets.len();
+    regrets.retain(|(_, regret)| *regret > summary.noise_floor);
+    regrets.sort_by(|a, b| b.1.total_cmp(&a.1));
+    let _ = writeln!(
+        text,
+        "memcpy_auto takes {mean:.3} times as long as the best kernel (geometric mean of {count} cells);\nslower than it \
+         beyond the noise floor in {}{}",
+        regrets.len(),
+        if regrets.is_empty() { "." } else { ", the worst:" }
+    );
+    for (cell, regret) in regrets.iter().take(LOSSES_SHOWN) {
+        let libc = speed_up(cell.time_ratio(LIBC, MEMCPY_AUTO), summary.noise_floor);
+        let _ = writeln!(
+            text,
+            "  {:>8}  {:<14} {regret:.2} times as long as {:<18} (vs libc {libc})",
+            size(cell.cell.len_bytes),
+            place(&cell.cell),
+            cell.fastest().unwrap_or("-"),
+        );
+    }
+    if regrets.len() > LOSSES_SHOWN {
+        let _ = writeln!(text, "  and {} more, in the record", regrets.len() - LOSSES_SHOWN);
+    }
+    text
+}
+
+const LOSSES_SHOWN: usize = 12;
+
+fn placed(summary: &Summary, offsets: (usize, usize)) -> impl Iterator<Item = &CellSummary> {
+    summary.cells.iter().filter(move |cell| cell.cell.line_offsets() == offsets)
+}
+
+fn placements(summary: &Summary) -> Vec<(usize, usize)> {
+    let mut seen = Vec::new();
+    for cell in &summary.cells {
+        if !seen.contains(&cell.cell.line_offsets()) {
+            seen.push(cell.cell.line_offsets());
+        }
+    }
+    seen
+}
+
+/// Neighbouring sizes with one winner: first size, last size, kernel.
+fn bands(summary: &Summary, offsets: (usize, usize)) -> Vec<(usize, usize, &str)> {
+    let mut bands: Vec<(usize, usize, &str)> = Vec::new();
+    for cell in placed(summary, offsets) {
+        let Some(winner) = cell.winner(summary.noise_floor) else { continue };
+        let len_bytes = cell.cell.len_bytes;
+        match bands.last_mut() {
+            // A kernel that is as good as the winner here goes on: a plan with fewer bands.
+            Some((_, to, name)) if winner.name == *name || winner.ties.contains(name) => *to = len_bytes,
+            _ => bands.push((len_bytes, len_bytes, winner.name)),
+        }
+    }
+    bands
+}
+
+fn range(from: usize, to: usize) -> String {
+    if from == to { format!("at {}", size(from)) } else { format!("{} to {}", size(from), size(to)) }
+}
+
+fn place(cell: &Cell) -> String {
+    let (dst, src) = cell.line_offsets();
+    format!("dst+{dst} src+{src}")
+}
+
+/// How many times as fast; "=" for a tie.
+fn speed_up(ratio: Option<f64>, noise_floor: f64) -> String {
+    match ratio {
+        None => "-".to_owned(),
+        Some(ratio) if is_tie(ratio, noise_floor) => format!("= {ratio:.2}x"),
+        Some(ratio) => format!("{ratio:.2}x"),
+    }
+}
+
+/// Lines of at most 78 columns, broken at spaces.
+fn wrap(text: &str) -> String {
+    let mut lines = String::new();
+    let mut column = 0;
+    for word in text.split(' ') {
+        let width = word.chars().count();
+        if column > 0 && column + 1 + width > 78 {
+            lines.push('\n');
+            column = 0;
+        } else if column > 0 {
+            lines.push(' ');
+            column += 1;
+        }
+        lines.push_str(word);
+        column += width;
+    }
+    lines.push('\n');
+    lines
+}
+
+fn indent(text: &str) -> String {
+    text.lines().map(|line| format!("  {line}\n")).collect()
+}
