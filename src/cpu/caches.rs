@@ -240,11 +240,10 @@ impl Caches {
             }
         }
         let reach = Reach::of(signature);
-        let mut caches = said.checked(reach);
-        if let Some(package) = package_l3 {
-            caches.l3 = caches.reached(package, reach);
-        }
-        caches
+        // Above what one complex usually has, a package's third level is several complexes'.
+        let package = Self { l3: package_l3, ..said };
+        let package_reach = Reach { limit_bytes: reach.usual_bytes.unwrap_or(reach.limit_bytes), ..reach };
+        if package_l3.is_some() { cross_check(package, None, package_reach) } else { cross_check(said, None, reach) }
     }
 
     /// AMD APM vol. 3, appendix E, Fn8000_0005 and Fn8000_0006. The third level is the whole package's.
@@ -282,56 +281,6 @@ impl Caches {
             findings: Findings::default(),
         }
     }
-
-    /// A third level that may be a whole package's, cut to what one core reaches.
-    fn reached(&mut self, package: Cache, reach: Reach) -> Option<Cache> {
-        let level_before = self.l2.or(self.l1d).map_or(0, |cache| cache.size_bytes);
-        match reach.usual_bytes {
-            Some(usual) if package.size_bytes > usual => {
-                self.findings.push(Finding::Assumed {
-                    level: Level::L3,
-                    source: package.source,
-                    size_bytes: package.size_bytes,
-                    assumed_bytes: usual,
-                });
-                Some(Cache { size_bytes: usual, ways: 0, shared_by_threads: 0, source: Source::Assumed, ..package })
-            }
-            _ => self.plausible(Level::L3, Some(package), level_before, reach.limit_bytes),
-        }
-    }
-
-    /// The same caches without the implausible ones.
-    fn checked(self, reach: Reach) -> Self {
-        // Real extremes are 4 and 192 KiB, and 64 KiB and 12 MiB.
-        let mut kept = Self { findings: self.findings, ..Self::default() };
-        kept.l1d = kept.plausible(Level::L1d, self.l1d, KIB, MIB);
-        let first = kept.l1d.map_or(0, |cache| cache.size_bytes);
-        kept.l2 = kept.plausible(Level::L2, self.l2, first, 64 * MIB);
-        let second = kept.l2.map_or(first, |cache| cache.size_bytes);
-        kept.l3 = match (self.l3, reach.usual_bytes) {
-            (Some(l3), Some(_)) if l3.size_bytes > reach.limit_bytes => kept.reached(l3, reach),
-            (l3, _) => kept.plausible(Level::L3, l3, second, reach.limit_bytes),
-        };
-        kept
-    }
-
-    /// The cache, if it may be true.
-    fn plausible(&mut self, level: Level, cache: Option<Cache>, at_least: u64, at_most: u64) -> Option<Cache> {
-        let cache = cache?;
-        let reason = if cache.size_bytes == 0 {
-            Reason::NoSize
-        } else if cache.size_bytes > at_most {
-            Reason::AboveLimit
-        } else if cache.size_bytes < at_least {
-            Reason::BelowLevelBefore
-        } else if !(cache.line_bytes.is_power_of_two() && (16..=1024).contains(&cache.line_bytes)) {
-            Reason::Line
-        } else {
-            return Some(cache);
-        };
-        self.findings.push(Finding::Refused { level, source: cache.source, size_bytes: cache.size_bytes, reason });
-        None
-    }
 }
 
 /// Intel SDM vol. 2A, CPUID, leaf 04H: the size is the product of ways, partitions, line size and sets.
@@ -352,27 +301,77 @@ fn from_parameter(cache: &CacheParameter) -> Cache {
 ///
 /// Where both agree on the size, the number of threads is the operating system's, which counts those that run.
 pub fn cross_check(cpuid: Caches, os: Option<Caches>, reach: Reach) -> Caches {
-    let cpuid = cpuid.checked(reach);
-    let Some(os) = os else { return cpuid };
-    let os = os.checked(reach);
-    let mut joined = Caches { findings: cpuid.findings, ..Caches::default() };
+    let os = os.unwrap_or_default();
+    let mut findings = cpuid.findings;
     for finding in os.findings.iter() {
-        joined.findings.push(finding);
+        findings.push(finding);
     }
-    let mut join = |level: Level, cpuid: Option<Cache>, os: Option<Cache>| {
+    // Real extremes are 4 and 192 KiB for the first level, 64 KiB and 12 MiB for the second.
+    let first = Bounds { level: Level::L1d, at_least: KIB, at_most: MIB, instead: None };
+    let l1d = first.join(cpuid.l1d, os.l1d, &mut findings);
+    let size_of = |cache: Option<Cache>| cache.map_or(0, |cache| cache.size_bytes);
+    let second = Bounds { level: Level::L2, at_least: size_of(l1d), at_most: 64 * MIB, instead: None };
+    let l2 = second.join(cpuid.l2, os.l2, &mut findings);
+    let third = Bounds {
+        level: Level::L3,
+        at_least: size_of(l2.or(l1d)),
+        at_most: reach.limit_bytes,
+        instead: reach.usual_bytes,
+    };
+    let l3 = third.join(cpuid.l3, os.l3, &mut findings);
+    Caches { l1d, l2, l3, findings }
+}
+
+/// Between which sizes a level is plausible, and what stands in for a size above them.
+struct Bounds {
+    level: Level,
+    at_least: u64,
+    at_most: u64,
+    instead: Option<u64>,
+}
+
+impl Bounds {
+    /// The plausible one of two, or the smaller.
+    fn join(&self, cpuid: Option<Cache>, os: Option<Cache>, findings: &mut Findings) -> Option<Cache> {
+        let (cpuid, os) = (self.plausible(cpuid, findings), self.plausible(os, findings));
         let (Some(ours), Some(theirs)) = (cpuid, os) else { return cpuid.or(os) };
         if ours.size_bytes == theirs.size_bytes {
-            let shared_by_threads =
-                if theirs.shared_by_threads == 0 { ours.shared_by_threads } else { theirs.shared_by_threads };
-            // Two that agree are better than an assumption.
+            let known = if theirs.shared_by_threads == 0 { ours } else { theirs };
+            // One that says so is better than an assumption.
             let source = if ours.source == Source::Assumed { theirs.source } else { ours.source };
-            return Some(Cache { shared_by_threads, source, ..ours });
+            return Some(Cache { shared_by_threads: known.shared_by_threads, source, ..ours });
         }
-        joined.findings.push(Finding::Disagree { level, cpuid_bytes: ours.size_bytes, os_bytes: theirs.size_bytes });
-        Some(if ours.size_bytes < theirs.size_bytes { ours } else { theirs })
-    };
-    let l1d = join(Level::L1d, cpuid.l1d, os.l1d);
-    let l2 = join(Level::L2, cpuid.l2, os.l2);
-    let l3 = join(Level::L3, cpuid.l3, os.l3);
-    Caches { l1d, l2, l3, ..joined }
+        let (cpuid_bytes, os_bytes) = (ours.size_bytes, theirs.size_bytes);
+        findings.push(Finding::Disagree { level: self.level, cpuid_bytes, os_bytes });
+        Some(if cpuid_bytes < os_bytes { ours } else { theirs })
+    }
+
+    /// The cache if it may be true, or what is assumed instead.
+    fn plausible(&self, cache: Option<Cache>, findings: &mut Findings) -> Option<Cache> {
+        let cache = cache?;
+        let Cache { size_bytes, line_bytes, source, .. } = cache;
+        let level = self.level;
+        let reason = if size_bytes == 0 {
+            Reason::NoSize
+        } else if !(line_bytes.is_power_of_two() && (16..=1024).contains(&line_bytes)) {
+            Reason::Line
+        } else if size_bytes < self.at_least {
+            Reason::BelowLevelBefore
+        } else if size_bytes <= self.at_most {
+            return Some(cache);
+        } else if let Some(assumed_bytes) = self.instead {
+            findings.push(Finding::Assumed { level, source, size_bytes, assumed_bytes });
+            return Some(Cache {
+                size_bytes: assumed_bytes,
+                ways: 0,
+                shared_by_threads: 0,
+                source: Source::Assumed,
+                ..cache
+            });
+        } else {
+            Reason::AboveLimit
+        };
+        findings.push(Finding::Refused { level, source, size_bytes, reason });
+        None
+    }
 }

@@ -102,8 +102,9 @@ impl Band {
 /// assert_eq!(PLAN.kernel(4096, Class::Aligned).name(), "portable");
 /// ```
 #[derive(Clone, Copy)]
+#[repr(C, align(64))]
 pub struct Plan {
-    // What the calls read, first: the limits lie in one cache line.
+    // What the calls read, first: the limits fill one cache line, each band's entries half of one.
     limits: [usize; MAX_BANDS],
     entries: [[CopyFn; Class::ALL.len()]; MAX_BANDS],
     bands: [Band; MAX_BANDS],
