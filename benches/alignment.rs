@@ -5,7 +5,7 @@
 
 mod support;
 
-use criterion::{Criterion, Throughput};
+use criterion::{Criterion, SamplingMode, Throughput};
 use memcpy_select::measure::cell::APART_BYTES;
 use memcpy_select::measure::sweep::Contender;
 use support::Range;
@@ -36,6 +36,7 @@ fn bench(criterion: &mut Criterion) {
     for (name, dst_offset, src_offset) in PLACEMENTS {
         let range = Range { dst: buffers.dst(dst_offset), src: buffers.src(src_offset), len_bytes: LEN_BYTES };
         let mut group = criterion.benchmark_group(format!("alignment/{name}"));
+        group.sampling_mode(SamplingMode::Flat);
         group.throughput(Throughput::BytesDecimal(LEN_BYTES as u64));
         for contender in Contender::all_available() {
             range.verify(contender.name(), |dst, src| contender.copy(dst, src));

@@ -4,7 +4,7 @@
 
 mod support;
 
-use criterion::{Criterion, Throughput};
+use criterion::{Criterion, SamplingMode, Throughput};
 use memcpy_select::measure::cell::APART_BYTES;
 use memcpy_select::measure::sweep::Contender;
 use memcpy_select::report;
@@ -25,6 +25,7 @@ fn bench(criterion: &mut Criterion) {
     for len_bytes in LENGTHS {
         let range = Range { dst: buffers.dst(0), src: buffers.src(APART_BYTES), len_bytes };
         let mut group = criterion.benchmark_group(format!("kernels/{}", report::size(len_bytes).replace(' ', "")));
+        group.sampling_mode(SamplingMode::Flat);
         group.throughput(Throughput::BytesDecimal(len_bytes as u64));
         for contender in Contender::all_available() {
             range.verify(contender.name(), |dst, src| contender.copy(dst, src));
