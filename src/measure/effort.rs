@@ -70,8 +70,8 @@ impl Effort {
     pub const fn sample_ns(self) -> u64 {
         match self {
             Self::Quick => 40_000,
-            Self::Default => 60_000,
-            Self::Full => 100_000,
+            Self::Default => 100_000,
+            Self::Full => 200_000,
         }
     }
 
