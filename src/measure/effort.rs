@@ -60,9 +60,9 @@ impl Effort {
     /// How often each candidate of a cell is timed.
     pub const fn rounds(self) -> usize {
         match self {
-            Self::Quick => 11,
-            Self::Default => 25,
-            Self::Full => 51,
+            Self::Quick => 9,
+            Self::Default => 15,
+            Self::Full => 31,
         }
     }
 
@@ -70,7 +70,7 @@ impl Effort {
     pub const fn sample_ns(self) -> u64 {
         match self {
             Self::Quick => 40_000,
-            Self::Default => 100_000,
+            Self::Default => 150_000,
             Self::Full => 200_000,
         }
     }

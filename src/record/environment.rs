@@ -107,8 +107,8 @@ pub struct System {
     pub libc: Option<String>,
     /// `GLIBC_TUNABLES`, which changes what the installed libc does.
     pub libc_tunables: Option<String>,
-    /// Logical CPUs that the process may use.
-    pub logical_cpus: Option<usize>,
+    /// The logical CPUs that are on, as ranges.
+    pub online_cpus: Option<String>,
     /// Transparent huge pages.
     pub huge_pages: Option<String>,
 }
@@ -154,7 +154,7 @@ impl Environment {
                 kernel: output("uname", &["-sr"]),
                 libc: output("getconf", &["GNU_LIBC_VERSION"]),
                 libc_tunables: std::env::var("GLIBC_TUNABLES").ok(),
-                logical_cpus: std::thread::available_parallelism().ok().map(usize::from),
+                online_cpus: read("/sys/devices/system/cpu/online"),
                 huge_pages: read("/sys/kernel/mm/transparent_hugepage/enabled"),
             },
             conditions: conditions(cpu, pinned_to).iter().map(ToString::to_string).collect(),

@@ -34,7 +34,7 @@ impl Record {
         };
         fs::create_dir_all(&machine).map_err(|error| unwritable(&machine, &error))?;
         let folder = first_free(&machine, &self.environment.date).map_err(|error| unwritable(&machine, &error))?;
-        let environment = toml::to_string(&self.environment).map_err(|error| unwritable(&folder, &error))?;
+        let environment = toml::to_string_pretty(&self.environment).map_err(|error| unwritable(&folder, &error))?;
         let path = folder.join(ENVIRONMENT_FILE);
         fs::write(&path, environment).map_err(|error| unwritable(&path, &error))?;
         samples::write(&folder.join(SAMPLES_FILE), &self.samples)?;
