@@ -2,11 +2,11 @@
  *
  * 1. Up to 256 bytes: as avx_aligned, with ordinary stores.
  * 2. Above: 64 bytes with ordinary stores, which moves dst forward to a 64-byte boundary.
- * 3. Blocks of several pages copied side by side, the source prefetched, then single steps of 128 bytes.
+ * 3. Steps of 128 bytes, the source prefetched past the outer caches.
  * 4. `sfence`.
  * 5. The last 128 bytes of the range with ordinary stores.
  *
- * The number of pages side by side and the prefetch distance, the last two arguments below, were chosen by measurement.
+ * Page interleave and prefetch distance, the last two arguments below, were chosen by measurement: results/TRIED.md.
  *
  * Lengths:    any; it pays from about the size of the last-level cache
  * Needs:      AVX
@@ -17,5 +17,5 @@
 #include "common.h"
 
 KERNEL_ENTRY(avx_nt)
-    COPY_NT ymm, 32, vmovdqu, vmovdqu, vmovntdq, vzeroupper, "0,1", "0,1,2,3", 2, 512
+    COPY_NT ymm, 32, vmovdqu, vmovdqu, vmovntdq, vzeroupper, "0,1", "0,1,2,3", 1, 512
 KERNEL_EXIT(avx_nt)

@@ -259,12 +259,13 @@
     .endr
 .endm
 
-/* One step of 128 bytes in each of \count pages, the source prefetched \ahead bytes ahead (0: not at all). */
+/* One step of 128 bytes in each of \count pages, the source prefetched \ahead bytes ahead (0: not at all), past the
+ * outer caches too: a copy that large is not wanted there. */
 .macro NT_STEP v, w, movu, movnt, lanes, count, ahead
     .irp page, 0, 1, 2, 3
     .if \page < \count && \ahead > 0
-    prefetcht0 [rsi + 4096*\page + \ahead]
-    prefetcht0 [rsi + 4096*\page + \ahead + 64]
+    prefetchnta [rsi + 4096*\page + \ahead]
+    prefetchnta [rsi + 4096*\page + \ahead + 64]
     .endif
     .endr
     .irp page, 0, 1, 2, 3
@@ -278,8 +279,8 @@
 
 /* A whole kernel of the family `<isa>_nt`. Up to 8\w it is the same as `<isa>_aligned`; above:
  *   1. 64 bytes at the head with ordinary stores, which bring rdi to a 64-byte boundary;
- *   2. while \pages pages or more are left, blocks of \pages pages copied side by side, 128 bytes from each in turn:
- *      several DRAM rows and several hardware prefetchers work at once;
+ *   2. while \pages pages or more are left, blocks of \pages pages copied side by side, 128 bytes from each in turn
+ *      (more than one page: several DRAM rows and several hardware prefetchers at once);
  *   3. the rest in steps of 128 bytes;
  *   4. a fence: the stores are visible to others before anything that the caller does next;
  *   5. what is left, under 128 bytes, as the last 128 bytes of the range with ordinary stores.
