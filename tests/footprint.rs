@@ -1,0 +1,98 @@
+//! The promise: every kernel of ours, whether or not this CPU can run it, loads each byte of the source and no other,
+//! stores each byte of the destination and no other, not even inside the same page, fences what it wrote past the
+//! caches, and leaves the registers as the contract says. Shown by interpreting its machine code.
+
+mod interpreter;
+
+use interpreter::{Outcome, Place, run};
+use memcpy_select::cpu::Components;
+use memcpy_select::kernel::Stores;
+use memcpy_select::{Kernel, kernels};
+
+/// Bases whose sum with any offset is far from other ranges; they do not alias modulo 4096.
+const DST_BASE: u64 = 0x1_0000_0000;
+const SRC_BASE: u64 = 0x2_0000_0800;
+
+fn assembled() -> impl Iterator<Item = &'static Kernel> {
+    kernels().iter().filter(|kernel| kernel.stores() != Stores::Unknown)
+}
+
+/// Bytes of which no block equals another one at the same distance.
+fn source(len: usize) -> Vec<u8> {
+    (0..len as u64).map(|at| (at.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 56) as u8).collect()
+}
+
+fn checked(kernel: &Kernel, len: usize, dst_offset: u64, src_offset: u64) -> Outcome {
+    let src = source(len);
+    let place = Place { dst_address: DST_BASE + dst_offset, src_address: SRC_BASE + src_offset };
+    let case = || format!("{}, {len} bytes, destination +{dst_offset}, source +{src_offset}", kernel.name());
+    let outcome = run(kernel.entry() as *const u8, place, &src).unwrap_or_else(|fault| panic!("{}: {fault}", case()));
+    assert!(outcome.dst == src, "{}: wrong bytes", case());
+    outcome
+}
+
+#[test]
+fn every_length_touches_its_own_bytes_only() {
+    for kernel in assembled() {
+        let mut cases = 0;
+        for len in 0..=1100 {
+            // Offsets that meet every alignment of the destination within 64 lengths, and both ends of a line.
+            for (dst, src) in [(0, 0), (len % 64, 0), (63, len % 61), (1, 1), (32, 16)] {
+                checked(kernel, len as usize, dst, src);
+                cases += 1;
+            }
+        }
+        println!("{:<20}{cases:>8} cases interpreted", kernel.name());
+    }
+}
+
+#[test]
+fn every_pair_of_offsets_touches_its_own_bytes_only() {
+    for kernel in assembled() {
+        // Where the processor cannot take its part, the interpreter takes all of it.
+        let lengths: Vec<usize> =
+            if kernel.is_available() { vec![15, 64, 255, 513] } else { (0..=256).chain([511, 512, 513]).collect() };
+        println!("{:<20}{:>8} cases interpreted", kernel.name(), lengths.len() * 64 * 64);
+        for len in lengths {
+            for dst in 0..64 {
+                for src in 0..64 {
+                    checked(kernel, len, dst, src);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn every_loop_touches_its_own_bytes_only() {
+    for kernel in assembled() {
+        for pages in 1..=5 {
+            for beside in [0, 1, 63, 64, 65, 127, 128, 129, 200, 4095] {
+                checked(kernel, 4096 * pages + beside, 7, 3);
+                checked(kernel, 4096 * pages + beside, 0, 0);
+            }
+        }
+    }
+}
+
+#[test]
+fn kernels_write_the_vector_state_that_the_table_says() {
+    for kernel in assembled() {
+        let (mut is_written, mut widest_bytes, mut non_temporal) = (false, 0, 0);
+        for len in (0..=1100).chain([20_000]) {
+            let outcome = checked(kernel, len, 5, 0);
+            is_written |= outcome.written_vectors.contains(&true);
+            widest_bytes = widest_bytes.max(outcome.widest_vector_bytes);
+            non_temporal += outcome.non_temporal_stores;
+        }
+        let written = match widest_bytes {
+            0 => Components::NONE,
+            16 => Components::SSE,
+            32 => Components::SSE.union(Components::AVX),
+            _ => Components::SSE.union(Components::AVX).union(Components::ZMM_HI256),
+        };
+        assert_eq!(kernel.writes(), written, "{}", kernel.name());
+        assert_eq!(is_written, !written.is_empty(), "{}", kernel.name());
+        assert_eq!(non_temporal > 0, kernel.stores() == Stores::NonTemporal, "{}", kernel.name());
+    }
+}
