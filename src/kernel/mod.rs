@@ -78,8 +78,9 @@ impl Kernel {
         self.needs
     }
 
-    /// The vector state components that a call may write, in the numbering of XCR0. Empty: a caller need not save any
-    /// vector register around the call.
+    /// The vector state components that a call may write, in the numbering of XCR0, as far as the CPU has them: an AVX
+    /// instruction clears what AVX-512 added to the register. Empty: a caller need not save any vector register around
+    /// the call.
     pub const fn writes(&self) -> Components {
         self.writes
     }

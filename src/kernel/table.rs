@@ -4,15 +4,16 @@
 use super::{Kernel, Stores, portable};
 use crate::cpu::{Components, Features};
 
-/// What kernels of each vector width write.
+/// What kernels of each encoding write.
 #[cfg(memcpy_select_asm)]
-mod width {
+mod encoding {
     use crate::cpu::Components;
 
     pub(super) const NONE: Components = Components::NONE;
-    pub(super) const XMM: Components = Components::SSE;
-    pub(super) const YMM: Components = XMM.union(Components::AVX);
-    pub(super) const ZMM: Components = YMM.union(Components::ZMM_HI256);
+    pub(super) const LEGACY: Components = Components::SSE;
+    /// A write of an XMM or YMM register by VEX clears the rest of it, whatever its width, as does `vzeroupper`: where
+    /// there is AVX-512, kernels that never name a ZMM register write them too.
+    pub(super) const VEX: Components = LEGACY.union(Components::AVX).union(Components::ZMM_HI256);
 }
 
 /// A row for `asm/<stem>.S`.
@@ -22,7 +23,7 @@ macro_rules! row {
         Kernel {
             name: $stem,
             needs: Features::$needs,
-            writes: width::$writes,
+            writes: encoding::$writes,
             stores: Stores::$stores,
             entry: {
                 unsafe extern "sysv64" {
@@ -43,13 +44,13 @@ static KERNELS: &[Kernel] = &[
     row!("rep_movsq", NONE, NONE, Temporal),
     row!("rep_movsq_aligned", NONE, NONE, Temporal),
     row!("gpr", NONE, NONE, Temporal),
-    row!("sse2_aligned", SSE2, XMM, Temporal),
-    row!("sse2_hybrid", SSE2, XMM, Temporal),
-    row!("sse2_nt", SSE2, XMM, NonTemporal),
-    row!("avx_aligned", AVX, YMM, Temporal),
-    row!("avx_nt", AVX, YMM, NonTemporal),
-    row!("avx512_aligned", AVX512F, ZMM, Temporal),
-    row!("avx512_nt", AVX512F, ZMM, NonTemporal),
+    row!("sse2_aligned", SSE2, LEGACY, Temporal),
+    row!("sse2_hybrid", SSE2, LEGACY, Temporal),
+    row!("sse2_nt", SSE2, LEGACY, NonTemporal),
+    row!("avx_aligned", AVX, VEX, Temporal),
+    row!("avx_nt", AVX, VEX, NonTemporal),
+    row!("avx512_aligned", AVX512F, VEX, Temporal),
+    row!("avx512_nt", AVX512F, VEX, NonTemporal),
     #[cfg(feature = "std")]
     LIBC,
     PORTABLE,
