@@ -19,6 +19,11 @@ impl Machine<'_> {
                 let value = self.read(i, 1)?;
                 self.write(i, 0, value)?;
             }
+            M::Movnti => {
+                let value = self.read(i, 1)?;
+                self.write(i, 0, value)?;
+                self.passed_the_caches(i);
+            }
             M::Lea => {
                 let address = self.address(i);
                 self.registers.write(i.op0_register(), address);
@@ -44,8 +49,7 @@ impl Machine<'_> {
             M::Movaps | M::Movdqa | M::Vmovaps | M::Vmovdqa | M::Vmovdqa64 => self.vector(i, true)?,
             M::Movntdq | M::Vmovntdq | M::Movntps | M::Vmovntps => {
                 self.vector(i, true)?;
-                self.non_temporal_stores += 1;
-                self.unfenced = Some(text(i));
+                self.passed_the_caches(i);
             }
             M::Vzeroupper => self.registers.vector[..16].iter_mut().for_each(|bytes| bytes[16..].fill(0)),
             M::Ret => {
@@ -62,6 +66,11 @@ impl Machine<'_> {
         }
         self.ip = target;
         Ok(false)
+    }
+
+    fn passed_the_caches(&mut self, i: &Instruction) {
+        self.non_temporal_stores += 1;
+        self.unfenced = Some(text(i));
     }
 
     fn arithmetic(&mut self, i: &Instruction) -> Result<(), Fault> {

@@ -1,0 +1,99 @@
+//! Promise: a call leaves no trace but the copy: callee-saved registers, stack, flags, MXCSR and the x87 unit are kept,
+//! and of the vector state only what the kernel claims is written or left in use.
+
+#![cfg(all(target_arch = "x86_64", unix))]
+
+mod suite;
+
+use memcpy_select::cpu::Components;
+use std::sync::Arc;
+use suite::abi::{Before, Frame, Observed, Subject};
+use suite::arena::{Arena, region_bytes};
+use suite::cases::{Case, Effort, Side};
+use suite::pattern::{Pattern, Polarity};
+use suite::routine;
+
+const LARGEST: usize = (1 << 20) + 1;
+
+/// Lengths that reach every path of every kernel, each with a few alignments.
+fn cases(effort: Effort) -> Vec<Case> {
+    let around = [512, 1024, 2048, 4096, 8192, 8192 + 64, 12288, 16384, 16384 + 64, 65536, 1 << 20];
+    let around = around.into_iter().flat_map(|length| [length - 1, length, length + 1]);
+    let offsets: &[(usize, usize)] = match effort {
+        Effort::Full => &[(0, 0), (0, 1), (1, 0), (7, 7), (8, 40), (15, 33), (32, 31), (48, 63), (63, 2)],
+        Effort::Sampled => &[(0, 0), (1, 0), (15, 33)],
+    };
+    let mut cases = Vec::new();
+    for len in (0..=300).chain(around) {
+        for (dst, src) in offsets {
+            cases.push(Case { len, dst: (Side::Low, *dst), src: (Side::High, *src) });
+        }
+    }
+    cases
+}
+
+/// Runs a subject through all cases with the vector registers filled, then with them in their initial state.
+fn check(arena: &mut Arena, subject: Subject, cases: &[Case]) {
+    for before in [Before::Filled, Before::Initial] {
+        let observed = Observed::new(subject, before);
+        for case in cases {
+            if let Err(failure) = observed.check(arena, *case) {
+                panic!("{} with vectors {before:?} in {case}: {failure}", subject.name);
+            }
+        }
+    }
+    println!("  {:<24} {:>6} cases", subject.name, 2 * cases.len());
+}
+
+fn arena() -> Arena {
+    Arena::new(Arc::new(Pattern::new(region_bytes(LARGEST), Polarity::PayloadLow)))
+}
+
+#[test]
+fn every_kernel_keeps_the_contract_for_registers() {
+    let (ready, lacking) = routine::kernels_here();
+    let (mut arena, cases) = (arena(), cases(Effort::chosen()));
+    println!("registers, vectors up to {:?}:", Frame::new().width);
+    for kernel in ready {
+        check(&mut arena, Subject::of(kernel.kernel()), &cases);
+    }
+    routine::print_skipped(&lacking);
+}
+
+unsafe extern "sysv64" fn auto_nosimd(dst: *mut u8, src: *const u8, len: usize) {
+    // SAFETY: the caller's promise is the function's precondition.
+    unsafe { memcpy_select::memcpy_auto_nosimd(dst, src, len) }
+}
+
+unsafe extern "sysv64" fn auto_unchecked(dst: *mut u8, src: *const u8, len: usize) {
+    // SAFETY: the caller's promise is the function's precondition.
+    unsafe { memcpy_select::memcpy_auto_unchecked(dst, src, len) }
+}
+
+#[test]
+fn the_calls_keep_it_too() {
+    let (mut arena, cases) = (arena(), cases(Effort::chosen()));
+    let nosimd = Subject {
+        name: "memcpy_auto_nosimd",
+        entry: auto_nosimd,
+        writes: Components::NONE,
+        leaves_in_use: Components::NONE,
+        ours: cfg!(memcpy_select_asm),
+    };
+    check(&mut arena, nosimd, &cases);
+    let unchecked = Subject { name: "memcpy_auto_unchecked", entry: auto_unchecked, ours: false, ..nosimd };
+    check(&mut arena, unchecked, &cases);
+}
+
+/// A kernel that claims less than it does would be believed by whoever saves vector state around it.
+#[test]
+#[cfg(memcpy_select_asm)]
+fn kernels_that_need_no_vector_extension_claim_no_vector_state() {
+    for kernel in memcpy_select::kernels() {
+        let is_string_or_gpr = kernel.name() == "gpr" || kernel.name().starts_with("rep_");
+        if is_string_or_gpr {
+            assert!(kernel.writes().is_empty(), "{}", kernel.name());
+        }
+        assert!(kernel.writes().contains(kernel.leaves_in_use()), "{}", kernel.name());
+    }
+}

@@ -1,0 +1,113 @@
+//! What is tested: anything that copies and has a name.
+
+use core::mem::MaybeUninit;
+use core::slice;
+use memcpy_select::kernel::{CopyFn, ReadyKernel};
+use memcpy_select::{Kernel, kernels};
+
+/// Something that copies.
+pub trait Routine: Sync {
+    fn name(&self) -> &'static str;
+
+    /// # Safety
+    ///
+    /// `src` is valid for reads and `dst` for writes of `len` bytes, and the two ranges do not overlap.
+    unsafe fn copy(&self, dst: *mut u8, src: *const u8, len: usize);
+}
+
+impl Routine for ReadyKernel {
+    fn name(&self) -> &'static str {
+        self.kernel().name()
+    }
+
+    unsafe fn copy(&self, dst: *mut u8, src: *const u8, len: usize) {
+        // SAFETY: a `ReadyKernel` is available here; the ranges are the caller's promise.
+        unsafe { self.kernel().copy(dst, src, len) }
+    }
+}
+
+/// The kernels that this CPU can run, and those it cannot.
+pub fn kernels_here() -> (Vec<ReadyKernel>, Vec<&'static Kernel>) {
+    let ready = kernels().iter().filter_map(Kernel::ready).collect();
+    let lacking = kernels().iter().filter(|kernel| kernel.ready().is_none()).collect();
+    (ready, lacking)
+}
+
+/// Prints the kernels that cannot be tested here, with a count and the reason.
+pub fn print_skipped(lacking: &[&Kernel]) {
+    println!("skipped: {} kernels", lacking.len());
+    for kernel in lacking {
+        println!("  {:<20} needs {:?}, which this CPU or its operating system lacks", kernel.name(), kernel.needs());
+    }
+}
+
+/// The crate's calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Call {
+    Auto,
+    AutoUninit,
+    AutoUnchecked,
+    AutoNoSimd,
+}
+
+impl Call {
+    pub const ALL: [Self; 4] = [Self::Auto, Self::AutoUninit, Self::AutoUnchecked, Self::AutoNoSimd];
+}
+
+impl Routine for Call {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Auto => "memcpy_auto",
+            Self::AutoUninit => "memcpy_auto_uninit",
+            Self::AutoUnchecked => "memcpy_auto_unchecked",
+            Self::AutoNoSimd => "memcpy_auto_nosimd",
+        }
+    }
+
+    unsafe fn copy(&self, dst: *mut u8, src: *const u8, len: usize) {
+        match self {
+            Self::Auto => {
+                // SAFETY: `dst` is valid for `len` bytes and nothing else refers to them during the call.
+                let dst = unsafe { slice::from_raw_parts_mut(dst, len) };
+                // SAFETY: `src` is valid for `len` bytes, which nobody writes during the call.
+                let src = unsafe { slice::from_raw_parts(src, len) };
+                memcpy_select::memcpy_auto(dst, src);
+            }
+            Self::AutoUninit => {
+                // SAFETY: as above; uninitialised is a promise less.
+                let dst = unsafe { slice::from_raw_parts_mut(dst.cast::<MaybeUninit<u8>>(), len) };
+                // SAFETY: as above.
+                let src = unsafe { slice::from_raw_parts(src, len) };
+                let place = dst.as_ptr().addr();
+                let copied = memcpy_select::memcpy_auto_uninit(dst, src);
+                assert_eq!((copied.as_ptr().addr(), copied.len()), (place, len), "it returns its destination");
+            }
+            Self::AutoUnchecked => {
+                // SAFETY: the caller's promise is the function's precondition.
+                unsafe { memcpy_select::memcpy_auto_unchecked(dst, src, len) }
+            }
+            Self::AutoNoSimd => {
+                // SAFETY: the caller's promise is the function's precondition.
+                unsafe { memcpy_select::memcpy_auto_nosimd(dst, src, len) }
+            }
+        }
+    }
+}
+
+/// Machine code by its entry point: what is not a row of the table.
+#[derive(Clone, Copy)]
+pub struct Entry {
+    pub name: &'static str,
+    pub entry: CopyFn,
+}
+
+impl Routine for Entry {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    unsafe fn copy(&self, dst: *mut u8, src: *const u8, len: usize) {
+        // SAFETY: whoever made the value vouches for the code; the ranges are the caller's promise.
+        unsafe { (self.entry)(dst, src, len) }
+    }
+}
