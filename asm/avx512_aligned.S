@@ -8,7 +8,7 @@
  *
  * Lengths:    any
  * Needs:      AVX-512 F
- * State:      zmm0 to zmm7 (upper parts cleared); rax, rcx, rdx, rsi, rdi, r8, r9
+ * State:      zmm0 to zmm7 (cleared above bit 127); rax, rcx, rdx, rsi, rdi, r8, r9
  * Reference:  Intel Optimization Reference Manual, "Memcpy considerations"; AMD Software Optimization Guide for
  *             family 19h, "Load-store unit"
  */

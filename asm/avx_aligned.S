@@ -8,7 +8,7 @@
  *
  * Lengths:    any
  * Needs:      AVX
- * State:      ymm0 to ymm7 (upper halves cleared); rax, rcx, rdx, rsi, rdi, r8, r9
+ * State:      ymm0 to ymm7 (cleared above bit 127); rax, rcx, rdx, rsi, rdi, r8, r9
  * Reference:  Intel Optimization Reference Manual, "Memcpy considerations"; AMD Software Optimization Guide for
  *             family 19h, "Load-store unit"
  */

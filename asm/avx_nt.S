@@ -10,7 +10,7 @@
  *
  * Lengths:    any; it pays from about the size of the last-level cache
  * Needs:      AVX
- * State:      ymm0 to ymm7 (upper halves cleared); rax, rcx, rdx, rsi, rdi, r8, r9
+ * State:      ymm0 to ymm7 (cleared above bit 127); rax, rcx, rdx, rsi, rdi, r8, r9
  * Reference:  Intel SDM vol. 1, "Cacheability Control, Prefetch, and Memory Ordering Instructions"; Intel SDM
  *             vol. 3A, "Buffering of Write Combining Memory Locations"; AMD APM vol. 2, "Write-combining buffers"
  */

@@ -36,6 +36,7 @@ fn record() -> Record {
         total_ns,
     };
     Record {
+        bench: "select".to_owned(),
         environment: Environment::gather(&Cpu::detect(), Effort::Quick, Some(1)),
         samples: vec![sample("gpr", 0, 70_000), sample("libc", 0, 60_000), sample("gpr", 1, 71_000)],
     }
@@ -51,6 +52,7 @@ fn a_record_is_read_back_as_it_was_written() {
     let read = Record::read(&folder).unwrap();
     assert_eq!(read.environment, written.environment);
     assert_eq!(read.samples, written.samples);
+    assert_eq!(read.bench, written.bench);
 }
 
 #[test]
@@ -72,6 +74,7 @@ fn rows_that_cannot_be_measurements_are_refused_with_their_line() {
         ("select,gpr,64,0,0,hot,0,0,90000", "no iterations"),
         ("select,gpr,64,0,0,hot,0,9,1", "too few"),
         ("select,gpr,64,0,0,hot,0,9,90000", "a second row"),
+        ("forum,gpr,64,0,0,hot,1,9,90000", "bench forum in a record of select"),
         ("select,gpr,64,0,0,lukewarm,0,9,90000", "no residency"),
         ("select,gpr,64,0,0,hot,0,9,-5", "invalid"),
         ("select,gpr,64,0,0,hot,0,9", "fields"),

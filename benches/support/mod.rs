@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each bench uses its part")]
 
+pub mod harness;
+
 use criterion::Criterion;
 use memcpy_select::measure::buffers::Buffers;
 use memcpy_select::measure::effort::Effort;

@@ -14,6 +14,8 @@ const SAMPLES_FILE: &str = "samples.csv";
 /// A run: its environment and all its samples.
 #[derive(Clone, Debug)]
 pub struct Record {
+    /// The bench that ran: its samples answer that question and no other.
+    pub bench: String,
     /// Where and how it ran.
     pub environment: Environment,
     /// Every timing.
@@ -37,7 +39,7 @@ impl Record {
         let environment = toml::to_string_pretty(&self.environment).map_err(|error| unwritable(&folder, &error))?;
         let path = folder.join(ENVIRONMENT_FILE);
         fs::write(&path, environment).map_err(|error| unwritable(&path, &error))?;
-        samples::write(&folder.join(SAMPLES_FILE), &self.samples)?;
+        samples::write(&folder.join(SAMPLES_FILE), &self.bench, &self.samples)?;
         Ok(folder)
     }
 
@@ -57,8 +59,8 @@ impl Record {
         if environment.format != FORMAT_VERSION {
             return Err(RecordError::OtherFormat { path, found: environment.format });
         }
-        let samples = samples::read(&folder.join(SAMPLES_FILE), environment.clock.precision_ns)?;
-        Ok(Self { environment, samples })
+        let (bench, samples) = samples::read(&folder.join(SAMPLES_FILE), environment.clock.precision_ns)?;
+        Ok(Self { bench, environment, samples })
     }
 }
 

@@ -24,16 +24,13 @@ struct Row<'a> {
     total_ns: u64,
 }
 
-/// The name of the bench whose samples these are.
-const BENCH: &str = "select";
-
-pub(super) fn write(path: &Path, samples: &[Sample]) -> Result<(), RecordError> {
+pub(super) fn write(path: &Path, bench: &str, samples: &[Sample]) -> Result<(), RecordError> {
     let unwritable = |error: &dyn ToString| RecordError::Unwritable { path: path.to_owned(), cause: error.to_string() };
     let file = File::create_new(path).map_err(|error| unwritable(&error))?;
     let mut writer = csv::Writer::from_writer(file);
     for sample in samples {
         let row = Row {
-            bench: Cow::Borrowed(BENCH),
+            bench: Cow::Borrowed(bench),
             kernel: Cow::Borrowed(&sample.contender),
             len_bytes: sample.cell.len_bytes,
             dst_offset: sample.cell.dst_offset,
@@ -48,15 +45,19 @@ pub(super) fn write(path: &Path, samples: &[Sample]) -> Result<(), RecordError> 
     writer.flush().map_err(|error| unwritable(&error))
 }
 
-/// Reads samples back. A row that cannot be a measurement is refused with its line.
-pub(super) fn read(path: &Path, precision_ns: u64) -> Result<Vec<Sample>, RecordError> {
+/// Reads samples back, and the bench that they are of. A row that cannot be a measurement is refused with its line.
+pub(super) fn read(path: &Path, precision_ns: u64) -> Result<(String, Vec<Sample>), RecordError> {
     let damaged = |line, cause: String| RecordError::Damaged { path: path.to_owned(), line, cause };
     let mut reader = csv::Reader::from_path(path).map_err(|error| damaged(1, error.to_string()))?;
     let mut seen = HashSet::new();
-    let mut samples = Vec::new();
+    let (mut bench, mut samples) = (None, Vec::new());
     for (at, row) in reader.deserialize::<Row<'_>>().enumerate() {
         let line = at as u64 + 2;
         let row = row.map_err(|error| damaged(line, error.to_string()))?;
+        let bench: &String = bench.get_or_insert_with(|| row.bench.to_string());
+        if *bench != row.bench {
+            return Err(damaged(line, format!("bench {} in a record of {bench}", row.bench)));
+        }
         let Some(residency) = Residency::named(&row.residency) else {
             return Err(damaged(line, format!("there is no residency {:?}", row.residency)));
         };
@@ -74,5 +75,5 @@ pub(super) fn read(path: &Path, precision_ns: u64) -> Result<Vec<Sample>, Record
         }
         samples.push(Sample { cell, contender, round: row.round, iterations: row.iterations, total_ns: row.total_ns });
     }
-    Ok(samples)
+    Ok((bench.unwrap_or_default(), samples))
 }

@@ -1,0 +1,198 @@
+//! How far ahead should a non-temporal copy prefetch, with which hint, and over how many pages at once?
+//!
+//! The kernels `sse2_nt`, `avx_nt` and `avx512_nt` are one algorithm with these figures fixed. Here is every combination
+//! that was considered, so that the choice can be repeated on any CPU: the same interleaved sweep and the same kind of
+//! record as `select`.
+
+mod support;
+
+use memcpy_select::Kernel;
+use memcpy_select::cpu::{Cpu, Features, features};
+use memcpy_select::measure::cell::Cell;
+use memcpy_select::measure::conditions::conditions;
+use memcpy_select::measure::effort::Effort;
+use memcpy_select::measure::statistics::geometric_mean;
+use memcpy_select::measure::summary::Summary;
+use memcpy_select::measure::sweep::{Contender, LIBC, Sweep};
+use memcpy_select::record::{Environment, Record};
+use memcpy_select::report;
+use std::process::ExitCode;
+use support::harness;
+
+fn main() -> ExitCode {
+    let question = "How far ahead should a non-temporal copy prefetch, and over how many pages at once?";
+    harness::main("nontemporal", question, contenders, measure)
+}
+
+fn measure(effort: Effort) -> ExitCode {
+    let pinned_to = support::pin();
+    let cpu = Cpu::detect();
+    let mut environment = Environment::gather(&cpu, effort, pinned_to);
+    println!("{}", report::machine(&environment, &conditions(&cpu, pinned_to)));
+
+    let (mut contenders, _) = harness::verified(contenders());
+    contenders.extend(Contender::libc_again());
+    let lengths: &[usize] = match effort {
+        Effort::Quick => &[64 << 20],
+        Effort::Default => &[16 << 20, 64 << 20],
+        Effort::Full => &[8 << 20, 16 << 20, 32 << 20, 64 << 20, 256 << 20],
+    };
+    let mut sweep = match Sweep::new(contenders, lengths[lengths.len() - 1], effort) {
+        Ok(sweep) => sweep,
+        Err(error) => {
+            eprintln!("error: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let progress = harness::progress(lengths.len());
+    let mut samples = Vec::new();
+    for len_bytes in lengths {
+        samples.extend(sweep.measure(Cell::hot(*len_bytes, 0, 0)));
+        progress.inc(1);
+    }
+    progress.finish_and_clear();
+
+    let summary = Summary::of(&samples);
+    print_table(&summary);
+    environment.noise_floor = summary.noise_floor;
+    harness::save(&Record { bench: "nontemporal".to_owned(), environment, samples });
+    ExitCode::SUCCESS
+}
+
+/// Fastest first: time as a multiple of the installed libc's.
+fn print_table(summary: &Summary) {
+    let mut rows: Vec<(f64, &str, Vec<f64>)> = Vec::new();
+    for name in summary.cells.first().into_iter().flat_map(|cell| cell.kernels()) {
+        let ratios: Vec<f64> = summary.cells.iter().filter_map(|cell| cell.time_ratio(name, LIBC)).collect();
+        if let Some(mean) = geometric_mean(ratios.iter().copied()) {
+            rows.push((mean, name, ratios));
+        }
+    }
+    rows.sort_by(|a, b| a.0.total_cmp(&b.0));
+    print!("{:<24}{:>8}", "time over libc's", "mean");
+    for cell in &summary.cells {
+        print!("{:>9}", report::size(cell.cell.len_bytes));
+    }
+    println!();
+    for (mean, name, ratios) in rows {
+        print!("{name:<24}{mean:>8.3}");
+        ratios.iter().for_each(|ratio| print!("{ratio:>9.3}"));
+        println!();
+    }
+    println!("  noise floor {:.1}%\n", (summary.noise_floor - 1.0) * 100.0);
+}
+
+/// The kernels that a large copy may go to, and every variant that this CPU can run.
+fn contenders() -> Vec<Contender> {
+    let names = ["rep_movsb", "sse2_aligned", "sse2_nt", "avx_aligned", "avx_nt", "avx512_aligned", "avx512_nt", LIBC];
+    let kernels = names.into_iter().filter_map(Kernel::named).filter_map(Contender::kernel);
+    let runs_here = |variant: &&Variant| features().contains(variant.needs);
+    // SAFETY: each variant copies as the contract says, and this CPU has what it needs.
+    let variant = |variant: &Variant| unsafe { Contender::foreign(variant.name, variant.entry) };
+    kernels.chain(VARIANTS.iter().filter(runs_here).map(variant)).collect()
+}
+
+/// A combination: `<vector>_<pages at once>p_<hint><bytes ahead>`.
+struct Variant {
+    name: &'static str,
+    needs: Features,
+    entry: memcpy_select::kernel::CopyFn,
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+static VARIANTS: &[Variant] = &[];
+
+/// From the name of the vector, its combinations of pages at once, hint and distance.
+#[cfg(target_arch = "x86_64")]
+macro_rules! variants {
+    ($($vector:ident: $needs:ident $pages:literal $hint:ident $ahead:literal),* $(,)?) => {
+        $(core::arch::global_asm!(concat!(
+            "VARIANT_", stringify!($vector), " memcpy_select_variant_", stringify!($vector), "_", $pages, "p_",
+            stringify!($hint), $ahead, ", ", $pages, ", prefetch", stringify!($hint), ", ", $ahead
+        ));)*
+
+        static VARIANTS: &[Variant] = &[$({
+            unsafe extern "sysv64" {
+                #[link_name = concat!(
+                    "memcpy_select_variant_", stringify!($vector), "_", $pages, "p_", stringify!($hint), $ahead
+                )]
+                fn entry(dst: *mut u8, src: *const u8, len: usize);
+            }
+            Variant {
+                name: concat!(stringify!($vector), "_", $pages, "p_", stringify!($hint), $ahead),
+                needs: Features::$needs,
+                entry,
+            }
+        }),*];
+    };
+}
+
+// Whole blocks of `pages` pages to an aligned destination, past the caches; everything else by `rep movsb`.
+#[cfg(target_arch = "x86_64")]
+core::arch::global_asm!(
+    r#"
+    .macro VARIANT name, v, w, load, store, lanes, pages, hint, ahead
+    .p2align 6
+    .globl \name
+\name:
+    test    edi, 63
+    jnz     5f
+2:  cmp     rdx, 4096*\pages
+    jb      4f
+    mov     ecx, 4096 / 128
+    .p2align 5
+3:  .irp page, 0, 1, 2, 3
+    .if \page < \pages && \ahead > 0
+    \hint   [rsi + 4096*\page + \ahead]
+    \hint   [rsi + 4096*\page + \ahead + 64]
+    .endif
+    .endr
+    .irp page, 0, 1, 2, 3
+    .if \page < \pages
+    .irp lane, \lanes
+    \load   \v\()\lane, [rsi + 4096*\page + \w*\lane]
+    .endr
+    .irp lane, \lanes
+    \store  [rdi + 4096*\page + \w*\lane], \v\()\lane
+    .endr
+    .endif
+    .endr
+    sub     rsi, -128
+    sub     rdi, -128
+    dec     ecx
+    jnz     3b
+    add     rsi, 4096*(\pages - 1)
+    add     rdi, 4096*(\pages - 1)
+    sub     rdx, 4096*\pages
+    jmp     2b
+4:  sfence
+    .if \w > 16
+    vzeroupper
+    .endif
+5:  mov     rcx, rdx
+    rep movsb
+    ret
+    .endm
+    .macro VARIANT_xmm name, pages, hint, ahead
+    VARIANT \name, xmm, 16, movdqu, movntdq, "0,1,2,3,4,5,6,7", \pages, \hint, \ahead
+    .endm
+    .macro VARIANT_ymm name, pages, hint, ahead
+    VARIANT \name, ymm, 32, vmovdqu, vmovntdq, "0,1,2,3", \pages, \hint, \ahead
+    .endm
+    .macro VARIANT_zmm name, pages, hint, ahead
+    VARIANT \name, zmm, 64, vmovdqu64, vmovntdq, "0,1", \pages, \hint, \ahead
+    .endm
+    "#
+);
+
+#[cfg(target_arch = "x86_64")]
+variants! {
+    xmm: SSE2 1 nta 0, xmm: SSE2 1 nta 512, xmm: SSE2 1 nta 1024, xmm: SSE2 1 t0 512, xmm: SSE2 1 t0 1024,
+    xmm: SSE2 2 nta 512, xmm: SSE2 2 t0 512, xmm: SSE2 4 t0 512,
+    ymm: AVX 1 nta 0, ymm: AVX 1 nta 256, ymm: AVX 1 nta 512, ymm: AVX 1 nta 1024, ymm: AVX 1 nta 2048,
+    ymm: AVX 1 t0 512, ymm: AVX 1 t0 1024, ymm: AVX 2 nta 512, ymm: AVX 2 t0 512, ymm: AVX 4 nta 512,
+    ymm: AVX 4 t0 512,
+    zmm: AVX512F 1 nta 0, zmm: AVX512F 1 nta 256, zmm: AVX512F 1 nta 512, zmm: AVX512F 1 nta 1024,
+    zmm: AVX512F 1 nta 2048, zmm: AVX512F 1 t0 512, zmm: AVX512F 1 t0 1024, zmm: AVX512F 2 nta 512,
+    zmm: AVX512F 2 t0 512, zmm: AVX512F 4 nta 512, zmm: AVX512F 4 t0 512,
+}
