@@ -46,15 +46,19 @@ fn no_simd(cpu: &Cpu) -> Option<Plan> {
     Plan::new(&[Band::new(GPR_MAX_BYTES, gpr), Band::new(usize::MAX, Kernel::named(string)?)]).ok()
 }
 
-/// Vectors while the copy fits the caches, a string instruction between where it is known to win, non-temporal stores
-/// from the size of the last-level cache on.
+/// Vectors while the copy fits the caches, a string instruction where it is known to win, non-temporal stores where
+/// source and destination outgrow the last-level cache.
 fn user(cpu: &Cpu) -> Option<Plan> {
     let width = Width::of(cpu);
     let (vector, non_temporal) = (Kernel::named(width.aligned)?, Kernel::named(width.non_temporal)?);
+    if let Some(from) = string_beyond_l1_from_bytes(cpu) {
+        let string = Band::new(usize::MAX, Kernel::named("rep_movsb")?);
+        return Plan::new(&[Band::new(from - 1, vector), string]).ok();
+    }
     let non_temporal_from = non_temporal_from_bytes(cpu);
     let cached = Band::new(non_temporal_from - 1, vector);
     let beyond = Band::new(usize::MAX, non_temporal);
-    let Some(string_from) = string_from_bytes(cpu, width.bytes).filter(|from| *from < non_temporal_from) else {
+    let Some(string_from) = intel_string_from_bytes(cpu, width.bytes).filter(|from| *from < non_temporal_from) else {
         return Plan::new(&[cached, beyond]).ok();
     };
     let string = Band::new(non_temporal_from - 1, Kernel::named("rep_movsb_aligned")?)
@@ -88,21 +92,24 @@ impl Width {
     }
 }
 
-/// Where the string instruction takes over from vectors, if it ever does.
-fn string_from_bytes(cpu: &Cpu, vector_bytes: usize) -> Option<usize> {
-    if !cpu.features.contains(Features::ERMS) {
+/// Where the string instruction takes over from vectors for good, on CPUs where it does.
+///
+/// From Zen 5 on `rep movsb` is the fastest or within noise of it as soon as source and destination leave the
+/// first-level cache, up to copies from and to memory, aliased or not (results/amd-26-2-1-kvm; AOCL-LibMem takes it
+/// from half of that cache too). Before, it collapses at some placements (glibc bug 30994).
+fn string_beyond_l1_from_bytes(cpu: &Cpu) -> Option<usize> {
+    let is_zen_5_or_later = cpu.signature.vendor == Vendor::Amd && cpu.signature.family >= 26;
+    if !is_zen_5_or_later || !cpu.features.contains(Features::ERMS) {
         return None;
     }
-    match cpu.signature.vendor {
-        Vendor::Intel => Some(INTEL_MOVSB_FROM_BYTES_PER_16 * vector_bytes / 16),
-        // From Zen 5 on it is faster than vectors once source and destination leave the first-level cache
-        // (AOCL-LibMem takes half that cache); before, it collapses at some placements (glibc bug 30994).
-        Vendor::Amd if cpu.signature.family >= 26 => {
-            let l1d_bytes = cpu.caches.l1d.map_or(32 << 10, |cache| cache.size_bytes);
-            Some((l1d_bytes / 2) as usize + 2048)
-        }
-        _ => None,
-    }
+    let l1d_bytes = cpu.caches.l1d.map_or(32 << 10, |cache| cache.size_bytes);
+    Some((l1d_bytes / 2) as usize + 2048)
+}
+
+/// Where Intel's string instruction takes over from vectors while the copy fits the caches.
+fn intel_string_from_bytes(cpu: &Cpu, vector_bytes: usize) -> Option<usize> {
+    let is_fast = cpu.signature.vendor == Vendor::Intel && cpu.features.contains(Features::ERMS);
+    is_fast.then_some(INTEL_MOVSB_FROM_BYTES_PER_16 * vector_bytes / 16)
 }
 
 /// Half of the last-level cache that one core reaches: from there on source and destination together do not fit it, and
