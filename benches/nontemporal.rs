@@ -44,11 +44,13 @@ fn measure(effort: Effort) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let progress = harness::progress(lengths.len());
+    let progress = harness::progress(lengths.len() * effort.passes() as usize);
     let mut samples = Vec::new();
-    for len_bytes in lengths {
-        samples.extend(sweep.measure(Cell::hot(*len_bytes, 0, 0)));
-        progress.inc(1);
+    for pass in 0..effort.passes() {
+        for len_bytes in lengths {
+            samples.extend(sweep.measure(Cell::hot(*len_bytes, 0, 0), pass));
+            progress.inc(1);
+        }
     }
     progress.finish_and_clear();
 

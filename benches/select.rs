@@ -39,13 +39,16 @@ fn measure(effort: Effort) -> ExitCode {
         }
     };
 
-    let progress = harness::progress(grid.iter().map(Vec::len).sum());
+    let cells: usize = grid.iter().map(Vec::len).sum();
+    let progress = harness::progress(cells * effort.passes() as usize);
     let mut samples: Vec<Sample> = Vec::new();
     for (at, column) in grid.iter().enumerate() {
-        for cell in column {
-            progress.set_message(cell.to_string());
-            samples.extend(sweep.measure(*cell));
-            progress.inc(1);
+        for pass in 0..effort.passes() {
+            for cell in column {
+                progress.set_message(cell.to_string());
+                samples.extend(sweep.measure(*cell, pass));
+                progress.inc(1);
+            }
         }
         if at == 0 {
             let summary = Summary::of(&samples);

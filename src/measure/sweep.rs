@@ -149,8 +149,8 @@ pub struct Sweep {
     shuffle: SplitMix64,
 }
 
-/// Rounds that even the slowest cell gets: fewer give no median worth the name.
-const MIN_ROUNDS: u64 = 5;
+/// Rounds that even the slowest cell gets, in all its passes: fewer give no median worth the name.
+const MIN_ROUNDS: u32 = 5;
 /// What a cell may take before it gets fewer rounds, as a multiple of what it takes where every sample is short.
 const MAX_CELL_STRETCH: u64 = 12;
 /// Core cycles counted in each round of a cell: a few microseconds.
@@ -172,12 +172,12 @@ impl Sweep {
         &self.contenders
     }
 
-    /// Times every contender at one cell.
+    /// Times every contender at one cell, in one of the [passes](Effort::passes) over the grid.
     ///
     /// # Panics
     ///
     /// If the cell is longer than the sweep was made for.
-    pub fn measure(&mut self, cell: Cell) -> Vec<Sample> {
+    pub fn measure(&mut self, cell: Cell, pass: u32) -> Vec<Sample> {
         assert!(cell.len_bytes <= self.buffers.max_len_bytes(), "{cell} does not fit the sweep's buffers");
         let (dst, src) = (self.buffers.dst(cell.dst_offset), self.buffers.src(cell.src_offset).cast_const());
         let time_ns = |contender: &Contender, iterations: u64| {
@@ -189,12 +189,14 @@ impl Sweep {
         let plan: Vec<(u64, u64)> =
             self.contenders.iter().map(|contender| warm_up(sample_ns, |n| time_ns(contender, n))).collect();
         let round_ns: u64 = plan.iter().map(|(_, expected_ns)| *expected_ns).sum::<u64>().max(1);
-        let cell_ns = sample_ns * self.contenders.len() as u64 * self.effort.rounds() as u64 * MAX_CELL_STRETCH;
-        let rounds = (cell_ns / round_ns).clamp(MIN_ROUNDS, self.effort.rounds() as u64) as u32;
+        let cell_ns = sample_ns * self.contenders.len() as u64 * u64::from(self.effort.rounds()) * MAX_CELL_STRETCH;
+        let fewest = u64::from(MIN_ROUNDS.div_ceil(self.effort.passes()));
+        let rounds = (cell_ns / round_ns).clamp(fewest, self.effort.rounds().into()) as u32;
+        let first_round = pass * self.effort.rounds();
 
         let mut order: Vec<usize> = (0..self.contenders.len()).collect();
         let mut samples = Vec::with_capacity((order.len() + 1) * rounds as usize);
-        for round in 0..rounds {
+        for round in first_round..first_round + rounds {
             self.shuffle.shuffle(&mut order);
             let start = Instant::now();
             let cycles = clock::core_cycles(CLOCK_CYCLES);
@@ -258,7 +260,7 @@ mod tests {
     fn every_contender_is_sampled_once_a_round() {
         let contenders = Contender::all_available();
         let mut sweep = Sweep::new(contenders.clone(), 4096, Effort::Quick).unwrap();
-        let samples = sweep.measure(Cell::hot(4096, 1, 2));
+        let samples = sweep.measure(Cell::hot(4096, 1, 2), 0);
         let rounds = samples.iter().map(|sample| sample.round).max().unwrap() as usize + 1;
         for name in contenders.iter().map(Contender::name).chain([CORE_CLOCK]) {
             let of_it: Vec<&Sample> = samples.iter().filter(|sample| sample.contender == name).collect();

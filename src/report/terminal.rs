@@ -7,6 +7,7 @@ use crate::measure::statistics::{geometric_mean, is_tie};
 use crate::measure::summary::{CellSummary, Summary};
 use crate::measure::sweep::{LIBC, MEMCPY_AUTO};
 use crate::record::Environment;
+use crate::select::INLINE_MAX_BYTES;
 use std::fmt::Write;
 
 /// What machine this is and what speaks against trusting it.
@@ -44,11 +45,20 @@ pub fn machine(environment: &Environment, conditions: &[Condition]) -> String {
 
 /// One sentence: what to use on this CPU, from the aligned cells.
 pub fn answer(summary: &Summary) -> String {
-    let bands = bands(summary, (0, 0));
-    if bands.is_empty() {
+    let mut parts: Vec<String> = Vec::new();
+    let inlined = placed(summary, (0, 0)).filter(|cell| cell.cell.len_bytes <= INLINE_MAX_BYTES);
+    let gains: Vec<f64> = inlined.filter_map(|cell| cell.time_ratio(LIBC, MEMCPY_AUTO)).collect();
+    if let Some(least) = gains.iter().copied().min_by(f64::total_cmp) {
+        parts.push(format!(
+            "up to {} what memcpy_auto inlines, {least:.1} times as fast as libc or more",
+            size(INLINE_MAX_BYTES)
+        ));
+    }
+    let called = bands(summary, (0, 0), INLINE_MAX_BYTES + 1);
+    parts.extend(called.iter().map(|(from, to, name)| format!("{} {name}", range(*from, *to))));
+    if parts.is_empty() {
         return "No size was measured.\n".to_owned();
     }
-    let parts: Vec<String> = bands.iter().map(|(from, to, name)| format!("{name} {}", range(*from, *to))).collect();
     wrap(&format!("On this CPU use, with an aligned destination and data in cache: {}.", parts.join("; ")))
 }
 
@@ -94,8 +104,10 @@ pub fn placement_table(summary: &Summary) -> String {
         });
         let mean = geometric_mean(ratios).map_or_else(|| "-".to_owned(), |mean| format!("{mean:.2}x libc"));
         let _ = writeln!(text, "destination +{}, source +{}  (best kernels {mean})", placement.0, placement.1);
-        let parts: Vec<String> =
-            bands(summary, placement).iter().map(|(from, to, name)| format!("{} {name}", range(*from, *to))).collect();
+        let parts: Vec<String> = bands(summary, placement, 0)
+            .iter()
+            .map(|(from, to, name)| format!("{} {name}", range(*from, *to)))
+            .collect();
         let _ = write!(text, "{}", indent(&wrap(&parts.join("; "))));
     }
     text
@@ -183,10 +195,10 @@ fn placements(summary: &Summary) -> Vec<(usize, usize)> {
     seen
 }
 
-/// Neighbouring sizes with one winner: first size, last size, kernel.
-fn bands(summary: &Summary, offsets: (usize, usize)) -> Vec<(usize, usize, &str)> {
+/// Neighbouring sizes with one winner, from a size on: first size, last size, kernel.
+fn bands(summary: &Summary, offsets: (usize, usize), from_bytes: usize) -> Vec<(usize, usize, &str)> {
     let mut bands: Vec<(usize, usize, &str)> = Vec::new();
-    for cell in placed(summary, offsets) {
+    for cell in placed(summary, offsets).filter(|cell| cell.cell.len_bytes >= from_bytes) {
         let Some(winner) = cell.winner(summary.noise_floor) else { continue };
         let len_bytes = cell.cell.len_bytes;
         match bands.last_mut() {
