@@ -1,21 +1,20 @@
 //! The calls, and the plan they follow.
 //!
-//! The plan in force is one pointer for each [`Policy`]. At the start the user-mode one points to a plan whose only
-//! entry detects the CPU, puts the formulas' plan in its place and goes on through that: the hot path has no "was this
+//! The plan in force has one [`Slot`] for each [`Policy`]. At the start the user-mode one holds a plan whose only entry
+//! detects the CPU, puts the formulas' plan in its place and goes on through that: the hot path has no "was this
 //! initialised?" branch. A plan, once published, is never changed or freed, so that a thread in the middle of a copy
 //! may go on with the one it has read.
-//!
-//! Publication is a release store; the loads are acquire, which on x86-64 is an ordinary `mov`.
 
 use super::inline::{self, INLINE_MAX_BYTES};
 use super::plan::{Band, Plan, PlanError};
+use super::slot::Slot;
 use super::{Policy, formula};
 use crate::kernel::portable::entry_point;
 use crate::kernel::{Kernel, LengthMismatch};
 use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
 use core::ptr;
-use core::sync::atomic::{AtomicPtr, AtomicU8, Ordering};
+use core::sync::atomic::{AtomicU8, Ordering};
 
 /// Copies `src` into `dst`, by the plan in force for this CPU.
 ///
@@ -94,8 +93,7 @@ pub unsafe fn memcpy_auto_unchecked(dst: *mut u8, src: *const u8, len: usize) {
 /// `src` is valid for reads and `dst` for writes of `len` bytes, and the two ranges do not overlap.
 #[inline]
 pub unsafe fn memcpy_auto_nosimd(dst: *mut u8, src: *const u8, len: usize) {
-    let plan = in_force(&NO_SIMD);
-    let entry = plan.entry(len, dst.addr(), src.addr());
+    let entry = NO_SIMD.entry(len, dst.addr(), src.addr());
     // SAFETY: the same preconditions; a plan comes into force only with kernels that are available here.
     unsafe { entry(dst, src, len) }
 }
@@ -116,27 +114,26 @@ pub fn install(policy: Policy, plan: &'static Plan) -> Result<(), PlanError> {
             return Err(PlanError::TouchesVectorState { kernel: kernel.name() });
         }
     }
-    slot(policy).store(ptr::from_ref(plan).cast_mut(), Ordering::Release);
+    slot(policy).publish(plan);
     Ok(())
 }
 
 /// Takes an installed plan out of force: the calls follow the formulas again, as at the start.
 pub fn uninstall(policy: Policy) {
-    let start = match policy {
+    slot(policy).publish(match policy {
         Policy::User => &UNDECIDED,
         Policy::NoSimd => &NO_SIMD_START,
-    };
-    slot(policy).store(ptr::from_ref(start).cast_mut(), Ordering::Release);
+    });
 }
 
 /// The plan that calls under a policy follow now.
 pub fn plan_in_force(policy: Policy) -> &'static Plan {
-    let plan = in_force(slot(policy));
+    let plan = slot(policy).plan();
     if ptr::eq(plan, &UNDECIDED) { decide() } else { plan }
 }
 
-static USER: AtomicPtr<Plan> = AtomicPtr::new(ptr::from_ref(&UNDECIDED).cast_mut());
-static NO_SIMD: AtomicPtr<Plan> = AtomicPtr::new(ptr::from_ref(&NO_SIMD_START).cast_mut());
+static USER: Slot = Slot::new(&UNDECIDED);
+static NO_SIMD: Slot = Slot::new(&NO_SIMD_START);
 
 /// What runs without knowing the CPU: kernels that need nothing.
 static BASELINE: Plan = baseline(Kernel::named("sse2_aligned"));
@@ -157,18 +154,11 @@ const fn baseline(above: Option<&'static Kernel>) -> Plan {
     }
 }
 
-fn slot(policy: Policy) -> &'static AtomicPtr<Plan> {
+fn slot(policy: Policy) -> &'static Slot {
     match policy {
         Policy::User => &USER,
         Policy::NoSimd => &NO_SIMD,
     }
-}
-
-#[inline(always)]
-fn in_force(slot: &AtomicPtr<Plan>) -> &'static Plan {
-    let plan = slot.load(Ordering::Acquire);
-    // SAFETY: a slot only ever holds the address of a plan that lives and stays unchanged for 'static.
-    unsafe { &*plan }
 }
 
 /// The part of a call that is not inlined.
@@ -178,7 +168,7 @@ fn in_force(slot: &AtomicPtr<Plan>) -> &'static Plan {
 /// As [`memcpy_auto_unchecked`].
 #[inline(never)]
 unsafe fn copy_by_plan(dst: *mut u8, src: *const u8, len: usize) {
-    let entry = in_force(&USER).entry(len, dst.addr(), src.addr());
+    let entry = USER.entry(len, dst.addr(), src.addr());
     // SAFETY: the same preconditions; a plan comes into force only with kernels that are available here.
     unsafe { entry(dst, src, len) }
 }
@@ -214,9 +204,8 @@ fn decide() -> &'static Plan {
     }
     // SAFETY: READY is stored after the only write, and nothing writes after it.
     let plan: &'static Plan = unsafe { &*PLAN.0.get() };
-    let (start, decided) = (ptr::from_ref(&UNDECIDED).cast_mut(), ptr::from_ref(plan).cast_mut());
-    // A failure means that somebody installed a plan: theirs stays.
-    let _ = USER.compare_exchange(start, decided, Ordering::Release, Ordering::Relaxed);
+    // If somebody installed a plan meanwhile, theirs stays.
+    USER.publish_instead(&UNDECIDED, plan);
     plan
 }
 

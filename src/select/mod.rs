@@ -7,6 +7,7 @@ mod dispatch;
 pub mod formula;
 mod inline;
 mod plan;
+mod slot;
 
 pub use dispatch::{
     install, memcpy_auto, memcpy_auto_nosimd, memcpy_auto_unchecked, memcpy_auto_uninit, plan_in_force, uninstall,

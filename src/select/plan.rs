@@ -112,10 +112,7 @@ impl Band {
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
 pub struct Plan {
-    // What the calls read, first. A first band with one kernel for all classes has a place of its own, so that short
-    // copies need not look at their addresses; without one, `short_limit` is 0.
-    short_limit: usize,
-    short_entry: CopyFn,
+    // What the calls read, first.
     limits: [usize; MAX_BANDS],
     entries: [[CopyFn; Class::ALL.len()]; MAX_BANDS],
     bands: [Band; MAX_BANDS],
@@ -140,8 +137,6 @@ impl Plan {
         // Unused places repeat the last band, so that the search needs no count.
         let mut plan = Self::from_entry(last, last.kernels[0].entry());
         plan.band_count = bands.len();
-        plan.short_entry = bands[0].kernels[0].entry();
-        plan.short_limit = if bands[0].is_uniform() { bands[0].up_to_bytes } else { 0 };
         let mut at = 0;
         while at < MAX_BANDS {
             let band = if at < bands.len() { bands[at] } else { last };
@@ -167,8 +162,6 @@ impl Plan {
     /// A plan that sends every length to one entry point.
     pub(super) const fn from_entry(band: Band, entry: CopyFn) -> Self {
         Self {
-            short_limit: usize::MAX,
-            short_entry: entry,
             limits: [usize::MAX; MAX_BANDS],
             entries: [[entry; Class::ALL.len()]; MAX_BANDS],
             bands: [band; MAX_BANDS],
@@ -179,14 +172,16 @@ impl Plan {
     /// The entry point for a copy.
     #[inline(always)]
     pub(super) fn entry(&self, len_bytes: usize, dst_address: usize, src_address: usize) -> CopyFn {
-        if len_bytes <= self.short_limit {
-            return self.short_entry;
-        }
         let mut band = 0;
         while band < MAX_BANDS - 1 && len_bytes > self.limits[band] {
             band += 1;
         }
         self.entries[band][Class::number(dst_address, src_address)]
+    }
+
+    /// Limit and entry point of the first band, where no class makes a difference.
+    pub(super) fn short(&self) -> Option<(usize, CopyFn)> {
+        self.bands[0].is_uniform().then_some((self.limits[0], self.entries[0][0]))
     }
 
     /// The bands, shortest lengths first.
