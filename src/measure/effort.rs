@@ -11,11 +11,11 @@ pub const VARIABLE: &str = "MEMCPY_SELECT_EFFORT";
 /// How much is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effort {
-    /// Every other size, aligned and misaligned once: half a minute.
+    /// Every other size, aligned and misaligned once: seconds.
     Quick,
-    /// Every power of two and eight placements: a few minutes.
+    /// Every power of two and eight placements: under a minute.
     Default,
-    /// Sizes beside and between the powers of two as well, more rounds: half an hour.
+    /// Sizes beside and between the powers of two as well, more rounds: many minutes.
     Full,
 }
 
@@ -70,7 +70,7 @@ impl Effort {
     pub const fn rounds(self) -> u32 {
         match self {
             Self::Quick => 9,
-            Self::Default => 5,
+            Self::Default => 9,
             Self::Full => 11,
         }
     }
