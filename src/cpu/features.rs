@@ -21,7 +21,7 @@ use raw_cpuid::{CpuId, CpuIdReader};
 pub struct Features(u32);
 
 /// Every feature with the name that it has in records, in the order of its bit.
-const NAMES: [(Features, &str); 14] = [
+const NAMES: [(Features, &str); 15] = [
     (Features::SSE2, "sse2"),
     (Features::SSE3, "sse3"),
     (Features::SSSE3, "ssse3"),
@@ -36,6 +36,7 @@ const NAMES: [(Features, &str); 14] = [
     (Features::FZRM, "fzrm"),
     (Features::FSRS, "fsrs"),
     (Features::FSRC, "fsrc"),
+    (Features::BMI2, "bmi2"),
 ];
 
 impl Features {
@@ -70,6 +71,8 @@ impl Features {
     pub const FSRS: Self = Self(1 << 12);
     /// Fast short `rep cmpsb` and `rep scasb`. CPUID leaf 07H.1 EAX\[12\].
     pub const FSRC: Self = Self(1 << 13);
+    /// `bzhi`. CPUID leaf 07H.0 EBX\[8\].
+    pub const BMI2: Self = Self(1 << 14);
 
     /// The bits of the set. Their meaning may change between versions: records hold the names.
     pub const fn bits(self) -> u32 {
@@ -147,6 +150,7 @@ impl Features {
         let Some(extended) = cpuid.get_extended_feature_info() else { return found };
         add(extended.has_rep_movsb_stosb(), Self::ERMS); // 07H.0 EBX[9]
         add(has_avx && extended.has_avx2(), Self::AVX2); // 07H.0 EBX[5]
+        add(extended.has_bmi2(), Self::BMI2); // 07H.0 EBX[8]
         if has_avx && enabled.contains(Components::AVX512) && extended.has_avx512f() {
             add(true, Self::AVX512F); // 07H.0 EBX[16]
             add(extended.has_avx512bw(), Self::AVX512BW); // 07H.0 EBX[30]
