@@ -1,14 +1,14 @@
 /* avx512_aligned: 64-byte vectors, unaligned head, aligned stores in the body, overlapped tail.
  *
  * 1. Up to 16 bytes: general-purpose loads and stores from both ends.
- * 2. Up to 512 bytes: two, four or eight vectors, half of them from the head and half from the tail (17 to 32 bytes in xmm, 33 to 64 in ymm).
+ * 2. Up to 768 bytes: four, eight or twelve vectors from the head and from the tail (17 to 64 bytes in xmm).
  * 3. Above: one unaligned vector, which moves dst forward to a 64-byte boundary.
  * 4. Four vectors a turn, loads unaligned, stores aligned: none splits a cache line.
  * 5. The last 256 bytes of the range, unaligned, overlapping what step 4 wrote.
  *
  * Lengths:    any
  * Needs:      AVX-512 F
- * State:      zmm0 to zmm7 (cleared above bit 127); rax, rcx, rdx, rsi, rdi, r8, r9
+ * State:      zmm0 to zmm11 (cleared above bit 127); rax, rcx, rdx, rsi, rdi, r8, r9
  * Reference:  Intel Optimization Reference Manual, "Memcpy considerations"; AMD Software Optimization Guide for
  *             family 19h, "Load-store unit"
  */

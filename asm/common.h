@@ -127,16 +127,24 @@
     ret
 .endm
 
-/* Lengths 2\w to 4\w, then return. */
+/* Lengths \w to 4\w, then return: two vectors from each end, the inner ones 0 or \w from the outer ones, as the length
+ * asks, so that no branch depends on it. Dirties rax, rcx. */
 .macro COPY_4_VECTORS v, w, movu, leave
+    lea     ecx, [rdx - 1]
+    and     ecx, 2*\w
+    shr     ecx, 1
     \movu   \v\()0, [rsi]
-    \movu   \v\()1, [rsi + \w]
-    \movu   \v\()2, [rsi + rdx - 2*\w]
-    \movu   \v\()3, [rsi + rdx - \w]
+    \movu   \v\()1, [rsi + rcx]
+    lea     rax, [rsi + rdx - \w]
+    \movu   \v\()2, [rax]
+    sub     rax, rcx
+    \movu   \v\()3, [rax]
+    lea     rax, [rdi + rdx - \w]
     \movu   [rdi], \v\()0
-    \movu   [rdi + \w], \v\()1
-    \movu   [rdi + rdx - 2*\w], \v\()2
-    \movu   [rdi + rdx - \w], \v\()3
+    \movu   [rdi + rcx], \v\()1
+    \movu   [rax], \v\()2
+    sub     rax, rcx
+    \movu   [rax], \v\()3
     \leave
     ret
 .endm
@@ -163,37 +171,48 @@
     ret
 .endm
 
-/* Lengths 0 to 8\w, then return. Below the vector's own width it falls to narrower ones. */
+/* Lengths 8\w to 12\w, then return: as the two above. Dirties vectors 0 to 11. */
+.macro COPY_12_VECTORS v, w, movu, leave
+    .irp at, 0, 1, 2, 3, 4, 5, 6, 7
+    \movu   \v\()\at, [rsi + \w*\at]
+    .endr
+    \movu   \v\()8, [rsi + rdx - 4*\w]
+    \movu   \v\()9, [rsi + rdx - 3*\w]
+    \movu   \v\()10, [rsi + rdx - 2*\w]
+    \movu   \v\()11, [rsi + rdx - \w]
+    .irp at, 0, 1, 2, 3, 4, 5, 6, 7
+    \movu   [rdi + \w*\at], \v\()\at
+    .endr
+    \movu   [rdi + rdx - 4*\w], \v\()8
+    \movu   [rdi + rdx - 3*\w], \v\()9
+    \movu   [rdi + rdx - 2*\w], \v\()10
+    \movu   [rdi + rdx - \w], \v\()11
+    \leave
+    ret
+.endm
+
+/* Lengths 0 to 8\w, then return. The longer ones have the fewer branches: short ones are inlined where it matters.
+ * Below the vector's own width it falls to narrower ones. */
 .macro COPY_0_TO_8_VECTORS v, w, movu, movu_xmm, leave
+    cmp     edx, 4*\w
+    ja      .Lup_to_8w_\@
+    cmp     edx, \w
+    jbe     .Lup_to_w_\@
+    COPY_4_VECTORS \v, \w, \movu, \leave
+.Lup_to_8w_\@:
+    COPY_8_VECTORS \v, \w, \movu, \leave
+.Lup_to_w_\@:
+.if \w > 16
     cmp     edx, 16
     jbe     .Lup_to_16_\@
-    cmp     edx, 2*\w
-    jbe     .Lup_to_2w_\@
-    cmp     edx, 4*\w
-    jbe     .Lup_to_4w_\@
-    COPY_8_VECTORS \v, \w, \movu, \leave
-.Lup_to_4w_\@:
-    COPY_4_VECTORS \v, \w, \movu, \leave
-.Lup_to_2w_\@:
-.if \w > 16
-    cmp     edx, 32
-    jbe     .Lup_to_32_\@
+    /* VEX-encoded 128-bit moves leave the upper halves zero: nothing to clean. */
 .if \w > 32
-    cmp     edx, 64
-    jbe     .Lup_to_64_\@
-.endif
-.endif
-    COPY_2_VECTORS \v, \w, \movu, \leave
-.if \w > 16
-.if \w > 32
-.Lup_to_64_\@:
-    COPY_2_VECTORS ymm, 32, vmovdqu, \leave
-.endif
-.Lup_to_32_\@:
-    /* A VEX-encoded 128-bit move leaves the upper halves zero: nothing to clean. */
+    COPY_4_VECTORS xmm, 16, \movu_xmm
+.else
     COPY_2_VECTORS xmm, 16, \movu_xmm
 .endif
 .Lup_to_16_\@:
+.endif
     COPY_0_TO_16
 .endm
 
@@ -240,8 +259,12 @@
 /* A whole kernel of the family `<isa>_aligned`. */
 .macro COPY_ALIGNED v, w, movu, mova, movu_xmm, leave
     cmp     rdx, 8*\w
-    ja      .Llarge_\@
+    ja      .Lmedium_\@
     COPY_0_TO_8_VECTORS \v, \w, \movu, \movu_xmm, \leave
+.Lmedium_\@:
+    cmp     rdx, 12*\w
+    ja      .Llarge_\@
+    COPY_12_VECTORS \v, \w, \movu, \leave
 .Llarge_\@:
     COPY_ALIGNED_BODY \v, \w, \movu, \mova, \leave
 .endm

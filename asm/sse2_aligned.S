@@ -1,14 +1,14 @@
 /* sse2_aligned: 16-byte vectors, unaligned head, aligned stores in the body, overlapped tail.
  *
  * 1. Up to 16 bytes: general-purpose loads and stores from both ends.
- * 2. Up to 128 bytes: two, four or eight vectors, half of them from the head and half from the tail.
+ * 2. Up to 192 bytes: four, eight or twelve vectors from the head and from the tail.
  * 3. Above: one unaligned vector, which moves dst forward to a 16-byte boundary.
  * 4. Four vectors a turn, loads unaligned, stores aligned: none splits a cache line.
  * 5. The last 64 bytes of the range, unaligned, overlapping what step 4 wrote.
  *
  * Lengths:    any
  * Needs:      SSE2
- * State:      xmm0 to xmm7; rax, rcx, rdx, rsi, rdi, r8, r9
+ * State:      xmm0 to xmm11; rax, rcx, rdx, rsi, rdi, r8, r9
  * Reference:  Intel Optimization Reference Manual, "Memcpy considerations"; AMD Software Optimization Guide for
  *             family 19h, "Load-store unit"
  */
