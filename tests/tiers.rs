@@ -10,7 +10,9 @@ mod suite;
 
 use memcpy_select::Kernel;
 use memcpy_select::cpu::{Cpu, Features};
-use memcpy_select::select::{Band, Class, Plan, PlanError, Policy, formula, install, plan_in_force, uninstall};
+use memcpy_select::select::{
+    Aliasing, Alignment, Band, Class, Plan, PlanError, Policy, formula, install, plan_in_force, uninstall,
+};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -109,23 +111,50 @@ unsafe extern "sysv64" fn auto_unchecked(dst: *mut u8, src: *const u8, len: usiz
     unsafe { memcpy_select::memcpy_auto_unchecked(dst, src, len) }
 }
 
+/// Offsets of destination and source in their pages: every class, and the distances at which one ends.
+const PLACEMENTS: [(usize, usize); 20] = [
+    (0, 2048),
+    (0, 2049),
+    (1, 2049),
+    (1, 2048),
+    (64, 0),
+    (64, 1),
+    (65, 1),
+    (100, 0),
+    (255, 0),
+    (256, 0),
+    (257, 1),
+    (0, 64),
+    (0, 1),
+    (1, 65),
+    (1, 2),
+    (0, 255),
+    (0, 256),
+    (1, 257),
+    (4096, 4096),
+    (4095, 1),
+];
+
 /// One kernel of a plan writes vector registers and the other does not: which of them ran shows in the registers.
 #[test]
 fn each_length_and_class_reaches_the_kernel_of_the_plan() {
     let _turn = Turn::take();
     let (gpr, sse2) = (named("gpr"), named("sse2_aligned"));
     let bands = [
-        Band::new(100, gpr).with(Class::Misaligned, sse2),
-        Band::new(101, sse2).with(Class::AlignedAliased, gpr),
-        Band::new(4096, gpr).with(Class::MisalignedAliased, sse2),
-        Band::new(usize::MAX, sse2).with(Class::Aligned, gpr),
+        Band::new(100, gpr).with_alignment(Alignment::Unequal, sse2),
+        Band::new(101, sse2).with(Class::new(Alignment::BothAligned, Aliasing::DstAfterSrc), gpr),
+        Band::new(300, gpr).with_alignment(Alignment::DstAligned, sse2),
+        Band::new(1000, sse2).with_alignment(Alignment::Equal, gpr),
+        Band::new(4096, gpr).with_aliasing(Aliasing::DstAfterSrc, sse2),
+        Band::new(8192, sse2).with_aliasing(Aliasing::SrcAfterDst, gpr),
+        Band::new(usize::MAX, sse2).with_aliasing(Aliasing::Apart, gpr),
     ];
     let plan = leak(Plan::new(&bands).expect("the limits rise"));
     install(Policy::User, plan).expect("every x86-64 has these kernels");
     let (mut dst, mut src, mut frame) = (Guarded::new(1 << 16), Guarded::new(1 << 16), Frame::new());
-    let mut copies = 0;
+    let (mut copies, mut reached) = (0, Vec::new());
     for len in limits(plan).filter(|limit| *limit < 1 << 15).flat_map(|limit| [limit - 1, limit, limit + 1]) {
-        for (dst_at, src_at) in [(0, 2048), (1, 2048), (64, 0), (100, 0), (256, 0), (255, 0), (0, 1), (4096, 4096)] {
+        for (dst_at, src_at) in PLACEMENTS {
             let to = dst.as_mut_slice()[dst_at..dst_at + len].as_mut_ptr();
             let from = src.as_mut_slice()[src_at..src_at + len].as_ptr();
             frame.prepare(Before::Filled, &mut Rng::new(1));
@@ -135,8 +164,10 @@ fn each_length_and_class_reaches_the_kernel_of_the_plan() {
             let wrote_vectors = frame.vectors_changed();
             assert_eq!(wrote_vectors, plan.kernel(len, class) == sse2, "{len} bytes, {}", class.name());
             copies += 1;
+            reached.push(class.name());
         }
     }
+    assert!(Class::ALL.iter().all(|class| reached.contains(&class.name())), "only {reached:?}");
     println!("{copies} copies went where the plan said");
 }
 
@@ -166,7 +197,8 @@ fn a_plan_that_touches_vector_state_is_refused_without_simd() {
     for kernel in ready.iter().map(|ready| ready.kernel()).filter(|kernel| !kernel.writes().is_empty()) {
         let alone = one_kernel(kernel);
         // One class of one band is enough to refuse it.
-        let band = Band::new(usize::MAX, named("gpr")).with(Class::MisalignedAliased, kernel);
+        let band =
+            Band::new(usize::MAX, named("gpr")).with(Class::new(Alignment::Unequal, Aliasing::SrcAfterDst), kernel);
         let hidden = leak(Plan::new(&[band]).expect("one band covers every length"));
         for plan in [alone, hidden] {
             let refused = install(Policy::NoSimd, plan);

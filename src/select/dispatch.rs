@@ -60,7 +60,8 @@ pub fn memcpy_auto_uninit<'a>(dst: &'a mut [MaybeUninit<u8>], src: &[u8]) -> &'a
 
 /// Copies `len` bytes from `src` to `dst`, by the plan in force for this CPU.
 ///
-/// Up to [`INLINE_MAX_BYTES`] the copy is inlined into the caller; above, it is one load of the plan and one call.
+/// Up to [`INLINE_MAX_BYTES`] the copy is inlined into the caller, in the way that the plan in force says
+/// ([`Small`](super::Small)); above, it is one load of the plan and one call.
 ///
 /// # Safety
 ///
@@ -72,8 +73,9 @@ pub unsafe fn memcpy_auto_unchecked(dst: *mut u8, src: *const u8, len: usize) {
         // SAFETY: the same preconditions. Here the platform's copy is the only kernel.
         unsafe { ptr::copy_nonoverlapping(src, dst, len) }
     } else if len <= INLINE_MAX_BYTES {
-        // SAFETY: the same preconditions, and the length was just checked.
-        unsafe { inline::copy(dst, src, len) }
+        // SAFETY: the same preconditions, and the length was just checked; a plan comes into force only on a CPU that
+        // has what its way to copy small lengths needs.
+        unsafe { inline::copy(dst, src, len, USER.small()) }
     } else {
         // SAFETY: the same preconditions.
         unsafe { copy_by_plan(dst, src, len) }
@@ -105,15 +107,7 @@ pub unsafe fn memcpy_auto_nosimd(dst: *mut u8, src: *const u8, len: usize) {
 /// [`PlanError::Unavailable`] if it names a kernel that this CPU cannot run, [`PlanError::TouchesVectorState`] if the
 /// policy is [`Policy::NoSimd`] and a kernel writes vector registers. The previous plan stays in force then.
 pub fn install(policy: Policy, plan: &'static Plan) -> Result<(), PlanError> {
-    for kernel in plan.kernels() {
-        if !kernel.is_available() {
-            return Err(PlanError::Unavailable { kernel: kernel.name() });
-        }
-        let is_barred = policy == Policy::NoSimd && cfg!(memcpy_select_asm) && !kernel.writes().is_empty();
-        if is_barred {
-            return Err(PlanError::TouchesVectorState { kernel: kernel.name() });
-        }
-    }
+    plan.check(policy, crate::cpu::features())?;
     slot(policy).publish(plan);
     Ok(())
 }

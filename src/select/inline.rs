@@ -1,56 +1,136 @@
 //! Small lengths, inlined into the caller: no plan is read and nothing is called.
 //!
-//! Each length is covered by two, four or eight accesses of one size, half of them from the head and half from the
-//! tail, which overlap in the middle. All loads of a length come before its stores.
+//! There are two ways, and neither is the better one everywhere ([`Small`]): the plan in force says which.
 
+use crate::cpu::Features;
 use core::ptr;
 
-/// Up to this length the calls copy in the caller itself. Four pairs of 16 bytes are the last step that is still
-/// cheaper than reading a plan and calling through it.
+/// Up to this length the calls copy in the caller itself: what one masked load and store cover, and the last step of
+/// pieces that is cheaper than reading a plan and calling through it.
 pub const INLINE_MAX_BYTES: usize = 64;
+
+/// How lengths up to [`INLINE_MAX_BYTES`] are copied.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Small {
+    /// Four pieces of 16 or of 4 bytes, or three of 1, at computed offsets: four cases to branch between. A load of what
+    /// was copied finds it in the store queue.
+    #[default]
+    Pieces = 0,
+    /// One masked load and one masked store: no branch on the length, so none to mispredict when lengths are random.
+    /// A load of what was copied has to wait until the store is in the cache, some eight cycles longer. Leaves the
+    /// mask register k1 in use.
+    Masked = 1,
+}
+
+impl Small {
+    /// What the CPU must have for it.
+    pub const fn needs(self) -> Features {
+        match self {
+            Self::Pieces => Features::NONE,
+            Self::Masked => Features::AVX512F.union(Features::AVX512BW).union(Features::BMI2),
+        }
+    }
+
+    /// The name, as plans spell it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pieces => "pieces",
+            Self::Masked => "masked",
+        }
+    }
+
+    /// The scheme of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Pieces, Self::Masked].into_iter().find(|small| small.name() == name)
+    }
+}
 
 /// Copies up to [`INLINE_MAX_BYTES`] bytes.
 ///
 /// # Safety
 ///
 /// `src` is valid for reads and `dst` for writes of `len` bytes, the ranges do not overlap, and
-/// `len <= INLINE_MAX_BYTES`.
+/// `len <= INLINE_MAX_BYTES`. The CPU has what `small` [needs](Small::needs).
 #[inline(always)]
-pub(super) unsafe fn copy(dst: *mut u8, src: *const u8, len: usize) {
-    if len > 32 {
-        // SAFETY: 32 < len <= 64.
-        unsafe { pairs_at_ends(dst, src, len) }
-    } else if len > 16 {
-        // SAFETY: 16 < len <= 32.
-        unsafe { ends::<u128>(dst, src, len) }
-    } else if len >= 8 {
-        // SAFETY: 8 <= len <= 16.
-        unsafe { ends::<u64>(dst, src, len) }
+pub(super) unsafe fn copy(dst: *mut u8, src: *const u8, len: usize, small: Small) {
+    #[cfg(memcpy_select_asm)]
+    if small == Small::Masked {
+        // SAFETY: the caller's.
+        return unsafe { masked(dst, src, len) };
+    }
+    let _ = small;
+    if len >= 16 {
+        // SAFETY: 16 <= len <= 64.
+        unsafe { four_pieces::<u128>(dst, src, len) }
     } else if len >= 4 {
-        // SAFETY: 4 <= len < 8.
-        unsafe { ends::<u32>(dst, src, len) }
+        // SAFETY: 4 <= len <= 16.
+        unsafe { four_pieces::<u32>(dst, src, len) }
     } else if len > 0 {
-        // SAFETY: 1 <= len < 4.
+        // SAFETY: 1 <= len <= 3.
         unsafe { first_middle_last(dst, src, len) }
     }
 }
 
-/// Copies the first two and the last two 16-byte words.
+/// Copies with one masked load and store of 64 bytes. Bytes that the mask leaves out are not accessed, and cannot fault
+/// (Intel SDM vol. 1, 15.6.4).
 ///
 /// # Safety
 ///
-/// As [`copy`], with `32 <= len <= 64`.
+/// As [`copy`], on a CPU that has what [`Small::Masked`] needs.
+#[cfg(memcpy_select_asm)]
 #[inline(always)]
-unsafe fn pairs_at_ends(dst: *mut u8, src: *const u8, len: usize) {
-    let offsets = (0, 16, len - 32, len - 16);
-    // SAFETY: each offset and the 16 bytes from it lie in the first or the last 32 bytes of the ranges.
-    let first = unsafe { load::<u128>(src, offsets.0) };
+unsafe fn masked(dst: *mut u8, src: *const u8, len: usize) {
+    // Code compiled for AVX keeps its own upper halves, and cleans up after itself.
+    #[cfg(not(target_feature = "avx"))]
+    macro_rules! leave {
+        () => {
+            "vzeroupper"
+        };
+    }
+    #[cfg(target_feature = "avx")]
+    macro_rules! leave {
+        () => {
+            ""
+        };
+    }
+    // SAFETY: reads and writes `len` bytes. Without AVX in the caller nothing but XMM registers is live, which
+    // `vzeroupper` keeps.
+    unsafe {
+        core::arch::asm!(
+            "mov {mask}, -1",
+            "bzhi {mask}, {mask}, {len}",
+            "kmovq k1, {mask}",
+            "vmovdqu8 zmm0{{k1}}{{z}}, [{src}]",
+            "vmovdqu8 [{dst}]{{k1}}, zmm0",
+            leave!(),
+            mask = out(reg) _, dst = in(reg) dst, src = in(reg) src, len = in(reg) len,
+            out("xmm0") _, out("k1") _, options(nostack),
+        );
+    }
+}
+
+/// Copies four words, two from each end, the inner ones next to the outer ones or, where the length is too short for
+/// that, upon them.
+///
+/// # Safety
+///
+/// As [`copy`], with `size_of::<T>() <= len <= 4 * size_of::<T>()`. `T` is plain data of a power-of-two size.
+#[inline(always)]
+unsafe fn four_pieces<T: Copy>(dst: *mut u8, src: *const u8, len: usize) {
+    let size = size_of::<T>();
+    // 0 below 2 * size, size from there on, 2 * size for 4 * size.
+    let inner = (len / 2) & (3 * size);
+    let last = len - size;
+    let offsets = (0, inner, last - inner, last);
+    // SAFETY: each offset and the word from it lie in the ranges.
+    let first = unsafe { load::<T>(src, offsets.0) };
     // SAFETY: as above.
-    let second = unsafe { load::<u128>(src, offsets.1) };
+    let second = unsafe { load::<T>(src, offsets.1) };
     // SAFETY: as above.
-    let third = unsafe { load::<u128>(src, offsets.2) };
+    let third = unsafe { load::<T>(src, offsets.2) };
     // SAFETY: as above.
-    let fourth = unsafe { load::<u128>(src, offsets.3) };
+    let fourth = unsafe { load::<T>(src, offsets.3) };
     // SAFETY: as above, in the destination.
     unsafe { store(dst, offsets.0, first) };
     // SAFETY: as above, in the destination.
@@ -59,24 +139,6 @@ unsafe fn pairs_at_ends(dst: *mut u8, src: *const u8, len: usize) {
     unsafe { store(dst, offsets.2, third) };
     // SAFETY: as above, in the destination.
     unsafe { store(dst, offsets.3, fourth) };
-}
-
-/// Copies the first and the last `size_of::<T>()` bytes.
-///
-/// # Safety
-///
-/// As [`copy`], with `size_of::<T>() <= len <= 2 * size_of::<T>()`. `T` is plain data.
-#[inline(always)]
-unsafe fn ends<T: Copy>(dst: *mut u8, src: *const u8, len: usize) {
-    let tail = len - size_of::<T>();
-    // SAFETY: len >= size_of::<T>(), so that the first T lies inside the source.
-    let first = unsafe { load::<T>(src, 0) };
-    // SAFETY: tail + size_of::<T>() == len, so that the last T lies inside the source.
-    let last = unsafe { load::<T>(src, tail) };
-    // SAFETY: as the load, in the destination.
-    unsafe { store(dst, 0, first) };
-    // SAFETY: as the load, in the destination.
-    unsafe { store(dst, tail, last) };
 }
 
 /// Copies one to three bytes without a branch.

@@ -2,73 +2,56 @@
 
 #![forbid(unsafe_code)]
 
+use super::Policy;
+use super::class::{Aliasing, Alignment, CLASSES, Class};
+use super::inline::Small;
+use crate::cpu::Features;
 use crate::kernel::{CopyFn, Kernel};
 use core::fmt;
 
 /// The most bands that a plan may have.
-pub const MAX_BANDS: usize = 8;
-
-/// How source and destination lie to each other and to cache lines, as far as kernels care.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Class {
-    /// The destination starts on a cache line.
-    Aligned = 0,
-    /// The destination starts inside a cache line.
-    Misaligned = 1,
-    /// As [`Aligned`](Self::Aligned), and the destination follows the source by less than 256 bytes modulo 4096: loads
-    /// look as if they depended on the stores just before them.
-    AlignedAliased = 2,
-    /// As [`Misaligned`](Self::Misaligned), and aliased as above.
-    MisalignedAliased = 3,
-}
-
-impl Class {
-    /// All classes, in the order of their numbers.
-    pub const ALL: [Self; 4] = [Self::Aligned, Self::Misaligned, Self::AlignedAliased, Self::MisalignedAliased];
-
-    /// The class of a copy, from its two addresses.
-    #[inline]
-    pub const fn of(dst_address: usize, src_address: usize) -> Self {
-        Self::ALL[Self::number(dst_address, src_address)]
-    }
-
-    /// The number of the class, without a branch.
-    #[inline(always)]
-    pub(super) const fn number(dst_address: usize, src_address: usize) -> usize {
-        let misaligned = (dst_address & 63 != 0) as usize;
-        let aliased = (dst_address.wrapping_sub(src_address) & 0xF00 == 0) as usize;
-        misaligned | aliased << 1
-    }
-
-    /// The name, as plans print it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Aligned => "aligned",
-            Self::Misaligned => "misaligned",
-            Self::AlignedAliased => "aligned-aliased",
-            Self::MisalignedAliased => "misaligned-aliased",
-        }
-    }
-}
+pub const MAX_BANDS: usize = 12;
 
 /// A range of lengths, up to and including a limit, and its kernel for each class.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Band {
     up_to_bytes: usize,
-    kernels: [&'static Kernel; Class::ALL.len()],
+    /// In the order of [`Class::ALL`].
+    kernels: [&'static Kernel; CLASSES],
 }
 
 impl Band {
     /// One kernel for every class. The last band of a plan goes up to [`usize::MAX`].
     pub const fn new(up_to_bytes: usize, kernel: &'static Kernel) -> Self {
-        Self { up_to_bytes, kernels: [kernel; Class::ALL.len()] }
+        Self { up_to_bytes, kernels: [kernel; CLASSES] }
     }
 
     /// The same band with another kernel for one class.
     #[must_use]
     pub const fn with(mut self, class: Class, kernel: &'static Kernel) -> Self {
-        self.kernels[class as usize] = kernel;
+        self.kernels[class.index()] = kernel;
+        self
+    }
+
+    /// The same band with another kernel for one alignment, aliased or not.
+    #[must_use]
+    pub const fn with_alignment(mut self, alignment: Alignment, kernel: &'static Kernel) -> Self {
+        let mut at = 0;
+        while at < Aliasing::ALL.len() {
+            self = self.with(Class::new(alignment, Aliasing::ALL[at]), kernel);
+            at += 1;
+        }
+        self
+    }
+
+    /// The same band with another kernel for one aliasing, whatever the alignment.
+    #[must_use]
+    pub const fn with_aliasing(mut self, aliasing: Aliasing, kernel: &'static Kernel) -> Self {
+        let mut at = 0;
+        while at < Alignment::ALL.len() {
+            self = self.with(Class::new(Alignment::ALL[at], aliasing), kernel);
+            at += 1;
+        }
         self
     }
 
@@ -79,13 +62,13 @@ impl Band {
 
     /// The kernel for a class.
     pub const fn kernel(&self, class: Class) -> &'static Kernel {
-        self.kernels[class as usize]
+        self.kernels[class.index()]
     }
 
     /// Whether every class has the same kernel.
-    const fn is_uniform(&self) -> bool {
+    pub const fn is_uniform(&self) -> bool {
         let mut class = 1;
-        while class < Class::ALL.len() {
+        while class < CLASSES {
             if !self.kernels[class].is(self.kernels[0]) {
                 return false;
             }
@@ -97,7 +80,8 @@ impl Band {
 
 /// Bands in ascending order that cover every length.
 ///
-/// Lengths up to [`INLINE_MAX_BYTES`](super::INLINE_MAX_BYTES) never reach a plan under [`Policy::User`](super::Policy).
+/// Lengths up to [`INLINE_MAX_BYTES`](super::INLINE_MAX_BYTES) never reach a band under [`Policy::User`](super::Policy):
+/// of the plan they only see [`small`](Self::small).
 ///
 /// ```
 /// use memcpy_select::{Kernel, select::{Band, Class, Plan}};
@@ -107,16 +91,18 @@ impl Band {
 ///     Ok(plan) => plan,
 ///     Err(_) => panic!("the bands above cover every length"),
 /// };
-/// assert_eq!(PLAN.kernel(4096, Class::Aligned).name(), "portable");
+/// assert_eq!(PLAN.kernel(4096, Class::of(0x1000, 0x2801)).name(), "portable");
 /// ```
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
 pub struct Plan {
     // What the calls read, first.
     limits: [usize; MAX_BANDS],
-    entries: [[CopyFn; Class::ALL.len()]; MAX_BANDS],
+    /// In the order of [`Class::ALL`].
+    entries: [[CopyFn; CLASSES]; MAX_BANDS],
     bands: [Band; MAX_BANDS],
     band_count: usize,
+    small: Small,
 }
 
 impl Plan {
@@ -150,7 +136,7 @@ impl Plan {
             plan.bands[at] = band;
             plan.limits[at] = band.up_to_bytes;
             let mut class = 0;
-            while class < Class::ALL.len() {
+            while class < CLASSES {
                 plan.entries[at][class] = band.kernels[class].entry();
                 class += 1;
             }
@@ -163,10 +149,23 @@ impl Plan {
     pub(super) const fn from_entry(band: Band, entry: CopyFn) -> Self {
         Self {
             limits: [usize::MAX; MAX_BANDS],
-            entries: [[entry; Class::ALL.len()]; MAX_BANDS],
+            entries: [[entry; CLASSES]; MAX_BANDS],
             bands: [band; MAX_BANDS],
             band_count: 1,
+            small: Small::Pieces,
         }
+    }
+
+    /// The same plan with another way to copy lengths up to [`INLINE_MAX_BYTES`](super::INLINE_MAX_BYTES).
+    #[must_use]
+    pub const fn with_small(mut self, small: Small) -> Self {
+        self.small = small;
+        self
+    }
+
+    /// How lengths up to [`INLINE_MAX_BYTES`](super::INLINE_MAX_BYTES) are copied.
+    pub const fn small(&self) -> Small {
+        self.small
     }
 
     /// The entry point for a copy.
@@ -195,15 +194,41 @@ impl Plan {
         band.unwrap_or(&self.bands[MAX_BANDS - 1]).kernel(class)
     }
 
-    /// Every kernel that the plan names, repeated as often as it does.
+    /// Every kernel that the plan names, once for each band and class.
     pub fn kernels(&self) -> impl Iterator<Item = &'static Kernel> + '_ {
         self.bands().iter().flat_map(|band| band.kernels)
+    }
+
+    /// Whether callers under a policy can follow the plan on a CPU with these features. Pure.
+    ///
+    /// # Errors
+    ///
+    /// [`PlanError::Unavailable`] if it names a kernel or a [`Small`] that needs more, [`PlanError::TouchesVectorState`] if the policy
+    /// is [`Policy::NoSimd`] and a kernel writes vector registers.
+    pub fn check(&self, policy: Policy, features: Features) -> Result<(), PlanError> {
+        if !features.contains(self.small.needs()) {
+            return Err(PlanError::Unavailable { kernel: self.small.name() });
+        }
+        if policy == Policy::NoSimd && self.small != Small::Pieces {
+            return Err(PlanError::TouchesVectorState { kernel: self.small.name() });
+        }
+        for kernel in self.kernels() {
+            if !features.contains(kernel.needs()) {
+                return Err(PlanError::Unavailable { kernel: kernel.name() });
+            }
+            // Where nothing was assembled, the platform's copy is all there is, and serves every policy.
+            let is_barred = policy == Policy::NoSimd && cfg!(memcpy_select_asm) && !kernel.writes().is_empty();
+            if is_barred {
+                return Err(PlanError::TouchesVectorState { kernel: kernel.name() });
+            }
+        }
+        Ok(())
     }
 }
 
 impl PartialEq for Plan {
     fn eq(&self, other: &Self) -> bool {
-        self.bands() == other.bands()
+        self.bands() == other.bands() && self.small == other.small
     }
 }
 
@@ -211,28 +236,7 @@ impl Eq for Plan {}
 
 impl fmt::Debug for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Plan").field(&self.bands()).finish()
-    }
-}
-
-/// One line a band: its limit, its kernel, and the classes that have another one.
-impl fmt::Display for Plan {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for band in self.bands() {
-            if band.up_to_bytes == usize::MAX {
-                write!(f, "{:>12}", "above")?;
-            } else {
-                write!(f, "{:>12}", band.up_to_bytes)?;
-            }
-            write!(f, "  {}", band.kernels[0].name())?;
-            if !band.is_uniform() {
-                for class in &Class::ALL[1..] {
-                    write!(f, "  {}={}", class.name(), band.kernel(*class).name())?;
-                }
-            }
-            writeln!(f)?;
-        }
-        Ok(())
+        f.debug_struct("Plan").field("small", &self.small).field("bands", &self.bands()).finish()
     }
 }
 
@@ -310,16 +314,6 @@ mod tests {
     const PORTABLE: &Kernel = Kernel::named("portable").unwrap();
 
     #[test]
-    fn classes_follow_the_addresses() {
-        assert_eq!(Class::of(0x1000, 0x2800), Class::Aligned);
-        assert_eq!(Class::of(0x1001, 0x2800), Class::Misaligned);
-        assert_eq!(Class::of(0x1000, 0x2000), Class::AlignedAliased);
-        assert_eq!(Class::of(0x10ff, 0x2000), Class::MisalignedAliased);
-        assert_eq!(Class::of(0x1100, 0x2000), Class::Aligned);
-        assert_eq!(Class::of(0x2fff, 0x2000 + 0x1000), Class::Misaligned);
-    }
-
-    #[test]
     fn bands_end_where_they_say() {
         let all = crate::kernels();
         let (first, last) = (&all[0], &all[all.len() - 1]);
@@ -334,19 +328,49 @@ mod tests {
 
     #[test]
     fn a_class_can_have_its_own_kernel() {
-        let all = crate::kernels();
-        let band = Band::new(usize::MAX, &all[0]).with(Class::Misaligned, PORTABLE);
-        let plan = Plan::new(&[band]).unwrap();
-        assert_eq!(plan.kernel(1, Class::Misaligned), PORTABLE);
-        assert_eq!(plan.kernel(1, Class::Aligned), &all[0]);
-        assert!(core::ptr::fn_addr_eq(plan.entry(1, 0x1001, 0x2800), PORTABLE.entry()));
+        let other = &crate::kernels()[0];
+        for own in Class::ALL {
+            let band = Band::new(usize::MAX, other).with(own, PORTABLE);
+            let aligned = Band::new(usize::MAX, other).with_alignment(own.alignment, PORTABLE);
+            let aliased = Band::new(usize::MAX, other).with_aliasing(own.aliasing, PORTABLE);
+            for class in Class::ALL {
+                let wanted = |is_portable| if is_portable { PORTABLE } else { other };
+                assert_eq!(band.kernel(class), wanted(class == own));
+                assert_eq!(aligned.kernel(class), wanted(class.alignment == own.alignment));
+                assert_eq!(aliased.kernel(class), wanted(class.aliasing == own.aliasing));
+            }
+            assert!(!band.is_uniform() && band.with(own, other).is_uniform());
+        }
+    }
+
+    /// What the calls read is what [`Plan::kernel`] says, at every distance modulo 4096 and in all places of the table.
+    #[test]
+    fn every_class_of_every_band_reaches_its_entry_point() {
+        let kernel = |number: usize| &crate::kernels()[number % crate::kernels().len()];
+        let bands: [Band; MAX_BANDS] = core::array::from_fn(|at| {
+            let limit_bytes = if at == MAX_BANDS - 1 { usize::MAX } else { 100 * (at + 1) };
+            let each = Class::ALL.into_iter();
+            each.fold(Band::new(limit_bytes, PORTABLE), |band, class| band.with(class, kernel(at + class.index())))
+        });
+        let plan = Plan::new(&bands).unwrap();
+        for len_bytes in
+            bands.iter().map(Band::up_to_bytes).flat_map(|limit| [limit - 1, limit, limit.saturating_add(1)])
+        {
+            for distance in 0..4096 {
+                for src in [0x10000, 0x10001] {
+                    let dst = src + distance;
+                    let wanted = plan.kernel(len_bytes, Class::of(dst, src));
+                    assert!(core::ptr::fn_addr_eq(plan.entry(len_bytes, dst, src), wanted.entry()), "{len_bytes}");
+                }
+            }
+        }
     }
 
     #[test]
     fn wrong_plans_are_refused_with_their_figures() {
         let band = |up_to_bytes| Band::new(up_to_bytes, PORTABLE);
         assert_eq!(Plan::new(&[]), Err(PlanError::BandCount { bands: 0 }));
-        assert_eq!(Plan::new(&[band(1); 9]), Err(PlanError::BandCount { bands: 9 }));
+        assert_eq!(Plan::new(&[band(1); MAX_BANDS + 1]), Err(PlanError::BandCount { bands: MAX_BANDS + 1 }));
         assert_eq!(Plan::new(&[band(7)]), Err(PlanError::NotCovered { above_bytes: 7 }));
         assert_eq!(
             Plan::new(&[band(9), band(9), band(usize::MAX)]),

@@ -1,6 +1,6 @@
 //! Where the plan in force is kept: what the calls read.
 //!
-//! A slot is two words. `short` holds the plan's first band on its own, limit and entry point in one, where every class
+//! A slot is three words. `small` says how short lengths are copied, `short` holds the plan's first band on its own, limit and entry point in one, where every class
 //! of that band has the same kernel: a copy that falls into it is one load, a shift, a compare and a jump. All other
 //! copies go by `plan`. On AMD Zen 5 each further load on the way costs a copy of unaligned lines in the first-level
 //! cache about two cycles (results/TRIED.md), which is why the two are not behind one pointer.
@@ -8,14 +8,16 @@
 //! The words are written one after the other. A call in between may follow the new plan for one length and the old
 //! one for another: both have been checked, and neither is ever freed.
 
+use super::inline::Small;
 use super::plan::Plan;
 use crate::kernel::CopyFn;
 use core::ptr;
-use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicPtr, AtomicU8, AtomicUsize, Ordering};
 
 /// The plan in force under one policy. On a cache line of its own: nobody else's writes slow the calls down.
 #[repr(align(64))]
 pub(super) struct Slot {
+    small: AtomicU8,
     short: AtomicUsize,
     plan: AtomicPtr<Plan>,
 }
@@ -30,7 +32,17 @@ const ADDRESS_BITS: u32 = usize::BITS - LIMIT_BITS;
 impl Slot {
     /// A slot with this plan. Nothing is known of its short band yet: code has no address at compile time.
     pub(super) const fn new(plan: &'static Plan) -> Self {
-        Self { short: AtomicUsize::new(0), plan: AtomicPtr::new(ptr::from_ref(plan).cast_mut()) }
+        Self {
+            small: AtomicU8::new(Small::Pieces as u8),
+            short: AtomicUsize::new(0),
+            plan: AtomicPtr::new(ptr::from_ref(plan).cast_mut()),
+        }
+    }
+
+    /// How small lengths are copied.
+    #[inline(always)]
+    pub(super) fn small(&self) -> Small {
+        if self.small.load(Ordering::Relaxed) == Small::Masked as u8 { Small::Masked } else { Small::Pieces }
     }
 
     /// The entry point for a copy of at least one byte.
@@ -68,14 +80,16 @@ impl Slot {
         }
     }
 
-    /// Brings `short` in line with `plan`. Whoever changes `plan` does this afterwards, and does it again if the plan
+    /// Brings `small` and `short` in line with `plan`. Whoever changes `plan` does this afterwards, and does it again if the plan
     /// changed meanwhile: the last word written is that of the plan that stays, without a lock that a signal handler
     /// or an interrupt could find taken.
     fn follow(&self) {
         loop {
             let plan = self.plan.load(Ordering::SeqCst);
             // SAFETY: as in `plan`.
-            self.short.store(pack(unsafe { &*plan }), Ordering::SeqCst);
+            let followed = unsafe { &*plan };
+            self.small.store(followed.small() as u8, Ordering::SeqCst);
+            self.short.store(pack(followed), Ordering::SeqCst);
             if self.plan.load(Ordering::SeqCst) == plan {
                 return;
             }
@@ -103,7 +117,8 @@ const fn sign_extended(word: usize) -> usize {
 mod tests {
     use super::*;
     use crate::kernel::{Kernel, kernels};
-    use crate::select::plan::{Band, Class};
+    use crate::select::class::Class;
+    use crate::select::plan::Band;
 
     fn leak(bands: &[Band]) -> &'static Plan {
         Box::leak(Box::new(Plan::new(bands).unwrap()))
@@ -127,7 +142,7 @@ mod tests {
                 for len in
                     [1, 2, 64, 65, limit - 1, limit, limit.saturating_add(1), limit.saturating_mul(2), usize::MAX]
                 {
-                    let wanted = plan.kernel(len, Class::Aligned).entry();
+                    let wanted = plan.kernel(len, Class::of(0, 2048)).entry();
                     assert!(core::ptr::fn_addr_eq(slot.entry(len, 0, 2048), wanted), "{len} of {limit}");
                 }
             }
@@ -136,7 +151,7 @@ mod tests {
 
     #[test]
     fn a_band_that_depends_on_the_class_has_no_short_word() {
-        let plan = leak(&[Band::new(usize::MAX, &kernels()[0]).with(Class::Misaligned, named("portable"))]);
+        let plan = leak(&[Band::new(usize::MAX, &kernels()[0]).with(Class::of(1, 2048), named("portable"))]);
         let slot = Slot::new(plan);
         slot.publish(plan);
         let (aligned, misaligned) = (slot.entry(100, 0, 2048), slot.entry(100, 1, 2048));
