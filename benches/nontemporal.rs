@@ -64,7 +64,10 @@ fn measure(effort: Effort) -> ExitCode {
 /// Fastest first: time as a multiple of the installed libc's.
 fn print_table(summary: &Summary) {
     let mut rows: Vec<(f64, &str, Vec<f64>)> = Vec::new();
-    for name in summary.cells.first().into_iter().flat_map(|cell| cell.kernels()) {
+    let Some(first) = summary.cells.first() else { return };
+    let mut names: Vec<&str> = first.kernels().collect();
+    names.extend(first.others());
+    for name in names {
         let ratios: Vec<f64> = summary.cells.iter().filter_map(|cell| cell.time_ratio(name, LIBC)).collect();
         if let Some(mean) = geometric_mean(ratios.iter().copied()) {
             rows.push((mean, name, ratios));

@@ -28,6 +28,7 @@ fn measure(effort: Effort) -> ExitCode {
     println!("{}", report::machine(&environment, &conditions(&cpu, pinned_to)));
 
     let (mut contenders, _) = harness::verified(Contender::all_available());
+    contenders.extend(harness::peers());
     contenders.extend(Contender::libc_again());
     let grid = effort.grid();
     let longest = effort.lengths().into_iter().max().unwrap_or(0);

@@ -3,6 +3,7 @@
 use clap::{Arg, ArgAction, Command};
 use indicatif::{ProgressBar, ProgressStyle};
 use memcpy_select::measure::effort::Effort;
+use memcpy_select::measure::peer;
 use memcpy_select::measure::sweep::Contender;
 use memcpy_select::measure::verify::verify;
 use memcpy_select::record::Record;
@@ -28,6 +29,13 @@ pub fn main(
         }
         Mode::Measure { quick } => measure(if quick { Effort::Quick } else { super::effort() }),
     }
+}
+
+/// The peers that the environment names; why any of them is left out is printed.
+pub fn peers() -> Vec<Contender> {
+    let (peers, errors) = peer::from_environment();
+    errors.iter().for_each(|error| eprintln!("warning: {error}"));
+    peers
 }
 
 /// Keeps a run, and says where or why not. A run without a record still has printed its tables.

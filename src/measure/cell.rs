@@ -2,26 +2,38 @@
 
 #![forbid(unsafe_code)]
 
+use super::calls::Calls;
+use std::borrow::Cow;
 use std::fmt;
 
-/// Where the data is before the copy.
+/// Where the data is before the copy, and what happens to it afterwards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Residency {
     /// The same buffers again and again: in the smallest cache that holds both.
     Hot,
+    /// Other buffers each time, none of which is in any cache.
+    Cold,
+    /// As hot, and after each copy a consumer reads one word of every cache line of it.
+    Touch,
+    /// Not one length but a sequence of calls.
+    Calls(Calls),
 }
 
 impl Residency {
     /// The name in records.
-    pub const fn name(self) -> &'static str {
+    pub fn name(self) -> Cow<'static, str> {
         match self {
-            Self::Hot => "hot",
+            Self::Hot => Cow::Borrowed("hot"),
+            Self::Cold => Cow::Borrowed("cold"),
+            Self::Touch => Cow::Borrowed("touch"),
+            Self::Calls(calls) => Cow::Owned(calls.to_string()),
         }
     }
 
     /// The residency of that name.
     pub fn named(name: &str) -> Option<Self> {
-        [Self::Hot].into_iter().find(|residency| residency.name() == name)
+        let single = [Self::Hot, Self::Cold, Self::Touch];
+        single.into_iter().chain(Calls::all().map(Self::Calls)).find(|residency| residency.name() == name)
     }
 }
 
@@ -47,6 +59,17 @@ impl Cell {
         Self { len_bytes, dst_offset, src_offset: src_offset + APART_BYTES, residency: Residency::Hot }
     }
 
+    /// As [`hot`](Self::hot) with another residency.
+    pub const fn with(mut self, residency: Residency) -> Self {
+        self.residency = residency;
+        self
+    }
+
+    /// A sequence of calls, which has no length or place of its own.
+    pub const fn calls(calls: Calls) -> Self {
+        Self { len_bytes: 0, dst_offset: 0, src_offset: 0, residency: Residency::Calls(calls) }
+    }
+
     /// The offsets modulo a cache line, destination first: how tables name the alignment.
     pub const fn line_offsets(&self) -> (usize, usize) {
         (self.dst_offset % 64, self.src_offset % 64)
@@ -55,6 +78,12 @@ impl Cell {
 
 impl fmt::Display for Cell {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} bytes to +{} from +{}", self.len_bytes, self.dst_offset, self.src_offset)
+        match self.residency {
+            Residency::Calls(calls) => write!(f, "{calls}"),
+            residency => {
+                let Self { len_bytes, dst_offset, src_offset, .. } = self;
+                write!(f, "{len_bytes} bytes to +{dst_offset} from +{src_offset}, {}", residency.name())
+            }
+        }
     }
 }

@@ -5,11 +5,14 @@
 //! two names, and how far the two differ is the noise floor, under which a difference is a tie.
 
 pub mod buffers;
+pub mod calls;
 pub mod cell;
 pub mod clock;
 pub mod conditions;
 pub mod effort;
+pub mod peer;
 pub mod statistics;
 pub mod summary;
 pub mod sweep;
 pub mod verify;
+mod workload;

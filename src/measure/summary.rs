@@ -5,7 +5,7 @@
 use super::cell::Cell;
 use super::statistics::{is_tie, median, noise_floor, paired_ratio, quantile};
 use super::sweep::{CORE_CLOCK, LIBC, LIBC_AGAIN, MEMCPY_AUTO, Sample};
-use crate::kernel::kernels;
+use crate::kernel::{Kernel, kernels};
 use std::collections::BTreeMap;
 
 /// All cells of a run, in the order of measuring.
@@ -87,13 +87,15 @@ impl CellSummary {
         Some(self.gb_per_s(contender)? / self.core_cycles_per_ns?)
     }
 
-    /// The kernels that were measured here, simplest first.
-    pub fn kernels(&self) -> impl Iterator<Item = &str> {
-        let is_own = |name: &&str| ![LIBC_AGAIN, MEMCPY_AUTO].contains(name);
-        let rank = |name: &str| kernels().iter().position(|kernel| kernel.name() == name).unwrap_or(usize::MAX);
-        let mut names: Vec<&str> = self.contenders.keys().map(String::as_str).filter(is_own).collect();
-        names.sort_by_key(|name| (rank(name), *name));
-        names.into_iter()
+    /// The kernels of the table that were measured here, simplest first.
+    pub fn kernels(&self) -> impl Iterator<Item = &'static str> + '_ {
+        kernels().iter().map(Kernel::name).filter(|name| self.contenders.contains_key(*name))
+    }
+
+    /// Whatever else was measured here but `memcpy_auto` and the second libc: peers, by name.
+    pub fn others(&self) -> impl Iterator<Item = &str> {
+        let is_other = |name: &&str| ![LIBC_AGAIN, MEMCPY_AUTO].contains(name) && Kernel::named(name).is_none();
+        self.contenders.keys().map(String::as_str).filter(is_other)
     }
 
     /// The fastest kernel, ties aside.

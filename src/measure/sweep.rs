@@ -1,9 +1,11 @@
 //! The interleaved sweep: every contender at every cell, in rounds of shuffled order.
 
 use super::buffers::{BufferError, Buffers};
+use super::calls::SplitMix64;
 use super::cell::Cell;
 use super::clock;
 use super::effort::Effort;
+use super::workload::Workload;
 use crate::kernel::{CopyFn, Kernel, kernels};
 use std::borrow::Cow;
 use std::time::{Duration, Instant};
@@ -30,6 +32,8 @@ enum Routine {
     Entry(CopyFn),
     /// Inlined into the loop, as a program uses it.
     Auto,
+    /// What the compiler makes of a copy between slices, in the loop.
+    Slice,
 }
 
 impl Contender {
@@ -42,6 +46,11 @@ impl Contender {
     /// The crate's own call.
     pub const fn memcpy_auto() -> Self {
         Self { name: Cow::Borrowed(MEMCPY_AUTO), routine: Routine::Auto }
+    }
+
+    /// `copy_from_slice` as a program has it, inlined as far as the compiler does.
+    pub const fn copy_from_slice() -> Self {
+        Self { name: Cow::Borrowed("copy_from_slice"), routine: Routine::Slice }
     }
 
     /// A routine from elsewhere.
@@ -82,6 +91,7 @@ impl Contender {
             // one is borrowed exclusively.
             Routine::Entry(entry) => unsafe { entry(dst.as_mut_ptr(), src.as_ptr(), src.len()) },
             Routine::Auto => crate::memcpy_auto(dst, src),
+            Routine::Slice => dst.copy_from_slice(src),
         }
     }
 
@@ -91,16 +101,41 @@ impl Contender {
     ///
     /// `src` is valid for reads and `dst` for writes of `len_bytes` bytes; the ranges do not overlap.
     pub unsafe fn time(&self, dst: *mut u8, src: *const u8, len_bytes: usize, iterations: u64) -> Duration {
+        // SAFETY: the caller's.
+        unsafe { self.time_each(iterations, || (dst, src, len_bytes), |_, _| {}) }
+    }
+
+    /// Makes `iterations` copies, each of what `next` says (destination, source, length), calls `after` with the
+    /// destination and the length of each, and returns how long all of that took.
+    ///
+    /// # Safety
+    ///
+    /// Whatever `next` returns, the source is valid for reads and the destination for writes of the length, and the
+    /// two do not overlap.
+    pub unsafe fn time_each(
+        &self,
+        iterations: u64,
+        mut next: impl FnMut() -> (*mut u8, *const u8, usize),
+        mut after: impl FnMut(*const u8, usize),
+    ) -> Duration {
         match self.routine {
             Routine::Entry(entry) => time(iterations, || {
-                let (dst, src, len_bytes) = opaque(dst, src, len_bytes);
+                let (dst, src, len_bytes) = opaque(next());
                 // SAFETY: the caller's; the routine can run here.
-                unsafe { entry(dst, src, len_bytes) }
+                unsafe { entry(dst, src, len_bytes) };
+                after(dst, len_bytes);
             }),
             Routine::Auto => time(iterations, || {
-                let (dst, src, len_bytes) = opaque(dst, src, len_bytes);
+                let (dst, src, len_bytes) = opaque(next());
                 // SAFETY: the caller's.
-                unsafe { crate::memcpy_auto_unchecked(dst, src, len_bytes) }
+                unsafe { crate::memcpy_auto_unchecked(dst, src, len_bytes) };
+                after(dst, len_bytes);
+            }),
+            Routine::Slice => time(iterations, || {
+                let (dst, src, len_bytes) = opaque(next());
+                // SAFETY: the caller's. This is what `copy_from_slice` is once the lengths were compared.
+                unsafe { std::ptr::copy_nonoverlapping(src, dst, len_bytes) };
+                after(dst, len_bytes);
             }),
         }
     }
@@ -108,7 +143,7 @@ impl Contender {
 
 /// Hides the arguments from the optimiser, in registers, so that no copy is left out, hoisted or specialised.
 #[inline(always)]
-fn opaque(mut dst: *mut u8, mut src: *const u8, mut len_bytes: usize) -> (*mut u8, *const u8, usize) {
+fn opaque((mut dst, mut src, mut len_bytes): (*mut u8, *const u8, usize)) -> (*mut u8, *const u8, usize) {
     // SAFETY: an empty block. That it may touch memory, as far as the compiler knows, is its point.
     unsafe {
         core::arch::asm!("/* {dst} {src} {len} */", dst = inout(reg) dst, src = inout(reg) src,
@@ -146,7 +181,7 @@ pub struct Sweep {
     contenders: Vec<Contender>,
     buffers: Buffers,
     effort: Effort,
-    shuffle: SplitMix64,
+    random: SplitMix64,
 }
 
 /// Rounds that even the slowest cell gets, in all its passes: fewer give no median worth the name.
@@ -164,7 +199,7 @@ impl Sweep {
     /// [`BufferError`] if there is no memory for the buffers.
     pub fn new(contenders: Vec<Contender>, max_len_bytes: usize, effort: Effort) -> Result<Self, BufferError> {
         let buffers = Buffers::new(max_len_bytes)?;
-        Ok(Self { contenders, buffers, effort, shuffle: SplitMix64(0x6d65_6d63_7079) })
+        Ok(Self { contenders, buffers, effort, random: SplitMix64(0x6d65_6d63_7079) })
     }
 
     /// The contenders.
@@ -178,12 +213,9 @@ impl Sweep {
     ///
     /// If the cell is longer than the sweep was made for.
     pub fn measure(&mut self, cell: Cell, pass: u32) -> Vec<Sample> {
-        assert!(cell.len_bytes <= self.buffers.max_len_bytes(), "{cell} does not fit the sweep's buffers");
-        let (dst, src) = (self.buffers.dst(cell.dst_offset), self.buffers.src(cell.src_offset).cast_const());
-        let time_ns = |contender: &Contender, iterations: u64| {
-            // SAFETY: both ranges lie in the buffers, which hold `max_len_bytes` at every offset, apart from each other.
-            unsafe { contender.time(dst, src, cell.len_bytes, iterations) }.as_nanos() as u64
-        };
+        let mut workload = Workload::of(cell, &self.buffers);
+        let mut time_ns =
+            |contender: &Contender, iterations: u64| workload.time(contender, iterations).as_nanos() as u64;
 
         let sample_ns = self.effort.sample_ns();
         let plan: Vec<(u64, u64)> =
@@ -197,7 +229,7 @@ impl Sweep {
         let mut order: Vec<usize> = (0..self.contenders.len()).collect();
         let mut samples = Vec::with_capacity((order.len() + 1) * rounds as usize);
         for round in first_round..first_round + rounds {
-            self.shuffle.shuffle(&mut order);
+            shuffle(&mut self.random, &mut order);
             let start = Instant::now();
             let cycles = clock::core_cycles(CLOCK_CYCLES);
             let clock_ns = start.elapsed().as_nanos() as u64;
@@ -232,47 +264,40 @@ fn warm_up(sample_ns: u64, mut time_ns: impl FnMut(u64) -> u64) -> (u64, u64) {
     }
 }
 
-/// Sebastiano Vigna's SplitMix64: a seeded order is a repeatable order.
-struct SplitMix64(u64);
-
-impl SplitMix64 {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    /// Fisher and Yates; the bias of the modulus is below 2^-50 for the lengths in question.
-    fn shuffle(&mut self, order: &mut [usize]) {
-        for last in (1..order.len()).rev() {
-            order.swap(last, (self.next() % (last as u64 + 1)) as usize);
-        }
+/// Fisher and Yates.
+fn shuffle(random: &mut SplitMix64, order: &mut [usize]) {
+    for last in (1..order.len()).rev() {
+        order.swap(last, random.below(last as u64 + 1) as usize);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::measure::calls::Calls;
+    use crate::measure::cell::Residency;
 
     #[test]
     fn every_contender_is_sampled_once_a_round() {
         let contenders = Contender::all_available();
-        let mut sweep = Sweep::new(contenders.clone(), 4096, Effort::Quick).unwrap();
-        let samples = sweep.measure(Cell::hot(4096, 1, 2), 0);
-        let rounds = samples.iter().map(|sample| sample.round).max().unwrap() as usize + 1;
-        for name in contenders.iter().map(Contender::name).chain([CORE_CLOCK]) {
-            let of_it: Vec<&Sample> = samples.iter().filter(|sample| sample.contender == name).collect();
-            assert_eq!(of_it.len(), rounds, "{name}");
-            assert!(of_it.iter().all(|sample| sample.iterations > 0));
+        let calls = Calls::all().nth(3).unwrap();
+        let mut sweep = Sweep::new(contenders.clone(), 1 << 20, Effort::Quick).unwrap();
+        let hot = Cell::hot(4096, 1, 2);
+        for cell in [hot, hot.with(Residency::Cold), hot.with(Residency::Touch), Cell::calls(calls)] {
+            let samples = sweep.measure(cell, 0);
+            let rounds = samples.iter().map(|sample| sample.round).max().unwrap() as usize + 1;
+            for name in contenders.iter().map(Contender::name).chain([CORE_CLOCK]) {
+                let of_it: Vec<&Sample> = samples.iter().filter(|sample| sample.contender == name).collect();
+                assert_eq!(of_it.len(), rounds, "{name}, {cell}");
+                assert!(of_it.iter().all(|sample| sample.iterations > 0));
+            }
         }
     }
 
     #[test]
     fn shuffling_keeps_every_place() {
         let mut order: Vec<usize> = (0..100).collect();
-        SplitMix64(1).shuffle(&mut order);
+        shuffle(&mut SplitMix64(1), &mut order);
         assert_ne!(order, (0..100).collect::<Vec<_>>());
         order.sort_unstable();
         assert_eq!(order, (0..100).collect::<Vec<_>>());

@@ -1,0 +1,111 @@
+//! Who is fastest where programs really copy: random lengths and places, from the call distributions of a fleet?
+//!
+//! Twelve sequences in the first-level cache (three distributions, predictable or not, the copy read at once or not),
+//! then the fleet's further out. `memcpy_auto` and `copy_from_slice` are inlined into the loop as a program has them,
+//! libc, the kernels and the peers (`MEMCPY_SELECT_PEER=name=/path/lib.so`) are called. The same interleaved sweep and
+//! the same kind of record as `select`.
+
+mod support;
+
+use memcpy_select::cpu::Cpu;
+use memcpy_select::measure::calls::{Calls, Reader, Region};
+use memcpy_select::measure::cell::Cell;
+use memcpy_select::measure::conditions::conditions;
+use memcpy_select::measure::effort::Effort;
+use memcpy_select::measure::statistics::geometric_mean;
+use memcpy_select::measure::summary::{CellSummary, Summary};
+use memcpy_select::measure::sweep::{Contender, LIBC, MEMCPY_AUTO, Sweep};
+use memcpy_select::record::{Environment, Record};
+use memcpy_select::report;
+use std::process::ExitCode;
+use support::harness;
+
+fn main() -> ExitCode {
+    let question = "Who is fastest where programs really copy: random lengths and places?";
+    harness::main("distributions", question, Contender::all_available, measure)
+}
+
+/// All of the first-level cache; further out, where the caches decide and not the branches, the fleet's calls.
+fn cells() -> Vec<Cell> {
+    let wanted =
+        |calls: &Calls| calls.region == Region::L1 || (calls.lengths.name() == "fleet" && calls.reader == Reader::None);
+    Calls::all().filter(wanted).map(Cell::calls).collect()
+}
+
+fn measure(effort: Effort) -> ExitCode {
+    let pinned_to = support::pin();
+    let cpu = Cpu::detect();
+    let mut environment = Environment::gather(&cpu, effort, pinned_to);
+    println!("{}", report::machine(&environment, &conditions(&cpu, pinned_to)));
+
+    let (mut contenders, _) = harness::verified(Contender::all_available());
+    contenders.push(Contender::copy_from_slice());
+    contenders.extend(harness::peers());
+    contenders.extend(Contender::libc_again());
+    let mut sweep = match Sweep::new(contenders, Region::Memory.bytes() + 4096, effort) {
+        Ok(sweep) => sweep,
+        Err(error) => {
+            eprintln!("error: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let cells = cells();
+    let progress = harness::progress(cells.len() * effort.passes() as usize);
+    let mut samples = Vec::new();
+    for pass in 0..effort.passes() {
+        for cell in &cells {
+            progress.set_message(cell.to_string());
+            samples.extend(sweep.measure(*cell, pass));
+            progress.inc(1);
+        }
+    }
+    progress.finish_and_clear();
+
+    let summary = Summary::of(&samples);
+    print_table(&summary);
+    environment.noise_floor = summary.noise_floor;
+    harness::save(&Record { bench: "distributions".to_owned(), environment, samples });
+    ExitCode::SUCCESS
+}
+
+/// Core cycles for one call, `memcpy_auto` first; the last lines compare it with each of the others.
+fn print_table(summary: &Summary) {
+    let mut columns = vec![MEMCPY_AUTO, LIBC];
+    columns.extend(summary.cells.first().into_iter().flat_map(CellSummary::others));
+    print!("{:<33}", "core cycles a call");
+    columns.iter().for_each(|name| print!(" {name:>15}"));
+    println!("  best kernel");
+    for cell in &summary.cells {
+        print!("{:<33}", cell.cell.to_string());
+        for name in &columns {
+            print!(" {:>15}", cycles(cell, name));
+        }
+        println!("  {}", cell.fastest().unwrap_or("-"));
+    }
+    for (title, in_l1) in [("memcpy_auto over it, L1", true), ("memcpy_auto over it, further out", false)] {
+        print!("{title:<33}");
+        for name in &columns {
+            let cells = summary.cells.iter().filter(|cell| is_in_l1(cell) == in_l1);
+            let mean = geometric_mean(cells.filter_map(|cell| cell.time_ratio(MEMCPY_AUTO, name)));
+            print!(" {:>15}", mean.map_or_else(|| "-".to_owned(), |mean| format!("{mean:.3}")));
+        }
+        println!();
+    }
+    let worst = summary.cells.iter().filter_map(|cell| Some((cell.time_ratio(MEMCPY_AUTO, LIBC)?, cell)));
+    if let Some((ratio, cell)) = worst.max_by(|a, b| a.0.total_cmp(&b.0)) {
+        println!(
+            "  worst against libc: {ratio:.2} in {}; noise floor {:.1}%\n",
+            cell.cell,
+            (summary.noise_floor - 1.0) * 100.0
+        );
+    }
+}
+
+fn is_in_l1(cell: &CellSummary) -> bool {
+    cell.cell.residency.name().ends_with("l1")
+}
+
+fn cycles(cell: &CellSummary, contender: &str) -> String {
+    let cycles = cell.copy_ns(contender).zip(cell.core_cycles_per_ns).map(|(ns, per_ns)| ns * per_ns);
+    cycles.map_or_else(|| "-".to_owned(), |cycles| format!("{cycles:.1}"))
+}
