@@ -1,7 +1,7 @@
 /* avx_aligned: 32-byte vectors, unaligned head, aligned stores in the body, overlapped tail.
  *
  * 1. Up to 16 bytes: general-purpose loads and stores from both ends.
- * 2. Up to 384 bytes: four, eight or twelve vectors from the head and from the tail (17 to 32 bytes in xmm).
+ * 2. Up to 384 bytes: two, four, eight or twelve vectors from the head and the tail (17 to 32 bytes in xmm).
  * 3. Above: one unaligned vector, which moves dst forward to a 32-byte boundary.
  * 4. Four vectors a turn, loads unaligned, stores aligned: none splits a cache line.
  * 5. The last 128 bytes of the range, unaligned, overlapping what step 4 wrote.

@@ -127,24 +127,16 @@
     ret
 .endm
 
-/* Lengths \w to 4\w, then return: two vectors from each end, the inner ones 0 or \w from the outer ones, as the length
- * asks, so that no branch depends on it. Dirties rax, rcx. */
+/* Lengths 2\w to 4\w, then return. */
 .macro COPY_4_VECTORS v, w, movu, leave
-    lea     ecx, [rdx - 1]
-    and     ecx, 2*\w
-    shr     ecx, 1
     \movu   \v\()0, [rsi]
-    \movu   \v\()1, [rsi + rcx]
-    lea     rax, [rsi + rdx - \w]
-    \movu   \v\()2, [rax]
-    sub     rax, rcx
-    \movu   \v\()3, [rax]
-    lea     rax, [rdi + rdx - \w]
+    \movu   \v\()1, [rsi + \w]
+    \movu   \v\()2, [rsi + rdx - 2*\w]
+    \movu   \v\()3, [rsi + rdx - \w]
     \movu   [rdi], \v\()0
-    \movu   [rdi + rcx], \v\()1
-    \movu   [rax], \v\()2
-    sub     rax, rcx
-    \movu   [rax], \v\()3
+    \movu   [rdi + \w], \v\()1
+    \movu   [rdi + rdx - 2*\w], \v\()2
+    \movu   [rdi + rdx - \w], \v\()3
     \leave
     ret
 .endm
@@ -192,12 +184,17 @@
 .endm
 
 /* Lengths 0 to 8\w, then return. The longer ones have the fewer branches: short ones are inlined where it matters.
+ * No length stores a line twice that one store can hold: with cold destinations the store queue is what is short.
  * Below the vector's own width it falls to narrower ones. */
 .macro COPY_0_TO_8_VECTORS v, w, movu, movu_xmm, leave
     cmp     edx, 4*\w
     ja      .Lup_to_8w_\@
+    cmp     edx, 2*\w
+    ja      .Lup_to_4w_\@
     cmp     edx, \w
     jbe     .Lup_to_w_\@
+    COPY_2_VECTORS \v, \w, \movu, \leave
+.Lup_to_4w_\@:
     COPY_4_VECTORS \v, \w, \movu, \leave
 .Lup_to_8w_\@:
     COPY_8_VECTORS \v, \w, \movu, \leave
@@ -205,12 +202,14 @@
 .if \w > 16
     cmp     edx, 16
     jbe     .Lup_to_16_\@
-    /* VEX-encoded 128-bit moves leave the upper halves zero: nothing to clean. */
 .if \w > 32
-    COPY_4_VECTORS xmm, 16, \movu_xmm
-.else
-    COPY_2_VECTORS xmm, 16, \movu_xmm
+    cmp     edx, 32
+    jbe     .Lup_to_32_\@
+    COPY_2_VECTORS ymm, 32, vmovdqu, \leave
+.Lup_to_32_\@:
 .endif
+    /* A VEX-encoded 128-bit move leaves the upper halves zero: nothing to clean. */
+    COPY_2_VECTORS xmm, 16, \movu_xmm
 .Lup_to_16_\@:
 .endif
     COPY_0_TO_16

@@ -31,8 +31,7 @@ fn measure(effort: Effort) -> ExitCode {
     contenders.extend(harness::peers());
     contenders.extend(Contender::libc_again());
     let grid = effort.grid();
-    let longest = effort.lengths().into_iter().max().unwrap_or(0);
-    let mut sweep = match Sweep::new(contenders, longest, effort) {
+    let mut sweep = match Sweep::new(contenders, effort.buffer_bytes(&cpu), effort) {
         Ok(sweep) => sweep,
         Err(error) => {
             eprintln!("error: {error}");

@@ -11,7 +11,7 @@ mod suite;
 use memcpy_select::Kernel;
 use memcpy_select::cpu::{Cpu, Features};
 use memcpy_select::select::{
-    Aliasing, Alignment, Band, Class, Plan, PlanError, Policy, formula, install, plan_in_force, uninstall,
+    Aliasing, Alignment, Band, Class, Plan, PlanError, Policy, formula, install, plan_for, plan_in_force, uninstall,
 };
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -219,7 +219,7 @@ fn uninstalling_returns_to_the_plan_of_the_start() {
         uninstall(policy);
         assert_eq!(*plan_in_force(policy), start);
     }
-    assert_eq!(*plan_in_force(Policy::User), formula::plan(&Cpu::detect(), Policy::User));
+    assert_eq!(*plan_in_force(Policy::User), plan_for(&Cpu::detect(), Policy::User));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 use super::calls::Calls;
+use crate::select::{Aliasing, Class};
 use std::borrow::Cow;
 use std::fmt;
 
@@ -68,6 +69,20 @@ impl Cell {
     /// A sequence of calls, which has no length or place of its own.
     pub const fn calls(calls: Calls) -> Self {
         Self { len_bytes: 0, dst_offset: 0, src_offset: 0, residency: Residency::Calls(calls) }
+    }
+
+    /// Offsets in a page as they are: for a source and a destination that alias modulo 4096.
+    pub const fn at(len_bytes: usize, dst_offset: usize, src_offset: usize) -> Self {
+        Self { len_bytes, dst_offset, src_offset, residency: Residency::Hot }
+    }
+
+    /// The alignment class of its copies. Where copies are spread over memory, only the place in a line is given.
+    pub const fn class(&self) -> Class {
+        let class = Class::of(self.dst_offset, self.src_offset);
+        match self.residency {
+            Residency::Hot | Residency::Touch => class,
+            Residency::Cold | Residency::Calls(_) => Class::new(class.alignment, Aliasing::Apart),
+        }
     }
 
     /// The offsets modulo a cache line, destination first: how tables name the alignment.

@@ -2,7 +2,8 @@
 
 #![forbid(unsafe_code)]
 
-use super::cell::Cell;
+use super::cell::{Cell, Residency};
+use crate::cpu::Cpu;
 use std::fmt;
 
 /// The environment variable that `cargo bench` reads the effort from.
@@ -19,8 +20,13 @@ pub enum Effort {
     Full,
 }
 
-/// Placements (destination, source) modulo a cache line. The first is what the first table shows.
-const PLACEMENTS: [(usize, usize); 8] = [(0, 0), (0, 1), (1, 0), (1, 1), (0, 32), (32, 0), (15, 0), (1, 2)];
+/// Placements (destination, source) whose offsets in a page are half a page apart. The first is what the first table
+/// shows.
+const PLACEMENTS: [(usize, usize); 8] = [(0, 0), (0, 1), (1, 0), (1, 1), (0, 32), (32, 0), (15, 0), (65, 66)];
+/// Placements with these offsets in a page: one follows the other closely modulo 4096.
+const ALIASED: [(usize, usize); 4] = [(64, 0), (0, 64), (65, 2), (1, 66)];
+/// Placements that are also measured cold, and with a consumer.
+const SPREAD: [(usize, usize); 2] = [(0, 0), (65, 66)];
 
 impl Effort {
     /// All efforts.
@@ -98,18 +104,37 @@ impl Effort {
         }
     }
 
-    /// The grid in the order of measuring: all lengths aligned first, so that there is a table early.
+    /// How large each buffer has to be: for the longest copy, and for cold ones four times the last-level cache, so
+    /// that nothing of it is left when a walk comes round.
+    pub fn buffer_bytes(self, cpu: &Cpu) -> usize {
+        let cache_bytes = cpu.caches.l3.or(cpu.caches.l2).map_or(32 << 20, |cache| cache.size_bytes);
+        let longest = self.lengths().into_iter().max().unwrap_or(0);
+        longest.max(usize::try_from(4 * cache_bytes).unwrap_or(longest).min(1 << 30))
+    }
+
+    /// The grid in the order of measuring, a placement after the other: aligned first, so that there is a table early;
+    /// then the other placements, aliased ones, those with a consumer, and cold ones.
     pub fn grid(self) -> Vec<Vec<Cell>> {
-        let placements = match self {
-            Self::Quick => &PLACEMENTS[..4],
-            Self::Default | Self::Full => &PLACEMENTS[..],
+        let (placements, aliased, spread) = match self {
+            Self::Quick => (&PLACEMENTS[..4], &ALIASED[..1], &SPREAD[..1]),
+            Self::Default | Self::Full => (&PLACEMENTS[..], &ALIASED[..], &SPREAD[..]),
         };
-        let column = |&(dst, src): &(usize, usize)| {
-            self.lengths().into_iter().map(|len_bytes| Cell::hot(len_bytes, dst, src)).collect()
+        let column = |cell: &dyn Fn(usize) -> Cell| -> Vec<Cell> { self.lengths().into_iter().map(cell).collect() };
+        let hot = placements.iter().map(|&(dst, src)| column(&|len_bytes| Cell::hot(len_bytes, dst, src)));
+        let aliased = aliased.iter().map(|&(dst, src)| column(&|len_bytes| Cell::at(len_bytes, dst, src)));
+        let with = |residency: Residency| {
+            let place = move |&(dst, src): &(usize, usize)| {
+                let lengths = self.lengths().into_iter().filter(|bytes| *bytes <= SPREAD_MAX_BYTES);
+                lengths.map(|len_bytes| Cell::hot(len_bytes, dst, src).with(residency)).collect()
+            };
+            spread.iter().map(place)
         };
-        placements.iter().map(column).collect()
+        hot.chain(aliased).chain(with(Residency::Touch)).chain(with(Residency::Cold)).collect()
     }
 }
+
+/// The longest copies that are measured cold or with a consumer: beyond, they are cold anyway.
+const SPREAD_MAX_BYTES: usize = 64 << 20;
 
 /// A word that names no effort.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use super::buffers::{BufferError, Buffers};
 use super::calls::SplitMix64;
-use super::cell::Cell;
+use super::cell::{Cell, Residency};
 use super::clock;
 use super::effort::Effort;
 use super::workload::Workload;
@@ -188,6 +188,8 @@ pub struct Sweep {
 const MIN_ROUNDS: u32 = 5;
 /// What a cell may take before it gets fewer rounds, as a multiple of what it takes where every sample is short.
 const MAX_CELL_STRETCH: u64 = 12;
+/// What part of a timing's copies is made before it, untimed.
+const SETTLING_SHARE: u64 = 32;
 /// Core cycles counted in each round of a cell: a few microseconds.
 const CLOCK_CYCLES: u64 = 20_000;
 
@@ -239,6 +241,10 @@ impl Sweep {
             sample(Cow::Borrowed(CORE_CLOCK), cycles, clock_ns);
             for &at in &order {
                 let (contender, iterations) = (&self.contenders[at], plan[at].0);
+                // The one before may have left the destination out of the caches, which is not this one's doing.
+                if cell.residency != Residency::Cold {
+                    time_ns(contender, 1 + iterations / SETTLING_SHARE);
+                }
                 sample(contender.name.clone(), iterations, time_ns(contender, iterations));
             }
         }
@@ -275,7 +281,6 @@ fn shuffle(random: &mut SplitMix64, order: &mut [usize]) {
 mod tests {
     use super::*;
     use crate::measure::calls::Calls;
-    use crate::measure::cell::Residency;
 
     #[test]
     fn every_contender_is_sampled_once_a_round() {

@@ -7,10 +7,12 @@
 
 mod environment;
 mod folder;
+mod profiles;
 mod samples;
 
 pub use environment::{Environment, KernelSource};
 pub use folder::{Record, RecordError};
+pub use profiles::{PROFILES_FILE, plan as plan_of_record, profiles_source};
 
 /// The version of the format that this build writes and reads.
 pub const FORMAT_VERSION: u32 = 1;

@@ -1,13 +1,13 @@
 //! Plain text for a terminal of 80 columns, with or without colour, or for a file.
 
 use super::format::{gb_per_s, size};
-use crate::measure::cell::Cell;
+use crate::measure::cell::{Cell, Residency};
 use crate::measure::conditions::{Condition, State};
 use crate::measure::statistics::{geometric_mean, is_tie};
 use crate::measure::summary::{CellSummary, Summary};
 use crate::measure::sweep::{LIBC, MEMCPY_AUTO};
 use crate::record::Environment;
-use crate::select::INLINE_MAX_BYTES;
+use crate::select::{Aliasing, INLINE_MAX_BYTES};
 use std::fmt::Write;
 
 /// What machine this is and what speaks against trusting it.
@@ -46,7 +46,7 @@ pub fn machine(environment: &Environment, conditions: &[Condition]) -> String {
 /// One sentence: what to use on this CPU, from the aligned cells.
 pub fn answer(summary: &Summary) -> String {
     let mut parts: Vec<String> = Vec::new();
-    let inlined = placed(summary, (0, 0)).filter(|cell| cell.cell.len_bytes <= INLINE_MAX_BYTES);
+    let inlined = placed(summary, ALIGNED).filter(|cell| cell.cell.len_bytes <= INLINE_MAX_BYTES);
     let gains: Vec<f64> = inlined.filter_map(|cell| cell.time_ratio(LIBC, MEMCPY_AUTO)).collect();
     if let Some(least) = gains.iter().copied().min_by(f64::total_cmp) {
         parts.push(format!(
@@ -54,7 +54,7 @@ pub fn answer(summary: &Summary) -> String {
             size(INLINE_MAX_BYTES)
         ));
     }
-    let called = bands(summary, (0, 0), INLINE_MAX_BYTES + 1);
+    let called = bands(summary, ALIGNED, INLINE_MAX_BYTES + 1);
     parts.extend(called.iter().map(|(from, to, name)| format!("{} {name}", range(*from, *to))));
     if parts.is_empty() {
         return "No size was measured.\n".to_owned();
@@ -70,7 +70,7 @@ pub fn selection_table(summary: &Summary) -> String {
         "{:>8}  {:<18}{:>4} {:>7} {:>8} {:>8} {:>12}",
         "size", "use", "ties", "GB/s", "B/cycle", "vs libc", "memcpy_auto"
     );
-    for cell in placed(summary, (0, 0)) {
+    for cell in placed(summary, ALIGNED) {
         let Some(winner) = cell.winner(summary.noise_floor) else { continue };
         let figure = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), gb_per_s);
         let _ = writeln!(
@@ -97,13 +97,19 @@ pub fn selection_table(summary: &Summary) -> String {
 /// For each placement, which kernel to use from where to where, and what is won against the installed libc.
 pub fn placement_table(summary: &Summary) -> String {
     let mut text = String::new();
-    for placement in placements(summary) {
+    for placement in columns(summary) {
         let ratios = placed(summary, placement).filter_map(|cell| {
             let winner = cell.winner(summary.noise_floor)?;
             cell.time_ratio(LIBC, winner.name)
         });
         let mean = geometric_mean(ratios).map_or_else(|| "-".to_owned(), |mean| format!("{mean:.2}x libc"));
-        let _ = writeln!(text, "destination +{}, source +{}  (best kernels {mean})", placement.0, placement.1);
+        let _ = writeln!(
+            text,
+            "destination +{}, source +{}{}  (best kernels {mean})",
+            placement.0,
+            placement.1,
+            condition(placement)
+        );
         let parts: Vec<String> = bands(summary, placement, 0)
             .iter()
             .map(|(from, to, name)| format!("{} {name}", range(*from, *to)))
@@ -121,12 +127,12 @@ pub fn kernel_table(summary: &Summary, environment: &Environment) -> String {
     let mut columns: Vec<(String, &CellSummary)> = Vec::new();
     for (name, bytes) in levels {
         let limit = bytes.unwrap_or(0) as usize / 4;
-        let fitting = placed(summary, (0, 0)).filter(|cell| cell.cell.len_bytes <= limit);
+        let fitting = placed(summary, ALIGNED).filter(|cell| cell.cell.len_bytes <= limit);
         if let Some(cell) = fitting.max_by_key(|cell| cell.cell.len_bytes) {
             columns.push((format!("{name} {}", size(cell.cell.len_bytes)), cell));
         }
     }
-    let beyond = placed(summary, (0, 0)).filter(|cell| cell.cell.len_bytes as u64 >= cpu.l3_bytes.unwrap_or(u64::MAX));
+    let beyond = placed(summary, ALIGNED).filter(|cell| cell.cell.len_bytes as u64 >= cpu.l3_bytes.unwrap_or(u64::MAX));
     if let Some(cell) = beyond.max_by_key(|cell| cell.cell.len_bytes) {
         columns.push((format!("mem {}", size(cell.cell.len_bytes)), cell));
     }
@@ -167,7 +173,7 @@ pub fn losses(summary: &Summary) -> String {
         let libc = speed_up(cell.time_ratio(LIBC, MEMCPY_AUTO), summary.noise_floor);
         let _ = writeln!(
             text,
-            "  {:>8}  {:<14} {regret:.2} times as long as {:<18} (vs libc {libc})",
+            "  {:>8}  {:<21} {regret:.2} times as long as {:<14} (libc {libc})",
             size(cell.cell.len_bytes),
             place(&cell.cell),
             cell.fastest().unwrap_or("-"),
@@ -181,24 +187,48 @@ pub fn losses(summary: &Summary) -> String {
 
 const LOSSES_SHOWN: usize = 12;
 
-fn placed(summary: &Summary, offsets: (usize, usize)) -> impl Iterator<Item = &CellSummary> {
-    summary.cells.iter().filter(move |cell| cell.cell.line_offsets() == offsets)
+/// Where source and destination lie, and where the data is: all cells of a column share it.
+type Column = (usize, usize, Aliasing, Residency);
+
+/// The column that the first tables show.
+const ALIGNED: Column = (0, 0, Aliasing::Apart, Residency::Hot);
+
+fn column(cell: &Cell) -> Column {
+    let (dst, src) = cell.line_offsets();
+    (dst, src, cell.class().aliasing, cell.residency)
 }
 
-fn placements(summary: &Summary) -> Vec<(usize, usize)> {
+fn placed(summary: &Summary, wanted: Column) -> impl Iterator<Item = &CellSummary> {
+    summary.cells.iter().filter(move |cell| column(&cell.cell) == wanted)
+}
+
+fn columns(summary: &Summary) -> Vec<Column> {
     let mut seen = Vec::new();
     for cell in &summary.cells {
-        if !seen.contains(&cell.cell.line_offsets()) {
-            seen.push(cell.cell.line_offsets());
+        let column = column(&cell.cell);
+        if !seen.contains(&column) {
+            seen.push(column);
         }
     }
     seen
 }
 
+/// What a column is called beside its offsets.
+fn condition((_, _, aliasing, residency): Column) -> &'static str {
+    match (residency, aliasing) {
+        (Residency::Hot, Aliasing::Apart) => "",
+        (Residency::Hot, Aliasing::DstAfterSrc) => ", aliased: destination after source",
+        (Residency::Hot, Aliasing::SrcAfterDst) => ", aliased: source after destination",
+        (Residency::Touch, _) => ", read afterwards",
+        (Residency::Cold, _) => ", cold",
+        (Residency::Calls(_), _) => ", random calls",
+    }
+}
+
 /// Neighbouring sizes with one winner, from a size on: first size, last size, kernel.
-fn bands(summary: &Summary, offsets: (usize, usize), from_bytes: usize) -> Vec<(usize, usize, &str)> {
+fn bands(summary: &Summary, wanted: Column, from_bytes: usize) -> Vec<(usize, usize, &str)> {
     let mut bands: Vec<(usize, usize, &str)> = Vec::new();
-    for cell in placed(summary, offsets).filter(|cell| cell.cell.len_bytes >= from_bytes) {
+    for cell in placed(summary, wanted).filter(|cell| cell.cell.len_bytes >= from_bytes) {
         let Some(winner) = cell.winner(summary.noise_floor) else { continue };
         let len_bytes = cell.cell.len_bytes;
         match bands.last_mut() {
@@ -215,8 +245,13 @@ fn range(from: usize, to: usize) -> String {
 }
 
 fn place(cell: &Cell) -> String {
-    let (dst, src) = cell.line_offsets();
-    format!("dst+{dst} src+{src}")
+    let (dst, src, aliasing, residency) = column(cell);
+    let mark = match (residency, aliasing) {
+        (Residency::Hot, Aliasing::Apart) => String::new(),
+        (Residency::Hot, _) => " aliased".to_owned(),
+        (residency, _) => format!(" {}", residency.name()),
+    };
+    format!("dst+{dst} src+{src}{mark}")
 }
 
 /// How many times as fast; "=" for a tie.

@@ -1,14 +1,14 @@
 //! The calls, and the plan they follow.
 //!
 //! The plan in force has one [`Slot`] for each [`Policy`]. At the start the user-mode one holds a plan whose only entry
-//! detects the CPU, puts the formulas' plan in its place and goes on through that: the hot path has no "was this
+//! detects the CPU, puts the [plan for it](plan_for) in its place and goes on through that: the hot path has no "was this
 //! initialised?" branch. A plan, once published, is never changed or freed, so that a thread in the middle of a copy
 //! may go on with the one it has read.
 
 use super::inline::{self, INLINE_MAX_BYTES};
 use super::plan::{Band, Plan, PlanError};
 use super::slot::Slot;
-use super::{Policy, formula};
+use super::{Policy, formula, plan_for};
 use crate::kernel::portable::entry_point;
 use crate::kernel::{Kernel, LengthMismatch};
 use core::cell::UnsafeCell;
@@ -112,7 +112,7 @@ pub fn install(policy: Policy, plan: &'static Plan) -> Result<(), PlanError> {
     Ok(())
 }
 
-/// Takes an installed plan out of force: the calls follow the formulas again, as at the start.
+/// Takes an installed plan out of force: the calls follow the plan of the start again.
 pub fn uninstall(policy: Policy) {
     slot(policy).publish(match policy {
         Policy::User => &UNDECIDED,
@@ -177,7 +177,7 @@ entry_point! {
     }
 }
 
-/// The formulas' plan for this CPU, computed once, and put in force unless one was installed meanwhile.
+/// The plan for this CPU, from its profile or the formulas, computed once, and put in force unless one was installed meanwhile.
 #[cold]
 fn decide() -> &'static Plan {
     static STATE: AtomicU8 = AtomicU8::new(EMPTY);
@@ -187,7 +187,7 @@ fn decide() -> &'static Plan {
     const READY: u8 = 2;
 
     if STATE.compare_exchange(EMPTY, BUSY, Ordering::Acquire, Ordering::Acquire).is_ok() {
-        let plan = formula::plan(&crate::cpu::Cpu::detect(), Policy::User);
+        let plan = plan_for(&crate::cpu::Cpu::detect(), Policy::User);
         // SAFETY: only the one thread that moved EMPTY to BUSY gets here, and nobody reads before READY.
         unsafe { PLAN.0.get().write(plan) };
         STATE.store(READY, Ordering::Release);

@@ -1,23 +1,33 @@
 //! What to use when: plans, where they come from, and the calls that follow them.
 //!
 //! A [`Plan`] maps a length and an alignment [`Class`] to a kernel through a few bands. The calls follow the plan that
-//! is in force: one that was [`install`]ed, or else the [`formula`]s' plan for this CPU, computed at the first call.
+//! is in force: one that was [`install`]ed ([`load`]ed from a file, measured by `calibrate`, or made in the program), or
+//! else the [plan for this CPU](plan_for) from its profile or the [`formula`]s, decided at the first call.
 
+#[cfg(feature = "std")]
+mod calibrate;
+#[cfg(feature = "std")]
+pub mod choose;
 mod class;
 mod dispatch;
 pub mod formula;
 mod inline;
 mod plan;
+mod profile;
+mod profiles;
 mod slot;
 mod text;
 mod text_error;
 
+#[cfg(feature = "std")]
+pub use calibrate::{CALIBRATE_MAX_BYTES, CALIBRATE_MAX_TIME, Calibration, calibrate};
 pub use class::{Aliasing, Alignment, Class};
 pub use dispatch::{
     install, memcpy_auto, memcpy_auto_nosimd, memcpy_auto_unchecked, memcpy_auto_uninit, plan_in_force, uninstall,
 };
 pub use inline::{INLINE_MAX_BYTES, Small};
 pub use plan::{Band, MAX_BANDS, Plan, PlanError};
+pub use profile::plan_for;
 pub use text::{CpuName, MAX_TEXT_BYTES, PlanText, load};
 pub use text_error::{Excerpt, LoadError, TextError, TextErrorKind};
 

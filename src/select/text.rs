@@ -284,6 +284,11 @@ impl CpuName {
         Self { vendor, family, model, stepping }
     }
 
+    /// Whether the two differ in nothing but the stepping.
+    pub const fn is_same_model(&self, other: &Self) -> bool {
+        self.vendor as u8 == other.vendor as u8 && self.family == other.family && self.model == other.model
+    }
+
     /// The CPU of that name, such as `amd-26-2-1`, if it is one.
     pub fn named(name: &str) -> Option<Self> {
         fn number<T: FromStr>(word: Option<&str>) -> Option<T> {

@@ -1,0 +1,34 @@
+//! Measures copy kernels, and turns what was measured into plans. Each verb has a file of its own.
+
+#![forbid(unsafe_code)]
+
+mod calibrate;
+mod profiles;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Measure copy kernels on this CPU, and turn what was measured into plans.
+#[derive(Parser)]
+#[command(name = "memcpy-select", version, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    Calibrate(calibrate::Calibrate),
+    Profiles(profiles::Profiles),
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().verb {
+        Verb::Calibrate(verb) => verb.run(),
+        Verb::Profiles(verb) => verb.run(),
+    };
+    result.unwrap_or_else(|message| {
+        eprintln!("error: {message}");
+        ExitCode::from(2)
+    })
+}

@@ -1,0 +1,274 @@
+//! A plan from a fraction of a second of measuring on this machine.
+//!
+//! The formulas know a CPU by its signature; a guest, a new model, a tuned firmware they do not. Here the kernels that
+//! can run are timed at a few dozen points, in turns, and where one of them beats what the formulas (or the profile)
+//! say by more than the noise, the plan changes.
+
+#![forbid(unsafe_code)]
+
+use super::choose::{Point, choose};
+use super::class::Class;
+use super::plan::Plan;
+use super::{Policy, plan_for};
+use crate::cpu::Cpu;
+use crate::kernel::{Kernel, ReadyKernel, Stores, kernels};
+use core::fmt;
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+use std::vec::Vec;
+
+/// The longest that [`calibrate`] takes.
+pub const CALIBRATE_MAX_TIME: Duration = Duration::from_millis(300);
+/// The most memory that [`calibrate`] uses, in bytes.
+pub const CALIBRATE_MAX_BYTES: usize = 64 << 20;
+
+/// The longest copy that is timed: source and destination with their offsets stay within the limit.
+const MAX_LEN_BYTES: usize = 24 << 20;
+/// No point is begun after this: what is under way, and the choice, still fit the limit.
+const LAST_START: Duration = Duration::from_millis(240);
+/// How long the copies of one timing take together, at least.
+const SAMPLE_NS: u64 = 12_000;
+/// How often each kernel is timed at a point.
+const ROUNDS: usize = 5;
+/// Destination and source offsets in their pages: aligned, misaligned, and both aliased.
+const PLACES: [(usize, usize); 3] = [(0, 2048), (1, 2050), (64, 0)];
+
+/// What [`calibrate`] found.
+#[derive(Clone, Debug)]
+pub struct Calibration {
+    /// The plan: the one before with what measured better. [`install`](super::install) puts it in force.
+    pub plan: Plan,
+    /// The plan that was to be beaten: this CPU's profile, or the formulas'.
+    pub before: Plan,
+    /// How far two halves of the same timings differ, as a ratio above 1: differences below it were ignored.
+    pub noise_floor: f64,
+    /// Time under the plan before over time under the new one, geometric mean over the points: 1 where nothing changed.
+    pub gain: f64,
+    /// How many points were measured, and how many there are: fewer where time ran out, longest lengths first left out.
+    pub points: (usize, usize),
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// Times the kernels on this machine and returns the best plan for it.
+///
+/// Takes at most [`CALIBRATE_MAX_TIME`] and [`CALIBRATE_MAX_BYTES`]. The calling thread may be moved or interrupted:
+/// medians and the noise floor account for that, and where they cannot tell two kernels apart, the plan stays as it
+/// was. Nothing is put in force.
+pub fn calibrate() -> Calibration {
+    let started = Instant::now();
+    let cpu = Cpu::detect();
+    let before = plan_for(&cpu, Policy::User);
+    let candidates: Vec<ReadyKernel> = kernels()
+        .iter()
+        // A plan may be used where there is no libc, and the platform's copy is what a plan should beat.
+        .filter(|kernel| kernel.stores() != Stores::Unknown)
+        .filter_map(Kernel::ready)
+        .collect();
+    let lengths = lengths();
+    let all = lengths.len() * PLACES.len();
+    let mut measured: Vec<Measured> = Vec::new();
+    let mut ground = Ground::new();
+    'points: for len_bytes in lengths {
+        for place in PLACES {
+            if started.elapsed() > LAST_START {
+                break 'points;
+            }
+            measured.extend(ground.measure(&candidates, len_bytes, place));
+        }
+    }
+    let noise_floor = noise_floor(&measured);
+    let (plan, gain) = decide(&before, &candidates, &measured, noise_floor);
+    Calibration { plan, before, noise_floor, gain, points: (measured.len(), all), took: started.elapsed() }
+}
+
+/// Powers of two and the middles between them, where the plans of the formulas change kernels.
+fn lengths() -> Vec<usize> {
+    let powers = (7..25).map(|power| 1_usize << power);
+    let mut lengths: Vec<usize> = powers.flat_map(|bytes| [bytes, bytes + bytes / 2]).collect();
+    lengths.retain(|bytes| *bytes <= 4 << 20 || bytes.is_power_of_two());
+    lengths.retain(|bytes| *bytes <= MAX_LEN_BYTES);
+    lengths
+}
+
+/// One point: for each candidate the median, and the medians of the odd and of the even rounds.
+struct Measured {
+    point: Point,
+    halves: Vec<(f64, f64)>,
+}
+
+/// The buffers.
+struct Ground {
+    dst: Vec<u8>,
+    src: Vec<u8>,
+}
+
+/// Room for a page's alignment and an offset in a page.
+const MARGIN_BYTES: usize = 3 * 4096;
+
+impl Ground {
+    fn new() -> Self {
+        let bytes = MAX_LEN_BYTES + MARGIN_BYTES;
+        // Zeroed pages of the source are one and the same page of the system's: it is written, to be memory of its own.
+        Self { dst: std::vec![0; bytes], src: std::vec![1; bytes] }
+    }
+
+    fn measure(&mut self, candidates: &[ReadyKernel], len_bytes: usize, place: (usize, usize)) -> Option<Measured> {
+        let dst_at = self.dst.as_ptr().addr().next_multiple_of(4096) - self.dst.as_ptr().addr() + place.0;
+        let src_at = self.src.as_ptr().addr().next_multiple_of(4096) - self.src.as_ptr().addr() + place.1;
+        let dst = &mut self.dst[dst_at..dst_at + len_bytes];
+        let src = &self.src[src_at..src_at + len_bytes];
+        let class = Class::of(dst.as_ptr().addr(), src.as_ptr().addr());
+
+        let iterations: Vec<u64> = candidates
+            .iter()
+            .map(|kernel| {
+                // The first copy faults pages and trains predictors; the second tells how long one takes.
+                time_ns(*kernel, dst, src, 1);
+                let once_ns = time_ns(*kernel, dst, src, 4) / 4;
+                (SAMPLE_NS / once_ns.max(1)).clamp(1, 4096)
+            })
+            .collect();
+        let rounds = if len_bytes > 2 << 20 { ROUNDS - 2 } else { ROUNDS };
+        let mut samples: Vec<Vec<f64>> = std::vec![Vec::new(); candidates.len()];
+        for round in 0..rounds {
+            for turn in 0..candidates.len() {
+                // Each round starts elsewhere and every other one goes backward, so that nobody always follows the same.
+                let turn = if round % 2 == 0 { turn } else { candidates.len() - 1 - turn };
+                let at = (turn + round * 3) % candidates.len();
+                // The one before may have left the destination out of the caches, which is not this one's doing.
+                time_ns(candidates[at], dst, src, 1 + iterations[at] / 16);
+                let total_ns = time_ns(candidates[at], dst, src, iterations[at]);
+                samples[at].push(total_ns as f64 / iterations[at] as f64);
+            }
+        }
+        let half = |samples: &[f64], odd: usize| {
+            let half: Vec<f64> = samples.iter().copied().skip(odd).step_by(2).collect();
+            median(half)
+        };
+        let copy_ns: Option<Vec<f64>> = samples.iter().map(|samples| median(samples.clone())).collect();
+        let halves: Option<Vec<(f64, f64)>> =
+            samples.iter().map(|samples| Some((half(samples, 0)?, half(samples, 1)?))).collect();
+        Some(Measured { point: Point { len_bytes, class, weight: 1.0, copy_ns: copy_ns? }, halves: halves? })
+    }
+}
+
+fn time_ns(kernel: ReadyKernel, dst: &mut [u8], src: &[u8], iterations: u64) -> u64 {
+    let start = Instant::now();
+    for _ in 0..iterations {
+        // The lengths are equal: there is no error to see.
+        let _ = kernel.copy(black_box(&mut *dst), black_box(src));
+    }
+    u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX)
+}
+
+fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_unstable_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().filter(|value| *value > 0.0)
+}
+
+/// How far the odd rounds differ from the even ones: the ratio that nine of ten kernels and points stay below.
+fn noise_floor(measured: &[Measured]) -> f64 {
+    let halves = measured.iter().flat_map(|measured| &measured.halves);
+    let mut spread: Vec<f64> = halves.map(|(odd, even)| (odd / even).ln().abs()).collect();
+    spread.sort_unstable_by(f64::total_cmp);
+    spread.get(spread.len() * 9 / 10).copied().unwrap_or(0.0).exp()
+}
+
+/// The best plan on these points if it beats the one before by more than the noise on the average; else that one.
+fn decide(before: &Plan, candidates: &[ReadyKernel], measured: &[Measured], noise_floor: f64) -> (Plan, f64) {
+    let kernels: Vec<&'static Kernel> = candidates.iter().map(|ready| ready.kernel()).collect();
+    // What is already chosen counts as faster by the noise floor: it is left only for something that is beyond doubt.
+    let points: Vec<Point> = measured
+        .iter()
+        .map(|measured| {
+            let mut point = measured.point.clone();
+            let chosen = before.kernel(point.len_bytes, point.class);
+            if let Some(at) = kernels.iter().position(|kernel| *kernel == chosen) {
+                point.copy_ns[at] /= noise_floor;
+            }
+            point
+        })
+        .collect();
+    let Some(plan) = choose(&kernels, &points, noise_floor) else { return (*before, 1.0) };
+    let plan = plan.with_small(before.small());
+    let gain = gain(before, &plan, &kernels, measured);
+    if gain > 1.0 { (plan, gain) } else { (*before, 1.0) }
+}
+
+/// Time under one plan over time under another, geometric mean over the points.
+fn gain(before: &Plan, after: &Plan, kernels: &[&'static Kernel], measured: &[Measured]) -> f64 {
+    let time = |plan: &Plan, point: &Point| {
+        let chosen = plan.kernel(point.len_bytes, point.class);
+        kernels.iter().position(|kernel| *kernel == chosen).map(|at| point.copy_ns[at].ln())
+    };
+    let ratios: Vec<f64> = measured
+        .iter()
+        .filter_map(|measured| Some(time(before, &measured.point)? - time(after, &measured.point)?))
+        .collect();
+    if ratios.is_empty() { 1.0 } else { (ratios.iter().sum::<f64>() / ratios.len() as f64).exp() }
+}
+
+/// What was decided and how sure that is, in a few lines.
+impl fmt::Display for Calibration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (measured, all) = self.points;
+        writeln!(
+            f,
+            "measured {measured} of {all} points in {} ms; differences below {:.1}% were ignored",
+            self.took.as_millis(),
+            (self.noise_floor - 1.0) * 100.0
+        )?;
+        if self.plan == self.before {
+            writeln!(f, "nothing beat the plan that was there:")?;
+        } else {
+            writeln!(
+                f,
+                "{:.1}% faster than the plan that was there, on the average of the points:",
+                (self.gain - 1.0) * 100.0
+            )?;
+        }
+        write!(f, "{}", self.plan)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn measured(copy_ns: Vec<f64>, spread: f64) -> Measured {
+        let halves = copy_ns.iter().map(|ns| (*ns, ns * spread)).collect();
+        Measured { point: Point { len_bytes: 4096, class: Class::ALL[0], weight: 1.0, copy_ns }, halves }
+    }
+
+    #[test]
+    fn the_floor_is_how_far_halves_differ() {
+        let floor = noise_floor(&[measured(std::vec![10.0, 20.0], 1.05), measured(std::vec![30.0], 1.05)]);
+        assert!((floor - 1.05).abs() < 1e-9);
+        assert_eq!(noise_floor(&[]), 1.0);
+    }
+
+    /// Kernels that run everywhere, the first of which the plan before has everywhere.
+    fn setting() -> (Plan, Vec<ReadyKernel>) {
+        let candidates: Vec<ReadyKernel> = kernels().iter().filter_map(Kernel::ready).take(2).collect();
+        (Plan::new(&[super::super::Band::new(usize::MAX, candidates[0].kernel())]).unwrap(), candidates)
+    }
+
+    #[test]
+    fn a_win_beyond_the_noise_changes_the_plan_and_one_within_does_not() {
+        let (before, candidates) = setting();
+        let (plan, gain) = decide(&before, &candidates, &[measured(std::vec![200.0, 100.0], 1.0)], 1.05);
+        assert_eq!(plan.kernel(4096, Class::ALL[0]), candidates[1].kernel());
+        assert!((gain - 2.0).abs() < 1e-9);
+        let (plan, gain) = decide(&before, &candidates, &[measured(std::vec![102.0, 100.0], 1.0)], 1.05);
+        assert_eq!((plan, gain), (before, 1.0));
+        let (plan, gain) = decide(&before, &candidates, &[], 1.05);
+        assert_eq!((plan, gain), (before, 1.0));
+    }
+
+    #[test]
+    fn memory_stays_within_the_limit() {
+        const { assert!(2 * (MAX_LEN_BYTES + MARGIN_BYTES) <= CALIBRATE_MAX_BYTES) };
+        assert!(lengths().into_iter().all(|bytes| bytes <= MAX_LEN_BYTES));
+    }
+}

@@ -1,0 +1,42 @@
+//! Plans of measured CPUs. Generated from `results/` by `cargo run --release --features cli -- profiles`: not to be
+//! edited.
+
+pub(super) static PROFILES: &[&str] = &[
+    // amd-25-1-1-kvm/2026-11-23.1
+    "\
+memcpy-select plan 1
+cpu amd-25-1-1
+policy user
+5931584 avx_aligned
+above avx_nt
+",
+    // amd-25-1-1-kvm/2026-11-23.1
+    "\
+memcpy-select plan 1
+cpu amd-25-1-1
+policy no-simd
+704 gpr
+5931584 rep_movsb
+23726528 rep_movsb_aligned
+above rep_movsb dst-aligned=rep_movsq dst-aligned+dst-after=rep_movsq dst-aligned+src-after=rep_movsq
+",
+    // amd-26-2-1-kvm/2026-11-23.4
+    "\
+memcpy-select plan 1
+cpu amd-26-2-1
+policy user
+23168 avx512_aligned
+11863232 rep_movsb
+23726528 rep_movsq dst-aligned=rep_movsq_aligned equal=rep_movsb unequal=rep_movsb dst-aligned+dst-after=rep_movsq_aligned equal+dst-after=rep_movsb unequal+dst-after=rep_movsb dst-aligned+src-after=rep_movsq_aligned equal+src-after=rep_movsb unequal+src-after=rep_movsb
+above avx512_nt
+",
+    // amd-26-2-1-kvm/2026-11-23.4
+    "\
+memcpy-select plan 1
+cpu amd-26-2-1
+policy no-simd
+704 gpr
+5760 rep_movsb equal=rep_movsb_aligned unequal=rep_movsb_aligned equal+dst-after=rep_movsb_aligned unequal+dst-after=rep_movsb_aligned equal+src-after=rep_movsb_aligned unequal+src-after=rep_movsb_aligned
+above rep_movsb
+",
+];
