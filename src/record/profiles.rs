@@ -6,12 +6,13 @@
 //! only one of them likes would be a plan for a benchmark.
 
 use super::folder::{Record, RecordError};
+use crate::cpu::Features;
 use crate::kernel::{Kernel, Stores, kernels};
 use crate::measure::cell::Residency;
 use crate::measure::effort::Effort;
 use crate::measure::summary::{CellSummary, Summary};
-use crate::select::choose::{Point, choose};
-use crate::select::{CpuName, INLINE_MAX_BYTES, Plan, PlanText, Policy, Small};
+use crate::select::choose::{Point, Terms, choose};
+use crate::select::{CpuName, INLINE_MAX_BYTES, Plan, PlanText, Policy, Small, formula};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs;
@@ -105,15 +106,15 @@ pub fn plan(record: &Record, policy: Policy) -> Option<Plan> {
     let own = kernels().iter().filter(|kernel| kernel.stores() != Stores::Unknown);
     let candidates: Vec<&'static Kernel> = own.filter(available).filter(is_allowed).collect();
     let points = points(&summary, &candidates, policy);
-    let plan = choose(&candidates, &points, summary.noise_floor)?;
+    let plan = choose(&candidates, &points, Terms::of_noise(summary.noise_floor))?;
     Some(plan.with_small(small(record, policy)))
 }
 
-/// As the formulas: what decides it is not in these records.
+/// As the formulas: what decides it is not in these records, but in those of bench `distributions`.
 fn small(record: &Record, policy: Policy) -> Small {
-    let has = |name: &str| record.environment.cpu.features.split(' ').any(|feature| feature == name);
-    let is_masked = record.environment.plan.lines().any(|line| line.trim() == "small masked");
-    if policy == Policy::User && is_masked && has("avx512bw") { Small::Masked } else { Small::Pieces }
+    let cpu = &record.environment.cpu;
+    let known = CpuName::named(&cpu.signature).map(|name| formula::small(name, Features::from_names(&cpu.features)));
+    known.filter(|_| policy == Policy::User).unwrap_or_default()
 }
 
 fn points(summary: &Summary, candidates: &[&'static Kernel], policy: Policy) -> Vec<Point> {

@@ -6,7 +6,7 @@
 
 #![forbid(unsafe_code)]
 
-use super::choose::{Point, choose};
+use super::choose::{Point, Terms, choose};
 use super::class::Class;
 use super::plan::Plan;
 use super::{Policy, plan_for};
@@ -26,6 +26,8 @@ pub const CALIBRATE_MAX_BYTES: usize = 64 << 20;
 const MAX_LEN_BYTES: usize = 24 << 20;
 /// No point is begun after this: what is under way, and the choice, still fit the limit.
 const LAST_START: Duration = Duration::from_millis(240);
+/// How long the copies of a first look take together, at most.
+const LOOK_NS: u64 = 2_000;
 /// How long the copies of one timing take together, at least.
 const SAMPLE_NS: u64 = 12_000;
 /// How often each kernel is timed at a point.
@@ -91,11 +93,21 @@ fn lengths() -> Vec<usize> {
     lengths
 }
 
-/// One point: for each candidate the median, and the medians of the odd and of the even rounds.
+/// One point: for each candidate the median, and for each that was in the running to the end the medians of the odd and
+/// of the even rounds.
 struct Measured {
     point: Point,
     halves: Vec<(f64, f64)>,
 }
+
+/// Shorter copies past the caches cost ten times as much and more, and leave the next candidate a cold destination.
+const NON_TEMPORAL_FROM_BYTES: usize = 256 << 10;
+
+/// What a new plan must gain on the average of all points to replace the one before.
+const WORTH_IT: f64 = 1.005;
+
+/// How much slower than the best a candidate may look at first and still be in the running.
+const HOPELESS: f64 = 1.6;
 
 /// The buffers.
 struct Ground {
@@ -120,36 +132,42 @@ impl Ground {
         let src = &self.src[src_at..src_at + len_bytes];
         let class = Class::of(dst.as_ptr().addr(), src.as_ptr().addr());
 
-        let iterations: Vec<u64> = candidates
+        // A first look, the better of two: most candidates are out of the running at most points. The one before may
+        // have left the destination out of the caches, which is not this one's doing: it settles first.
+        let mut copy_ns: Vec<f64> = candidates
             .iter()
             .map(|kernel| {
-                // The first copy faults pages and trains predictors; the second tells how long one takes.
-                time_ns(*kernel, dst, src, 1);
-                let once_ns = time_ns(*kernel, dst, src, 4) / 4;
-                (SAMPLE_NS / once_ns.max(1)).clamp(1, 4096)
+                if kernel.kernel().stores() == Stores::NonTemporal && len_bytes < NON_TEMPORAL_FROM_BYTES {
+                    return f64::INFINITY;
+                }
+                let settled_ns = time_ns(*kernel, dst, src, 1).min(time_ns(*kernel, dst, src, 1));
+                let iterations = (LOOK_NS / settled_ns.max(1)).clamp(1, 128);
+                let mut look = || time_ns(*kernel, dst, src, iterations) as f64 / iterations as f64;
+                look().min(look()).max(0.1)
             })
             .collect();
-        let rounds = if len_bytes > 2 << 20 { ROUNDS - 2 } else { ROUNDS };
-        let mut samples: Vec<Vec<f64>> = std::vec![Vec::new(); candidates.len()];
-        for round in 0..rounds {
-            for turn in 0..candidates.len() {
+        let best = copy_ns.iter().copied().fold(f64::INFINITY, f64::min);
+        let running: Vec<usize> = (0..candidates.len()).filter(|at| copy_ns[*at] < HOPELESS * best).collect();
+
+        let iterations = ((SAMPLE_NS as f64 / best) as u64).clamp(1, 8192);
+        let mut samples: Vec<Vec<f64>> = std::vec![Vec::new(); running.len()];
+        for round in 0..ROUNDS {
+            for turn in 0..running.len() {
                 // Each round starts elsewhere and every other one goes backward, so that nobody always follows the same.
-                let turn = if round % 2 == 0 { turn } else { candidates.len() - 1 - turn };
-                let at = (turn + round * 3) % candidates.len();
-                // The one before may have left the destination out of the caches, which is not this one's doing.
-                time_ns(candidates[at], dst, src, 1 + iterations[at] / 16);
-                let total_ns = time_ns(candidates[at], dst, src, iterations[at]);
-                samples[at].push(total_ns as f64 / iterations[at] as f64);
+                let turn = if round % 2 == 0 { turn } else { running.len() - 1 - turn };
+                let at = (turn + round * 3) % running.len();
+                let kernel = candidates[running[at]];
+                time_ns(kernel, dst, src, 1 + iterations / 32);
+                samples[at].push(time_ns(kernel, dst, src, iterations) as f64 / iterations as f64);
             }
         }
-        let half = |samples: &[f64], odd: usize| {
-            let half: Vec<f64> = samples.iter().copied().skip(odd).step_by(2).collect();
-            median(half)
-        };
-        let copy_ns: Option<Vec<f64>> = samples.iter().map(|samples| median(samples.clone())).collect();
+        let half = |samples: &[f64], odd: usize| median(samples.iter().copied().skip(odd).step_by(2).collect());
+        for (at, samples) in running.iter().zip(&samples) {
+            copy_ns[*at] = median(samples.clone())?;
+        }
         let halves: Option<Vec<(f64, f64)>> =
             samples.iter().map(|samples| Some((half(samples, 0)?, half(samples, 1)?))).collect();
-        Some(Measured { point: Point { len_bytes, class, weight: 1.0, copy_ns: copy_ns? }, halves: halves? })
+        Some(Measured { point: Point { len_bytes, class, weight: 1.0, copy_ns }, halves: halves? })
     }
 }
 
@@ -190,10 +208,12 @@ fn decide(before: &Plan, candidates: &[ReadyKernel], measured: &[Measured], nois
             point
         })
         .collect();
-    let Some(plan) = choose(&kernels, &points, noise_floor) else { return (*before, 1.0) };
+    // A line more in the plan takes two lengths that speak for it, or one that does so twice as loud.
+    let terms = Terms { tie: 1.0, line: noise_floor * noise_floor };
+    let Some(plan) = choose(&kernels, &points, terms) else { return (*before, 1.0) };
     let plan = plan.with_small(before.small());
     let gain = gain(before, &plan, &kernels, measured);
-    if gain > 1.0 { (plan, gain) } else { (*before, 1.0) }
+    if gain > WORTH_IT { (plan, gain) } else { (*before, 1.0) }
 }
 
 /// Time under one plan over time under another, geometric mean over the points.

@@ -29,16 +29,33 @@ pub struct Point {
     pub copy_ns: Vec<f64>,
 }
 
+/// What a difference must be worth, as ratios of times above 1.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Terms {
+    /// Kernels whose times differ by less on the average are as good as each other: the simpler one is taken.
+    pub tie: f64,
+    /// What a further band, or a kernel for one class, must gain at one length at least, or in sum over several.
+    pub line: f64,
+}
+
+impl Terms {
+    /// For figures with this noise floor that are made to last.
+    pub fn of_noise(noise_floor: f64) -> Self {
+        Self { tie: noise_floor.sqrt(), line: noise_floor.sqrt() }
+    }
+}
+
 /// The plan that is best on these points: every candidate is one of its choices, simpler ones first. Nothing if there
 /// is no candidate or no point.
-pub fn choose(candidates: &[&'static Kernel], points: &[Point], noise_floor: f64) -> Option<Plan> {
+pub fn choose(candidates: &[&'static Kernel], points: &[Point], terms: Terms) -> Option<Plan> {
     let mut lengths: Vec<usize> = points.iter().map(|point| point.len_bytes).collect();
     lengths.sort_unstable();
     lengths.dedup();
     if candidates.is_empty() || lengths.is_empty() {
         return None;
     }
-    let chooser = Chooser { candidates, points, lengths: &lengths, tie: noise_floor.max(1.0).ln() };
+    let [tie, line] = [terms.tie, terms.line].map(|ratio| ratio.max(1.0).ln());
+    let chooser = Chooser { candidates, points, lengths: &lengths, tie, line };
 
     // The cheapest way to cover the first `end` lengths with `count` bands: its cost and where its last band starts.
     let mut best = vec![[None::<(f64, usize)>; MAX_BANDS + 1]; lengths.len() + 1];
@@ -71,8 +88,9 @@ struct Chooser<'a> {
     candidates: &'a [&'static Kernel],
     points: &'a [Point],
     lengths: &'a [usize],
-    /// The logarithm of the noise floor.
+    /// The logarithms of the [`Terms`].
     tie: f64,
+    line: f64,
 }
 
 impl Chooser<'_> {
@@ -109,14 +127,14 @@ impl Chooser<'_> {
             let stay = self.cost(&points, uniform, BEYOND_FIRST_BAND_NS);
             let (other, change) = self.cheapest(&points, BEYOND_FIRST_BAND_NS);
             let share = points.iter().map(|point| point.weight).sum::<f64>();
-            if other != uniform && change + self.tie * share < stay {
+            if other != uniform && change + self.line * share / count_of(&points) < stay {
                 own.push((class, other));
                 own_cost += change;
             } else {
                 own_cost += stay;
             }
         }
-        let band_cost = self.tie * unit / 2.0;
+        let band_cost = self.line * unit;
         if own.is_empty() || own_cost + band_cost > uniform_cost {
             return (band, uniform_cost + band_cost);
         }
@@ -135,14 +153,20 @@ impl Chooser<'_> {
         let costs: Vec<f64> = (0..self.candidates.len()).map(|at| self.cost(points, at, extra_ns)).collect();
         let least = costs.iter().copied().fold(f64::INFINITY, f64::min);
         let weight: f64 = points.iter().map(|point| point.weight).sum();
-        // Half of the floor on the average: a whole one would let a few bad cells hide among ties.
-        let simplest = costs.iter().position(|cost| *cost <= least + self.tie / 2.0 * weight).unwrap_or(0);
+        let simplest = costs.iter().position(|cost| *cost <= least + self.tie * weight).unwrap_or(0);
         (simplest, costs[simplest])
     }
 
     fn cost(&self, points: &[&&Point], candidate: usize, extra_ns: f64) -> f64 {
         points.iter().map(|point| point.weight * (point.copy_ns[candidate] + extra_ns).ln()).sum()
     }
+}
+
+/// How many lengths these points have.
+fn count_of(points: &[&&Point]) -> f64 {
+    let mut lengths: Vec<usize> = points.iter().map(|point| point.len_bytes).collect();
+    lengths.dedup();
+    lengths.len().max(1) as f64
 }
 
 /// The class whose kernel a class takes that was not measured: as it, but not aliased; or misaligned in another way.
@@ -187,8 +211,8 @@ mod tests {
 
     #[test]
     fn nothing_measured_is_no_plan() {
-        assert_eq!(choose(&[], &[], 1.0), None);
-        assert_eq!(choose(&[named("portable")], &[], 1.0), None);
+        assert_eq!(choose(&[], &[], Terms::of_noise(1.0)), None);
+        assert_eq!(choose(&[named("portable")], &[], Terms::of_noise(1.0)), None);
     }
 
     #[test]
@@ -200,7 +224,7 @@ mod tests {
             point(4096, ALIGNED, [160.0, 200.0, 100.0]),
             point(65536, ALIGNED, [1000.0, 3000.0, 2000.0]),
         ];
-        let plan = choose(&candidates(), &points, 1.02).unwrap();
+        let plan = choose(&candidates(), &points, Terms::of_noise(1.02)).unwrap();
         let limits: Vec<(usize, &str)> =
             plan.bands().iter().map(|band| (band.up_to_bytes(), band.kernel(ALIGNED).name())).collect();
         assert_eq!(limits, [(320, "gpr"), (16384, "sse2_aligned"), (usize::MAX, "rep_movsb")]);
@@ -210,7 +234,7 @@ mod tests {
     #[cfg(memcpy_select_asm)]
     fn what_the_noise_floor_hides_makes_no_band() {
         let points = [point(128, ALIGNED, [100.0, 101.0, 99.0]), point(1024, ALIGNED, [1010.0, 1000.0, 1020.0])];
-        let plan = choose(&candidates(), &points, 1.05).unwrap();
+        let plan = choose(&candidates(), &points, Terms::of_noise(1.05)).unwrap();
         assert_eq!(plan.bands().len(), 1);
         assert_eq!(plan.kernel(1, ALIGNED).name(), "rep_movsb");
     }
@@ -224,7 +248,7 @@ mod tests {
             point(8192, ALIGNED, [200.0, 800.0, 400.0]),
             point(8192, MISALIGNED, [1800.0, 800.0, 400.0]),
         ];
-        let plan = choose(&candidates(), &points, 1.02).unwrap();
+        let plan = choose(&candidates(), &points, Terms::of_noise(1.02)).unwrap();
         assert_eq!(plan.kernel(4096, ALIGNED).name(), "rep_movsb");
         assert_eq!(plan.kernel(4096, MISALIGNED).name(), "sse2_aligned");
         assert_eq!(plan.kernel(4096, Class::new(Alignment::Equal, Aliasing::SrcAfterDst)).name(), "sse2_aligned");
@@ -240,7 +264,7 @@ mod tests {
                 point(1 << power, ALIGNED, copy_ns)
             })
             .collect();
-        let plan = choose(&candidates(), &points, 1.02).unwrap();
+        let plan = choose(&candidates(), &points, Terms::of_noise(1.02)).unwrap();
         assert_eq!(plan.bands().len(), MAX_BANDS);
     }
 }

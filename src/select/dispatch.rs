@@ -76,6 +76,9 @@ pub unsafe fn memcpy_auto_unchecked(dst: *mut u8, src: *const u8, len: usize) {
         // SAFETY: the same preconditions, and the length was just checked; a plan comes into force only on a CPU that
         // has what its way to copy small lengths needs.
         unsafe { inline::copy(dst, src, len, USER.small()) }
+    } else if let Some(entry) = USER.short_entry(len) {
+        // SAFETY: the same preconditions; a plan comes into force only with kernels that are available here.
+        unsafe { entry(dst, src, len) }
     } else {
         // SAFETY: the same preconditions.
         unsafe { copy_by_plan(dst, src, len) }
@@ -155,14 +158,14 @@ fn slot(policy: Policy) -> &'static Slot {
     }
 }
 
-/// The part of a call that is not inlined.
+/// The part of a call that is not inlined: lengths beyond the first band, and all before the first plan is decided.
 ///
 /// # Safety
 ///
 /// As [`memcpy_auto_unchecked`].
 #[inline(never)]
 unsafe fn copy_by_plan(dst: *mut u8, src: *const u8, len: usize) {
-    let entry = USER.entry(len, dst.addr(), src.addr());
+    let entry = USER.plan().entry(len, dst.addr(), src.addr());
     // SAFETY: the same preconditions; a plan comes into force only with kernels that are available here.
     unsafe { entry(dst, src, len) }
 }

@@ -5,7 +5,7 @@
 #![forbid(unsafe_code)]
 
 use super::plan::{Band, Plan};
-use super::{Aliasing, INLINE_MAX_BYTES, Policy, Small};
+use super::{Aliasing, CpuName, INLINE_MAX_BYTES, Policy, Small};
 use crate::cpu::{Cpu, Features, Vendor};
 use crate::kernel::Kernel;
 
@@ -53,9 +53,7 @@ fn user(cpu: &Cpu) -> Option<Plan> {
     let (vector, non_temporal) = (Kernel::named(width.aligned)?, Kernel::named(width.non_temporal)?);
     if let Some(from) = string_beyond_l1_from_bytes(cpu) {
         let string = Band::new(usize::MAX, Kernel::named("rep_movsb")?);
-        // One masked store beats four cases to branch between, unless lengths can be predicted and the copy is read at
-        // once (results/TRIED.md). Where masked stores are slow, nobody has measured here.
-        let small = if cpu.features.contains(Small::Masked.needs()) { Small::Masked } else { Small::Pieces };
+        let small = small(CpuName::of(&cpu.signature), cpu.features);
         return Some(Plan::new(&[Band::new(from - 1, vector), string]).ok()?.with_small(small));
     }
     let non_temporal_from = non_temporal_from_bytes(cpu);
@@ -68,6 +66,16 @@ fn user(cpu: &Cpu) -> Option<Plan> {
         .with_aliasing(Aliasing::DstAfterSrc, vector);
     Plan::new(&[Band::new(string_from - 1, vector), string, beyond]).ok()
 }
+
+/// How to copy small lengths. One masked store beats four cases to branch between, unless lengths can be predicted and
+/// the copy is read at once (results/TRIED.md). That was measured on Zen 5; where masked stores are slow, it is wrong.
+pub(crate) fn small(cpu: CpuName, features: Features) -> Small {
+    let is_known = cpu.is_amd_from_family(ZEN_5_FAMILY);
+    if is_known && features.contains(Small::Masked.needs()) { Small::Masked } else { Small::Pieces }
+}
+
+/// AMD's family of Zen 5.
+const ZEN_5_FAMILY: u16 = 26;
 
 /// A vector width and its kernels.
 struct Width {
@@ -100,7 +108,7 @@ impl Width {
 /// first-level cache, up to copies from and to memory, aliased or not (results/amd-26-2-1-kvm; AOCL-LibMem takes it
 /// from half of that cache too). Before, it collapses at some placements (glibc bug 30994).
 fn string_beyond_l1_from_bytes(cpu: &Cpu) -> Option<usize> {
-    let is_zen_5_or_later = cpu.signature.vendor == Vendor::Amd && cpu.signature.family >= 26;
+    let is_zen_5_or_later = CpuName::of(&cpu.signature).is_amd_from_family(ZEN_5_FAMILY);
     if !is_zen_5_or_later || !cpu.features.contains(Features::ERMS) {
         return None;
     }

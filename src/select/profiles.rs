@@ -16,8 +16,8 @@ memcpy-select plan 1
 cpu amd-25-1-1
 policy no-simd
 704 gpr
-5931584 rep_movsb
-23726528 rep_movsb_aligned
+2965760 rep_movsb
+23726528 rep_movsb dst-aligned=rep_movsb_aligned equal=rep_movsb_aligned dst-aligned+dst-after=rep_movsb_aligned equal+dst-after=rep_movsb_aligned dst-aligned+src-after=rep_movsb_aligned equal+src-after=rep_movsb_aligned
 above rep_movsb dst-aligned=rep_movsq dst-aligned+dst-after=rep_movsq dst-aligned+src-after=rep_movsq
 ",
     // amd-26-2-1-kvm/2026-11-23.4
@@ -26,8 +26,8 @@ memcpy-select plan 1
 cpu amd-26-2-1
 policy user
 23168 avx512_aligned
-11863232 rep_movsb
-23726528 rep_movsq dst-aligned=rep_movsq_aligned equal=rep_movsb unequal=rep_movsb dst-aligned+dst-after=rep_movsq_aligned equal+dst-after=rep_movsb unequal+dst-after=rep_movsb dst-aligned+src-after=rep_movsq_aligned equal+src-after=rep_movsb unequal+src-after=rep_movsb
+5931584 rep_movsb
+23726528 rep_movsb dst-aligned=rep_movsq_aligned unequal=rep_movsq dst-aligned+dst-after=rep_movsq_aligned unequal+dst-after=rep_movsq dst-aligned+src-after=rep_movsq_aligned unequal+src-after=rep_movsq
 above avx512_nt
 ",
     // amd-26-2-1-kvm/2026-11-23.4
@@ -36,7 +36,9 @@ memcpy-select plan 1
 cpu amd-26-2-1
 policy no-simd
 704 gpr
-5760 rep_movsb equal=rep_movsb_aligned unequal=rep_movsb_aligned equal+dst-after=rep_movsb_aligned unequal+dst-after=rep_movsb_aligned equal+src-after=rep_movsb_aligned unequal+src-after=rep_movsb_aligned
+92672 rep_movsb equal=rep_movsb_aligned unequal=rep_movsb_aligned equal+dst-after=rep_movsb_aligned unequal+dst-after=rep_movsb_aligned equal+src-after=rep_movsb_aligned unequal+src-after=rep_movsb_aligned
+5931584 rep_movsb
+23726528 rep_movsb dst-aligned=rep_movsq_aligned unequal=rep_movsq dst-aligned+dst-after=rep_movsq_aligned unequal+dst-after=rep_movsq dst-aligned+src-after=rep_movsq_aligned unequal+src-after=rep_movsq
 above rep_movsb
 ",
 ];

@@ -45,17 +45,23 @@ impl Slot {
         if self.small.load(Ordering::Relaxed) == Small::Masked as u8 { Small::Masked } else { Small::Pieces }
     }
 
+    /// The entry point for a copy of at least one byte, if the short band has it.
+    #[inline(always)]
+    pub(super) fn short_entry(&self, len: usize) -> Option<CopyFn> {
+        let short = self.short.load(Ordering::Relaxed);
+        if len.wrapping_sub(1) / UNIT_BYTES >= short >> ADDRESS_BITS {
+            return None;
+        }
+        let entry = ptr::with_exposed_provenance::<()>(sign_extended(short));
+        // SAFETY: the limit is not zero, so that `pack` made the word from the address of an entry point, which this is
+        // again: it checked.
+        Some(unsafe { core::mem::transmute::<*const (), CopyFn>(entry) })
+    }
+
     /// The entry point for a copy of at least one byte.
     #[inline(always)]
     pub(super) fn entry(&self, len: usize, dst_address: usize, src_address: usize) -> CopyFn {
-        let short = self.short.load(Ordering::Relaxed);
-        if len.wrapping_sub(1) / UNIT_BYTES < short >> ADDRESS_BITS {
-            let entry = ptr::with_exposed_provenance::<()>(sign_extended(short));
-            // SAFETY: the limit is not zero, so that `pack` made the word from the address of an entry point, which
-            // this is again: it checked.
-            return unsafe { core::mem::transmute::<*const (), CopyFn>(entry) };
-        }
-        self.plan().entry(len, dst_address, src_address)
+        self.short_entry(len).unwrap_or_else(|| self.plan().entry(len, dst_address, src_address))
     }
 
     /// The plan in force.
