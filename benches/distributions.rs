@@ -17,6 +17,7 @@ use memcpy_select::measure::summary::{CellSummary, Summary};
 use memcpy_select::measure::sweep::{Contender, LIBC, MEMCPY_AUTO, Sweep};
 use memcpy_select::record::{Environment, Record};
 use memcpy_select::report;
+use memcpy_select::select::Small;
 use std::process::ExitCode;
 use support::harness;
 
@@ -40,6 +41,7 @@ fn measure(effort: Effort) -> ExitCode {
 
     let (mut contenders, _) = harness::verified(Contender::all_available());
     contenders.push(Contender::copy_from_slice());
+    contenders.extend([Small::Pieces, Small::Masked].into_iter().filter_map(Contender::small));
     contenders.extend(harness::peers());
     contenders.extend(Contender::libc_again());
     let mut sweep = match Sweep::new(contenders, Region::Memory.bytes() + 4096, effort) {
@@ -50,9 +52,9 @@ fn measure(effort: Effort) -> ExitCode {
         }
     };
     let cells = cells();
-    let progress = harness::progress(cells.len() * effort.passes() as usize);
+    let progress = harness::progress(cells.len() * effort.passes(0) as usize);
     let mut samples = Vec::new();
-    for pass in 0..effort.passes() {
+    for pass in 0..effort.passes(0) {
         for cell in &cells {
             progress.set_message(cell.to_string());
             samples.extend(sweep.measure(*cell, pass));

@@ -44,9 +44,9 @@ fn measure(effort: Effort) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let progress = harness::progress(lengths.len() * effort.passes() as usize);
+    let progress = harness::progress(lengths.len() * effort.passes(0) as usize);
     let mut samples = Vec::new();
-    for pass in 0..effort.passes() {
+    for pass in 0..effort.passes(0) {
         for len_bytes in lengths {
             samples.extend(sweep.measure(Cell::hot(*len_bytes, 0, 0), pass));
             progress.inc(1);

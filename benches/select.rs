@@ -7,6 +7,7 @@
 mod support;
 
 use memcpy_select::cpu::Cpu;
+use memcpy_select::measure::cell::Cell;
 use memcpy_select::measure::conditions::conditions;
 use memcpy_select::measure::effort::Effort;
 use memcpy_select::measure::summary::Summary;
@@ -39,12 +40,12 @@ fn measure(effort: Effort) -> ExitCode {
         }
     };
 
-    let cells: usize = grid.iter().map(Vec::len).sum();
-    let progress = harness::progress(cells * effort.passes() as usize);
+    let passes = |cell: &Cell| effort.passes(cell.len_bytes);
+    let progress = harness::progress(grid.iter().flatten().map(|cell| passes(cell) as usize).sum());
     let mut samples: Vec<Sample> = Vec::new();
     for (at, column) in grid.iter().enumerate() {
-        for pass in 0..effort.passes() {
-            for cell in column {
+        for pass in 0..column.iter().map(passes).max().unwrap_or(0) {
+            for cell in column.iter().filter(|cell| pass < passes(cell)) {
                 progress.set_message(cell.to_string());
                 samples.extend(sweep.measure(*cell, pass));
                 progress.inc(1);

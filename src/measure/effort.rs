@@ -63,12 +63,13 @@ impl Effort {
         }
     }
 
-    /// How often the grid is gone through. A neighbour who takes half of the core for a tenth of a second spoils a cell
-    /// in one pass, and the median over several does not follow it.
-    pub const fn passes(self) -> u32 {
+    /// How often the grid is gone through for copies of a length. A neighbour who takes half of the core for a tenth of a
+    /// second spoils a cell in one pass, and the median over several does not follow it. Long copies take that long
+    /// themselves.
+    pub const fn passes(self, len_bytes: usize) -> u32 {
         match self {
-            Self::Quick => 1,
-            Self::Default | Self::Full => 3,
+            Self::Default | Self::Full if len_bytes <= LONG_BYTES => 3,
+            _ => 1,
         }
     }
 
@@ -77,7 +78,7 @@ impl Effort {
         match self {
             Self::Quick => 9,
             Self::Default => 9,
-            Self::Full => 11,
+            Self::Full => 7,
         }
     }
 
@@ -100,7 +101,10 @@ impl Effort {
         let powers = (4..).step_by(step).map(|power| 1_usize << power).take_while(|bytes| *bytes <= max_bytes);
         match self {
             Self::Quick | Self::Default => powers.collect(),
-            Self::Full => powers.flat_map(|bytes| [bytes - 1, bytes, bytes + 1, bytes + bytes / 2]).collect(),
+            Self::Full => {
+                let around = powers.flat_map(|bytes| [bytes - 1, bytes, bytes + 1, bytes + bytes / 2]);
+                around.filter(|bytes| *bytes <= max_bytes + 1).collect()
+            }
         }
     }
 
@@ -132,6 +136,9 @@ impl Effort {
         hot.chain(aliased).chain(with(Residency::Touch)).chain(with(Residency::Cold)).collect()
     }
 }
+
+/// Copies longer than this are long.
+const LONG_BYTES: usize = 8 << 20;
 
 /// The longest copies that are measured cold or with a consumer: beyond, they are cold anyway.
 const SPREAD_MAX_BYTES: usize = 64 << 20;

@@ -7,6 +7,7 @@ use super::clock;
 use super::effort::Effort;
 use super::workload::Workload;
 use crate::kernel::{CopyFn, Kernel, kernels};
+use crate::select::{Small, memcpy_auto_as};
 use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
@@ -34,6 +35,8 @@ enum Routine {
     Auto,
     /// What the compiler makes of a copy between slices, in the loop.
     Slice,
+    /// As [`Auto`](Self::Auto), small lengths in a way of their own, whatever the plan says.
+    Small(Small),
 }
 
 impl Contender {
@@ -46,6 +49,13 @@ impl Contender {
     /// The crate's own call.
     pub const fn memcpy_auto() -> Self {
         Self { name: Cow::Borrowed(MEMCPY_AUTO), routine: Routine::Auto }
+    }
+
+    /// `memcpy_auto` with this way to copy small lengths, if the CPU has what it needs.
+    pub fn small(small: Small) -> Option<Self> {
+        let runs_here = crate::cpu::features().contains(small.needs());
+        let name = Cow::Owned(format!("auto_{}", small.name()));
+        runs_here.then_some(Self { name, routine: Routine::Small(small) })
     }
 
     /// `copy_from_slice` as a program has it, inlined as far as the compiler does.
@@ -92,6 +102,9 @@ impl Contender {
             Routine::Entry(entry) => unsafe { entry(dst.as_mut_ptr(), src.as_ptr(), src.len()) },
             Routine::Auto => crate::memcpy_auto(dst, src),
             Routine::Slice => dst.copy_from_slice(src),
+            // SAFETY: both ranges are valid and do not overlap, since one is borrowed exclusively; `small` asked whether
+            // the CPU has what it needs.
+            Routine::Small(small) => unsafe { memcpy_auto_as(dst.as_mut_ptr(), src.as_ptr(), src.len(), small) },
         }
     }
 
@@ -129,6 +142,18 @@ impl Contender {
                 let (dst, src, len_bytes) = opaque(next());
                 // SAFETY: the caller's.
                 unsafe { crate::memcpy_auto_unchecked(dst, src, len_bytes) };
+                after(dst, len_bytes);
+            }),
+            Routine::Small(Small::Pieces) => time(iterations, || {
+                let (dst, src, len_bytes) = opaque(next());
+                // SAFETY: the caller's.
+                unsafe { memcpy_auto_as(dst, src, len_bytes, Small::Pieces) };
+                after(dst, len_bytes);
+            }),
+            Routine::Small(Small::Masked) => time(iterations, || {
+                let (dst, src, len_bytes) = opaque(next());
+                // SAFETY: the caller's; `small` asked whether the CPU has what it needs.
+                unsafe { memcpy_auto_as(dst, src, len_bytes, Small::Masked) };
                 after(dst, len_bytes);
             }),
             Routine::Slice => time(iterations, || {
@@ -224,7 +249,7 @@ impl Sweep {
             self.contenders.iter().map(|contender| warm_up(sample_ns, |n| time_ns(contender, n))).collect();
         let round_ns: u64 = plan.iter().map(|(_, expected_ns)| *expected_ns).sum::<u64>().max(1);
         let cell_ns = sample_ns * self.contenders.len() as u64 * u64::from(self.effort.rounds()) * MAX_CELL_STRETCH;
-        let fewest = u64::from(MIN_ROUNDS.div_ceil(self.effort.passes()));
+        let fewest = u64::from(MIN_ROUNDS.div_ceil(self.effort.passes(cell.len_bytes)));
         let rounds = (cell_ns / round_ns).clamp(fewest, self.effort.rounds().into()) as u32;
         let first_round = pass * self.effort.rounds();
 

@@ -120,7 +120,8 @@ fn small(record: &Record, policy: Policy) -> Small {
 fn points(summary: &Summary, candidates: &[&'static Kernel], policy: Policy) -> Vec<Point> {
     // Without SIMD every length goes by the plan; else only those that are not inlined.
     let least = if policy == Policy::User { INLINE_MAX_BYTES + 1 } else { 1 };
-    let in_plan = |cell: &&CellSummary| cell.cell.len_bytes >= least;
+    // Powers of two make the plan; what a record has between them is there to judge it.
+    let in_plan = |cell: &&CellSummary| cell.cell.len_bytes >= least && cell.cell.len_bytes.is_power_of_two();
     let cells: Vec<&CellSummary> = summary.cells.iter().filter(in_plan).collect();
     let count = |len_bytes: usize, residency: Residency| {
         let same = cells.iter().filter(|cell| cell.cell.len_bytes == len_bytes && cell.cell.residency == residency);

@@ -5,7 +5,7 @@
 //! initialised?" branch. A plan, once published, is never changed or freed, so that a thread in the middle of a copy
 //! may go on with the one it has read.
 
-use super::inline::{self, INLINE_MAX_BYTES};
+use super::inline::{self, INLINE_MAX_BYTES, Small};
 use super::plan::{Band, Plan, PlanError};
 use super::slot::Slot;
 use super::{Policy, formula, plan_for};
@@ -61,7 +61,7 @@ pub fn memcpy_auto_uninit<'a>(dst: &'a mut [MaybeUninit<u8>], src: &[u8]) -> &'a
 /// Copies `len` bytes from `src` to `dst`, by the plan in force for this CPU.
 ///
 /// Up to [`INLINE_MAX_BYTES`] the copy is inlined into the caller, in the way that the plan in force says
-/// ([`Small`](super::Small)); above, it is one load of the plan and one call.
+/// ([`Small`]); above, it is one load of the plan and one call.
 ///
 /// # Safety
 ///
@@ -69,13 +69,34 @@ pub fn memcpy_auto_uninit<'a>(dst: &'a mut [MaybeUninit<u8>], src: &[u8]) -> &'a
 /// vector registers.
 #[inline(always)]
 pub unsafe fn memcpy_auto_unchecked(dst: *mut u8, src: *const u8, len: usize) {
+    // SAFETY: the same preconditions; a plan comes into force only on a CPU that has what its way to copy small lengths
+    // needs.
+    unsafe { copy(dst, src, len, || USER.small()) }
+}
+
+/// As [`memcpy_auto_unchecked`], with a given way to copy small lengths: for measuring one against the other.
+///
+/// # Safety
+///
+/// As [`memcpy_auto_unchecked`], on a CPU that has what `small` [needs](Small::needs).
+#[cfg(feature = "cli")]
+#[inline(always)]
+pub(crate) unsafe fn memcpy_auto_as(dst: *mut u8, src: *const u8, len: usize, small: Small) {
+    // SAFETY: the same preconditions.
+    unsafe { copy(dst, src, len, || small) }
+}
+
+/// # Safety
+///
+/// As [`memcpy_auto_unchecked`], on a CPU that has what `small` returns [needs](Small::needs).
+#[inline(always)]
+unsafe fn copy(dst: *mut u8, src: *const u8, len: usize, small: impl FnOnce() -> Small) {
     if cfg!(not(memcpy_select_asm)) {
         // SAFETY: the same preconditions. Here the platform's copy is the only kernel.
         unsafe { ptr::copy_nonoverlapping(src, dst, len) }
     } else if len <= INLINE_MAX_BYTES {
-        // SAFETY: the same preconditions, and the length was just checked; a plan comes into force only on a CPU that
-        // has what its way to copy small lengths needs.
-        unsafe { inline::copy(dst, src, len, USER.small()) }
+        // SAFETY: the same preconditions, and the length was just checked.
+        unsafe { inline::copy(dst, src, len, small()) }
     } else if let Some(entry) = USER.short_entry(len) {
         // SAFETY: the same preconditions; a plan comes into force only with kernels that are available here.
         unsafe { entry(dst, src, len) }

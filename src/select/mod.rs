@@ -22,6 +22,8 @@ mod text_error;
 #[cfg(feature = "std")]
 pub use calibrate::{CALIBRATE_MAX_BYTES, CALIBRATE_MAX_TIME, Calibration, calibrate};
 pub use class::{Aliasing, Alignment, Class};
+#[cfg(feature = "cli")]
+pub(crate) use dispatch::memcpy_auto_as;
 pub use dispatch::{
     install, memcpy_auto, memcpy_auto_nosimd, memcpy_auto_unchecked, memcpy_auto_uninit, plan_in_force, uninstall,
 };
