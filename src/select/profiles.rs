@@ -20,25 +20,24 @@ policy no-simd
 23726528 rep_movsb dst-aligned=rep_movsb_aligned equal=rep_movsb_aligned dst-aligned+dst-after=rep_movsb_aligned equal+dst-after=rep_movsb_aligned dst-aligned+src-after=rep_movsb_aligned equal+src-after=rep_movsb_aligned
 above rep_movsb dst-aligned=rep_movsq dst-aligned+dst-after=rep_movsq dst-aligned+src-after=rep_movsq
 ",
-    // amd-26-2-1-kvm/2026-11-23.4
+    // amd-26-2-1-kvm/2026-11-23.5
     "\
 memcpy-select plan 1
 cpu amd-26-2-1
 policy user
+small masked
 23168 avx512_aligned
-5931584 rep_movsb
-23726528 rep_movsb dst-aligned=rep_movsq_aligned unequal=rep_movsq dst-aligned+dst-after=rep_movsq_aligned unequal+dst-after=rep_movsq dst-aligned+src-after=rep_movsq_aligned unequal+src-after=rep_movsq
+23726528 rep_movsb
 above avx512_nt
 ",
-    // amd-26-2-1-kvm/2026-11-23.4
+    // amd-26-2-1-kvm/2026-11-23.5
     "\
 memcpy-select plan 1
 cpu amd-26-2-1
 policy no-simd
-704 gpr
-92672 rep_movsb equal=rep_movsb_aligned unequal=rep_movsb_aligned equal+dst-after=rep_movsb_aligned unequal+dst-after=rep_movsb_aligned equal+src-after=rep_movsb_aligned unequal+src-after=rep_movsb_aligned
-5931584 rep_movsb
-23726528 rep_movsb dst-aligned=rep_movsq_aligned unequal=rep_movsq dst-aligned+dst-after=rep_movsq_aligned unequal+dst-after=rep_movsq dst-aligned+src-after=rep_movsq_aligned unequal+src-after=rep_movsq
+320 gpr
+704 rep_movsb dst-aligned=gpr equal=gpr unequal=rep_movsb_aligned equal+dst-after=gpr unequal+dst-after=gpr equal+src-after=gpr unequal+src-after=gpr
+2880 rep_movsb equal=rep_movsq_aligned unequal=rep_movsb_aligned equal+src-after=rep_movsb_aligned unequal+src-after=rep_movsb_aligned
 above rep_movsb
 ",
 ];
