@@ -183,20 +183,22 @@
     ret
 .endm
 
-/* Lengths 0 to 8\w, then return. The longer ones have the fewer branches: short ones are inlined where it matters.
- * No length stores a line twice that one store can hold: with cold destinations the store queue is what is short.
- * Below the vector's own width it falls to narrower ones. */
-.macro COPY_0_TO_8_VECTORS v, w, movu, movu_xmm, leave
-    cmp     edx, 4*\w
-    ja      .Lup_to_8w_\@
-    cmp     edx, 2*\w
-    ja      .Lup_to_4w_\@
+/* Lengths 0 to 8\w, then return; \beyond takes the others. Of what is not inlined, \w to 2\w is the most frequent and
+ * comes first. No length stores a line twice that one store can hold: with cold destinations the store queue is what is
+ * short. Below the vector's own width it falls to narrower ones. */
+.macro COPY_0_TO_8_VECTORS v, w, movu, movu_xmm, leave, beyond
+    cmp     rdx, 2*\w
+    ja      .Lover_2w_\@
     cmp     edx, \w
     jbe     .Lup_to_w_\@
     COPY_2_VECTORS \v, \w, \movu, \leave
-.Lup_to_4w_\@:
+.Lover_2w_\@:
+    cmp     rdx, 8*\w
+    ja      \beyond
+    cmp     edx, 4*\w
+    ja      .Lover_4w_\@
     COPY_4_VECTORS \v, \w, \movu, \leave
-.Lup_to_8w_\@:
+.Lover_4w_\@:
     COPY_8_VECTORS \v, \w, \movu, \leave
 .Lup_to_w_\@:
 .if \w > 16
@@ -257,9 +259,7 @@
 
 /* A whole kernel of the family `<isa>_aligned`. */
 .macro COPY_ALIGNED v, w, movu, mova, movu_xmm, leave
-    cmp     rdx, 8*\w
-    ja      .Lmedium_\@
-    COPY_0_TO_8_VECTORS \v, \w, \movu, \movu_xmm, \leave
+    COPY_0_TO_8_VECTORS \v, \w, \movu, \movu_xmm, \leave, .Lmedium_\@
 .Lmedium_\@:
     cmp     rdx, 12*\w
     ja      .Llarge_\@
@@ -308,9 +308,7 @@
  *   5. what is left, under 128 bytes, as the last 128 bytes of the range with ordinary stores.
  * \lanes64 and \lanes128 are the vector numbers that cover 64 and 128 bytes. */
 .macro COPY_NT v, w, movu, movu_xmm, movnt, leave, lanes64, lanes128, pages, ahead
-    cmp     rdx, 8*\w
-    ja      .Llarge_\@
-    COPY_0_TO_8_VECTORS \v, \w, \movu, \movu_xmm, \leave
+    COPY_0_TO_8_VECTORS \v, \w, \movu, \movu_xmm, \leave, .Llarge_\@
 .Llarge_\@:
     .irp lane, \lanes64
     \movu   \v\()\lane, [rsi + \w*\lane]
