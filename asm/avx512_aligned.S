@@ -4,7 +4,7 @@
  * 2. Up to 768 bytes: two, four, eight or twelve vectors from the head and the tail (17 to 32 bytes in xmm, 33 to 64 in ymm).
  * 3. Above: one unaligned vector, which moves dst forward to a 64-byte boundary.
  * 4. Four vectors a turn, loads unaligned, stores aligned: none splits a cache line.
- * 5. The last 256 bytes of the range, unaligned, overlapping what step 4 wrote.
+ * 5. Three aligned vectors that overlap what step 4 wrote, and the last 64 bytes of the range, unaligned.
  *
  * Lengths:    any
  * Needs:      AVX-512 F

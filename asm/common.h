@@ -217,12 +217,18 @@
     COPY_0_TO_16
 .endm
 
-/* Lengths above 8\w, then return: one unaligned vector at the head, a loop of four aligned stores, four unaligned
- * vectors at the tail. Only the destination is aligned: a store that splits a line costs more than a load that does.
- * Dirties rax, rcx, rsi, rdi and vectors 0 to 3. */
+/* Lengths above 8\w, then return: one unaligned vector at the head, a loop of four aligned stores, three aligned stores
+ * that overlap the loop's last ones, and one unaligned vector at the tail. Only the destination is aligned: a store that
+ * splits a line costs more than a load that does, and of those there are two.
+ * Dirties rax, rcx, rsi, rdi, r8 and vectors 0 to 4. */
 .macro COPY_ALIGNED_BODY v, w, movu, mova, leave
     \movu   \v\()0, [rsi]
-    lea     rcx, [rdi + rdx - 4*\w]
+    \movu   \v\()4, [rsi + rdx - \w]
+    lea     r8, [rdi + rdx - \w]
+    /* Where the last three whole vectors start, of those that end before the last byte. */
+    lea     rcx, [rdi + rdx - 1]
+    and     rcx, -\w
+    sub     rcx, 3*\w
     \movu   [rdi], \v\()0
     mov     eax, edi
     and     eax, \w - 1
@@ -243,16 +249,14 @@
     sub     rdi, -4*\w
     cmp     rdi, rcx
     jb      .Lbody_\@
-    /* The last 4\w bytes, wherever they start. */
     sub     rsi, rdi
     \movu   \v\()0, [rsi + rcx]
     \movu   \v\()1, [rsi + rcx + \w]
     \movu   \v\()2, [rsi + rcx + 2*\w]
-    \movu   \v\()3, [rsi + rcx + 3*\w]
-    \movu   [rcx], \v\()0
-    \movu   [rcx + \w], \v\()1
-    \movu   [rcx + 2*\w], \v\()2
-    \movu   [rcx + 3*\w], \v\()3
+    \mova   [rcx], \v\()0
+    \mova   [rcx + \w], \v\()1
+    \mova   [rcx + 2*\w], \v\()2
+    \movu   [r8], \v\()4
     \leave
     ret
 .endm
