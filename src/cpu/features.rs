@@ -114,12 +114,6 @@ impl Features {
         NAMES.into_iter().map(|(feature, _)| feature).filter(move |&feature| self.contains(feature))
     }
 
-    /// The set of the features named in a record, spaces between; names that this build does not know are dropped.
-    pub fn from_names(names: &str) -> Self {
-        let known = |name: &str| NAMES.into_iter().find(|(_, known)| *known == name).map(|(feature, _)| feature);
-        names.split(' ').filter_map(known).fold(Self::NONE, Self::union)
-    }
-
     /// The names that records use, one per feature.
     pub fn names(self) -> impl Iterator<Item = &'static str> {
         NAMES.into_iter().filter(move |&(feature, _)| self.contains(feature)).map(|(_, name)| name)

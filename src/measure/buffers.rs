@@ -80,6 +80,9 @@ impl Buffers {
     }
 }
 
+// SAFETY: the mapping is this value's alone, and no thread is special to it.
+unsafe impl Send for Buffers {}
+
 impl Drop for Buffers {
     fn drop(&mut self) {
         // SAFETY: the mapping is this value's own, and no pointer from `dst` or `src` may outlive it in use.

@@ -16,6 +16,8 @@ pub enum Residency {
     Cold,
     /// As hot, and after each copy a consumer reads one word of every cache line of it.
     Touch,
+    /// As hot, while all other cores do the same in memory of their own.
+    Crowd,
     /// Not one length but a sequence of calls.
     Calls(Calls),
 }
@@ -27,13 +29,14 @@ impl Residency {
             Self::Hot => Cow::Borrowed("hot"),
             Self::Cold => Cow::Borrowed("cold"),
             Self::Touch => Cow::Borrowed("touch"),
+            Self::Crowd => Cow::Borrowed("crowd"),
             Self::Calls(calls) => Cow::Owned(calls.to_string()),
         }
     }
 
     /// The residency of that name.
     pub fn named(name: &str) -> Option<Self> {
-        let single = [Self::Hot, Self::Cold, Self::Touch];
+        let single = [Self::Hot, Self::Cold, Self::Touch, Self::Crowd];
         single.into_iter().chain(Calls::all().map(Self::Calls)).find(|residency| residency.name() == name)
     }
 }
@@ -80,7 +83,7 @@ impl Cell {
     pub const fn class(&self) -> Class {
         let class = Class::of(self.dst_offset, self.src_offset);
         match self.residency {
-            Residency::Hot | Residency::Touch => class,
+            Residency::Hot | Residency::Touch | Residency::Crowd => class,
             Residency::Cold | Residency::Calls(_) => Class::new(class.alignment, Aliasing::Apart),
         }
     }

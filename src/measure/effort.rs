@@ -117,7 +117,7 @@ impl Effort {
     }
 
     /// The grid in the order of measuring, a placement after the other: aligned first, so that there is a table early;
-    /// then the other placements, aliased ones, those with a consumer, and cold ones.
+    /// then the other placements, aliased ones, those with a consumer, cold ones, and all cores at once.
     pub fn grid(self) -> Vec<Vec<Cell>> {
         let (placements, aliased, spread) = match self {
             Self::Quick => (&PLACEMENTS[..4], &ALIASED[..1], &SPREAD[..1]),
@@ -133,9 +133,14 @@ impl Effort {
             };
             spread.iter().map(place)
         };
-        hot.chain(aliased).chain(with(Residency::Touch)).chain(with(Residency::Cold)).collect()
+        let crowd = self.lengths().into_iter().filter(|bytes| CROWD_BYTES.contains(bytes) && bytes.is_power_of_two());
+        let crowd = crowd.map(|len_bytes| Cell::hot(len_bytes, 0, 0).with(Residency::Crowd)).collect();
+        hot.chain(aliased).chain(with(Residency::Touch)).chain(with(Residency::Cold)).chain([crowd]).collect()
     }
 }
+
+/// The lengths that are measured with all cores at once: those for which cores share a cache or the memory.
+const CROWD_BYTES: std::ops::RangeInclusive<usize> = 64 << 10..=64 << 20;
 
 /// Copies longer than this are long.
 const LONG_BYTES: usize = 8 << 20;

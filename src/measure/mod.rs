@@ -9,6 +9,7 @@ pub mod calls;
 pub mod cell;
 pub mod clock;
 pub mod conditions;
+mod crowd;
 pub mod effort;
 pub mod peer;
 pub mod statistics;

@@ -3,6 +3,7 @@
 use super::buffers::Buffers;
 use super::calls::{Call, Reader};
 use super::cell::{Cell, Residency};
+use super::crowd::Crowd;
 use super::sweep::Contender;
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ pub(super) struct Workload<'a> {
 enum Kind {
     Same { len_bytes: usize, is_touched: bool },
     Walk(Walk),
+    Crowd { len_bytes: usize, crowd: Crowd },
     Calls { list: Vec<Call>, next: usize, is_read: bool },
 }
 
@@ -35,7 +37,7 @@ struct Walk {
 impl<'a> Workload<'a> {
     /// # Panics
     ///
-    /// If the buffers are too small for the cell.
+    /// If the buffers are too small for the cell, or there is no memory for those of the other cores.
     pub(super) fn of(cell: Cell, buffers: &'a Buffers) -> Self {
         let room = buffers.max_len_bytes();
         assert!(cell.len_bytes <= room, "{cell} does not fit the sweep's buffers");
@@ -43,6 +45,10 @@ impl<'a> Workload<'a> {
         let kind = match cell.residency {
             Residency::Hot => Kind::Same { len_bytes: cell.len_bytes, is_touched: false },
             Residency::Touch => Kind::Same { len_bytes: cell.len_bytes, is_touched: true },
+            Residency::Crowd => {
+                let crowd = Crowd::new(cell.len_bytes).unwrap_or_else(|error| panic!("{cell}: {error}"));
+                Kind::Crowd { len_bytes: cell.len_bytes, crowd }
+            }
             Residency::Cold => Kind::Walk(Walk::new(cell.len_bytes, room)),
             Residency::Calls(calls) => {
                 assert!(calls.region.bytes() + 64 <= room, "{cell} does not fit the sweep's buffers");
@@ -65,6 +71,13 @@ impl<'a> Workload<'a> {
                 let len_bytes = *len_bytes;
                 // SAFETY: as above.
                 unsafe { contender.time_each(iterations, || (dst, src, len_bytes), touch) }
+            }
+            Kind::Crowd { len_bytes, crowd } => {
+                crowd.copy_with(Some(contender.clone()));
+                // SAFETY: as above.
+                let passed = unsafe { contender.time(dst, src, *len_bytes, iterations) };
+                crowd.copy_with(None);
+                passed
             }
             Kind::Walk(walk) => {
                 let next = || {

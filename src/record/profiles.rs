@@ -1,18 +1,17 @@
 //! From records to the profiles in `src/select/profiles.rs`: one plan for each CPU that has a record of bench `select`.
 //!
 //! The newest record of a CPU counts, one made at least with default effort where there is one. Per length, the copies
-//! in hot buffers, those that are read afterwards and those between cold ones weigh the same, however many placements
-//! each was measured at: nobody knows in which of the three ways a caller's data is found and used, and a plan that
-//! only one of them likes would be a plan for a benchmark.
+//! in hot buffers, those that are read afterwards, those between cold ones and those beside busy cores weigh the same,
+//! however many placements each was measured at: nobody knows in which of these ways a caller's data is found and used,
+//! and a plan that only one of them likes would be a plan for a benchmark.
 
 use super::folder::{Record, RecordError};
-use crate::cpu::Features;
 use crate::kernel::{Kernel, Stores, kernels};
 use crate::measure::cell::Residency;
 use crate::measure::effort::Effort;
 use crate::measure::summary::{CellSummary, Summary};
 use crate::select::choose::{Point, Terms, choose};
-use crate::select::{CpuName, INLINE_MAX_BYTES, Plan, PlanText, Policy, Small, formula};
+use crate::select::{CpuName, INLINE_MAX_BYTES, Plan, PlanText, Policy, formula};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs;
@@ -106,15 +105,9 @@ pub fn plan(record: &Record, policy: Policy) -> Option<Plan> {
     let own = kernels().iter().filter(|kernel| kernel.stores() != Stores::Unknown);
     let candidates: Vec<&'static Kernel> = own.filter(available).filter(is_allowed).collect();
     let points = points(&summary, &candidates, policy);
-    let plan = choose(&candidates, &points, Terms::of_noise(summary.noise_floor))?;
-    Some(plan.with_small(small(record, policy)))
-}
-
-/// As the formulas: what decides it is not in these records, but in those of bench `distributions`.
-fn small(record: &Record, policy: Policy) -> Small {
     let cpu = &record.environment.cpu;
-    let known = CpuName::named(&cpu.signature).map(|name| formula::small(name, Features::from_names(&cpu.features)));
-    known.filter(|_| policy == Policy::User).unwrap_or_default()
+    let limits = formula::natural_limits(cpu.l1d_bytes, cpu.l2_bytes, cpu.l3_bytes);
+    choose(&candidates, &points, &limits, Terms::of_noise(summary.noise_floor))
 }
 
 fn points(summary: &Summary, candidates: &[&'static Kernel], policy: Policy) -> Vec<Point> {

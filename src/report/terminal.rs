@@ -221,6 +221,7 @@ fn condition((_, _, aliasing, residency): Column) -> &'static str {
         (Residency::Hot, Aliasing::SrcAfterDst) => ", aliased: source after destination",
         (Residency::Touch, _) => ", read afterwards",
         (Residency::Cold, _) => ", cold",
+        (Residency::Crowd, _) => ", all cores at once",
         (Residency::Calls(_), _) => ", random calls",
     }
 }

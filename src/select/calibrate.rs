@@ -9,8 +9,8 @@
 use super::choose::{Point, Terms, choose};
 use super::class::Class;
 use super::plan::Plan;
-use super::{Policy, plan_for};
-use crate::cpu::Cpu;
+use super::{Policy, formula, plan_for};
+use crate::cpu::{Cache, Cpu};
 use crate::kernel::{Kernel, ReadyKernel, Stores, kernels};
 use core::fmt;
 use std::hint::black_box;
@@ -80,7 +80,9 @@ pub fn calibrate() -> Calibration {
         }
     }
     let noise_floor = noise_floor(&measured);
-    let (plan, gain) = decide(&before, &candidates, &measured, noise_floor);
+    let size = |cache: Option<Cache>| cache.map(|cache| cache.size_bytes);
+    let limits = formula::natural_limits(size(cpu.caches.l1d), size(cpu.caches.l2), size(cpu.caches.l3));
+    let (plan, gain) = decide(&before, &candidates, &measured, &limits, noise_floor);
     Calibration { plan, before, noise_floor, gain, points: (measured.len(), all), took: started.elapsed() }
 }
 
@@ -194,7 +196,13 @@ fn noise_floor(measured: &[Measured]) -> f64 {
 }
 
 /// The best plan on these points if it beats the one before by more than the noise on the average; else that one.
-fn decide(before: &Plan, candidates: &[ReadyKernel], measured: &[Measured], noise_floor: f64) -> (Plan, f64) {
+fn decide(
+    before: &Plan,
+    candidates: &[ReadyKernel],
+    measured: &[Measured],
+    limits: &[usize],
+    noise_floor: f64,
+) -> (Plan, f64) {
     let kernels: Vec<&'static Kernel> = candidates.iter().map(|ready| ready.kernel()).collect();
     // What is already chosen counts as faster by the noise floor: it is left only for something that is beyond doubt.
     let points: Vec<Point> = measured
@@ -210,7 +218,7 @@ fn decide(before: &Plan, candidates: &[ReadyKernel], measured: &[Measured], nois
         .collect();
     // A line more in the plan takes two lengths that speak for it, or one that does so twice as loud.
     let terms = Terms { tie: 1.0, line: noise_floor * noise_floor };
-    let Some(plan) = choose(&kernels, &points, terms) else { return (*before, 1.0) };
+    let Some(plan) = choose(&kernels, &points, limits, terms) else { return (*before, 1.0) };
     let plan = plan.with_small(before.small());
     let gain = gain(before, &plan, &kernels, measured);
     if gain > WORTH_IT { (plan, gain) } else { (*before, 1.0) }
@@ -277,12 +285,12 @@ mod tests {
     #[test]
     fn a_win_beyond_the_noise_changes_the_plan_and_one_within_does_not() {
         let (before, candidates) = setting();
-        let (plan, gain) = decide(&before, &candidates, &[measured(std::vec![200.0, 100.0], 1.0)], 1.05);
+        let (plan, gain) = decide(&before, &candidates, &[measured(std::vec![200.0, 100.0], 1.0)], &[], 1.05);
         assert_eq!(plan.kernel(4096, Class::ALL[0]), candidates[1].kernel());
         assert!((gain - 2.0).abs() < 1e-9);
-        let (plan, gain) = decide(&before, &candidates, &[measured(std::vec![102.0, 100.0], 1.0)], 1.05);
+        let (plan, gain) = decide(&before, &candidates, &[measured(std::vec![102.0, 100.0], 1.0)], &[], 1.05);
         assert_eq!((plan, gain), (before, 1.0));
-        let (plan, gain) = decide(&before, &candidates, &[], 1.05);
+        let (plan, gain) = decide(&before, &candidates, &[], &[], 1.05);
         assert_eq!((plan, gain), (before, 1.0));
     }
 

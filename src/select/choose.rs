@@ -34,20 +34,23 @@ pub struct Point {
 pub struct Terms {
     /// Kernels whose times differ by less on the average are as good as each other: the simpler one is taken.
     pub tie: f64,
-    /// What a further band, or a kernel for one class, must gain at one length at least, or in sum over several.
+    /// What a further band must gain, in sum over its lengths, and a kernel for one class on the average of them.
     pub line: f64,
 }
 
 impl Terms {
     /// For figures with this noise floor that are made to last.
-    pub fn of_noise(noise_floor: f64) -> Self {
-        Self { tie: noise_floor.sqrt(), line: noise_floor.sqrt() }
+    pub const fn of_noise(noise_floor: f64) -> Self {
+        Self { tie: noise_floor, line: noise_floor }
     }
 }
 
 /// The plan that is best on these points: every candidate is one of its choices, simpler ones first. Nothing if there
 /// is no candidate or no point.
-pub fn choose(candidates: &[&'static Kernel], points: &[Point], terms: Terms) -> Option<Plan> {
+///
+/// A band ends at one of `limits`, lengths at which something is known to change, if one lies between the measured
+/// lengths in question; else half-way between them.
+pub fn choose(candidates: &[&'static Kernel], points: &[Point], limits: &[usize], terms: Terms) -> Option<Plan> {
     let mut lengths: Vec<usize> = points.iter().map(|point| point.len_bytes).collect();
     lengths.sort_unstable();
     lengths.dedup();
@@ -55,7 +58,7 @@ pub fn choose(candidates: &[&'static Kernel], points: &[Point], terms: Terms) ->
         return None;
     }
     let [tie, line] = [terms.tie, terms.line].map(|ratio| ratio.max(1.0).ln());
-    let chooser = Chooser { candidates, points, lengths: &lengths, tie, line };
+    let chooser = Chooser { candidates, points, lengths: &lengths, limits, tie, line };
 
     // The cheapest way to cover the first `end` lengths with `count` bands: its cost and where its last band starts.
     let mut best = vec![[None::<(f64, usize)>; MAX_BANDS + 1]; lengths.len() + 1];
@@ -88,6 +91,7 @@ struct Chooser<'a> {
     candidates: &'a [&'static Kernel],
     points: &'a [Point],
     lengths: &'a [usize],
+    limits: &'a [usize],
     /// The logarithms of the [`Terms`].
     tie: f64,
     line: f64,
@@ -98,7 +102,7 @@ impl Chooser<'_> {
     fn band(&self, start: usize, end: usize) -> (Band, f64) {
         let limit = match self.lengths.get(end) {
             None => usize::MAX,
-            Some(next) => between(self.lengths[end - 1], *next),
+            Some(next) => self.between(self.lengths[end - 1], *next),
         };
         let covered: Vec<&Point> = {
             let lengths = &self.lengths[start..end];
@@ -127,7 +131,7 @@ impl Chooser<'_> {
             let stay = self.cost(&points, uniform, BEYOND_FIRST_BAND_NS);
             let (other, change) = self.cheapest(&points, BEYOND_FIRST_BAND_NS);
             let share = points.iter().map(|point| point.weight).sum::<f64>();
-            if other != uniform && change + self.line * share / count_of(&points) < stay {
+            if other != uniform && change + self.line * share < stay {
                 own.push((class, other));
                 own_cost += change;
             } else {
@@ -148,6 +152,14 @@ impl Chooser<'_> {
         (band, own_cost + band_cost)
     }
 
+    /// A limit between two lengths: a known one, or their geometric mean in whole lines, as the
+    /// [first band](super::slot) counts them.
+    fn between(&self, below: usize, above: usize) -> usize {
+        let mean = (below as f64 * above as f64).sqrt() as usize / 64 * 64;
+        let known = self.limits.iter().copied().find(|limit| (below..above).contains(limit));
+        known.unwrap_or(if mean >= below { mean } else { below })
+    }
+
     /// The simplest candidate that is as good as the best of them, and its cost.
     fn cheapest(&self, points: &[&&Point], extra_ns: f64) -> (usize, f64) {
         let costs: Vec<f64> = (0..self.candidates.len()).map(|at| self.cost(points, at, extra_ns)).collect();
@@ -162,13 +174,6 @@ impl Chooser<'_> {
     }
 }
 
-/// How many lengths these points have.
-fn count_of(points: &[&&Point]) -> f64 {
-    let mut lengths: Vec<usize> = points.iter().map(|point| point.len_bytes).collect();
-    lengths.dedup();
-    lengths.len().max(1) as f64
-}
-
 /// The class whose kernel a class takes that was not measured: as it, but not aliased; or misaligned in another way.
 fn stand_in(class: Class, covered: &[&Point]) -> Option<Class> {
     let is_measured = |class: &Class| covered.iter().any(|point| point.class == *class);
@@ -180,13 +185,6 @@ fn stand_in(class: Class, covered: &[&Point]) -> Option<Class> {
     };
     let others = [Class::new(misaligned, class.aliasing), apart, Class::new(misaligned, Aliasing::Apart)];
     others.into_iter().find(is_measured)
-}
-
-/// A limit between two lengths, their geometric mean: whole lines, as the [first band](super::slot) counts them.
-fn between(below: usize, above: usize) -> usize {
-    let mean = (below as f64 * above as f64).sqrt() as usize;
-    let lines = mean / 64 * 64;
-    if lines >= below && lines < above { lines } else { below }
 }
 
 #[cfg(test)]
@@ -211,8 +209,8 @@ mod tests {
 
     #[test]
     fn nothing_measured_is_no_plan() {
-        assert_eq!(choose(&[], &[], Terms::of_noise(1.0)), None);
-        assert_eq!(choose(&[named("portable")], &[], Terms::of_noise(1.0)), None);
+        assert_eq!(choose(&[], &[], &[], Terms::of_noise(1.0)), None);
+        assert_eq!(choose(&[named("portable")], &[], &[], Terms::of_noise(1.0)), None);
     }
 
     #[test]
@@ -224,7 +222,7 @@ mod tests {
             point(4096, ALIGNED, [160.0, 200.0, 100.0]),
             point(65536, ALIGNED, [1000.0, 3000.0, 2000.0]),
         ];
-        let plan = choose(&candidates(), &points, Terms::of_noise(1.02)).unwrap();
+        let plan = choose(&candidates(), &points, &[], Terms::of_noise(1.02)).unwrap();
         let limits: Vec<(usize, &str)> =
             plan.bands().iter().map(|band| (band.up_to_bytes(), band.kernel(ALIGNED).name())).collect();
         assert_eq!(limits, [(320, "gpr"), (16384, "sse2_aligned"), (usize::MAX, "rep_movsb")]);
@@ -232,9 +230,17 @@ mod tests {
 
     #[test]
     #[cfg(memcpy_select_asm)]
+    fn a_known_limit_is_where_a_band_ends() {
+        let points = [point(4096, ALIGNED, [400.0, 900.0, 100.0]), point(65536, ALIGNED, [1000.0, 9000.0, 4000.0])];
+        let plan = choose(&candidates(), &points, &[1000, 26624, 70000], Terms::of_noise(1.02)).unwrap();
+        assert_eq!(plan.bands()[0].up_to_bytes(), 26624);
+    }
+
+    #[test]
+    #[cfg(memcpy_select_asm)]
     fn what_the_noise_floor_hides_makes_no_band() {
         let points = [point(128, ALIGNED, [100.0, 101.0, 99.0]), point(1024, ALIGNED, [1010.0, 1000.0, 1020.0])];
-        let plan = choose(&candidates(), &points, Terms::of_noise(1.05)).unwrap();
+        let plan = choose(&candidates(), &points, &[], Terms::of_noise(1.05)).unwrap();
         assert_eq!(plan.bands().len(), 1);
         assert_eq!(plan.kernel(1, ALIGNED).name(), "rep_movsb");
     }
@@ -248,7 +254,7 @@ mod tests {
             point(8192, ALIGNED, [200.0, 800.0, 400.0]),
             point(8192, MISALIGNED, [1800.0, 800.0, 400.0]),
         ];
-        let plan = choose(&candidates(), &points, Terms::of_noise(1.02)).unwrap();
+        let plan = choose(&candidates(), &points, &[], Terms::of_noise(1.02)).unwrap();
         assert_eq!(plan.kernel(4096, ALIGNED).name(), "rep_movsb");
         assert_eq!(plan.kernel(4096, MISALIGNED).name(), "sse2_aligned");
         assert_eq!(plan.kernel(4096, Class::new(Alignment::Equal, Aliasing::SrcAfterDst)).name(), "sse2_aligned");
@@ -264,7 +270,7 @@ mod tests {
                 point(1 << power, ALIGNED, copy_ns)
             })
             .collect();
-        let plan = choose(&candidates(), &points, Terms::of_noise(1.02)).unwrap();
+        let plan = choose(&candidates(), &points, &[], Terms::of_noise(1.02)).unwrap();
         assert_eq!(plan.bands().len(), MAX_BANDS);
     }
 }

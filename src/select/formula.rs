@@ -5,7 +5,7 @@
 #![forbid(unsafe_code)]
 
 use super::plan::{Band, Plan};
-use super::{Aliasing, CpuName, INLINE_MAX_BYTES, Policy, Small};
+use super::{Aliasing, CpuName, INLINE_MAX_BYTES, Policy};
 use crate::cpu::{Cpu, Features, Vendor};
 use crate::kernel::Kernel;
 
@@ -53,8 +53,7 @@ fn user(cpu: &Cpu) -> Option<Plan> {
     let (vector, non_temporal) = (Kernel::named(width.aligned)?, Kernel::named(width.non_temporal)?);
     if let Some(from) = string_beyond_l1_from_bytes(cpu) {
         let string = Band::new(usize::MAX, Kernel::named("rep_movsb")?);
-        let small = small(CpuName::of(&cpu.signature), cpu.features);
-        return Some(Plan::new(&[Band::new(from - 1, vector), string]).ok()?.with_small(small));
+        return Plan::new(&[Band::new(from - 1, vector), string]).ok();
     }
     let non_temporal_from = non_temporal_from_bytes(cpu);
     let cached = Band::new(non_temporal_from - 1, vector);
@@ -65,13 +64,6 @@ fn user(cpu: &Cpu) -> Option<Plan> {
     let string = Band::new(non_temporal_from - 1, Kernel::named("rep_movsb_aligned")?)
         .with_aliasing(Aliasing::DstAfterSrc, vector);
     Plan::new(&[Band::new(string_from - 1, vector), string, beyond]).ok()
-}
-
-/// How to copy small lengths. One masked store beats four cases to branch between, unless lengths can be predicted and
-/// the copy is read at once (results/TRIED.md). That was measured on Zen 5; where masked stores are slow, it is wrong.
-pub(crate) fn small(cpu: CpuName, features: Features) -> Small {
-    let is_known = cpu.is_amd_from_family(ZEN_5_FAMILY);
-    if is_known && features.contains(Small::Masked.needs()) { Small::Masked } else { Small::Pieces }
 }
 
 /// AMD's family of Zen 5.
@@ -113,7 +105,25 @@ fn string_beyond_l1_from_bytes(cpu: &Cpu) -> Option<usize> {
         return None;
     }
     let l1d_bytes = cpu.caches.l1d.map_or(32 << 10, |cache| cache.size_bytes);
-    Some((l1d_bytes / 2) as usize + 2048)
+    Some(l1d_limit_bytes(l1d_bytes) + 1)
+}
+
+/// The longest copy whose source and destination fit a first-level cache, or nearly: what does not fit is too little to
+/// matter (AOCL-LibMem allows 2 KiB too).
+const fn l1d_limit_bytes(l1d_bytes: u64) -> usize {
+    (l1d_bytes / 2) as usize + 2048
+}
+
+/// The lengths at which source and destination outgrow the first, second and last level of the caches.
+#[cfg(feature = "std")]
+pub(crate) fn natural_limits(
+    l1d_bytes: Option<u64>,
+    l2_bytes: Option<u64>,
+    l3_bytes: Option<u64>,
+) -> std::vec::Vec<usize> {
+    let half = |bytes: u64| usize::try_from(bytes / 2).ok();
+    let limits = [l1d_bytes.map(l1d_limit_bytes), l2_bytes.and_then(half), l3_bytes.and_then(half)];
+    limits.into_iter().flatten().collect()
 }
 
 /// Where Intel's string instruction takes over from vectors while the copy fits the caches.
