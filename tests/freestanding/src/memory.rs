@@ -72,3 +72,22 @@ unsafe extern "C" fn memcmp(left: *const u8, right: *const u8, len: usize) -> i3
     }
     0
 }
+
+/// C's `bcmp`: whether the ranges differ.
+///
+/// # Safety
+///
+/// As in C.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn bcmp(a: *const u8, b: *const u8, len: usize) -> i32 {
+    for at in 0..len {
+        // SAFETY: `at` is below the length of both ranges, which the caller vouches for.
+        let of_a = unsafe { a.wrapping_add(at).read_volatile() };
+        // SAFETY: as above.
+        let of_b = unsafe { b.wrapping_add(at).read_volatile() };
+        if of_a != of_b {
+            return 1;
+        }
+    }
+    0
+}
