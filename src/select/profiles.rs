@@ -19,22 +19,20 @@ policy no-simd
 704 gpr
 above rep_movsb
 ",
-    // amd-26-2-1-kvm/2026-11-23.7
+    // amd-26-2-1-kvm/2026-11-23.9
     "\
 memcpy-select plan 1
 cpu amd-26-2-1
 policy user
 26624 avx512_aligned
-16777216 rep_movsb
-above rep_movsb unequal=avx512_nt equal+dst-after=avx512_nt unequal+dst-after=avx512_nt
+above rep_movsb
 ",
-    // amd-26-2-1-kvm/2026-11-23.7
+    // amd-26-2-1-kvm/2026-11-23.9
     "\
 memcpy-select plan 1
 cpu amd-26-2-1
 policy no-simd
-320 gpr
-704 rep_movsb dst-aligned=gpr equal=gpr unequal=rep_movsb_aligned equal+dst-after=gpr unequal+dst-after=gpr both-aligned+src-after=gpr dst-aligned+src-after=gpr equal+src-after=gpr unequal+src-after=gpr
+704 gpr
 above rep_movsb
 ",
 ];
