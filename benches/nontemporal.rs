@@ -7,17 +7,13 @@
 mod support;
 
 use memcpy_select::Kernel;
-use memcpy_select::cpu::{Cpu, Features, features};
-use memcpy_select::measure::cell::Cell;
-use memcpy_select::measure::conditions::conditions;
+#[cfg(target_arch = "x86_64")]
+use memcpy_select::cpu::Features;
 use memcpy_select::measure::effort::Effort;
-use memcpy_select::measure::statistics::geometric_mean;
-use memcpy_select::measure::summary::Summary;
-use memcpy_select::measure::sweep::{Contender, LIBC, Sweep};
-use memcpy_select::record::{Environment, Record};
-use memcpy_select::report;
+use memcpy_select::measure::sweep::{Contender, LIBC};
 use std::process::ExitCode;
 use support::harness;
+use support::variants::{self, Variant};
 
 fn main() -> ExitCode {
     let question = "How far ahead should a non-temporal copy prefetch, and over how many pages at once?";
@@ -25,83 +21,20 @@ fn main() -> ExitCode {
 }
 
 fn measure(effort: Effort) -> ExitCode {
-    let pinned_to = support::pin();
-    let cpu = Cpu::detect();
-    let mut environment = Environment::gather(&cpu, effort, pinned_to);
-    println!("{}", report::machine(&environment, &conditions(&cpu, pinned_to)));
-
-    let (mut contenders, _) = harness::verified(contenders());
-    contenders.extend(Contender::libc_again());
     let lengths: &[usize] = match effort {
         Effort::Quick => &[64 << 20],
         Effort::Default => &[16 << 20, 64 << 20],
         Effort::Full => &[8 << 20, 16 << 20, 32 << 20, 64 << 20, 256 << 20],
     };
-    let mut sweep = match Sweep::new(contenders, lengths[lengths.len() - 1], effort) {
-        Ok(sweep) => sweep,
-        Err(error) => {
-            eprintln!("error: {error}");
-            return ExitCode::FAILURE;
-        }
-    };
-    let progress = harness::progress(lengths.len() * effort.passes(0) as usize);
-    let mut samples = Vec::new();
-    for pass in 0..effort.passes(0) {
-        for len_bytes in lengths {
-            samples.extend(sweep.measure(Cell::hot(*len_bytes, 0, 0), pass));
-            progress.inc(1);
-        }
-    }
-    progress.finish_and_clear();
-
-    let summary = Summary::of(&samples);
-    print_table(&summary);
-    environment.noise_floor = summary.noise_floor;
-    harness::save(&Record { bench: "nontemporal".to_owned(), environment, samples });
-    ExitCode::SUCCESS
+    variants::measure("nontemporal", contenders(), lengths, effort)
 }
 
-/// Fastest first: time as a multiple of the installed libc's.
-fn print_table(summary: &Summary) {
-    let mut rows: Vec<(f64, &str, Vec<f64>)> = Vec::new();
-    let Some(first) = summary.cells.first() else { return };
-    let mut names: Vec<&str> = first.kernels().collect();
-    names.extend(first.others());
-    for name in names {
-        let ratios: Vec<f64> = summary.cells.iter().filter_map(|cell| cell.time_ratio(name, LIBC)).collect();
-        if let Some(mean) = geometric_mean(ratios.iter().copied()) {
-            rows.push((mean, name, ratios));
-        }
-    }
-    rows.sort_by(|a, b| a.0.total_cmp(&b.0));
-    print!("{:<24}{:>8}", "time over libc's", "mean");
-    for cell in &summary.cells {
-        print!("{:>9}", report::size(cell.cell.len_bytes));
-    }
-    println!();
-    for (mean, name, ratios) in rows {
-        print!("{name:<24}{mean:>8.3}");
-        ratios.iter().for_each(|ratio| print!("{ratio:>9.3}"));
-        println!();
-    }
-    println!("  noise floor {:.1}%\n", (summary.noise_floor - 1.0) * 100.0);
-}
-
-/// The kernels that a large copy may go to, and every variant that this CPU can run.
+/// The kernels that a large copy may go to, and every variant that this CPU can run. Each is named
+/// `<vector>_<pages at once>p_<hint><bytes ahead>`.
 fn contenders() -> Vec<Contender> {
     let names = ["rep_movsb", "sse2_aligned", "sse2_nt", "avx_aligned", "avx_nt", "avx512_aligned", "avx512_nt", LIBC];
     let kernels = names.into_iter().filter_map(Kernel::named).filter_map(Contender::kernel);
-    let runs_here = |variant: &&Variant| features().contains(variant.needs);
-    // SAFETY: each variant copies as the contract says, and this CPU has what it needs.
-    let variant = |variant: &Variant| unsafe { Contender::foreign(variant.name, variant.entry) };
-    kernels.chain(VARIANTS.iter().filter(runs_here).map(variant)).collect()
-}
-
-/// A combination: `<vector>_<pages at once>p_<hint><bytes ahead>`.
-struct Variant {
-    name: &'static str,
-    needs: Features,
-    entry: memcpy_select::kernel::CopyFn,
+    kernels.chain(VARIANTS.iter().filter_map(Variant::contender)).collect()
 }
 
 #[cfg(not(target_arch = "x86_64"))]

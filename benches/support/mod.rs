@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each bench uses its part")]
 
 pub mod harness;
+pub mod variants;
 
 use criterion::Criterion;
 use memcpy_select::measure::buffers::Buffers;

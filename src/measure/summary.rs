@@ -8,13 +8,16 @@ use super::sweep::{CORE_CLOCK, LIBC, LIBC_AGAIN, MEMCPY_AUTO, Sample};
 use crate::kernel::{Kernel, kernels};
 use std::collections::BTreeMap;
 
+/// No noise floor is below this: two routines may differ by as much through nothing but where their code lies.
+pub const FINEST_FLOOR: f64 = 1.01;
+
 /// All cells of a run, in the order of measuring.
 #[derive(Clone, Debug)]
 pub struct Summary {
     /// The cells.
     pub cells: Vec<CellSummary>,
     /// The noise floor: how far the installed libc differs from itself, 95th percentile over the cells, as a ratio
-    /// above 1.
+    /// above 1; at least [`FINEST_FLOOR`].
     pub noise_floor: f64,
 }
 
@@ -55,7 +58,7 @@ impl Summary {
             cell.core_cycles_per_ns = cycle_ns.filter(|ns| *ns > 0.0).map(|ns| 1.0 / ns);
         }
         let same: Vec<f64> = cells.iter().filter_map(|cell| cell.time_ratio(LIBC_AGAIN, LIBC)).collect();
-        let noise_floor = noise_floor(&same).unwrap_or(1.0);
+        let noise_floor = noise_floor(&same).unwrap_or(1.0).max(FINEST_FLOOR);
         Self { cells, noise_floor }
     }
 }

@@ -217,7 +217,8 @@ fn decide(
         })
         .collect();
     // A line more in the plan takes two lengths that speak for it, or one that does so twice as loud.
-    let terms = Terms { tie: 1.0, line: noise_floor * noise_floor };
+    let line = noise_floor * noise_floor;
+    let terms = Terms { tie: 1.0, line, class: Terms::CLASS_FLOOR.max(line) };
     let Some(plan) = choose(&kernels, &points, limits, terms) else { return (*before, 1.0) };
     let plan = plan.with_small(before.small());
     let gain = gain(before, &plan, &kernels, measured);

@@ -34,15 +34,20 @@ pub struct Point {
 pub struct Terms {
     /// Kernels whose times differ by less on the average are as good as each other: the simpler one is taken.
     pub tie: f64,
-    /// What a further band must gain, in sum over its lengths, and a kernel for one class on the average of them.
+    /// What a further band must gain, in sum over its lengths.
     pub line: f64,
+    /// What a kernel for one class must gain, on the average of the band's lengths.
+    pub class: f64,
 }
 
 impl Terms {
     /// For figures with this noise floor that are made to last.
     pub const fn of_noise(noise_floor: f64) -> Self {
-        Self { tie: noise_floor, line: noise_floor }
+        Self { tie: noise_floor, line: noise_floor, class: Self::CLASS_FLOOR.max(noise_floor) }
     }
+
+    /// Classes are measured at few places and long copies in few rounds: less than this is not worth telling them apart.
+    pub const CLASS_FLOOR: f64 = 1.1;
 }
 
 /// The plan that is best on these points: every candidate is one of its choices, simpler ones first. Nothing if there
@@ -57,8 +62,8 @@ pub fn choose(candidates: &[&'static Kernel], points: &[Point], limits: &[usize]
     if candidates.is_empty() || lengths.is_empty() {
         return None;
     }
-    let [tie, line] = [terms.tie, terms.line].map(|ratio| ratio.max(1.0).ln());
-    let chooser = Chooser { candidates, points, lengths: &lengths, limits, tie, line };
+    let [tie, line, class] = [terms.tie, terms.line, terms.class].map(|ratio| ratio.max(1.0).ln());
+    let chooser = Chooser { candidates, points, lengths: &lengths, limits, tie, line, class };
 
     // The cheapest way to cover the first `end` lengths with `count` bands: its cost and where its last band starts.
     let mut best = vec![[None::<(f64, usize)>; MAX_BANDS + 1]; lengths.len() + 1];
@@ -95,6 +100,7 @@ struct Chooser<'a> {
     /// The logarithms of the [`Terms`].
     tie: f64,
     line: f64,
+    class: f64,
 }
 
 impl Chooser<'_> {
@@ -117,6 +123,8 @@ impl Chooser<'_> {
             self.cheapest(&chosen, extra_ns)
         };
         let is_first = start == 0;
+        // One length alone is where noise is mistaken for a class.
+        let is_wide = end - start > 1;
         let (uniform, uniform_cost) = of(None, if is_first { 0.0 } else { BEYOND_FIRST_BAND_NS });
         let mut band = Band::new(limit, self.candidates[uniform]);
 
@@ -131,7 +139,7 @@ impl Chooser<'_> {
             let stay = self.cost(&points, uniform, BEYOND_FIRST_BAND_NS);
             let (other, change) = self.cheapest(&points, BEYOND_FIRST_BAND_NS);
             let share = points.iter().map(|point| point.weight).sum::<f64>();
-            if other != uniform && change + self.line * share < stay {
+            if is_wide && other != uniform && change + self.class * share < stay {
                 own.push((class, other));
                 own_cost += change;
             } else {

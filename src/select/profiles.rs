@@ -19,20 +19,21 @@ policy no-simd
 704 gpr
 above rep_movsb
 ",
-    // amd-26-2-1-kvm/2026-11-23.9
+    // amd-26-2-1-kvm/2026-11-23.10
     "\
 memcpy-select plan 1
 cpu amd-26-2-1
 policy user
 26624 avx512_aligned
-above rep_movsb
+16777216 rep_movsb
+above avx512_nt
 ",
-    // amd-26-2-1-kvm/2026-11-23.9
+    // amd-26-2-1-kvm/2026-11-23.10
     "\
 memcpy-select plan 1
 cpu amd-26-2-1
 policy no-simd
-704 gpr
+320 gpr
 above rep_movsb
 ",
 ];
