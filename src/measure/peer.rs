@@ -155,7 +155,7 @@ mod tests {
         let message = |word: &str| load(word).unwrap_err().to_string();
         assert!(message("no-path").contains("write name=/path/lib.so"));
         assert!(message("=/lib.so").contains("write name=/path/lib.so"));
-        assert!(message("gpr=/lib.so").contains("that no kernel has"));
+        assert!(message("portable=/lib.so").contains("that no kernel has"));
         assert!(message("a b=/lib.so").contains("that no kernel has"));
         let missing = message("peer=/nowhere/libnothing.so");
         assert!(missing.contains("peer is left out") && missing.contains("/nowhere/libnothing.so"), "{missing}");
