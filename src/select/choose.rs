@@ -4,6 +4,9 @@
 //! twice as slow costs as much as another that is twice as fast gains, whatever its length. Lengths are cut into bands by
 //! dynamic programming; within a band each class takes the kernel with the least sum. A kernel, a class or a band that
 //! gains less than the noise floor is not worth a line in a plan, so the simpler one stays.
+//!
+//! A policy under which vector state costs something is served in the same way: who makes the points adds that cost to
+//! the times of the kernels that [write](crate::Kernel::writes) it.
 
 #![forbid(unsafe_code)]
 
