@@ -4,6 +4,7 @@
 
 #![forbid(unsafe_code)]
 
+use super::clock;
 use crate::cpu::Cpu;
 use std::fmt;
 use std::fs;
@@ -37,19 +38,27 @@ pub struct Condition {
     pub name: &'static str,
     /// How it stands.
     pub state: State,
-    /// What was found, and where it is a warning, what it does to the figures and what helps.
+    /// What was found, and where it is a warning, what it does to the figures.
     pub finding: String,
+    /// The command that helps, where there is one. Nothing here runs it.
+    pub fix: Option<&'static str>,
 }
 
 impl Condition {
     fn new(name: &'static str, state: State, finding: impl Into<String>) -> Self {
-        Self { name, state, finding: finding.into() }
+        Self { name, state, finding: finding.into(), fix: None }
+    }
+
+    fn fix(mut self, command: &'static str) -> Self {
+        self.fix = Some(command);
+        self
     }
 }
 
 impl fmt::Display for Condition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:<8}{:<14}{}", self.state.name(), self.name, self.finding)
+        write!(f, "{:<8}{:<14}{}", self.state.name(), self.name, self.finding)?;
+        self.fix.map_or(Ok(()), |command| write!(f, "; `{command}`"))
     }
 }
 
@@ -70,6 +79,8 @@ pub fn conditions(cpu: &Cpu, pinned_to: Option<usize>) -> Vec<Condition> {
         load(read("/proc/loadavg").as_deref()),
         steal(read("/proc/stat").as_deref()),
         huge_pages(read("/sys/kernel/mm/transparent_hugepage/enabled").as_deref()),
+        tunables(std::env::var("GLIBC_TUNABLES").ok().as_deref()),
+        clock(clock::precision_ns()),
     ]
 }
 
@@ -81,8 +92,8 @@ pub(crate) fn read(path: &str) -> Option<String> {
 
 fn build(has_debug_assertions: bool) -> Condition {
     if has_debug_assertions {
-        let finding = "built with debug assertions: figures of memcpy_auto are too slow; use `cargo bench`";
-        Condition::new("build", State::Warn, finding)
+        let finding = "built with debug assertions: figures of memcpy_auto are too slow";
+        Condition::new("build", State::Warn, finding).fix("cargo bench")
     } else {
         Condition::new("build", State::Ok, "optimised")
     }
@@ -92,8 +103,8 @@ fn pinning(pinned_to: Option<usize>) -> Condition {
     match pinned_to {
         Some(logical) => Condition::new("pinning", State::Ok, format!("pinned to logical CPU {logical}")),
         None => {
-            let finding = "not pinned: the scheduler may move the run between cores; try `taskset -c 1 cargo bench`";
-            Condition::new("pinning", State::Warn, finding)
+            let finding = "not pinned: the scheduler may move the run between cores";
+            Condition::new("pinning", State::Warn, finding).fix("taskset -c 1 cargo bench")
         }
     }
 }
@@ -111,9 +122,8 @@ fn governor(governor: Option<&str>) -> Condition {
     match governor {
         Some("performance") => Condition::new("governor", State::Ok, "performance"),
         Some(other) => {
-            let finding =
-                format!("{other}: the clock may change while measuring; `cpupower frequency-set -g performance`");
-            Condition::new("governor", State::Warn, finding)
+            let finding = format!("{other}: the clock may change while measuring");
+            Condition::new("governor", State::Warn, finding).fix("cpupower frequency-set -g performance")
         }
         None => Condition::new("governor", State::Unknown, "the system does not show one"),
     }
@@ -124,7 +134,11 @@ fn boost(boost: Option<&str>, no_turbo: Option<&str>) -> Condition {
         (Some("0"), _) | (_, Some("1")) => Condition::new("boost", State::Ok, "off"),
         (Some(_), _) | (_, Some(_)) => {
             let finding = "on: the clock follows temperature and load; cycles are counted beside every figure";
-            Condition::new("boost", State::Warn, finding)
+            let fix = match boost {
+                Some(_) => "echo 0 > /sys/devices/system/cpu/cpufreq/boost",
+                None => "echo 1 > /sys/devices/system/cpu/intel_pstate/no_turbo",
+            };
+            Condition::new("boost", State::Warn, finding).fix(fix)
         }
         (None, None) => Condition::new("boost", State::Unknown, "the system does not show it; cycles are counted"),
     }
@@ -133,9 +147,8 @@ fn boost(boost: Option<&str>, no_turbo: Option<&str>) -> Condition {
 fn sibling(list: Option<&str>) -> Condition {
     match list {
         Some(list) if list.contains([',', '-']) => {
-            let finding =
-                format!("CPUs {list} share one core: leave the other idle, or take its share of the caches off");
-            Condition::new("SMT sibling", State::Warn, finding)
+            let finding = format!("CPUs {list} share one core and its caches: leave the other idle, or switch it off");
+            Condition::new("SMT sibling", State::Warn, finding).fix("echo off > /sys/devices/system/cpu/smt/control")
         }
         Some(_) => Condition::new("SMT sibling", State::Ok, "none that this system shows"),
         None => Condition::new("SMT sibling", State::Unknown, "the system does not show the topology"),
@@ -178,12 +191,34 @@ fn steal(stat: Option<&str>) -> Condition {
 fn huge_pages(enabled: Option<&str>) -> Condition {
     match enabled {
         Some(text) if text.contains("[never]") => {
-            let finding =
-                "off: large copies pay for small pages; `echo madvise > /sys/kernel/mm/transparent_hugepage/enabled`";
-            Condition::new("huge pages", State::Warn, finding)
+            Condition::new("huge pages", State::Warn, "off: large copies pay for small pages")
+                .fix("echo madvise > /sys/kernel/mm/transparent_hugepage/enabled")
         }
         Some(_) => Condition::new("huge pages", State::Ok, "given on request; the buffers ask for them"),
         None => Condition::new("huge pages", State::Unknown, "the system does not show it"),
+    }
+}
+
+/// Settings under which the installed libc is not what other programs have.
+fn tunables(tunables: Option<&str>) -> Condition {
+    match tunables.filter(|text| !text.is_empty()) {
+        Some(text) => {
+            let finding = format!("GLIBC_TUNABLES={text}: libc is not what others have");
+            Condition::new("libc", State::Warn, finding).fix("unset GLIBC_TUNABLES")
+        }
+        None => Condition::new("libc", State::Ok, "as installed"),
+    }
+}
+
+/// A clock that is too coarse for timings of a twentieth of a millisecond.
+fn clock(precision_ns: u64) -> Condition {
+    let finding = format!("steps of {precision_ns} ns");
+    if precision_ns <= 500 {
+        Condition::new("clock", State::Ok, finding)
+    } else {
+        let finding = finding + ": short timings are coarse; the system does not use the time-stamp counter";
+        Condition::new("clock", State::Warn, finding)
+            .fix("cat /sys/devices/system/clocksource/clocksource0/current_clocksource")
     }
 }
 
@@ -215,6 +250,7 @@ mod tests {
             states(&[load(Some("0.1 0.2 0.3 1/99 7")), load(Some("2 2 2 3/99 7")), load(Some("?"))]),
             [Ok, Warn, Unknown]
         );
+        assert_eq!(states(&[tunables(None), tunables(Some("a=b")), clock(20), clock(1000)]), [Ok, Warn, Ok, Warn]);
         assert_eq!(
             states(&[
                 huge_pages(Some("always [madvise] never")),
@@ -223,6 +259,13 @@ mod tests {
             ]),
             [Ok, Warn, Unknown]
         );
+    }
+
+    #[test]
+    fn a_warning_names_the_command_that_helps() {
+        let text = governor(Some("powersave")).to_string();
+        assert!(text.ends_with("; `cpupower frequency-set -g performance`"), "{text}");
+        assert_eq!(governor(Some("performance")).fix, None);
     }
 
     #[test]

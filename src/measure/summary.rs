@@ -101,6 +101,11 @@ impl CellSummary {
         self.contenders.keys().map(String::as_str).filter(is_other)
     }
 
+    /// Everything that was measured here, by name.
+    pub fn contenders(&self) -> impl Iterator<Item = &str> {
+        self.contenders.keys().map(String::as_str)
+    }
+
     /// The fastest kernel, ties aside.
     pub fn fastest(&self) -> Option<&str> {
         let timed = self.kernels().filter_map(|name| Some((name, self.copy_ns(name)?)));

@@ -12,7 +12,7 @@ mod samples;
 
 pub use environment::{Environment, KernelSource};
 pub use folder::{Record, RecordError};
-pub use profiles::{PROFILES_FILE, plan as plan_of_record, profiles_source};
+pub use profiles::{PROFILES_FILE, newest_record, profiles_source};
 
 /// The version of the format that this build writes and reads.
 pub const FORMAT_VERSION: u32 = 1;

@@ -1,7 +1,8 @@
 //! From records to the profiles in `src/select/profiles.rs`: one plan for each CPU that has a record of bench `select`.
 //!
-//! The newest record of a CPU counts, one made at least with default effort where there is one. Per length, the copies
-//! in hot buffers, those that are read afterwards, those between cold ones and those beside busy cores weigh the same,
+//! All records count whose kernels are those of the newest, if they were made with default effort at least and beside an
+//! untuned libc: what one day's neighbours did to the memory, another day's did not. Per length, the copies in hot
+//! buffers, those that are read afterwards, those between cold ones and those beside busy cores weigh the same,
 //! however many placements each was measured at: nobody knows in which of these ways a caller's data is found and used,
 //! and a plan that only one of them likes would be a plan for a benchmark.
 
@@ -9,6 +10,7 @@ use super::folder::{Record, RecordError};
 use crate::kernel::{Kernel, Stores, kernels};
 use crate::measure::cell::Residency;
 use crate::measure::effort::Effort;
+use crate::measure::statistics::median;
 use crate::measure::summary::{CellSummary, Summary};
 use crate::select::choose::{Point, Terms, choose};
 use crate::select::{CpuName, INLINE_MAX_BYTES, Plan, PlanText, Policy, formula};
@@ -33,36 +35,51 @@ pub fn profiles_source(results: &Path) -> Result<String, RecordError> {
         "//! Plans of measured CPUs. Generated from `results/` by `cargo run --release --features cli -- profiles`: not to be\n\
          //! edited.\n\npub(super) static PROFILES: &[&str] = &[",
     );
-    let newest = newest(results)?;
-    for (cpu, (folder, record)) in &newest {
+    let counted = counted(results)?;
+    for (cpu, records) in &counted {
         for policy in [Policy::User, Policy::NoSimd] {
-            let Some(text) = profile(cpu, record, policy) else { continue };
-            let name = folder.strip_prefix(results).unwrap_or(folder).display();
-            let _ = write!(source, "\n    // {name}\n    \"\\\n");
+            let Some(text) = profile(cpu, records, policy) else { continue };
+            for (folder, _) in records {
+                let _ = write!(source, "\n    // {}", folder.strip_prefix(results).unwrap_or(folder).display());
+            }
+            source.push_str("\n    \"\\\n");
             text.lines().for_each(|line| _ = writeln!(source, "{line}"));
             source.push_str("\",");
         }
     }
-    source.push_str(if newest.is_empty() { "];\n" } else { "\n];\n" });
+    source.push_str(if counted.is_empty() { "];\n" } else { "\n];\n" });
     Ok(source)
 }
 
-type Newest = BTreeMap<String, (PathBuf, Record)>;
+/// The newest record under a folder that counts for a CPU signature, if there is one.
+///
+/// # Errors
+///
+/// [`RecordError`] if a record cannot be read.
+pub fn newest_record(results: &Path, signature: &str) -> Result<Option<(PathBuf, Record)>, RecordError> {
+    Ok(counted(results)?.remove(signature).and_then(|mut records| records.pop()))
+}
 
-/// For each CPU the record that counts.
-fn newest(results: &Path) -> Result<Newest, RecordError> {
-    let mut found = Newest::new();
+type Records = Vec<(PathBuf, Record)>;
+
+/// For each CPU the records that count, oldest first.
+fn counted(results: &Path) -> Result<BTreeMap<String, Records>, RecordError> {
+    let mut found: BTreeMap<String, Records> = BTreeMap::new();
     for folder in record_folders(results)? {
         let record = Record::read(&folder)?;
-        if record.bench != BENCH {
-            continue;
+        if record.bench == BENCH {
+            found.entry(record.environment.cpu.signature.clone()).or_default().push((folder, record));
         }
-        let is_quick = |record: &Record| record.environment.effort == Effort::Quick.name();
-        // Folders come in order of age: a later one replaces an earlier one unless it was made with less care.
-        let cpu = record.environment.cpu.signature.clone();
-        if found.get(&cpu).is_none_or(|(_, known)| is_quick(known) || !is_quick(&record)) {
-            found.insert(cpu, (folder, record));
+    }
+    let is_first_rate = |(_, record): &(PathBuf, Record)| {
+        record.environment.effort != Effort::Quick.name() && record.environment.system.libc_tunables.is_none()
+    };
+    for records in found.values_mut() {
+        if records.iter().any(is_first_rate) {
+            records.retain(is_first_rate);
         }
+        let kernels = records.last().map(|(_, newest)| newest.environment.kernels.clone());
+        records.retain(|(_, record)| Some(&record.environment.kernels) == kernels.as_ref());
     }
     Ok(found)
 }
@@ -90,24 +107,24 @@ fn record_folders(results: &Path) -> Result<Vec<PathBuf>, RecordError> {
 }
 
 /// The text of a CPU's profile; nothing where no kernel of ours was measured.
-fn profile(cpu: &str, record: &Record, policy: Policy) -> Option<String> {
-    let plan = plan(record, policy)?;
+fn profile(cpu: &str, records: &Records, policy: Policy) -> Option<String> {
+    let plan = plan(records.iter().map(|(_, record)| record), policy)?;
     Some(PlanText { cpu: CpuName::named(cpu)?, policy, plan }.to_string())
 }
 
-/// The best plan for a record's figures.
-pub fn plan(record: &Record, policy: Policy) -> Option<Plan> {
-    let summary = Summary::of(&record.samples);
-    let available = |kernel: &&Kernel| {
-        record.environment.kernels.iter().any(|known| known.name == kernel.name() && known.available)
-    };
+/// The best plan for the figures of these records, all of one CPU.
+pub fn plan<'a>(records: impl Iterator<Item = &'a Record> + Clone, policy: Policy) -> Option<Plan> {
+    let newest = &records.clone().last()?.environment;
+    let available =
+        |kernel: &&Kernel| newest.kernels.iter().any(|known| known.name == kernel.name() && known.available);
     let is_allowed = |kernel: &&Kernel| policy == Policy::User || kernel.writes().is_empty();
     let own = kernels().iter().filter(|kernel| kernel.stores() != Stores::Unknown);
     let candidates: Vec<&'static Kernel> = own.filter(available).filter(is_allowed).collect();
-    let points = points(&summary, &candidates, policy);
-    let cpu = &record.environment.cpu;
-    let limits = formula::natural_limits(cpu.l1d_bytes, cpu.l2_bytes, cpu.l3_bytes);
-    choose(&candidates, &points, &limits, Terms::of_noise(summary.noise_floor))
+    let summaries: Vec<Summary> = records.map(|record| Summary::of(&record.samples)).collect();
+    let points: Vec<Point> = summaries.iter().flat_map(|summary| points(summary, &candidates, policy)).collect();
+    let floors: Vec<f64> = summaries.iter().map(|summary| summary.noise_floor).collect();
+    let limits = formula::natural_limits(newest.cpu.l1d_bytes, newest.cpu.l2_bytes, newest.cpu.l3_bytes);
+    choose(&candidates, &points, &limits, Terms::of_noise(median(&floors)?))
 }
 
 fn points(summary: &Summary, candidates: &[&'static Kernel], policy: Policy) -> Vec<Point> {

@@ -2,8 +2,12 @@
 
 #![forbid(unsafe_code)]
 
+mod compare;
+mod explain;
 mod format;
 mod terminal;
 
+pub use compare::{Change, Comparison, NotComparable};
+pub use explain::{Explanation, Measured};
 pub use format::{gb_per_s, size};
 pub use terminal::{answer, kernel_table, losses, machine, placement_table, selection_table};

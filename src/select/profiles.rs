@@ -19,22 +19,24 @@ policy no-simd
 704 gpr
 above rep_movsb
 ",
-    // amd-26-2-1-kvm/2026-11-23.13
+    // amd-26-2-1-kvm/2026-11-23.9
+    // amd-26-2-1-kvm/2026-11-23.10
+    // amd-26-2-1-kvm/2026-11-23.12
     "\
 memcpy-select plan 1
 cpu amd-26-2-1
 policy user
 26624 avx512_aligned
-11863232 rep_movsb
-above avx512_nt
+above rep_movsb
 ",
-    // amd-26-2-1-kvm/2026-11-23.13
+    // amd-26-2-1-kvm/2026-11-23.9
+    // amd-26-2-1-kvm/2026-11-23.10
+    // amd-26-2-1-kvm/2026-11-23.12
     "\
 memcpy-select plan 1
 cpu amd-26-2-1
 policy no-simd
 320 gpr
-1408 rep_movsb equal=gpr equal+dst-after=gpr unequal+dst-after=gpr equal+src-after=gpr unequal+src-after=gpr
 above rep_movsb
 ",
 ];

@@ -3,6 +3,9 @@
 #![forbid(unsafe_code)]
 
 mod calibrate;
+mod compare;
+mod doctor;
+mod explain;
 mod profiles;
 
 use clap::{Parser, Subcommand};
@@ -18,12 +21,18 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Verb {
+    Doctor(doctor::Doctor),
+    Compare(compare::Compare),
+    Explain(explain::Explain),
     Calibrate(calibrate::Calibrate),
     Profiles(profiles::Profiles),
 }
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().verb {
+        Verb::Doctor(verb) => verb.run(),
+        Verb::Compare(verb) => verb.run(),
+        Verb::Explain(verb) => verb.run(),
         Verb::Calibrate(verb) => verb.run(),
         Verb::Profiles(verb) => verb.run(),
     };

@@ -1,0 +1,44 @@
+//! `doctor`: what speaks against figures from this machine.
+
+use clap::Args;
+use memcpy_select::cpu::Cpu;
+use memcpy_select::measure::conditions::{State, conditions};
+use serde_json::json;
+use std::process::ExitCode;
+
+/// Say what makes figures from this machine untrustworthy, and the command that helps. Changes nothing.
+#[derive(Args)]
+pub struct Doctor {
+    /// One JSON document instead of text
+    #[arg(long)]
+    json: bool,
+}
+
+impl Doctor {
+    pub fn run(self) -> Result<ExitCode, String> {
+        let cpu = Cpu::detect();
+        // The benches pin themselves; whether somebody pinned this program says nothing about them.
+        let found: Vec<_> =
+            conditions(&cpu, None).into_iter().filter(|condition| condition.name != "pinning").collect();
+        if self.json {
+            let rows: Vec<_> = found
+                .iter()
+                .map(|found| {
+                    json!({"name": found.name, "state": found.state.name(), "finding": found.finding, "fix": found.fix})
+                })
+                .collect();
+            println!("{:#}", json!({"cpu": cpu.signature.to_string(), "conditions": rows}));
+            return Ok(ExitCode::SUCCESS);
+        }
+        println!("{} ({}, {})\n", cpu.signature.brand(), cpu.signature.microarch(), cpu.signature);
+        for condition in &found {
+            println!("{:<8}{:<14}{}", condition.state.name(), condition.name, condition.finding);
+            if let Some(command) = condition.fix {
+                println!("{:22}{command}", "");
+            }
+        }
+        let warnings = found.iter().filter(|condition| condition.state == State::Warn).count();
+        println!("\n{warnings} warnings; every record keeps these lines");
+        Ok(ExitCode::SUCCESS)
+    }
+}

@@ -1,0 +1,79 @@
+//! `explain`: what `memcpy_auto` picks for a length, and why.
+
+use clap::{Args, ValueEnum};
+use memcpy_select::cpu::Cpu;
+use memcpy_select::record::{Record, newest_record};
+use memcpy_select::report::Explanation;
+use memcpy_select::select::{self, CpuName};
+use serde_json::json;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Say what memcpy_auto picks for a length on this CPU, what limits such a copy, and what the record has measured.
+#[derive(Args)]
+#[command(after_help = "Example: memcpy-select explain 4096 --dst-offset 1 --src-offset 2048")]
+pub struct Explain {
+    /// The length in bytes
+    len: usize,
+    /// Where the destination starts in its page
+    #[arg(long, value_name = "BYTES", default_value_t = 0)]
+    dst_offset: usize,
+    /// Where the source starts in its page
+    #[arg(long, value_name = "BYTES", default_value_t = 2048)]
+    src_offset: usize,
+    /// What the caller may use
+    #[arg(long, value_enum, default_value_t = Policy::User)]
+    policy: Policy,
+    /// The folder of a record, instead of the newest of this CPU in results/
+    #[arg(long, value_name = "FOLDER")]
+    record: Option<PathBuf>,
+    /// One JSON document instead of text
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Policy {
+    User,
+    NoSimd,
+}
+
+impl Explain {
+    pub fn run(self) -> Result<ExitCode, String> {
+        let cpu = Cpu::detect();
+        let policy = match self.policy {
+            Policy::User => select::Policy::User,
+            Policy::NoSimd => select::Policy::NoSimd,
+        };
+        let record = match &self.record {
+            Some(folder) => Some((folder.clone(), Record::read(folder).map_err(|error| error.to_string())?)),
+            // Without a folder of records there is nothing measured to tell, which is said.
+            None => newest_record("results".as_ref(), &CpuName::of(&cpu.signature).to_string()).unwrap_or_default(),
+        };
+        let place = (self.dst_offset, self.src_offset);
+        let figures = record.as_ref().map(|(_, record)| record);
+        let explanation = Explanation::of(&cpu, policy, self.len, place, figures);
+        if self.json {
+            let measured = explanation.measured.as_ref().map(|measured| {
+                let figures: Vec<_> = measured
+                    .figures
+                    .iter()
+                    .map(|(name, ns, per_cycle)| json!({"name": name, "ns": ns, "bytes_per_cycle": per_cycle}))
+                    .collect();
+                json!({"len_bytes": measured.len_bytes, "figures": figures})
+            });
+            let document = json!({
+                "len_bytes": explanation.len_bytes, "class": explanation.class.name(), "kernel": explanation.kernel,
+                "from_bytes": explanation.band.0, "up_to_bytes": explanation.band.1, "inferred_limit": explanation.limit,
+                "measured": measured, "record": record.map(|(folder, _)| folder),
+            });
+            println!("{document:#}");
+        } else {
+            print!("{explanation}");
+            if let Some((folder, _)) = record {
+                println!("  record    {}", folder.display());
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
