@@ -11,7 +11,7 @@ mod profiles;
 mod samples;
 
 pub use environment::{Environment, KernelSource};
-pub use folder::{Record, RecordError};
+pub use folder::{Growing, Progress, Record, RecordError};
 pub use profiles::{PROFILES_FILE, newest_record, profiles_source};
 
 /// The version of the format that this build writes and reads.

@@ -5,9 +5,11 @@
 mod compare;
 mod explain;
 mod format;
+mod page;
 mod terminal;
 
 pub use compare::{Change, Comparison, NotComparable};
 pub use explain::{Explanation, Measured};
 pub use format::{gb_per_s, size};
+pub use page::{PAGE_GENERATOR, page};
 pub use terminal::{answer, kernel_table, losses, machine, placement_table, selection_table};

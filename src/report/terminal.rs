@@ -188,21 +188,21 @@ pub fn losses(summary: &Summary) -> String {
 const LOSSES_SHOWN: usize = 12;
 
 /// Where source and destination lie, and where the data is: all cells of a column share it.
-type Column = (usize, usize, Aliasing, Residency);
+pub(super) type Column = (usize, usize, Aliasing, Residency);
 
 /// The column that the first tables show.
-const ALIGNED: Column = (0, 0, Aliasing::Apart, Residency::Hot);
+pub(super) const ALIGNED: Column = (0, 0, Aliasing::Apart, Residency::Hot);
 
-fn column(cell: &Cell) -> Column {
+pub(super) fn column(cell: &Cell) -> Column {
     let (dst, src) = cell.line_offsets();
     (dst, src, cell.class().aliasing, cell.residency)
 }
 
-fn placed(summary: &Summary, wanted: Column) -> impl Iterator<Item = &CellSummary> {
+pub(super) fn placed(summary: &Summary, wanted: Column) -> impl Iterator<Item = &CellSummary> {
     summary.cells.iter().filter(move |cell| column(&cell.cell) == wanted)
 }
 
-fn columns(summary: &Summary) -> Vec<Column> {
+pub(super) fn columns(summary: &Summary) -> Vec<Column> {
     let mut seen = Vec::new();
     for cell in &summary.cells {
         let column = column(&cell.cell);
@@ -227,7 +227,7 @@ fn condition((_, _, aliasing, residency): Column) -> &'static str {
 }
 
 /// Neighbouring sizes with one winner, from a size on: first size, last size, kernel.
-fn bands(summary: &Summary, wanted: Column, from_bytes: usize) -> Vec<(usize, usize, &str)> {
+pub(super) fn bands(summary: &Summary, wanted: Column, from_bytes: usize) -> Vec<(usize, usize, &str)> {
     let mut bands: Vec<(usize, usize, &str)> = Vec::new();
     for cell in placed(summary, wanted).filter(|cell| cell.cell.len_bytes >= from_bytes) {
         let Some(winner) = cell.winner(summary.noise_floor) else { continue };
@@ -241,7 +241,7 @@ fn bands(summary: &Summary, wanted: Column, from_bytes: usize) -> Vec<(usize, us
     bands
 }
 
-fn range(from: usize, to: usize) -> String {
+pub(super) fn range(from: usize, to: usize) -> String {
     if from == to { format!("at {}", size(from)) } else { format!("{} to {}", size(from), size(to)) }
 }
 
@@ -256,7 +256,7 @@ fn place(cell: &Cell) -> String {
 }
 
 /// How many times as fast; "=" for a tie.
-fn speed_up(ratio: Option<f64>, noise_floor: f64) -> String {
+pub(super) fn speed_up(ratio: Option<f64>, noise_floor: f64) -> String {
     match ratio {
         None => "-".to_owned(),
         Some(ratio) if is_tie(ratio, noise_floor) => format!("= {ratio:.2}x"),

@@ -7,6 +7,8 @@ mod compare;
 mod doctor;
 mod explain;
 mod profiles;
+mod report;
+mod sweep;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -22,6 +24,8 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Verb {
     Doctor(doctor::Doctor),
+    Sweep(sweep::Sweep),
+    Report(report::Report),
     Compare(compare::Compare),
     Explain(explain::Explain),
     Calibrate(calibrate::Calibrate),
@@ -31,6 +35,8 @@ enum Verb {
 fn main() -> ExitCode {
     let result = match Arguments::parse().verb {
         Verb::Doctor(verb) => verb.run(),
+        Verb::Sweep(verb) => verb.run(),
+        Verb::Report(verb) => verb.run(),
         Verb::Compare(verb) => verb.run(),
         Verb::Explain(verb) => verb.run(),
         Verb::Calibrate(verb) => verb.run(),

@@ -1,0 +1,150 @@
+//! `report`: one HTML page, or one JSON document, from records.
+
+use clap::Args;
+use memcpy_select::measure::cell::{Cell, Residency};
+use memcpy_select::measure::summary::{CellSummary, Summary};
+use memcpy_select::measure::sweep::LIBC;
+use memcpy_select::record::Record;
+use memcpy_select::report::{PAGE_GENERATOR, page};
+use serde_json::{Value, json};
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::{ErrorKind, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Write one self-contained HTML page from records.
+///
+/// The page needs no network and no script. Records of bench `select` are shown with plots; several beside each other.
+#[derive(Args)]
+pub struct Report {
+    /// Folders of records: results/<machine>/<date>.<n>
+    #[arg(required = true, value_name = "RECORD")]
+    records: Vec<PathBuf>,
+    /// Where the page goes; an older page is replaced, any other file is not
+    #[arg(long, value_name = "FILE", default_value = "report.html")]
+    out: PathBuf,
+    /// Print the figures as JSON instead, and write no page
+    #[arg(long, conflicts_with = "out")]
+    json: bool,
+}
+
+impl Report {
+    pub fn run(self) -> Result<ExitCode, String> {
+        let read = |folder: &PathBuf| Ok((name(folder), Record::read(folder).map_err(|error| error.to_string())?));
+        let records = self.records.iter().map(read).collect::<Result<Vec<(String, Record)>, String>>()?;
+        if self.json {
+            let document = json!({
+                "generator": format!("{PAGE_GENERATOR}{}", env!("CARGO_PKG_VERSION")),
+                "records": records.iter().map(|(name, record)| figures(name, record)).collect::<Vec<Value>>(),
+            });
+            let text = serde_json::to_string_pretty(&document).map_err(|error| error.to_string())?;
+            return match writeln!(std::io::stdout().lock(), "{text}") {
+                // Whoever reads has seen enough.
+                Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(format!("standard output: {error}")),
+                _ => Ok(ExitCode::SUCCESS),
+            };
+        }
+        write(&self.out, &page(&records))?;
+        println!("page: {}", self.out.display());
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// What a record is called: its folder and the one above, `<machine>/<date>.<n>`.
+fn name(folder: &Path) -> String {
+    let full = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    let mut names: Vec<_> = full.iter().rev().take(2).map(|name| name.to_string_lossy()).collect();
+    names.reverse();
+    names.join("/")
+}
+
+/// Writes the page to a new file, or in the place of an older page.
+fn write(path: &Path, page: &str) -> Result<(), String> {
+    let failed = |error: std::io::Error| {
+        format!("{}: {error}: the page is not kept; name a file that can be written with --out", path.display())
+    };
+    let mut file = match File::create_new(path) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            if !is_page(path).map_err(failed)? {
+                return Err(format!(
+                    "{}: there is a file that this verb has not written: it is left as it is; name another with --out",
+                    path.display()
+                ));
+            }
+            return fs::write(path, page).map_err(failed);
+        }
+        created => created.map_err(failed)?,
+    };
+    file.write_all(page.as_bytes()).map_err(failed)
+}
+
+/// Whether a file is a page of ours, by its head.
+fn is_page(path: &Path) -> std::io::Result<bool> {
+    let mut head = Vec::new();
+    File::open(path)?.take(1024).read_to_end(&mut head)?;
+    let mark = format!("<meta name=\"generator\" content=\"{PAGE_GENERATOR}");
+    Ok(String::from_utf8_lossy(&head).contains(&mark))
+}
+
+/// A record's figures. What was not measured is null.
+fn figures(name: &str, record: &Record) -> Value {
+    let summary = Summary::of(&record.samples);
+    let mut rounds: HashMap<(Cell, &str), usize> = HashMap::new();
+    for sample in &record.samples {
+        *rounds.entry((sample.cell, &sample.contender)).or_default() += 1;
+    }
+    let environment = &record.environment;
+    let cpu = &environment.cpu;
+    let cells: Vec<Value> = summary.cells.iter().map(|cell| of_cell(cell, &summary, &rounds)).collect();
+    json!({
+        "name": name,
+        "bench": record.bench,
+        "machine": environment.machine,
+        "date": environment.date,
+        "effort": environment.effort,
+        "noise_floor": summary.noise_floor,
+        "cpu": {
+            "name": cpu.name,
+            "microarchitecture": cpu.microarchitecture,
+            "signature": cpu.signature,
+            "hypervisor": cpu.hypervisor,
+            "features": cpu.features,
+            "l1d_bytes": cpu.l1d_bytes,
+            "l2_bytes": cpu.l2_bytes,
+            "l3_bytes": cpu.l3_bytes,
+            "core_cycles_per_ns": environment.clock.core_cycles_per_ns,
+        },
+        "libc": environment.system.libc,
+        "plan": environment.plan,
+        "conditions": environment.conditions,
+        "cells": cells,
+    })
+}
+
+fn of_cell(cell: &CellSummary, summary: &Summary, rounds: &HashMap<(Cell, &str), usize>) -> Value {
+    let Cell { len_bytes, dst_offset, src_offset, residency } = cell.cell;
+    // A sequence of calls has no length.
+    let is_single = !matches!(residency, Residency::Calls(_));
+    let mut names: Vec<&str> = rounds.keys().filter(|(of, _)| *of == cell.cell).map(|(_, name)| *name).collect();
+    names.sort_unstable();
+    let contenders = names.into_iter().filter_map(|name| {
+        Some(json!({
+            "name": name,
+            "median_ns": cell.copy_ns(name)?,
+            "gb_per_s": cell.gb_per_s(name).filter(|_| is_single),
+            "bytes_per_cycle": cell.bytes_per_cycle(name).filter(|_| is_single),
+            "time_over_libc": cell.time_ratio(name, LIBC),
+            "rounds": rounds.get(&(cell.cell, name)),
+        }))
+    });
+    json!({
+        "len_bytes": len_bytes,
+        "dst_offset": dst_offset,
+        "src_offset": src_offset,
+        "residency": residency.name(),
+        "winner": cell.winner(summary.noise_floor).map(|winner| winner.name),
+        "memcpy_auto_over_best": cell.regret(),
+        "contenders": contenders.collect::<Vec<Value>>(),
+    })
+}

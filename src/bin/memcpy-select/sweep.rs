@@ -1,0 +1,274 @@
+//! `sweep`: measures a grid of the reader's choice, in a record that whatever ends the process leaves whole.
+
+use clap::Args;
+use memcpy_select::cpu::Cpu;
+use memcpy_select::measure::cell::{Cell, Residency};
+use memcpy_select::measure::conditions::conditions;
+use memcpy_select::measure::effort::{self, Effort, Scope};
+use memcpy_select::measure::peer;
+use memcpy_select::measure::summary::{CellSummary, Summary};
+use memcpy_select::measure::sweep::{self, Contender, LIBC, MEMCPY_AUTO};
+use memcpy_select::measure::verify::verify;
+use memcpy_select::record::{Environment, Growing, Progress, Record};
+use memcpy_select::report;
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+use serde_json::{Value, json};
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+/// The bench that the samples are of.
+const BENCH: &str = "sweep";
+
+const AFTER_HELP: &str = "\
+Examples:
+  memcpy-select sweep --effort quick
+      All that the effort has: in seconds, which kernel wins where on this CPU
+  memcpy-select sweep --sizes 64,1000,4KiB..64MiB --offsets 0:0,0:1
+      64 and 1000 bytes, and each power of two from 4 KiB to 64 MiB, aligned and with a misaligned source
+  memcpy-select sweep --sizes 1MiB --residency hot,cold --kernels avx_nt,rep_movsb --json
+      Two kernels beside libc and memcpy_auto, as one JSON document
+  memcpy-select sweep --effort full --peer other=/path/lib.so
+      Another library's memcpy in the same run
+  memcpy-select sweep --resume results/amd-25-1-1-kvm/2026-11-23.1
+      Go on where a run was ended, by Ctrl-C or anything else
+
+The record is written as it is measured, <out>/<machine>/<date>.<n>; results/FORMAT.md says what is in it. The exit
+status is 0, or 2 if something could not be measured or kept.";
+
+/// Measure copy kernels over a grid of sizes, offsets and residencies, and keep a record.
+///
+/// Without --sizes, --offsets and --residency, the grid is the effort's. If any of them is given, the others default to
+/// the effort's sizes, to 0:0, and to hot. libc, the baseline, and memcpy_auto are always measured.
+#[derive(Args)]
+#[command(after_help = AFTER_HELP)]
+pub struct Sweep {
+    /// How much: quick (seconds), default (under a minute) or full (many minutes) [default: default]
+    #[arg(long, value_name = "EFFORT", value_parser = effort_named)]
+    effort: Option<Effort>,
+    /// Lengths in bytes, B, KiB, MiB or GiB, up to 1GiB; A..B is each power of two from A to B
+    #[arg(long, value_name = "LIST")]
+    sizes: Option<String>,
+    /// Offsets destination:source from a cache line, below 2048; the source stands half a page further
+    #[arg(long, value_name = "LIST")]
+    offsets: Option<String>,
+    /// Kernels by name; without it, all that this CPU can run
+    #[arg(long, value_name = "LIST")]
+    kernels: Option<String>,
+    /// hot: the same buffers again; cold: others each time; touch: as hot, and the copy is read; crowd: as hot, on all
+    /// CPUs at once. May be given several times
+    #[arg(long, value_name = "LIST")]
+    residency: Vec<String>,
+    /// The memcpy of a shared object, measured under that name. May be given several times
+    #[arg(long, value_name = "NAME=PATH")]
+    peer: Vec<String>,
+    /// The folder of the records
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    out: PathBuf,
+    /// Go on with the record in this folder, with the options it was started with: they need not be given again
+    #[arg(long, value_name = "FOLDER", conflicts_with = "out")]
+    resume: Option<PathBuf>,
+    /// Print one JSON document instead of tables
+    #[arg(long)]
+    json: bool,
+}
+
+impl Sweep {
+    pub fn run(self) -> Result<ExitCode, String> {
+        let scope = self.scope()?;
+        let grid = scope.grid().map_err(text)?;
+        let pinned_to = pin();
+        let cpu = Cpu::detect();
+        let environment = Environment::gather(&cpu, scope.effort, pinned_to);
+        if !self.json {
+            print(&report::machine(&environment, &conditions(&cpu, pinned_to)));
+        }
+        let contenders = contenders(&scope)?;
+        let buffer_bytes = scope.buffer_bytes(&grid, &cpu);
+        let sweep = sweep::Sweep::new(contenders, buffer_bytes, scope.effort).map_err(text)?;
+        let growing = match &self.resume {
+            Some(folder) => Growing::resume(folder, BENCH, &environment, &scope.to_string()),
+            None => Growing::create(&self.out, BENCH, environment, &scope.to_string()),
+        };
+        let (folder, record) = measure(sweep, growing.map_err(text)?, &grid, scope.effort)?;
+
+        let summary = Summary::of(&record.samples);
+        if self.json {
+            print(&format!("{:#}\n", document(&folder, &summary)));
+        } else {
+            print(&tables(&summary));
+            print(&format!("record: {}\n", folder.display()));
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// What the options say; where a record is resumed without any, what its run was started with.
+    fn scope(&self) -> Result<Scope, String> {
+        let lists = [&self.sizes, &self.offsets, &self.kernels];
+        let is_silent = self.effort.is_none()
+            && lists.iter().all(|list| list.is_none())
+            && self.residency.is_empty()
+            && self.peer.is_empty();
+        if let (Some(folder), true) = (&self.resume, is_silent) {
+            let grid = Progress::read(folder).map_err(text)?.grid.ok_or_else(|| {
+                format!("{}: this record does not say what was to be measured; start a new one", folder.display())
+            })?;
+            return Scope::read(&grid).map_err(text);
+        }
+        let mut scope = Scope::of(self.effort.unwrap_or(Effort::Default));
+        if let Some(list) = &self.sizes {
+            scope.sizes = effort::sizes(list).map_err(text)?;
+        }
+        if let Some(list) = &self.offsets {
+            scope.offsets = effort::offsets(list).map_err(text)?;
+        }
+        if let Some(list) = &self.kernels {
+            scope.kernels = effort::kernel_names(list).map_err(text)?;
+        }
+        if !self.residency.is_empty() {
+            scope.residencies = effort::residencies(&self.residency.join(",")).map_err(text)?;
+        }
+        scope.peers.clone_from(&self.peer);
+        Ok(scope)
+    }
+}
+
+fn effort_named(word: &str) -> Result<Effort, String> {
+    Effort::named(word).map_err(|_| "there is no such effort; use quick, default or full".to_owned())
+}
+
+fn text(error: impl ToString) -> String {
+    error.to_string()
+}
+
+/// Writes to the standard output; whoever closed it does not want to read.
+fn print(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}
+
+/// Pins this thread to the last logical CPU it may use: not the first, which serves most interrupts.
+fn pin() -> Option<usize> {
+    let allowed = sched_getaffinity(None).ok()?;
+    let last = (0..CpuSet::MAX_CPU).rev().find(|cpu| allowed.is_set(*cpu))?;
+    let mut only = CpuSet::new();
+    only.set(last);
+    sched_setaffinity(None, &only).ok().map(|()| last)
+}
+
+/// What is measured, each verified. A kernel that copies wrongly is left out; a peer that cannot be had is an error,
+/// for it was asked for.
+fn contenders(scope: &Scope) -> Result<Vec<Contender>, String> {
+    let is_wanted = |contender: &Contender| contender.name() == MEMCPY_AUTO || scope.has_kernel(contender.name());
+    let mut contenders: Vec<Contender> = Contender::all_available().into_iter().filter(is_wanted).collect();
+    contenders.retain(|contender| match verify(contender) {
+        Ok(_) => true,
+        Err(wrong) => {
+            eprintln!("error: {wrong}");
+            false
+        }
+    });
+    for word in &scope.peers {
+        let refused = |error: peer::PeerError| {
+            let message = error.to_string().replacen(peer::VARIABLE, "--peer", 1);
+            format!("{message}; nothing was measured")
+        };
+        let peer = peer::load(word).map_err(refused)?;
+        if contenders.iter().any(|known| known.name() == peer.name()) {
+            return Err(format!("--peer {word}: the name is given twice; nothing was measured; choose another"));
+        }
+        contenders.push(peer);
+    }
+    contenders.extend(Contender::libc_again());
+    Ok(contenders)
+}
+
+/// Measures the passes and cells that are missing, and ends the record.
+fn measure(
+    mut sweep: sweep::Sweep,
+    mut growing: Growing,
+    grid: &[Vec<Cell>],
+    effort: Effort,
+) -> Result<(PathBuf, Record), String> {
+    let steps: Vec<(Cell, u32)> = effort.steps(grid).filter(|(cell, pass)| !growing.has(*cell, *pass)).collect();
+    let mut progress = Printer::new(steps.len());
+    for (cell, pass) in steps {
+        growing.append(sweep.measure(cell, pass)).map_err(text)?;
+        progress.advance();
+    }
+    growing.finish().map_err(text)
+}
+
+/// A line each second, for whoever watches.
+struct Printer {
+    is_watched: bool,
+    start: Instant,
+    last: Instant,
+    done: usize,
+    total: usize,
+}
+
+impl Printer {
+    fn new(total: usize) -> Self {
+        let now = Instant::now();
+        Self { is_watched: std::io::stderr().is_terminal(), start: now, last: now, done: 0, total }
+    }
+
+    fn advance(&mut self) {
+        self.done += 1;
+        if self.is_watched && self.last.elapsed() >= Duration::from_secs(1) {
+            self.last = Instant::now();
+            let each_s = self.start.elapsed().as_secs_f64() / self.done as f64;
+            let left_s = each_s * (self.total - self.done) as f64;
+            let _ = writeln!(std::io::stderr(), "{} of {} cells, about {left_s:.0} s left", self.done, self.total);
+        }
+    }
+}
+
+/// What the run says. Where nothing hot was measured, there is no table of aligned cells.
+fn tables(summary: &Summary) -> String {
+    let is_aligned_hot =
+        |cell: &CellSummary| cell.cell.residency == Residency::Hot && cell.cell.line_offsets() == (0, 0);
+    let mut parts = Vec::new();
+    if summary.cells.iter().any(is_aligned_hot) {
+        parts.extend([report::answer(summary), report::selection_table(summary)]);
+    }
+    if !summary.cells.iter().all(is_aligned_hot) {
+        parts.push(report::placement_table(summary));
+    }
+    parts.push(report::losses(summary));
+    parts.join("\n") + "\n"
+}
+
+/// The figures as JSON. Times are nanoseconds a copy, `vs_libc` is how many times as fast as the installed libc, and
+/// `regret` time over that of the fastest kernel.
+fn document(folder: &Path, summary: &Summary) -> Value {
+    let cell = |cell: &CellSummary| {
+        let figures = |name: &str| {
+            json!({
+                "copy_ns": cell.copy_ns(name),
+                "gb_per_s": cell.gb_per_s(name),
+                "bytes_per_cycle": cell.bytes_per_cycle(name),
+                "vs_libc": cell.time_ratio(LIBC, name),
+            })
+        };
+        let winner = cell.winner(summary.noise_floor).map(|winner| {
+            let mut of_it = figures(winner.name);
+            of_it["kernel"] = json!(winner.name);
+            of_it["ties"] = json!(winner.ties);
+            of_it
+        });
+        let mut auto = figures(MEMCPY_AUTO);
+        auto["regret"] = json!(cell.regret());
+        json!({
+            "len_bytes": cell.cell.len_bytes,
+            "dst_offset": cell.cell.dst_offset,
+            "src_offset": cell.cell.src_offset,
+            "residency": cell.cell.residency.name(),
+            "winner": winner,
+            "memcpy_auto": auto,
+        })
+    };
+    let cells: Vec<Value> = summary.cells.iter().map(cell).collect();
+    json!({ "record": folder.display().to_string(), "noise_floor": summary.noise_floor, "cells": cells })
+}

@@ -1,0 +1,196 @@
+//! The tables below the plots: losses, every figure, the environment.
+
+#![forbid(unsafe_code)]
+
+use super::series::{contenders, placement};
+use super::{GRID_BENCH, Shown, Table, escape, figure, finite, percent, times};
+use crate::measure::cell::{Cell, Residency};
+use crate::measure::statistics::geometric_mean;
+use crate::measure::summary::{CellSummary, Summary};
+use crate::measure::sweep::{LIBC, MEMCPY_AUTO};
+use crate::record::Environment;
+use crate::report::format::size;
+use crate::report::terminal::{columns, placed};
+use std::collections::HashMap;
+use std::fmt::Write;
+
+const LOSSES_SHOWN: usize = 12;
+
+/// Where `memcpy_auto` is slower than the best kernel: the worst, and all.
+pub(super) fn losses(summary: &Summary) -> String {
+    let mut regrets: Vec<(&CellSummary, f64)> =
+        summary.cells.iter().filter_map(|cell| Some((cell, finite(cell.regret())?))).collect();
+    let Some(mean) = geometric_mean(regrets.iter().map(|(_, regret)| *regret).filter(|regret| *regret > 0.0)) else {
+        return "<p>memcpy_auto was not measured beside the kernels in this record.</p>\n".to_owned();
+    };
+    let count = regrets.len();
+    regrets.retain(|(_, regret)| *regret > summary.noise_floor);
+    regrets.sort_by(|a, b| b.1.total_cmp(&a.1));
+    let mut html = format!(
+        "<p>memcpy_auto takes {mean:.3} times as long as the best kernel (geometric mean of {count} cells), and is slower \
+         than it beyond the noise floor in {}.</p>\n",
+        regrets.len()
+    );
+    let table = |regrets: &[(&CellSummary, f64)]| {
+        let heads = ["size", "placement", "time / best kernel", "best kernel", "memcpy_auto ns", "best ns", "vs libc"];
+        let mut table = Table::new(&heads);
+        for (cell, regret) in regrets {
+            let best = cell.fastest().unwrap_or_default();
+            table.row(&[
+                size(cell.cell.len_bytes),
+                escape(&placement(&cell.cell)),
+                format!("{regret:.2}"),
+                escape(best),
+                figure(cell.copy_ns(MEMCPY_AUTO)),
+                figure(cell.copy_ns(best)),
+                times(cell.time_ratio(LIBC, MEMCPY_AUTO), summary.noise_floor),
+            ]);
+        }
+        format!("<div class=\"left\">{}</div>", table.html())
+    };
+    if !regrets.is_empty() {
+        html.push_str(&table(&regrets[..regrets.len().min(LOSSES_SHOWN)]));
+    }
+    if regrets.len() > LOSSES_SHOWN {
+        let all = table(&regrets);
+        let _ = write!(html, "<details><summary>All {}, worst first</summary>\n{all}</details>\n", regrets.len());
+    }
+    html
+}
+
+/// Every figure: for each placement a table, for each cell a group of rows named as in `samples.csv`.
+pub(super) fn all(shown: &Shown<'_>) -> String {
+    let mut rounds: HashMap<(Cell, &str), usize> = HashMap::new();
+    for sample in &shown.record.samples {
+        *rounds.entry((sample.cell, &sample.contender)).or_default() += 1;
+    }
+    let heads = ["kernel", "median ns", "GB/s", "B/cycle", "time / libc", "spread", "rounds"];
+    // Benches with a placement for each of a few cells have one table for all.
+    let is_grid = shown.record.bench == GRID_BENCH;
+    let groups: Vec<Vec<&CellSummary>> = if is_grid {
+        columns(&shown.summary).into_iter().map(|wanted| placed(&shown.summary, wanted).collect()).collect()
+    } else {
+        vec![shown.summary.cells.iter().collect()]
+    };
+    let mut html = String::new();
+    for cells in groups {
+        let Some(first) = cells.first() else { continue };
+        let name = if is_grid { placement(&first.cell) } else { "all cells".to_owned() };
+        let mut table = Table::new(&heads);
+        for cell in &cells {
+            table.heading(heads.len(), &samples_name(&shown.record.bench, &cell.cell));
+            for contender in contenders(cell) {
+                table.row(&[
+                    escape(contender),
+                    figure(cell.copy_ns(contender)),
+                    figure(length(cell).and(cell.gb_per_s(contender))),
+                    figure(length(cell).and(cell.bytes_per_cycle(contender))),
+                    figure(cell.time_ratio(contender, LIBC)),
+                    cell.spread(contender).map_or_else(super::none, |spread| percent(1.0 + spread)),
+                    rounds.get(&(cell.cell, contender)).copied().unwrap_or(0).to_string(),
+                ]);
+            }
+        }
+        let (name, count) = (escape(&name), cells.len());
+        let _ = write!(html, "<details><summary>{name} (cells: {count})</summary>\n{}</details>\n", table.html());
+    }
+    html
+}
+
+/// Where in `samples.csv` the rows of a cell are: its columns but `kernel`.
+fn samples_name(bench: &str, cell: &Cell) -> String {
+    let Cell { len_bytes, dst_offset, src_offset, residency } = cell;
+    format!(
+        "bench {bench}, len_bytes {len_bytes} ({}), dst_offset {dst_offset}, src_offset {src_offset}, residency {}",
+        size(*len_bytes),
+        residency.name()
+    )
+}
+
+/// The length of a cell's copies; nothing for a sequence of calls.
+fn length(cell: &CellSummary) -> Option<usize> {
+    Some(cell.cell.len_bytes).filter(|_| !matches!(cell.cell.residency, Residency::Calls(_)))
+}
+
+/// Cells by contenders, for records of other benches: nanoseconds, the least of each row in bold.
+pub(super) fn matrix(summary: &Summary) -> String {
+    let is_measured = |name: &&str| summary.cells.iter().any(|cell| cell.copy_ns(name).is_some());
+    let mut names: Vec<&str> = [MEMCPY_AUTO, LIBC].into_iter().filter(is_measured).collect();
+    for cell in &summary.cells {
+        for name in contenders(cell) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+    }
+    if names.is_empty() {
+        return "<p>The record holds no samples.</p>\n".to_owned();
+    }
+    let heads: Vec<&str> = ["cell"].into_iter().chain(names.iter().copied()).collect();
+    let mut table = Table::new(&heads);
+    for cell in &summary.cells {
+        let name = match cell.cell.residency {
+            Residency::Calls(_) => placement(&cell.cell),
+            _ => format!("{} {}", size(cell.cell.len_bytes), placement(&cell.cell)),
+        };
+        let least = names.iter().filter_map(|name| finite(cell.copy_ns(name))).min_by(f64::total_cmp);
+        let mut row = vec![escape(&name)];
+        for contender in &names {
+            let value = finite(cell.copy_ns(contender));
+            let said = figure(value);
+            row.push(if value.is_some() && value == least { format!("<b>{said}</b>") } else { said });
+        }
+        table.row(&row);
+    }
+    format!("{}<p class=\"note\">Median nanoseconds of one copy; in bold the least of the row.</p>\n", table.html())
+}
+
+/// What must be known to judge the figures, or to repeat them.
+pub(super) fn environment(environment: &Environment, summary: &Summary) -> String {
+    let Environment { build, cpu, clock, system, .. } = environment;
+    let known = |text: &Option<String>| text.as_deref().map_or_else(|| "not known".to_owned(), escape);
+    let cache = |bytes: Option<u64>| bytes.map_or_else(|| "not known".to_owned(), |bytes| size(bytes as usize));
+    let dirty = if build.git_dirty == Some(true) { ", with changes" } else { "" };
+    let mut table = Table::new(&[]);
+    let mut fact = |name: &str, value: String| table.row(&[name.to_owned(), value]);
+    fact("machine", escape(&environment.machine));
+    fact("CPU", escape(&format!("{}, {}, {}", cpu.name, cpu.microarchitecture, cpu.signature)));
+    fact("hypervisor", cpu.hypervisor.as_deref().map_or_else(|| "none shown".to_owned(), escape));
+    fact("microcode", known(&cpu.microcode));
+    fact("features", escape(&cpu.features));
+    let caches = (cache(cpu.l1d_bytes), cache(cpu.l2_bytes), cache(cpu.l3_bytes));
+    fact("caches of one core", format!("L1d {}, L2 {}, L3 {}", caches.0, caches.1, caches.2));
+    let core = figure(Some(clock.core_cycles_per_ns));
+    let tsc = figure(Some(clock.tsc_ticks_per_ns));
+    fact("clocks", format!("core {core} GHz, time stamps {tsc} GHz, steps of {} ns", clock.precision_ns));
+    fact("system", known(&system.kernel));
+    fact("libc", known(&system.libc));
+    if system.libc_tunables.is_some() {
+        fact("GLIBC_TUNABLES", known(&system.libc_tunables));
+    }
+    fact("online CPUs", known(&system.online_cpus));
+    let pinned = environment.pinned_to.map_or_else(|| "no".to_owned(), |cpu| format!("to logical CPU {cpu}"));
+    fact("pinned", pinned);
+    fact("huge pages", known(&system.huge_pages));
+    fact("date and effort", escape(&format!("{}, {}", environment.date, environment.effort)));
+    fact("noise floor", percent(summary.noise_floor));
+    fact("plan of memcpy_auto", escape(environment.plan.trim()).replace('\n', "<br>"));
+    let revision = known(&build.git_revision);
+    fact("build", format!("memcpy-select {}, revision {revision}{dirty}", escape(&build.version)));
+    fact("compilers", format!("{}; {}", escape(&build.rustc), escape(&build.cc)));
+    let absent: Vec<&str> =
+        environment.kernels.iter().filter(|kernel| !kernel.available).map(|kernel| &*kernel.name).collect();
+    if !absent.is_empty() {
+        fact("kernels this CPU cannot run", escape(&absent.join(", ")));
+    }
+    let mut html = format!("<div class=\"facts\">{}</div>\n<h2>Conditions</h2>\n<ul>\n", table.html());
+    for condition in &environment.conditions {
+        // State, name, finding; the name is padded.
+        let (state, rest) = condition.trim().split_once(' ').unwrap_or((condition.as_str(), ""));
+        let (name, finding) = rest.trim().split_once("  ").unwrap_or((rest.trim(), ""));
+        let state = if state == "ok" { escape(state) } else { format!("<b>{}</b>", escape(state)) };
+        let _ = writeln!(html, "<li>{state} – {}: {}", escape(name), escape(finding.trim()));
+    }
+    html.push_str("</ul>\n");
+    html
+}

@@ -1,0 +1,152 @@
+//! Placements by sizes, coloured by a ratio of times, as SVG.
+
+#![forbid(unsafe_code)]
+
+use super::series::placement;
+use super::{escape, finite};
+use crate::measure::statistics::is_tie;
+use crate::measure::summary::{CellSummary, Summary};
+use crate::report::format::size;
+use crate::report::terminal::{column, columns};
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+const LEFT: f64 = 178.0;
+const WIDTH: f64 = 1080.0;
+const TOP: f64 = 26.0;
+const ROW: f64 = 21.0;
+/// A column must be as wide as this to hold its figure.
+const FIGURE_WIDTH: f64 = 27.0;
+
+/// Steps of colour: the class, the largest ratio that has it, and what the legend says.
+const STEPS: [(&str, f64, &str); 8] = [
+    ("f3", 0.67, "0.67 or less: faster"),
+    ("f2", 0.83, "to 0.83"),
+    ("f1", 1.0, "to the noise floor"),
+    ("tie", 1.0, "within the noise floor"),
+    ("s1", 1.1, "to 1.1: slower"),
+    ("s2", 1.25, "to 1.25"),
+    ("s3", 1.5, "to 1.5"),
+    ("s4", f64::INFINITY, "more"),
+];
+
+/// The class of a ratio.
+fn step(ratio: f64, noise_floor: f64) -> &'static str {
+    if is_tie(ratio, noise_floor) {
+        return "tie";
+    }
+    let fitting = STEPS.iter().filter(|(class, ..)| *class != "tie").find(|(_, most, _)| ratio <= *most);
+    fitting.map_or("s4", |(class, ..)| class)
+}
+
+/// What the colours mean.
+pub(super) fn legend() -> String {
+    let mut html = String::from("<div class=\"swatches note\">");
+    for (class, _, said) in STEPS {
+        let _ = write!(html, "<span style=\"--b:var(--{class})\">{said}</span>");
+    }
+    html.push_str("</div>\n");
+    html
+}
+
+/// A heat map of a ratio; `ratio` also names what it compares with.
+pub(super) fn svg<'a>(
+    title: &str,
+    summary: &'a Summary,
+    lengths: &[usize],
+    ratio: impl Fn(&'a CellSummary) -> Option<(f64, &'a str)>,
+) -> String {
+    let rows = columns(summary);
+    if rows.is_empty() || lengths.is_empty() {
+        return "<p>Nothing was measured that could be drawn here.</p>\n".to_owned();
+    }
+    let step_x = (WIDTH - LEFT - 4.0) / lengths.len() as f64;
+    let height = TOP + ROW * rows.len() as f64 + 4.0;
+    let mut svg = format!(
+        "<div class=\"scroll\"><svg class=\"heat\" viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-label=\"{}\">\n",
+        escape(title)
+    );
+    let mut free_x = 0.0;
+    for (at, len_bytes) in lengths.iter().enumerate() {
+        let x = LEFT + step_x * (at as f64 + 0.5);
+        let label = short(*len_bytes);
+        let half = label.chars().count() as f64 * 3.0;
+        if len_bytes.is_power_of_two() && x - half >= free_x {
+            free_x = x + half + 3.0;
+            let _ = writeln!(svg, "<text class=\"axis\" x=\"{x:.1}\" y=\"{}\">{label}</text>", TOP - 8.0);
+        }
+    }
+    let mut cells: BTreeMap<(usize, usize), &CellSummary> = BTreeMap::new();
+    for cell in &summary.cells {
+        let row = rows.iter().position(|row| *row == column(&cell.cell));
+        let column = lengths.binary_search(&cell.cell.len_bytes);
+        if let (Some(row), Ok(column)) = (row, column) {
+            cells.entry((row, column)).or_insert(cell);
+        }
+    }
+    for row in 0..rows.len() {
+        let y = TOP + ROW * row as f64;
+        let here = cells.range((row, 0)..(row + 1, 0));
+        for (at, (&(_, column), cell)) in here.enumerate() {
+            if at == 0 {
+                let label = escape(&placement(&cell.cell));
+                let (x, y) = (LEFT - 8.0, y + 14.0);
+                let _ = writeln!(svg, "<text class=\"row\" x=\"{x}\" y=\"{y:.1}\">{label}</text>");
+            }
+            let Some((ratio, other)) = ratio(cell) else { continue };
+            let Some(ratio) = finite(Some(ratio)).filter(|ratio| *ratio > 0.0) else { continue };
+            let class = step(ratio, summary.noise_floor);
+            let x = LEFT + step_x * column as f64;
+            let _ = writeln!(
+                svg,
+                "<rect class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\" width=\"{step_x:.1}\" height=\"{ROW}\"><title>{}, \
+                 {}: {ratio:.2} of {}</title></rect>",
+                size(cell.cell.len_bytes),
+                escape(&placement(&cell.cell)),
+                escape(other)
+            );
+            if step_x >= FIGURE_WIDTH {
+                let lit = match class {
+                    "f3" | "s4" => " class=\"lit\"",
+                    "s3" => " class=\"ink\"",
+                    _ => "",
+                };
+                let (x, y) = (x + step_x / 2.0, y + 14.5);
+                let _ = writeln!(svg, "<text{lit} x=\"{x:.1}\" y=\"{y:.1}\">{ratio:.2}</text>");
+            }
+        }
+    }
+    svg.push_str("</svg></div>\n");
+    svg
+}
+
+/// A length for the head of a narrow column.
+fn short(bytes: usize) -> String {
+    size(bytes).replace(" KiB", "K").replace(" MiB", "M").replace(" GiB", "G").replace(" B", "")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colours_change_at_their_limits() {
+        let floor = 1.05;
+        let expected = [
+            (0.5, "f3"),
+            (0.67, "f3"),
+            (0.68, "f2"),
+            (0.84, "f1"),
+            (0.96, "tie"),
+            (1.0, "tie"),
+            (1.04, "tie"),
+            (1.06, "s1"),
+            (1.11, "s2"),
+            (1.3, "s3"),
+            (1.51, "s4"),
+        ];
+        for (ratio, class) in expected {
+            assert_eq!(step(ratio, floor), class, "{ratio}");
+        }
+    }
+}

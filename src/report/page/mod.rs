@@ -1,0 +1,200 @@
+//! One HTML page from records, in a single file: nothing is loaded, nothing runs, whoever gets it can open it.
+//!
+//! The answer comes first, then what it was seen from: plots, then every figure as a table whose rows carry the names of
+//! `samples.csv`, so that a point of a plot can be traced to the timings behind it.
+
+#![forbid(unsafe_code)]
+
+mod answer;
+mod figures;
+mod heat;
+mod plot;
+mod record;
+mod series;
+
+use super::format;
+use super::terminal::{ALIGNED, placed};
+use crate::measure::summary::Summary;
+use crate::record::Record;
+use std::collections::BTreeSet;
+use std::fmt::Write;
+
+/// The start of the `content` of the page's `<meta name="generator">`: by it a page is known as one of ours.
+pub const PAGE_GENERATOR: &str = "memcpy-select ";
+
+/// The bench whose records cover the whole grid, and get the whole page.
+const GRID_BENCH: &str = "select";
+
+const STYLE: &str = include_str!("style.css");
+
+/// A record as the page shows it: what it is called, what it holds, and the figures of it.
+struct Shown<'a> {
+    name: &'a str,
+    anchor: String,
+    record: &'a Record,
+    summary: Summary,
+}
+
+/// A page of these records, each with the name to show it under: `<machine>/<date>.<n>`.
+///
+/// The page is complete HTML, encoded as UTF-8, with its style and its plots inside; it asks for no network and has no
+/// script. Records of the bench `select` get the selection, plots and lists of losses; others a table of their cells.
+pub fn page(records: &[(String, Record)]) -> String {
+    let shown: Vec<Shown<'_>> = records
+        .iter()
+        .enumerate()
+        .map(|(at, (name, record))| Shown {
+            name,
+            anchor: format!("record-{}", at + 1),
+            record,
+            summary: Summary::of(&record.samples),
+        })
+        .collect();
+    let title = match &shown[..] {
+        [one] => format!("memcpy-select: {}", one.name),
+        several => format!("memcpy-select: {} records", several.len()),
+    };
+    let mut html = format!(
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"generator\" \
+         content=\"{PAGE_GENERATOR}{}\">\n<meta name=\"viewport\" content=\"width=device-width, \
+         initial-scale=1\">\n<meta name=\"color-scheme\" content=\"light dark\">\n<title>{}</title>\n<style>\n{STYLE}\
+         </style>\n</head>\n<body>\n<main>\n",
+        env!("CARGO_PKG_VERSION"),
+        escape(&title)
+    );
+    if shown.is_empty() {
+        html.push_str("<h1>memcpy-select</h1>\n<p>No record was given.</p>\n");
+    } else if shown.len() > 1 {
+        html.push_str(&side_by_side(&shown));
+    }
+    for record in &shown {
+        html.push_str(&record::section(record));
+    }
+    html.push_str("</main>\n</body>\n</html>\n");
+    html
+}
+
+/// The winners of several records beside each other.
+fn side_by_side(shown: &[Shown<'_>]) -> String {
+    let mut html = String::from("<h1>memcpy-select: records side by side</h1>\n");
+    let mut facts = Table::new(&["record", "bench", "CPU", "core GHz", "libc", "noise floor", "effort"]);
+    for one in shown {
+        let environment = &one.record.environment;
+        facts.row(&[
+            format!("<a href=\"#{}\">{}</a>", one.anchor, escape(one.name)),
+            escape(&one.record.bench),
+            escape(&format!("{} ({})", environment.cpu.name, environment.cpu.microarchitecture)),
+            figure(Some(environment.clock.core_cycles_per_ns)),
+            escape(environment.system.libc.as_deref().unwrap_or("not known")),
+            percent(one.summary.noise_floor),
+            escape(&environment.effort),
+        ]);
+    }
+    html.push_str(&facts.html());
+    let grids: Vec<&Shown<'_>> = shown.iter().filter(|one| one.record.bench == GRID_BENCH).collect();
+    if grids.len() < 2 {
+        return html;
+    }
+    html.push_str(
+        "<h2>Winner by size</h2>\n<p>Destination +0, source +0, data in cache. In brackets: GB/s, and how many times as \
+         fast as the libc of the same machine memcpy_auto is (“=”: within the noise floor). Machines differ in clock and \
+         memory: compare the kernels and the ratios, not the GB/s.</p>\n",
+    );
+    let sizes: BTreeSet<usize> =
+        grids.iter().flat_map(|one| placed(&one.summary, ALIGNED)).map(|cell| cell.cell.len_bytes).collect();
+    let heads: Vec<&str> = ["size"].into_iter().chain(grids.iter().map(|one| one.name)).collect();
+    let mut winners = Table::new(&heads);
+    for len_bytes in sizes {
+        let mut row = vec![format::size(len_bytes)];
+        for one in &grids {
+            let floor = one.summary.noise_floor;
+            let at_size = placed(&one.summary, ALIGNED).find(|cell| cell.cell.len_bytes == len_bytes);
+            row.push(at_size.and_then(|cell| Some((cell, cell.winner(floor)?))).map_or_else(none, |(cell, winner)| {
+                let gb_per_s = figure(cell.gb_per_s(winner.name));
+                let gain = cell.time_ratio(crate::measure::sweep::LIBC, crate::measure::sweep::MEMCPY_AUTO);
+                format!("<b>{}</b> ({gb_per_s}; {})", escape(winner.name), times(gain, floor))
+            }));
+        }
+        winners.row(&row);
+    }
+    html.push_str(&winners.html());
+    html
+}
+
+/// A table that scrolls in a container of its own. Cells are HTML; heads are text, and may be missing.
+struct Table {
+    html: String,
+}
+
+impl Table {
+    fn new(heads: &[&str]) -> Self {
+        let mut html = String::from("<div class=\"scroll\"><table>\n");
+        for (at, head) in heads.iter().enumerate() {
+            let _ = write!(html, "{}<th>{}", if at == 0 { "<thead><tr>" } else { "" }, escape(head));
+        }
+        html.push_str(if heads.is_empty() { "<tbody>\n" } else { "</thead>\n<tbody>\n" });
+        Self { html }
+    }
+
+    fn row(&mut self, cells: &[String]) {
+        self.html.push_str("<tr>");
+        for cell in cells {
+            let _ = write!(self.html, "<td>{cell}");
+        }
+        self.html.push('\n');
+    }
+
+    /// A line over the whole width, above the rows that it names.
+    fn heading(&mut self, columns: usize, text: &str) {
+        let _ = writeln!(self.html, "<tr class=\"group\"><th colspan=\"{columns}\">{}", escape(text));
+    }
+
+    fn html(mut self) -> String {
+        self.html.push_str("</tbody></table></div>\n");
+        self.html
+    }
+}
+
+/// Text as it may stand in HTML, between tags and in attributes.
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            character => escaped.push(character),
+        }
+    }
+    escaped
+}
+
+/// What stands where there is no figure.
+fn none() -> String {
+    "–".to_owned()
+}
+
+/// A value that can be shown and drawn.
+fn finite(value: Option<f64>) -> Option<f64> {
+    value.filter(|value| value.is_finite())
+}
+
+/// Three significant digits.
+fn figure(value: Option<f64>) -> String {
+    finite(value).map_or_else(none, format::gb_per_s)
+}
+
+/// How many times as fast; "=" for a tie.
+fn times(ratio: Option<f64>, noise_floor: f64) -> String {
+    match finite(ratio).filter(|ratio| *ratio > 0.0) {
+        Some(ratio) => super::terminal::speed_up(Some(ratio), noise_floor).replace('x', "×"),
+        None => none(),
+    }
+}
+
+/// A ratio above 1 as what it is more than 1.
+fn percent(ratio: f64) -> String {
+    finite(Some((ratio - 1.0) * 100.0)).map_or_else(none, |percent| format!("{percent:.1}%"))
+}

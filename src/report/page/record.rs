@@ -1,0 +1,193 @@
+//! The section of one record, in the order in which it is read.
+
+#![forbid(unsafe_code)]
+
+use super::plot::{Plot, Segment};
+use super::{GRID_BENCH, Shown, answer, escape, figure, figures, heat, percent, series};
+use crate::measure::sweep::{LIBC, MEMCPY_AUTO};
+use crate::record::Environment;
+use crate::report::format::size;
+use crate::select::INLINE_MAX_BYTES;
+use std::fmt::Write;
+
+/// A record from its answer to how it was measured.
+pub(super) fn section(shown: &Shown<'_>) -> String {
+    let environment = &shown.record.environment;
+    let mut html = format!("<section id=\"{}\">\n<h1>{}</h1>\n", shown.anchor, escape(shown.name));
+    html.push_str(&machine(environment));
+    if shown.record.bench != GRID_BENCH {
+        let bench = escape(&shown.record.bench);
+        let _ = writeln!(html, "<h2>Figures of bench <code>{bench}</code></h2>");
+        html.push_str(&figures::matrix(&shown.summary));
+    } else if shown.summary.cells.is_empty() {
+        html.push_str("<p>The record holds no samples.</p>\n");
+    } else {
+        html.push_str(&grid(shown));
+    }
+    html.push_str(
+        "<h2>Every figure</h2>\n<p class=\"note\">Each heading names the rows of the record’s <code>samples.csv</code> \
+                   that the figures below it are medians of.</p>\n",
+    );
+    html.push_str(&figures::all(shown));
+    html.push_str("<h2>Environment</h2>\n");
+    html.push_str(&figures::environment(environment, &shown.summary));
+    html.push_str(&measured(shown));
+    html.push_str("</section>\n");
+    html
+}
+
+/// One line: what machine this is.
+fn machine(environment: &Environment) -> String {
+    let cpu = &environment.cpu;
+    let cache = |bytes: Option<u64>| bytes.map_or_else(|| "?".to_owned(), |bytes| size(bytes as usize));
+    let virtual_machine = if cpu.hypervisor.is_some() { ", a virtual machine" } else { "" };
+    format!(
+        "<p class=\"machine\">{}, core at {} GHz{virtual_machine}; L1d {}, L2 {}, L3 {}; {}.</p>\n",
+        escape(&format!("{} ({}, {})", cpu.name, cpu.microarchitecture, cpu.signature)),
+        figure(Some(environment.clock.core_cycles_per_ns)),
+        cache(cpu.l1d_bytes),
+        cache(cpu.l2_bytes),
+        cache(cpu.l3_bytes),
+        escape(environment.system.libc.as_deref().unwrap_or("libc not known"))
+    )
+}
+
+/// Answer, plots, maps and losses of a record that covers the grid.
+fn grid(shown: &Shown<'_>) -> String {
+    let Shown { summary, record, .. } = shown;
+    let environment = &record.environment;
+    let lengths = series::lengths(summary);
+    let span = (lengths.first().copied().unwrap_or(1), lengths.last().copied().unwrap_or(1));
+    let mut html = answer::sentences(shown);
+    html.push_str("<h2>What to use</h2>\n");
+    html.push_str(&answer::selection(summary));
+    html.push_str("<h2>By condition</h2>\n");
+    html.push_str(&answer::by_condition(summary));
+
+    let throughput = Plot {
+        title: "Throughput of every kernel against size",
+        unit: "GB/s",
+        series: series::throughput(summary),
+        span,
+        marks: marks(environment),
+        strip: strip(&environment.plan),
+        shade: None,
+    };
+    html.push_str("<h2>Throughput</h2>\n<figure>\n");
+    html.push_str(&throughput.svg());
+    html.push_str(
+        "<figcaption>Destination +0, source +0, data in cache; decimal gigabytes per second, the payload counted once. \
+         Colour is the family of a kernel, dashes tell its members apart. Left of a vertical line source and destination \
+         fit that cache together. Point at a curve for its figures.</figcaption>\n</figure>\n",
+    );
+
+    html.push_str("<h2>memcpy_auto by size and placement</h2>\n");
+    html.push_str(&heat::legend());
+    html.push_str("<h3>Time over that of the best kernel</h3>\n<figure>\n");
+    html.push_str(&heat::svg("memcpy_auto over the best kernel", summary, &lengths, |cell| {
+        Some((cell.regret()?, cell.fastest()?))
+    }));
+    html.push_str("</figure>\n<h3>Time over that of libc</h3>\n<figure>\n");
+    html.push_str(&heat::svg("memcpy_auto over libc", summary, &lengths, |cell| {
+        Some((cell.time_ratio(MEMCPY_AUTO, LIBC)?, LIBC))
+    }));
+    html.push_str(
+        "<figcaption>Rows: where in a cache line destination and source begin, and the condition. Below 1: memcpy_auto is \
+         faster.</figcaption>\n</figure>\n",
+    );
+
+    let floor = summary.noise_floor;
+    let regret = Plot {
+        title: "Time of memcpy_auto over that of the best kernel against size",
+        unit: "time of memcpy_auto / time of the best kernel",
+        series: series::regret(summary),
+        span,
+        marks: Vec::new(),
+        strip: Vec::new(),
+        shade: Some((1.0 / floor, floor)),
+    };
+    html.push_str("<h2>Regret</h2>\n<figure>\n");
+    html.push_str(&regret.svg());
+    let _ = writeln!(
+        html,
+        "<figcaption>1: as fast as the best kernel of the cell, which is another from cell to cell; the shaded band is the \
+         noise floor of {}. Up to {} memcpy_auto is below 1, for no kernel is inlined. All but the thick curve are \
+         geometric means over placements.</figcaption>\n</figure>",
+        percent(floor),
+        size(INLINE_MAX_BYTES)
+    );
+    html.push_str("<h2>Where memcpy_auto loses</h2>\n");
+    html.push_str(&figures::losses(summary));
+    html
+}
+
+/// Lengths up to which a level holds source and destination.
+fn marks(environment: &Environment) -> Vec<(u64, String)> {
+    let cpu = &environment.cpu;
+    let levels = [("L1d", cpu.l1d_bytes), ("L2", cpu.l2_bytes), ("L3", cpu.l3_bytes)];
+    let both_fit = |(name, bytes): (&str, Option<u64>)| {
+        let half = bytes.filter(|bytes| *bytes > 1)? / 2;
+        Some((half, format!("half of {name}: {}", size(half as usize))))
+    };
+    levels.into_iter().filter_map(both_fit).collect()
+}
+
+/// The bands of a plan's text, `<last length, or above> <kernel> <class>=<kernel> ...`; lines that are no band are passed
+/// over. Lengths that are inlined come first.
+fn strip(plan: &str) -> Vec<Segment> {
+    let inlined = Segment {
+        to_bytes: Some(INLINE_MAX_BYTES as u64),
+        name: "inlined".to_owned(),
+        said: format!("up to {}: inlined into the caller", size(INLINE_MAX_BYTES)),
+    };
+    let mut segments = vec![inlined];
+    for line in plan.lines() {
+        let mut words = line.split_whitespace();
+        let (Some(limit), Some(kernel)) = (words.next(), words.next()) else { continue };
+        let to_bytes = limit.parse::<u64>().ok();
+        if to_bytes.is_none() && limit != "above" {
+            continue;
+        }
+        let until = to_bytes.map_or_else(|| "above".to_owned(), |bytes| format!("up to {}", size(bytes as usize)));
+        let classes: Vec<&str> = words.collect();
+        let others = if classes.is_empty() { String::new() } else { format!("; {}", classes.join(" ")) };
+        segments.push(Segment { to_bytes, name: kernel.to_owned(), said: format!("{until}: {kernel}{others}") });
+    }
+    if segments.len() > 1 { segments } else { Vec::new() }
+}
+
+/// Four sentences.
+fn measured(shown: &Shown<'_>) -> String {
+    let environment = &shown.record.environment;
+    let pinned = match environment.pinned_to {
+        Some(cpu) => format!("One thread, pinned to logical CPU {cpu},"),
+        None => "One thread, which could not be pinned,".to_owned(),
+    };
+    format!(
+        "<h2>How it was measured</h2>\n<p>{pinned} copied between buffers of its own at named offsets, after every routine’s \
+         bytes had been verified. The contenders of a cell took turns in shuffled order, round by round, and each timing \
+         covers as many copies as the clock’s steps of {} ns call for. Figures are medians over rounds, comparisons medians of \
+         ratios within a round, and core cycles were counted by a chain of dependent instructions beside each cell. The \
+         installed libc ran twice under two names, and what the two differ by is the noise floor ({}) under which a \
+         difference is a tie.</p>\n",
+        environment.clock.precision_ns,
+        percent(shown.summary.noise_floor)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bands_of_old_and_new_plans_are_read() {
+        let plan =
+            "small masked\n    26623  avx512_aligned\n47453120 rep_movsb equal+dst-after=avx_nt\nabove avx512_nt\n";
+        let read: Vec<(Option<u64>, String)> =
+            strip(plan).into_iter().map(|segment| (segment.to_bytes, segment.name)).collect();
+        let expected = [(Some(64), "inlined"), (Some(26623), "avx512_aligned"), (Some(47_453_120), "rep_movsb")];
+        assert_eq!(read[..3], expected.map(|(bytes, name)| (bytes, name.to_owned())));
+        assert_eq!(read[3], (None, "avx512_nt".to_owned()));
+        assert!(strip("nothing to read").is_empty());
+    }
+}

@@ -1,0 +1,172 @@
+//! What a plot draws: lines of points, and how each looks.
+
+#![forbid(unsafe_code)]
+
+use super::{figure, finite};
+use crate::measure::cell::{Cell, Residency};
+use crate::measure::statistics::geometric_mean;
+use crate::measure::summary::{CellSummary, Summary};
+use crate::measure::sweep::{LIBC, LIBC_AGAIN, MEMCPY_AUTO};
+use crate::report::format::size;
+use crate::report::terminal::{ALIGNED, column, placed};
+use crate::select::Aliasing;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A curve.
+pub(super) struct Series {
+    /// What its end is labelled with.
+    pub name: String,
+    /// How it looks.
+    pub look: Look,
+    /// Length in bytes, value, and what to say about it; by rising length.
+    pub points: Vec<(usize, f64, String)>,
+}
+
+/// Colour by family, dashes within it: no two curves are told apart by colour alone.
+#[derive(Clone, Copy)]
+pub(super) struct Look {
+    /// The class of the style sheet that sets the colour.
+    pub family: &'static str,
+    /// Which dashes, 0 to 4.
+    pub dashes: usize,
+    /// Whether it is one of the curves that the others are compared with.
+    pub is_thick: bool,
+}
+
+impl Look {
+    /// Of a contender; of a peer by its number.
+    pub(super) fn of(name: &str, peer: usize) -> Self {
+        let thin = |family, dashes| Self { family, dashes, is_thick: false };
+        match name {
+            MEMCPY_AUTO => Self { family: "auto", dashes: 0, is_thick: true },
+            LIBC => Self { family: "base", dashes: 0, is_thick: true },
+            "portable" => thin("base", 2),
+            "rep_movsb" => thin("rep", 0),
+            "rep_movsb_aligned" => thin("rep", 1),
+            "rep_movsq" => thin("rep", 2),
+            "rep_movsq_aligned" => thin("rep", 3),
+            "gpr" => thin("gpr", 0),
+            "sse2_aligned" => thin("sse2", 0),
+            "sse2_nt" => thin("sse2", 1),
+            "sse2_hybrid" => thin("sse2", 2),
+            "avx_aligned" => thin("avx", 0),
+            "avx_nt" => thin("avx", 1),
+            "avx512_aligned" => thin("avx512", 0),
+            "avx512_nt" => thin("avx512", 1),
+            _ => thin("peer", peer % 5),
+        }
+    }
+}
+
+/// Every contender of a cell: kernels simplest first, `memcpy_auto`, peers, the second libc.
+pub(super) fn contenders(cell: &CellSummary) -> Vec<&str> {
+    let mut names: Vec<&str> = cell.kernels().collect();
+    names.push(MEMCPY_AUTO);
+    names.extend(cell.others());
+    names.push(LIBC_AGAIN);
+    names.retain(|name| cell.copy_ns(name).is_some());
+    names
+}
+
+/// Throughput against size, for aligned buffers in cache: one curve for each contender.
+pub(super) fn throughput(summary: &Summary) -> Vec<Series> {
+    let mut names: Vec<&str> = Vec::new();
+    for cell in placed(summary, ALIGNED) {
+        for name in contenders(cell) {
+            if name != LIBC_AGAIN && !names.contains(&name) {
+                names.push(name);
+            }
+        }
+    }
+    let mut peers = 0;
+    let curve = |name: &str| {
+        let look = Look::of(name, peers);
+        peers += usize::from(look.family == "peer");
+        let point = |cell: &CellSummary| {
+            let value = finite(cell.gb_per_s(name))?;
+            let said = format!(
+                "{name}, {}: {} GB/s, {} B/cycle, {} ns",
+                size(cell.cell.len_bytes),
+                figure(Some(value)),
+                figure(cell.bytes_per_cycle(name)),
+                figure(cell.copy_ns(name))
+            );
+            Some((cell.cell.len_bytes, value, said))
+        };
+        Series { name: name.to_owned(), look, points: by_length(placed(summary, ALIGNED).filter_map(point)) }
+    };
+    names.into_iter().map(curve).collect()
+}
+
+/// Conditions that regret is shown for: name, look, and whether a cell is of it.
+type Condition = (&'static str, &'static str, usize, fn(&CellSummary) -> bool);
+
+/// In which way cells are measured, apart from where in a line source and destination lie.
+pub(super) const CONDITIONS: [Condition; 5] = [
+    ("in cache", "peer", 0, |cell| is(cell, Residency::Hot) && cell.cell.class().aliasing == Aliasing::Apart),
+    ("aliased", "rep", 1, |cell| is(cell, Residency::Hot) && cell.cell.class().aliasing != Aliasing::Apart),
+    ("read afterwards", "avx", 2, |cell| is(cell, Residency::Touch)),
+    ("cold", "sse2", 3, |cell| is(cell, Residency::Cold)),
+    ("all cores at once", "avx512", 1, |cell| is(cell, Residency::Crowd)),
+];
+
+fn is(cell: &CellSummary, residency: Residency) -> bool {
+    cell.cell.residency == residency
+}
+
+/// Time of `memcpy_auto` over that of the best kernel, against size: aligned, and the mean of each condition.
+pub(super) fn regret(summary: &Summary) -> Vec<Series> {
+    let auto = Look { family: "auto", dashes: 0, is_thick: true };
+    let aligned = placed(summary, ALIGNED).filter_map(|cell| {
+        let value = finite(cell.regret())?;
+        let fastest = cell.fastest().unwrap_or_default();
+        let said = format!("{}, aligned: {value:.2} times as long as {fastest}", size(cell.cell.len_bytes));
+        Some((cell.cell.len_bytes, value, said))
+    });
+    let mut series = vec![Series { name: "aligned, in cache".to_owned(), look: auto, points: by_length(aligned) }];
+    for (name, family, dashes, contains) in CONDITIONS {
+        let mut regrets: BTreeMap<usize, Vec<f64>> = BTreeMap::new();
+        for cell in summary.cells.iter().filter(|cell| contains(cell)) {
+            let positive = finite(cell.regret()).filter(|regret| *regret > 0.0);
+            regrets.entry(cell.cell.len_bytes).or_default().extend(positive);
+        }
+        let points = regrets.into_iter().filter_map(|(len_bytes, regrets)| {
+            let mean = geometric_mean(regrets.iter().copied())?;
+            let count = regrets.len();
+            let said = format!("{}, {name}: {mean:.2}, geometric mean of {count} placements", size(len_bytes));
+            Some((len_bytes, mean, said))
+        });
+        let label = if name == "in cache" { "in cache, all" } else { name };
+        let look = Look { family, dashes, is_thick: false };
+        series.push(Series { name: label.to_owned(), look, points: points.collect() });
+    }
+    series.retain(|series| !series.points.is_empty());
+    series
+}
+
+/// The name of a column: where in a line destination and source begin, and the condition.
+pub(super) fn placement(cell: &Cell) -> String {
+    let (dst, src, aliasing, residency) = column(cell);
+    let condition = match (residency, aliasing) {
+        (Residency::Hot, Aliasing::Apart) => return format!("dst+{dst} src+{src}"),
+        (Residency::Hot, Aliasing::DstAfterSrc) => Cow::Borrowed("dst follows src"),
+        (Residency::Hot, Aliasing::SrcAfterDst) => Cow::Borrowed("src follows dst"),
+        (Residency::Calls(calls), _) => return calls.to_string(),
+        (residency, _) => residency.name(),
+    };
+    format!("dst+{dst} src+{src}, {condition}")
+}
+
+/// All lengths of a record, rising. Sequences of calls have none.
+pub(super) fn lengths(summary: &Summary) -> Vec<usize> {
+    let lengths: BTreeSet<usize> =
+        summary.cells.iter().map(|cell| cell.cell.len_bytes).filter(|len| *len > 0).collect();
+    lengths.into_iter().collect()
+}
+
+fn by_length(points: impl Iterator<Item = (usize, f64, String)>) -> Vec<(usize, f64, String)> {
+    let mut points: Vec<_> = points.filter(|point| point.0 > 0).collect();
+    points.sort_by_key(|point| point.0);
+    points
+}

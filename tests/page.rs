@@ -1,0 +1,196 @@
+//! The promise: a page stands alone, shows only figures, and shows what it is given as text.
+
+use memcpy_select::measure::cell::{Cell, Residency};
+use memcpy_select::measure::sweep::{CORE_CLOCK, LIBC, LIBC_AGAIN, MEMCPY_AUTO, Sample};
+use memcpy_select::record::Record;
+use memcpy_select::report::{PAGE_GENERATOR, page};
+use std::borrow::Cow;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+const LARGEST_PAGE_BYTES: usize = 6 << 20;
+
+fn results() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("results")
+}
+
+fn record_folders() -> Vec<PathBuf> {
+    let folders = |path: &Path| -> Vec<PathBuf> {
+        let entries = fs::read_dir(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        entries.map(|entry| entry.expect("an entry can be read").path()).filter(|path| path.is_dir()).collect()
+    };
+    let mut all: Vec<PathBuf> = folders(&results()).iter().flat_map(|machine| folders(machine)).collect();
+    all.sort();
+    assert!(!all.is_empty(), "there are records");
+    all
+}
+
+fn read(folder: &Path) -> (String, Record) {
+    let record = Record::read(folder).unwrap_or_else(|error| panic!("{error}"));
+    (folder.file_name().unwrap_or_default().to_string_lossy().into_owned(), record)
+}
+
+/// A record with the environment of the first in `results/` and samples of our own.
+fn record(bench: &str, samples: Vec<Sample>) -> Record {
+    let (_, mut record) = read(&record_folders()[0]);
+    record.bench = bench.to_owned();
+    record.samples = samples;
+    record
+}
+
+fn sample(cell: Cell, contender: &str, round: u32, total_ns: u64) -> Sample {
+    Sample { cell, contender: Cow::Owned(contender.to_owned()), round, iterations: 10, total_ns }
+}
+
+/// What holds for every page.
+fn check(html: &str) {
+    assert!(html.starts_with("<!DOCTYPE html>") && html.ends_with("</html>\n"));
+    assert!(html.contains(&format!("<meta name=\"generator\" content=\"{PAGE_GENERATOR}")));
+    assert!(html.len() < LARGEST_PAGE_BYTES, "{} bytes", html.len());
+    for tag in ["html", "head", "body", "main", "section", "svg", "g", "table", "figure", "details", "div", "style"] {
+        let opened = html.matches(&format!("<{tag}>")).count() + html.matches(&format!("<{tag} ")).count();
+        assert_eq!(opened, html.matches(&format!("</{tag}>")).count(), "{tag}");
+    }
+    for word in html.split(|character: char| !character.is_ascii_alphanumeric()) {
+        assert!(!["NaN", "inf"].contains(&word), "a figure that is none");
+    }
+    for remote in ["http:", "https:", "//", "url(", "@import", "<script", "<link", "<img", "src="] {
+        assert!(!html.contains(remote), "{remote}");
+    }
+}
+
+#[test]
+fn the_page_of_every_record_stands_alone() {
+    for folder in record_folders() {
+        let named = read(&folder);
+        let is_grid = named.1.bench == "select";
+        let html = page(&[named]);
+        check(&html);
+        assert_eq!(html.contains("<h2>What to use</h2>"), is_grid, "{}", folder.display());
+        assert_eq!(html.matches("<svg").count(), if is_grid { 4 } else { 0 }, "{}", folder.display());
+    }
+}
+
+#[test]
+fn several_records_stand_beside_each_other() {
+    let both = [
+        read(&results().join("amd-26-2-1-kvm/2026-11-23.12")),
+        read(&results().join("amd-25-1-1-kvm/2026-11-23.1")),
+        read(&results().join("amd-26-2-1-kvm/2026-11-23.8")),
+    ];
+    let html = page(&both);
+    check(&html);
+    assert_eq!(html.matches("<section").count(), 3);
+    assert!(html.contains("<h2>Winner by size</h2>"));
+    for anchor in ["record-1", "record-2", "record-3"] {
+        assert!(html.contains(&format!("href=\"#{anchor}\"")) && html.contains(&format!("id=\"{anchor}\"")));
+    }
+}
+
+#[test]
+fn a_figure_leads_to_its_samples() {
+    let cell = Cell::hot(4096, 1, 15);
+    let samples = (0..3).flat_map(|round| {
+        [(LIBC, 1000), (LIBC_AGAIN, 1000), (MEMCPY_AUTO, 500 + 10 * u64::from(round)), (CORE_CLOCK, 5)]
+            .map(|(name, total_ns)| sample(cell, name, round, total_ns))
+    });
+    let html = page(&[("mine".to_owned(), record("select", samples.collect()))]);
+    check(&html);
+    assert!(html.contains("bench select, len_bytes 4096 (4 KiB), dst_offset 1, src_offset 2063, residency hot"));
+    // 51 ns are 80.3 GB/s, at two cycles a nanosecond 40.2 bytes a cycle; 0.51 of libc; three rounds.
+    assert!(html.contains("<tr><td>memcpy_auto<td>51.0<td>80.3<td>40.2<td>0.51<td>1.0%<td>3\n"));
+}
+
+#[test]
+fn whatever_a_record_says_is_shown_as_text() {
+    let hostile = "<script>alert('\"&</svg></table>";
+    let cell = Cell::hot(4096, 0, 0);
+    let samples = [hostile, LIBC, MEMCPY_AUTO].map(|name| sample(cell, name, 0, 1000));
+    for bench in ["select", hostile] {
+        let mut record = record(bench, samples.to_vec());
+        record.environment.plan = format!("4096 {hostile} x={hostile}\nabove {hostile}\n");
+        record.environment.conditions = vec![hostile.to_owned()];
+        record.environment.cpu.name = hostile.to_owned();
+        record.environment.system.libc = Some(hostile.to_owned());
+        let html = page(&[(hostile.to_owned(), record.clone()), (hostile.to_owned(), record)]);
+        check(&html);
+        assert!(html.contains("&lt;script&gt;alert(&#39;&quot;&amp;&lt;/svg&gt;"));
+    }
+}
+
+#[test]
+fn what_was_not_measured_is_left_out() {
+    let hot = Cell::hot(4096, 0, 0);
+    let cases: [Vec<Sample>; 8] = [
+        vec![],
+        vec![sample(hot, MEMCPY_AUTO, 0, 100)],
+        vec![sample(hot, LIBC, 0, 100)],
+        vec![sample(hot, "a peer", 0, 100)],
+        vec![sample(hot, CORE_CLOCK, 0, 100)],
+        vec![sample(hot.with(Residency::Cold), LIBC, 0, 100), sample(hot, MEMCPY_AUTO, 3, 100)],
+        vec![sample(hot, LIBC, 0, 0), sample(hot, LIBC_AGAIN, 0, 0), sample(hot, MEMCPY_AUTO, 0, 0)],
+        vec![sample(Cell::hot(0, 0, 0), LIBC, 0, 100), sample(Cell::hot(usize::MAX, 63, 63), LIBC, 0, u64::MAX)],
+    ];
+    for samples in cases {
+        for bench in ["select", "distributions", ""] {
+            let mut record = record(bench, samples.clone());
+            check(&page(&[("whole".to_owned(), record.clone())]));
+            let cpu = &mut record.environment.cpu;
+            (cpu.l1d_bytes, cpu.l2_bytes, cpu.l3_bytes) = (None, Some(0), Some(u64::MAX));
+            record.environment.clock.core_cycles_per_ns = f64::NAN;
+            record.environment.plan = "above".to_owned();
+            let with_gaps = ("gaps".to_owned(), record);
+            check(&page(&[with_gaps.clone(), with_gaps]));
+        }
+    }
+    check(&page(&[]));
+}
+
+fn report(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_memcpy-select"));
+    command.arg("report").args(arguments).output().expect("the program starts")
+}
+
+#[test]
+fn the_verb_overwrites_only_what_it_wrote() {
+    let scratch = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("page-{}", std::process::id()));
+    fs::create_dir_all(&scratch).unwrap();
+    let (out, foreign) = (scratch.join("report.html"), scratch.join("foreign.html"));
+    let (out_name, foreign_name) = (out.to_str().unwrap(), foreign.to_str().unwrap());
+    let folder = results().join("amd-25-1-1-kvm/2026-11-23.1");
+    let folder = folder.to_str().unwrap();
+
+    for _ in 0..2 {
+        let output = report(&[folder, "--out", out_name]);
+        assert!(output.status.success(), "{output:?}");
+        assert_eq!(String::from_utf8_lossy(&output.stdout), format!("page: {out_name}\n"));
+    }
+    let written = fs::read_to_string(&out).unwrap();
+    check(&written);
+    assert!(written.contains("<h1>amd-25-1-1-kvm/2026-11-23.1</h1>"));
+
+    fs::write(&foreign, "<html>mine").unwrap();
+    let output = report(&[folder, "--out", foreign_name]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("left as it is"), "{output:?}");
+    assert_eq!(fs::read_to_string(&foreign).unwrap(), "<html>mine");
+
+    let output = report(&[folder, scratch.to_str().unwrap(), "--out", out_name]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("there is no record to read"), "{output:?}");
+    assert_eq!(fs::read_to_string(&out).unwrap(), written);
+    fs::remove_dir_all(&scratch).unwrap();
+}
+
+#[test]
+fn the_verb_prints_figures_as_json() {
+    let folder = results().join("amd-25-1-1-kvm/2026-11-23.1");
+    let output = report(&["--json", folder.to_str().unwrap()]);
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    for key in ["\"noise_floor\"", "\"median_ns\"", "\"gb_per_s\"", "\"bytes_per_cycle\"", "\"time_over_libc\""] {
+        assert!(text.contains(key), "{key}");
+    }
+    assert!(text.contains("\"name\": \"amd-25-1-1-kvm/2026-11-23.1\"") && text.trim_end().ends_with('}'));
+}

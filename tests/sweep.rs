@@ -1,0 +1,436 @@
+//! The promise: whatever ends a sweep, and whenever, its record reads back, and a later process goes on with it to what
+//! an uninterrupted run would have given.
+
+use memcpy_select::cpu::Cpu;
+use memcpy_select::measure::cell::{Cell, Residency};
+use memcpy_select::measure::effort::{self, Effort, Scope};
+use memcpy_select::measure::sweep::{Contender, Sample, Sweep};
+use memcpy_select::record::{Environment, Growing, Progress, Record, RecordError};
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+const BENCH: &str = "sweep";
+
+/// A folder of its own for each test, gone afterwards.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str) -> Self {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("sweep-{name}-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        Self(folder)
+    }
+
+    /// The one record in it, if it is there.
+    fn record(&self) -> Option<PathBuf> {
+        let only = |path: &Path| Some(fs::read_dir(path).ok()?.next()?.ok()?.path());
+        only(&only(&self.0)?).filter(|folder| folder.join("env.toml").exists())
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn environment() -> Environment {
+    Environment::gather(&Cpu::detect(), Effort::Default, None)
+}
+
+/// A small grid, gone through in three passes.
+fn scope() -> Scope {
+    Scope { sizes: vec![64, 256], offsets: vec![(0, 0), (0, 1)], ..Scope::of(Effort::Default) }
+}
+
+fn steps(scope: &Scope) -> Vec<(Cell, u32)> {
+    scope.effort.steps(&scope.grid().unwrap()).collect()
+}
+
+/// What a pass over a cell gives, without measuring.
+fn made_up(cell: Cell, pass: u32) -> Vec<Sample> {
+    let rounds = Effort::Default.rounds();
+    let names = ["core_clock", "libc", "gpr", "libc_again"];
+    let sample = |round, name: &'static str| Sample {
+        cell,
+        contender: name.into(),
+        round,
+        iterations: 10,
+        total_ns: 1_000_000 + u64::from(round),
+    };
+    (pass * rounds..(pass + 1) * rounds).flat_map(|round| names.map(|name| sample(round, name))).collect()
+}
+
+type Keys = BTreeSet<(Cell, String, u32)>;
+
+fn keys(samples: &[Sample]) -> Keys {
+    samples.iter().map(|sample| (sample.cell, sample.contender.to_string(), sample.round)).collect()
+}
+
+fn all_keys(scope: &Scope) -> Keys {
+    keys(&steps(scope).into_iter().flat_map(|(cell, pass)| made_up(cell, pass)).collect::<Vec<_>>())
+}
+
+/// Writes what is missing, and ends the record.
+fn write_missing(mut growing: Growing, scope: &Scope) -> (PathBuf, Record) {
+    for (cell, pass) in steps(scope) {
+        if !growing.has(cell, pass) {
+            growing.append(made_up(cell, pass)).unwrap();
+        }
+    }
+    growing.finish().unwrap()
+}
+
+/// A record of the first `count` steps, not complete.
+fn begun(scratch: &Scratch, count: usize) -> PathBuf {
+    let scope = scope();
+    let mut growing = Growing::create(&scratch.0, BENCH, environment(), &scope.to_string()).unwrap();
+    for (cell, pass) in steps(&scope).into_iter().take(count) {
+        growing.append(made_up(cell, pass)).unwrap();
+    }
+    growing.folder().to_owned()
+}
+
+fn resume(folder: &Path) -> Growing {
+    Growing::resume(folder, BENCH, &environment(), &scope().to_string()).unwrap()
+}
+
+#[test]
+fn sizes_are_bytes_units_and_ranges() {
+    let cases: [(&str, &[usize]); 7] = [
+        ("64", &[64]),
+        ("64, 4KiB,1 MiB", &[64, 4096, 1 << 20]),
+        ("4KiB..32KiB", &[4096, 8192, 16384, 32768]),
+        ("5..9", &[8]),
+        ("4KiB..4KiB,4096,64B", &[64, 4096]),
+        ("1GiB", &[1 << 30]),
+        ("1", &[1]),
+    ];
+    for (list, sizes) in cases {
+        assert_eq!(effort::sizes(list).unwrap(), sizes, "{list}");
+    }
+    let refused = ["", ",", "64,", "0", "0KiB", "1GiB,1073741825", "2GiB", "4KB", "4kib", "-1", "+1", "1.5KiB", "KiB"];
+    for list in
+        refused.into_iter().chain(["8..4", "5..7", "..8", "8..", "99999999999999999999", "18014398509481985KiB"])
+    {
+        let message = effort::sizes(list).unwrap_err().to_string();
+        assert!(message.contains("--sizes") && message.contains("nothing was measured"), "{list}: {message}");
+    }
+}
+
+#[test]
+fn offsets_residencies_and_kernels_are_known_ones() {
+    assert_eq!(effort::offsets("0:0,65:66,0:0").unwrap(), [(0, 0), (65, 66)]);
+    assert_eq!(effort::offsets("2047:2047").unwrap(), [(2047, 2047)]);
+    for list in ["", "0", "0:", ":0", "0:2048", "2048:0", "-1:0", "+1:0", "0:0:0", "a:b"] {
+        assert!(effort::offsets(list).unwrap_err().to_string().contains("--offsets"), "{list}");
+    }
+    assert_eq!(effort::residencies("cold,hot").unwrap(), [Residency::Cold, Residency::Hot]);
+    assert!(effort::residencies("warm").unwrap_err().to_string().contains("use hot, cold, touch or crowd"));
+    assert_eq!(effort::kernel_names("portable,memcpy_auto,libc").unwrap(), ["libc", "memcpy_auto", "portable"]);
+    let message = effort::kernel_names("portable,memmove").unwrap_err().to_string();
+    assert!(message.contains("\"memmove\"") && message.contains("rep_movsb, "), "{message}");
+}
+
+#[test]
+fn a_scope_reads_back_as_it_was_written() {
+    let full = Scope {
+        residencies: vec![Residency::Hot, Residency::Cold],
+        kernels: vec!["libc".to_owned(), "portable".to_owned()],
+        peers: vec!["one=/a b/c,d.so".to_owned(), "two=/e.so".to_owned()],
+        ..scope()
+    };
+    for scope in [full, scope(), Scope::of(Effort::Quick), Scope::of(Effort::Full)] {
+        assert_eq!(Scope::read(&scope.to_string()).unwrap(), scope);
+    }
+    for text in ["efort quick\n", "effort\n", "effort fast\n", "sizes 0\n"] {
+        assert!(Scope::read(text).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn a_scope_without_lists_is_the_efforts_grid() {
+    assert_eq!(Scope::of(Effort::Quick).grid().unwrap(), Effort::Quick.grid());
+    let cells = |scope: Scope| scope.grid().unwrap().concat();
+    let sizes = Scope { sizes: vec![64], ..Scope::of(Effort::Quick) };
+    assert_eq!(cells(sizes), [Cell::hot(64, 0, 0)]);
+    let cold = Scope { residencies: vec![Residency::Cold], sizes: vec![64, 128], ..Scope::of(Effort::Quick) };
+    assert_eq!(cells(cold), [64, 128].map(|bytes| Cell::hot(bytes, 0, 0).with(Residency::Cold)));
+    let crowd = Scope { residencies: vec![Residency::Crowd], ..Scope::of(Effort::Full) };
+    assert!(cells(crowd.clone()).iter().all(|cell| cell.len_bytes <= effort::CROWD_MAX_BYTES));
+    assert!(Scope { sizes: vec![128 << 20], ..crowd }.grid().is_err());
+}
+
+#[test]
+fn every_pass_over_every_cell_is_one_step() {
+    for effort in Effort::ALL {
+        let steps: Vec<(Cell, u32)> = effort.steps(&effort.grid()).collect();
+        let count: u32 = effort.grid().iter().flatten().map(|cell| effort.passes(cell.len_bytes)).sum();
+        assert_eq!(steps.len(), count as usize);
+        assert_eq!(steps.iter().collect::<BTreeSet<_>>().len(), steps.len());
+    }
+}
+
+#[test]
+fn a_record_is_readable_after_every_cell_and_complete_at_the_end() {
+    let scratch = Scratch::new("grows");
+    let scope = scope();
+    let mut growing = Growing::create(&scratch.0, BENCH, environment(), &scope.to_string()).unwrap();
+    let folder = growing.folder().to_owned();
+    assert!(Record::read(&folder).unwrap().samples.is_empty());
+    for (cell, pass) in steps(&scope) {
+        growing.append(made_up(cell, pass)).unwrap();
+        assert!(Record::read(&folder).unwrap().samples == growing.record().samples);
+        assert_eq!(Progress::read(&folder).unwrap(), Progress { complete: false, grid: Some(scope.to_string()) });
+    }
+    let (folder, record) = growing.finish().unwrap();
+    let read = Record::read(&folder).unwrap();
+    assert_eq!((read.bench.as_str(), &read.samples), (BENCH, &record.samples));
+    assert_eq!(read.environment, record.environment);
+    assert!(read.environment.noise_floor > 1.0);
+    assert!(Progress::read(&folder).unwrap().complete);
+    let files: BTreeSet<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(files, ["env.toml".into(), "samples.csv".into()].into());
+}
+
+#[test]
+fn a_record_that_does_not_say_so_is_complete() {
+    let scratch = Scratch::new("old");
+    let samples = made_up(Cell::hot(64, 0, 0), 0);
+    let folder = Record { bench: BENCH.to_owned(), environment: environment(), samples }.save(&scratch.0).unwrap();
+    assert!(!fs::read_to_string(folder.join("env.toml")).unwrap().contains("complete ="));
+    assert_eq!(Progress::read(&folder).unwrap(), Progress { complete: true, grid: None });
+}
+
+/// Wherever it is cut, the record is readable, nothing of a torn row is in it, and it comes to the same end.
+#[test]
+fn wherever_the_samples_are_cut_the_record_is_resumed_to_the_same_keys() {
+    let scratch = Scratch::new("cut");
+    let folder = begun(&scratch, 2);
+    let path = folder.join("samples.csv");
+    let whole = fs::read(&path).unwrap();
+    let all = Record::read(&folder).unwrap().samples;
+    // Rows are of several lengths: one or another is hit at each place.
+    for cut in (0..whole.len()).step_by(7) {
+        fs::write(&path, &whole[..cut]).unwrap();
+        let read = Record::read(&folder).unwrap_or_else(|error| panic!("cut at {cut}: {error}")).samples;
+        let rows = whole[..cut].iter().filter(|byte| **byte == b'\n').count().saturating_sub(1);
+        assert_eq!(read, all[..rows], "cut at {cut}");
+        // Resuming writes all the rest: at some places only.
+        if cut % (7 * 29) == 0 || whole[..cut].ends_with(b"\n") {
+            let resumed = scratch.0.join("resumed");
+            fs::create_dir(&resumed).unwrap();
+            for name in ["env.toml", "samples.csv"] {
+                fs::copy(folder.join(name), resumed.join(name)).unwrap();
+            }
+            let (ended, record) = write_missing(resume(&resumed), &scope());
+            assert_eq!(keys(&record.samples), all_keys(&scope()), "cut at {cut}");
+            assert!(Record::read(&ended).unwrap().samples == record.samples, "cut at {cut}");
+            fs::remove_dir_all(&resumed).unwrap();
+        }
+    }
+    fs::remove_file(&path).unwrap();
+    assert!(Record::read(&folder).unwrap().samples.is_empty());
+    assert_eq!(keys(&write_missing(resume(&folder), &scope()).1.samples), all_keys(&scope()));
+}
+
+#[test]
+fn what_is_there_is_not_measured_again() {
+    let scratch = Scratch::new("kept");
+    let steps = steps(&scope());
+    let folder = begun(&scratch, 5);
+    let growing = resume(&folder);
+    // All but the last, of which nothing tells whether it is whole.
+    for (at, (cell, pass)) in steps.into_iter().enumerate() {
+        assert_eq!(growing.has(cell, pass), at < 4, "step {at}");
+    }
+    let kept = growing.record().samples.clone();
+    assert!(Record::read(&folder).unwrap().samples.starts_with(&kept));
+    assert!(write_missing(growing, &scope()).1.samples.starts_with(&kept));
+}
+
+#[test]
+fn a_pass_with_a_row_missing_is_measured_again() {
+    let scratch = Scratch::new("hole");
+    let folder = begun(&scratch, 4);
+    let path = folder.join("samples.csv");
+    let text = fs::read_to_string(&path).unwrap();
+    let in_second = 1 + made_up(Cell::hot(64, 0, 0), 0).len() + 6;
+    let lines: Vec<&str> = text.lines().collect();
+    fs::write(&path, [&lines[..in_second], &lines[in_second + 1..], &[""]].concat().join("\n")).unwrap();
+    let growing = resume(&folder);
+    let kept: Vec<bool> = steps(&scope()).into_iter().map(|(cell, pass)| growing.has(cell, pass)).take(4).collect();
+    assert_eq!(kept, [true, false, false, false]);
+    assert_eq!(keys(&write_missing(growing, &scope()).1.samples), all_keys(&scope()));
+}
+
+#[test]
+fn a_torn_line_is_cut_off_only_where_the_record_is_not_complete() {
+    for torn in ["sweep,gpr,64,0,20", "sweep,gpr,64\n"] {
+        let scratch = Scratch::new("torn");
+        let folder = begun(&scratch, 3);
+        let count = Record::read(&folder).unwrap().samples.len();
+        let tear = || {
+            let mut file = fs::File::options().append(true).open(folder.join("samples.csv")).unwrap();
+            file.write_all(torn.as_bytes()).unwrap();
+        };
+        tear();
+        assert_eq!(Record::read(&folder).unwrap().samples.len(), count);
+        write_missing(resume(&folder), &scope());
+        tear();
+        let error = Record::read(&folder).unwrap_err();
+        assert!(matches!(error, RecordError::Damaged { .. }), "{error}");
+    }
+}
+
+#[test]
+fn what_cannot_be_resumed_is_refused_with_the_reason_and_left_alone() {
+    let scratch = Scratch::new("refused");
+    let folder = begun(&scratch, 3);
+    let before = fs::read(folder.join("samples.csv")).unwrap();
+    let (now, grid) = (environment(), scope().to_string());
+    let refused = |bench: &str, now: &Environment, grid: &str, cause: &str| {
+        let error = Growing::resume(&folder, bench, now, grid).unwrap_err();
+        assert!(matches!(error, RecordError::NotResumable { .. }), "{error}");
+        assert!(error.to_string().contains(cause), "{error} does not say {cause}");
+    };
+    refused("select", &now, &grid, "bench sweep, not select");
+    refused(BENCH, &now, &Scope::of(Effort::Quick).to_string(), "grid \"effort default; sizes 64,256");
+
+    let mut other = now.clone();
+    other.machine.push('x');
+    refused(BENCH, &other, &grid, "its machine is");
+    let mut other = now.clone();
+    other.cpu.signature.push('x');
+    refused(BENCH, &other, &grid, "its CPU is");
+    let mut other = now.clone();
+    other.plan.push('x');
+    refused(BENCH, &other, &grid, "its plan of memcpy_auto is");
+    let mut other = now.clone();
+    other.kernels[0].source_hash = Some("0".to_owned());
+    refused(BENCH, &other, &grid, &format!("the source of kernel {}", now.kernels[0].name));
+    let mut other = now.clone();
+    let added = memcpy_select::record::KernelSource { name: "new".to_owned(), ..now.kernels[0].clone() };
+    other.kernels.push(added);
+    refused(BENCH, &other, &grid, "the source of kernel new");
+    assert_eq!(fs::read(folder.join("samples.csv")).unwrap(), before);
+
+    write_missing(resume(&folder), &scope());
+    refused(BENCH, &now, &grid, "it is complete");
+}
+
+#[test]
+fn a_file_that_somebody_else_writes_ends_the_run_and_keeps_the_record() {
+    let scratch = Scratch::new("two");
+    let folder = begun(&scratch, 3);
+    let before = fs::read(folder.join("samples.csv")).unwrap();
+    let (mut first, mut second) = (resume(&folder), resume(&folder));
+    assert_eq!(fs::read(folder.join("samples.csv")).unwrap(), before, "nothing is lost before something is written");
+    let (cell, pass) = steps(&scope()).into_iter().find(|(cell, pass)| !first.has(*cell, *pass)).unwrap();
+    // Of the length that is there already, and not the same.
+    let mut other = made_up(cell, pass);
+    other.last_mut().unwrap().total_ns += 1;
+    first.append(other).unwrap();
+    let error = second.append(made_up(cell, pass)).unwrap_err();
+    assert!(matches!(error, RecordError::Partial { .. }));
+    let message = error.to_string();
+    assert!(message.contains("another process") && message.contains("--resume"), "{message}");
+    assert!(Record::read(&folder).unwrap().samples == first.record().samples);
+}
+
+#[test]
+fn a_place_that_cannot_be_written_is_said_at_once_and_nothing_is_left() {
+    let scratch = Scratch::new("unwritable");
+    let file = scratch.0.join("results");
+    fs::write(&file, "a file where the folder should be").unwrap();
+    let error = Growing::create(&file, BENCH, environment(), "").unwrap_err();
+    assert!(matches!(error, RecordError::Unwritable { .. }), "{error}");
+    assert_eq!(fs::read_dir(&scratch.0).unwrap().count(), 1);
+}
+
+#[test]
+fn a_measured_sweep_has_the_same_keys_with_and_without_a_stop() {
+    let scope = Scope { sizes: vec![64, 96], ..Scope::of(Effort::Quick) };
+    let environment = Environment::gather(&Cpu::detect(), Effort::Quick, None);
+    let grid = scope.grid().unwrap();
+    let contenders = || -> Vec<Contender> {
+        let all = Contender::all_available().into_iter();
+        all.filter(|contender| ["portable", "libc", "memcpy_auto"].contains(&contender.name())).collect()
+    };
+    let run = |mut growing: Growing, stop_after: usize| -> Growing {
+        let mut sweep = Sweep::new(contenders(), 96, scope.effort).unwrap();
+        for (cell, pass) in scope.effort.steps(&grid).take(stop_after) {
+            if !growing.has(cell, pass) {
+                growing.append(sweep.measure(cell, pass)).unwrap();
+            }
+        }
+        growing
+    };
+    let scratch = Scratch::new("measured");
+    let create = || Growing::create(&scratch.0, BENCH, environment.clone(), &scope.to_string()).unwrap();
+    let (_, whole) = run(create(), usize::MAX).finish().unwrap();
+    let stopped = run(create(), 1).folder().to_owned();
+    let resumed = Growing::resume(&stopped, BENCH, &environment, &scope.to_string()).unwrap();
+    let (_, resumed) = run(resumed, usize::MAX).finish().unwrap();
+    let cells = |record: &Record| -> BTreeSet<(Cell, String)> {
+        record.samples.iter().map(|sample| (sample.cell, sample.contender.to_string())).collect()
+    };
+    assert_eq!(cells(&whole), cells(&resumed));
+    assert!(whole.samples.iter().chain(&resumed.samples).all(|sample| sample.round < Effort::Quick.rounds()));
+}
+
+/// Set for a child of the test below: where it writes.
+const CHILD: &str = "MEMCPY_SELECT_TEST_SWEEP_CHILD";
+
+/// The grid of the child: more than it comes to write.
+fn long_scope() -> Scope {
+    Scope { sizes: (1..=200).collect(), ..scope() }
+}
+
+#[test]
+fn a_killed_process_leaves_a_record_that_is_resumed_to_the_same_keys() {
+    if let Some(results) = std::env::var_os(CHILD) {
+        let scope = long_scope();
+        let growing = Growing::create(Path::new(&results), BENCH, environment(), &scope.to_string()).unwrap();
+        write_missing(growing, &scope);
+        return;
+    }
+    let scope = long_scope();
+    let expected = all_keys(&scope);
+    for (at, wait_us) in [0, 300, 1_000, 3_000, 9_000, 20_000].into_iter().enumerate() {
+        let scratch = Scratch::new(&format!("killed-{at}"));
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "a_killed_process_leaves_a_record_that_is_resumed_to_the_same_keys"])
+            .env(CHILD, &scratch.0)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let start = Instant::now();
+        let folder = loop {
+            if let Some(folder) = scratch.record() {
+                break folder;
+            }
+            assert!(start.elapsed() < Duration::from_secs(60), "the child writes nothing");
+            std::thread::sleep(Duration::from_micros(100));
+        };
+        std::thread::sleep(Duration::from_micros(wait_us));
+        child.kill().unwrap();
+        child.wait().unwrap();
+
+        let read = Record::read(&folder).unwrap_or_else(|error| panic!("killed after {wait_us} us: {error}"));
+        assert!(keys(&read.samples).is_subset(&expected));
+        if Progress::read(&folder).unwrap().complete {
+            assert_eq!(keys(&read.samples), expected);
+            continue;
+        }
+        let growing = Growing::resume(&folder, BENCH, &environment(), &scope.to_string()).unwrap();
+        let (folder, record) = write_missing(growing, &scope);
+        assert_eq!(keys(&record.samples), expected);
+        assert!(Record::read(&folder).unwrap().samples == record.samples);
+    }
+}
