@@ -66,7 +66,7 @@ fn measure(effort: Effort) -> ExitCode {
     let summary = Summary::of(&samples);
     print_table(&summary);
     environment.noise_floor = summary.noise_floor;
-    harness::save(&Record { bench: "distributions".to_owned(), environment, samples });
+    harness::save(Record { bench: "distributions".to_owned(), environment, samples });
     ExitCode::SUCCESS
 }
 

@@ -69,6 +69,6 @@ fn measure(effort: Effort) -> ExitCode {
     );
 
     environment.noise_floor = summary.noise_floor;
-    harness::save(&Record { bench: "select".into(), environment, samples });
+    harness::save(Record { bench: "select".into(), environment, samples });
     ExitCode::SUCCESS
 }

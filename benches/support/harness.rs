@@ -7,6 +7,7 @@ use memcpy_select::measure::peer;
 use memcpy_select::measure::sweep::Contender;
 use memcpy_select::measure::verify::verify;
 use memcpy_select::record::Record;
+use memcpy_select::report;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -38,10 +39,18 @@ pub fn peers() -> Vec<Contender> {
     peers
 }
 
-/// Keeps a run, and says where or why not. A run without a record still has printed its tables.
-pub fn save(record: &Record) {
+/// Keeps a run with its page, and says where or why not. A run without a record still has printed its tables.
+pub fn save(record: Record) {
     match record.save(Path::new("results")) {
-        Ok(folder) => println!("record: {}", folder.display()),
+        Ok(folder) => {
+            let page = folder.join("report.html");
+            let name = folder.strip_prefix("results").unwrap_or(&folder).display().to_string();
+            match std::fs::write(&page, report::page(&[(name, record)])) {
+                Ok(()) => println!("page: {}", page.display()),
+                Err(error) => eprintln!("no page: {}: {error}", page.display()),
+            }
+            println!("record: {}", folder.display());
+        }
         Err(error) => eprintln!("no record: {error}"),
     }
 }

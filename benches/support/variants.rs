@@ -63,7 +63,7 @@ pub fn measure(bench: &str, contenders: Vec<Contender>, lengths: &[usize], effor
     let summary = Summary::of(&samples);
     print_table(&summary);
     environment.noise_floor = summary.noise_floor;
-    harness::save(&Record { bench: bench.to_owned(), environment, samples });
+    harness::save(Record { bench: bench.to_owned(), environment, samples });
     ExitCode::SUCCESS
 }
 
