@@ -353,7 +353,7 @@ fn a_place_that_cannot_be_written_is_said_at_once_and_nothing_is_left() {
 }
 
 #[test]
-fn a_measured_sweep_has_the_same_keys_with_and_without_a_stop() {
+fn a_measured_sweep_has_the_same_cells_and_contenders_with_and_without_a_stop() {
     let scope = Scope { sizes: vec![64, 96], ..Scope::of(Effort::Quick) };
     let environment = Environment::gather(&Cpu::detect(), Effort::Quick, None);
     let grid = scope.grid().unwrap();
