@@ -197,6 +197,7 @@ memcpy_select_test_trampoline:
     mov     qword ptr [rsp + 8*\word], rax
     .endr
 
+    ldmxcsr dword ptr [rdi + {mxcsr_in}]        # before XRSTOR: on Intel it brings SSE state into use itself
     mov     eax, dword ptr [rdi + {initialise}]
     test    eax, eax
     jz      20f
@@ -228,7 +229,6 @@ memcpy_select_test_trampoline:
 
 29: fninit
     fldcw   word ptr [rdi + {x87_control_in}]
-    ldmxcsr dword ptr [rdi + {mxcsr_in}]
     cmp     dword ptr [rdi + {has_xinuse}], 0
     je      30f
     mov     ecx, 1
