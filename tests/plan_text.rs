@@ -27,6 +27,7 @@ fn cpu(vendor: Vendor, family: u16, model: u8, stepping: u8) -> Cpu {
     let mut cpu = *HERE;
     let signature = &mut cpu.signature;
     (signature.vendor, signature.family, signature.model, signature.stepping) = (vendor, family, model, stepping);
+    signature.is_masked = false;
     cpu
 }
 

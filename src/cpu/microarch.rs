@@ -70,6 +70,11 @@ impl fmt::Display for Microarch {
 }
 
 impl Microarch {
+    /// Whether a CPU of this design may have tile registers (AMX): those known to have them, and any that is not known.
+    pub(super) const fn may_have_tiles(self) -> bool {
+        matches!(self, Self::SapphireRapids | Self::EmeraldRapids | Self::GraniteRapids | Self::Unknown)
+    }
+
     /// The design with this family and model (extended fields included). `kind` tells the cores of a hybrid CPU apart;
     /// where it is unknown, the large one is meant. `stepping` tells the server generations of Skylake apart.
     pub const fn of(vendor: Vendor, family: u16, model: u8, stepping: u8, kind: CoreKind) -> Self {

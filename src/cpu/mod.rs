@@ -22,6 +22,7 @@ mod xstate;
 pub use caches::{Cache, Caches, Finding, Findings, Level, Reach, Reason, Source, cross_check};
 pub use features::Features;
 pub use microarch::{CoreKind, Microarch};
+pub(crate) use signature::MASKED;
 pub use signature::{Signature, Vendor};
 pub use words::{ParseWordError, Word};
 pub use xstate::{Component, Components, XState};

@@ -79,7 +79,8 @@ impl<const N: usize> Text<N> {
 }
 
 /// Which CPU this is. Its text form is stable, and names a profile: vendor, family, model and stepping in decimal,
-/// such as `amd-25-1-1` or `intel-6-143-8`.
+/// such as `amd-25-1-1` or `intel-6-143-8`; `-masked` behind it where a hypervisor gives
+/// [another model](Self::is_masked).
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Signature {
@@ -95,6 +96,10 @@ pub struct Signature {
     pub core_kind: CoreKind,
     /// Whether a hypervisor says that it is there. CPUID leaf 01H ECX\[31\].
     pub has_hypervisor: bool,
+    /// Whether the CPU has what its model never had: a hypervisor that makes a fleet of several models look alike gives
+    /// the number of the oldest. What was measured on a real CPU of that model says nothing about it. Known by one
+    /// feature, the tile registers of CPUID leaf 07H EDX\[24\].
+    pub is_masked: bool,
     hypervisor: Text<12>,
     brand: Text<48>,
 }
@@ -139,7 +144,9 @@ impl Signature {
         };
         let brand = cpuid.get_processor_brand_string();
         let brand = brand.as_ref().map_or(Text::EMPTY, |brand| Text::new(brand.as_str().bytes()));
-        Self { vendor, family, model, stepping, core_kind, has_hypervisor, hypervisor, brand }
+        let has_tiles = reader.cpuid2(0x7, 0).edx >> 24 & 1 == 1;
+        let is_masked = has_tiles && !Microarch::of(vendor, family, model, stepping, core_kind).may_have_tiles();
+        Self { vendor, family, model, stepping, core_kind, has_hypervisor, is_masked, hypervisor, brand }
     }
 
     /// The name that the maker (or the hypervisor) writes into the CPU; empty if there is none. At most 48 characters
@@ -154,18 +161,24 @@ impl Signature {
         self.has_hypervisor.then(|| self.hypervisor.as_str())
     }
 
-    /// Which design it is, by vendor, family and model.
+    /// Which design it is, by vendor, family and model; unknown where the model [is masked](Self::is_masked).
     pub const fn microarch(&self) -> Microarch {
+        if self.is_masked {
+            return Microarch::Unknown;
+        }
         Microarch::of(self.vendor, self.family, self.model, self.stepping, self.core_kind)
     }
 }
 
 impl fmt::Display for Signature {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { vendor, family, model, stepping, .. } = self;
-        write!(f, "{vendor}-{family}-{model}-{stepping}")
+        let Self { vendor, family, model, stepping, is_masked, .. } = self;
+        write!(f, "{vendor}-{family}-{model}-{stepping}{}", if *is_masked { MASKED } else { "" })
     }
 }
+
+/// What stands behind the name of a CPU whose model is another one.
+pub(crate) const MASKED: &str = "-masked";
 
 impl fmt::Debug for Signature {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -21,7 +21,7 @@ use super::class::Class;
 use super::inline::Small;
 use super::plan::{Band, MAX_BANDS, Plan, PlanError};
 use super::text_error::{Excerpt, LoadError, TextError, TextErrorKind};
-use crate::cpu::{Cpu, Signature, Vendor};
+use crate::cpu::{Cpu, MASKED, Signature, Vendor};
 use crate::kernel::Kernel;
 use core::str::{FromStr, SplitAsciiWhitespace};
 use core::{fmt, mem};
@@ -275,13 +275,14 @@ pub struct CpuName {
     family: u16,
     model: u8,
     stepping: u8,
+    is_masked: bool,
 }
 
 impl CpuName {
     /// The name of the CPU with this signature.
     pub const fn of(signature: &Signature) -> Self {
-        let Signature { vendor, family, model, stepping, .. } = *signature;
-        Self { vendor, family, model, stepping }
+        let Signature { vendor, family, model, stepping, is_masked, .. } = *signature;
+        Self { vendor, family, model, stepping, is_masked }
     }
 
     /// Whether it is AMD's, of this family or a later one.
@@ -291,7 +292,10 @@ impl CpuName {
 
     /// Whether the two differ in nothing but the stepping.
     pub const fn is_same_model(&self, other: &Self) -> bool {
-        self.vendor as u8 == other.vendor as u8 && self.family == other.family && self.model == other.model
+        self.vendor as u8 == other.vendor as u8
+            && self.family == other.family
+            && self.model == other.model
+            && self.is_masked == other.is_masked
     }
 
     /// The CPU of that name, such as `amd-26-2-1`, if it is one.
@@ -299,17 +303,18 @@ impl CpuName {
         fn number<T: FromStr>(word: Option<&str>) -> Option<T> {
             word.filter(|word| is_decimal(word))?.parse().ok()
         }
+        let (name, is_masked) = name.strip_suffix(MASKED).map_or((name, false), |name| (name, true));
         let mut words = name.split('-');
         let vendor = words.next()?;
         let vendor = VENDORS.into_iter().find(|known| known.name() == vendor)?;
         let (family, model, stepping) = (number(words.next())?, number(words.next())?, number(words.next())?);
-        words.next().is_none().then_some(Self { vendor, family, model, stepping })
+        words.next().is_none().then_some(Self { vendor, family, model, stepping, is_masked })
     }
 }
 
 impl fmt::Display for CpuName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { vendor, family, model, stepping } = self;
-        write!(f, "{vendor}-{family}-{model}-{stepping}")
+        let Self { vendor, family, model, stepping, is_masked } = self;
+        write!(f, "{vendor}-{family}-{model}-{stepping}{}", if *is_masked { MASKED } else { "" })
     }
 }

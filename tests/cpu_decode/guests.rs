@@ -5,6 +5,7 @@ use crate::words::{self, Words, XCR0_AVX, XCR0_AVX512};
 use memcpy_select::cpu::{
     Cache, Caches, CoreKind, Cpu, Features, Finding, Level, Microarch, Reach, Reason, Source, Vendor, cross_check,
 };
+use memcpy_select::select::CpuName;
 use raw_cpuid::CpuIdResult;
 
 const KIB: u64 = 1 << 10;
@@ -53,6 +54,24 @@ fn hidden_string_bits_do_not_change_which_cpu_it_is() {
     assert_eq!(guest.features, host.features.difference(Features::ERMS.union(Features::FSRM)));
     assert_eq!(guest.signature, host.signature);
     assert_eq!(guest.signature.microarch(), Microarch::Zen3);
+}
+
+#[test]
+fn a_model_that_never_had_what_the_cpu_has_is_not_believed() {
+    let host = Words::of("graniterapids");
+    let real = host.decode(XCR0_AVX512).signature;
+    assert!(!real.is_masked && real.to_string().starts_with("intel-6-173-"), "{real}");
+    // Family 6, model 167, stepping 1: Rocket Lake, which has no tile registers.
+    let guest = host.clone().with(1, 0, |word| word.eax = 0x000A_0671);
+    let signature = guest.decode(XCR0_AVX512).signature;
+    assert!(signature.is_masked);
+    assert_eq!((signature.to_string().as_str(), signature.microarch()), ("intel-6-167-1-masked", Microarch::Unknown));
+    let name = CpuName::of(&signature);
+    assert_eq!(CpuName::named("intel-6-167-1-masked"), Some(name));
+    assert!(!CpuName::named("intel-6-167-1").expect("a CPU").is_same_model(&name));
+    // With the tiles hidden too, nothing tells the two apart.
+    let hidden = guest.with(7, 0, |word| word.edx &= !(1 << 24)).decode(XCR0_AVX512).signature;
+    assert_eq!((hidden.is_masked, hidden.microarch()), (false, Microarch::RocketLake));
 }
 
 #[test]
