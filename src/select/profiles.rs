@@ -39,4 +39,21 @@ policy no-simd
 320 gpr
 above rep_movsb
 ",
+    // intel-6-167-1-masked-kvm/2026-11-24.1
+    "\
+memcpy-select plan 1
+cpu intel-6-167-1-masked
+policy user
+46336 avx512_aligned
+1048576 rep_movsb
+above avx512_nt
+",
+    // intel-6-167-1-masked-kvm/2026-11-24.1
+    "\
+memcpy-select plan 1
+cpu intel-6-167-1-masked
+policy no-simd
+704 gpr
+above rep_movsb
+",
 ];
