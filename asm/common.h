@@ -272,6 +272,71 @@
     COPY_ALIGNED_BODY \v, \w, \movu, \mova, \leave
 .endm
 
+/* ---- registers that belong to somebody else ------------------------------------------------------------------- */
+
+/* A whole kernel of the family `sse2_spill<count>`: \count XMM registers, \lanes their numbers from 0, are kept on the
+ * stack while the copy uses them. Legacy encodings only: a VEX-encoded write would clear what lies above bit 127, which
+ * is not kept. Dirties rax, rcx, rdx, rsi, rdi, r8, r9.
+ *   1. Up to 16 bytes: general-purpose registers, nothing to keep.
+ *   2. The registers go to the stack, below a stack pointer that an interrupt respects.
+ *   3. 16 bytes at the head, unaligned, which bring rdi to a 16-byte boundary.
+ *   4. \count registers a turn, then one, stores aligned.
+ *   5. The last 16 bytes of the range, unaligned; the registers come back. */
+.macro COPY_SPILLED count, lanes
+    cmp     rdx, 16
+    ja      .Lvectors_\@
+    COPY_0_TO_16
+.Lvectors_\@:
+    sub     rsp, 16*\count + 8
+    .irp lane, \lanes
+    movaps  xmmword ptr [rsp + 16*\lane], xmm\lane
+    .endr
+    movups  xmm0, xmmword ptr [rsi]
+    lea     r8, [rsi + rdx - 16]
+    lea     r9, [rdi + rdx - 16]
+    movups  xmmword ptr [rdi], xmm0
+    mov     eax, edi
+    and     eax, 15
+    sub     rax, 16
+    sub     rdi, rax
+    sub     rsi, rax
+    add     rdx, rax
+    sub     rdx, 16*\count
+    jb      .Lrest_\@
+    .p2align 5
+.Lbody_\@:
+    .irp lane, \lanes
+    movups  xmm\lane, xmmword ptr [rsi + 16*\lane]
+    .endr
+    .irp lane, \lanes
+    movaps  xmmword ptr [rdi + 16*\lane], xmm\lane
+    .endr
+    add     rsi, 16*\count
+    add     rdi, 16*\count
+    sub     rdx, 16*\count
+    jae     .Lbody_\@
+.Lrest_\@:
+    .if \count > 1
+    add     rdx, 16*(\count - 1)
+    js      .Ltail_\@
+.Lone_\@:
+    movups  xmm0, xmmword ptr [rsi]
+    movaps  xmmword ptr [rdi], xmm0
+    add     rsi, 16
+    add     rdi, 16
+    sub     rdx, 16
+    jae     .Lone_\@
+.Ltail_\@:
+    .endif
+    movups  xmm0, xmmword ptr [r8]
+    movups  xmmword ptr [r9], xmm0
+    .irp lane, \lanes
+    movaps  xmm\lane, xmmword ptr [rsp + 16*\lane]
+    .endr
+    add     rsp, 16*\count + 8
+    ret
+.endm
+
 /* ---- non-temporal ---------------------------------------------------------------------------------------------- */
 
 /* Lines from [rsi + \offset] to [rdi + \offset] past the caches, one vector for each number in \lanes. rdi is

@@ -52,6 +52,7 @@ pub struct Kernel {
     name: &'static str,
     needs: Features,
     writes: Components,
+    restores: bool,
     stores: Stores,
     entry: CopyFn,
 }
@@ -83,6 +84,13 @@ impl Kernel {
     /// the call.
     pub const fn writes(&self) -> Components {
         self.writes
+    }
+
+    /// Whether every vector register that it writes has its value of before again when it returns (a partial spill). Such
+    /// a kernel is for callers whose vector registers belong to somebody else: in between nobody may look at them, so
+    /// the copy must not fault, sleep, or be interrupted by what saves or uses vector state.
+    pub const fn restores(&self) -> bool {
+        self.restores
     }
 
     /// The components that a call may leave in use (XINUSE) where they were in their initial state before: `vzeroupper`
@@ -140,6 +148,7 @@ impl fmt::Debug for Kernel {
             .field("name", &self.name)
             .field("needs", &self.needs)
             .field("writes", &self.writes)
+            .field("restores", &self.restores)
             .field("stores", &self.stores)
             .finish_non_exhaustive()
     }

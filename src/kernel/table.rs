@@ -20,10 +20,14 @@ mod encoding {
 #[cfg(memcpy_select_asm)]
 macro_rules! row {
     ($stem:literal, $needs:ident, $writes:ident, $stores:ident) => {
+        row!($stem, $needs, $writes, $stores, restores: false)
+    };
+    ($stem:literal, $needs:ident, $writes:ident, $stores:ident, restores: $restores:literal) => {
         Kernel {
             name: $stem,
             needs: Features::$needs,
             writes: encoding::$writes,
+            restores: $restores,
             stores: Stores::$stores,
             entry: {
                 unsafe extern "sysv64" {
@@ -51,6 +55,10 @@ static KERNELS: &[Kernel] = &[
     row!("avx_nt", AVX, VEX, NonTemporal),
     row!("avx512_aligned", AVX512F, VEX, Temporal),
     row!("avx512_nt", AVX512F, VEX, NonTemporal),
+    row!("sse2_spill1", SSE2, LEGACY, Temporal, restores: true),
+    row!("sse2_spill2", SSE2, LEGACY, Temporal, restores: true),
+    row!("sse2_spill4", SSE2, LEGACY, Temporal, restores: true),
+    row!("sse2_spill8", SSE2, LEGACY, Temporal, restores: true),
     #[cfg(feature = "std")]
     LIBC,
     PORTABLE,
@@ -72,11 +80,23 @@ const ANY: Components = Components::SSE
     .union(Components::HI16_ZMM);
 
 #[cfg(feature = "std")]
-const LIBC: Kernel =
-    Kernel { name: "libc", needs: Features::NONE, writes: ANY, stores: Stores::Unknown, entry: portable::libc };
+const LIBC: Kernel = Kernel {
+    name: "libc",
+    needs: Features::NONE,
+    writes: ANY,
+    restores: false,
+    stores: Stores::Unknown,
+    entry: portable::libc,
+};
 
-const PORTABLE: Kernel =
-    Kernel { name: "portable", needs: Features::NONE, writes: ANY, stores: Stores::Unknown, entry: portable::portable };
+const PORTABLE: Kernel = Kernel {
+    name: "portable",
+    needs: Features::NONE,
+    writes: ANY,
+    restores: false,
+    stores: Stores::Unknown,
+    entry: portable::portable,
+};
 
 /// Every kernel that this build holds, available here or not, simplest first.
 pub fn kernels() -> &'static [Kernel] {

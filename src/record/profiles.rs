@@ -118,7 +118,7 @@ pub fn plan<'a>(records: impl Iterator<Item = &'a Record> + Clone, policy: Polic
     let available =
         |kernel: &&Kernel| newest.kernels.iter().any(|known| known.name == kernel.name() && known.available);
     let is_allowed = |kernel: &&Kernel| policy == Policy::User || kernel.writes().is_empty();
-    let own = kernels().iter().filter(|kernel| kernel.stores() != Stores::Unknown);
+    let own = kernels().iter().filter(|kernel| kernel.stores() != Stores::Unknown && !kernel.restores());
     let candidates: Vec<&'static Kernel> = own.filter(available).filter(is_allowed).collect();
     let summaries: Vec<Summary> = records.map(|record| Summary::of(&record.samples)).collect();
     let points: Vec<Point> = summaries.iter().flat_map(|summary| points(summary, &candidates, policy)).collect();

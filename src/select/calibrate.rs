@@ -64,7 +64,7 @@ pub fn calibrate() -> Calibration {
     let candidates: Vec<ReadyKernel> = kernels()
         .iter()
         // A plan may be used where there is no libc, and the platform's copy is what a plan should beat.
-        .filter(|kernel| kernel.stores() != Stores::Unknown)
+        .filter(|kernel| kernel.stores() != Stores::Unknown && !kernel.restores())
         .filter_map(Kernel::ready)
         .collect();
     let lengths = lengths();

@@ -69,6 +69,9 @@ pub static MUTANTS: &[Mutant] = &[
     mutant!(vzeroupper_missing, Some(Check::UpperState), needs: Features::AVX, writes: YMM),
     mutant!(vector_register_unclaimed, Some(Check::VectorClaim), writes: Components::NONE, leaves_in_use: Components::NONE),
     mutant!(upper_part_unclaimed, Some(Check::VectorClaim), needs: Features::AVX),
+    mutant!(control_spill, None, writes: Components::NONE),
+    mutant!(spill_forgets_one, Some(Check::VectorClaim), writes: Components::NONE),
+    mutant!(spill_by_vex, Some(Check::VectorClaim), needs: Features::AVX, writes: Components::NONE),
     mutant!(in_use_unclaimed, Some(Check::InUse), leaves_in_use: Components::NONE),
     mutant!(register_16_dirty, Some(Check::HighRegisters), needs: Features::AVX512F, writes: YMM),
     mutant!(direction_flag_set, Some(Check::DirectionFlag)),
@@ -339,6 +342,34 @@ MUTANT upper_part_unclaimed
     vmovdqu [rdi], xmm7
 2:  COPY
     ret
+
+    # two registers of the caller's around the copy
+    .macro SPILLED store, load, restored
+    cmp     rdx, 32
+    jb      2f
+    sub     rsp, 40
+    \store xmmword ptr [rsp], xmm0
+    \store xmmword ptr [rsp + 16], xmm1
+    \load  xmm0, [rsi]
+    \load  xmm1, [rsi + rdx - 16]
+    \store xmmword ptr [rdi], xmm0
+    \store xmmword ptr [rdi + rdx - 16], xmm1
+    \load  xmm0, [rsp]
+    \load  \restored, [rsp + 16]
+    add     rsp, 40
+2:  COPY
+    ret
+    .endm
+
+MUTANT control_spill
+    SPILLED movups, movups, xmm1
+
+MUTANT spill_forgets_one
+    SPILLED movups, movups, xmm0
+
+    # what lies above bit 127 is cleared, and was not kept
+MUTANT spill_by_vex
+    SPILLED vmovups, vmovups, xmm1
 
 MUTANT in_use_unclaimed
     cmp     rdx, 16
