@@ -14,7 +14,7 @@ use memcpy_select::{Kernel, kernels};
 use std::sync::LazyLock;
 use suite::rng::Rng;
 
-const POLICIES: [Policy; 2] = [Policy::User, Policy::NoSimd];
+const POLICIES: [Policy; 3] = [Policy::User, Policy::NoSimd, Policy::Section];
 const HEAD: &str = "memcpy-select plan 1\ncpu amd-26-2-1\npolicy user\n";
 
 fn named(name: &str) -> &'static Kernel {

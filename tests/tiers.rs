@@ -23,7 +23,7 @@ use suite::rng::Rng;
 use suite::routine::{Call, Routine, kernels_here};
 use suite::runner;
 
-const POLICIES: [Policy; 2] = [Policy::User, Policy::NoSimd];
+const POLICIES: [Policy; 3] = [Policy::User, Policy::NoSimd, Policy::Section];
 /// SSE2 belongs to x86-64: no mask takes it away.
 const PLAIN: Features = Features::SSE2;
 const STRING: Features = Features::ERMS.union(Features::FSRM);

@@ -140,7 +140,7 @@ pub fn install(policy: Policy, plan: &'static Plan) -> Result<(), PlanError> {
 pub fn uninstall(policy: Policy) {
     slot(policy).publish(match policy {
         Policy::User => &UNDECIDED,
-        Policy::NoSimd => &NO_SIMD_START,
+        Policy::NoSimd | Policy::Section => &NO_SIMD_START,
     });
 }
 
@@ -152,6 +152,7 @@ pub fn plan_in_force(policy: Policy) -> &'static Plan {
 
 static USER: Slot = Slot::new(&UNDECIDED);
 static NO_SIMD: Slot = Slot::new(&NO_SIMD_START);
+static SECTION: Slot = Slot::new(&NO_SIMD_START);
 
 /// What runs without knowing the CPU: kernels that need nothing.
 static BASELINE: Plan = baseline(Kernel::named("sse2_aligned"));
@@ -176,6 +177,7 @@ fn slot(policy: Policy) -> &'static Slot {
     match policy {
         Policy::User => &USER,
         Policy::NoSimd => &NO_SIMD,
+        Policy::Section => &SECTION,
     }
 }
 

@@ -24,7 +24,8 @@ const ASSUMED_LAST_LEVEL_BYTES: u64 = 4 << 20;
 pub fn plan(cpu: &Cpu, policy: Policy) -> Plan {
     let chosen = match policy {
         Policy::User => user(cpu),
-        Policy::NoSimd => no_simd(cpu),
+        // What a section costs is only known where somebody measured it.
+        Policy::NoSimd | Policy::Section => no_simd(cpu),
     };
     // Where nothing was assembled, the kernels above do not exist and the platform's copy is all there is.
     chosen.unwrap_or_else(platform)

@@ -15,6 +15,7 @@ mod inline;
 mod plan;
 mod profile;
 mod profiles;
+mod sectioned;
 mod slot;
 mod text;
 mod text_error;
@@ -30,6 +31,7 @@ pub use dispatch::{
 pub use inline::{INLINE_MAX_BYTES, Small};
 pub use plan::{Band, MAX_BANDS, Plan, PlanError};
 pub use profile::plan_for;
+pub use sectioned::{InSection, memcpy_auto_in_section};
 pub use text::{CpuName, MAX_TEXT_BYTES, PlanText, load};
 pub use text_error::{Excerpt, LoadError, TextError, TextErrorKind};
 
@@ -40,4 +42,7 @@ pub enum Policy {
     User,
     /// Vector registers must not be touched, as in most of a kernel: [`memcpy_auto_nosimd`].
     NoSimd,
+    /// Vector registers belong to somebody else, and whoever copies may borrow them: [`InSection`]. What borrowing costs
+    /// is in the plan, through [the model](crate::xsave).
+    Section,
 }

@@ -31,13 +31,14 @@ pub const MAX_TEXT_BYTES: usize = 16 << 10;
 
 /// The version of the format in the first line.
 pub(super) const VERSION: &str = "1";
-const POLICIES: [Policy; 2] = [Policy::User, Policy::NoSimd];
+const POLICIES: [Policy; 3] = [Policy::User, Policy::NoSimd, Policy::Section];
 const VENDORS: [Vendor; 5] = [Vendor::Intel, Vendor::Amd, Vendor::Hygon, Vendor::Zhaoxin, Vendor::Other];
 
 const fn policy_name(policy: Policy) -> &'static str {
     match policy {
         Policy::User => "user",
         Policy::NoSimd => "no-simd",
+        Policy::Section => "section",
     }
 }
 

@@ -124,11 +124,11 @@ impl fmt::Display for TextError {
                  `vendor-family-model-stepping`, such as `amd-26-2-1`"
             ),
             Kind::MissingPolicy => f.write_str(
-                "it does not say which policy the plan is for: the plan is refused; write `policy user` or \
-                 `policy no-simd`",
+                "it does not say which policy the plan is for: the plan is refused; write `policy user`, \
+                 `policy no-simd` or `policy section`",
             ),
             Kind::UnknownPolicy(found) => {
-                write!(f, "{found} is not a policy: the plan is refused; write `user` or `no-simd`")
+                write!(f, "{found} is not a policy: the plan is refused; write `user`, `no-simd` or `section`")
             }
             Kind::ExtraWord(found) => {
                 write!(f, "{found} follows where the line should end: the plan is refused; remove it or put `#` before")

@@ -36,6 +36,7 @@ pub struct Explain {
 enum Policy {
     User,
     NoSimd,
+    Section,
 }
 
 impl Explain {
@@ -44,6 +45,7 @@ impl Explain {
         let policy = match self.policy {
             Policy::User => select::Policy::User,
             Policy::NoSimd => select::Policy::NoSimd,
+            Policy::Section => select::Policy::Section,
         };
         let record = match &self.record {
             Some(folder) => Some((folder.clone(), Record::read(folder).map_err(|error| error.to_string())?)),

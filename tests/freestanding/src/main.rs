@@ -1,7 +1,7 @@
 //! The crate without an operating system's library: no `std`, no `alloc`, no libc, no start-up code.
 //!
-//! Copies through every call, under the plan that is in force from the start and under one that is a constant, checks
-//! each byte itself, and exits with 0 only if all of them are right. With an argument it spoils one byte before its
+//! Copies through every call, under the plan that is in force from the start and under ones that are constants, one of
+//! them for sections that save the vector registers first, as a kernel's would be; checks each byte itself, and exits with 0 only if all of them are right. With an argument it spoils one byte before its
 //! last check, and has to notice.
 
 #![no_std]
@@ -14,7 +14,9 @@ use core::mem::MaybeUninit;
 use core::panic::PanicInfo;
 use core::ptr;
 use memcpy_select::Kernel;
-use memcpy_select::select::{Band, Plan, Policy, install, plan_in_force};
+use memcpy_select::cpu::{Components, Cpu};
+use memcpy_select::select::{Band, Plan, Policy, install, memcpy_auto_in_section, plan_in_force};
+use memcpy_select::xsave::{SavedState, StateArea};
 
 const LARGEST: usize = (1 << 20) + 13;
 /// What lies around the destination.
@@ -43,6 +45,17 @@ static PLAN: Plan = match Plan::new(&[
     Err(_) => panic!("the limits above rise to usize::MAX"),
 };
 
+/// The same for copies that may borrow vector registers: in between they win by more than saving and restoring them
+/// costs. Which lengths those are, `memcpy-select xsave` says for a CPU.
+static SECTION_PLAN: Plan = match Plan::new(&[
+    Band::new(500, kernel("gpr")),
+    Band::new(10_000, kernel("sse2_aligned")),
+    Band::new(usize::MAX, kernel("rep_movsb_aligned")),
+]) {
+    Ok(plan) => plan,
+    Err(_) => panic!("the limits above rise to usize::MAX"),
+};
+
 // The kernel enters with the argument count at the top of the stack, and no return address.
 global_asm!(
     ".globl _start",
@@ -65,13 +78,16 @@ extern "sysv64" fn start(arguments: usize) -> ! {
             exit(EXIT_PLAN_REFUSED);
         }
     }
+    if install(Policy::Section, &SECTION_PLAN).is_err() {
+        exit(EXIT_PLAN_REFUSED);
+    }
     let code = if copies_are_right(spoil) { EXIT_RIGHT } else { EXIT_WRONG_BYTES };
     exit(code)
 }
 
 type Copy = fn(&mut [u8], &[u8]);
 
-const CALLS: [Copy; 4] = [memcpy_select::memcpy_auto, uninit, unchecked, nosimd];
+const CALLS: [Copy; 5] = [memcpy_select::memcpy_auto, uninit, unchecked, nosimd, sectioned];
 
 fn uninit(dst: &mut [u8], src: &[u8]) {
     let len = dst.len();
@@ -88,6 +104,17 @@ fn unchecked(dst: &mut [u8], src: &[u8]) {
 fn nosimd(dst: &mut [u8], src: &[u8]) {
     // SAFETY: two slices of one length, one of them borrowed exclusively.
     unsafe { memcpy_select::memcpy_auto_nosimd(dst.as_mut_ptr(), src.as_ptr(), src.len()) }
+}
+
+/// Where a kernel would call its own pair of functions, XSAVE saves the state and XRSTOR restores it.
+fn sectioned(dst: &mut [u8], src: &[u8]) {
+    static mut AREA: StateArea<4096> = StateArea::new();
+    let area = &raw mut AREA;
+    // SAFETY: one thread, and this function does not call itself: nobody else refers to it.
+    let area = unsafe { &mut *area };
+    let Ok(mut section) = SavedState::new(area, Components::SSE, &Cpu::detect()) else { return };
+    // SAFETY: two slices of one length, one of them borrowed exclusively.
+    unsafe { memcpy_auto_in_section(dst.as_mut_ptr(), src.as_ptr(), src.len(), &mut section) }
 }
 
 fn copies_are_right(spoil: bool) -> bool {
