@@ -39,10 +39,10 @@ fn measure(effort: Effort) -> ExitCode {
     let mut environment = Environment::gather(&cpu, effort, pinned_to);
     println!("{}", report::machine(&environment, &conditions(&cpu, pinned_to)));
 
-    let (mut contenders, _) = harness::verified(Contender::all_available());
+    let (mut contenders, failed) = harness::verified(Contender::all_available());
     contenders.push(Contender::copy_from_slice());
     contenders.extend([Small::Pieces, Small::Masked].into_iter().filter_map(Contender::small));
-    contenders.extend(harness::peers());
+    contenders.extend(harness::peers(&mut environment));
     contenders.extend(Contender::libc_again());
     let mut sweep = match Sweep::new(contenders, Region::Memory.bytes() + 4096, effort) {
         Ok(sweep) => sweep,
@@ -66,7 +66,7 @@ fn measure(effort: Effort) -> ExitCode {
     let summary = Summary::of(&samples);
     print_table(&summary);
     environment.noise_floor = summary.noise_floor;
-    harness::save(Record { bench: "distributions".to_owned(), environment, samples });
+    harness::save(Record::new("distributions", environment, samples), &failed);
     ExitCode::SUCCESS
 }
 

@@ -28,8 +28,8 @@ fn measure(effort: Effort) -> ExitCode {
     let mut environment = Environment::gather(&cpu, effort, pinned_to);
     println!("{}", report::machine(&environment, &conditions(&cpu, pinned_to)));
 
-    let (mut contenders, _) = harness::verified(Contender::all_available());
-    contenders.extend(harness::peers());
+    let (mut contenders, failed) = harness::verified(Contender::all_available());
+    contenders.extend(harness::peers(&mut environment));
     contenders.extend(Contender::libc_again());
     let grid = effort.grid();
     let mut sweep = match Sweep::new(contenders, effort.buffer_bytes(&cpu), effort) {
@@ -54,7 +54,7 @@ fn measure(effort: Effort) -> ExitCode {
         if at == 0 {
             let summary = Summary::of(&samples);
             progress.suspend(|| {
-                println!("{}\n{}", report::answer(&summary), report::selection_table(&summary));
+                println!("{}\n{}", report::answer(&summary), report::selection_table(&summary, true));
             });
         }
     }
@@ -69,6 +69,6 @@ fn measure(effort: Effort) -> ExitCode {
     );
 
     environment.noise_floor = summary.noise_floor;
-    harness::save(Record { bench: "select".into(), environment, samples });
+    harness::save(Record::new("select", environment, samples), &failed);
     ExitCode::SUCCESS
 }

@@ -178,7 +178,7 @@ fn the_verb_overwrites_only_what_it_wrote() {
 
     let output = report(&[folder, scratch.to_str().unwrap(), "--out", out_name]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("there is no record to read"), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("neither env.toml nor samples.csv"), "{output:?}");
     assert_eq!(fs::read_to_string(&out).unwrap(), written);
     fs::remove_dir_all(&scratch).unwrap();
 }

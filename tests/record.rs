@@ -4,11 +4,15 @@
 use memcpy_select::cpu::Cpu;
 use memcpy_select::measure::cell::Cell;
 use memcpy_select::measure::effort::Effort;
-use memcpy_select::measure::sweep::Sample;
-use memcpy_select::record::{Environment, Record, RecordError};
+use memcpy_select::measure::summary::Summary;
+use memcpy_select::measure::sweep::{Failure, Sample};
+use memcpy_select::record::{Environment, Record, RecordError, Survey, Table, newest_record};
+use memcpy_select::report::page;
+use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// A folder of its own for each test, gone afterwards.
 struct Scratch(PathBuf);
@@ -35,11 +39,9 @@ fn record() -> Record {
         iterations: 1000,
         total_ns,
     };
-    Record {
-        bench: "select".to_owned(),
-        environment: Environment::gather(&Cpu::detect(), Effort::Quick, Some(1)),
-        samples: vec![sample("gpr", 0, 70_000), sample("libc", 0, 60_000), sample("gpr", 1, 71_000)],
-    }
+    let environment = Environment::gather(&Cpu::detect(), Effort::Quick, Some(1));
+    let samples = vec![sample("gpr", 0, 70_000), sample("libc", 0, 60_000), sample("gpr", 1, 71_000)];
+    Record::new("select", environment, samples)
 }
 
 #[test]
@@ -67,30 +69,236 @@ fn a_second_record_of_the_day_leaves_the_first_alone() {
     assert_eq!(fs::read(first.join("samples.csv")).unwrap(), before);
 }
 
+/// The header line of the samples that this build writes.
+const HEADER: &str =
+    "bench,kernel,source_hash,len_bytes,dst_offset,src_offset,residency,round,iterations,total_ns,error";
+/// The same of format 1.
+const OLD_HEADER: &str = "bench,kernel,len_bytes,dst_offset,src_offset,residency,round,iterations,total_ns";
+
+/// A record whose samples are these lines, and which says that it has as many rows.
+fn with_samples(scratch: &Scratch, lines: &[&str]) -> PathBuf {
+    let folder = record().save(&scratch.0).unwrap();
+    let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    fs::write(folder.join("samples.csv"), text).unwrap();
+    edit(&folder, "rows = 3", &format!("rows = {}", lines.len() - 1));
+    folder
+}
+
+/// Replaces the one place of a text in a record's environment.
+fn edit(folder: &Path, from: &str, to: &str) {
+    let path = folder.join("env.toml");
+    let text = fs::read_to_string(&path).unwrap();
+    assert_eq!(text.matches(from).count(), 1, "{from}");
+    fs::write(&path, text.replacen(from, to, 1)).unwrap();
+}
+
+/// What a verb says of a record that it refuses, which is what it says on standard error and nowhere else.
+fn refusal(verb: &str, folder: &Path) -> String {
+    let out = folder.with_extension("html");
+    let arguments = match verb {
+        "report" => vec![folder.as_os_str(), "--out".as_ref(), out.as_os_str()],
+        "explain" => vec!["64".as_ref(), "--record".as_ref(), folder.as_os_str()],
+        _ => vec![folder.as_os_str(), folder.as_os_str()],
+    };
+    let mut command = Command::new(env!("CARGO_BIN_EXE_memcpy-select"));
+    let output = command.arg(verb).args(arguments).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{verb}: {output:?}");
+    assert!(output.stdout.is_empty() && !out.exists(), "{verb}: {output:?}");
+    String::from_utf8(output.stderr).unwrap()
+}
+
 #[test]
 fn rows_that_cannot_be_measurements_are_refused_with_their_line() {
-    let good = "select,gpr,64,0,0,hot,0,9,90000";
+    let good = "select,libc,,64,0,0,hot,0,9,90000,";
     let damages = [
-        ("select,gpr,64,0,0,hot,0,0,90000", "no iterations"),
-        ("select,gpr,64,0,0,hot,0,9,1", "too few"),
-        ("select,gpr,64,0,0,hot,0,9,90000", "a second row"),
-        ("forum,gpr,64,0,0,hot,1,9,90000", "bench forum in a record of select"),
-        ("select,gpr,64,0,0,lukewarm,0,9,90000", "no residency"),
-        ("select,gpr,64,0,0,hot,0,9,-5", "invalid"),
-        ("select,gpr,64,0,0,hot,0,9", "fields"),
+        ("select,libc,,64,0,0,hot,1,0,90000,", "no iterations"),
+        ("select,libc,,64,0,0,hot,1,0,0,", "no error says why"),
+        ("select,libc,,64,0,0,hot,1,9,0,it broke", "an error beside a timing"),
+        ("select,libc,,64,0,0,hot,1,9,1,", "1 ns are too few for a clock with steps of"),
+        ("select,libc,,64,0,0,hot,0,9,90000,", "a second row for libc"),
+        ("select,libc,,64,0,0,hot,0,0,0,it broke", "a second row for libc"),
+        ("forum,libc,,64,0,0,hot,1,9,90000,", "bench forum in a record of select"),
+        ("select,libc,,64,0,0,lukewarm,1,9,90000,", "no residency"),
+        ("select,libc,,64,0,0,hot,1,9,-5,", "invalid"),
+        ("select,libc,,-64,0,0,hot,1,9,90000,", "invalid"),
+        ("select,libc,,64,0,0,hot,1,9.5,90000,", "invalid"),
+        ("select,libc,,64,0,0,hot,1,9,99999999999999999999,", "number too large"),
+        ("select,libc,,64,0,0,hot,1,9,3600000000001,", "no timing takes 3600000000001 ns"),
+        ("select,libc,,1048576,0,0,hot,1,1000,1000,", "1048576 GB/s is no speed of a copy"),
+        ("select,core_clock,,64,0,0,hot,1,20000,1000,", "20 GHz is no clock"),
+        ("select,libc,,64,4096,0,hot,1,9,90000,", "no copy is of 64 bytes to +4096 from +0 of a page"),
+        ("select,libc,,1073741825,0,0,hot,1,9,90000,", "no copy is of 1073741825 bytes"),
+        ("select,libc,0badf00d,64,0,0,hot,1,9,90000,", "two builds in one record"),
+        ("select,libc,,64,0,0,hot,1,9", "found record with 9 fields"),
+        ("select,libc,64,0,0,hot,1,9,90000", "found record with 9 fields"),
+        ("select,libc,,64,0,0,hot,1,9,90000,,", "found record with 12 fields"),
     ];
     for (damage, cause) in damages {
         let scratch = Scratch::new("damaged");
-        let folder = record().save(&scratch.0).unwrap();
-        let samples = folder.join("samples.csv");
-        let text = fs::read_to_string(&samples).unwrap();
-        let header = text.lines().next().unwrap();
-        fs::write(&samples, format!("{header}\n{good}\n{damage}\n")).unwrap();
+        let folder = with_samples(&scratch, &[HEADER, good, damage]);
         let error = Record::read(&folder).unwrap_err();
         assert!(matches!(error, RecordError::Damaged { line: 3, .. }), "{damage}: {error}");
         let message = error.to_string();
         assert!(message.contains("samples.csv:3:") && message.contains(cause), "{damage}: {message}");
+        assert!(message.contains("refused as a whole") && message.contains("restore the file"), "{message}");
     }
+}
+
+#[test]
+fn every_verb_that_reads_records_refuses_damaged_ones_with_file_line_cause_and_fix() {
+    let scratch = Scratch::new("verbs");
+    let row = "select,libc,,64,0,0,hot,0,9,90000,";
+    let damaged = with_samples(&scratch, &[HEADER, row, "select,libc,,64,0,0,hot,1,9,-5,"]);
+    let newer = record().save(&scratch.0).unwrap();
+    edit(&newer, "format = 2", "format = 3\nsurprise = true");
+    let empty = scratch.0.join("empty");
+    fs::create_dir(&empty).unwrap();
+    let file = scratch.0.join("file");
+    fs::write(&file, "not a folder").unwrap();
+    let cases = [
+        (&damaged, "samples.csv:3: ", "restore the file from where it was committed"),
+        (
+            &newer,
+            "env.toml: format 3, this build reads formats 1 to 2",
+            "use the version of memcpy-select that wrote it",
+        ),
+        (&empty, "neither env.toml nor samples.csv", "remove this one if it is empty"),
+        (&file, "file: this is a file, not a folder", "name a folder that holds one"),
+        (&scratch.0.join("missing"), "env.toml: No such file", "name a folder that holds one"),
+    ];
+    for (folder, cause, fix) in cases {
+        for verb in ["report", "explain", "compare"] {
+            let message = refusal(verb, folder);
+            assert!(message.starts_with("error: ") && message.contains(cause), "{verb}: {message}");
+            assert!(message.contains(fix) && message.contains(&*folder.to_string_lossy()), "{verb}: {message}");
+        }
+    }
+}
+
+#[test]
+fn a_cut_file_is_refused_wherever_it_is_cut() {
+    let scratch = Scratch::new("cut");
+    let folder = record().save(&scratch.0).unwrap();
+    let path = folder.join("samples.csv");
+    let whole = fs::read(&path).unwrap();
+    for cut in 0..whole.len() {
+        fs::write(&path, &whole[..cut]).unwrap();
+        let error = Record::read(&folder).expect_err("a part is not the whole");
+        assert!(matches!(error, RecordError::Damaged { .. }), "cut at {cut}: {error}");
+    }
+    fs::write(&path, &whole).unwrap();
+    assert_eq!(Record::read(&folder).unwrap().samples.len(), 3);
+}
+
+#[test]
+fn records_of_format_1_are_read_and_formats_are_not_mixed() {
+    let old_row = "select,libc,64,0,0,hot,0,9,90000";
+    let row = "select,libc,,64,0,0,hot,0,9,90000,";
+    let old = |scratch: &Scratch, lines: &[&str]| {
+        let folder = with_samples(scratch, lines);
+        edit(&folder, "format = 2", "format = 1");
+        edit(&folder, "bench = \"select\"\n", "");
+        edit(&folder, &format!("rows = {}\n", lines.len() - 1), "");
+        folder
+    };
+    let scratch = Scratch::new("formats");
+    let read = Record::read(&old(&scratch, &[OLD_HEADER, old_row])).unwrap();
+    assert_eq!((read.bench.as_str(), read.samples.len(), read.failures.len()), ("select", 1, 0));
+
+    let line_of = |folder: PathBuf, cause: &str| match Record::read(&folder).unwrap_err() {
+        RecordError::Damaged { line, cause: found, .. } if found.contains(cause) => line,
+        other => panic!("{other} does not say {cause}"),
+    };
+    assert_eq!(line_of(with_samples(&scratch, &[OLD_HEADER, old_row]), "these are the columns of format 1"), 1);
+    assert_eq!(line_of(old(&scratch, &[HEADER, row]), "these are the columns of format 2"), 1);
+    assert_eq!(line_of(with_samples(&scratch, &["kernel,bench", row]), "the columns are"), 1);
+    assert_eq!(line_of(with_samples(&scratch, &[HEADER, row, old_row]), "9 fields"), 3);
+    assert_eq!(line_of(old(&scratch, &[OLD_HEADER, old_row, row]), "11 fields"), 3);
+}
+
+#[test]
+fn a_contender_without_a_timing_is_kept_with_the_reason_and_apart_from_samples() {
+    let scratch = Scratch::new("failures");
+    let mut written = record();
+    let cause = "a peer copies 300 bytes wrongly, \"or so\": left out";
+    written.failures = Failure::in_all([Cell::hot(4096, 1, 2), Cell::hot(64, 0, 0)], "a peer", cause);
+    let folder = written.save(&scratch.0).unwrap();
+    let read = Record::read(&folder).unwrap();
+    assert_eq!(read.failures, written.failures);
+    assert_eq!(read.samples, written.samples);
+    let summary = Summary::of(&read.samples);
+    assert!(summary.cells.len() == 1 && summary.cells[0].copy_ns("a peer").is_none());
+    let html = page(&[("mine".to_owned(), read)]);
+    assert!(html.contains("a peer copies 300 bytes wrongly, &quot;or so&quot;"), "the page says so");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_memcpy-select"));
+    let output = command.args(["report", "--json"]).arg(&folder).output().unwrap();
+    let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(document["records"][0]["left_out"][1]["error"], cause);
+}
+
+#[test]
+fn rows_carry_the_source_of_their_kernel() {
+    let scratch = Scratch::new("sources");
+    let written = record();
+    let folder = written.save(&scratch.0).unwrap();
+    let text = fs::read_to_string(folder.join("samples.csv")).unwrap();
+    assert_eq!(text.lines().next(), Some(HEADER));
+    let hash =
+        written.environment.kernels.iter().find(|kernel| kernel.name == "gpr").and_then(|gpr| gpr.source_hash.clone());
+    let expected = format!("select,gpr,{},4096,1,2050,hot,0,1000,70000,", hash.unwrap_or_default());
+    assert!(text.lines().any(|line| line == expected), "{expected} in\n{text}");
+    assert!(text.contains("\nselect,libc,,4096,"));
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct Restore {
+    instruction: String,
+    cycles: u64,
+}
+
+#[test]
+fn further_files_of_a_record_are_kept_beside_its_samples() {
+    let scratch = Scratch::new("tables");
+    let rows = [
+        Restore { instruction: "xrstor".to_owned(), cycles: 90 },
+        Restore { instruction: "x,y".to_owned(), cycles: 7 },
+    ];
+    let mut written = record();
+    written.samples.clear();
+    written.bench = "states".to_owned();
+    written.tables = vec![Table::of("restore", &rows).unwrap()];
+    let folder = written.save(&scratch.0).unwrap();
+    let read = Record::read(&folder).unwrap();
+    assert_eq!((read.bench.as_str(), read.samples.len()), ("states", 0));
+    let table = read.table("restore").expect("it is there");
+    assert_eq!(table.rows::<Restore>().unwrap(), rows);
+    assert_eq!(table.cells().unwrap()[2], ["x,y", "7"]);
+    assert!(read.table("other").is_none());
+    let html = page(&[("mine".to_owned(), read)]);
+    assert!(html.contains("restore.csv") && html.contains("<td>xrstor<td>90"), "the page shows it");
+
+    fs::write(folder.join("restore.csv"), "instruction,cycles\nxrstor,90\nxrstor,-1\n").unwrap();
+    let error = Record::read(&folder).unwrap().table("restore").unwrap().rows::<Restore>().unwrap_err();
+    assert!(matches!(error, RecordError::Damaged { line: 3, .. }), "{error}");
+    for name in ["samples", "", "../up", "a b"] {
+        assert!(Table::of(name, &rows).is_err(), "{name}");
+    }
+}
+
+#[test]
+fn a_folder_in_which_nothing_was_written_is_passed_over_and_its_name_used() {
+    let scratch = Scratch::new("empty");
+    let machine = scratch.0.join(record().environment.machine);
+    let first = machine.join(format!("{}.1", record().environment.date));
+    fs::create_dir_all(&first).unwrap();
+    fs::create_dir(machine.join(".unfinished-1-0")).unwrap();
+    let survey = Survey::of(&scratch.0).unwrap();
+    assert!(survey.profiles().is_empty());
+    assert_eq!(survey.passed_over(), [(first.clone(), "nothing was written in it".to_owned())]);
+    assert_eq!(newest_record(&scratch.0, &record().environment.cpu.signature).unwrap().map(|found| found.0), None);
+    assert_eq!(record().save(&scratch.0).unwrap(), first);
+    let newest = newest_record(&scratch.0, &record().environment.cpu.signature).unwrap();
+    assert_eq!(newest.map(|found| found.0), Some(first));
 }
 
 #[test]
@@ -100,14 +308,27 @@ fn a_damaged_or_foreign_environment_is_refused() {
     let path = folder.join("env.toml");
     let text = fs::read_to_string(&path).unwrap();
 
-    fs::write(&path, text.replacen("format = 1", "format = 2", 1)).unwrap();
-    assert_eq!(Record::read(&folder).unwrap_err(), RecordError::OtherFormat { path: path.clone(), found: 2 });
-
+    for found in [0, 3] {
+        fs::write(&path, text.replacen("format = 2", &format!("format = {found}"), 1)).unwrap();
+        assert_eq!(Record::read(&folder).unwrap_err(), RecordError::OtherFormat { path: path.clone(), found });
+    }
     fs::write(&path, format!("surprise = true\n{text}")).unwrap();
     assert!(matches!(Record::read(&folder), Err(RecordError::Damaged { .. })));
 
     fs::write(&path, &text[..text.len() / 2]).unwrap();
     assert!(matches!(Record::read(&folder), Err(RecordError::Damaged { .. })));
+
+    let absurd =
+        [("noise_floor", "nan"), ("noise_floor", "0.5"), ("precision_ns", "0"), ("core_cycles_per_ns", "-3.0")];
+    for (key, value) in absurd {
+        let is_key = |line: &&str| line.starts_with(&format!("{key} = "));
+        let (at, line) = text.lines().enumerate().find(|(_, line)| is_key(line)).unwrap();
+        fs::write(&path, text.replacen(line, &format!("{key} = {value}"), 1)).unwrap();
+        match Record::read(&folder).unwrap_err() {
+            RecordError::Damaged { line, .. } => assert_eq!(line, at as u64 + 1, "{key} = {value}"),
+            other => panic!("{key} = {value}: {other}"),
+        }
+    }
 
     fs::remove_file(&path).unwrap();
     assert!(matches!(Record::read(&folder), Err(RecordError::Unreadable { .. })));

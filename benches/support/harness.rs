@@ -2,12 +2,14 @@
 
 use clap::{Arg, ArgAction, Command};
 use indicatif::{ProgressBar, ProgressStyle};
+use memcpy_select::measure::cell::Cell;
 use memcpy_select::measure::effort::Effort;
 use memcpy_select::measure::peer;
-use memcpy_select::measure::sweep::Contender;
+use memcpy_select::measure::sweep::{Contender, Failure};
 use memcpy_select::measure::verify::verify;
-use memcpy_select::record::Record;
+use memcpy_select::record::{Environment, PeerFile, Record};
 use memcpy_select::report;
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -26,21 +28,28 @@ pub fn main(
         Mode::Skip => ExitCode::SUCCESS,
         Mode::Test => {
             let (right, wrong) = verified(contenders());
-            if wrong == 0 && !right.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+            if wrong.is_empty() && !right.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
         Mode::Measure { quick } => measure(if quick { Effort::Quick } else { super::effort() }),
     }
 }
 
-/// The peers that the environment names; why any of them is left out is printed.
-pub fn peers() -> Vec<Contender> {
+/// The peers that the environment names, which the record's environment names too; why any of them is left out is printed.
+pub fn peers(environment: &mut Environment) -> Vec<Contender> {
     let (peers, errors) = peer::from_environment();
     errors.iter().for_each(|error| eprintln!("warning: {error}"));
-    peers
+    environment.peers = peers.iter().map(PeerFile::of).collect();
+    peers.into_iter().map(|peer| peer.contender).collect()
 }
 
+/// A contender that copies wrongly, and how.
+pub type Failed = (String, String);
+
 /// Keeps a run with its page, and says where or why not. A run without a record still has printed its tables.
-pub fn save(record: Record) {
+pub fn save(mut record: Record, failed: &[Failed]) {
+    let cells: BTreeSet<Cell> = record.samples.iter().map(|sample| sample.cell).collect();
+    let of_cells = |(name, cause): &Failed| Failure::in_all(cells.iter().copied(), name, cause);
+    record.failures = failed.iter().flat_map(of_cells).collect();
     match record.save(Path::new("results")) {
         Ok(folder) => {
             let page = folder.join("report.html");
@@ -63,10 +72,10 @@ enum Mode {
     Measure { quick: bool },
 }
 
-/// The contenders that copy rightly, and how many do not.
-pub fn verified(contenders: Vec<Contender>) -> (Vec<Contender>, usize) {
+/// The contenders that copy rightly, and those that do not.
+pub fn verified(contenders: Vec<Contender>) -> (Vec<Contender>, Vec<Failed>) {
     let count = contenders.len();
-    let mut cases = 0;
+    let (mut cases, mut failed) = (0, Vec::new());
     let right: Vec<Contender> = contenders
         .into_iter()
         .filter(|contender| match verify(contender) {
@@ -76,13 +85,13 @@ pub fn verified(contenders: Vec<Contender>) -> (Vec<Contender>, usize) {
             }
             Err(wrong) => {
                 eprintln!("error: {wrong}");
+                failed.push((contender.name().to_owned(), wrong.to_string()));
                 false
             }
         })
         .collect();
     println!("verified: {} of {count} routines, {cases} copies compared byte by byte\n", right.len());
-    let wrong = count - right.len();
-    (right, wrong)
+    (right, failed)
 }
 
 /// A bar with what is left to do.

@@ -40,7 +40,7 @@ pub fn measure(bench: &str, contenders: Vec<Contender>, lengths: &[usize], effor
     let mut environment = Environment::gather(&cpu, effort, pinned_to);
     println!("{}", report::machine(&environment, &conditions(&cpu, pinned_to)));
 
-    let (mut contenders, _) = harness::verified(contenders);
+    let (mut contenders, failed) = harness::verified(contenders);
     contenders.extend(Contender::libc_again());
     let longest = lengths.iter().copied().max().unwrap_or(0);
     let mut sweep = match Sweep::new(contenders, longest, effort) {
@@ -63,7 +63,7 @@ pub fn measure(bench: &str, contenders: Vec<Contender>, lengths: &[usize], effor
     let summary = Summary::of(&samples);
     print_table(&summary);
     environment.noise_floor = summary.noise_floor;
-    harness::save(Record { bench: bench.to_owned(), environment, samples });
+    harness::save(Record::new(bench, environment, samples), &failed);
     ExitCode::SUCCESS
 }
 

@@ -18,6 +18,8 @@ pub enum Residency {
     Touch,
     /// As hot, while all other cores do the same in memory of their own.
     Crowd,
+    /// As hot, by so many threads at once, each on a logical CPU and in memory of its own; figures are of one of them.
+    Threads(u16),
     /// Not one length but a sequence of calls.
     Calls(Calls),
 }
@@ -30,16 +32,29 @@ impl Residency {
             Self::Cold => Cow::Borrowed("cold"),
             Self::Touch => Cow::Borrowed("touch"),
             Self::Crowd => Cow::Borrowed("crowd"),
+            Self::Threads(count) => Cow::Owned(format!("{THREADS}{count}")),
             Self::Calls(calls) => Cow::Owned(calls.to_string()),
         }
     }
 
+    /// Whether several cores copy at once.
+    pub const fn is_crowded(self) -> bool {
+        matches!(self, Self::Crowd | Self::Threads(_))
+    }
+
     /// The residency of that name.
     pub fn named(name: &str) -> Option<Self> {
+        if let Some(count) = name.strip_prefix(THREADS) {
+            let threads = count.parse().ok().filter(|count| *count > 1).map(Self::Threads);
+            return threads.filter(|threads| threads.name() == name);
+        }
         let single = [Self::Hot, Self::Cold, Self::Touch, Self::Crowd];
         single.into_iter().chain(Calls::all().map(Self::Calls)).find(|residency| residency.name() == name)
     }
 }
+
+/// What the name of [`Residency::Threads`] begins with.
+const THREADS: &str = "threads-";
 
 /// One length at one place. Offsets count from a page boundary (4096 bytes).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -83,7 +98,7 @@ impl Cell {
     pub const fn class(&self) -> Class {
         let class = Class::of(self.dst_offset, self.src_offset);
         match self.residency {
-            Residency::Hot | Residency::Touch | Residency::Crowd => class,
+            Residency::Hot | Residency::Touch | Residency::Crowd | Residency::Threads(_) => class,
             Residency::Cold | Residency::Calls(_) => Class::new(class.alignment, Aliasing::Apart),
         }
     }
@@ -102,6 +117,22 @@ impl fmt::Display for Cell {
                 let Self { len_bytes, dst_offset, src_offset, .. } = self;
                 write!(f, "{len_bytes} bytes to +{dst_offset} from +{src_offset}, {}", residency.name())
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn residencies_have_one_name_each() {
+        let single = [Residency::Hot, Residency::Cold, Residency::Touch, Residency::Crowd, Residency::Threads(2)];
+        for residency in single.into_iter().chain(Calls::all().map(Residency::Calls)) {
+            assert_eq!(Residency::named(&residency.name()), Some(residency));
+        }
+        for name in ["", "warm", "threads", "threads-", "threads-0", "threads-1", "threads-02", "threads-70000"] {
+            assert_eq!(Residency::named(name), None, "{name}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The other cores at the same work: copies of the same length by the same routine, each core in memory of its own.
+//! Other cores at the same work: copies of the same length by the same routine, each core in memory of its own.
 //!
 //! A routine that wins alone may lose when all cores share a cache and the memory's bandwidth.
 
@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
-/// One thread for each other logical CPU that is on; they end when this is dropped.
+/// Threads on other logical CPUs; they end when this is dropped.
 pub(super) struct Crowd {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
@@ -27,8 +27,9 @@ struct Shared {
 }
 
 impl Crowd {
-    /// Starts the threads, each with buffers for copies of this length.
-    pub(super) fn new(len_bytes: usize) -> Result<Self, BufferError> {
+    /// Starts the threads, each with buffers for copies of this length: so many that with the calling one there are
+    /// `threads`; without a number, one for each other logical CPU.
+    pub(super) fn new(len_bytes: usize, threads: Option<usize>) -> Result<Self, BufferError> {
         let shared = Arc::new(Shared {
             contender: Mutex::new(None),
             turn: AtomicUsize::new(0),
@@ -36,7 +37,7 @@ impl Crowd {
             is_over: AtomicBool::new(false),
         });
         let mut crowd = Self { shared: Arc::clone(&shared), threads: Vec::new() };
-        for cpu in other_cpus() {
+        for cpu in other_cpus().into_iter().take(threads.map_or(MAX_THREADS, |count| count.saturating_sub(1))) {
             let buffers = Buffers::new(len_bytes)?;
             let shared = Arc::clone(&shared);
             crowd.threads.push(thread::spawn(move || {
@@ -56,6 +57,10 @@ impl Crowd {
         self.shared.begun.store(0, Ordering::SeqCst);
         self.shared.turn.fetch_add(1, Ordering::SeqCst);
         while self.shared.begun.load(Ordering::SeqCst) < self.threads.len() {
+            // A thread that came to its end early begins nothing any more.
+            if self.threads.iter().any(JoinHandle::is_finished) {
+                return;
+            }
             std::hint::spin_loop();
         }
     }
@@ -93,15 +98,29 @@ impl Shared {
     }
 }
 
-/// The logical CPUs that are on, but for the one that the calling thread is pinned to.
+/// The logical CPUs that this process may be moved to, whatever the calling thread is pinned to.
+pub fn logical_cpus() -> Vec<usize> {
+    let widest = || {
+        let mut all = CpuSet::new();
+        (0..CpuSet::MAX_CPU).for_each(|cpu| all.set(cpu));
+        // The system takes of it what the process is confined to.
+        sched_setaffinity(None, &all).and_then(|()| sched_getaffinity(None)).ok()
+    };
+    // A thread of its own: the calling one stays where it is.
+    if let Ok(Some(set)) = thread::spawn(widest).join() {
+        return (0..CpuSet::MAX_CPU).filter(|cpu| set.is_set(*cpu)).collect();
+    }
+    listed(&std::fs::read_to_string("/sys/devices/system/cpu/online").unwrap_or_default())
+}
+
+/// All but the one that the calling thread is pinned to.
 fn other_cpus() -> Vec<usize> {
     let own = sched_getaffinity(None).ok().filter(|set| set.count() == 1);
-    let text = std::fs::read_to_string("/sys/devices/system/cpu/online").unwrap_or_default();
-    listed(&text).into_iter().filter(|cpu| own.is_none_or(|own| !own.is_set(*cpu))).take(MAX_THREADS).collect()
+    logical_cpus().into_iter().filter(|cpu| own.is_none_or(|own| !own.is_set(*cpu))).take(MAX_THREADS).collect()
 }
 
 /// The crowd stays small enough to start and stop between two timings.
-const MAX_THREADS: usize = 255;
+pub(super) const MAX_THREADS: usize = 255;
 
 /// The numbers of a list of ranges as Linux writes it: `0-3,8`.
 fn listed(text: &str) -> Vec<usize> {
@@ -125,7 +144,9 @@ mod tests {
 
     #[test]
     fn a_crowd_copies_waits_and_ends() {
-        let crowd = Crowd::new(4096).unwrap();
+        let crowd = Crowd::new(4096, None).unwrap();
+        assert_eq!(Crowd::new(4096, Some(1)).unwrap().threads.len(), 0);
+        assert!(Crowd::new(4096, Some(2)).unwrap().threads.len() <= 1);
         for contender in Contender::all_available() {
             crowd.copy_with(Some(contender));
             crowd.copy_with(None);

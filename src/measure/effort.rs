@@ -2,10 +2,8 @@
 
 #![forbid(unsafe_code)]
 
-use super::cell::{APART_BYTES, Cell, Residency};
-use super::sweep::{LIBC, MEMCPY_AUTO};
+use super::cell::{Cell, Residency};
 use crate::cpu::Cpu;
-use crate::kernel::{Kernel, kernels};
 use std::fmt;
 
 /// The environment variable that `cargo bench` reads the effort from.
@@ -75,13 +73,23 @@ impl Effort {
         }
     }
 
-    /// How often each contender of a cell is timed in one pass.
+    /// How often each contender of a cell is timed in one pass, unless its copies are long.
     pub const fn rounds(self) -> u32 {
         match self {
             Self::Quick => 9,
             Self::Default => 9,
             Self::Full => 7,
         }
+    }
+
+    /// The same for copies of a length: fewer where a copy alone takes longer than a timing should. It follows from the
+    /// length, not from the clock, so that two runs of a grid have the same rounds.
+    pub fn rounds_at(self, len_bytes: usize) -> u32 {
+        let timing_ns = self.sample_ns().max(len_bytes as u64 / NOMINAL_BYTES_PER_NS);
+        let all = u64::from(self.rounds());
+        let fitting = self.sample_ns() * all * MAX_STRETCH / timing_ns;
+        let fewest = u64::from(MIN_ROUNDS.div_ceil(self.passes(len_bytes)));
+        fitting.clamp(fewest, all.max(fewest)) as u32
     }
 
     /// How long one timing should take at least, in nanoseconds.
@@ -154,8 +162,16 @@ impl Effort {
     }
 }
 
+/// Rounds that even the longest copies get, in all passes: fewer give no median worth the name.
+const MIN_ROUNDS: u32 = 5;
+/// What a timing may take before a cell gets fewer rounds, as a multiple of what it should.
+const MAX_STRETCH: u64 = 12;
+/// How fast a core copies in memory at least, in bytes a nanosecond, as far as rounds are concerned. The slowest kernel of
+/// the records in `results/` does 5 at 64 MiB.
+const NOMINAL_BYTES_PER_NS: u64 = 4;
+
 /// The lengths that are measured with all cores at once: those for which cores share a cache or the memory.
-const CROWD_BYTES: std::ops::RangeInclusive<usize> = 64 << 10..=64 << 20;
+pub(super) const CROWD_BYTES: std::ops::RangeInclusive<usize> = 64 << 10..=64 << 20;
 
 /// Copies longer than this are long.
 const LONG_BYTES: usize = 8 << 20;
@@ -175,260 +191,6 @@ impl fmt::Display for UnknownEffort {
 
 impl std::error::Error for UnknownEffort {}
 
-/// The longest copy that can be asked for.
-pub const MAX_LEN_BYTES: usize = 1 << 30;
-/// The longest copy that can be asked for with all cores at once: each has buffers of its own.
-pub const CROWD_MAX_BYTES: usize = *CROWD_BYTES.end();
-/// Binary units, as lengths are written.
-const UNITS: [(&str, usize); 4] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
-
-/// What is to be measured. What a list does not say is the effort's; once any of lengths, offsets and residencies is
-/// given, the others are the effort's lengths, 0:0 and hot.
-///
-/// Its text, a line for each list that is given, is what a record keeps of it, and reads back as the same scope.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Scope {
-    /// Rounds, passes and, where no list says otherwise, the grid.
-    pub effort: Effort,
-    /// Lengths in bytes, ascending.
-    pub sizes: Vec<usize>,
-    /// Destination and source as [`Cell::hot`] takes them.
-    pub offsets: Vec<(usize, usize)>,
-    /// Residencies that are measured by length: not sequences of calls.
-    pub residencies: Vec<Residency>,
-    /// Names of kernels.
-    pub kernels: Vec<String>,
-    /// Peers, as [`peer::load`](super::peer::load) takes them.
-    pub peers: Vec<String>,
-}
-
-impl Scope {
-    /// All that an effort measures.
-    pub const fn of(effort: Effort) -> Self {
-        Self {
-            effort,
-            sizes: Vec::new(),
-            offsets: Vec::new(),
-            residencies: Vec::new(),
-            kernels: Vec::new(),
-            peers: Vec::new(),
-        }
-    }
-
-    /// The scope that [`Display`](fmt::Display) wrote.
-    ///
-    /// # Errors
-    ///
-    /// [`ScopeError`] if there is a line that it cannot have written.
-    pub fn read(text: &str) -> Result<Self, ScopeError> {
-        let mut scope = Self::of(Effort::Default);
-        for line in text.lines() {
-            let damaged = || ScopeError::new("the grid of a record", line, "it is not what a sweep writes");
-            let (key, value) = line.split_once(' ').ok_or_else(damaged)?;
-            match key {
-                "effort" => scope.effort = Effort::named(value).map_err(|_| damaged())?,
-                "sizes" => scope.sizes = sizes(value)?,
-                "offsets" => scope.offsets = offsets(value)?,
-                "residency" => scope.residencies = residencies(value)?,
-                "kernels" => scope.kernels = kernel_names(value)?,
-                "peer" => scope.peers.push(value.to_owned()),
-                _ => return Err(damaged()),
-            }
-        }
-        Ok(scope)
-    }
-
-    /// The cells in the order of measuring, a placement and residency after the other.
-    ///
-    /// # Errors
-    ///
-    /// [`ScopeError`] if a length is too much for all cores at once.
-    pub fn grid(&self) -> Result<Vec<Vec<Cell>>, ScopeError> {
-        if self.sizes.is_empty() && self.offsets.is_empty() && self.residencies.is_empty() {
-            return Ok(self.effort.grid());
-        }
-        let sizes = if self.sizes.is_empty() { self.effort.lengths() } else { self.sizes.clone() };
-        let offsets = if self.offsets.is_empty() { &[(0, 0)][..] } else { &self.offsets };
-        let residencies = if self.residencies.is_empty() { &[Residency::Hot][..] } else { &self.residencies };
-        let too_long = self.sizes.iter().find(|bytes| **bytes > CROWD_MAX_BYTES);
-        if let (Some(bytes), true) = (too_long, residencies.contains(&Residency::Crowd)) {
-            let cause = "residency crowd takes lengths up to 64MiB, since every CPU has buffers of its own";
-            return Err(ScopeError::new("--sizes", bytes, cause));
-        }
-        let is_measured = |bytes: &usize, residency| residency != Residency::Crowd || *bytes <= CROWD_MAX_BYTES;
-        let column = |(dst, src), residency| {
-            let sizes = sizes.iter().filter(|bytes| is_measured(bytes, residency));
-            sizes.map(|bytes| Cell::hot(*bytes, dst, src).with(residency)).collect()
-        };
-        let places = residencies.iter().flat_map(|residency| offsets.iter().map(move |place| (*place, *residency)));
-        Ok(places.map(|(place, residency)| column(place, residency)).collect())
-    }
-
-    /// How large each buffer has to be for these cells.
-    pub fn buffer_bytes(&self, grid: &[Vec<Cell>], cpu: &Cpu) -> usize {
-        let cells = || grid.iter().flatten();
-        let longest = cells().map(|cell| cell.len_bytes).max().unwrap_or(0);
-        let is_cold = cells().any(|cell| cell.residency == Residency::Cold);
-        if is_cold { longest.max(self.effort.buffer_bytes(cpu)) } else { longest }
-    }
-
-    /// Whether a kernel of that name is measured. The baseline is, whatever the list says.
-    pub fn has_kernel(&self, name: &str) -> bool {
-        self.kernels.is_empty() || name == LIBC || self.kernels.iter().any(|wanted| wanted == name)
-    }
-}
-
-impl fmt::Display for Scope {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut list = |key: &str, words: Vec<String>| match words.is_empty() {
-            true => Ok(()),
-            false => writeln!(f, "{key} {}", words.join(",")),
-        };
-        list("effort", vec![self.effort.name().to_owned()])?;
-        list("sizes", self.sizes.iter().map(ToString::to_string).collect())?;
-        list("offsets", self.offsets.iter().map(|(dst, src)| format!("{dst}:{src}")).collect())?;
-        list("residency", self.residencies.iter().map(|residency| residency.name().into_owned()).collect())?;
-        list("kernels", self.kernels.clone())?;
-        self.peers.iter().try_for_each(|peer| list("peer", vec![peer.clone()]))
-    }
-}
-
-/// Lengths in bytes from a list: `64,4KiB,1MiB..64MiB`. A range is the powers of two from its first length to its last.
-///
-/// # Errors
-///
-/// [`ScopeError`] with the word that is no length, or none from 1 byte to [`MAX_LEN_BYTES`].
-pub fn sizes(list: &str) -> Result<Vec<usize>, ScopeError> {
-    let mut sizes = Vec::new();
-    for word in words("--sizes", list)? {
-        let Some((first, last)) = word.split_once("..") else {
-            sizes.push(size(word)?);
-            continue;
-        };
-        let (first, last) = (size(first)?, size(last)?);
-        let powers = (0..usize::BITS).map(|power| 1_usize << power).filter(|bytes| (first..=last).contains(bytes));
-        let before = sizes.len();
-        sizes.extend(powers);
-        if sizes.len() == before {
-            return Err(ScopeError::new("--sizes", word, "there is no power of two from the first length to the last"));
-        }
-    }
-    sizes.sort_unstable();
-    sizes.dedup();
-    Ok(sizes)
-}
-
-fn size(word: &str) -> Result<usize, ScopeError> {
-    let error = |cause| ScopeError::new("--sizes", word, cause);
-    let unit = UNITS.into_iter().find(|(unit, _)| word.ends_with(unit));
-    let (digits, unit_bytes) = unit.map_or((word, 1), |(unit, bytes)| (word[..word.len() - unit.len()].trim(), bytes));
-    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(error("a length is a whole number of bytes, or of B, KiB, MiB or GiB, as in 64 or 4KiB"));
-    }
-    let bytes = digits.parse::<usize>().ok().and_then(|count| count.checked_mul(unit_bytes));
-    match bytes {
-        Some(0) => Err(error("a copy of no bytes has no speed; use 1 or more")),
-        Some(bytes) if bytes <= MAX_LEN_BYTES => Ok(bytes),
-        _ => Err(error("this is more than is measured; use 1GiB or less")),
-    }
-}
-
-/// Placements from a list: `0:0,65:66`, offsets of destination and source, the source half a page further.
-///
-/// # Errors
-///
-/// [`ScopeError`] with the word that is no pair of offsets below half a page.
-pub fn offsets(list: &str) -> Result<Vec<(usize, usize)>, ScopeError> {
-    let offset = |word: &str| {
-        let is_number = !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit());
-        word.parse::<usize>().ok().filter(|offset| is_number && *offset < APART_BYTES)
-    };
-    let pair = |word: &str| {
-        let pair = word.split_once(':').and_then(|(dst, src)| Some((offset(dst)?, offset(src)?)));
-        let cause = "write destination:source, as in 0:1, each below 2048";
-        pair.ok_or_else(|| ScopeError::new("--offsets", word, cause))
-    };
-    once(words("--offsets", list)?.into_iter().map(pair))
-}
-
-/// Residencies from a list of their names.
-///
-/// # Errors
-///
-/// [`ScopeError`] with the word that names none.
-pub fn residencies(list: &str) -> Result<Vec<Residency>, ScopeError> {
-    let named = |word: &str| {
-        let found = Residency::named(word).filter(|residency| !matches!(residency, Residency::Calls(_)));
-        found.ok_or_else(|| ScopeError::new("--residency", word, "there is none; use hot, cold, touch or crowd"))
-    };
-    once(words("--residency", list)?.into_iter().map(named))
-}
-
-/// Names of kernels from a list. `memcpy_auto`, which is always measured, may be among them.
-///
-/// # Errors
-///
-/// [`ScopeError`] with the name that no kernel has, or one that this CPU cannot run.
-pub fn kernel_names(list: &str) -> Result<Vec<String>, ScopeError> {
-    let named = |word: &str| {
-        let error = |cause: String| ScopeError::new("--kernels", word, cause);
-        match Kernel::named(word) {
-            None if word == MEMCPY_AUTO => Ok(word.to_owned()),
-            Some(kernel) if kernel.is_available() => Ok(word.to_owned()),
-            Some(_) => Err(error("this CPU cannot run it; leave it out".to_owned())),
-            None => {
-                let known: Vec<&str> = kernels().iter().map(Kernel::name).collect();
-                Err(error(format!("there is no such kernel; use {}", known.join(", "))))
-            }
-        }
-    };
-    let mut names = once(words("--kernels", list)?.into_iter().map(named))?;
-    names.sort_unstable();
-    Ok(names)
-}
-
-/// The words of a list, of which there is one at least and none is empty.
-fn words<'a>(option: &'static str, list: &'a str) -> Result<Vec<&'a str>, ScopeError> {
-    let words: Vec<&str> = list.split(',').map(str::trim).collect();
-    let is_whole = words.iter().all(|word| !word.is_empty());
-    is_whole.then_some(words).ok_or_else(|| ScopeError::new(option, list, "a list has a word between its commas"))
-}
-
-/// Each item at its first place only.
-fn once<T: PartialEq>(items: impl Iterator<Item = Result<T, ScopeError>>) -> Result<Vec<T>, ScopeError> {
-    let mut kept = Vec::new();
-    for item in items {
-        let item = item?;
-        if !kept.contains(&item) {
-            kept.push(item);
-        }
-    }
-    Ok(kept)
-}
-
-/// What cannot be measured, and why.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ScopeError {
-    option: &'static str,
-    word: String,
-    cause: String,
-}
-
-impl ScopeError {
-    fn new(option: &'static str, word: impl fmt::Display, cause: impl Into<String>) -> Self {
-        Self { option, word: word.to_string(), cause: cause.into() }
-    }
-}
-
-impl fmt::Display for ScopeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { option, word, cause } = self;
-        write!(f, "{option} {word:?}: nothing was measured: {cause}")
-    }
-}
-
-impl std::error::Error for ScopeError {}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -440,6 +202,18 @@ mod tests {
         }
         let message = Effort::named("fast").unwrap_err().to_string();
         assert!(message.contains("MEMCPY_SELECT_EFFORT=fast") && message.contains("quick, default or full"));
+    }
+
+    #[test]
+    fn rounds_follow_from_the_length_and_fall_with_it() {
+        for effort in Effort::ALL {
+            assert_eq!(effort.rounds_at(0), effort.rounds());
+            assert_eq!(effort.rounds_at(1 << 20), effort.rounds());
+            let rounds: Vec<u32> = effort.lengths().into_iter().map(|bytes| effort.rounds_at(bytes)).collect();
+            assert!(rounds.is_sorted_by(|a, b| a >= b), "{effort:?}: {rounds:?}");
+            let longest = effort.lengths().into_iter().max().unwrap();
+            assert_eq!(effort.rounds_at(longest) * effort.passes(longest), MIN_ROUNDS);
+        }
     }
 
     #[test]

@@ -8,8 +8,19 @@ use std::path::PathBuf;
 /// The environment variable that `cargo bench` reads peers from: `name=/path/lib.so`, several with commas between.
 pub const VARIABLE: &str = "MEMCPY_SELECT_PEER";
 
+/// Somebody else's `memcpy`, loaded and verified.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    /// What is timed.
+    pub contender: Contender,
+    /// The file that the routine lies in, as far as the loader tells.
+    pub file: Option<PathBuf>,
+    /// FNV-1a, 64 bits, over that file, if it can be read.
+    pub hash: Option<u64>,
+}
+
 /// The peers that the environment names, each loaded, verified and ready; and why each of the others is left out.
-pub fn from_environment() -> (Vec<Contender>, Vec<PeerError>) {
+pub fn from_environment() -> (Vec<Peer>, Vec<PeerError>) {
     let text = std::env::var(VARIABLE).unwrap_or_default();
     let (mut peers, mut errors) = (Vec::new(), Vec::new());
     for word in text.split(',').map(str::trim).filter(|word| !word.is_empty()) {
@@ -27,7 +38,7 @@ pub fn from_environment() -> (Vec<Contender>, Vec<PeerError>) {
 ///
 /// [`PeerError`] if the word has another form, the name is taken, the file cannot be loaded, it has no `memcpy`, or
 /// that copies wrongly.
-pub fn load(word: &str) -> Result<Contender, PeerError> {
+pub fn load(word: &str) -> Result<Peer, PeerError> {
     let Some((name, path)) = word.split_once('=').filter(|(name, path)| !name.is_empty() && !path.is_empty()) else {
         return Err(PeerError::Form { word: word.to_owned() });
     };
@@ -37,28 +48,47 @@ pub fn load(word: &str) -> Result<Contender, PeerError> {
         return Err(PeerError::Name { name: name.to_owned() });
     }
     let failed = |cause| PeerError::NotLoaded { name: name.to_owned(), path: PathBuf::from(path), cause };
-    let entry = platform::memcpy_of(path).map_err(failed)?;
+    let (entry, file) = platform::memcpy_of(path).map_err(failed)?;
+    let hash = file.as_ref().and_then(|file| std::fs::read(file).ok()).map(|bytes| fnv1a(&bytes));
     // SAFETY: C's `memcpy` takes what the kernel contract gives; that this one can run here is for whoever named it.
     let peer = unsafe { Contender::foreign(name.to_owned(), entry) };
     verify(&peer).map_err(PeerError::Wrong)?;
-    Ok(peer)
+    Ok(Peer { contender: peer, file, hash })
+}
+
+/// Fowler, Noll and Vo's hash, 64 bits: whether a file is another one, not whether somebody meant it to look the same.
+fn fnv1a(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 #[cfg(all(unix, target_arch = "x86_64"))]
 mod platform {
     use crate::kernel::CopyFn;
-    use std::ffi::{CStr, CString, c_char, c_int, c_void};
+    use std::ffi::{CStr, CString, OsStr, c_char, c_int, c_void};
+    use std::os::unix::ffi::OsStrExt;
+    use std::path::PathBuf;
 
     unsafe extern "C" {
         fn dlopen(path: *const c_char, flags: c_int) -> *mut c_void;
         fn dlsym(library: *mut c_void, name: *const c_char) -> *mut c_void;
         fn dlerror() -> *const c_char;
+        fn dladdr(address: *const c_void, found: *mut Found) -> c_int;
+    }
+
+    /// `Dl_info` of `<dlfcn.h>`.
+    #[repr(C)]
+    struct Found {
+        file: *const c_char,
+        base: *mut c_void,
+        symbol: *const c_char,
+        address: *mut c_void,
     }
 
     /// Resolve everything at once; the same number on all systems.
     const RTLD_NOW: c_int = 2;
 
-    pub(super) fn memcpy_of(path: &str) -> Result<CopyFn, String> {
+    /// The routine, and the file it lies in.
+    pub(super) fn memcpy_of(path: &str) -> Result<(CopyFn, Option<PathBuf>), String> {
         let path = CString::new(path).map_err(|error| error.to_string())?;
         // SAFETY: the path is a string. Loading runs the library's own initialisation, which is what was asked for.
         let library = unsafe { dlopen(path.as_ptr(), RTLD_NOW) };
@@ -75,7 +105,22 @@ mod platform {
             return Err("it has no memcpy of its own, only the installed libc's".to_owned());
         }
         // SAFETY: C's `memcpy` has this convention on every system here, and a result that may be ignored.
-        Ok(unsafe { core::mem::transmute::<*mut c_void, CopyFn>(symbol) })
+        let entry = unsafe { core::mem::transmute::<*mut c_void, CopyFn>(symbol) };
+        Ok((entry, file_of(symbol)))
+    }
+
+    /// The file that the loader took a symbol from: the name that was asked for may be one it searched.
+    fn file_of(symbol: *mut c_void) -> Option<PathBuf> {
+        let null: *mut c_void = std::ptr::null_mut();
+        let mut found = Found { file: null.cast(), base: null, symbol: null.cast(), address: null };
+        // SAFETY: the address is only compared with the ranges of loaded objects; `found` is of the layout that is written.
+        let is_found = unsafe { dladdr(symbol, &raw mut found) } != 0;
+        if !is_found || found.file.is_null() {
+            return None;
+        }
+        // SAFETY: not null, so the path of an object that is never closed.
+        let file = unsafe { CStr::from_ptr(found.file) };
+        Some(PathBuf::from(OsStr::from_bytes(file.to_bytes())))
     }
 
     fn last_error() -> String {
@@ -92,8 +137,9 @@ mod platform {
 #[cfg(not(all(unix, target_arch = "x86_64")))]
 mod platform {
     use crate::kernel::CopyFn;
+    use std::path::PathBuf;
 
-    pub(super) fn memcpy_of(_path: &str) -> Result<CopyFn, String> {
+    pub(super) fn memcpy_of(_path: &str) -> Result<(CopyFn, Option<PathBuf>), String> {
         Err("shared objects are loaded on x86-64 Unix systems only".to_owned())
     }
 }
@@ -149,6 +195,13 @@ impl std::error::Error for PeerError {}
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn hashes_are_those_of_fnv_1a() {
+        // From draft-eastlake-fnv, the 64-bit vectors of "" and "foobar".
+        assert_eq!(fnv1a(b""), 0xcbf2_9ce4_8422_2325);
+        assert_eq!(fnv1a(b"foobar"), 0x8594_4171_f739_67e8);
+    }
 
     #[test]
     fn what_cannot_be_a_peer_is_named_and_left_out() {

@@ -69,10 +69,16 @@ impl CellSummary {
         median(self.contenders.get(contender)?)
     }
 
+    /// The first and the third quartile of the time of one copy over the rounds, in nanoseconds.
+    pub fn quartiles_ns(&self, contender: &str) -> Option<(f64, f64)> {
+        let rounds = self.contenders.get(contender)?;
+        Some((quantile(rounds, 0.25)?, quantile(rounds, 0.75)?))
+    }
+
     /// Half the distance between the quartiles over the median: how far the rounds of a contender spread.
     pub fn spread(&self, contender: &str) -> Option<f64> {
-        let rounds = self.contenders.get(contender)?;
-        Some((quantile(rounds, 0.75)? - quantile(rounds, 0.25)?) / 2.0 / median(rounds)?)
+        let (lower, upper) = self.quartiles_ns(contender)?;
+        Some((upper - lower) / 2.0 / self.copy_ns(contender)?)
     }
 
     /// Time of `a` over time of `b`, round by round.

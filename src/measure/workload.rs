@@ -45,8 +45,12 @@ impl<'a> Workload<'a> {
         let kind = match cell.residency {
             Residency::Hot => Kind::Same { len_bytes: cell.len_bytes, is_touched: false },
             Residency::Touch => Kind::Same { len_bytes: cell.len_bytes, is_touched: true },
-            Residency::Crowd => {
-                let crowd = Crowd::new(cell.len_bytes).unwrap_or_else(|error| panic!("{cell}: {error}"));
+            Residency::Crowd | Residency::Threads(_) => {
+                let threads = match cell.residency {
+                    Residency::Threads(count) => Some(usize::from(count)),
+                    _ => None,
+                };
+                let crowd = Crowd::new(cell.len_bytes, threads).unwrap_or_else(|error| panic!("{cell}: {error}"));
                 Kind::Crowd { len_bytes: cell.len_bytes, crowd }
             }
             Residency::Cold => Kind::Walk(Walk::new(cell.len_bytes, room)),

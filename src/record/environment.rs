@@ -6,8 +6,10 @@ use crate::kernel::kernels;
 use crate::measure::clock::{self, Rates};
 use crate::measure::conditions::{conditions, read};
 use crate::measure::effort::Effort;
+use crate::measure::peer::Peer;
 use crate::select::{Policy, plan_in_force};
 use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
 use std::process::Command;
 use std::time::SystemTime;
 
@@ -41,6 +43,9 @@ pub struct Environment {
     pub conditions: Vec<String>,
     /// The kernels of the build.
     pub kernels: Vec<KernelSource>,
+    /// The peers of the run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub peers: Vec<PeerFile>,
 }
 
 /// What was built, and with what.
@@ -125,6 +130,35 @@ pub struct KernelSource {
     pub available: bool,
 }
 
+/// A shared object whose `memcpy` was measured beside ours.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PeerFile {
+    /// The name in the rows.
+    pub name: String,
+    /// The file that the routine lies in.
+    pub file: Option<String>,
+    /// FNV-1a, 64 bits, over its contents.
+    pub hash: Option<String>,
+}
+
+impl PeerFile {
+    /// What is known of a peer that was loaded.
+    pub fn of(peer: &Peer) -> Self {
+        Self {
+            name: peer.contender.name().to_owned(),
+            file: peer.file.as_ref().map(|file| file.to_string_lossy().into_owned()),
+            hash: peer.hash.map(|hash| format!("{hash:016x}")),
+        }
+    }
+
+    /// What is known of its contents, in words.
+    pub fn contents(&self) -> String {
+        let file = self.file.as_deref().unwrap_or("of an unknown file");
+        self.hash.as_ref().map_or_else(|| file.to_owned(), |hash| format!("{file} with contents {hash}"))
+    }
+}
+
 impl Environment {
     /// Looks at this machine.
     pub fn gather(cpu: &Cpu, effort: Effort, pinned_to: Option<usize>) -> Self {
@@ -166,9 +200,32 @@ impl Environment {
                     available: kernel.is_available(),
                 })
                 .collect(),
+            peers: Vec::new(),
         }
     }
+
+    /// The hash of each kernel that has one, by name.
+    pub(super) fn source_hashes(&self) -> HashMap<String, String> {
+        let hash = |kernel: &KernelSource| Some((kernel.name.clone(), kernel.source_hash.clone()?));
+        self.kernels.iter().filter_map(hash).collect()
+    }
+
+    /// The first key whose figure no machine has, and what is wrong with it.
+    pub(super) fn absurdity(&self) -> Option<(&'static str, String)> {
+        let Clock { precision_ns, core_cycles_per_ns, tsc_ticks_per_ns } = self.clock;
+        let figures = [
+            ("noise_floor", self.noise_floor, 1.0..=100.0, "is no ratio from 1 to 100"),
+            ("precision_ns", precision_ns as f64, 1.0..=1e9, "ns are no step of a clock"),
+            ("core_cycles_per_ns", core_cycles_per_ns, 0.01..=MOST_CYCLES_PER_NS, "GHz is no clock of a core"),
+            ("tsc_ticks_per_ns", tsc_ticks_per_ns, 0.0001..=MOST_CYCLES_PER_NS, "GHz is no clock of time stamps"),
+        ];
+        let absurd = figures.into_iter().find(|(_, value, range, _)| !range.contains(value));
+        absurd.map(|(key, value, _, cause)| (key, format!("{value} {cause}")))
+    }
 }
+
+/// More than any core's clock, in cycles a nanosecond.
+pub(super) const MOST_CYCLES_PER_NS: f64 = 16.0;
 
 impl CpuFacts {
     fn gather(cpu: &Cpu) -> Self {

@@ -1,18 +1,27 @@
 //! What is kept: raw samples and the environment they were taken in, one folder a run, never changed afterwards.
 //!
-//! `results/<machine>/<date>.<n>/` holds `env.toml` and `samples.csv`. Statistics are derived on reading, so that a
-//! mistake in a statistic never costs a measurement. The format is described in `results/FORMAT.md`.
+//! `results/<machine>/<date>.<n>/` holds `env.toml`, `samples.csv` and whatever else was measured as `<name>.csv`.
+//! Statistics are derived on reading, so that a mistake in a statistic never costs a measurement. The format is described
+//! in `results/FORMAT.md`.
 
 #![forbid(unsafe_code)]
 
 mod environment;
+mod error;
 mod folder;
+mod growing;
 mod profiles;
 mod samples;
+mod table;
 
-pub use environment::{Environment, KernelSource};
-pub use folder::{Growing, Progress, Record, RecordError};
-pub use profiles::{PROFILES_FILE, newest_record, profiles_source};
+pub use environment::{Environment, KernelSource, PeerFile};
+pub use error::RecordError;
+pub use folder::{Progress, Record};
+pub use growing::Growing;
+pub use profiles::{PROFILES_FILE, Profile, Survey, newest_record, profiles_source};
+pub use table::Table;
 
-/// The version of the format that this build writes and reads.
-pub const FORMAT_VERSION: u32 = 1;
+/// The version of the format that this build writes.
+pub const FORMAT_VERSION: u32 = 2;
+/// The oldest version that this build reads.
+pub const OLDEST_FORMAT: u32 = 1;

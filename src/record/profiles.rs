@@ -1,4 +1,5 @@
 //! From records to the profiles in `src/select/profiles.rs`: one plan for each CPU that has a record of bench `select`.
+//! What `sweep` measures is a choice of its user's, which makes no plan for everybody.
 //!
 //! All records count whose kernels are those of the newest, if they were made with default effort at least and beside an
 //! untuned libc: what one day's neighbours did to the memory, another day's did not. Per length, the copies in hot
@@ -6,7 +7,8 @@
 //! however many placements each was measured at: nobody knows in which of these ways a caller's data is found and used,
 //! and a plan that only one of them likes would be a plan for a benchmark.
 
-use super::folder::{Record, RecordError};
+use super::error::RecordError;
+use super::folder::{Progress, Record, is_unused};
 use crate::kernel::{Kernel, Stores, kernels};
 use crate::measure::cell::Residency;
 use crate::measure::effort::Effort;
@@ -29,26 +31,9 @@ pub const PROFILES_FILE: &str = "src/select/profiles.rs";
 ///
 /// # Errors
 ///
-/// [`RecordError`] if a record cannot be read, or gives no plan.
+/// [`RecordError`] if a record cannot be read.
 pub fn profiles_source(results: &Path) -> Result<String, RecordError> {
-    let mut source = String::from(
-        "//! Plans of measured CPUs. Generated from `results/` by `cargo run --release --features cli -- profiles`: not to be\n\
-         //! edited.\n\npub(super) static PROFILES: &[&str] = &[",
-    );
-    let counted = counted(results)?;
-    for (cpu, records) in &counted {
-        for policy in [Policy::User, Policy::NoSimd] {
-            let Some(text) = profile(cpu, records, policy) else { continue };
-            for (folder, _) in records {
-                let _ = write!(source, "\n    // {}", folder.strip_prefix(results).unwrap_or(folder).display());
-            }
-            source.push_str("\n    \"\\\n");
-            text.lines().for_each(|line| _ = writeln!(source, "{line}"));
-            source.push_str("\",");
-        }
-    }
-    source.push_str(if counted.is_empty() { "];\n" } else { "\n];\n" });
-    Ok(source)
+    Ok(Survey::of(results)?.source())
 }
 
 /// The newest record under a folder that counts for a CPU signature, if there is one.
@@ -57,31 +42,114 @@ pub fn profiles_source(results: &Path) -> Result<String, RecordError> {
 ///
 /// [`RecordError`] if a record cannot be read.
 pub fn newest_record(results: &Path, signature: &str) -> Result<Option<(PathBuf, Record)>, RecordError> {
-    Ok(counted(results)?.remove(signature).and_then(|mut records| records.pop()))
+    Ok(Survey::of(results)?.counted.remove(signature).and_then(|mut records| records.pop()))
 }
 
 type Records = Vec<(PathBuf, Record)>;
 
-/// For each CPU the records that count, oldest first.
-fn counted(results: &Path) -> Result<BTreeMap<String, Records>, RecordError> {
-    let mut found: BTreeMap<String, Records> = BTreeMap::new();
-    for folder in record_folders(results)? {
-        let record = Record::read(&folder)?;
-        if record.bench == BENCH {
-            found.entry(record.environment.cpu.signature.clone()).or_default().push((folder, record));
+/// The records under a folder: which make profiles, and which do not.
+#[derive(Debug)]
+pub struct Survey {
+    results: PathBuf,
+    /// For each CPU the records that count, oldest first.
+    counted: BTreeMap<String, Records>,
+    /// The others, and why.
+    passed_over: Vec<(PathBuf, String)>,
+}
+
+/// A plan that records give.
+#[derive(Clone, Debug)]
+pub struct Profile {
+    /// The CPU's signature.
+    pub cpu: String,
+    /// What its caller may use.
+    pub policy: Policy,
+    /// The folders of the records, from the results' folder, oldest first.
+    pub records: Vec<PathBuf>,
+    /// The plan as text, as [`load`](crate::select::load) reads it.
+    pub text: String,
+}
+
+impl Survey {
+    /// Reads all records under a folder. Folders whose name begins with a dot are those of runs that did not come to
+    /// write a record; they are not looked at, and one in which nothing was written is passed over.
+    ///
+    /// # Errors
+    ///
+    /// [`RecordError`] if a record cannot be read.
+    pub fn of(results: &Path) -> Result<Self, RecordError> {
+        let mut counted: BTreeMap<String, Records> = BTreeMap::new();
+        let mut passed_over = Vec::new();
+        for folder in record_folders(results)? {
+            if is_unused(&folder) {
+                passed_over.push((folder, "nothing was written in it".to_owned()));
+                continue;
+            }
+            let (record, is_complete) = (Record::read(&folder)?, Progress::read(&folder)?.complete);
+            if !is_complete {
+                passed_over.push((folder, "its run did not come to its end".to_owned()));
+            } else if record.bench != BENCH {
+                passed_over.push((folder, format!("records of bench {} make no profile", record.bench)));
+            } else {
+                counted.entry(record.environment.cpu.signature.clone()).or_default().push((folder, record));
+            }
         }
-    }
-    let is_first_rate = |(_, record): &(PathBuf, Record)| {
-        record.environment.effort != Effort::Quick.name() && record.environment.system.libc_tunables.is_none()
-    };
-    for records in found.values_mut() {
-        if records.iter().any(is_first_rate) {
-            records.retain(is_first_rate);
+        let is_first_rate = |(_, record): &(PathBuf, Record)| {
+            record.environment.effort != Effort::Quick.name() && record.environment.system.libc_tunables.is_none()
+        };
+        let mut keep = |records: &mut Records, counts: &dyn Fn(&(PathBuf, Record)) -> bool, why: &str| {
+            for (folder, _) in records.extract_if(.., |one| !counts(one)) {
+                passed_over.push((folder, why.to_owned()));
+            }
+        };
+        for records in counted.values_mut() {
+            if records.iter().any(is_first_rate) {
+                keep(records, &is_first_rate, "it was quick, or beside a tuned libc, and there are others");
+            }
+            let Some(kernels) = records.last().map(|(_, newest)| newest.environment.kernels.clone()) else { continue };
+            keep(records, &|(_, one)| one.environment.kernels == kernels, "it has other kernels than the newest");
         }
-        let kernels = records.last().map(|(_, newest)| newest.environment.kernels.clone());
-        records.retain(|(_, record)| Some(&record.environment.kernels) == kernels.as_ref());
+        Ok(Self { results: results.to_owned(), counted, passed_over })
     }
-    Ok(found)
+
+    /// The records that make no profile, and why.
+    pub fn passed_over(&self) -> &[(PathBuf, String)] {
+        &self.passed_over
+    }
+
+    /// The profiles, by CPU and policy.
+    pub fn profiles(&self) -> Vec<Profile> {
+        let mut profiles = Vec::new();
+        for (cpu, records) in &self.counted {
+            for policy in [Policy::User, Policy::NoSimd] {
+                let Some(text) = profile(cpu, records, policy) else { continue };
+                let name =
+                    |(folder, _): &(PathBuf, Record)| folder.strip_prefix(&self.results).unwrap_or(folder).to_owned();
+                let records = records.iter().map(name).collect();
+                profiles.push(Profile { cpu: cpu.clone(), policy, records, text });
+            }
+        }
+        profiles
+    }
+
+    /// The profiles as source.
+    pub fn source(&self) -> String {
+        let mut source = String::from(
+            "//! Plans of measured CPUs. Generated from `results/` by `cargo run --release --features cli -- profiles`: not to be\n\
+             //! edited.\n\npub(super) static PROFILES: &[&str] = &[",
+        );
+        let profiles = self.profiles();
+        for Profile { records, text, .. } in &profiles {
+            for folder in records {
+                let _ = write!(source, "\n    // {}", folder.display());
+            }
+            source.push_str("\n    \"\\\n");
+            text.lines().for_each(|line| _ = writeln!(source, "{line}"));
+            source.push_str("\",");
+        }
+        source.push_str(if profiles.is_empty() { "];\n" } else { "\n];\n" });
+        source
+    }
 }
 
 /// All records, by machine, day and number of the day.
@@ -91,7 +159,8 @@ fn record_folders(results: &Path) -> Result<Vec<PathBuf>, RecordError> {
             |error: std::io::Error| RecordError::Unreadable { path: path.into(), cause: error.to_string() };
         let entries = fs::read_dir(path).map_err(unreadable)?;
         let paths: Result<Vec<PathBuf>, _> = entries.map(|entry| entry.map(|entry| entry.path())).collect();
-        Ok(paths.map_err(unreadable)?.into_iter().filter(|path| path.is_dir()).collect())
+        let is_hidden = |path: &Path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+        Ok(paths.map_err(unreadable)?.into_iter().filter(|path| path.is_dir() && !is_hidden(path)).collect())
     };
     let age = |folder: &PathBuf| {
         let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();

@@ -24,6 +24,8 @@ pub struct Comparison {
     /// Time of the installed libc in the second record over the first, geometric mean: how far the machine's day
     /// differed. It is not judged.
     pub libc: f64,
+    /// The geometric mean over all contenders and cells of the change of their times over libc's.
+    pub mean: f64,
     /// Each contender of both records, by name.
     pub contenders: Vec<Change>,
 }
@@ -64,7 +66,7 @@ impl Comparison {
             pairs.iter().flat_map(|(a, _)| a.contenders()).filter(|name| ![LIBC, LIBC_AGAIN].contains(name)).collect();
         let libc = pairs.iter().filter_map(|(a, b)| Some(b.copy_ns(LIBC)? / a.copy_ns(LIBC)?));
         let libc = geometric_mean(libc).ok_or(NotComparable::NoCommonCell)?;
-        let contenders = names
+        let contenders: Vec<Change> = names
             .into_iter()
             .filter_map(|name| {
                 let ratio = |(a, b): &(&_, &_)| change(name, a, b);
@@ -76,7 +78,18 @@ impl Comparison {
             })
             .collect();
         let noise_floor = (before.noise_floor * after.noise_floor).sqrt().max(STEADIEST);
-        Ok(Self { noise_floor, cells: pairs.len(), libc, contenders })
+        let all = contenders.iter().flat_map(|change| change.cells.iter().map(|(_, ratio)| *ratio));
+        let mean = geometric_mean(all).unwrap_or(1.0);
+        Ok(Self { noise_floor, cells: pairs.len(), libc, mean, contenders })
+    }
+
+    /// `=`, `slower` or `faster`.
+    pub fn verdict(&self, change: &Change) -> &'static str {
+        match (is_tie(change.ratio, self.noise_floor), change.ratio > 1.0) {
+            (true, _) => "=",
+            (false, true) => "slower",
+            (false, false) => "faster",
+        }
     }
 
     /// The contenders that have changed, slowest first.
@@ -105,13 +118,9 @@ impl fmt::Display for Comparison {
         )?;
         writeln!(f, "libc itself took {:.3} times as long (the machine's day: not judged)\n", self.libc)?;
         for change in &self.contenders {
-            let verdict = match (is_tie(change.ratio, self.noise_floor), change.ratio > 1.0) {
-                (true, _) => "=",
-                (false, true) => "slower",
-                (false, false) => "faster",
-            };
-            writeln!(f, "{:<20}{:>8.3} {verdict}", change.name, change.ratio)?;
+            writeln!(f, "{:<20}{:>8.3} {}", change.name, change.ratio, self.verdict(change))?;
         }
+        writeln!(f, "{:<20}{:>8.3}", "geometric mean", self.mean)?;
         for change in &changed {
             writeln!(f, "\n{}, cells that changed most:", change.name)?;
             let slowest = change.cells.iter().take(6);

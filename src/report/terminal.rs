@@ -8,37 +8,36 @@ use crate::measure::summary::{CellSummary, Summary};
 use crate::measure::sweep::{LIBC, MEMCPY_AUTO};
 use crate::record::Environment;
 use crate::select::{Aliasing, INLINE_MAX_BYTES};
+use std::borrow::Cow;
 use std::fmt::Write;
 
 /// What machine this is and what speaks against trusting it.
 pub fn machine(environment: &Environment, conditions: &[Condition]) -> String {
     let cpu = &environment.cpu;
     let cache = |bytes: Option<u64>| bytes.map_or_else(|| "?".to_owned(), |bytes| size(bytes as usize));
-    let mut text = String::new();
-    let _ = writeln!(text, "{} ({}, {})", cpu.name, cpu.microarchitecture, cpu.signature);
-    let _ = writeln!(
-        text,
+    let mut text = wrap(&format!("{} ({}, {})", cpu.name, cpu.microarchitecture, cpu.signature));
+    text.push_str(&wrap(&format!(
         "caches of one core: L1d {}, L2 {}, L3 {}; features: {}",
         cache(cpu.l1d_bytes),
         cache(cpu.l2_bytes),
         cache(cpu.l3_bytes),
         cpu.features
-    );
-    let _ = writeln!(
-        text,
-        "core {:.2} GHz while measuring, time stamps {:.2} GHz, clock steps of {} ns; {}\n",
+    )));
+    text.push_str(&wrap(&format!(
+        "core {:.2} GHz while measuring, time stamps {:.2} GHz, clock steps of {} ns; {}",
         environment.clock.core_cycles_per_ns,
         environment.clock.tsc_ticks_per_ns,
         environment.clock.precision_ns,
         environment.system.libc.as_deref().unwrap_or("libc unknown"),
-    );
+    )));
+    text.push('\n');
     for condition in conditions.iter().filter(|condition| condition.state != State::Ok) {
-        let _ = writeln!(text, "  {condition}");
+        text.push_str(&hanging(24, &format!("  {condition}")));
     }
     let fine: Vec<&str> =
         conditions.iter().filter(|condition| condition.state == State::Ok).map(|condition| condition.name).collect();
     if !fine.is_empty() {
-        let _ = writeln!(text, "  {:<8}{}", State::Ok.name(), fine.join(", "));
+        text.push_str(&hanging(10, &format!("  {:<8}{}", State::Ok.name(), fine.join(", "))));
     }
     text
 }
@@ -62,8 +61,9 @@ pub fn answer(summary: &Summary) -> String {
     wrap(&format!("On this CPU use, with an aligned destination and data in cache: {}.", parts.join("; ")))
 }
 
-/// The selection: for each aligned size the kernel to use, and what is won against the installed libc.
-pub fn selection_table(summary: &Summary) -> String {
+/// The selection: for each aligned size the kernel to use, and what is won against the installed libc. Where the run goes
+/// on, the noise floor is that of the cells so far, which is said.
+pub fn selection_table(summary: &Summary, goes_on: bool) -> String {
     let mut text = String::new();
     let _ = writeln!(
         text,
@@ -85,12 +85,15 @@ pub fn selection_table(summary: &Summary) -> String {
             speed_up(cell.time_ratio(LIBC, MEMCPY_AUTO), summary.noise_floor),
         );
     }
-    let _ = writeln!(
-        text,
-        "  \"vs libc\" and \"memcpy_auto\": how many times as fast as the installed libc; \"=\" within\n  the noise \
-         floor of {:.1}%. \"ties\": further kernels within that floor of the fastest.",
-        (summary.noise_floor - 1.0) * 100.0
-    );
+    let so_far = if goes_on { " so far" } else { "" };
+    text.push_str(&hanging(
+        2,
+        &format!(
+            "  \"vs libc\" and \"memcpy_auto\": how many times as fast as the installed libc; \"=\" within the noise floor of \
+             {:.1}%{so_far}. \"ties\": further kernels within that floor of the fastest.",
+            (summary.noise_floor - 1.0) * 100.0
+        ),
+    ));
     text
 }
 
@@ -103,13 +106,15 @@ pub fn placement_table(summary: &Summary) -> String {
             cell.time_ratio(LIBC, winner.name)
         });
         let mean = geometric_mean(ratios).map_or_else(|| "-".to_owned(), |mean| format!("{mean:.2}x libc"));
-        let _ = writeln!(
-            text,
-            "destination +{}, source +{}{}  (best kernels {mean})",
-            placement.0,
-            placement.1,
-            condition(placement)
-        );
+        text.push_str(&hanging(
+            4,
+            &format!(
+                "destination +{}, source +{}{} (best kernels {mean})",
+                placement.0,
+                placement.1,
+                condition(placement)
+            ),
+        ));
         let parts: Vec<String> = bands(summary, placement, 0)
             .iter()
             .map(|(from, to, name)| format!("{} {name}", range(*from, *to)))
@@ -173,7 +178,7 @@ pub fn losses(summary: &Summary) -> String {
         let libc = speed_up(cell.time_ratio(LIBC, MEMCPY_AUTO), summary.noise_floor);
         let _ = writeln!(
             text,
-            "  {:>8}  {:<21} {regret:.2} times as long as {:<14} (libc {libc})",
+            "  {:>8}  {:<23}{regret:>5.2} times {:<18}(libc {libc})",
             size(cell.cell.len_bytes),
             place(&cell.cell),
             cell.fastest().unwrap_or("-"),
@@ -214,16 +219,17 @@ pub(super) fn columns(summary: &Summary) -> Vec<Column> {
 }
 
 /// What a column is called beside its offsets.
-fn condition((_, _, aliasing, residency): Column) -> &'static str {
-    match (residency, aliasing) {
+fn condition((_, _, aliasing, residency): Column) -> Cow<'static, str> {
+    Cow::Borrowed(match (residency, aliasing) {
         (Residency::Hot, Aliasing::Apart) => "",
         (Residency::Hot, Aliasing::DstAfterSrc) => ", aliased: destination after source",
         (Residency::Hot, Aliasing::SrcAfterDst) => ", aliased: source after destination",
         (Residency::Touch, _) => ", read afterwards",
         (Residency::Cold, _) => ", cold",
         (Residency::Crowd, _) => ", all cores at once",
+        (Residency::Threads(count), _) => return Cow::Owned(format!(", {count} threads at once")),
         (Residency::Calls(_), _) => ", random calls",
-    }
+    })
 }
 
 /// Neighbouring sizes with one winner, from a size on: first size, last size, kernel.
@@ -266,14 +272,20 @@ pub(super) fn speed_up(ratio: Option<f64>, noise_floor: f64) -> String {
 
 /// Lines of at most 78 columns, broken at spaces.
 fn wrap(text: &str) -> String {
+    hanging(0, text)
+}
+
+/// The same; all lines but the first begin with so many spaces. The spaces that the text begins with, and those inside of
+/// its first line, stay.
+fn hanging(indent: usize, text: &str) -> String {
     let mut lines = String::new();
     let mut column = 0;
-    for word in text.split(' ') {
+    for (at, word) in text.split(' ').enumerate() {
         let width = word.chars().count();
-        if column > 0 && column + 1 + width > 78 {
-            lines.push('\n');
-            column = 0;
-        } else if column > 0 {
+        if column > indent && column + 1 + width > COLUMNS {
+            let _ = write!(lines, "\n{:indent$}", "");
+            column = indent;
+        } else if at > 0 {
             lines.push(' ');
             column += 1;
         }
@@ -284,6 +296,24 @@ fn wrap(text: &str) -> String {
     lines
 }
 
+/// The width of a terminal, less a margin.
+const COLUMNS: usize = 78;
+
 fn indent(text: &str) -> String {
     text.lines().map(|line| format!("  {line}\n")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_lines_are_broken_at_spaces_and_hang() {
+        let text = format!("  warn    name          {}", "word ".repeat(40).trim_end());
+        let lines = hanging(24, &text);
+        assert!(lines.lines().count() > 3 && lines.lines().all(|line| line.chars().count() <= COLUMNS));
+        assert!(lines.starts_with("  warn    name          word word"));
+        assert!(lines.lines().skip(1).all(|line| line.starts_with(&format!("{:24}word", ""))));
+        assert_eq!(wrap("a b"), "a b\n");
+    }
 }

@@ -1,9 +1,11 @@
 //! `compare`: what changed between two records.
 
+use crate::json;
 use clap::Args;
+use memcpy_select::measure::cell::Cell;
 use memcpy_select::record::Record;
-use memcpy_select::report::Comparison;
-use serde_json::json;
+use memcpy_select::report::{Change, Comparison};
+use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -20,11 +22,16 @@ pub struct Compare {
     /// The folder of the record after
     second: PathBuf,
     /// Fail if a contender is slower by more than so many percent (ties never fail)
-    #[arg(long, value_name = "PERCENT")]
+    #[arg(long, value_name = "PERCENT", value_parser = percent)]
     fail_over: Option<f64>,
     /// One JSON document instead of text
     #[arg(long)]
     json: bool,
+}
+
+fn percent(word: &str) -> Result<f64, String> {
+    let value = word.parse::<f64>().ok().filter(|value| value.is_finite() && *value >= 0.0);
+    value.ok_or_else(|| "a limit is a number of percent, 0 or more".to_owned())
 }
 
 impl Compare {
@@ -32,23 +39,52 @@ impl Compare {
         let read = |folder: &PathBuf| Record::read(folder).map_err(|error| error.to_string());
         let (first, second) = (read(&self.first)?, read(&self.second)?);
         let comparison = Comparison::of(&first, &second).map_err(|error| error.to_string())?;
+        let limit = self.fail_over.map(|percent| 1.0 + percent / 100.0);
+        let over: Vec<&str> = comparison
+            .changed()
+            .into_iter()
+            .filter(|change| limit.is_some_and(|limit| change.ratio > limit))
+            .map(|change| change.name.as_str())
+            .collect();
         if self.json {
-            let contenders: Vec<_> = comparison
-                .contenders
-                .iter()
-                .map(|change| json!({"name": change.name, "ratio": change.ratio, "cells": change.cells.len()}))
-                .collect();
-            let changed: Vec<_> = comparison.changed().iter().map(|change| change.name.clone()).collect();
-            let document = json!({
-                "noise_floor": comparison.noise_floor, "cells": comparison.cells, "libc": comparison.libc,
-                "contenders": contenders, "changed": changed,
-            });
-            println!("{document:#}");
+            let mut document = document(&comparison);
+            document["first"] = json!(self.first);
+            document["second"] = json!(self.second);
+            document["fail_over_percent"] = json!(self.fail_over);
+            document["over"] = json!(over);
+            json::print(&document)?;
         } else {
             print!("{comparison}");
         }
-        let limit = self.fail_over.map(|percent| 1.0 + percent / 100.0);
-        let is_over = limit.is_some_and(|limit| comparison.changed().iter().any(|change| change.ratio > limit));
-        Ok(if is_over { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+        Ok(if over.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
+}
+
+/// All that was compared: times over libc's in the second record over those in the first, above 1 is slower.
+fn document(comparison: &Comparison) -> Value {
+    let cell = |(cell, ratio): &(Cell, f64)| {
+        json!({
+            "len_bytes": cell.len_bytes,
+            "dst_offset": cell.dst_offset,
+            "src_offset": cell.src_offset,
+            "residency": cell.residency.name(),
+            "ratio": ratio,
+        })
+    };
+    let contender = |change: &Change| {
+        json!({
+            "name": change.name,
+            "ratio": change.ratio,
+            "verdict": comparison.verdict(change),
+            "cells": change.cells.iter().map(cell).collect::<Vec<_>>(),
+        })
+    };
+    json!({
+        "noise_floor": comparison.noise_floor,
+        "cells": comparison.cells,
+        "libc": comparison.libc,
+        "geometric_mean": comparison.mean,
+        "contenders": comparison.contenders.iter().map(contender).collect::<Vec<_>>(),
+        "changed": comparison.changed().iter().map(|change| &change.name).collect::<Vec<_>>(),
+    })
 }

@@ -1,5 +1,6 @@
 //! `doctor`: what speaks against figures from this machine.
 
+use crate::json;
 use clap::Args;
 use memcpy_select::cpu::Cpu;
 use memcpy_select::measure::conditions::{State, conditions};
@@ -27,7 +28,7 @@ impl Doctor {
                     json!({"name": found.name, "state": found.state.name(), "finding": found.finding, "fix": found.fix})
                 })
                 .collect();
-            println!("{:#}", json!({"cpu": cpu.signature.to_string(), "conditions": rows}));
+            json::print(&json!({"cpu": cpu.signature.to_string(), "conditions": rows}))?;
             return Ok(ExitCode::SUCCESS);
         }
         println!("{} ({}, {})\n", cpu.signature.brand(), cpu.signature.microarch(), cpu.signature);

@@ -1,5 +1,6 @@
 //! `explain`: what `memcpy_auto` picks for a length, and why.
 
+use crate::json;
 use clap::{Args, ValueEnum};
 use memcpy_select::cpu::Cpu;
 use memcpy_select::record::{Record, newest_record};
@@ -69,7 +70,7 @@ impl Explain {
                 "from_bytes": explanation.band.0, "up_to_bytes": explanation.band.1, "inferred_limit": explanation.limit,
                 "measured": measured, "record": record.map(|(folder, _)| folder),
             });
-            println!("{document:#}");
+            json::print(&document)?;
         } else {
             print!("{explanation}");
             if let Some((folder, _)) = record {

@@ -6,6 +6,7 @@ mod calibrate;
 mod compare;
 mod doctor;
 mod explain;
+mod json;
 mod profiles;
 mod report;
 mod sweep;

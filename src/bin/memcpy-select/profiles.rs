@@ -1,12 +1,18 @@
 //! `profiles`: the generated source of the profiles, written or checked.
 
+use crate::json;
 use clap::Args;
-use memcpy_select::record::{PROFILES_FILE, profiles_source};
+use memcpy_select::record::{PROFILES_FILE, Profile, Survey};
+use serde_json::{Value, json};
+use std::fmt::Write;
 use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Generate the profiles of measured CPUs from the records, in the folder of the crate's source.
+///
+/// Records of `cargo bench --bench select` count, of each CPU those that measured today's kernels; the others are named
+/// with the reason. Exit status 1 if --check finds another source, 2 if a record cannot be read.
 #[derive(Args)]
 pub struct Profiles {
     /// Change nothing; fail if the source is not what the records give
@@ -15,23 +21,75 @@ pub struct Profiles {
     /// Where the records are
     #[arg(long, value_name = "DIR", default_value = "results")]
     results: PathBuf,
+    /// One JSON document instead of text
+    #[arg(long)]
+    json: bool,
 }
 
 impl Profiles {
     pub fn run(self) -> Result<ExitCode, String> {
-        let generated = profiles_source(&self.results).map_err(|error| error.to_string())?;
+        let survey = Survey::of(&self.results).map_err(|error| error.to_string())?;
+        let generated = survey.source();
         let current = fs::read_to_string(PROFILES_FILE)
             .map_err(|error| format!("{PROFILES_FILE}: {error}: run this in the folder of the crate's source"))?;
-        let profiles = generated.matches("memcpy-select plan ").count();
-        if generated == current {
-            println!("{PROFILES_FILE}: {profiles} profiles, as the records give them");
-        } else if self.check {
-            println!("{PROFILES_FILE}: not what the records give; run `memcpy-select profiles` and commit the file");
-            return Ok(ExitCode::FAILURE);
-        } else {
+        let is_same = generated == current;
+        if !is_same && !self.check {
             fs::write(PROFILES_FILE, generated).map_err(|error| format!("{PROFILES_FILE}: {error}"))?;
-            println!("{PROFILES_FILE}: {profiles} profiles written");
         }
-        Ok(ExitCode::SUCCESS)
+        let state = match (is_same, self.check) {
+            (true, _) => State::Same,
+            (false, true) => State::Different,
+            (false, false) => State::Written,
+        };
+        if self.json {
+            json::print(&document(&survey, state))?;
+        } else {
+            print!("{}", text(&survey, state));
+        }
+        Ok(if state == State::Different { ExitCode::FAILURE } else { ExitCode::SUCCESS })
     }
+}
+
+/// How the source stands to the records.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Same,
+    Different,
+    Written,
+}
+
+fn text(survey: &Survey, state: State) -> String {
+    let mut text = String::new();
+    for (folder, why) in survey.passed_over() {
+        let _ = writeln!(text, "passed over: {}: {why}", folder.display());
+    }
+    let count = survey.profiles().len();
+    let _ = match state {
+        State::Same => writeln!(text, "{PROFILES_FILE}: {count} profiles, as the records give them"),
+        State::Written => writeln!(text, "{PROFILES_FILE}: {count} profiles written"),
+        State::Different => writeln!(
+            text,
+            "{PROFILES_FILE}: not what the records give; run `memcpy-select profiles` and commit the file"
+        ),
+    };
+    text
+}
+
+fn document(survey: &Survey, state: State) -> Value {
+    let profile = |profile: &Profile| {
+        json!({
+            "cpu": profile.cpu,
+            "policy": profile.text.lines().find_map(|line| line.strip_prefix("policy ")),
+            "records": profile.records,
+            "plan": profile.text.lines().collect::<Vec<_>>(),
+        })
+    };
+    let passed_over = |(folder, why): &(PathBuf, String)| json!({"record": folder, "why": why});
+    json!({
+        "file": PROFILES_FILE,
+        "is_current": state != State::Different,
+        "is_written": state == State::Written,
+        "profiles": survey.profiles().iter().map(profile).collect::<Vec<_>>(),
+        "passed_over": survey.passed_over().iter().map(passed_over).collect::<Vec<_>>(),
+    })
 }

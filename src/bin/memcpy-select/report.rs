@@ -1,10 +1,11 @@
 //! `report`: one HTML page, or one JSON document, from records.
 
+use crate::json;
 use clap::Args;
 use memcpy_select::measure::cell::{Cell, Residency};
 use memcpy_select::measure::summary::{CellSummary, Summary};
-use memcpy_select::measure::sweep::LIBC;
-use memcpy_select::record::Record;
+use memcpy_select::measure::sweep::{Failure, LIBC};
+use memcpy_select::record::{Record, Table};
 use memcpy_select::report::{PAGE_GENERATOR, page};
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -38,12 +39,8 @@ impl Report {
                 "generator": format!("{PAGE_GENERATOR}{}", env!("CARGO_PKG_VERSION")),
                 "records": records.iter().map(|(name, record)| figures(name, record)).collect::<Vec<Value>>(),
             });
-            let text = serde_json::to_string_pretty(&document).map_err(|error| error.to_string())?;
-            return match writeln!(std::io::stdout().lock(), "{text}") {
-                // Whoever reads has seen enough.
-                Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(format!("standard output: {error}")),
-                _ => Ok(ExitCode::SUCCESS),
-            };
+            json::print(&document)?;
+            return Ok(ExitCode::SUCCESS);
         }
         write(&self.out, &page(&records))?;
         println!("page: {}", self.out.display());
@@ -118,7 +115,22 @@ fn figures(name: &str, record: &Record) -> Value {
         "libc": environment.system.libc,
         "plan": environment.plan,
         "conditions": environment.conditions,
+        "left_out": record.failures.iter().map(of_failure).collect::<Vec<Value>>(),
+        "tables": record.tables.iter().map(Table::name).collect::<Vec<&str>>(),
         "cells": cells,
+    })
+}
+
+/// A contender that has no timing in a cell.
+fn of_failure(failure: &Failure) -> Value {
+    let Cell { len_bytes, dst_offset, src_offset, residency } = failure.cell;
+    json!({
+        "name": failure.contender,
+        "len_bytes": len_bytes,
+        "dst_offset": dst_offset,
+        "src_offset": src_offset,
+        "residency": residency.name(),
+        "error": failure.cause,
     })
 }
 
@@ -132,6 +144,8 @@ fn of_cell(cell: &CellSummary, summary: &Summary, rounds: &HashMap<(Cell, &str),
         Some(json!({
             "name": name,
             "median_ns": cell.copy_ns(name)?,
+            "quartiles_ns": cell.quartiles_ns(name).map(|(lower, upper)| [lower, upper]),
+            "spread": cell.spread(name),
             "gb_per_s": cell.gb_per_s(name).filter(|_| is_single),
             "bytes_per_cycle": cell.bytes_per_cycle(name).filter(|_| is_single),
             "time_over_libc": cell.time_ratio(name, LIBC),
@@ -143,7 +157,9 @@ fn of_cell(cell: &CellSummary, summary: &Summary, rounds: &HashMap<(Cell, &str),
         "dst_offset": dst_offset,
         "src_offset": src_offset,
         "residency": residency.name(),
+        "fastest": cell.fastest(),
         "winner": cell.winner(summary.noise_floor).map(|winner| winner.name),
+        "ties": cell.winner(summary.noise_floor).map(|winner| winner.ties),
         "memcpy_auto_over_best": cell.regret(),
         "contenders": contenders.collect::<Vec<Value>>(),
     })

@@ -4,15 +4,17 @@ use clap::Args;
 use memcpy_select::cpu::Cpu;
 use memcpy_select::measure::cell::{Cell, Residency};
 use memcpy_select::measure::conditions::conditions;
-use memcpy_select::measure::effort::{self, Effort, Scope};
-use memcpy_select::measure::peer;
+use memcpy_select::measure::effort::Effort;
+use memcpy_select::measure::peer::{self, PeerError};
+use memcpy_select::measure::scope::{self, Scope};
 use memcpy_select::measure::summary::{CellSummary, Summary};
-use memcpy_select::measure::sweep::{self, Contender, LIBC, MEMCPY_AUTO};
+use memcpy_select::measure::sweep::{self, Contender, Failure, LIBC, MEMCPY_AUTO};
 use memcpy_select::measure::verify::verify;
-use memcpy_select::record::{Environment, Growing, Progress, Record};
+use memcpy_select::record::{Environment, Growing, PeerFile, Progress, Record};
 use memcpy_select::report;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -29,18 +31,21 @@ Examples:
       64 and 1000 bytes, and each power of two from 4 KiB to 64 MiB, aligned and with a misaligned source
   memcpy-select sweep --sizes 1MiB --residency hot,cold --kernels avx_nt,rep_movsb --json
       Two kernels beside libc and memcpy_auto, as one JSON document
+  memcpy-select sweep --sizes 64KiB..16MiB --threads 1,2
+      One core, then two at once: what a kernel loses where they share a cache or the memory
   memcpy-select sweep --effort full --peer other=/path/lib.so
       Another library's memcpy in the same run
   memcpy-select sweep --resume results/amd-25-1-1-kvm/2026-11-23.1
       Go on where a run was ended, by Ctrl-C or anything else
 
-The record is written as it is measured, <out>/<machine>/<date>.<n>; results/FORMAT.md says what is in it. The exit
-status is 0, or 2 if something could not be measured or kept.";
+The record is written as it is measured, <out>/<machine>/<date>.<n>; results/FORMAT.md says what is in it. Its samples
+are for report, compare and explain --record; a profile is made from `cargo bench` alone. The exit status is 0, or 2 if
+something could not be measured or kept.";
 
 /// Measure copy kernels over a grid of sizes, offsets and residencies, and keep a record.
 ///
-/// Without --sizes, --offsets and --residency, the grid is the effort's. If any of them is given, the others default to
-/// the effort's sizes, to 0:0, and to hot. libc, the baseline, and memcpy_auto are always measured.
+/// Without --sizes, --offsets, --residency and --threads, the grid is the effort's. If any of them is given, the others
+/// default to the effort's sizes, to 0:0, and to hot. libc, the baseline, and memcpy_auto are always measured.
 #[derive(Args)]
 #[command(after_help = AFTER_HELP)]
 pub struct Sweep {
@@ -60,6 +65,10 @@ pub struct Sweep {
     /// CPUs at once. May be given several times
     #[arg(long, value_name = "LIST")]
     residency: Vec<String>,
+    /// So many threads at once, hot, each on a CPU and in buffers of its own; figures are of one of them. 1,2,4 measures
+    /// each of these
+    #[arg(long, value_name = "LIST")]
+    threads: Option<String>,
     /// The memcpy of a shared object, measured under that name. May be given several times
     #[arg(long, value_name = "NAME=PATH")]
     peer: Vec<String>,
@@ -80,22 +89,25 @@ impl Sweep {
         let grid = scope.grid().map_err(text)?;
         let pinned_to = pin();
         let cpu = Cpu::detect();
-        let environment = Environment::gather(&cpu, scope.effort, pinned_to);
+        let mut environment = Environment::gather(&cpu, scope.effort, pinned_to);
         if !self.json {
             print(&report::machine(&environment, &conditions(&cpu, pinned_to)));
         }
-        let contenders = contenders(&scope)?;
+        let (contenders, failures) = contenders(&scope, &grid, &mut environment)?;
         let buffer_bytes = scope.buffer_bytes(&grid, &cpu);
         let sweep = sweep::Sweep::new(contenders, buffer_bytes, scope.effort).map_err(text)?;
         let growing = match &self.resume {
             Some(folder) => Growing::resume(folder, BENCH, &environment, &scope.to_string()),
             None => Growing::create(&self.out, BENCH, environment, &scope.to_string()),
         };
-        let (folder, record) = measure(sweep, growing.map_err(text)?, &grid, scope.effort)?;
+        let mut growing = growing.map_err(text)?;
+        growing.leave_out(failures).map_err(text)?;
+        eprintln!("record: {}, as it grows", growing.folder().display());
+        let (folder, record) = measure(sweep, growing, &grid, scope.effort)?;
 
         let summary = Summary::of(&record.samples);
         if self.json {
-            print(&format!("{:#}\n", document(&folder, &summary)));
+            print(&format!("{:#}\n", document(&folder, &record, &summary)));
         } else {
             print(&tables(&summary));
             print(&format!("record: {}\n", folder.display()));
@@ -105,7 +117,7 @@ impl Sweep {
 
     /// What the options say; where a record is resumed without any, what its run was started with.
     fn scope(&self) -> Result<Scope, String> {
-        let lists = [&self.sizes, &self.offsets, &self.kernels];
+        let lists = [&self.sizes, &self.offsets, &self.kernels, &self.threads];
         let is_silent = self.effort.is_none()
             && lists.iter().all(|list| list.is_none())
             && self.residency.is_empty()
@@ -118,16 +130,19 @@ impl Sweep {
         }
         let mut scope = Scope::of(self.effort.unwrap_or(Effort::Default));
         if let Some(list) = &self.sizes {
-            scope.sizes = effort::sizes(list).map_err(text)?;
+            scope.sizes = scope::sizes(list).map_err(text)?;
         }
         if let Some(list) = &self.offsets {
-            scope.offsets = effort::offsets(list).map_err(text)?;
+            scope.offsets = scope::offsets(list).map_err(text)?;
         }
         if let Some(list) = &self.kernels {
-            scope.kernels = effort::kernel_names(list).map_err(text)?;
+            scope.kernels = scope::kernel_names(list).map_err(text)?;
         }
         if !self.residency.is_empty() {
-            scope.residencies = effort::residencies(&self.residency.join(",")).map_err(text)?;
+            scope.residencies = scope::residencies(&self.residency.join(",")).map_err(text)?;
+        }
+        if let Some(list) = &self.threads {
+            scope.residencies.extend(scope::threads(list).map_err(text)?);
         }
         scope.peers.clone_from(&self.peer);
         Ok(scope)
@@ -156,31 +171,45 @@ fn pin() -> Option<usize> {
     sched_setaffinity(None, &only).ok().map(|()| last)
 }
 
-/// What is measured, each verified. A kernel that copies wrongly is left out; a peer that cannot be had is an error,
-/// for it was asked for.
-fn contenders(scope: &Scope) -> Result<Vec<Contender>, String> {
+/// What is measured, each verified, and what copies wrongly, in all cells. A peer that cannot be had is an error, for it was
+/// asked for; what is known of the others goes into the environment.
+fn contenders(
+    scope: &Scope,
+    grid: &[Vec<Cell>],
+    environment: &mut Environment,
+) -> Result<(Vec<Contender>, Vec<Failure>), String> {
     let is_wanted = |contender: &Contender| contender.name() == MEMCPY_AUTO || scope.has_kernel(contender.name());
+    let mut failures = Vec::new();
+    let mut fails = |name: &str, cause: &str| {
+        eprintln!("error: {cause}");
+        failures.extend(Failure::in_all(grid.iter().flatten().copied(), name, cause));
+    };
     let mut contenders: Vec<Contender> = Contender::all_available().into_iter().filter(is_wanted).collect();
-    contenders.retain(|contender| match verify(contender) {
-        Ok(_) => true,
-        Err(wrong) => {
-            eprintln!("error: {wrong}");
-            false
-        }
-    });
+    contenders
+        .retain(|contender| verify(contender).map_err(|wrong| fails(contender.name(), &wrong.to_string())).is_ok());
     for word in &scope.peers {
-        let refused = |error: peer::PeerError| {
-            let message = error.to_string().replacen(peer::VARIABLE, "--peer", 1);
-            format!("{message}; nothing was measured")
-        };
-        let peer = peer::load(word).map_err(refused)?;
-        if contenders.iter().any(|known| known.name() == peer.name()) {
+        let name = word.split('=').next().unwrap_or_default();
+        let is_taken = environment.peers.iter().any(|peer| peer.name == name);
+        if is_taken {
             return Err(format!("--peer {word}: the name is given twice; nothing was measured; choose another"));
         }
-        contenders.push(peer);
+        match peer::load(word) {
+            Ok(peer) => {
+                environment.peers.push(PeerFile::of(&peer));
+                contenders.push(peer.contender);
+            }
+            Err(PeerError::Wrong(wrong)) => {
+                environment.peers.push(PeerFile { name: name.to_owned(), file: None, hash: None });
+                fails(name, &wrong.to_string());
+            }
+            Err(error) => {
+                let message = error.to_string().replacen(peer::VARIABLE, "--peer", 1);
+                return Err(format!("{message}; nothing was measured"));
+            }
+        }
     }
     contenders.extend(Contender::libc_again());
-    Ok(contenders)
+    Ok((contenders, failures))
 }
 
 /// Measures the passes and cells that are missing, and ends the record.
@@ -231,7 +260,7 @@ fn tables(summary: &Summary) -> String {
         |cell: &CellSummary| cell.cell.residency == Residency::Hot && cell.cell.line_offsets() == (0, 0);
     let mut parts = Vec::new();
     if summary.cells.iter().any(is_aligned_hot) {
-        parts.extend([report::answer(summary), report::selection_table(summary)]);
+        parts.extend([report::answer(summary), report::selection_table(summary, false)]);
     }
     if !summary.cells.iter().all(is_aligned_hot) {
         parts.push(report::placement_table(summary));
@@ -242,7 +271,7 @@ fn tables(summary: &Summary) -> String {
 
 /// The figures as JSON. Times are nanoseconds a copy, `vs_libc` is how many times as fast as the installed libc, and
 /// `regret` time over that of the fastest kernel.
-fn document(folder: &Path, summary: &Summary) -> Value {
+fn document(folder: &Path, record: &Record, summary: &Summary) -> Value {
     let cell = |cell: &CellSummary| {
         let figures = |name: &str| {
             json!({
@@ -270,5 +299,12 @@ fn document(folder: &Path, summary: &Summary) -> Value {
         })
     };
     let cells: Vec<Value> = summary.cells.iter().map(cell).collect();
-    json!({ "record": folder.display().to_string(), "noise_floor": summary.noise_floor, "cells": cells })
+    let names: BTreeMap<&str, &str> =
+        record.failures.iter().map(|failure| (&*failure.contender, failure.cause.as_str())).collect();
+    json!({
+        "record": folder.display().to_string(),
+        "noise_floor": summary.noise_floor,
+        "left_out": names,
+        "cells": cells,
+    })
 }

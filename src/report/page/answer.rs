@@ -2,17 +2,20 @@
 
 #![forbid(unsafe_code)]
 
+use super::merge::{Band, merged};
 use super::series::{CONDITIONS, placement};
 use super::{Shown, Table, escape, figure, finite, none, percent, times};
-use crate::measure::statistics::geometric_mean;
+use crate::measure::statistics::{geometric_mean, is_tie};
 use crate::measure::summary::{CellSummary, Summary};
 use crate::measure::sweep::{LIBC, MEMCPY_AUTO};
 use crate::report::format::size;
-use crate::report::terminal::{ALIGNED, bands, placed, range};
+use crate::report::terminal::{ALIGNED, placed};
 use crate::select::INLINE_MAX_BYTES;
 use std::fmt::Write;
 
 /// Three sentences: what to use for small copies, what for others, and what `memcpy_auto` gains and loses.
+///
+/// Many bands are said as a few, with what that costs.
 pub(super) fn sentences(shown: &Shown<'_>) -> String {
     let summary = &shown.summary;
     let libc = escape(shown.record.environment.system.libc.as_deref().unwrap_or("of unknown version"));
@@ -29,24 +32,50 @@ pub(super) fn sentences(shown: &Shown<'_>) -> String {
             from_to(*least, *most)
         );
     }
-    let ranges: Vec<String> = bands(summary, ALIGNED, INLINE_MAX_BYTES + 1)
-        .iter()
-        .map(|(from, to, name)| format!("{} <code>{}</code>", range(*from, *to), escape(name)))
-        .collect();
-    if !ranges.is_empty() {
-        let _ = writeln!(
-            html,
-            "<p><b>Above,</b> with an aligned destination and data in cache, the best kernels are: {}.",
-            ranges.join("; ")
-        );
-    }
-    html.push_str(&gain(summary));
+    html.push_str(&kernels(summary));
+    html.push_str(&gain(shown));
     html.push_str("</div>\n");
     html
 }
 
+/// How many kernels a reader can keep in mind.
+const BANDS: usize = 4;
+
+/// What to use above what is inlined.
+fn kernels(summary: &Summary) -> String {
+    let mut cells: Vec<&CellSummary> =
+        placed(summary, ALIGNED).filter(|cell| cell.cell.len_bytes > INLINE_MAX_BYTES).collect();
+    cells.sort_by_key(|cell| cell.cell.len_bytes);
+    // Borders at powers of two, where there are such sizes: nobody wants to know 16777217.
+    let powers: Vec<&CellSummary> =
+        cells.iter().copied().filter(|cell| cell.cell.len_bytes.is_power_of_two()).collect();
+    let bands = merged(if powers.is_empty() { &cells } else { &powers }, summary.noise_floor, BANDS);
+    let Some((last, others)) = bands.split_last() else { return String::new() };
+    let name = |band: &Band<'_>| format!("<code>{}</code>", escape(band.name));
+    let mut parts: Vec<String> =
+        others.iter().map(|band| format!("{} up to {}", name(band), size(band.to_bytes))).collect();
+    parts.push(if others.is_empty() { name(last) } else { format!("{} beyond", name(last)) });
+    let list = match parts.split_last() {
+        Some((last, others)) if !others.is_empty() => format!("{} and {last}", others.join(", ")),
+        _ => parts.concat(),
+    };
+    let ratio = |cell: &&CellSummary| {
+        let band = bands.iter().find(|band| cell.cell.len_bytes <= band.to_bytes).unwrap_or(last);
+        Some((cell.cell.len_bytes, finite(cell.time_ratio(band.name, cell.fastest()?))?))
+    };
+    let worst = cells.iter().filter_map(ratio).max_by(|a, b| a.1.total_cmp(&b.1));
+    let (at, ratio) = worst.unwrap_or((0, 1.0));
+    let cost = if is_tie(ratio, summary.noise_floor) {
+        format!("everywhere within the noise floor of {} of the fastest", percent(summary.noise_floor))
+    } else {
+        format!("at worst {ratio:.2} times as long as the fastest ({})", size(at))
+    };
+    format!("<p><b>Above,</b> with an aligned destination and data in cache, the kernel to use is {list}: {cost}.\n")
+}
+
 /// What `memcpy_auto` gains against libc, and where it loses.
-fn gain(summary: &Summary) -> String {
+fn gain(shown: &Shown<'_>) -> String {
+    let summary = &shown.summary;
     let ratios = against_libc(summary.cells.iter());
     let positive = ratios.iter().map(|(_, ratio)| *ratio);
     let Some(mean) = geometric_mean(positive) else {
@@ -62,7 +91,8 @@ fn gain(summary: &Summary) -> String {
     );
     if let Some((cell, ratio)) = worst {
         let at = escape(&placement(&cell.cell));
-        let _ = write!(html, ", at worst {ratio:.2} times as long ({}, {at})", size(cell.cell.len_bytes));
+        let place = format!("{}, {at}", size(cell.cell.len_bytes));
+        let _ = write!(html, ", at worst {ratio:.2} times as long ({})", shown.link(&cell.cell, &place));
     }
     html.push_str(".\n");
     html
@@ -110,33 +140,35 @@ pub(super) fn by_condition(summary: &Summary) -> String {
 }
 
 /// For each aligned size the kernel to use.
-pub(super) fn selection(summary: &Summary) -> String {
+pub(super) fn selection(shown: &Shown<'_>) -> String {
+    let summary = &shown.summary;
     let cells: Vec<&CellSummary> = placed(summary, ALIGNED).collect();
     let (powers, between): (Vec<&CellSummary>, Vec<&CellSummary>) =
         cells.iter().partition(|cell| cell.cell.len_bytes.is_power_of_two());
     // A record with lengths between the powers of two has too many for a first look.
-    let shown = if powers.is_empty() { &cells } else { &powers };
-    let mut html = selection_of(summary, shown);
+    let first = if powers.is_empty() { &cells } else { &powers };
+    let mut html = selection_of(shown, first);
     if !powers.is_empty() && !between.is_empty() {
-        let all = selection_of(summary, &cells);
+        let all = selection_of(shown, &cells);
         let _ = write!(html, "<details><summary>All {} sizes</summary>\n{all}</details>\n", cells.len());
     }
     let _ = writeln!(
         html,
         "<p class=\"note\">Destination +0, source +0, data in cache. “use”: the simplest of the kernels that the noise \
          floor of {} does not tell from the fastest; “ties”: how many more there are. “vs libc”: how many times as fast \
-         as the installed libc; “=”: within the noise floor.</p>",
+         as the installed libc; “=”: within the noise floor. A size leads to its figures and the names of its samples.</p>",
         percent(summary.noise_floor)
     );
     html
 }
 
-fn selection_of(summary: &Summary, cells: &[&CellSummary]) -> String {
+fn selection_of(shown: &Shown<'_>, cells: &[&CellSummary]) -> String {
+    let summary = &shown.summary;
     let mut table = Table::new(&["size", "use", "ties", "GB/s", "B/cycle", "vs libc", "memcpy_auto vs libc"]);
     for cell in cells {
         let Some(winner) = cell.winner(summary.noise_floor) else { continue };
         table.row(&[
-            size(cell.cell.len_bytes),
+            shown.link(&cell.cell, &size(cell.cell.len_bytes)),
             format!("<b>{}</b>", escape(winner.name)),
             format!("<span title=\"{}\">{}</span>", escape(&winner.ties.join(", ")), winner.ties.len()),
             figure(cell.gb_per_s(winner.name)),

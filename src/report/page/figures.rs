@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use super::series::{contenders, placement};
-use super::{GRID_BENCH, Shown, Table, escape, figure, finite, percent, times};
+use super::{Shown, Table, escape, figure, finite, percent, times};
 use crate::measure::cell::{Cell, Residency};
 use crate::measure::statistics::geometric_mean;
 use crate::measure::summary::{CellSummary, Summary};
@@ -17,7 +17,8 @@ use std::fmt::Write;
 const LOSSES_SHOWN: usize = 12;
 
 /// Where `memcpy_auto` is slower than the best kernel: the worst, and all.
-pub(super) fn losses(summary: &Summary) -> String {
+pub(super) fn losses(shown: &Shown<'_>) -> String {
+    let summary = &shown.summary;
     let mut regrets: Vec<(&CellSummary, f64)> =
         summary.cells.iter().filter_map(|cell| Some((cell, finite(cell.regret())?))).collect();
     let Some(mean) = geometric_mean(regrets.iter().map(|(_, regret)| *regret).filter(|regret| *regret > 0.0)) else {
@@ -37,7 +38,7 @@ pub(super) fn losses(summary: &Summary) -> String {
         for (cell, regret) in regrets {
             let best = cell.fastest().unwrap_or_default();
             table.row(&[
-                size(cell.cell.len_bytes),
+                shown.link(&cell.cell, &size(cell.cell.len_bytes)),
                 escape(&placement(&cell.cell)),
                 format!("{regret:.2}"),
                 escape(best),
@@ -66,7 +67,7 @@ pub(super) fn all(shown: &Shown<'_>) -> String {
     }
     let heads = ["kernel", "median ns", "GB/s", "B/cycle", "time / libc", "spread", "rounds"];
     // Benches with a placement for each of a few cells have one table for all.
-    let is_grid = shown.record.bench == GRID_BENCH;
+    let is_grid = shown.is_grid();
     let groups: Vec<Vec<&CellSummary>> = if is_grid {
         columns(&shown.summary).into_iter().map(|wanted| placed(&shown.summary, wanted).collect()).collect()
     } else {
@@ -78,7 +79,7 @@ pub(super) fn all(shown: &Shown<'_>) -> String {
         let name = if is_grid { placement(&first.cell) } else { "all cells".to_owned() };
         let mut table = Table::new(&heads);
         for cell in &cells {
-            table.heading(heads.len(), &samples_name(&shown.record.bench, &cell.cell));
+            table.heading(heads.len(), &shown.id(&cell.cell), &samples_name(&shown.record.bench, &cell.cell));
             for contender in contenders(cell) {
                 table.row(&[
                     escape(contender),
@@ -113,7 +114,8 @@ fn length(cell: &CellSummary) -> Option<usize> {
 }
 
 /// Cells by contenders, for records of other benches: nanoseconds, the least of each row in bold.
-pub(super) fn matrix(summary: &Summary) -> String {
+pub(super) fn matrix(shown: &Shown<'_>) -> String {
+    let summary = &shown.summary;
     let is_measured = |name: &&str| summary.cells.iter().any(|cell| cell.copy_ns(name).is_some());
     let mut names: Vec<&str> = [MEMCPY_AUTO, LIBC].into_iter().filter(is_measured).collect();
     for cell in &summary.cells {
@@ -134,7 +136,7 @@ pub(super) fn matrix(summary: &Summary) -> String {
             _ => format!("{} {}", size(cell.cell.len_bytes), placement(&cell.cell)),
         };
         let least = names.iter().filter_map(|name| finite(cell.copy_ns(name))).min_by(f64::total_cmp);
-        let mut row = vec![escape(&name)];
+        let mut row = vec![shown.link(&cell.cell, &escape(&name))];
         for contender in &names {
             let value = finite(cell.copy_ns(contender));
             let said = figure(value);
@@ -178,6 +180,9 @@ pub(super) fn environment(environment: &Environment, summary: &Summary) -> Strin
     let revision = known(&build.git_revision);
     fact("build", format!("memcpy-select {}, revision {revision}{dirty}", escape(&build.version)));
     fact("compilers", format!("{}; {}", escape(&build.rustc), escape(&build.cc)));
+    for peer in &environment.peers {
+        fact("peer", escape(&format!("{}: {}", peer.name, peer.contents())));
+    }
     let absent: Vec<&str> =
         environment.kernels.iter().filter(|kernel| !kernel.available).map(|kernel| &*kernel.name).collect();
     if !absent.is_empty() {

@@ -3,9 +3,9 @@
 #![forbid(unsafe_code)]
 
 use super::series::placement;
-use super::{escape, finite};
+use super::{Shown, Table, escape, none};
 use crate::measure::statistics::is_tie;
-use crate::measure::summary::{CellSummary, Summary};
+use crate::measure::summary::CellSummary;
 use crate::report::format::size;
 use crate::report::terminal::{column, columns};
 use std::collections::BTreeMap;
@@ -49,13 +49,45 @@ pub(super) fn legend() -> String {
     html
 }
 
-/// A heat map of a ratio; `ratio` also names what it compares with.
-pub(super) fn svg<'a>(
-    title: &str,
-    summary: &'a Summary,
+/// A ratio of times that can be shown, and what it compares with.
+fn shown_ratio(ratio: Option<(f64, &str)>) -> Option<(f64, &str)> {
+    ratio.filter(|(ratio, _)| ratio.is_finite() && *ratio > 0.0)
+}
+
+/// The figures of a heat map as a table in a closed element: for columns that are too narrow to hold them, and for who
+/// cannot point at them.
+pub(super) fn table<'a>(
+    shown: &'a Shown<'_>,
     lengths: &[usize],
     ratio: impl Fn(&'a CellSummary) -> Option<(f64, &'a str)>,
 ) -> String {
+    let places = columns(&shown.summary);
+    let mut names = vec![None; places.len()];
+    let mut rows: BTreeMap<usize, Vec<String>> = BTreeMap::new();
+    for cell in &shown.summary.cells {
+        let Some(at) = places.iter().position(|place| *place == column(&cell.cell)) else { continue };
+        names[at].get_or_insert_with(|| placement(&cell.cell));
+        let Some((ratio, _)) = shown_ratio(ratio(cell)) else { continue };
+        let row = rows.entry(cell.cell.len_bytes).or_insert_with(|| vec![none(); places.len()]);
+        row[at] = shown.link(&cell.cell, &format!("{ratio:.2}"));
+    }
+    let names: Vec<String> = names.into_iter().map(Option::unwrap_or_default).collect();
+    let heads: Vec<&str> = ["size"].into_iter().chain(names.iter().map(String::as_str)).collect();
+    let mut table = Table::new(&heads);
+    for (len_bytes, row) in rows.into_iter().filter(|(len_bytes, _)| lengths.contains(len_bytes)) {
+        table.row(&[vec![size(len_bytes)], row].concat());
+    }
+    format!("<details><summary>The figures of this map</summary>\n{}</details>\n", table.html())
+}
+
+/// A heat map of a ratio; `ratio` also names what it compares with.
+pub(super) fn svg<'a>(
+    title: &str,
+    shown: &'a Shown<'_>,
+    lengths: &[usize],
+    ratio: impl Fn(&'a CellSummary) -> Option<(f64, &'a str)>,
+) -> String {
+    let summary = &shown.summary;
     let rows = columns(summary);
     if rows.is_empty() || lengths.is_empty() {
         return "<p>Nothing was measured that could be drawn here.</p>\n".to_owned();
@@ -93,14 +125,14 @@ pub(super) fn svg<'a>(
                 let (x, y) = (LEFT - 8.0, y + 14.0);
                 let _ = writeln!(svg, "<text class=\"row\" x=\"{x}\" y=\"{y:.1}\">{label}</text>");
             }
-            let Some((ratio, other)) = ratio(cell) else { continue };
-            let Some(ratio) = finite(Some(ratio)).filter(|ratio| *ratio > 0.0) else { continue };
+            let Some((ratio, other)) = shown_ratio(ratio(cell)) else { continue };
             let class = step(ratio, summary.noise_floor);
             let x = LEFT + step_x * column as f64;
             let _ = writeln!(
                 svg,
-                "<rect class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\" width=\"{step_x:.1}\" height=\"{ROW}\"><title>{}, \
-                 {}: {ratio:.2} of {}</title></rect>",
+                "<a href=\"#{}\" tabindex=\"-1\"><rect class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\" width=\"{step_x:.1}\" height=\"{ROW}\"><title>{}, \
+                 {}: {ratio:.2} of {}</title></rect></a>",
+                shown.id(&cell.cell),
                 size(cell.cell.len_bytes),
                 escape(&placement(&cell.cell)),
                 escape(other)

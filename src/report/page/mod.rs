@@ -8,15 +8,18 @@
 mod answer;
 mod figures;
 mod heat;
+mod merge;
 mod plot;
 mod record;
 mod series;
+mod tables;
 
 use super::format;
 use super::terminal::{ALIGNED, placed};
+use crate::measure::cell::Cell;
 use crate::measure::summary::Summary;
 use crate::record::Record;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write;
 
 /// The start of the `content` of the page's `<meta name="generator">`: by it a page is known as one of ours.
@@ -24,32 +27,58 @@ pub const PAGE_GENERATOR: &str = "memcpy-select ";
 
 /// The bench whose records cover the whole grid, and get the whole page.
 const GRID_BENCH: &str = "select";
+/// The bench of `memcpy-select sweep`: its records get the whole page if they have sizes to draw it from.
+const SWEEP_BENCH: &str = "sweep";
 
 const STYLE: &str = include_str!("style.css");
 
 /// A record as the page shows it: what it is called, what it holds, and the figures of it.
 struct Shown<'a> {
     name: &'a str,
-    anchor: String,
+    /// The number of the record on the page, from 1: its section and its cells are found by it.
+    number: usize,
     record: &'a Record,
     summary: Summary,
+    /// The place of each cell in the summary.
+    places: HashMap<Cell, usize>,
+}
+
+impl<'a> Shown<'a> {
+    fn of(number: usize, name: &'a str, record: &'a Record) -> Self {
+        let summary = Summary::of(&record.samples);
+        let places = summary.cells.iter().enumerate().map(|(at, cell)| (cell.cell, at)).collect();
+        Self { name, number, record, summary, places }
+    }
+
+    /// Whether the record has sizes to draw curves from.
+    fn is_grid(&self) -> bool {
+        let lengths = || placed(&self.summary, ALIGNED).map(|cell| cell.cell.len_bytes).collect::<BTreeSet<_>>();
+        match self.record.bench.as_str() {
+            GRID_BENCH => true,
+            SWEEP_BENCH => lengths().len() > 1,
+            _ => false,
+        }
+    }
+
+    /// The `id` of the rows that a cell's figures stand in, with the names of its samples.
+    fn id(&self, cell: &Cell) -> String {
+        format!("r{}c{}", self.number, self.places.get(cell).copied().unwrap_or(0))
+    }
+
+    /// HTML that leads to those rows.
+    fn link(&self, cell: &Cell, html: &str) -> String {
+        format!("<a href=\"#{}\">{html}</a>", self.id(cell))
+    }
 }
 
 /// A page of these records, each with the name to show it under: `<machine>/<date>.<n>`.
 ///
 /// The page is complete HTML, encoded as UTF-8, with its style and its plots inside; it asks for no network and has no
-/// script. Records of the bench `select` get the selection, plots and lists of losses; others a table of their cells.
+/// script. Records of the bench `select`, and of sweeps over several sizes, get the selection, plots and lists of losses;
+/// others a table of their cells. Figures lead to the rows that name their samples.
 pub fn page(records: &[(String, Record)]) -> String {
-    let shown: Vec<Shown<'_>> = records
-        .iter()
-        .enumerate()
-        .map(|(at, (name, record))| Shown {
-            name,
-            anchor: format!("record-{}", at + 1),
-            record,
-            summary: Summary::of(&record.samples),
-        })
-        .collect();
+    let numbered = records.iter().enumerate();
+    let shown: Vec<Shown<'_>> = numbered.map(|(at, (name, record))| Shown::of(at + 1, name, record)).collect();
     let title = match &shown[..] {
         [one] => format!("memcpy-select: {}", one.name),
         several => format!("memcpy-select: {} records", several.len()),
@@ -81,7 +110,7 @@ fn side_by_side(shown: &[Shown<'_>]) -> String {
     for one in shown {
         let environment = &one.record.environment;
         facts.row(&[
-            format!("<a href=\"#{}\">{}</a>", one.anchor, escape(one.name)),
+            format!("<a href=\"#record-{}\">{}</a>", one.number, escape(one.name)),
             escape(&one.record.bench),
             escape(&format!("{} ({})", environment.cpu.name, environment.cpu.microarchitecture)),
             figure(Some(environment.clock.core_cycles_per_ns)),
@@ -91,7 +120,7 @@ fn side_by_side(shown: &[Shown<'_>]) -> String {
         ]);
     }
     html.push_str(&facts.html());
-    let grids: Vec<&Shown<'_>> = shown.iter().filter(|one| one.record.bench == GRID_BENCH).collect();
+    let grids: Vec<&Shown<'_>> = shown.iter().filter(|one| one.is_grid()).collect();
     if grids.len() < 2 {
         return html;
     }
@@ -112,7 +141,8 @@ fn side_by_side(shown: &[Shown<'_>]) -> String {
             row.push(at_size.and_then(|cell| Some((cell, cell.winner(floor)?))).map_or_else(none, |(cell, winner)| {
                 let gb_per_s = figure(cell.gb_per_s(winner.name));
                 let gain = cell.time_ratio(crate::measure::sweep::LIBC, crate::measure::sweep::MEMCPY_AUTO);
-                format!("<b>{}</b> ({gb_per_s}; {})", escape(winner.name), times(gain, floor))
+                let name = one.link(&cell.cell, &format!("<b>{}</b>", escape(winner.name)));
+                format!("{name} ({gb_per_s}; {})", times(gain, floor))
             }));
         }
         winners.row(&row);
@@ -145,8 +175,8 @@ impl Table {
     }
 
     /// A line over the whole width, above the rows that it names.
-    fn heading(&mut self, columns: usize, text: &str) {
-        let _ = writeln!(self.html, "<tr class=\"group\"><th colspan=\"{columns}\">{}", escape(text));
+    fn heading(&mut self, columns: usize, id: &str, text: &str) {
+        let _ = writeln!(self.html, "<tr class=\"group\" id=\"{id}\"><th colspan=\"{columns}\">{}", escape(text));
     }
 
     fn html(mut self) -> String {

@@ -49,7 +49,7 @@ pub(super) struct Segment {
 impl Plot<'_> {
     /// The plot as an `<svg>`; a sentence where there is nothing to draw.
     pub(super) fn svg(&self) -> String {
-        let values = self.series.iter().flat_map(|series| series.points.iter().map(|point| point.1));
+        let values = self.series.iter().flat_map(|series| series.points.iter().map(|point| point.value));
         let highest = values.fold(0.0, f64::max).max(self.shade.map_or(0.0, |shade| shade.1));
         if highest <= 0.0 {
             return "<p>Nothing was measured that could be drawn here.</p>\n".to_owned();
@@ -75,8 +75,8 @@ impl Plot<'_> {
         let mut labels = Vec::new();
         let (thick, thin): (Vec<&Series>, Vec<&Series>) = self.series.iter().partition(|one| one.look.is_thick);
         for series in thin.into_iter().chain(thick) {
-            if let Some((_, last, _)) = series.points.last() {
-                labels.push((series, y(*last)));
+            if let Some(last) = series.points.last() {
+                labels.push((series, y(last.value)));
             }
         }
         let ends: Vec<f64> = labels.iter().map(|(_, end)| *end).collect();
@@ -149,21 +149,25 @@ impl Plot<'_> {
         let Look { family, dashes, is_thick } = series.look;
         let thick = if is_thick { " thick" } else { "" };
         let _ = write!(svg, "<g class=\"series {family} d{dashes}{thick}\"><polyline points=\"");
-        for (len_bytes, value, _) in &series.points {
-            let _ = write!(svg, "{:.1},{:.1} ", self.x(*len_bytes as f64), y(*value));
+        for point in &series.points {
+            let _ = write!(svg, "{:.1},{:.1} ", self.x(point.len_bytes as f64), y(point.value));
         }
         svg.push_str("\"/>\n");
         let radius = if is_thick { 3.0 } else { 2.0 };
-        for (len_bytes, value, said) in &series.points {
+        for point in &series.points {
+            let (open, close) = match &point.id {
+                Some(id) => (format!("<a href=\"#{id}\" tabindex=\"-1\">"), "</a>"),
+                None => (String::new(), ""),
+            };
             let _ = writeln!(
                 svg,
-                "<circle cx=\"{:.1}\" cy=\"{:.1}\" r=\"{radius}\"><title>{}</title></circle>",
-                self.x(*len_bytes as f64),
-                y(*value),
-                escape(said)
+                "{open}<circle cx=\"{:.1}\" cy=\"{:.1}\" r=\"{radius}\"><title>{}</title></circle>{close}",
+                self.x(point.len_bytes as f64),
+                y(point.value),
+                escape(&point.said)
             );
         }
-        let last_x = series.points.last().map_or(RIGHT, |point| self.x(point.0 as f64));
+        let last_x = series.points.last().map_or(RIGHT, |point| self.x(point.len_bytes as f64));
         let _ = writeln!(
             svg,
             "<path class=\"lead\" d=\"M{:.1} {end:.1}L{LABEL_X} {label_y:.1}\"/><path class=\"key\" d=\"M{LABEL_X} \

@@ -3,7 +3,8 @@
 #![forbid(unsafe_code)]
 
 use super::plot::{Plot, Segment};
-use super::{GRID_BENCH, Shown, answer, escape, figure, figures, heat, percent, series};
+use super::{SWEEP_BENCH, Shown, answer, escape, figure, figures, heat, percent, series, tables};
+use crate::measure::summary::CellSummary;
 use crate::measure::sweep::{LIBC, MEMCPY_AUTO};
 use crate::record::Environment;
 use crate::report::format::size;
@@ -13,25 +14,30 @@ use std::fmt::Write;
 /// A record from its answer to how it was measured.
 pub(super) fn section(shown: &Shown<'_>) -> String {
     let environment = &shown.record.environment;
-    let mut html = format!("<section id=\"{}\">\n<h1>{}</h1>\n", shown.anchor, escape(shown.name));
+    let mut html = format!("<section id=\"record-{}\">\n<h1>{}</h1>\n", shown.number, escape(shown.name));
     html.push_str(&machine(environment));
-    if shown.record.bench != GRID_BENCH {
+    html.push_str(&tables::left_out(shown));
+    let has_samples = !shown.summary.cells.is_empty();
+    if shown.is_grid() && has_samples {
+        html.push_str(&grid(shown));
+    } else if has_samples {
         let bench = escape(&shown.record.bench);
         let _ = writeln!(html, "<h2>Figures of bench <code>{bench}</code></h2>");
-        html.push_str(&figures::matrix(&shown.summary));
-    } else if shown.summary.cells.is_empty() {
+        html.push_str(&figures::matrix(shown));
+    } else if shown.record.tables.is_empty() {
         html.push_str("<p>The record holds no samples.</p>\n");
-    } else {
-        html.push_str(&grid(shown));
     }
-    html.push_str(
-        "<h2>Every figure</h2>\n<p class=\"note\">Each heading names the rows of the record’s <code>samples.csv</code> \
-                   that the figures below it are medians of.</p>\n",
-    );
-    html.push_str(&figures::all(shown));
+    html.push_str(&tables::all(shown));
     html.push_str("<h2>Environment</h2>\n");
     html.push_str(&figures::environment(environment, &shown.summary));
-    html.push_str(&measured(shown));
+    if has_samples {
+        html.push_str(&measured(shown));
+        html.push_str(
+            "<h2>Every figure</h2>\n<p class=\"note\">Each heading names the rows of the record’s \
+             <code>samples.csv</code> that the figures below it are medians of.</p>\n",
+        );
+        html.push_str(&figures::all(shown));
+    }
     html.push_str("</section>\n");
     html
 }
@@ -53,21 +59,21 @@ fn machine(environment: &Environment) -> String {
 }
 
 /// Answer, plots, maps and losses of a record that covers the grid.
-fn grid(shown: &Shown<'_>) -> String {
+fn grid<'a>(shown: &'a Shown<'_>) -> String {
     let Shown { summary, record, .. } = shown;
     let environment = &record.environment;
     let lengths = series::lengths(summary);
     let span = (lengths.first().copied().unwrap_or(1), lengths.last().copied().unwrap_or(1));
     let mut html = answer::sentences(shown);
     html.push_str("<h2>What to use</h2>\n");
-    html.push_str(&answer::selection(summary));
+    html.push_str(&answer::selection(shown));
     html.push_str("<h2>By condition</h2>\n");
     html.push_str(&answer::by_condition(summary));
 
     let throughput = Plot {
         title: "Throughput of every kernel against size",
         unit: "GB/s",
-        series: series::throughput(summary),
+        series: series::throughput(shown),
         span,
         marks: marks(environment),
         strip: strip(&environment.plan),
@@ -78,29 +84,30 @@ fn grid(shown: &Shown<'_>) -> String {
     html.push_str(
         "<figcaption>Destination +0, source +0, data in cache; decimal gigabytes per second, the payload counted once. \
          Colour is the family of a kernel, dashes tell its members apart. Left of a vertical line source and destination \
-         fit that cache together. Point at a curve for its figures.</figcaption>\n</figure>\n",
+         fit that cache together. Point at a curve for its figures; a point leads to those of its cell.</figcaption>\n</figure>\n",
     );
 
     html.push_str("<h2>memcpy_auto by size and placement</h2>\n");
     html.push_str(&heat::legend());
     html.push_str("<h3>Time over that of the best kernel</h3>\n<figure>\n");
-    html.push_str(&heat::svg("memcpy_auto over the best kernel", summary, &lengths, |cell| {
-        Some((cell.regret()?, cell.fastest()?))
-    }));
-    html.push_str("</figure>\n<h3>Time over that of libc</h3>\n<figure>\n");
-    html.push_str(&heat::svg("memcpy_auto over libc", summary, &lengths, |cell| {
-        Some((cell.time_ratio(MEMCPY_AUTO, LIBC)?, LIBC))
-    }));
+    let best = |cell: &'a CellSummary| Some((cell.regret()?, cell.fastest()?));
+    html.push_str(&heat::svg("memcpy_auto over the best kernel", shown, &lengths, best));
+    html.push_str("</figure>\n");
+    html.push_str(&heat::table(shown, &lengths, best));
+    html.push_str("<h3>Time over that of libc</h3>\n<figure>\n");
+    let libc = |cell: &'a CellSummary| Some((cell.time_ratio(MEMCPY_AUTO, LIBC)?, LIBC));
+    html.push_str(&heat::svg("memcpy_auto over libc", shown, &lengths, libc));
     html.push_str(
         "<figcaption>Rows: where in a cache line destination and source begin, and the condition. Below 1: memcpy_auto is \
-         faster.</figcaption>\n</figure>\n",
+         faster. A field leads to the figures of its cell.</figcaption>\n</figure>\n",
     );
+    html.push_str(&heat::table(shown, &lengths, libc));
 
     let floor = summary.noise_floor;
     let regret = Plot {
         title: "Time of memcpy_auto over that of the best kernel against size",
         unit: "time of memcpy_auto / time of the best kernel",
-        series: series::regret(summary),
+        series: series::regret(shown),
         span,
         marks: Vec::new(),
         strip: Vec::new(),
@@ -117,7 +124,7 @@ fn grid(shown: &Shown<'_>) -> String {
         size(INLINE_MAX_BYTES)
     );
     html.push_str("<h2>Where memcpy_auto loses</h2>\n");
-    html.push_str(&figures::losses(summary));
+    html.push_str(&figures::losses(shown));
     html
 }
 
@@ -156,6 +163,10 @@ fn strip(plan: &str) -> Vec<Segment> {
     if segments.len() > 1 { segments } else { Vec::new() }
 }
 
+/// What is else to be said of what `memcpy-select sweep` measured.
+const OF_A_SWEEP: &str = " Sizes, places and kernels were chosen by who measured, so this record makes no profile of a CPU; \
+                          records of <code>cargo bench</code> do.";
+
 /// Four sentences.
 fn measured(shown: &Shown<'_>) -> String {
     let environment = &shown.record.environment;
@@ -169,9 +180,10 @@ fn measured(shown: &Shown<'_>) -> String {
          covers as many copies as the clock’s steps of {} ns call for. Figures are medians over rounds, comparisons medians of \
          ratios within a round, and core cycles were counted by a chain of dependent instructions beside each cell. The \
          installed libc ran twice under two names, and what the two differ by is the noise floor ({}) under which a \
-         difference is a tie.</p>\n",
+         difference is a tie.{}</p>\n",
         environment.clock.precision_ns,
-        percent(shown.summary.noise_floor)
+        percent(shown.summary.noise_floor),
+        if shown.record.bench == SWEEP_BENCH { OF_A_SWEEP } else { "" }
     )
 }
 

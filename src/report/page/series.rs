@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use super::{figure, finite};
+use super::{Shown, figure, finite};
 use crate::measure::cell::{Cell, Residency};
 use crate::measure::statistics::geometric_mean;
 use crate::measure::summary::{CellSummary, Summary};
@@ -19,8 +19,21 @@ pub(super) struct Series {
     pub name: String,
     /// How it looks.
     pub look: Look,
-    /// Length in bytes, value, and what to say about it; by rising length.
-    pub points: Vec<(usize, f64, String)>,
+    /// By rising length.
+    pub points: Vec<Point>,
+}
+
+/// A point of a curve.
+#[derive(Clone)]
+pub(super) struct Point {
+    /// Length in bytes.
+    pub len_bytes: usize,
+    /// Value.
+    pub value: f64,
+    /// What to say about it.
+    pub said: String,
+    /// The `id` of the rows that it was taken from, if it is of one cell.
+    pub id: Option<String>,
 }
 
 /// Colour by family, dashes within it: no two curves are told apart by colour alone.
@@ -70,7 +83,8 @@ pub(super) fn contenders(cell: &CellSummary) -> Vec<&str> {
 }
 
 /// Throughput against size, for aligned buffers in cache: one curve for each contender.
-pub(super) fn throughput(summary: &Summary) -> Vec<Series> {
+pub(super) fn throughput(shown: &Shown<'_>) -> Vec<Series> {
+    let summary = &shown.summary;
     let mut names: Vec<&str> = Vec::new();
     for cell in placed(summary, ALIGNED) {
         for name in contenders(cell) {
@@ -92,7 +106,7 @@ pub(super) fn throughput(summary: &Summary) -> Vec<Series> {
                 figure(cell.bytes_per_cycle(name)),
                 figure(cell.copy_ns(name))
             );
-            Some((cell.cell.len_bytes, value, said))
+            Some(Point { len_bytes: cell.cell.len_bytes, value, said, id: Some(shown.id(&cell.cell)) })
         };
         Series { name: name.to_owned(), look, points: by_length(placed(summary, ALIGNED).filter_map(point)) }
     };
@@ -116,13 +130,14 @@ fn is(cell: &CellSummary, residency: Residency) -> bool {
 }
 
 /// Time of `memcpy_auto` over that of the best kernel, against size: aligned, and the mean of each condition.
-pub(super) fn regret(summary: &Summary) -> Vec<Series> {
+pub(super) fn regret(shown: &Shown<'_>) -> Vec<Series> {
+    let summary = &shown.summary;
     let auto = Look { family: "auto", dashes: 0, is_thick: true };
     let aligned = placed(summary, ALIGNED).filter_map(|cell| {
         let value = finite(cell.regret())?;
         let fastest = cell.fastest().unwrap_or_default();
         let said = format!("{}, aligned: {value:.2} times as long as {fastest}", size(cell.cell.len_bytes));
-        Some((cell.cell.len_bytes, value, said))
+        Some(Point { len_bytes: cell.cell.len_bytes, value, said, id: Some(shown.id(&cell.cell)) })
     });
     let mut series = vec![Series { name: "aligned, in cache".to_owned(), look: auto, points: by_length(aligned) }];
     for (name, family, dashes, contains) in CONDITIONS {
@@ -135,7 +150,7 @@ pub(super) fn regret(summary: &Summary) -> Vec<Series> {
             let mean = geometric_mean(regrets.iter().copied())?;
             let count = regrets.len();
             let said = format!("{}, {name}: {mean:.2}, geometric mean of {count} placements", size(len_bytes));
-            Some((len_bytes, mean, said))
+            Some(Point { len_bytes, value: mean, said, id: None })
         });
         let label = if name == "in cache" { "in cache, all" } else { name };
         let look = Look { family, dashes, is_thick: false };
@@ -165,8 +180,8 @@ pub(super) fn lengths(summary: &Summary) -> Vec<usize> {
     lengths.into_iter().collect()
 }
 
-fn by_length(points: impl Iterator<Item = (usize, f64, String)>) -> Vec<(usize, f64, String)> {
-    let mut points: Vec<_> = points.filter(|point| point.0 > 0).collect();
-    points.sort_by_key(|point| point.0);
+fn by_length(points: impl Iterator<Item = Point>) -> Vec<Point> {
+    let mut points: Vec<_> = points.filter(|point| point.len_bytes > 0).collect();
+    points.sort_by_key(|point| point.len_bytes);
     points
 }
