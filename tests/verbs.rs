@@ -1,0 +1,192 @@
+//! The promise: with `--json` every verb prints one document on the standard output and nothing else there; what a sweep
+//! cannot have is in its record, or refused with the reason.
+
+use memcpy_select::measure::crowd::logical_cpus;
+use memcpy_select::record::Record;
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// A folder of its own for each test, gone afterwards.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str) -> Self {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("verbs-{name}-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        Self(folder)
+    }
+
+    fn out(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Runs the program in the folder of the package, as `cargo run` does.
+fn run(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_memcpy-select"));
+    command.current_dir(env!("CARGO_MANIFEST_DIR")).args(arguments).output().expect("the program starts")
+}
+
+/// The one document of a verb that succeeds.
+fn document(arguments: &[&str]) -> Value {
+    let output = run(arguments);
+    assert!(output.status.success(), "{arguments:?}: {output:?}");
+    let document = serde_json::from_slice(&output.stdout);
+    document.unwrap_or_else(|error| panic!("{arguments:?}: {error} in\n{}", String::from_utf8_lossy(&output.stdout)))
+}
+
+fn has_keys(document: &Value, keys: &[&str]) {
+    for key in keys {
+        assert!(document.get(key).is_some_and(|value| !value.is_null()), "{key} in {document:#}");
+    }
+}
+
+const FIRST: &str = "results/amd-26-2-1-kvm/2026-11-23.9";
+const SECOND: &str = "results/amd-26-2-1-kvm/2026-11-23.12";
+const TINY: [&str; 8] = ["sweep", "--effort", "quick", "--sizes", "64,100", "--kernels", "portable", "--out"];
+
+#[test]
+fn doctor_calibrate_and_profiles() {
+    has_keys(&document(&["doctor", "--json"]), &["cpu", "conditions"]);
+    let scratch = Scratch::new("plan");
+    let file = scratch.0.join("plan");
+    let calibration = document(&["calibrate", "--json", "--save", file.to_str().unwrap()]);
+    has_keys(&calibration, &["plan", "before", "is_new", "gain", "noise_floor", "points", "took_ms", "saved"]);
+    assert_eq!(calibration["text"], fs::read_to_string(&file).unwrap());
+    let profiles = document(&["profiles", "--check", "--json"]);
+    has_keys(&profiles, &["file", "is_current", "profiles", "passed_over"]);
+    assert_eq!(profiles["is_current"], true);
+    let records = profiles["profiles"].as_array().unwrap();
+    assert!(records.iter().all(|one| one["policy"] == "user" || one["policy"] == "no-simd"), "{records:?}");
+    let why = |one: &Value| one["why"].as_str().unwrap_or_default().to_owned();
+    assert!(profiles["passed_over"].as_array().unwrap().iter().any(|one| why(one).contains("bench distributions")));
+}
+
+#[test]
+fn explain_and_compare() {
+    let explanation = document(&["explain", "4096", "--json", "--record", FIRST]);
+    has_keys(&explanation, &["len_bytes", "class", "kernel", "inferred_limit", "measured", "record"]);
+    let comparison = document(&["compare", FIRST, SECOND, "--json", "--fail-over", "5"]);
+    has_keys(&comparison, &["first", "second", "noise_floor", "cells", "libc", "geometric_mean", "contenders", "over"]);
+    assert_eq!(comparison["changed"], Value::Array(Vec::new()));
+    let gpr = comparison["contenders"].as_array().unwrap().iter().find(|one| one["name"] == "gpr").unwrap();
+    assert_eq!(gpr["verdict"], "=");
+    assert_eq!(gpr["cells"].as_array().unwrap().len() as u64, comparison["cells"].as_u64().unwrap());
+    has_keys(&gpr["cells"][0], &["len_bytes", "dst_offset", "src_offset", "residency", "ratio"]);
+}
+
+#[test]
+fn report_has_the_spread_of_every_figure() {
+    let report = document(&["report", FIRST, "--json"]);
+    let cell = &report["records"][0]["cells"][5];
+    has_keys(cell, &["len_bytes", "residency", "fastest", "winner", "ties", "memcpy_auto_over_best"]);
+    for figures in cell["contenders"].as_array().unwrap() {
+        let [lower, upper] = [0, 1].map(|at| figures["quartiles_ns"][at].as_f64().unwrap());
+        let median = figures["median_ns"].as_f64().unwrap();
+        assert!(lower <= median && median <= upper, "{figures}");
+        assert!((figures["spread"].as_f64().unwrap() - (upper - lower) / 2.0 / median).abs() < 1e-12);
+    }
+}
+
+#[test]
+fn sweep_says_where_its_record_is_and_nothing_else_there() {
+    let scratch = Scratch::new("sweep");
+    let document = document(&[&TINY[..], &[scratch.out(), "--json"]].concat());
+    has_keys(&document, &["record", "noise_floor", "cells", "left_out"]);
+    let record = Record::read(Path::new(document["record"].as_str().unwrap())).unwrap();
+    assert_eq!(record.bench, "sweep");
+    assert_eq!(document["cells"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn several_threads_copy_at_once_as_many_as_there_are_cpus_for() {
+    let scratch = Scratch::new("threads");
+    let cpus = logical_cpus().len();
+    let count = cpus.min(2).to_string();
+    let document = document(&[&TINY[..], &[scratch.out(), "--json", "--threads", &format!("1,{count}")]].concat());
+    let residencies: BTreeSet<&str> =
+        document["cells"].as_array().unwrap().iter().map(|cell| cell["residency"].as_str().unwrap()).collect();
+    let expected = if cpus > 1 { BTreeSet::from(["hot", "threads-2"]) } else { BTreeSet::from(["hot"]) };
+    assert_eq!(residencies, expected);
+    let record = Path::new(document["record"].as_str().unwrap());
+    assert_eq!(Record::read(record).unwrap().samples.iter().filter(|sample| sample.total_ns == 0).count(), 0);
+
+    for (threads, cause) in
+        [(format!("{}", cpus + 1), "or fewer"), ("0".to_owned(), "how many"), ("x".to_owned(), "how many")]
+    {
+        let output = run(&[&TINY[..], &[scratch.out(), "--threads", &threads]].concat());
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2));
+        assert!(message.contains("--threads") && message.contains(cause), "{message}");
+    }
+}
+
+/// Compiles a shared object with this as its `memcpy`.
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+fn shared_object(path: &Path, body: &str) {
+    let source = path.with_extension("c");
+    let text = format!("void *memcpy(void *d, const void *s, unsigned long n) {{\n{body}\n    return d;\n}}\n");
+    fs::write(&source, text).unwrap();
+    let mut command = Command::new(std::env::var("CC").unwrap_or_else(|_| "cc".to_owned()));
+    let flags = ["-shared", "-fPIC", "-O1", "-fno-builtin", "-fno-tree-loop-distribute-patterns", "-o"];
+    let status =
+        command.args(flags).arg(path).arg(&source).status().expect("a C compiler, which the crate needs anyway");
+    assert!(status.success());
+}
+
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+#[test]
+fn a_peer_that_copies_wrongly_has_no_timing_and_the_record_says_why() {
+    let scratch = Scratch::new("wrong");
+    let peer = scratch.0.join("wrong.so");
+    shared_object(&peer, "    for (unsigned long i = 0; i < n - (n == 300); i++) ((char *)d)[i] = ((char *)s)[i];");
+    let peer = format!("wrong={}", peer.display());
+    let document = document(&[&TINY[..], &[scratch.out(), "--json", "--peer", &peer]].concat());
+    let cause = document["left_out"]["wrong"].as_str().unwrap();
+    assert!(cause.contains("copies 300 bytes") && cause.contains("wrongly"), "{cause}");
+    let record = Record::read(Path::new(document["record"].as_str().unwrap())).unwrap();
+    assert_eq!(record.failures.len(), 2, "one for each cell");
+    assert!(record.failures.iter().all(|failure| failure.contender == "wrong" && failure.cause == cause));
+    assert!(record.samples.iter().all(|sample| sample.contender != "wrong"));
+}
+
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+#[test]
+fn a_peer_with_other_contents_is_not_resumed_with() {
+    let scratch = Scratch::new("peer");
+    let (peer, results) = (scratch.0.join("peer.so"), scratch.0.join("results"));
+    let right = "    for (unsigned long i = 0; i < n; i++) ((char *)d)[i] = ((char *)s)[i];";
+    shared_object(&peer, right);
+    let word = format!("peer={}", peer.display());
+    let document = document(&[&TINY[..], &[results.to_str().unwrap(), "--json", "--peer", &word]].concat());
+    let folder = document["record"].as_str().unwrap();
+    let path = Path::new(folder).join("env.toml");
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(text.contains("[[peers]]") && text.contains("hash = "), "{text}");
+    // As if the run had been ended before it was complete.
+    let rows = text.lines().find(|line| line.starts_with("rows = ")).unwrap();
+    fs::write(&path, text.replacen("complete = true", "complete = false", 1).replacen(&format!("{rows}\n"), "", 1))
+        .unwrap();
+    let samples = fs::read(Path::new(folder).join("samples.csv")).unwrap();
+
+    shared_object(&peer, &format!("    if (n == 12345678) return 0;\n{right}"));
+    let output = run(&["sweep", "--resume", folder]);
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{message}");
+    assert!(message.contains("peer peer was") && message.contains("with contents"), "{message}");
+    assert_eq!(fs::read(Path::new(folder).join("samples.csv")).unwrap(), samples);
+
+    shared_object(&peer, right);
+    let output = run(&["sweep", "--resume", folder, "--json"]);
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(fs::read(Path::new(folder).join("samples.csv")).unwrap(), samples, "everything was there");
+}
