@@ -5,6 +5,7 @@ use memcpy_select::measure::sweep::{CORE_CLOCK, LIBC, LIBC_AGAIN, MEMCPY_AUTO, S
 use memcpy_select::record::Record;
 use memcpy_select::report::{PAGE_GENERATOR, page};
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -58,6 +59,14 @@ fn check(html: &str) {
     for remote in ["http:", "https:", "//", "url(", "@import", "<script", "<link", "<img", "src="] {
         assert!(!html.contains(remote), "{remote}");
     }
+    let words = |before: &str| -> BTreeSet<String> {
+        let parts = html.split(before).skip(1);
+        parts.map(|rest| rest.split('"').next().unwrap_or_default().to_owned()).collect()
+    };
+    let (links, ids) = (words(" href=\"#"), words(" id=\""));
+    let lost: Vec<_> = links.difference(&ids).collect();
+    assert!(lost.is_empty(), "links to nowhere: {lost:?}");
+    assert_eq!(html.matches(" id=\"").count(), ids.len(), "an id twice");
 }
 
 #[test]
@@ -97,9 +106,56 @@ fn a_figure_leads_to_its_samples() {
     });
     let html = page(&[("mine".to_owned(), record("select", samples.collect()))]);
     check(&html);
+    let row = html.split("<tr class=\"group\" id=\"").nth(1).expect("the cell has rows");
+    let id = row.split('"').next().unwrap_or_default();
+    assert!(html.matches(&format!("href=\"#{id}\"")).count() > 3, "tables and plots lead to {id}");
     assert!(html.contains("bench select, len_bytes 4096 (4 KiB), dst_offset 1, src_offset 2063, residency hot"));
     // 51 ns are 80.3 GB/s, at two cycles a nanosecond 40.2 bytes a cycle; 0.51 of libc; three rounds.
     assert!(html.contains("<tr><td>memcpy_auto<td>51.0<td>80.3<td>40.2<td>0.51<td>1.0%<td>3\n"));
+}
+
+#[test]
+fn the_answer_is_three_sentences_however_many_bands_there_are() {
+    for folder in record_folders() {
+        let named = read(&folder);
+        if named.1.bench != "select" {
+            continue;
+        }
+        let html = page(&[named]);
+        let answer = html.split("<div class=\"answer\">").nth(1).and_then(|rest| rest.split("</div>").next()).unwrap();
+        let sentences: Vec<&str> = answer.split("<p>").skip(1).collect();
+        assert_eq!(sentences.len(), 3, "{answer}");
+        // A figure has points of its own; a sentence ends with its line.
+        assert!(sentences.iter().all(|one| one.trim_end().ends_with('.') && one.trim_end().lines().count() == 1));
+        assert!(sentences[1].matches("<code>").count() <= 4, "{}", sentences[1]);
+    }
+}
+
+#[test]
+fn the_figures_of_a_map_are_a_table_too() {
+    let html = page(&[read(&results().join("amd-26-2-1-kvm/2026-11-23.10"))]);
+    assert_eq!(html.matches("<summary>The figures of this map</summary>").count(), 2);
+    let table = html.split("The figures of this map").nth(1).and_then(|rest| rest.split("</details>").next()).unwrap();
+    let fields = html.split("<svg class=\"heat\"").nth(1).and_then(|rest| rest.split("</svg>").next()).unwrap();
+    assert_eq!(table.matches("<a href=").count(), fields.matches("<rect").count(), "one for each field");
+    // The fields are too narrow for figures, which are on hover and in the table.
+    assert!(fields.matches("<text>").count() == 0 && fields.contains("<title>"));
+}
+
+#[test]
+fn a_sweep_over_sizes_is_drawn_and_said_to_make_no_profile() {
+    let samples = |lengths: &[usize]| -> Vec<Sample> {
+        let of =
+            |len_bytes| [LIBC, LIBC_AGAIN, MEMCPY_AUTO].map(|name| sample(Cell::hot(len_bytes, 0, 0), name, 0, 1000));
+        lengths.iter().flat_map(|len_bytes| of(*len_bytes)).collect()
+    };
+    let html = |lengths| page(&[("mine".to_owned(), record("sweep", samples(lengths)))]);
+    let (several, one) = (html(&[4096, 8192]), html(&[4096]));
+    check(&several);
+    check(&one);
+    assert!(several.contains("<svg") && several.contains("<h2>What to use</h2>"));
+    assert!(!one.contains("<svg") && one.contains("<h2>Figures of bench"));
+    assert!(several.contains("makes no profile of a CPU") && one.contains("makes no profile of a CPU"));
 }
 
 #[test]

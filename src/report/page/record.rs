@@ -36,7 +36,7 @@ pub(super) fn section(shown: &Shown<'_>) -> String {
             "<h2>Every figure</h2>\n<p class=\"note\">Each heading names the rows of the record’s \
              <code>samples.csv</code> that the figures below it are medians of.</p>\n",
         );
-        html.push_str(&figures::all(shown));
+        let _ = write!(html, "<div class=\"bulk\">\n{}</div>\n", figures::all(shown));
     }
     html.push_str("</section>\n");
     html
