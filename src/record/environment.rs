@@ -108,7 +108,7 @@ pub struct Clock {
 pub struct System {
     /// Kernel name and release.
     pub kernel: Option<String>,
-    /// The installed libc.
+    /// The libc whose `memcpy` is the baseline: the installed one, or the one linked into the program.
     pub libc: Option<String>,
     /// `GLIBC_TUNABLES`, which changes what the installed libc does.
     pub libc_tunables: Option<String>,
@@ -186,7 +186,7 @@ impl Environment {
             },
             system: System {
                 kernel: output("uname", &["-sr"]),
-                libc: output("getconf", &["GNU_LIBC_VERSION"]),
+                libc: libc(),
                 libc_tunables: std::env::var("GLIBC_TUNABLES").ok(),
                 online_cpus: read("/sys/devices/system/cpu/online"),
                 huge_pages: read("/sys/kernel/mm/transparent_hugepage/enabled"),
@@ -245,6 +245,17 @@ impl CpuFacts {
             l3_bytes: bytes(cpu.caches.l3),
             cpuid: crate::cpu::raw_words().map(|word| word.to_string()).collect(),
         }
+    }
+}
+
+/// Which libc's `memcpy` a program of this build calls.
+fn libc() -> Option<String> {
+    if cfg!(target_env = "musl") {
+        Some("musl, linked into the program".to_owned())
+    } else if cfg!(target_feature = "crt-static") {
+        Some("glibc of the machine that built it, linked into the program".to_owned())
+    } else {
+        output("getconf", &["GNU_LIBC_VERSION"])
     }
 }
 

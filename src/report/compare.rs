@@ -1,5 +1,6 @@
 //! Two records side by side: which contender changed against the installed libc.
 
+use super::terminal::hanging;
 use crate::measure::cell::Cell;
 use crate::measure::statistics::{geometric_mean, is_tie};
 use crate::measure::summary::{CellSummary, Summary};
@@ -109,13 +110,13 @@ fn change(name: &str, before: &CellSummary, after: &CellSummary) -> Option<f64> 
 impl fmt::Display for Comparison {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let changed = self.changed();
-        writeln!(
-            f,
+        let head = format!(
             "{} contenders in {} cells, against libc in the same run; a change below {:.1}% is a tie",
             self.contenders.len(),
             self.cells,
             (self.noise_floor - 1.0) * 100.0
-        )?;
+        );
+        f.write_str(&hanging(0, &head))?;
         writeln!(f, "libc itself took {:.3} times as long (the machine's day: not judged)\n", self.libc)?;
         for change in &self.contenders {
             writeln!(f, "{:<20}{:>8.3} {}", change.name, change.ratio, self.verdict(change))?;

@@ -1,6 +1,7 @@
 //! Why `memcpy_auto` copies a length as it does: what is measured, and what is inferred.
 
 use super::format::size;
+use super::terminal::hanging;
 use crate::cpu::{Caches, Cpu};
 use crate::measure::cell::Residency;
 use crate::measure::summary::{CellSummary, Summary};
@@ -100,9 +101,10 @@ impl fmt::Display for Explanation {
         let (from, to) = self.band;
         let to = to.map_or_else(|| "on".to_owned(), |to| format!("to {to}"));
         writeln!(f, "  plan      from {from} bytes {to}")?;
-        writeln!(f, "  inferred  {}", self.limit)?;
+        f.write_str(&hanging(12, &format!("  inferred  {}", self.limit)))?;
         let Some(measured) = &self.measured else {
-            return writeln!(f, "  measured  nothing: there is no record of this CPU here; `cargo bench` makes one");
+            let nothing = "  measured  nothing: there is no record of this CPU here; `cargo bench` makes one";
+            return f.write_str(&hanging(12, nothing));
         };
         writeln!(f, "  measured  at {}, hot:", size(measured.len_bytes))?;
         for (name, ns, per_cycle) in &measured.figures {

@@ -11,5 +11,5 @@ mod terminal;
 pub use compare::{Change, Comparison, NotComparable};
 pub use explain::{Explanation, Measured};
 pub use format::{gb_per_s, size};
-pub use page::{PAGE_GENERATOR, page};
-pub use terminal::{answer, kernel_table, losses, machine, placement_table, selection_table};
+pub use page::{PAGE_GENERATOR, page, plot};
+pub use terminal::{answer, hanging, kernel_table, losses, machine, placement_table, selection_table};

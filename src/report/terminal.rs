@@ -167,18 +167,17 @@ pub fn losses(summary: &Summary) -> String {
     let count = regrets.len();
     regrets.retain(|(_, regret)| *regret > summary.noise_floor);
     regrets.sort_by(|a, b| b.1.total_cmp(&a.1));
-    let _ = writeln!(
-        text,
-        "memcpy_auto takes {mean:.3} times as long as the best kernel (geometric mean of {count} cells);\nslower than it \
+    text.push_str(&wrap(&format!(
+        "memcpy_auto takes {mean:.3} times as long as the best kernel (geometric mean of {count} cells); slower than it \
          beyond the noise floor in {}{}",
         regrets.len(),
-        if regrets.is_empty() { "." } else { ", the worst:" }
-    );
+        if regrets.is_empty() { "." } else { ", the worst, each with its best kernel:" }
+    )));
     for (cell, regret) in regrets.iter().take(LOSSES_SHOWN) {
         let libc = speed_up(cell.time_ratio(LIBC, MEMCPY_AUTO), summary.noise_floor);
         let _ = writeln!(
             text,
-            "  {:>8}  {:<23}{regret:>5.2} times {:<18}(libc {libc})",
+            "  {:>11}  {:<22}{regret:>5.2} {:<18} libc {libc}",
             size(cell.cell.len_bytes),
             place(&cell.cell),
             cell.fastest().unwrap_or("-"),
@@ -275,9 +274,9 @@ fn wrap(text: &str) -> String {
     hanging(0, text)
 }
 
-/// The same; all lines but the first begin with so many spaces. The spaces that the text begins with, and those inside of
-/// its first line, stay.
-fn hanging(indent: usize, text: &str) -> String {
+/// A text as lines of at most 78 columns, broken at spaces; all but the first begin with so many spaces. The spaces that
+/// the text begins with stay.
+pub fn hanging(indent: usize, text: &str) -> String {
     let mut lines = String::new();
     let mut column = 0;
     for (at, word) in text.split(' ').enumerate() {

@@ -4,6 +4,7 @@ use crate::json;
 use clap::Args;
 use memcpy_select::cpu::Cpu;
 use memcpy_select::measure::conditions::{State, conditions};
+use memcpy_select::report::hanging;
 use serde_json::json;
 use std::process::ExitCode;
 
@@ -31,9 +32,11 @@ impl Doctor {
             json::print(&json!({"cpu": cpu.signature.to_string(), "conditions": rows}))?;
             return Ok(ExitCode::SUCCESS);
         }
-        println!("{} ({}, {})\n", cpu.signature.brand(), cpu.signature.microarch(), cpu.signature);
+        let machine = format!("{} ({}, {})", cpu.signature.brand(), cpu.signature.microarch(), cpu.signature);
+        println!("{}", hanging(0, &machine));
         for condition in &found {
-            println!("{:<8}{:<14}{}", condition.state.name(), condition.name, condition.finding);
+            let line = format!("{:<8}{:<14}{}", condition.state.name(), condition.name, condition.finding);
+            print!("{}", hanging(22, &line));
             if let Some(command) = condition.fix {
                 println!("{:22}{command}", "");
             }

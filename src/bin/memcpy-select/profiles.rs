@@ -3,6 +3,7 @@
 use crate::json;
 use clap::Args;
 use memcpy_select::record::{PROFILES_FILE, Profile, Survey};
+use memcpy_select::report::hanging;
 use serde_json::{Value, json};
 use std::fmt::Write;
 use std::fs;
@@ -61,16 +62,16 @@ enum State {
 fn text(survey: &Survey, state: State) -> String {
     let mut text = String::new();
     for (folder, why) in survey.passed_over() {
-        let _ = writeln!(text, "passed over: {}: {why}", folder.display());
+        text.push_str(&hanging(4, &format!("passed over: {}: {why}", folder.display())));
     }
     let count = survey.profiles().len();
     let _ = match state {
         State::Same => writeln!(text, "{PROFILES_FILE}: {count} profiles, as the records give them"),
         State::Written => writeln!(text, "{PROFILES_FILE}: {count} profiles written"),
-        State::Different => writeln!(
-            text,
-            "{PROFILES_FILE}: not what the records give; run `memcpy-select profiles` and commit the file"
-        ),
+        State::Different => text.write_str(&hanging(
+            4,
+            &format!("{PROFILES_FILE}: not what the records give; run `memcpy-select profiles` and commit the file"),
+        )),
     };
     text
 }

@@ -6,7 +6,7 @@ use memcpy_select::measure::cell::{Cell, Residency};
 use memcpy_select::measure::summary::{CellSummary, Summary};
 use memcpy_select::measure::sweep::{Failure, LIBC};
 use memcpy_select::record::{Record, Table};
-use memcpy_select::report::{PAGE_GENERATOR, page};
+use memcpy_select::report::{PAGE_GENERATOR, page, plot};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -25,8 +25,11 @@ pub struct Report {
     /// Where the page goes; an older page is replaced, any other file is not
     #[arg(long, value_name = "FILE", default_value = "report.html")]
     out: PathBuf,
+    /// Also write the plot of throughput of the one record as a file of its own, as for a README
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
     /// Print the figures as JSON instead, and write no page
-    #[arg(long, conflicts_with = "out")]
+    #[arg(long, conflicts_with_all = ["out", "svg"])]
     json: bool,
 }
 
@@ -41,6 +44,16 @@ impl Report {
             });
             json::print(&document)?;
             return Ok(ExitCode::SUCCESS);
+        }
+        if let Some(path) = &self.svg {
+            let [(name, record)] = &records[..] else {
+                return Err(format!("{}: a plot is of one record: nothing was written; name one", path.display()));
+            };
+            let plot = plot(name, record).ok_or_else(|| {
+                format!("{name}: it has no aligned copies of several sizes to draw: nothing was written; name another")
+            })?;
+            write(path, &plot)?;
+            println!("plot: {}", path.display());
         }
         write(&self.out, &page(&records))?;
         println!("page: {}", self.out.display());
@@ -76,12 +89,13 @@ fn write(path: &Path, page: &str) -> Result<(), String> {
     file.write_all(page.as_bytes()).map_err(failed)
 }
 
-/// Whether a file is a page of ours, by its head.
+/// Whether a file is a page or a plot of ours, by its head.
 fn is_page(path: &Path) -> std::io::Result<bool> {
     let mut head = Vec::new();
     File::open(path)?.take(1024).read_to_end(&mut head)?;
-    let mark = format!("<meta name=\"generator\" content=\"{PAGE_GENERATOR}");
-    Ok(String::from_utf8_lossy(&head).contains(&mark))
+    let head = String::from_utf8_lossy(&head);
+    let marks = ["<meta name=\"generator\" content=\"", "<metadata>"];
+    Ok(marks.iter().any(|mark| head.contains(&format!("{mark}{PAGE_GENERATOR}"))))
 }
 
 /// A record's figures. What was not measured is null.

@@ -22,7 +22,8 @@ use crate::record::Record;
 use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write;
 
-/// The start of the `content` of the page's `<meta name="generator">`: by it a page is known as one of ours.
+/// The start of the `content` of the page's `<meta name="generator">`, and of a plot's `<metadata>`: by it a file is known
+/// as one of ours.
 pub const PAGE_GENERATOR: &str = "memcpy-select ";
 
 /// The bench whose records cover the whole grid, and get the whole page.
@@ -101,6 +102,28 @@ pub fn page(records: &[(String, Record)]) -> String {
     }
     html.push_str("</main>\n</body>\n</html>\n");
     html
+}
+
+/// The plot of every kernel's throughput as a file of its own, with the name to show the record under; nothing where the
+/// record has no sizes to draw it from.
+///
+/// The file is complete SVG, readable on light and on dark paper, and asks for no network.
+pub fn plot(name: &str, record: &Record) -> Option<String> {
+    let shown = Shown::of(1, name, record);
+    if !shown.is_grid() {
+        return None;
+    }
+    let mut plot = record::throughput(&shown);
+    // There is nothing in this file that a point could lead to.
+    plot.series.iter_mut().flat_map(|series| &mut series.points).for_each(|point| point.id = None);
+    let about = escape(&format!("{name}, {}", record.environment.cpu.name));
+    let first = format!(
+        "<metadata>{PAGE_GENERATOR}{}: {about}</metadata>\n<style>\n{STYLE}</style>\n<rect width=\"100%\" height=\"100%\" \
+         style=\"fill:var(--paper)\"/>\n",
+        env!("CARGO_PKG_VERSION"),
+    );
+    let drawing = plot.drawing(" xmlns=\"http://www.w3.org/2000/svg\"", &first)?;
+    Some(format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n{drawing}\n"))
 }
 
 /// The winners of several records beside each other.

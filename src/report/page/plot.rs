@@ -47,19 +47,27 @@ pub(super) struct Segment {
 }
 
 impl Plot<'_> {
-    /// The plot as an `<svg>`; a sentence where there is nothing to draw.
+    /// The plot as an `<svg>` that scrolls; a sentence where there is nothing to draw.
     pub(super) fn svg(&self) -> String {
+        self.drawing("", "").map_or_else(
+            || "<p>Nothing was measured that could be drawn here.</p>\n".to_owned(),
+            |drawing| format!("<div class=\"scroll\">{drawing}</div>\n"),
+        )
+    }
+
+    /// The plot as an `<svg>` with these attributes and this first child.
+    pub(super) fn drawing(&self, attributes: &str, first: &str) -> Option<String> {
         let values = self.series.iter().flat_map(|series| series.points.iter().map(|point| point.value));
         let highest = values.fold(0.0, f64::max).max(self.shade.map_or(0.0, |shade| shade.1));
         if highest <= 0.0 {
-            return "<p>Nothing was measured that could be drawn here.</p>\n".to_owned();
+            return None;
         }
         let step = round_step(highest / 6.0);
         let top = (highest / step).ceil() * step;
         let y = |value: f64| BOTTOM - value / top * (BOTTOM - TOP);
         let height = if self.strip.is_empty() { BOTTOM + 30.0 } else { STRIP_TOP + STRIP_HEIGHT + 6.0 };
         let mut svg = format!(
-            "<div class=\"scroll\"><svg viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-label=\"{}\">\n",
+            "<svg{attributes} viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-label=\"{}\">\n{first}",
             escape(self.title)
         );
         if let Some((from, to)) = self.shade {
@@ -84,8 +92,8 @@ impl Plot<'_> {
             self.curve(&mut svg, series, y, *end, label_y);
         }
         self.segments(&mut svg);
-        svg.push_str("</svg></div>\n");
-        svg
+        svg.push_str("</svg>");
+        Some(svg)
     }
 
     fn x(&self, len_bytes: f64) -> f64 {

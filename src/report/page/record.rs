@@ -4,7 +4,7 @@
 
 use super::plot::{Plot, Segment};
 use super::{SWEEP_BENCH, Shown, answer, escape, figure, figures, heat, percent, series, tables};
-use crate::measure::summary::CellSummary;
+use crate::measure::summary::{CellSummary, Summary};
 use crate::measure::sweep::{LIBC, MEMCPY_AUTO};
 use crate::record::Environment;
 use crate::report::format::size;
@@ -60,25 +60,15 @@ fn machine(environment: &Environment) -> String {
 
 /// Answer, plots, maps and losses of a record that covers the grid.
 fn grid<'a>(shown: &'a Shown<'_>) -> String {
-    let Shown { summary, record, .. } = shown;
-    let environment = &record.environment;
+    let summary = &shown.summary;
     let lengths = series::lengths(summary);
-    let span = (lengths.first().copied().unwrap_or(1), lengths.last().copied().unwrap_or(1));
     let mut html = answer::sentences(shown);
     html.push_str("<h2>What to use</h2>\n");
     html.push_str(&answer::selection(shown));
     html.push_str("<h2>By condition</h2>\n");
     html.push_str(&answer::by_condition(summary));
 
-    let throughput = Plot {
-        title: "Throughput of every kernel against size",
-        unit: "GB/s",
-        series: series::throughput(shown),
-        span,
-        marks: marks(environment),
-        strip: strip(&environment.plan),
-        shade: None,
-    };
+    let throughput = throughput(shown);
     html.push_str("<h2>Throughput</h2>\n<figure>\n");
     html.push_str(&throughput.svg());
     html.push_str(
@@ -108,7 +98,7 @@ fn grid<'a>(shown: &'a Shown<'_>) -> String {
         title: "Time of memcpy_auto over that of the best kernel against size",
         unit: "time of memcpy_auto / time of the best kernel",
         series: series::regret(shown),
-        span,
+        span: span(summary),
         marks: Vec::new(),
         strip: Vec::new(),
         shade: Some((1.0 / floor, floor)),
@@ -126,6 +116,26 @@ fn grid<'a>(shown: &'a Shown<'_>) -> String {
     html.push_str("<h2>Where memcpy_auto loses</h2>\n");
     html.push_str(&figures::losses(shown));
     html
+}
+
+/// Every kernel's speed, with the caches and the plan.
+pub(super) fn throughput<'a>(shown: &Shown<'_>) -> Plot<'a> {
+    let environment = &shown.record.environment;
+    Plot {
+        title: "Throughput of every kernel against size",
+        unit: "GB/s",
+        series: series::throughput(shown),
+        span: span(&shown.summary),
+        marks: marks(environment),
+        strip: strip(&environment.plan),
+        shade: None,
+    }
+}
+
+/// The first and the last length.
+fn span(summary: &Summary) -> (usize, usize) {
+    let lengths = series::lengths(summary);
+    (lengths.first().copied().unwrap_or(1), lengths.last().copied().unwrap_or(1))
 }
 
 /// Lengths up to which a level holds source and destination.
