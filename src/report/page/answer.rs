@@ -27,7 +27,7 @@ pub(super) fn sentences(shown: &Shown<'_>) -> String {
         let _ = writeln!(
             html,
             "<p><b>Up to {}:</b> call <code>memcpy_auto</code>, which copies in the caller itself, {} times \
-             as fast as the installed libc ({libc}).",
+             as fast as libc ({libc}).",
             size(INLINE_MAX_BYTES),
             from_to(*least, *most)
         );
