@@ -17,7 +17,7 @@ use raw_cpuid::{CpuId, CpuIdReader};
 /// assert_eq!(dirty.bits(), 0b110);
 /// assert_eq!(dirty.to_string(), "sse avx");
 /// ```
-#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Components(u64);
 
 /// The components that have a name.

@@ -18,3 +18,5 @@ pub mod summary;
 pub mod sweep;
 pub mod verify;
 mod workload;
+#[cfg(target_arch = "x86_64")]
+pub mod xsave;

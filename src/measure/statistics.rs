@@ -2,6 +2,8 @@
 
 #![forbid(unsafe_code)]
 
+use super::calls::SplitMix64;
+
 /// The median; of an even count, the mean of the middle two. Nothing for no values.
 pub fn median(values: &[f64]) -> Option<f64> {
     quantile(values, 0.5)
@@ -39,6 +41,38 @@ pub fn noise_floor(same_against_same: &[f64]) -> Option<f64> {
     Some(quantile(&spread, 0.95)?.exp())
 }
 
+/// A median and how sure it is, by resampling.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Estimate {
+    /// The median of the values.
+    pub median: f64,
+    /// Between these lie the medians of 95% of the resamples.
+    pub interval: (f64, f64),
+    /// Their standard deviation.
+    pub error: f64,
+}
+
+/// The median with its interval, from `resamples` bootstrap samples, seeded. Nothing for no values.
+///
+/// Source: Efron, "Bootstrap Methods: Another Look at the Jackknife" (1979).
+pub fn bootstrap_median(values: &[f64], resamples: usize) -> Option<Estimate> {
+    let center = median(values)?;
+    let mut random = SplitMix64(0xb007);
+    let mut medians: Vec<f64> = (0..resamples.max(2))
+        .map(|_| {
+            let mut drawn: Vec<f64> =
+                (0..values.len()).map(|_| values[random.below(values.len() as u64) as usize]).collect();
+            let middle = drawn.len() / 2;
+            *drawn.select_nth_unstable_by(middle, f64::total_cmp).1
+        })
+        .collect();
+    medians.sort_unstable_by(f64::total_cmp);
+    let mean = medians.iter().sum::<f64>() / medians.len() as f64;
+    let variance = medians.iter().map(|one| (one - mean).powi(2)).sum::<f64>() / (medians.len() - 1) as f64;
+    let interval = (quantile(&medians, 0.025)?, quantile(&medians, 0.975)?);
+    Some(Estimate { median: center, interval, error: variance.sqrt() })
+}
+
 /// Whether a ratio of two times is a tie under a noise floor.
 pub fn is_tie(ratio: f64, noise_floor: f64) -> bool {
     ratio.ln().abs() <= noise_floor.ln()
@@ -69,6 +103,20 @@ mod tests {
     fn drift_that_both_share_cancels_out() {
         let (a, b) = ([2.0, 4.0, 20.0], [1.0, 2.0, 10.0]);
         assert_eq!(paired_ratio(&a, &b), Some(2.0));
+    }
+
+    #[test]
+    fn the_bootstrap_knows_what_it_does_not_know() {
+        let values: Vec<f64> = (0..1001).map(|at| f64::from(at % 101)).collect();
+        let estimate = bootstrap_median(&values, 500).unwrap();
+        assert_eq!(estimate.median, 50.0);
+        assert!(estimate.interval.0 <= 50.0 && 50.0 <= estimate.interval.1, "{estimate:?}");
+        // The median's standard error is about 1.25 σ / √n: 29 · 1.25 / 31.6.
+        assert!((0.5..3.0).contains(&estimate.error), "{estimate:?}");
+        let few = bootstrap_median(&values[..101], 500).unwrap();
+        assert!(few.error > estimate.error);
+        assert_eq!(bootstrap_median(&[7.0; 20], 100).unwrap().error, 0.0);
+        assert_eq!(bootstrap_median(&[], 100), None);
     }
 
     #[test]

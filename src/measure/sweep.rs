@@ -76,7 +76,12 @@ impl Contender {
     /// Every kernel that can run here, and `memcpy_auto`. Kernels that restore the registers they use are for callers
     /// who may not use any: what that costs is measured elsewhere.
     pub fn all_available() -> Vec<Self> {
-        kernels().iter().filter(|kernel| !kernel.restores()).filter_map(Self::kernel).chain([Self::memcpy_auto()]).collect()
+        kernels()
+            .iter()
+            .filter(|kernel| !kernel.restores())
+            .filter_map(Self::kernel)
+            .chain([Self::memcpy_auto()])
+            .collect()
     }
 
     /// The baseline once more, under [another name](LIBC_AGAIN).

@@ -11,5 +11,5 @@ mod section;
 
 pub use curve::{Curve, CurveError};
 pub use instruction::{Restore, Save};
-pub use model::{Contest, StateCost, StatePolicy, Verdict, verdict};
+pub use model::{Contest, StateCost, StatePolicy, VectorKernel, Verdict, verdict};
 pub use section::{SavedState, Section, SectionError, StateArea};

@@ -105,11 +105,20 @@ impl StatePolicy {
     }
 }
 
+/// A kernel that uses vector registers.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct VectorKernel<'a> {
+    /// What a copy costs by its length.
+    pub curve: Curve<'a>,
+    /// What its first copy in a section costs more: legacy SSE instructions while upper halves are in use.
+    pub first_cycles: f64,
+}
+
 /// Kernels that use vector registers against kernels that do not.
 #[derive(Clone, Copy, Debug)]
 pub struct Contest<'a> {
-    /// Of each kernel that uses them, what a copy costs by its length.
-    pub vector: &'a [Curve<'a>],
+    /// Those that use them.
+    pub vector: &'a [VectorKernel<'a>],
     /// Of each that does not.
     pub plain: &'a [Curve<'a>],
 }
@@ -126,19 +135,23 @@ pub enum Verdict {
 }
 
 impl Contest<'_> {
-    /// The best copy with vector registers, their cost left out, in core cycles.
-    pub fn vector_cycles(&self, len_bytes: usize) -> f64 {
-        least(self.vector, len_bytes)
+    /// The best copy without vector registers, in core cycles.
+    pub fn plain_cycles(&self, len_bytes: usize) -> f64 {
+        self.plain.iter().map(|curve| curve.cycles(len_bytes)).fold(f64::INFINITY, f64::min)
     }
 
-    /// The best copy without.
-    pub fn plain_cycles(&self, len_bytes: usize) -> f64 {
-        least(self.plain, len_bytes)
+    /// The best copy with them, of which `copies` share a section that costs `section_cycles`.
+    fn vector_cycles(&self, section_cycles: f64, len_bytes: usize, copies: u32) -> f64 {
+        let copies = f64::from(copies.max(1));
+        let cycles = |kernel: &VectorKernel<'_>| {
+            kernel.curve.cycles(len_bytes) + (section_cycles + kernel.first_cycles) / copies
+        };
+        self.vector.iter().map(cycles).fold(f64::INFINITY, f64::min)
     }
 
     /// A copy with vector registers under a policy, `copies` of which share a section.
     pub fn section_copy_cycles(&self, policy: &StatePolicy, cost: StateCost, len_bytes: usize, copies: u32) -> f64 {
-        let with = self.vector_cycles(len_bytes) + policy.section_cycles(cost) / f64::from(copies.max(1));
+        let with = self.vector_cycles(policy.section_cycles(cost), len_bytes, copies);
         match *policy {
             StatePolicy::Interrupt { usable_share, .. } => {
                 let share = usable_share.clamp(0.0, 1.0);
@@ -161,8 +174,8 @@ impl Contest<'_> {
         verdict(with, without, noise_floor)
     }
 
-    /// The lengths at which vector registers win, as ranges of the lengths given, which rise. It may be empty, and it may
-    /// have gaps.
+    /// Where vector registers win, as ranges of the lengths given, which rise: each begins and ends with a length at which
+    /// they do, and at none in it do they lose. There may be no range, and there may be several.
     pub fn wins<'c>(
         &'c self,
         policy: &'c StatePolicy,
@@ -171,22 +184,23 @@ impl Contest<'_> {
         noise_floor: f64,
         lengths: &'c [usize],
     ) -> impl Iterator<Item = (usize, usize)> + 'c {
-        let wins =
-            move |len_bytes: &usize| self.verdict(policy, cost, *len_bytes, copies, noise_floor) == Verdict::Vector;
-        lengths.chunk_by(move |a, b| wins(a) == wins(b)).filter_map(move |range| {
-            let (from, to) = (range.first()?, range.last()?);
-            wins(from).then_some((*from, *to))
-        })
+        let at = move |len_bytes: &usize| self.verdict(policy, cost, *len_bytes, copies, noise_floor);
+        let loses = move |len_bytes: &usize| at(len_bytes) == Verdict::Plain;
+        let wins = move |len_bytes: &&usize| at(len_bytes) == Verdict::Vector;
+        lengths
+            .chunk_by(move |a, b| loses(a) == loses(b))
+            .filter_map(move |range| Some((*range.iter().find(wins)?, *range.iter().rfind(wins)?)))
     }
 
     /// The fewest copies of one length that a section must have to win; `None` if no number is enough.
     pub fn break_even_copies(&self, policy: &StatePolicy, cost: StateCost, len_bytes: usize) -> Option<u32> {
-        let gain = self.plain_cycles(len_bytes) - self.vector_cycles(len_bytes);
-        if gain <= 0.0 {
-            return None;
-        }
-        let copies = policy.section_cycles(cost) / gain;
-        (copies < f64::from(u32::MAX)).then(|| (copies as u32).saturating_add(1))
+        let plain = self.plain_cycles(len_bytes);
+        let enough = |kernel: &VectorKernel<'_>| {
+            let gain = plain - kernel.curve.cycles(len_bytes);
+            let copies = (policy.section_cycles(cost) + kernel.first_cycles) / gain;
+            (gain > 0.0 && copies < f64::from(u32::MAX)).then(|| (copies as u32).saturating_add(1))
+        };
+        self.vector.iter().filter_map(enough).min()
     }
 }
 
@@ -201,15 +215,20 @@ pub fn verdict(with_cycles: f64, without_cycles: f64, noise_floor: f64) -> Verdi
     }
 }
 
-fn least(curves: &[Curve<'_>], len_bytes: usize) -> f64 {
-    curves.iter().map(|curve| curve.cycles(len_bytes)).fold(f64::INFINITY, f64::min)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const COST: StateCost = StateCost { save_cycles: 160.0, restore_cycles: 200.0 };
+    macro_rules! contest {
+        ($vector:expr, $plain:expr) => {
+            Contest {
+                vector: &[VectorKernel { curve: Curve::new(&$vector).unwrap(), first_cycles: 0.0 }],
+                plain: &[Curve::new(&$plain).unwrap()],
+            }
+        };
+    }
+
     const AT_ONCE: StatePolicy = StatePolicy::RestoreAtOnce { entry_cycles: 40.0 };
 
     /// 8 bytes a cycle without vectors, 64 with, and 20 cycles to begin.
@@ -244,7 +263,7 @@ mod tests {
     #[test]
     fn the_break_even_is_where_the_lines_cross() {
         let (plain, vector) = (points(8.0), points(64.0));
-        let contest = Contest { vector: &[Curve::new(&vector).unwrap()], plain: &[Curve::new(&plain).unwrap()] };
+        let contest = contest!(vector, plain);
         // n/8 - n/64 = 400/k, so n = 400/k · 64/7: 3657 bytes, 914, 229, 57.
         for (copies, from) in [(1, 4096), (4, 1024), (16, 256), (64, 64)] {
             let wins: Vec<_> = contest.wins(&AT_ONCE, COST, copies, 1.0, &lengths()).collect();
@@ -261,11 +280,23 @@ mod tests {
     fn the_win_set_may_be_empty_or_an_interval() {
         let plain = [(64, 20.0), (4096, 300.0), (65536, 2000.0)];
         let vector = [(64, 18.0), (4096, 100.0), (65536, 2000.0)];
-        let contest = Contest { vector: &[Curve::new(&vector).unwrap()], plain: &[Curve::new(&plain).unwrap()] };
+        let contest = contest!(vector, plain);
         assert_eq!(contest.wins(&AT_ONCE, COST, 1, 1.0, &lengths()).count(), 0);
         let wins: Vec<_> = contest.wins(&AT_ONCE, COST, 4, 1.0, &lengths()).collect();
         assert_eq!(wins, [(4096, 32768)]);
         assert_eq!(contest.break_even_copies(&AT_ONCE, COST, 65536), None);
+    }
+
+    #[test]
+    fn what_the_first_copy_costs_more_is_shared_too() {
+        let (plain, vector) = (points(8.0), points(64.0));
+        let kernel = |first_cycles| VectorKernel { curve: Curve::new(&vector).unwrap(), first_cycles };
+        let plain = [Curve::new(&plain).unwrap()];
+        let at = |kernels: &[VectorKernel<'_>], copies| {
+            Contest { vector: kernels, plain: &plain }.section_copy_cycles(&AT_ONCE, COST, 1024, copies)
+        };
+        assert_eq!(at(&[kernel(400.0)], 4), at(&[kernel(0.0)], 4) + 100.0);
+        assert_eq!(at(&[kernel(400.0), kernel(0.0)], 4), at(&[kernel(0.0)], 4));
     }
 
     #[test]
@@ -279,7 +310,7 @@ mod tests {
     #[test]
     fn an_interrupt_that_may_not_copies_without() {
         let (plain, vector) = (points(8.0), points(64.0));
-        let contest = Contest { vector: &[Curve::new(&vector).unwrap()], plain: &[Curve::new(&plain).unwrap()] };
+        let contest = contest!(vector, plain);
         let at = |usable_share| {
             let policy = StatePolicy::Interrupt { entry_cycles: 40.0, usable_share };
             contest.section_copy_cycles(&policy, COST, 4096, 1)
