@@ -59,6 +59,32 @@ impl Record {
         make(results, &self.environment, fill).map(|(folder, ())| folder)
     }
 
+    /// Saves a record without samples of copies whose tables come in two steps: `measure` runs once `before` is on the
+    /// disk, and gives the other tables and the noise floor. The folder has its name only once all of it is there.
+    ///
+    /// # Errors
+    ///
+    /// [`RecordError::Unwritable`] if a folder or file cannot be made; what `measure` returns.
+    pub fn save_in_steps(
+        results: &Path,
+        bench: &str,
+        mut environment: Environment,
+        before: &[Table],
+        measure: impl FnOnce() -> Result<(Vec<Table>, f64), RecordError>,
+    ) -> Result<PathBuf, RecordError> {
+        let progress = Progress { complete: true, bench: Some(bench.to_owned()), rows: Some(0), grid: None };
+        let named = environment.clone();
+        let fill = |folder: &Path| {
+            before.iter().try_for_each(|table| table.write(folder))?;
+            let (after, noise_floor) = measure()?;
+            environment.noise_floor = noise_floor;
+            write_environment(folder, &environment, &progress)?;
+            samples::write(&folder.join(SAMPLES_FILE), bench, &environment.source_hashes(), &[], &[])?;
+            after.iter().try_for_each(|table| table.write(folder))
+        };
+        make(results, &named, fill).map(|(folder, ())| folder)
+    }
+
     /// Reads a record back. Of one that is [not complete](Progress::complete), a last line that was not written to its
     /// end is left out.
     ///

@@ -13,12 +13,14 @@ mod growing;
 mod profiles;
 mod samples;
 mod table;
+#[cfg(target_arch = "x86_64")]
+pub mod xsave;
 
 pub use environment::{Environment, KernelSource, PeerFile};
 pub use error::RecordError;
 pub use folder::{Progress, Record};
 pub use growing::Growing;
-pub use profiles::{PROFILES_FILE, Profile, Survey, newest_record, profiles_source};
+pub use profiles::{PROFILES_FILE, Profile, Survey, newest_of_bench, newest_record, profiles_source};
 pub use table::Table;
 
 /// The version of the format that this build writes.

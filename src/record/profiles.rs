@@ -45,6 +45,24 @@ pub fn newest_record(results: &Path, signature: &str) -> Result<Option<(PathBuf,
     Ok(Survey::of(results)?.counted.remove(signature).and_then(|mut records| records.pop()))
 }
 
+/// The newest record of a bench under a folder that was made on a CPU of that signature, if there is one.
+///
+/// # Errors
+///
+/// [`RecordError`] if a record cannot be read.
+pub fn newest_of_bench(results: &Path, signature: &str, bench: &str) -> Result<Option<(PathBuf, Record)>, RecordError> {
+    for folder in record_folders(results)?.into_iter().rev() {
+        let progress = Progress::read(&folder)?;
+        if progress.complete && progress.bench.as_deref() == Some(bench) {
+            let record = Record::read(&folder)?;
+            if record.environment.cpu.signature == signature {
+                return Ok(Some((folder, record)));
+            }
+        }
+    }
+    Ok(None)
+}
+
 type Records = Vec<(PathBuf, Record)>;
 
 /// The records under a folder: which make profiles, and which do not.

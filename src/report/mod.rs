@@ -7,6 +7,8 @@ mod explain;
 mod format;
 mod page;
 mod terminal;
+#[cfg(target_arch = "x86_64")]
+pub mod xsave;
 
 pub use compare::{Change, Comparison, NotComparable};
 pub use explain::{Explanation, Measured};

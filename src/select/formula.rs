@@ -117,11 +117,7 @@ const fn l1d_limit_bytes(l1d_bytes: u64) -> usize {
 
 /// The lengths at which source and destination outgrow the first, second and last level of the caches.
 #[cfg(feature = "std")]
-pub(crate) fn natural_limits(
-    l1d_bytes: Option<u64>,
-    l2_bytes: Option<u64>,
-    l3_bytes: Option<u64>,
-) -> std::vec::Vec<usize> {
+pub fn natural_limits(l1d_bytes: Option<u64>, l2_bytes: Option<u64>, l3_bytes: Option<u64>) -> std::vec::Vec<usize> {
     let half = |bytes: u64| usize::try_from(bytes / 2).ok();
     let limits = [l1d_bytes.map(l1d_limit_bytes), l2_bytes.and_then(half), l3_bytes.and_then(half)];
     limits.into_iter().flatten().collect()

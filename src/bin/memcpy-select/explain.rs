@@ -3,9 +3,12 @@
 use crate::json;
 use clap::{Args, ValueEnum};
 use memcpy_select::cpu::Cpu;
-use memcpy_select::record::{Record, newest_record};
+use memcpy_select::record::xsave::BENCH;
+use memcpy_select::record::{Record, newest_of_bench, newest_record};
 use memcpy_select::report::Explanation;
+use memcpy_select::report::xsave::{AtLength, Parameters, at_length};
 use memcpy_select::select::{self, CpuName};
+use memcpy_select::xsave::Verdict;
 use serde_json::json;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -41,6 +44,15 @@ enum Policy {
 }
 
 impl Explain {
+    /// What the length costs in sections, by the newest record that tells; nothing if there is none.
+    #[cfg(target_arch = "x86_64")]
+    fn sections(&self, cpu: &Cpu) -> Result<Vec<AtLength>, String> {
+        let signature = CpuName::of(&cpu.signature).to_string();
+        let found = newest_of_bench("results".as_ref(), &signature, BENCH).unwrap_or_default();
+        let Some((_, record)) = found else { return Ok(Vec::new()) };
+        at_length(&record, &Parameters::default(), self.len).map_err(|error| error.to_string())
+    }
+
     pub fn run(self) -> Result<ExitCode, String> {
         let cpu = Cpu::detect();
         let policy = match self.policy {
@@ -53,6 +65,7 @@ impl Explain {
             // Without a folder of records there is nothing measured to tell, which is said.
             None => newest_record("results".as_ref(), &CpuName::of(&cpu.signature).to_string()).unwrap_or_default(),
         };
+        let sections = if matches!(self.policy, Policy::Section) { self.sections(&cpu)? } else { Vec::new() };
         let place = (self.dst_offset, self.src_offset);
         let figures = record.as_ref().map(|(_, record)| record);
         let explanation = Explanation::of(&cpu, policy, self.len, place, figures);
@@ -68,11 +81,26 @@ impl Explain {
             let document = json!({
                 "len_bytes": explanation.len_bytes, "class": explanation.class.name(), "kernel": explanation.kernel,
                 "from_bytes": explanation.band.0, "up_to_bytes": explanation.band.1, "inferred_limit": explanation.limit,
+                "sections": sections.iter().map(|at| json!({
+                    "copies": at.copies, "section_cycles": at.section_cycles, "plain_cycles": at.plain_cycles,
+                    "verdict": format!("{:?}", at.verdict).to_lowercase(),
+                })).collect::<Vec<_>>(),
                 "measured": measured, "record": record.map(|(folder, _)| folder),
             });
             json::print(&document)?;
         } else {
             print!("{explanation}");
+            for at in &sections {
+                let verdict = match at.verdict {
+                    Verdict::Vector => "vector registers win",
+                    Verdict::Tie => "a tie",
+                    Verdict::Plain => "without is faster",
+                };
+                println!(
+                    "  sections  {:>2} copies: {:.0} cycles a copy with its share of saving everything, {:.0} without: {verdict}",
+                    at.copies, at.section_cycles, at.plain_cycles
+                );
+            }
             if let Some((folder, _)) = record {
                 println!("  record    {}", folder.display());
             }

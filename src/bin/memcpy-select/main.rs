@@ -10,6 +10,8 @@ mod json;
 mod profiles;
 mod report;
 mod sweep;
+#[cfg(target_arch = "x86_64")]
+mod xsave;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -30,6 +32,8 @@ enum Verb {
     Compare(compare::Compare),
     Explain(explain::Explain),
     Calibrate(calibrate::Calibrate),
+    #[cfg(target_arch = "x86_64")]
+    Xsave(xsave::Xsave),
     Profiles(profiles::Profiles),
 }
 
@@ -41,6 +45,8 @@ fn main() -> ExitCode {
         Verb::Compare(verb) => verb.run(),
         Verb::Explain(verb) => verb.run(),
         Verb::Calibrate(verb) => verb.run(),
+        #[cfg(target_arch = "x86_64")]
+        Verb::Xsave(verb) => verb.run(),
         Verb::Profiles(verb) => verb.run(),
     };
     result.unwrap_or_else(|message| {

@@ -149,7 +149,7 @@ impl Sweep {
     }
 }
 
-fn effort_named(word: &str) -> Result<Effort, String> {
+pub(super) fn effort_named(word: &str) -> Result<Effort, String> {
     Effort::named(word).map_err(|_| "there is no such effort; use quick, default or full".to_owned())
 }
 
@@ -158,12 +158,12 @@ fn text(error: impl ToString) -> String {
 }
 
 /// Writes to the standard output; whoever closed it does not want to read.
-fn print(text: &str) {
+pub(super) fn print(text: &str) {
     let _ = std::io::stdout().write_all(text.as_bytes());
 }
 
 /// Pins this thread to the last logical CPU it may use: not the first, which serves most interrupts.
-fn pin() -> Option<usize> {
+pub(super) fn pin() -> Option<usize> {
     let allowed = sched_getaffinity(None).ok()?;
     let last = (0..CpuSet::MAX_CPU).rev().find(|cpu| allowed.is_set(*cpu))?;
     let mut only = CpuSet::new();

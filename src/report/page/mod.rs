@@ -13,6 +13,8 @@ mod plot;
 mod record;
 mod series;
 mod tables;
+#[cfg(target_arch = "x86_64")]
+mod xsave;
 
 use super::format;
 use super::terminal::{ALIGNED, placed};

@@ -14,6 +14,14 @@ const ROWS_SHOWN: usize = 400;
 type Section = (&'static str, fn(&Shown<'_>) -> Option<String>);
 
 /// The sections, in the order of the page.
+#[cfg(target_arch = "x86_64")]
+const SECTIONS: &[Section] = &[
+    ("xsave", |shown| Some(super::xsave::section(shown))),
+    // What the section above shows already.
+    ("xsave-in-use", |_| Some(String::new())),
+    ("xsave-prediction", |_| Some(String::new())),
+];
+#[cfg(not(target_arch = "x86_64"))]
 const SECTIONS: &[Section] = &[];
 
 /// Every further file of the record.

@@ -1,0 +1,194 @@
+//! `xsave`: what saving and restoring vector registers costs here, and from which length on that pays.
+
+use crate::json;
+use crate::sweep::{effort_named, pin, print};
+use clap::Args;
+use memcpy_select::cpu::Cpu;
+use memcpy_select::kernels;
+use memcpy_select::measure::buffers::Buffers;
+use memcpy_select::measure::effort::Effort;
+use memcpy_select::measure::xsave::prediction::{Model, Predicted};
+use memcpy_select::measure::xsave::timings::Timings;
+use memcpy_select::measure::xsave::{Runner, composites, costs, curves, in_use, round_trip};
+use memcpy_select::record::xsave::{BENCH, StateRecord, measured_tables, prediction_table};
+use memcpy_select::record::{Environment, Record, RecordError};
+use memcpy_select::report::xsave::{Figures, Parameters, section_plan};
+use memcpy_select::select::{CpuName, PlanText, Policy};
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+const AFTER_HELP: &str = "\
+Examples:
+  memcpy-select xsave
+      The costs of XSAVE and its relatives here, where sections pay, and how right the model was
+  memcpy-select xsave --record results/amd-26-2-1-kvm/2026-11-24.1 --json
+      The same of an older run, as JSON
+  memcpy-select xsave --entry-cycles 60 --trap-cycles 900
+      With what your kernel's own entry and a trap cost, which user mode cannot measure
+
+The prediction of all sections is in the record before the first of them is measured.";
+
+/// Measure what saving and restoring vector registers costs, and say from which length on a copy is worth it.
+#[derive(Args)]
+#[command(after_help = AFTER_HELP)]
+pub struct Xsave {
+    /// How much: quick, default or full
+    #[arg(long, value_name = "EFFORT", default_value = "default", value_parser = effort_named)]
+    effort: Effort,
+    /// What entering and leaving a section costs without the registers, in core cycles: modelled, not measured
+    #[arg(long, value_name = "CYCLES", default_value_t = 0.0)]
+    entry_cycles: f64,
+    /// What a trap costs, in core cycles [default: a system call's, measured]
+    #[arg(long, value_name = "CYCLES")]
+    trap_cycles: Option<f64>,
+    /// How many sections there are between an entry from user mode and the return to it
+    #[arg(long, value_name = "N", default_value_t = 4)]
+    sections: u32,
+    /// In which share of the interrupts vector registers may be used, 0 to 1
+    #[arg(long, value_name = "SHARE", default_value_t = 0.9)]
+    usable_share: f64,
+    /// The folder of the records
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    out: PathBuf,
+    /// Measure nothing: the figures of the record in this folder
+    #[arg(long, value_name = "FOLDER", conflicts_with = "out")]
+    record: Option<PathBuf>,
+    /// Write the best plan for sections into this file, which must not exist yet: for Policy::Section
+    #[arg(long, value_name = "FILE")]
+    plan: Option<PathBuf>,
+    /// How many copies share a section in that plan
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..), requires = "plan")]
+    copies: u32,
+    /// One JSON document instead of text
+    #[arg(long)]
+    json: bool,
+}
+
+/// Rounds of each part.
+struct Rounds {
+    costs: u32,
+    curves: u32,
+    composites: u32,
+    trips: u32,
+}
+
+impl Rounds {
+    /// Trips: fifty of each arm a round, so that 2,000 rounds are 100,000.
+    const fn of(effort: Effort) -> Self {
+        match effort {
+            Effort::Quick => Self { costs: 11, curves: 7, composites: 5, trips: 100 },
+            Effort::Default => Self { costs: 41, curves: 21, composites: 11, trips: 2000 },
+            Effort::Full => Self { costs: 201, curves: 101, composites: 51, trips: 10_000 },
+        }
+    }
+}
+
+impl Xsave {
+    pub fn run(self) -> Result<ExitCode, String> {
+        let text = |error: RecordError| error.to_string();
+        let is_cost = |cycles: f64| cycles.is_finite() && cycles >= 0.0;
+        if !is_cost(self.entry_cycles) || !self.trap_cycles.is_none_or(is_cost) {
+            return Err("--entry-cycles and --trap-cycles are costs: give a number of cycles from 0 on".to_owned());
+        }
+        if !(0.0..=1.0).contains(&self.usable_share) {
+            return Err(format!("--usable-share {}: a share lies between 0 and 1", self.usable_share));
+        }
+        let folder = match &self.record {
+            Some(folder) => folder.clone(),
+            None => measure(&self.out, self.effort)?,
+        };
+        let record = Record::read(&folder).map_err(text)?;
+        let parameters = Parameters {
+            entry_cycles: self.entry_cycles,
+            trap_cycles: self.trap_cycles,
+            sections: self.sections,
+            usable_share: self.usable_share,
+        };
+        let figures = Figures::of(&record, &parameters).map_err(text)?;
+        if let Some(path) = &self.plan {
+            self.write_plan(path, &record, &parameters)?;
+        }
+        if self.json {
+            let document = serde_json::to_value(&figures).map_err(|error| error.to_string())?;
+            json::print(&document)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        print(&format!("{figures}\nrecord: {}\n", folder.display()));
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Xsave {
+    fn write_plan(&self, path: &Path, record: &Record, parameters: &Parameters) -> Result<(), String> {
+        let plan = section_plan(record, parameters, self.copies).map_err(|error| error.to_string())?;
+        let signature = &record.environment.cpu.signature;
+        let (Some(plan), Some(cpu)) = (plan, CpuName::named(signature)) else {
+            return Err(format!(
+                "the record of {signature} gives no plan: it holds no copies by kernels of this build"
+            ));
+        };
+        let text = PlanText { cpu, policy: Policy::Section, plan }.to_string();
+        let write = || File::create_new(path)?.write_all(text.as_bytes());
+        write().map_err(|error| {
+            format!(
+                "{}: {error}: the plan is not kept; name a file that can be made and does not exist",
+                path.display()
+            )
+        })?;
+        eprintln!("plan for sections of {} copies: {}", self.copies, path.display());
+        Ok(())
+    }
+}
+
+/// Measures everything, and keeps it.
+fn measure(results: &Path, effort: Effort) -> Result<PathBuf, String> {
+    let pinned_to = pin();
+    let cpu = Cpu::detect();
+    if cpu.xstate.enabled.is_empty() {
+        return Err(
+            "this CPU or its operating system lacks XSAVE: there is no state to set and save; nothing was measured; \
+             --record shows another machine's figures"
+                .to_owned(),
+        );
+    }
+    let rounds = Rounds::of(effort);
+    let environment = Environment::gather(&cpu, effort, pinned_to);
+    let buffers = Buffers::new(curves::MAX_LEN_BYTES).map_err(|error| error.to_string())?;
+    let mut runner = Runner::new();
+    let say = |what: &str| eprintln!("measuring {what}");
+    say("the instructions");
+    costs::measure(&mut runner, &cpu.xstate, &buffers, rounds.costs);
+    say("copies, and registers kept by hand");
+    curves::measure(&mut runner, &curves::fitted_lengths(&cpu.caches), &buffers, rounds.curves);
+    curves::measure_spills(&mut runner, rounds.costs);
+    let model = Model::fit(&Timings::of(runner.samples()), &cpu.xstate);
+    let predicted: Vec<Predicted> = model.predict(&cpu.xstate);
+    let before = [prediction_table(&predicted).map_err(|error| error.to_string())?];
+
+    let after = || {
+        say(&format!("{} sections, which were predicted", predicted.len()));
+        composites::measure(&mut runner, &cpu.xstate, &buffers, rounds.composites);
+        say("switches and signals");
+        // Where the system allows no pipe or pinning, there is no such figure: absent, not zero.
+        let trips = match pinned_to {
+            Some(cpu_number) => round_trip::measure_switches(&mut runner, &cpu.xstate, cpu_number, rounds.trips).err(),
+            None => Some(std::io::Error::other("this thread could not be pinned")),
+        };
+        let signals = round_trip::measure_signals(&mut runner, &cpu.xstate, rounds.trips).err();
+        for (what, error) in [("switches", trips), ("signals", signals)] {
+            if let Some(error) = error {
+                eprintln!("warning: {what} were not measured: {error}");
+            }
+        }
+        let in_use = kernels()
+            .iter()
+            .filter_map(|kernel| Some((kernel.name().to_owned(), in_use::after(kernel, &cpu.xstate, &buffers)?)))
+            .collect();
+        let noise_floor = Timings::of(runner.samples()).noise_floor();
+        let record = StateRecord { samples: runner.samples().to_vec(), predicted: predicted.clone(), in_use };
+        Ok((measured_tables(&record)?, noise_floor))
+    };
+    Record::save_in_steps(results, BENCH, environment, &before, after).map_err(|error| error.to_string())
+}
