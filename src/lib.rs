@@ -15,8 +15,8 @@
 //!
 //! # The house
 //!
-//! Each floor stands on the ones before it: [`cpu`] (what this CPU is), [`kernel`] (what can copy), [`select`] (what to
-//! use when), and with the feature `cli` `measure` (how it is measured), `record` (what is kept) and `report` (what is
+//! Each floor stands on the ones before it: [`cpu`] (what this CPU is), [`kernel`] (what can copy), [`xsave`] (what vector
+//! state costs), [`select`] (what to use when), and with the feature `cli` `measure` (how it is measured), `record` (what is kept) and `report` (what is
 //! shown). Without default features the crate is `no_std` and needs no allocator. On anything that is not x86-64 it
 //! compiles, and every call is the platform's copy.
 

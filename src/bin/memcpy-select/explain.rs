@@ -97,7 +97,7 @@ impl Explain {
                     Verdict::Plain => "without is faster",
                 };
                 println!(
-                    "  sections  {:>2} copies: {:.0} cycles a copy with its share of saving everything, {:.0} without: {verdict}",
+                    "  sections  of {:>2}: {:.0} cycles a copy, {:.0} without: {verdict}",
                     at.copies, at.section_cycles, at.plain_cycles
                 );
             }

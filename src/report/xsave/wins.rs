@@ -18,6 +18,9 @@ const TOLD_LENGTHS: [usize; 6] = [64, 256, 1 << 10, 4 << 10, 16 << 10, 64 << 10]
 /// The kernel that stands for partial spills.
 const SPILLING: [&str; 4] = ["sse2_spill1", "sse2_spill2", "sse2_spill4", "sse2_spill8"];
 
+/// What they are called beside the policies of the model.
+const SPILL_POLICY: &str = "partial-spill";
+
 /// What cannot be measured from user mode.
 #[derive(Clone, Copy, Debug)]
 pub struct Parameters {
@@ -117,7 +120,7 @@ pub(super) fn break_even(
             spilling.into_iter().map(|kernel| VectorKernel { first_cycles: first, ..kernel }).collect();
         let by_hand =
             Asked { policy: StatePolicy::User, cost: StateCost::default(), noise_floor, lengths: &lengths, copies: 1 };
-        rows.push(by_hand.row("partial-spill", name, &spilling, &plain));
+        rows.push(by_hand.row(SPILL_POLICY, name, &spilling, &plain));
     }
     rows
 }
@@ -165,7 +168,14 @@ impl Asked<'_> {
         let ranges = wins(1.0);
         let longest = ranges.last().map_or(0, |range| range.1);
         let copy_cycles = contest.section_copy_cycles(&StatePolicy::User, self.cost, longest, self.copies);
-        let fewest = |len: usize| (len, contest.break_even_copies(&self.policy, self.cost, len));
+        let fewest = |len: usize| {
+            // What each copy pays anew, more copies do not make cheaper.
+            let is_shared = policy != SPILL_POLICY;
+            let wins = || {
+                (contest.section_copy_cycles(&self.policy, self.cost, len, 1) < contest.plain_cycles(len)).then_some(1)
+            };
+            (len, if is_shared { contest.break_even_copies(&self.policy, self.cost, len) } else { wins() })
+        };
         BreakEven {
             policy,
             is_modelled: self.policy.is_modelled(),
