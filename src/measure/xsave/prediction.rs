@@ -3,7 +3,7 @@
 
 #![forbid(unsafe_code)]
 
-use super::composites::{COPIES, section_subject};
+use super::composites::section_subject;
 use super::costs::{FIRST_COPY_BYTES, first_copy_kernels, first_copy_subject, restore_subject};
 use super::curves::PLAIN_KERNELS;
 use super::sample::{Area, Condition, Key, Part};
@@ -220,76 +220,39 @@ impl Crossing {
     }
 }
 
+/// A section that was predicted and then measured.
+struct Judged<'a> {
+    said: &'a Predicted,
+    cycles: f64,
+}
+
 /// Judges the predictions by the composites among these timings.
 pub fn validate(predicted: &[Predicted], timings: &Timings, model: &Model, xstate: &XState, floor: f64) -> Validation {
-    let measured = |one: &Predicted| {
-        let save = model.save?;
-        let key = Key {
-            part: Part::Composite,
-            mask: super::state::EVERYTHING.intersection(xstate.enabled),
-            len_bytes: one.len_bytes,
-            copies: one.copies,
-            ..cost_key(&section_subject(save, &one.kernel), one.live, xstate)
-        };
-        timings.copy_cycles(&key)
-    };
-    let judged: Vec<(&Predicted, f64)> = predicted.iter().filter_map(|one| Some((one, measured(one)?))).collect();
-    let errors: Vec<f64> = judged.iter().map(|(one, measured)| (one.cycles / measured - 1.0).abs()).collect();
-    let worst =
-        judged.iter().zip(&errors).max_by(|a, b| a.1.total_cmp(b.1)).map(|((one, _), error)| ((*one).clone(), *error));
+    let judge = |said| Some(Judged { said, cycles: measured_section(said, timings, model, xstate)? });
+    let judged: Vec<Judged<'_>> = predicted.iter().filter_map(judge).collect();
+    let error = |one: &Judged<'_>| (one.said.cycles / one.cycles - 1.0).abs();
+    let errors: Vec<f64> = judged.iter().map(error).collect();
+    let worst = judged.iter().max_by(|a, b| error(a).total_cmp(&error(b)));
 
-    let plain_measured = |len_bytes: usize| held_back(timings, &PLAIN_KERNELS, len_bytes);
-    let plain_predicted = |len_bytes: usize| {
-        let cycles = PLAIN_KERNELS.iter().filter_map(|kernel| model.copy_cycles(kernel, len_bytes));
-        cycles.min_by(f64::total_cmp)
-    };
-    let mut crossings = Vec::new();
-    let mut regrets: Vec<f64> = Vec::new();
-    let mut states: Vec<Components> = predicted.iter().map(|one| one.live).collect();
-    states.dedup();
-    states.sort_unstable();
-    states.dedup();
-    for live in states {
-        for copies in COPIES {
-            let mut verdicts = Vec::new();
-            let mut lengths: Vec<usize> = judged
-                .iter()
-                .filter(|(one, _)| one.live == live && one.copies == copies)
-                .map(|(one, _)| one.len_bytes)
-                .collect();
-            lengths.sort_unstable();
-            lengths.dedup();
-            for len_bytes in lengths {
-                let here: Vec<&(&Predicted, f64)> = judged
-                    .iter()
-                    .filter(|(one, _)| (one.live, one.copies, one.len_bytes) == (live, copies, len_bytes))
-                    .collect();
-                let chosen = here.iter().min_by(|a, b| a.0.cycles.total_cmp(&b.0.cycles));
-                let best = here.iter().map(|(_, measured)| *measured).min_by(f64::total_cmp);
-                let (Some(chosen), Some(best)) = (chosen, best) else { continue };
-                let (Some(plain), Some(plain_said)) = (plain_measured(len_bytes), plain_predicted(len_bytes)) else {
-                    continue;
-                };
-                let said = verdict(chosen.0.cycles, plain_said, floor);
-                verdicts.push((len_bytes, said, verdict(best, plain.1, floor)));
-                // What a plan made by the model would do.
-                let taken = if chosen.0.cycles < plain_said {
-                    chosen.1
-                } else {
-                    let kernel = PLAIN_KERNELS
-                        .iter()
-                        .filter_map(|kernel| Some((kernel, model.copy_cycles(kernel, len_bytes)?)))
-                        .min_by(|a, b| a.1.total_cmp(&b.1));
-                    kernel
-                        .and_then(|(kernel, _)| held_back(timings, &[*kernel], len_bytes))
-                        .map_or(plain.1, |(_, cycles)| cycles)
-                };
-                regrets.push(taken / best.min(plain.1));
-            }
-            if !verdicts.is_empty() {
-                crossings.push(Crossing { live, copies, verdicts });
-            }
+    // All sections of one state, number of copies and length: the kernels to choose from.
+    let mut cells: BTreeMap<(Components, u32), BTreeMap<usize, Vec<&Judged<'_>>>> = BTreeMap::new();
+    for one in &judged {
+        let Predicted { live, copies, len_bytes, .. } = *one.said;
+        cells.entry((live, copies)).or_default().entry(len_bytes).or_default().push(one);
+    }
+    let (mut crossings, mut regrets) = (Vec::new(), Vec::new());
+    for ((live, copies), lengths) in &cells {
+        let mut verdicts = Vec::new();
+        for (len_bytes, kernels) in lengths {
+            let Some(choice) = Choice::of(kernels, *len_bytes, timings, model) else { continue };
+            verdicts.push((
+                *len_bytes,
+                verdict(choice.section_said, choice.plain_said, floor),
+                verdict(choice.section_best, choice.plain_best, floor),
+            ));
+            regrets.push(choice.regret());
         }
+        crossings.push(Crossing { live: *live, copies: *copies, verdicts });
     }
     let worst_regret = regrets.iter().copied().max_by(f64::total_cmp);
     let mean_regret = regrets.iter().sum::<f64>() / regrets.len().max(1) as f64;
@@ -297,21 +260,62 @@ pub fn validate(predicted: &[Predicted], timings: &Timings, model: &Model, xstat
         points: judged.len(),
         median_error: quantile(&errors, 0.5).unwrap_or(0.0),
         p95_error: quantile(&errors, 0.95).unwrap_or(0.0),
-        worst,
+        worst: worst.map(|one| (one.said.clone(), error(one))),
         crossings,
         regret: worst_regret.map(|worst| (mean_regret, worst)),
     }
 }
 
-/// The fastest of these kernels at a held-back length, and its core cycles a copy.
-fn held_back<'a>(timings: &Timings, kernels: &[&'a str], len_bytes: usize) -> Option<(&'a str, f64)> {
-    let measured = kernels.iter().filter_map(|kernel| {
-        let key = timings
-            .keys()
-            .find(|key| key.part == Part::HeldBack && key.len_bytes == len_bytes && key.subject == *kernel)?;
-        Some((*kernel, timings.copy_cycles(key)?))
-    });
-    measured.min_by(|a, b| a.1.total_cmp(&b.1))
+/// What a predicted section was found to cost a copy.
+fn measured_section(said: &Predicted, timings: &Timings, model: &Model, xstate: &XState) -> Option<f64> {
+    let subject = section_subject(model.save?, &said.kernel);
+    timings.copy_cycles(&Key {
+        part: Part::Composite,
+        len_bytes: said.len_bytes,
+        copies: said.copies,
+        ..cost_key(&subject, said.live, xstate)
+    })
+}
+
+/// What there is to choose from at one length: core cycles a copy, said and measured.
+struct Choice {
+    section_said: f64,
+    /// Of the section that the model would take.
+    section_taken: f64,
+    section_best: f64,
+    plain_said: f64,
+    /// Of the copy without a section that the model would take.
+    plain_taken: f64,
+    plain_best: f64,
+}
+
+impl Choice {
+    fn of(sections: &[&Judged<'_>], len_bytes: usize, timings: &Timings, model: &Model) -> Option<Self> {
+        let chosen = sections.iter().min_by(|a, b| a.said.cycles.total_cmp(&b.said.cycles))?;
+        let plain = PLAIN_KERNELS.iter().filter_map(|kernel| Some((*kernel, model.copy_cycles(kernel, len_bytes)?)));
+        let (kernel, plain_said) = plain.min_by(|a, b| a.1.total_cmp(&b.1))?;
+        Some(Self {
+            section_said: chosen.said.cycles,
+            section_taken: chosen.cycles,
+            section_best: sections.iter().map(|one| one.cycles).min_by(f64::total_cmp)?,
+            plain_said,
+            plain_taken: held_back(timings, &[kernel], len_bytes)?,
+            plain_best: held_back(timings, &PLAIN_KERNELS, len_bytes)?,
+        })
+    }
+
+    /// The time of what the model would take over that of the best.
+    fn regret(&self) -> f64 {
+        let taken = if self.section_said < self.plain_said { self.section_taken } else { self.plain_taken };
+        taken / self.section_best.min(self.plain_best)
+    }
+}
+
+/// The core cycles a copy of the fastest of these kernels at a held-back length.
+fn held_back(timings: &Timings, kernels: &[&str], len_bytes: usize) -> Option<f64> {
+    let is_asked =
+        |key: &&Key| key.part == Part::HeldBack && key.len_bytes == len_bytes && kernels.contains(&&*key.subject);
+    timings.keys().filter(is_asked).filter_map(|key| timings.copy_cycles(key)).min_by(f64::total_cmp)
 }
 
 /// Whether anything beyond the XMM registers 0 to 15 is in use, which legacy SSE instructions have to respect.

@@ -100,3 +100,49 @@ impl Timings {
 pub(super) fn spread(rounds: &[f64]) -> Option<Spread> {
     Some(Spread { cycles: median(rounds)?, quartiles: (quantile(rounds, 0.25)?, quantile(rounds, 0.75)?) })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(part: Part, subject: &'static str, copies: u32, round: u32, turns: u64, ticks: u64) -> Sample {
+        let key = Key { copies, len_bytes: copies as usize, ..Key::of(part, subject) };
+        Sample { key, round, turns, ticks }
+    }
+
+    #[test]
+    fn a_cost_is_the_difference_within_a_round() {
+        let mut samples = Vec::new();
+        // Two cycles a tick, later one: the same cost in other ticks.
+        for (round, cycles_per_tick) in [(1, 2), (2, 2), (3, 1)] {
+            samples.push(sample(Part::Clock, "core_clock", 0, round, 1000, 1000 / cycles_per_tick));
+            samples.push(sample(Part::Cost, Key::SETUP, 0, round, 10, 400 / cycles_per_tick));
+            samples.push(sample(Part::Cost, "xsave", 0, round, 10, 1400 / cycles_per_tick));
+        }
+        let timings = Timings::of(&samples);
+        let cost = timings.cost(&Key::of(Part::Cost, "xsave")).unwrap();
+        assert_eq!((cost.cycles, cost.quartiles), (100.0, (100.0, 100.0)));
+        assert_eq!(timings.cycles_per_tick(), Some(2.0));
+        assert_eq!(timings.cost(&Key::of(Part::Cost, "absent")), None);
+    }
+
+    #[test]
+    fn copies_share_what_a_turn_costs() {
+        let samples = [
+            sample(Part::Clock, "core_clock", 0, 1, 100, 100),
+            sample(Part::Curve, Key::SETUP, 0, 1, 1, 50),
+            sample(Part::Curve, "gpr", 8, 1, 2, 580),
+        ];
+        let timings = Timings::of(&samples);
+        let key = Key { copies: 8, len_bytes: 8, ..Key::of(Part::Curve, "gpr") };
+        assert_eq!(timings.copy_cycles(&key), Some(30.0));
+        // Without two rounds nothing is known of the noise.
+        assert_eq!(timings.noise_floor(), FINEST_FLOOR);
+    }
+
+    #[test]
+    fn without_a_clock_there_are_no_cycles() {
+        let timings = Timings::of(&[sample(Part::Cost, "xsave", 0, 1, 1, 100)]);
+        assert_eq!(timings.keys().count(), 0);
+    }
+}
