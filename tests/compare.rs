@@ -3,7 +3,10 @@
 
 use memcpy_select::record::Record;
 use memcpy_select::report::{Comparison, NotComparable};
+use std::collections::BTreeSet;
+use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 fn record(folder: &str) -> Record {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("results").join(folder);
@@ -33,6 +36,53 @@ fn a_slower_kernel_is_reported_alone() {
     assert_eq!(changed, ["gpr"], "{comparison}");
     assert!(comparison.changed()[0].ratio > 1.1);
     assert!(comparison.to_string().contains("gpr, cells that changed most:"));
+}
+
+#[test]
+fn whichever_kernel_became_slower_it_alone_is_named() {
+    let first = record(FIRST);
+    let names: BTreeSet<String> = first.samples.iter().map(|sample| sample.contender.to_string()).collect();
+    for name in names.iter().filter(|name| !["libc", "libc_again", "core_clock"].contains(&name.as_str())) {
+        let mut slowed = first.clone();
+        for sample in slowed.samples.iter_mut().filter(|sample| sample.contender == *name) {
+            sample.total_ns += sample.total_ns / 4;
+        }
+        let comparison = Comparison::of(&first, &slowed).unwrap();
+        let changed: Vec<&str> = comparison.changed().iter().map(|change| change.name.as_str()).collect();
+        assert_eq!(changed, [name], "{comparison}");
+        assert!((comparison.changed()[0].ratio - 1.25).abs() < 0.001, "{comparison}");
+    }
+}
+
+#[test]
+fn the_exit_status_is_for_scripts() {
+    let scratch = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("compare-{}", std::process::id()));
+    let first = record(FIRST);
+    let mut slowed = first.clone();
+    slowed
+        .samples
+        .iter_mut()
+        .filter(|sample| sample.contender == "gpr")
+        .for_each(|sample| sample.total_ns += sample.total_ns / 5);
+    let slowed = slowed.save(&scratch).unwrap();
+    let first = Path::new(env!("CARGO_MANIFEST_DIR")).join("results").join(FIRST);
+    let compare = |a: &Path, b: &Path, limit: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_memcpy-select"));
+        command.arg("compare").args([a, b]).args(["--fail-over", limit]).output().unwrap()
+    };
+    let same = compare(&first, &first, "0");
+    assert_eq!(same.status.code(), Some(0), "{same:?}");
+    assert!(String::from_utf8_lossy(&same.stdout).ends_with("no difference beyond ties\n"));
+    let slower = compare(&first, &slowed, "10");
+    assert_eq!(slower.status.code(), Some(1), "{slower:?}");
+    let text = String::from_utf8_lossy(&slower.stdout).into_owned();
+    let named: Vec<&str> = text.lines().filter(|line| line.ends_with("slower") || line.ends_with("faster")).collect();
+    assert!(named.len() == 1 && named[0].starts_with("gpr "), "{text}");
+    // Slower, but not by as much; and a change for the better is no failure.
+    assert_eq!(compare(&first, &slowed, "30").status.code(), Some(0));
+    assert_eq!(compare(&slowed, &first, "10").status.code(), Some(0));
+    assert_eq!(compare(&first, &slowed, "nan").status.code(), Some(2));
+    fs::remove_dir_all(&scratch).unwrap();
 }
 
 #[test]

@@ -50,13 +50,15 @@ impl Record {
             rows: Some(self.samples.len() as u64 + self.failures.len() as u64),
             grid: None,
         };
-        let hashes = self.environment.source_hashes();
+        // What was read from an older format is written in this one.
+        let environment = Environment { format: FORMAT_VERSION, ..self.environment.clone() };
+        let hashes = environment.source_hashes();
         let fill = |folder: &Path| {
-            write_environment(folder, &self.environment, &progress)?;
+            write_environment(folder, &environment, &progress)?;
             samples::write(&folder.join(SAMPLES_FILE), &self.bench, &hashes, &self.samples, &self.failures)?;
             self.tables.iter().try_for_each(|table| table.write(folder))
         };
-        make(results, &self.environment, fill).map(|(folder, ())| folder)
+        make(results, &environment, fill).map(|(folder, ())| folder)
     }
 
     /// Saves a record without samples of copies whose tables come in two steps: `measure` runs once `before` is on the

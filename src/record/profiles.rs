@@ -7,8 +7,9 @@
 //! however many placements each was measured at: nobody knows in which of these ways a caller's data is found and used,
 //! and a plan that only one of them likes would be a plan for a benchmark.
 
+use super::environment::Environment;
 use super::error::RecordError;
-use super::folder::{Progress, Record, is_unused};
+use super::folder::{Progress, Record, is_unused, read_environment};
 use crate::kernel::{Kernel, Stores, kernels};
 use crate::measure::cell::Residency;
 use crate::measure::effort::Effort;
@@ -36,13 +37,36 @@ pub fn profiles_source(results: &Path) -> Result<String, RecordError> {
     Ok(Survey::of(results)?.source())
 }
 
-/// The newest record under a folder that counts for a CPU signature, if there is one.
+/// The newest record under a folder that counts for a CPU signature, if there is one. Others are not read further than to
+/// see whose they are.
 ///
 /// # Errors
 ///
-/// [`RecordError`] if a record cannot be read.
+/// [`RecordError`] if an environment, or the record itself, cannot be read.
 pub fn newest_record(results: &Path, signature: &str) -> Result<Option<(PathBuf, Record)>, RecordError> {
-    Ok(Survey::of(results)?.counted.remove(signature).and_then(|mut records| records.pop()))
+    let mut folders = record_folders(results)?;
+    folders.retain(|folder| !is_unused(folder));
+    let mut own = Vec::new();
+    for folder in folders.into_iter().rev() {
+        let (environment, progress) = read_environment(&folder)?;
+        if environment.cpu.signature == signature && progress.complete {
+            own.push((folder, is_first_rate(&environment)));
+        }
+    }
+    // Those that make no profile while there are others come last.
+    own.sort_by_key(|(_, is_first_rate)| !is_first_rate);
+    for (folder, _) in own {
+        let record = Record::read(&folder)?;
+        if record.bench == BENCH {
+            return Ok(Some((folder, record)));
+        }
+    }
+    Ok(None)
+}
+
+/// Whether a record counts where there are others that do not.
+fn is_first_rate(environment: &Environment) -> bool {
+    environment.effort != Effort::Quick.name() && environment.system.libc_tunables.is_none()
 }
 
 /// The newest record of a bench under a folder that was made on a CPU of that signature, if there is one.
@@ -112,9 +136,7 @@ impl Survey {
                 counted.entry(record.environment.cpu.signature.clone()).or_default().push((folder, record));
             }
         }
-        let is_first_rate = |(_, record): &(PathBuf, Record)| {
-            record.environment.effort != Effort::Quick.name() && record.environment.system.libc_tunables.is_none()
-        };
+        let is_first_rate = |(_, record): &(PathBuf, Record)| is_first_rate(&record.environment);
         let mut keep = |records: &mut Records, counts: &dyn Fn(&(PathBuf, Record)) -> bool, why: &str| {
             for (folder, _) in records.extract_if(.., |one| !counts(one)) {
                 passed_over.push((folder, why.to_owned()));

@@ -10,7 +10,7 @@ use memcpy_select::report::xsave::{AtLength, Parameters, at_length};
 use memcpy_select::select::{self, CpuName};
 use memcpy_select::xsave::Verdict;
 use serde_json::json;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Say what memcpy_auto picks for a length on this CPU, what limits such a copy, and what the record has measured.
@@ -43,6 +43,19 @@ enum Policy {
     Section,
 }
 
+/// The newest record of a CPU in the folder of results. Without one there is nothing measured to tell, which is said; what
+/// is in the way of reading it is said as well.
+fn newest(signature: &str) -> Option<(PathBuf, Record)> {
+    let results = Path::new("results");
+    if !results.is_dir() {
+        return None;
+    }
+    newest_record(results, signature).unwrap_or_else(|error| {
+        eprintln!("warning: {error}");
+        None
+    })
+}
+
 impl Explain {
     /// What the length costs in sections, by the newest record that tells; nothing if there is none.
     #[cfg(target_arch = "x86_64")]
@@ -62,8 +75,7 @@ impl Explain {
         };
         let record = match &self.record {
             Some(folder) => Some((folder.clone(), Record::read(folder).map_err(|error| error.to_string())?)),
-            // Without a folder of records there is nothing measured to tell, which is said.
-            None => newest_record("results".as_ref(), &CpuName::of(&cpu.signature).to_string()).unwrap_or_default(),
+            None => newest(&CpuName::of(&cpu.signature).to_string()),
         };
         let sections = if matches!(self.policy, Policy::Section) { self.sections(&cpu)? } else { Vec::new() };
         let place = (self.dst_offset, self.src_offset);
