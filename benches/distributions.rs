@@ -70,28 +70,24 @@ fn measure(effort: Effort) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Core cycles for one call, `memcpy_auto` first; the last lines compare it with each of the others.
+/// Core cycles for one call; then how `memcpy_auto` compares with each of the others. In 80 columns: the page has them all.
 fn print_table(summary: &Summary) {
-    let mut columns = vec![MEMCPY_AUTO, LIBC];
-    columns.extend(summary.cells.first().into_iter().flat_map(CellSummary::others));
-    print!("{:<33}", "core cycles a call");
-    columns.iter().for_each(|name| print!(" {name:>15}"));
-    println!("  best kernel");
+    println!("{:<32} {:>11} {:>7} {:>7}  best kernel", "core cycles a call", MEMCPY_AUTO, LIBC, "best");
     for cell in &summary.cells {
-        print!("{:<33}", cell.cell.to_string());
-        for name in &columns {
-            print!(" {:>15}", cycles(cell, name));
-        }
-        println!("  {}", cell.fastest().unwrap_or("-"));
+        let best = cell.fastest().unwrap_or("-");
+        let [auto, libc, least] = [MEMCPY_AUTO, LIBC, best].map(|name| cycles(cell, name));
+        println!("{:<32} {auto:>11} {libc:>7} {least:>7}  {best}", cell.cell.to_string());
     }
-    for (title, in_l1) in [("memcpy_auto over it, L1", true), ("memcpy_auto over it, further out", false)] {
-        print!("{title:<33}");
-        for name in &columns {
+    println!("\n{:<32} {:>11} {:>15}", "time of memcpy_auto over that of", "L1", "further out");
+    let mut others = vec![LIBC];
+    others.extend(summary.cells.first().into_iter().flat_map(CellSummary::others));
+    for name in others {
+        let [near, far] = [true, false].map(|in_l1| {
             let cells = summary.cells.iter().filter(|cell| is_in_l1(cell) == in_l1);
             let mean = geometric_mean(cells.filter_map(|cell| cell.time_ratio(MEMCPY_AUTO, name)));
-            print!(" {:>15}", mean.map_or_else(|| "-".to_owned(), |mean| format!("{mean:.3}")));
-        }
-        println!();
+            mean.map_or_else(|| "-".to_owned(), |mean| format!("{mean:.3}"))
+        });
+        println!("{name:<32} {near:>11} {far:>15}");
     }
     let worst = summary.cells.iter().filter_map(|cell| Some((cell.time_ratio(MEMCPY_AUTO, LIBC)?, cell)));
     if let Some((ratio, cell)) = worst.max_by(|a, b| a.0.total_cmp(&b.0)) {

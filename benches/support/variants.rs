@@ -67,6 +67,9 @@ pub fn measure(bench: &str, contenders: Vec<Contender>, lengths: &[usize], effor
     ExitCode::SUCCESS
 }
 
+/// So many columns of lengths fit a terminal of 80.
+const CELLS_SHOWN: usize = 5;
+
 /// Fastest first: time as a multiple of the installed libc's.
 fn print_table(summary: &Summary) {
     let mut rows: Vec<(f64, &str, Vec<f64>)> = Vec::new();
@@ -80,15 +83,19 @@ fn print_table(summary: &Summary) {
         }
     }
     rows.sort_by(|a, b| a.0.total_cmp(&b.0));
-    print!("{:<24}{:>8}", "time over libc's", "mean");
-    for cell in &summary.cells {
-        print!("{:>9}", report::size(cell.cell.len_bytes));
-    }
-    println!();
-    for (mean, name, ratios) in rows {
-        print!("{name:<24}{mean:>8.3}");
-        ratios.iter().for_each(|ratio| print!("{ratio:>9.3}"));
+    for at in (0..summary.cells.len()).step_by(CELLS_SHOWN) {
+        let shown = at..summary.cells.len().min(at + CELLS_SHOWN);
+        print!("{:<24}{:>8}", "time over libc's", "mean");
+        for cell in &summary.cells[shown.clone()] {
+            print!("{:>9}", report::size(cell.cell.len_bytes));
+        }
         println!();
+        for (mean, name, ratios) in &rows {
+            print!("{name:<24}{mean:>8.3}");
+            let of_shown = ratios.iter().skip(shown.start).take(shown.len());
+            of_shown.for_each(|ratio| print!("{ratio:>9.3}"));
+            println!();
+        }
     }
     println!("  noise floor {:.1}%\n", (summary.noise_floor - 1.0) * 100.0);
 }
