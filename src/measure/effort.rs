@@ -166,8 +166,8 @@ impl Effort {
 const MIN_ROUNDS: u32 = 5;
 /// What a timing may take before a cell gets fewer rounds, as a multiple of what it should.
 const MAX_STRETCH: u64 = 12;
-/// How fast a core copies in memory at least, in bytes a nanosecond, as far as rounds are concerned. The slowest kernel of
-/// the records in `results/` does 5 at 64 MiB.
+/// How fast a core copies in memory at least, in bytes a nanosecond, as far as rounds are concerned: the slowest of the
+/// records is 4.4 (`sse2_nt`, read afterwards, 64 MiB, in intel-6-167-1-masked-kvm/2026-11-24.1).
 const NOMINAL_BYTES_PER_NS: u64 = 4;
 
 /// The lengths that are measured with all cores at once: those for which cores share a cache or the memory.

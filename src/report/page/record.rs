@@ -74,8 +74,12 @@ fn grid<'a>(shown: &'a Shown<'_>) -> String {
     html.push_str(
         "<figcaption>Destination +0, source +0, data in cache; decimal gigabytes per second, the payload counted once. \
          Colour is the family of a kernel, dashes tell its members apart. Left of a vertical line source and destination \
-         fit that cache together. Point at a curve for its figures; a point leads to those of its cell.</figcaption>\n</figure>\n",
+         fit that cache together. Point at a curve for its figures; a point leads to those of its cell.",
     );
+    if !lengths.iter().all(|len_bytes| series::is_drawn(summary)(*len_bytes)) {
+        html.push_str(" Of its many sizes the curves of this record go through the multiples of 16 bytes.");
+    }
+    html.push_str("</figcaption>\n</figure>\n");
 
     html.push_str("<h2>memcpy_auto by size and placement</h2>\n");
     html.push_str(&heat::legend());

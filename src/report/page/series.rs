@@ -82,6 +82,16 @@ pub(super) fn contenders(cell: &CellSummary) -> Vec<&str> {
     names
 }
 
+/// With more sizes than these, a curve through all of them is a comb.
+const SIZES_DRAWN: usize = 40;
+
+/// Which sizes curves are drawn through: all, or where a record has many, the multiples of 16 bytes among them. The others
+/// are in the maps and tables.
+pub(super) fn is_drawn(summary: &Summary) -> impl Fn(usize) -> bool {
+    let has_many = lengths(summary).len() > SIZES_DRAWN;
+    move |len_bytes| !has_many || len_bytes.is_multiple_of(16)
+}
+
 /// Throughput against size, for aligned buffers in cache: one curve for each contender.
 pub(super) fn throughput(shown: &Shown<'_>) -> Vec<Series> {
     let summary = &shown.summary;
@@ -94,11 +104,12 @@ pub(super) fn throughput(shown: &Shown<'_>) -> Vec<Series> {
         }
     }
     let mut peers = 0;
+    let is_drawn = is_drawn(summary);
     let curve = |name: &str| {
         let look = Look::of(name, peers);
         peers += usize::from(look.family == "peer");
         let point = |cell: &CellSummary| {
-            let value = finite(cell.gb_per_s(name))?;
+            let value = finite(cell.gb_per_s(name)).filter(|_| is_drawn(cell.cell.len_bytes))?;
             let said = format!(
                 "{name}, {}: {} GB/s, {} B/cycle, {} ns",
                 size(cell.cell.len_bytes),
@@ -133,8 +144,9 @@ fn is(cell: &CellSummary, residency: Residency) -> bool {
 pub(super) fn regret(shown: &Shown<'_>) -> Vec<Series> {
     let summary = &shown.summary;
     let auto = Look { family: "auto", dashes: 0, is_thick: true };
+    let is_drawn = is_drawn(summary);
     let aligned = placed(summary, ALIGNED).filter_map(|cell| {
-        let value = finite(cell.regret())?;
+        let value = finite(cell.regret()).filter(|_| is_drawn(cell.cell.len_bytes))?;
         let fastest = cell.fastest().unwrap_or_default();
         let said = format!("{}, aligned: {value:.2} times as long as {fastest}", size(cell.cell.len_bytes));
         Some(Point { len_bytes: cell.cell.len_bytes, value, said, id: Some(shown.id(&cell.cell)) })
@@ -142,7 +154,7 @@ pub(super) fn regret(shown: &Shown<'_>) -> Vec<Series> {
     let mut series = vec![Series { name: "aligned, in cache".to_owned(), look: auto, points: by_length(aligned) }];
     for (name, family, dashes, contains) in CONDITIONS {
         let mut regrets: BTreeMap<usize, Vec<f64>> = BTreeMap::new();
-        for cell in summary.cells.iter().filter(|cell| contains(cell)) {
+        for cell in summary.cells.iter().filter(|cell| contains(cell) && is_drawn(cell.cell.len_bytes)) {
             let positive = finite(cell.regret()).filter(|regret| *regret > 0.0);
             regrets.entry(cell.cell.len_bytes).or_default().extend(positive);
         }
