@@ -119,9 +119,9 @@ fn rows_that_cannot_be_measurements_are_refused_with_their_line() {
         ("select,libc,,64,0,0,hot,0,0,0,it broke", "a second row for libc"),
         ("forum,libc,,64,0,0,hot,1,9,90000,", "bench forum in a record of select"),
         ("select,libc,,64,0,0,lukewarm,1,9,90000,", "no residency"),
-        ("select,libc,,64,0,0,hot,1,9,-5,", "invalid"),
-        ("select,libc,,-64,0,0,hot,1,9,90000,", "invalid"),
-        ("select,libc,,64,0,0,hot,1,9.5,90000,", "invalid"),
+        ("select,libc,,64,0,0,hot,1,9,-5,", "total_ns: invalid digit"),
+        ("select,libc,,-64,0,0,hot,1,9,90000,", "len_bytes: invalid digit"),
+        ("select,libc,,64,0,0,hot,1,9.5,90000,", "iterations: invalid digit"),
         ("select,libc,,64,0,0,hot,1,9,99999999999999999999,", "number too large"),
         ("select,libc,,64,0,0,hot,1,9,3600000000001,", "no timing takes 3600000000001 ns"),
         ("select,libc,,1048576,0,0,hot,1,1000,1000,", "1048576 GB/s is no speed of a copy"),
@@ -129,9 +129,9 @@ fn rows_that_cannot_be_measurements_are_refused_with_their_line() {
         ("select,libc,,64,4096,0,hot,1,9,90000,", "no copy is of 64 bytes to +4096 from +0 of a page"),
         ("select,libc,,1073741825,0,0,hot,1,9,90000,", "no copy is of 1073741825 bytes"),
         ("select,libc,0badf00d,64,0,0,hot,1,9,90000,", "two builds in one record"),
-        ("select,libc,,64,0,0,hot,1,9", "found record with 9 fields"),
-        ("select,libc,64,0,0,hot,1,9,90000", "found record with 9 fields"),
-        ("select,libc,,64,0,0,hot,1,9,90000,,", "found record with 12 fields"),
+        ("select,libc,,64,0,0,hot,1,9", "9 fields in a row of 11 columns"),
+        ("select,libc,64,0,0,hot,1,9,90000", "9 fields in a row of 11 columns"),
+        ("select,libc,,64,0,0,hot,1,9,90000,,", "12 fields in a row of 11 columns"),
     ];
     for (damage, cause) in damages {
         let scratch = Scratch::new("damaged");

@@ -130,6 +130,30 @@ fn several_threads_copy_at_once_as_many_as_there_are_cpus_for() {
     }
 }
 
+/// A full disk, as far as a file cannot grow any more.
+#[cfg(target_os = "linux")]
+#[test]
+fn what_was_measured_before_the_disk_was_full_is_kept_and_gone_on_with() {
+    let scratch = Scratch::new("full");
+    let program = env!("CARGO_BIN_EXE_memcpy-select");
+    // In blocks of 512 bytes or of 1024: the rows of some cells, not those of all.
+    let script = "trap '' XFSZ; ulimit -f 48; exec \"$@\"";
+    let grid = ["sweep", "--effort", "quick", "--sizes", "1..1MiB", "--kernels", "portable", "--offsets", "0:0,0:1"];
+    let mut command = Command::new("sh");
+    command.args(["-c", script, "sh", program]).args(grid).args(["--out", scratch.out()]);
+    let output = command.output().unwrap();
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{message}");
+    assert!(message.contains("the record is partial") && message.contains("make room there"), "{message}");
+    let folder = message.rsplit("--resume ").next().unwrap().trim();
+    let kept = Record::read(Path::new(folder)).unwrap().samples;
+    assert!(!kept.is_empty());
+    assert!(run(&["report", "--json", folder]).status.success());
+    document(&["sweep", "--resume", folder, "--json"]);
+    let whole = Record::read(Path::new(folder)).unwrap().samples;
+    assert!(whole.starts_with(&kept) && whole.len() > kept.len());
+}
+
 /// Compiles a shared object with this as its `memcpy`.
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 fn shared_object(path: &Path, body: &str) {

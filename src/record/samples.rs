@@ -282,7 +282,7 @@ pub(super) fn read(path: &Path, expected: &Expected) -> Result<Samples, RecordEr
     let mut rows = reader.deserialize::<Row<'_>>();
     while let Some(row) = rows.next() {
         line += 1;
-        let row = row.map_err(|error| damaged(line, error.to_string()))?;
+        let row = row.map_err(|error| damaged(line, cause(&error, expected.format)))?;
         let bench: &String = bench.get_or_insert_with(|| row.bench.to_string());
         if *bench != row.bench {
             return Err(damaged(line, format!("bench {} in a record of {bench}", row.bench)));
@@ -314,6 +314,20 @@ pub(super) fn read(path: &Path, expected: &Expected) -> Result<Samples, RecordEr
     }
     read.bench = bench.unwrap_or_default();
     Ok(read)
+}
+
+/// What is wrong with a row that is none, in the words of the file.
+fn cause(error: &csv::Error, format: u32) -> String {
+    match error.kind() {
+        csv::ErrorKind::Deserialize { err, .. } => {
+            let column = err.field().and_then(|at| header(format).split(',').nth(at as usize)).unwrap_or("a column");
+            format!("{column}: {}; figures are whole numbers, 0 or more", err.kind())
+        }
+        csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
+            format!("{len} fields in a row of {expected_len} columns: it is cut off, or of another format")
+        }
+        _ => error.to_string(),
+    }
 }
 
 /// Whether the first line names the columns of a format. A file of no bytes has no rows.

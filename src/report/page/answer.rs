@@ -105,7 +105,8 @@ fn against_libc<'a>(cells: impl Iterator<Item = &'a CellSummary>) -> Vec<(&'a Ce
 }
 
 /// The same for each condition.
-pub(super) fn by_condition(summary: &Summary) -> String {
+pub(super) fn by_condition(shown: &Shown<'_>) -> String {
+    let summary = &shown.summary;
     let mut table = Table::new(&[
         "condition",
         "cells",
@@ -118,17 +119,20 @@ pub(super) fn by_condition(summary: &Summary) -> String {
     ]);
     for (name, _, _, contains) in CONDITIONS {
         let cells = || summary.cells.iter().filter(|cell| contains(cell));
-        let libc: Vec<f64> = against_libc(cells()).into_iter().map(|(_, ratio)| ratio).collect();
-        let best: Vec<f64> = cells().filter_map(|cell| finite(cell.regret()).filter(|ratio| *ratio > 0.0)).collect();
+        let regret = |cell: &CellSummary| finite(cell.regret()).filter(|ratio| *ratio > 0.0);
+        let best: Vec<(&CellSummary, f64)> = cells().filter_map(|cell| Some((cell, regret(cell)?))).collect();
+        let libc = against_libc(cells());
         if libc.is_empty() && best.is_empty() {
             continue;
         }
         let mut row = vec![name.to_owned(), cells().count().to_string()];
         for ratios in [libc, best] {
-            let worst = ratios.iter().copied().max_by(f64::total_cmp);
-            row.push(geometric_mean(ratios.iter().copied()).map_or_else(none, |mean| format!("{mean:.2}")));
-            row.push(ratios.iter().filter(|ratio| **ratio > summary.noise_floor).count().to_string());
-            row.push(worst.map_or_else(none, |worst| format!("{worst:.2}")));
+            let mean = geometric_mean(ratios.iter().map(|(_, ratio)| *ratio));
+            let worst = ratios.iter().max_by(|a, b| a.1.total_cmp(&b.1));
+            let link = |(cell, ratio): &(&CellSummary, f64)| shown.link(&cell.cell, &format!("{ratio:.2}"));
+            row.push(mean.map_or_else(none, |mean| format!("{mean:.2}")));
+            row.push(ratios.iter().filter(|(_, ratio)| *ratio > summary.noise_floor).count().to_string());
+            row.push(worst.map_or_else(none, link));
         }
         table.row(&row);
     }

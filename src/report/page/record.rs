@@ -66,7 +66,7 @@ fn grid<'a>(shown: &'a Shown<'_>) -> String {
     html.push_str("<h2>What to use</h2>\n");
     html.push_str(&answer::selection(shown));
     html.push_str("<h2>By condition</h2>\n");
-    html.push_str(&answer::by_condition(summary));
+    html.push_str(&answer::by_condition(shown));
 
     let throughput = throughput(shown);
     html.push_str("<h2>Throughput</h2>\n<figure>\n");

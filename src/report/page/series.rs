@@ -128,12 +128,13 @@ pub(super) fn throughput(shown: &Shown<'_>) -> Vec<Series> {
 type Condition = (&'static str, &'static str, usize, fn(&CellSummary) -> bool);
 
 /// In which way cells are measured, apart from where in a line source and destination lie.
-pub(super) const CONDITIONS: [Condition; 5] = [
+pub(super) const CONDITIONS: [Condition; 6] = [
     ("in cache", "peer", 0, |cell| is(cell, Residency::Hot) && cell.cell.class().aliasing == Aliasing::Apart),
     ("aliased", "rep", 1, |cell| is(cell, Residency::Hot) && cell.cell.class().aliasing != Aliasing::Apart),
     ("read afterwards", "avx", 2, |cell| is(cell, Residency::Touch)),
     ("cold", "sse2", 3, |cell| is(cell, Residency::Cold)),
     ("all cores at once", "avx512", 1, |cell| is(cell, Residency::Crowd)),
+    ("several threads at once", "gpr", 4, |cell| matches!(cell.cell.residency, Residency::Threads(_))),
 ];
 
 fn is(cell: &CellSummary, residency: Residency) -> bool {
