@@ -32,8 +32,22 @@ pub(super) struct Plot<'a> {
     pub marks: Vec<(u64, String)>,
     /// Segments under the axis, if any.
     pub strip: Vec<Segment>,
-    /// Values between which differences say nothing.
+    /// Values between which differences say nothing. The axis of such a plot starts at the least value and not at 0, for
+    /// what counts is the distance from the shade.
     pub shade: Option<(f64, f64)>,
+}
+
+/// The axis of values: first and last line, and what is between two lines.
+struct Axis {
+    low: f64,
+    high: f64,
+    step: f64,
+}
+
+impl Axis {
+    fn y(&self, value: f64) -> f64 {
+        BOTTOM - (value - self.low) / (self.high - self.low) * (BOTTOM - TOP)
+    }
 }
 
 /// A range of lengths that one kernel serves.
@@ -57,14 +71,8 @@ impl Plot<'_> {
 
     /// The plot as an `<svg>` with these attributes and this first child.
     pub(super) fn drawing(&self, attributes: &str, first: &str) -> Option<String> {
-        let values = self.series.iter().flat_map(|series| series.points.iter().map(|point| point.value));
-        let highest = values.fold(0.0, f64::max).max(self.shade.map_or(0.0, |shade| shade.1));
-        if highest <= 0.0 {
-            return None;
-        }
-        let step = round_step(highest / 6.0);
-        let top = (highest / step).ceil() * step;
-        let y = |value: f64| BOTTOM - value / top * (BOTTOM - TOP);
+        let axis = self.axis()?;
+        let y = |value: f64| axis.y(value);
         let height = if self.strip.is_empty() { BOTTOM + 30.0 } else { STRIP_TOP + STRIP_HEIGHT + 6.0 };
         let mut svg = format!(
             "<svg{attributes} viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-label=\"{}\">\n{first}",
@@ -79,7 +87,7 @@ impl Plot<'_> {
                 from - to
             );
         }
-        self.axes(&mut svg, step, top);
+        self.axes(&mut svg, &axis);
         let mut labels = Vec::new();
         let (thick, thin): (Vec<&Series>, Vec<&Series>) = self.series.iter().partition(|one| one.look.is_thick);
         for series in thin.into_iter().chain(thick) {
@@ -102,12 +110,25 @@ impl Plot<'_> {
         LEFT + (len_bytes.log2() - first) / (last - first) * (RIGHT - LEFT)
     }
 
-    fn axes(&self, svg: &mut String, step: f64, top: f64) {
-        let lines = (top / step).round() as usize;
+    /// Nothing where there is nothing to draw.
+    fn axis(&self) -> Option<Axis> {
+        let values = || self.series.iter().flat_map(|series| series.points.iter().map(|point| point.value));
+        let highest = values().fold(0.0, f64::max).max(self.shade.map_or(0.0, |shade| shade.1));
+        if highest <= 0.0 {
+            return None;
+        }
+        let lowest = self.shade.map_or(0.0, |shade| values().fold(shade.0, f64::min).max(0.0));
+        let step = round_step((highest - lowest).max(highest / 1e6) / 6.0);
+        Some(Axis { low: (lowest / step).floor() * step, high: (highest / step).ceil() * step, step })
+    }
+
+    fn axes(&self, svg: &mut String, axis: &Axis) {
+        let Axis { low, high, step } = *axis;
+        let lines = ((high - low) / step).round() as usize;
         let decimals = usize::from(step < 1.0) + usize::from(step < 0.1);
         for line in 0..=lines {
-            let value = step * line as f64;
-            let y = BOTTOM - value / top * (BOTTOM - TOP);
+            let value = low + step * line as f64;
+            let y = axis.y(value);
             let class = if line == 0 { "frame" } else { "grid" };
             let _ = writeln!(
                 svg,

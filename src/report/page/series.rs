@@ -134,7 +134,7 @@ pub(super) const CONDITIONS: [Condition; 6] = [
     ("read afterwards", "avx", 2, |cell| is(cell, Residency::Touch)),
     ("cold", "sse2", 3, |cell| is(cell, Residency::Cold)),
     ("all cores at once", "avx512", 1, |cell| is(cell, Residency::Crowd)),
-    ("several threads at once", "gpr", 4, |cell| matches!(cell.cell.residency, Residency::Threads(_))),
+    ("several threads", "gpr", 4, |cell| matches!(cell.cell.residency, Residency::Threads(_))),
 ];
 
 fn is(cell: &CellSummary, residency: Residency) -> bool {
