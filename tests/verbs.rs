@@ -181,6 +181,28 @@ fn a_peer_that_copies_wrongly_has_no_timing_and_the_record_says_why() {
     assert_eq!(record.failures.len(), 2, "one for each cell");
     assert!(record.failures.iter().all(|failure| failure.contender == "wrong" && failure.cause == cause));
     assert!(record.samples.iter().all(|sample| sample.contender != "wrong"));
+
+    // Resumed, in the middle or from the beginning, it says so once and has the same rows.
+    let folder = PathBuf::from(document["record"].as_str().unwrap());
+    let (environment, samples) = (folder.join("env.toml"), folder.join("samples.csv"));
+    let whole = fs::read_to_string(&samples).unwrap();
+    for lines in [0, 2, 40, 90] {
+        reopen(&environment);
+        fs::write(&samples, whole.split_inclusive('\n').take(lines).collect::<String>()).unwrap();
+        let output = run(&["sweep", "--resume", folder.to_str().unwrap(), "--json"]);
+        assert!(output.status.success(), "{output:?}");
+        let resumed = Record::read(&folder).unwrap();
+        assert_eq!((&resumed.failures, resumed.samples.len()), (&record.failures, record.samples.len()), "{lines}");
+    }
+}
+
+/// Makes a record look as if its run had been ended before it was complete.
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+fn reopen(environment: &Path) {
+    let text = fs::read_to_string(environment).unwrap();
+    let rows = text.lines().find(|line| line.starts_with("rows = ")).unwrap();
+    let text = text.replacen("complete = true", "complete = false", 1).replacen(&format!("{rows}\n"), "", 1);
+    fs::write(environment, text).unwrap();
 }
 
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
@@ -196,10 +218,7 @@ fn a_peer_with_other_contents_is_not_resumed_with() {
     let path = Path::new(folder).join("env.toml");
     let text = fs::read_to_string(&path).unwrap();
     assert!(text.contains("[[peers]]") && text.contains("hash = "), "{text}");
-    // As if the run had been ended before it was complete.
-    let rows = text.lines().find(|line| line.starts_with("rows = ")).unwrap();
-    fs::write(&path, text.replacen("complete = true", "complete = false", 1).replacen(&format!("{rows}\n"), "", 1))
-        .unwrap();
+    reopen(&path);
     let samples = fs::read(Path::new(folder).join("samples.csv")).unwrap();
 
     shared_object(&peer, &format!("    if (n == 12345678) return 0;\n{right}"));

@@ -79,7 +79,7 @@ pub fn conditions(cpu: &Cpu, pinned_to: Option<usize>) -> Vec<Condition> {
         load(read("/proc/loadavg").as_deref()),
         steal(read("/proc/stat").as_deref()),
         huge_pages(read("/sys/kernel/mm/transparent_hugepage/enabled").as_deref()),
-        tunables(std::env::var("GLIBC_TUNABLES").ok().as_deref()),
+        libc(IS_LIBC_LINKED_IN, std::env::var("GLIBC_TUNABLES").ok().as_deref()),
         clock(clock::precision_ns()),
     ]
 }
@@ -200,8 +200,15 @@ fn huge_pages(enabled: Option<&str>) -> Condition {
 }
 
 /// Settings under which the installed libc is not what other programs have.
-fn tunables(tunables: Option<&str>) -> Condition {
+/// Whether the program has a libc of its own and not the installed one.
+const IS_LIBC_LINKED_IN: bool = cfg!(any(target_env = "musl", target_feature = "crt-static"));
+
+fn libc(is_linked_in: bool, tunables: Option<&str>) -> Condition {
     match tunables.filter(|text| !text.is_empty()) {
+        _ if is_linked_in => {
+            let finding = "linked into this static program: what is called libc is not the installed one";
+            Condition::new("libc", State::Warn, finding)
+        }
         Some(text) => {
             let finding = format!("GLIBC_TUNABLES={text}: libc is not what others have");
             Condition::new("libc", State::Warn, finding).fix("unset GLIBC_TUNABLES")
@@ -250,7 +257,8 @@ mod tests {
             states(&[load(Some("0.1 0.2 0.3 1/99 7")), load(Some("2 2 2 3/99 7")), load(Some("?"))]),
             [Ok, Warn, Unknown]
         );
-        assert_eq!(states(&[tunables(None), tunables(Some("a=b")), clock(20), clock(1000)]), [Ok, Warn, Ok, Warn]);
+        assert_eq!(states(&[libc(false, None), libc(false, Some("a=b")), libc(true, None)]), [Ok, Warn, Warn]);
+        assert_eq!(states(&[clock(20), clock(1000)]), [Ok, Warn]);
         assert_eq!(
             states(&[
                 huge_pages(Some("always [madvise] never")),
