@@ -1,5 +1,6 @@
 //! `sweep`: measures a grid of the reader's choice, in a record that whatever ends the process leaves whole.
 
+use crate::json;
 use clap::Args;
 use memcpy_select::cpu::Cpu;
 use memcpy_select::measure::cell::{Cell, Residency};
@@ -107,7 +108,7 @@ impl Sweep {
 
         let summary = Summary::of(&record.samples);
         if self.json {
-            print(&format!("{:#}\n", document(&folder, &record, &summary)));
+            json::print(&document(&folder, &record, &summary))?;
         } else {
             print(&tables(&summary));
             print(&format!("record: {}\n", folder.display()));
