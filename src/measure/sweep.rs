@@ -236,11 +236,22 @@ pub struct Sweep {
     buffers: Buffers,
     effort: Effort,
     random: SplitMix64,
+    /// What a timing must take at least to be one, in nanoseconds.
+    least_ns: u64,
+    /// Core cycles counted in each round of a cell.
+    clock_cycles: u64,
 }
 
 /// What part of a timing's copies is made before it, untimed.
 const SETTLING_SHARE: u64 = 32;
-/// Core cycles counted in each round of a cell: a few microseconds.
+/// What part of its length a timing has at least: the warm-up may have been interrupted, and have taken few copies for a
+/// sample's worth.
+const SHORTEST_SHARE: u64 = 8;
+/// How many steps of the clock a timing has at least: twice what readers of a record call for.
+const CLOCK_STEPS: u64 = 20;
+/// No core is faster, so that as many cycles take a nanosecond at least.
+const MOST_CYCLES_PER_NS: u64 = 8;
+/// Core cycles counted in each round of a cell, unless the clock is coarse: a few microseconds.
 const CLOCK_CYCLES: u64 = 20_000;
 
 impl Sweep {
@@ -251,7 +262,10 @@ impl Sweep {
     /// [`BufferError`] if there is no memory for the buffers.
     pub fn new(contenders: Vec<Contender>, max_len_bytes: usize, effort: Effort) -> Result<Self, BufferError> {
         let buffers = Buffers::new(max_len_bytes)?;
-        Ok(Self { contenders, buffers, effort, random: SplitMix64(0x6d65_6d63_7079) })
+        let steps_ns = CLOCK_STEPS * clock::precision_ns();
+        let least_ns = steps_ns.max(effort.sample_ns() / SHORTEST_SHARE);
+        let clock_cycles = CLOCK_CYCLES.max(steps_ns * MOST_CYCLES_PER_NS);
+        Ok(Self { contenders, buffers, effort, random: SplitMix64(0x6d65_6d63_7079), least_ns, clock_cycles })
     }
 
     /// The contenders.
@@ -270,7 +284,7 @@ impl Sweep {
             |contender: &Contender, iterations: u64| workload.time(contender, iterations).as_nanos() as u64;
 
         let sample_ns = self.effort.sample_ns();
-        let plan: Vec<u64> =
+        let mut plan: Vec<u64> =
             self.contenders.iter().map(|contender| warm_up(sample_ns, |n| time_ns(contender, n))).collect();
         let rounds = self.effort.rounds_at(cell.len_bytes);
         let first_round = pass * self.effort.rounds();
@@ -280,19 +294,22 @@ impl Sweep {
         for round in first_round..first_round + rounds {
             shuffle(&mut self.random, &mut order);
             let start = Instant::now();
-            let cycles = clock::core_cycles(CLOCK_CYCLES);
+            let cycles = clock::core_cycles(self.clock_cycles);
             let clock_ns = start.elapsed().as_nanos() as u64;
             let mut sample = |contender: Cow<'static, str>, iterations, total_ns| {
                 samples.push(Sample { cell, contender, round, iterations, total_ns });
             };
-            sample(Cow::Borrowed(CORE_CLOCK), cycles, clock_ns);
+            if cycles > 0 {
+                sample(Cow::Borrowed(CORE_CLOCK), cycles, clock_ns);
+            }
             for &at in &order {
-                let (contender, iterations) = (&self.contenders[at], plan[at]);
+                let contender = &self.contenders[at];
                 // The one before may have left the destination out of the caches, which is not this one's doing.
                 if cell.residency != Residency::Cold {
-                    time_ns(contender, 1 + iterations / SETTLING_SHARE);
+                    time_ns(contender, 1 + plan[at] / SETTLING_SHARE);
                 }
-                sample(contender.name.clone(), iterations, time_ns(contender, iterations));
+                let total_ns = long_enough(self.least_ns, sample_ns, &mut plan[at], |n| time_ns(contender, n));
+                sample(contender.name.clone(), plan[at], total_ns);
             }
         }
         samples
@@ -312,6 +329,18 @@ fn warm_up(sample_ns: u64, mut time_ns: impl FnMut(u64) -> u64) -> u64 {
             return u64::try_from(wanted).unwrap_or(u64::MAX);
         }
         iterations = iterations.saturating_mul(if passed_ns < sample_ns / 16 { 8 } else { 2 });
+    }
+}
+
+/// Times so many iterations, and if that was shorter than `least_ns`, so many more that it is not: what the warm-up took
+/// for a sample's worth was an interruption. Returns how long the last timing took, which is of `iterations` as they are then.
+fn long_enough(least_ns: u64, sample_ns: u64, iterations: &mut u64, mut time_ns: impl FnMut(u64) -> u64) -> u64 {
+    loop {
+        let passed_ns = time_ns(*iterations);
+        if passed_ns >= least_ns {
+            return passed_ns;
+        }
+        *iterations = warm_up(sample_ns, &mut time_ns).max(iterations.saturating_mul(2));
     }
 }
 
@@ -362,6 +391,19 @@ mod tests {
             if calls == 1 { 1_000_000 } else { iterations * 10 }
         });
         assert!((5_000..=7_000).contains(&iterations), "{iterations}");
+    }
+
+    #[test]
+    fn a_warm_up_that_was_interrupted_gives_no_sample_that_is_too_short() {
+        let mut interruptions = [false, true, false, true].into_iter();
+        let mut time_ns = |iterations: u64| {
+            let took_ns = iterations * 10;
+            took_ns + if interruptions.next().unwrap_or(false) { 1_000_000 } else { 0 }
+        };
+        let mut iterations = warm_up(60_000, &mut time_ns);
+        assert_eq!(iterations, 1, "the interruption is taken for the copy");
+        let passed_ns = long_enough(7_500, 60_000, &mut iterations, time_ns);
+        assert!(passed_ns >= 7_500 && passed_ns == iterations * 10, "{passed_ns} ns, {iterations} iterations");
     }
 
     #[test]
