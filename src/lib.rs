@@ -32,6 +32,8 @@ pub mod record;
 pub mod report;
 pub mod select;
 pub mod xsave;
+#[cfg(feature = "transport")]
+pub mod transport;
 
 pub use kernel::{Kernel, kernels};
 pub use select::{memcpy_auto, memcpy_auto_nosimd, memcpy_auto_unchecked, memcpy_auto_uninit};

@@ -1,0 +1,434 @@
+//! The only way the transport touches shared memory: words of one size each, a fence, and copies in and out.
+//!
+//! The logic of rings, blocks, chains and semaphores is written once, over [`Memory`]. Production runs it over
+//! [`Mapped`] memory; tests run the very same code over memory that explores every order of events (loom) and over memory
+//! that answers differently at each read, as a hostile peer can. All `unsafe` of that logic is in this file.
+//!
+//! An offset outside the memory, or one that is not aligned for its word, touches nothing: a load gives 0 and a store is
+//! dropped. The logic checks every index before it gets here; this is the second line behind it.
+//!
+//! # References
+//!
+//! No Rust reference to shared bytes is formed: another process may be writing them, which the language does not allow
+//! under `&[u8]` (rust-lang/rust#141260). Words are atomics; bytes go through the copy kernels, which are assembly, or
+//! through volatile accesses where none was assembled.
+
+use crate::kernel::ReadyKernel;
+#[cfg(memcpy_select_asm)]
+use crate::select::{Class, Policy, plan_in_force};
+use core::ptr::NonNull;
+use core::sync::atomic::{self, AtomicU32, AtomicU64, Ordering};
+use std::alloc::{self, Layout};
+use std::any::Any;
+use std::fmt;
+use std::sync::Arc;
+
+/// The order of a load: those that a load can have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Load {
+    /// No order with other accesses.
+    Relaxed,
+    /// What the releasing store published is visible afterwards.
+    Acquire,
+}
+
+/// The order of a store: those that a store can have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Store {
+    /// No order with other accesses.
+    Relaxed,
+    /// Publishes everything before it to whoever acquires the value.
+    Release,
+}
+
+/// Memory that another thread or process reads and writes at the same time.
+///
+/// Offsets are in bytes from its start. Each location is accessed with one size only. Words are little-endian, as
+/// everywhere on x86-64. An access outside, or one that is not aligned, touches nothing and reads as 0.
+pub trait Memory {
+    /// Its length in bytes.
+    fn len_bytes(&self) -> usize;
+
+    /// Reads a word of 4 bytes.
+    fn load32(&self, at: usize, order: Load) -> u32;
+
+    /// Writes a word of 4 bytes.
+    fn store32(&self, at: usize, value: u32, order: Store);
+
+    /// Replaces a word of 4 bytes and returns what was there.
+    fn swap32(&self, at: usize, value: u32, order: Ordering) -> u32;
+
+    /// Replaces `current` by `new`, or returns as an error what was there instead. A failure orders as an acquiring load
+    /// if `order` acquires, else not at all.
+    ///
+    /// # Errors
+    ///
+    /// What the word held, if it was not `current`; it is unchanged then.
+    fn cas32(&self, at: usize, current: u32, new: u32, order: Ordering) -> Result<u32, u32>;
+
+    /// Adds, wrapping, and returns what was there before.
+    fn add32(&self, at: usize, value: u32, order: Ordering) -> u32;
+
+    /// Reads a word of 8 bytes.
+    fn load64(&self, at: usize, order: Load) -> u64;
+
+    /// As [`cas32`](Self::cas32), for a word of 8 bytes.
+    ///
+    /// # Errors
+    ///
+    /// What the word held, if it was not `current`; it is unchanged then.
+    fn cas64(&self, at: usize, current: u64, new: u64, order: Ordering) -> Result<u64, u64>;
+
+    /// Orders every access before it against every access after it, among all who fence (sequentially consistent).
+    fn fence(&self);
+
+    /// Copies `dst.len()` bytes out. What another side writes meanwhile arrives in part.
+    fn read(&self, at: usize, dst: &mut [u8], copier: Copier);
+
+    /// Copies `src.len()` bytes in.
+    fn write(&self, at: usize, src: &[u8], copier: Copier);
+
+    /// What a loop that waits for the other side does in each turn.
+    fn relax(&self) {
+        core::hint::spin_loop();
+    }
+}
+
+/// Memory behind a pointer is the same memory.
+macro_rules! forward_memory {
+    ($($pointer:ty),*) => {$(
+        impl<M: Memory + ?Sized> Memory for $pointer {
+            #[inline(always)]
+            fn len_bytes(&self) -> usize {
+                (**self).len_bytes()
+            }
+            #[inline(always)]
+            fn load32(&self, at: usize, order: Load) -> u32 {
+                (**self).load32(at, order)
+            }
+            #[inline(always)]
+            fn store32(&self, at: usize, value: u32, order: Store) {
+                (**self).store32(at, value, order);
+            }
+            #[inline(always)]
+            fn swap32(&self, at: usize, value: u32, order: Ordering) -> u32 {
+                (**self).swap32(at, value, order)
+            }
+            #[inline(always)]
+            fn cas32(&self, at: usize, current: u32, new: u32, order: Ordering) -> Result<u32, u32> {
+                (**self).cas32(at, current, new, order)
+            }
+            #[inline(always)]
+            fn add32(&self, at: usize, value: u32, order: Ordering) -> u32 {
+                (**self).add32(at, value, order)
+            }
+            #[inline(always)]
+            fn load64(&self, at: usize, order: Load) -> u64 {
+                (**self).load64(at, order)
+            }
+            #[inline(always)]
+            fn cas64(&self, at: usize, current: u64, new: u64, order: Ordering) -> Result<u64, u64> {
+                (**self).cas64(at, current, new, order)
+            }
+            #[inline(always)]
+            fn fence(&self) {
+                (**self).fence();
+            }
+            #[inline(always)]
+            fn read(&self, at: usize, dst: &mut [u8], copier: Copier) {
+                (**self).read(at, dst, copier);
+            }
+            #[inline(always)]
+            fn write(&self, at: usize, src: &[u8], copier: Copier) {
+                (**self).write(at, src, copier);
+            }
+            #[inline(always)]
+            fn relax(&self) {
+                (**self).relax();
+            }
+        }
+    )*};
+}
+
+forward_memory!(&M, Arc<M>);
+
+/// What copies bytes in and out: a kernel of the caller's choice, or the plan in force.
+///
+/// A transfer of many segments is one transfer: the plan is asked for its whole length, so that a long one is copied past
+/// the caches where the plan says so, however short its segments are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Copier {
+    kernel: Option<ReadyKernel>,
+    total_bytes: usize,
+}
+
+impl Copier {
+    /// Copies as [`memcpy_auto`](crate::memcpy_auto) would a transfer of that length.
+    #[inline]
+    pub const fn auto(total_bytes: usize) -> Self {
+        Self { kernel: None, total_bytes }
+    }
+
+    /// Copies with one kernel, whatever the length.
+    #[inline]
+    pub const fn with(kernel: ReadyKernel) -> Self {
+        Self { kernel: Some(kernel), total_bytes: 0 }
+    }
+
+    /// The same choice of kernel, for a transfer of that length.
+    #[inline]
+    #[must_use]
+    pub const fn for_total(self, total_bytes: usize) -> Self {
+        Self { kernel: self.kernel, total_bytes }
+    }
+
+    /// # Safety
+    ///
+    /// `src` is valid for reads and `dst` for writes of `len_bytes`, the ranges do not overlap, and at most one of them is
+    /// written by others meanwhile, as memory and not as Rust objects.
+    #[inline]
+    unsafe fn copy(self, dst: *mut u8, src: *const u8, len_bytes: usize) {
+        if let Some(ready) = self.kernel {
+            // SAFETY: the caller's; a `ReadyKernel` exists only for an available kernel.
+            return unsafe { ready.kernel().copy(dst, src, len_bytes) };
+        }
+        #[cfg(memcpy_select_asm)]
+        {
+            let class = Class::of(dst.addr(), src.addr());
+            let kernel = plan_in_force(Policy::User).kernel(self.total_bytes.max(len_bytes), class);
+            // SAFETY: the caller's; a plan comes into force only with kernels that are available here.
+            unsafe { kernel.copy(dst, src, len_bytes) }
+        }
+        #[cfg(not(memcpy_select_asm))]
+        for at in 0..len_bytes {
+            // SAFETY: the caller's: `at` is below the length.
+            let byte = unsafe { src.add(at).read_volatile() };
+            // SAFETY: the caller's: `at` is below the length.
+            unsafe { dst.add(at).write_volatile(byte) };
+        }
+    }
+}
+
+/// What this side may do with memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Read only: a store is dropped.
+    Read,
+    /// Read and write.
+    ReadWrite,
+}
+
+/// Memory at an address of this process, kept alive by whoever owns it.
+#[derive(Clone)]
+pub struct Mapped {
+    base: NonNull<u8>,
+    len_bytes: usize,
+    /// The part that may be written: all or nothing.
+    writable_bytes: usize,
+    _owner: Arc<dyn Any + Send + Sync>,
+}
+
+// SAFETY: all access is through atomics and copies that allow for others at the same time; the owner is `Send + Sync`.
+unsafe impl Send for Mapped {}
+// SAFETY: as above.
+unsafe impl Sync for Mapped {}
+
+impl Mapped {
+    /// The memory of `len_bytes` at `base`, which `owner` keeps.
+    ///
+    /// # Safety
+    ///
+    /// - `base` is aligned to 8 and valid for reads, and with [`Access::ReadWrite`] for writes, of `len_bytes` bytes for as
+    ///   long as `owner` lives, whatever other processes do (no truncation).
+    /// - As long as it is shared, this process touches the bytes through `Mapped` and its pointers alone: no reference to
+    ///   them exists that another side's writes would violate.
+    pub unsafe fn new(base: NonNull<u8>, len_bytes: usize, access: Access, owner: Arc<dyn Any + Send + Sync>) -> Self {
+        let writable_bytes = if access == Access::ReadWrite { len_bytes } else { 0 };
+        Self { base, len_bytes, writable_bytes, _owner: owner }
+    }
+
+    /// Zeroed memory of this process alone, on a page boundary, for both sides in one process. `None` if there is none
+    /// left, or for a length of 0.
+    pub fn private(len_bytes: usize) -> Option<Self> {
+        let heap = Heap::new(len_bytes)?;
+        let base = heap.base;
+        // SAFETY: the allocation is page-aligned, valid for its length until `heap` is dropped, and nothing else refers
+        // to it.
+        Some(unsafe { Self::new(base, len_bytes, Access::ReadWrite, Arc::new(heap)) })
+    }
+
+    /// The same memory, to be read only.
+    #[must_use]
+    pub fn read_only(&self) -> Self {
+        Self { writable_bytes: 0, ..self.clone() }
+    }
+
+    /// What this side may do with it.
+    pub fn access(&self) -> Access {
+        if self.writable_bytes == 0 { Access::Read } else { Access::ReadWrite }
+    }
+
+    /// The address of a range of bytes that lies inside.
+    ///
+    /// The other side may be writing there: read and write through the pointer with the kernels or volatile accesses,
+    /// and form no reference unless this side alone can write it.
+    #[inline(always)]
+    pub fn pointer(&self, at: usize, len_bytes: usize) -> Option<NonNull<u8>> {
+        Self::place(self.base, self.len_bytes, at, len_bytes)
+    }
+
+    /// The word of 4 bytes at an offset, for calls that need its address, such as futexes.
+    #[inline(always)]
+    pub fn word32(&self, at: usize) -> Option<&AtomicU32> {
+        let place = self.pointer(at, 4)?.cast::<u32>();
+        // SAFETY: four bytes inside the memory, valid as long as the owner, which `self` keeps; aligned, as just below;
+        // every access to this location is atomic and has this size.
+        place.is_aligned().then(|| unsafe { AtomicU32::from_ptr(place.as_ptr()) })
+    }
+
+    #[inline(always)]
+    fn writable32(&self, at: usize) -> Option<&AtomicU32> {
+        if self.writable_bytes == 0 { None } else { self.word32(at) }
+    }
+
+    #[inline(always)]
+    fn word64(&self, at: usize) -> Option<&AtomicU64> {
+        let place = self.pointer(at, 8)?.cast::<u64>();
+        // SAFETY: as in `word32`, for eight bytes.
+        place.is_aligned().then(|| unsafe { AtomicU64::from_ptr(place.as_ptr()) })
+    }
+
+    #[inline(always)]
+    fn place(base: NonNull<u8>, whole_bytes: usize, at: usize, len_bytes: usize) -> Option<NonNull<u8>> {
+        let is_inside = whole_bytes.checked_sub(len_bytes).is_some_and(|last| at <= last);
+        // SAFETY: `at` is at most the length of the memory, which is one object.
+        is_inside.then(|| unsafe { base.add(at) })
+    }
+}
+
+/// The order of a compare-and-swap that failed: as a load of the same strength.
+#[inline(always)]
+fn of_failure(order: Ordering) -> Ordering {
+    match order {
+        Ordering::Acquire | Ordering::AcqRel => Ordering::Acquire,
+        Ordering::SeqCst => Ordering::SeqCst,
+        _ => Ordering::Relaxed,
+    }
+}
+
+impl Memory for Mapped {
+    #[inline(always)]
+    fn len_bytes(&self) -> usize {
+        self.len_bytes
+    }
+
+    #[inline(always)]
+    fn load32(&self, at: usize, order: Load) -> u32 {
+        self.word32(at).map_or(0, |word| match order {
+            Load::Relaxed => word.load(Ordering::Relaxed),
+            Load::Acquire => word.load(Ordering::Acquire),
+        })
+    }
+
+    #[inline(always)]
+    fn store32(&self, at: usize, value: u32, order: Store) {
+        if let Some(word) = self.writable32(at) {
+            match order {
+                Store::Relaxed => word.store(value, Ordering::Relaxed),
+                Store::Release => word.store(value, Ordering::Release),
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn swap32(&self, at: usize, value: u32, order: Ordering) -> u32 {
+        self.writable32(at).map_or(0, |word| word.swap(value, order))
+    }
+
+    #[inline(always)]
+    fn cas32(&self, at: usize, current: u32, new: u32, order: Ordering) -> Result<u32, u32> {
+        let word = self.writable32(at).ok_or(0_u32)?;
+        word.compare_exchange(current, new, order, of_failure(order))
+    }
+
+    #[inline(always)]
+    fn add32(&self, at: usize, value: u32, order: Ordering) -> u32 {
+        self.writable32(at).map_or(0, |word| word.fetch_add(value, order))
+    }
+
+    #[inline(always)]
+    fn load64(&self, at: usize, order: Load) -> u64 {
+        self.word64(at).map_or(0, |word| match order {
+            Load::Relaxed => word.load(Ordering::Relaxed),
+            Load::Acquire => word.load(Ordering::Acquire),
+        })
+    }
+
+    #[inline(always)]
+    fn cas64(&self, at: usize, current: u64, new: u64, order: Ordering) -> Result<u64, u64> {
+        let word = if self.writable_bytes == 0 { None } else { self.word64(at) };
+        word.ok_or(0_u64)?.compare_exchange(current, new, order, of_failure(order))
+    }
+
+    #[inline(always)]
+    fn fence(&self) {
+        atomic::fence(Ordering::SeqCst);
+    }
+
+    #[inline]
+    fn read(&self, at: usize, dst: &mut [u8], copier: Copier) {
+        match self.pointer(at, dst.len()) {
+            // SAFETY: the range was just found inside the memory; `dst` is borrowed exclusively, so that they do not
+            // overlap; others write the source as memory only.
+            Some(src) => unsafe { copier.copy(dst.as_mut_ptr(), src.as_ptr(), dst.len()) },
+            None => dst.fill(0),
+        }
+    }
+
+    #[inline]
+    fn write(&self, at: usize, src: &[u8], copier: Copier) {
+        if let Some(dst) = Self::place(self.base, self.writable_bytes, at, src.len()) {
+            // SAFETY: the range was just found inside what may be written; no reference to shared bytes exists, so that
+            // `src` does not overlap it.
+            unsafe { copier.copy(dst.as_ptr(), src.as_ptr(), src.len()) }
+        }
+    }
+}
+
+impl fmt::Debug for Mapped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Mapped")
+            .field("base", &self.base)
+            .field("len_bytes", &self.len_bytes)
+            .field("access", &self.access())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The owner of [`Mapped::private`] memory.
+struct Heap {
+    base: NonNull<u8>,
+    layout: Layout,
+}
+
+// SAFETY: it only holds the allocation and frees it once.
+unsafe impl Send for Heap {}
+// SAFETY: as above: nothing is done through a shared reference.
+unsafe impl Sync for Heap {}
+
+impl Heap {
+    fn new(len_bytes: usize) -> Option<Self> {
+        const PAGE_BYTES: usize = 4096;
+        let layout = Layout::from_size_align(len_bytes, PAGE_BYTES).ok().filter(|layout| layout.size() > 0)?;
+        // SAFETY: the layout is not empty.
+        let base = unsafe { alloc::alloc_zeroed(layout) };
+        NonNull::new(base).map(|base| Self { base, layout })
+    }
+}
+
+impl Drop for Heap {
+    fn drop(&mut self) {
+        // SAFETY: allocated in `new` with this layout, and freed only here.
+        unsafe { alloc::dealloc(self.base.as_ptr(), self.layout) }
+    }
+}

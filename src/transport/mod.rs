@@ -1,0 +1,11 @@
+//! Moving bytes between processes through memory that they share, without trusting the other side.
+
+#[cfg(not(target_os = "linux"))]
+compile_error!(
+    "the feature `transport` of memcpy-select is for Linux only: it needs sealed memfds, futexes and SCM_RIGHTS; turn \
+     the feature off on this system (the kernels and memcpy_auto work everywhere)"
+);
+
+pub mod memory;
+
+pub use memory::{Access, Copier, Mapped, Memory};
