@@ -7,5 +7,10 @@ compile_error!(
 );
 
 pub mod memory;
+pub mod message;
+mod request;
 
 pub use memory::{Access, Copier, Mapped, Memory};
+pub use request::{
+    Args, ErrorCode, Flags, JobId, Kind, PHASE_BIT, Pages, Request, Response, ResponseFlags, Slice, Value,
+};
