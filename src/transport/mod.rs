@@ -6,11 +6,16 @@ compile_error!(
      the feature off on this system (the kernels and memcpy_auto work everywhere)"
 );
 
+pub mod blocks;
+pub mod chain;
 pub mod memory;
 pub mod message;
 mod request;
+pub mod ring;
+mod violation;
 
 pub use memory::{Access, Copier, Mapped, Memory};
 pub use request::{
     Args, ErrorCode, Flags, JobId, Kind, PHASE_BIT, Pages, Request, Response, ResponseFlags, Slice, Value,
 };
+pub use violation::Violation;

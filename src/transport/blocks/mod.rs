@@ -1,0 +1,215 @@
+//! Blocks of equal size in a data region, and who has which.
+//!
+//! Two allocators stand behind one interface ([`Allocate`]). [`Shared`] is a lock-free list that both sides take from and
+//! give back to. [`Owned`] is this side's alone, over memory that this side alone can write: nothing that the other side
+//! does can disturb it. The difference between the two is the price of trust.
+
+mod owned;
+mod shared;
+
+pub use owned::Owned;
+pub use shared::{FreeList, Shared};
+
+use super::violation::Violation;
+use std::fmt;
+
+/// The size and the number of the blocks of a region. Comes from the handshake, never from shared memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BlockGeometry {
+    block_bytes: u32,
+    count: u32,
+}
+
+impl BlockGeometry {
+    /// The smallest block: a list block needs two entries of 4 bytes, or a chain would never end.
+    pub const MIN_BLOCK_BYTES: u32 = 8;
+    /// The largest block.
+    pub const MAX_BLOCK_BYTES: u32 = 1 << 30;
+    /// Most blocks of a region.
+    pub const MAX_COUNT: u32 = 1 << 30;
+
+    /// `count` blocks of `block_bytes` each.
+    ///
+    /// # Errors
+    ///
+    /// [`GeometryError`] unless the size is a power of two from 8 bytes to 1 GiB and there is at least one block, and not
+    /// more than fit into this process.
+    pub const fn new(block_bytes: u32, count: u32) -> Result<Self, GeometryError> {
+        let is_size = block_bytes.is_power_of_two()
+            && block_bytes >= Self::MIN_BLOCK_BYTES
+            && block_bytes <= Self::MAX_BLOCK_BYTES;
+        if !is_size {
+            return Err(GeometryError::BlockSize { block_bytes });
+        }
+        let fits = count as u64 <= isize::MAX as u64 / block_bytes as u64;
+        if count == 0 || count > Self::MAX_COUNT || !fits {
+            return Err(GeometryError::BlockCount { count });
+        }
+        Ok(Self { block_bytes, count })
+    }
+
+    /// The size of a block in bytes.
+    #[inline(always)]
+    pub const fn block_bytes(self) -> u32 {
+        self.block_bytes
+    }
+
+    /// How many blocks there are.
+    #[inline(always)]
+    pub const fn count(self) -> u32 {
+        self.count
+    }
+
+    /// The size of the region in bytes.
+    #[inline(always)]
+    pub const fn region_bytes(self) -> usize {
+        self.block_bytes as usize * self.count as usize
+    }
+
+    /// The offset of a block in the region.
+    #[inline(always)]
+    pub const fn block_at(self, block: u32) -> usize {
+        block as usize * self.block_bytes as usize
+    }
+}
+
+/// Blocks that cannot be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum GeometryError {
+    /// A size that is not a power of two from 8 bytes to 1 GiB.
+    BlockSize {
+        /// What was asked for, in bytes.
+        block_bytes: u32,
+    },
+    /// No block, or more than can be.
+    BlockCount {
+        /// What was asked for.
+        count: u32,
+    },
+}
+
+impl fmt::Display for GeometryError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::BlockSize { block_bytes } => write!(
+                f,
+                "blocks of {block_bytes} bytes: refused, chains could not be built of them; take a power of two from {} \
+                 to {}",
+                BlockGeometry::MIN_BLOCK_BYTES,
+                BlockGeometry::MAX_BLOCK_BYTES
+            ),
+            Self::BlockCount { count } => write!(
+                f,
+                "{count} blocks: refused; take 1 to {}, and no more than the address space holds",
+                BlockGeometry::MAX_COUNT
+            ),
+        }
+    }
+}
+
+impl std::error::Error for GeometryError {}
+
+/// Why no blocks were allocated. What had been taken so far is given back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AllocateError {
+    /// There are not as many.
+    OutOfBlocks,
+    /// The other side spoiled the list.
+    Violation(Violation),
+}
+
+impl From<Violation> for AllocateError {
+    fn from(violation: Violation) -> Self {
+        Self::Violation(violation)
+    }
+}
+
+/// Takes blocks and gives them back.
+pub trait Allocate {
+    /// Takes `count` blocks and adds them to `blocks`: all, or on an error none.
+    ///
+    /// # Errors
+    ///
+    /// [`AllocateError`] if there are not as many, or if the other side spoiled the list.
+    fn allocate(&mut self, count: u32, blocks: &mut Vec<u32>) -> Result<(), AllocateError>;
+
+    /// Takes one block.
+    ///
+    /// # Errors
+    ///
+    /// As [`allocate`](Self::allocate).
+    fn allocate_one(&mut self) -> Result<u32, AllocateError>;
+
+    /// Gives blocks back that this side holds.
+    ///
+    /// # Errors
+    ///
+    /// [`Violation::NotHeld`] or [`Violation::Block`] for one that this side does not hold; how many of the others were
+    /// given back is not said.
+    fn free(&mut self, blocks: &[u32]) -> Result<(), Violation>;
+}
+
+/// One bit for each block of a region: held by this side, or not. Private memory.
+#[derive(Clone, Debug)]
+pub struct Marks {
+    words: Vec<u64>,
+    count: u32,
+}
+
+impl Marks {
+    /// No block is marked.
+    pub fn new(count: u32) -> Self {
+        Self { words: vec![0; count.div_ceil(64) as usize], count }
+    }
+
+    /// Marks a block.
+    ///
+    /// # Errors
+    ///
+    /// [`Violation::Block`] if there is no such block, [`Violation::BlockTwice`] if it is marked already.
+    #[inline(always)]
+    pub fn mark(&mut self, block: u32) -> Result<(), Violation> {
+        let bit = 1 << (block % 64);
+        match self.words.get_mut((block / 64) as usize) {
+            Some(word) if block < self.count => {
+                if *word & bit != 0 {
+                    return Err(Violation::BlockTwice { block });
+                }
+                *word |= bit;
+                Ok(())
+            }
+            _ => Err(Violation::Block { block, count: self.count }),
+        }
+    }
+
+    /// Takes the mark from a block.
+    ///
+    /// # Errors
+    ///
+    /// [`Violation::Block`] if there is no such block, [`Violation::NotHeld`] if it is not marked.
+    #[inline(always)]
+    pub fn clear(&mut self, block: u32) -> Result<(), Violation> {
+        let bit = 1 << (block % 64);
+        match self.words.get_mut((block / 64) as usize) {
+            Some(word) if block < self.count => {
+                if *word & bit == 0 {
+                    return Err(Violation::NotHeld { block });
+                }
+                *word &= !bit;
+                Ok(())
+            }
+            _ => Err(Violation::Block { block, count: self.count }),
+        }
+    }
+
+    /// Whether a block is marked.
+    pub fn is_marked(&self, block: u32) -> bool {
+        self.words.get((block / 64) as usize).is_some_and(|word| word & (1 << (block % 64)) != 0)
+    }
+
+    /// How many blocks are marked.
+    pub fn marked(&self) -> u32 {
+        self.words.iter().map(|word| word.count_ones()).sum()
+    }
+}

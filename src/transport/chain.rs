@@ -1,0 +1,311 @@
+//! Where the bytes of a slice are: in one block, or in a chain of list blocks that name data blocks.
+//!
+//! A list block holds E = block_bytes / 4 entries. The last entry of a full list block is the index of the next list
+//! block, except in the final one, where it is data: n data blocks need ceil((n − 1) / (E − 1)) list blocks.
+//!
+//! A chain that arrives is copied out once, entry by entry, and every entry is checked: in range, and not in use already
+//! (which rules out cycles and blocks named twice). How many steps that takes is computed from the length before the
+//! first, and a length that the region could not hold is refused.
+
+use super::blocks::{Allocate, AllocateError, BlockGeometry, Marks};
+use super::memory::{Copier, Memory};
+use super::request::Slice;
+use super::violation::Violation;
+
+/// Entries that are copied at once.
+const AT_ONCE: usize = 64;
+
+/// The blocks of a slice: data blocks in order, then list blocks. Private memory; nothing in it is read again from where
+/// it came.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Chain {
+    length: u32,
+    data_count: u32,
+    blocks: Vec<u32>,
+}
+
+impl Chain {
+    /// No bytes, in no block.
+    pub const EMPTY: Self = Self { length: 0, data_count: 0, blocks: Vec::new() };
+
+    /// How many bytes it holds.
+    #[inline(always)]
+    pub const fn length(&self) -> u32 {
+        self.length
+    }
+
+    /// The blocks with the bytes, in order.
+    #[inline(always)]
+    pub fn data(&self) -> &[u32] {
+        self.blocks.get(..self.data_count as usize).unwrap_or(&[])
+    }
+
+    /// All its blocks.
+    #[inline(always)]
+    pub fn blocks(&self) -> &[u32] {
+        &self.blocks
+    }
+
+    /// What names it in a message.
+    #[inline]
+    pub fn slice(&self) -> Slice {
+        // One data block stands for itself; more are behind the first list block.
+        let head = if self.data_count > 1 { self.blocks.get(self.data_count as usize) } else { self.blocks.first() };
+        Slice { block: head.copied().unwrap_or(0), length: self.length }
+    }
+
+    /// Empties it, keeping its memory for the next one.
+    pub fn clear(&mut self) {
+        self.length = 0;
+        self.data_count = 0;
+        self.blocks.clear();
+    }
+
+    /// Makes it one of `length` bytes, of blocks that are allocated for it, and writes its list blocks. It was
+    /// [cleared](Self::clear) before, and on an error it is again: all blocks are given back then.
+    ///
+    /// # Errors
+    ///
+    /// [`AllocateError`] if there are not enough blocks, or if the other side spoiled the list.
+    #[inline]
+    pub fn allocate<M: Memory>(
+        &mut self,
+        memory: &M,
+        geometry: BlockGeometry,
+        allocator: &mut impl Allocate,
+        length: u32,
+    ) -> Result<(), AllocateError> {
+        self.clear();
+        let (data, lists) = blocks_for(geometry, length);
+        if data == 1 {
+            self.blocks.push(allocator.allocate_one()?);
+        } else if data > 1 {
+            let count = data.checked_add(lists).filter(|&count| count <= geometry.count());
+            allocator.allocate(count.ok_or(AllocateError::OutOfBlocks)?, &mut self.blocks)?;
+        }
+        self.data_count = data;
+        self.length = length;
+        if data > 1 {
+            self.write_lists(memory, geometry);
+        }
+        Ok(())
+    }
+
+    /// Writes the entries of the list blocks.
+    fn write_lists<M: Memory>(&self, memory: &M, geometry: BlockGeometry) {
+        let entries = (geometry.block_bytes() / 4) as usize;
+        let (mut data, lists) = self.blocks.split_at(self.data_count as usize);
+        for (at, &list) in lists.iter().enumerate() {
+            let next = lists.get(at + 1);
+            let own = if next.is_some() { entries - 1 } else { data.len() };
+            let (now, later) = data.split_at(own.min(data.len()));
+            let mut place = geometry.block_at(list);
+            for group in now.chunks(AT_ONCE) {
+                let mut bytes = [0; 4 * AT_ONCE];
+                let bytes = &mut bytes[..4 * group.len()];
+                for (word, entry) in bytes.chunks_exact_mut(4).zip(group) {
+                    word.copy_from_slice(&entry.to_le_bytes());
+                }
+                memory.write(place, bytes, Copier::auto(bytes.len()));
+                place += bytes.len();
+            }
+            if let Some(next) = next {
+                memory.write(place, &next.to_le_bytes(), Copier::auto(4));
+            }
+            data = later;
+        }
+    }
+
+    /// Makes it the one that a message of the other side names, whose blocks it marks. It was [cleared](Self::clear)
+    /// before; on an error it holds the blocks that were marked so far.
+    ///
+    /// # Errors
+    ///
+    /// [`Violation::Length`] if the region cannot hold as much, [`Violation::Block`] or [`Violation::BlockTwice`] for a
+    /// block that cannot be part of it.
+    #[inline]
+    pub fn resolve<M: Memory>(
+        &mut self,
+        memory: &M,
+        geometry: BlockGeometry,
+        marks: &mut Marks,
+        slice: Slice,
+    ) -> Result<(), Violation> {
+        self.clear();
+        let (data, lists) = blocks_for(geometry, slice.length);
+        match data {
+            0 => {}
+            1 => {
+                marks.mark(slice.block)?;
+                self.blocks.push(slice.block);
+            }
+            _ => {
+                if data.checked_add(lists).is_none_or(|count| count > geometry.count()) {
+                    return Err(Violation::Length { length: slice.length, count: geometry.count() });
+                }
+                self.walk(memory, geometry, marks, slice.block, (data, lists))?;
+            }
+        }
+        self.length = slice.length;
+        self.data_count = data;
+        Ok(())
+    }
+
+    /// Follows `lists` list blocks from `first` on, which hold `data` entries.
+    fn walk<M: Memory>(
+        &mut self,
+        memory: &M,
+        geometry: BlockGeometry,
+        marks: &mut Marks,
+        first: u32,
+        (data, lists): (u32, u32),
+    ) -> Result<(), Violation> {
+        let entries = geometry.block_bytes() / 4;
+        let mut list = first;
+        let mut left = data;
+        // List blocks are gathered behind the data, where they stay when the data before them is complete.
+        let mut seen = Vec::with_capacity(lists as usize);
+        for step in 0..lists {
+            marks.mark(list)?;
+            seen.push(list);
+            let is_final = step + 1 == lists;
+            let own = if is_final { left } else { entries - 1 };
+            let place = geometry.block_at(list);
+            let mut done = 0;
+            while done < own {
+                let group = (own - done).min(AT_ONCE as u32);
+                let mut bytes = [0; 4 * AT_ONCE];
+                let bytes = &mut bytes[..4 * group as usize];
+                memory.read(place + 4 * done as usize, bytes, Copier::auto(bytes.len()));
+                for word in bytes.chunks_exact(4) {
+                    let block = u32::from_le_bytes([word[0], word[1], word[2], word[3]]);
+                    marks.mark(block)?;
+                    self.blocks.push(block);
+                }
+                done += group;
+            }
+            left -= own;
+            if !is_final {
+                let mut word = [0; 4];
+                memory.read(place + 4 * done as usize, &mut word, Copier::auto(4));
+                list = u32::from_le_bytes(word);
+            }
+        }
+        self.blocks.append(&mut seen);
+        Ok(())
+    }
+
+    /// The runs of neighbouring bytes of `[from, from + len_bytes)`, in order; less where the chain ends.
+    #[inline]
+    pub fn runs(&self, geometry: BlockGeometry, from: u32, len_bytes: u32) -> Runs<'_> {
+        let from = from.min(self.length);
+        let first = (from / geometry.block_bytes()) as usize;
+        Runs {
+            data: self.data().get(first..).unwrap_or(&[]),
+            geometry,
+            skip: from % geometry.block_bytes(),
+            left: len_bytes.min(self.length - from),
+        }
+    }
+
+    /// Copies bytes in from `from` on, as one transfer; how many, less than `src` has where the chain ends.
+    #[inline]
+    pub fn write<M: Memory>(
+        &self,
+        memory: &M,
+        geometry: BlockGeometry,
+        from: u32,
+        src: &[u8],
+        copier: Copier,
+    ) -> usize {
+        let copier = copier.for_total(src.len());
+        let mut rest = src;
+        for run in self.runs(geometry, from, clamp(src.len())) {
+            let (now, later) = rest.split_at(run.len_bytes.min(rest.len()));
+            memory.write(run.at, now, copier);
+            rest = later;
+        }
+        src.len() - rest.len()
+    }
+
+    /// Copies bytes out from `from` on, as one transfer; how many, less than `dst` has room for where the chain ends.
+    #[inline]
+    pub fn read<M: Memory>(
+        &self,
+        memory: &M,
+        geometry: BlockGeometry,
+        from: u32,
+        dst: &mut [u8],
+        copier: Copier,
+    ) -> usize {
+        let whole = dst.len();
+        let copier = copier.for_total(whole);
+        let mut rest = dst;
+        for run in self.runs(geometry, from, clamp(whole)) {
+            let (now, later) = rest.split_at_mut(run.len_bytes.min(rest.len()));
+            memory.read(run.at, now, copier);
+            rest = later;
+        }
+        whole - rest.len()
+    }
+}
+
+/// As much of a length as a slice can have.
+#[inline(always)]
+pub(super) fn clamp(len_bytes: usize) -> u32 {
+    u32::try_from(len_bytes).unwrap_or(u32::MAX)
+}
+
+/// How many data blocks and how many list blocks a length needs.
+#[inline(always)]
+pub fn blocks_for(geometry: BlockGeometry, length: u32) -> (u32, u32) {
+    let data = length.div_ceil(geometry.block_bytes());
+    let lists = if data > 1 { (data - 1).div_ceil(geometry.block_bytes() / 4 - 1) } else { 0 };
+    (data, lists)
+}
+
+/// Bytes that stand one after the other in a region.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// Their offset in the region.
+    pub at: usize,
+    /// How many.
+    pub len_bytes: usize,
+}
+
+/// The runs of a [`Chain`]: neighbouring blocks are one.
+#[derive(Clone, Debug)]
+pub struct Runs<'a> {
+    data: &'a [u32],
+    geometry: BlockGeometry,
+    skip: u32,
+    left: u32,
+}
+
+impl Iterator for Runs<'_> {
+    type Item = Run;
+
+    #[inline]
+    fn next(&mut self) -> Option<Run> {
+        if self.left == 0 {
+            return None;
+        }
+        let (&first, mut rest) = self.data.split_first()?;
+        let mut length = self.geometry.block_bytes() - self.skip;
+        let mut last = first;
+        while length < self.left
+            && let Some((&next, later)) = rest.split_first()
+            && next == last + 1
+        {
+            length = length.saturating_add(self.geometry.block_bytes());
+            last = next;
+            rest = later;
+        }
+        let run =
+            Run { at: self.geometry.block_at(first) + self.skip as usize, len_bytes: length.min(self.left) as usize };
+        self.left -= length.min(self.left);
+        self.skip = 0;
+        self.data = rest;
+        Some(run)
+    }
+}

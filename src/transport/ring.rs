@@ -1,0 +1,303 @@
+//! A ring of small entries from one side to the other.
+//!
+//! Each side keeps its own index privately and never reads it back. The other side's index is copied out once and checked
+//! before it is used: never more than the capacity ahead, never back. Indices run free over all of u32; the capacity is a
+//! power of two.
+//!
+//! There are two ways to publish an entry ([`Publication`]). Either way the writer learns from the reader's head which
+//! entries it may write again, and looks there only when it has used up what it knew.
+//!
+//! # References
+//!
+//! Xen's `ring.h` (private indices; copy a request before looking at it) and virtio's packed ring (a lap bit in the entry).
+
+use super::memory::{Load, Memory, Store};
+use super::request::PHASE_BIT;
+use super::violation::Violation;
+use std::fmt;
+
+/// How the reader learns that there is an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Publication {
+    /// By the writer's tail, which is stored once for a batch: a cache line more to fetch for each batch.
+    Index,
+    /// By a bit in the entry itself that changes with each lap: the reader fetches no line but the entry's.
+    Phase,
+}
+
+/// Most entries of a ring.
+pub const MAX_CAPACITY: u32 = 1 << 15;
+
+/// Where a ring is and how it works. Comes from the handshake, never from shared memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RingLayout {
+    tail_at: usize,
+    head_at: usize,
+    entries_at: usize,
+    capacity: u32,
+    stride_bytes: u32,
+    publication: Publication,
+}
+
+/// Why a ring cannot be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RingError {
+    /// A capacity that is not a power of two up to [`MAX_CAPACITY`].
+    Capacity {
+        /// What was asked for.
+        capacity: u32,
+    },
+    /// A stride that is not a multiple of 4 up to 128.
+    Stride {
+        /// What was asked for, in bytes.
+        stride_bytes: u32,
+    },
+}
+
+impl fmt::Display for RingError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Capacity { capacity } => {
+                write!(f, "a ring of {capacity} entries: refused; take a power of two from 1 to {MAX_CAPACITY}")
+            }
+            Self::Stride { stride_bytes } => write!(
+                f,
+                "ring entries {stride_bytes} bytes apart: refused; take a multiple of 4 from the entry's size to 128"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for RingError {}
+
+impl RingLayout {
+    /// A ring with its tail and head words and its first entry at these offsets.
+    ///
+    /// # Errors
+    ///
+    /// [`RingError`] for a capacity or a stride that cannot work.
+    pub const fn new(
+        (tail_at, head_at, entries_at): (usize, usize, usize),
+        capacity: u32,
+        stride_bytes: u32,
+        publication: Publication,
+    ) -> Result<Self, RingError> {
+        if !capacity.is_power_of_two() || capacity > MAX_CAPACITY {
+            return Err(RingError::Capacity { capacity });
+        }
+        if stride_bytes == 0 || !stride_bytes.is_multiple_of(4) || stride_bytes > 128 {
+            return Err(RingError::Stride { stride_bytes });
+        }
+        Ok(Self { tail_at, head_at, entries_at, capacity, stride_bytes, publication })
+    }
+
+    /// How many entries there are.
+    pub const fn capacity(&self) -> u32 {
+        self.capacity
+    }
+
+    /// The offset behind the last entry.
+    pub const fn end_at(&self) -> usize {
+        self.entries_at + self.capacity as usize * self.stride_bytes as usize
+    }
+
+    #[inline(always)]
+    fn entry_at(&self, index: u32) -> usize {
+        self.entries_at + (index & (self.capacity - 1)) as usize * self.stride_bytes as usize
+    }
+
+    /// The lap bit of an entry: set in the first lap, when the memory is still 0, then in every other one.
+    #[inline(always)]
+    fn phase(&self, index: u32) -> u32 {
+        if index & self.capacity == 0 { PHASE_BIT } else { 0 }
+    }
+}
+
+/// The writing side of a ring of entries of `WORDS` words.
+#[derive(Debug)]
+pub struct Producer<M, const WORDS: usize> {
+    memory: M,
+    layout: RingLayout,
+    /// The next entry to write.
+    tail: u32,
+    /// The tail as the other side knows it.
+    published: u32,
+    /// The reader's head as last seen: what is before it may be written again.
+    head: u32,
+}
+
+impl<M: Memory, const WORDS: usize> Producer<M, WORDS> {
+    /// The writing side of a ring that nobody has used.
+    pub fn new(memory: M, layout: RingLayout) -> Self {
+        Self::starting_at(memory, layout, 0)
+    }
+
+    /// As [`new`](Self::new), with indices that start elsewhere, as in a ring long in use. With [`Publication::Phase`]
+    /// a multiple of twice the capacity.
+    pub fn starting_at(memory: M, layout: RingLayout, index: u32) -> Self {
+        Self { memory, layout, tail: index, published: index, head: index }
+    }
+
+    /// How many entries can be written, as far as is known without looking.
+    #[inline(always)]
+    fn known_free(&self) -> u32 {
+        self.layout.capacity - self.tail.wrapping_sub(self.head)
+    }
+
+    /// How many entries the other side has not read yet. Looks at its head.
+    ///
+    /// # Errors
+    ///
+    /// [`Violation::Head`] if that is where it cannot be.
+    #[inline]
+    pub fn unread(&mut self) -> Result<u32, Violation> {
+        let claimed = self.memory.load32(self.layout.head_at, Load::Acquire);
+        if claimed.wrapping_sub(self.head) > self.tail.wrapping_sub(self.head) {
+            return Err(Violation::Head { claimed, previous: self.head, tail: self.tail });
+        }
+        self.head = claimed;
+        Ok(self.tail.wrapping_sub(self.head))
+    }
+
+    /// How many entries can be written. Looks at the reader's head only if none is known to be free.
+    ///
+    /// # Errors
+    ///
+    /// [`Violation::Head`] if that is where it cannot be.
+    #[inline(always)]
+    pub fn free(&mut self) -> Result<u32, Violation> {
+        if self.known_free() == 0 {
+            self.unread()?;
+        }
+        Ok(self.known_free())
+    }
+
+    /// Writes an entry; `false` if the ring is full. The other side may see it at once, and does after
+    /// [`publish`](Self::publish).
+    ///
+    /// # Errors
+    ///
+    /// [`Violation::Head`] if the reader's head is where it cannot be.
+    #[inline(always)]
+    pub fn push(&mut self, entry: [u32; WORDS]) -> Result<bool, Violation> {
+        if self.free()? == 0 {
+            return Ok(false);
+        }
+        let at = self.layout.entry_at(self.tail);
+        for (word, &value) in entry.iter().enumerate().skip(1) {
+            self.memory.store32(at + 4 * word, value, Store::Relaxed);
+        }
+        match self.layout.publication {
+            Publication::Index => self.memory.store32(at, entry[0], Store::Relaxed),
+            Publication::Phase => {
+                let first = entry[0] & !PHASE_BIT | self.layout.phase(self.tail);
+                self.memory.store32(at, first, Store::Release);
+            }
+        }
+        self.tail = self.tail.wrapping_add(1);
+        Ok(true)
+    }
+
+    /// Makes all entries so far visible; whether there were any since the last time.
+    #[inline(always)]
+    pub fn publish(&mut self) -> bool {
+        if self.published == self.tail {
+            return false;
+        }
+        if self.layout.publication == Publication::Index {
+            self.memory.store32(self.layout.tail_at, self.tail, Store::Release);
+        }
+        self.published = self.tail;
+        true
+    }
+}
+
+/// The reading side of a ring of entries of `WORDS` words.
+#[derive(Debug)]
+pub struct Consumer<M, const WORDS: usize> {
+    memory: M,
+    layout: RingLayout,
+    /// The next entry to read.
+    head: u32,
+    /// The head as the other side knows it.
+    released: u32,
+    /// The writer's tail as last seen: what is before it may be read.
+    tail: u32,
+}
+
+impl<M: Memory, const WORDS: usize> Consumer<M, WORDS> {
+    /// The reading side of a ring that nobody has used.
+    pub fn new(memory: M, layout: RingLayout) -> Self {
+        Self::starting_at(memory, layout, 0)
+    }
+
+    /// As [`new`](Self::new), with indices that start elsewhere; see [`Producer::starting_at`].
+    pub fn starting_at(memory: M, layout: RingLayout, index: u32) -> Self {
+        Self { memory, layout, head: index, released: index, tail: index }
+    }
+
+    /// The next entry, copied out; none if there is none yet. Its place stays taken until [`release`](Self::release).
+    ///
+    /// # Errors
+    ///
+    /// [`Violation::Tail`] if the writer's tail is where it cannot be.
+    #[inline(always)]
+    pub fn pop(&mut self) -> Result<Option<[u32; WORDS]>, Violation> {
+        let at = self.layout.entry_at(self.head);
+        let mut entry = [0; WORDS];
+        match self.layout.publication {
+            Publication::Index => {
+                if self.head == self.tail && !self.look()? {
+                    return Ok(None);
+                }
+                entry[0] = self.memory.load32(at, Load::Relaxed);
+            }
+            Publication::Phase => {
+                entry[0] = self.memory.load32(at, Load::Acquire);
+                if entry[0] & PHASE_BIT != self.layout.phase(self.head) {
+                    return Ok(None);
+                }
+            }
+        }
+        for (word, value) in entry.iter_mut().enumerate().skip(1) {
+            *value = self.memory.load32(at + 4 * word, Load::Relaxed);
+        }
+        self.head = self.head.wrapping_add(1);
+        Ok(Some(entry))
+    }
+
+    /// Copies the writer's tail out; whether there is an entry.
+    #[inline(always)]
+    fn look(&mut self) -> Result<bool, Violation> {
+        let claimed = self.memory.load32(self.layout.tail_at, Load::Acquire);
+        if claimed.wrapping_sub(self.head) > self.layout.capacity {
+            return Err(Violation::Tail { claimed, head: self.head, capacity: self.layout.capacity });
+        }
+        self.tail = claimed;
+        Ok(self.tail != self.head)
+    }
+
+    /// Whether [`pop`](Self::pop) would return something, an error included: what a side that wants to sleep checks last.
+    #[inline]
+    pub fn is_ready(&self) -> bool {
+        match self.layout.publication {
+            Publication::Index => {
+                self.head != self.tail || self.memory.load32(self.layout.tail_at, Load::Acquire) != self.head
+            }
+            Publication::Phase => {
+                let first = self.memory.load32(self.layout.entry_at(self.head), Load::Acquire);
+                first & PHASE_BIT == self.layout.phase(self.head)
+            }
+        }
+    }
+
+    /// Gives the places of all entries read so far back to the writer.
+    #[inline(always)]
+    pub fn release(&mut self) {
+        if self.released != self.head {
+            self.memory.store32(self.layout.head_at, self.head, Store::Release);
+            self.released = self.head;
+        }
+    }
+}
