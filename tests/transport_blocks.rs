@@ -1,0 +1,308 @@
+//! Both allocators hand every block out once, refuse what cannot be, and take all back on a failure; chains lead to
+//! exactly the bytes they were made for.
+
+use memcpy_select::transport::blocks::{
+    Allocate, AllocateError, BlockGeometry, FreeList, GeometryError, Marks, Owned, Shared,
+};
+use memcpy_select::transport::chain::{Chain, Run, blocks_for};
+use memcpy_select::transport::memory::{Load, Store};
+use memcpy_select::transport::{Copier, Mapped, Memory, Slice, Violation};
+use std::collections::HashSet;
+
+#[allow(dead_code)]
+#[path = "suite/rng.rs"]
+mod rng;
+
+const LIST: FreeList = FreeList { head_at: 0, links_at: 64 };
+
+fn geometry(block_bytes: u32, count: u32) -> BlockGeometry {
+    BlockGeometry::new(block_bytes, count).unwrap()
+}
+
+fn shared(count: u32) -> (Mapped, Shared<Mapped>) {
+    let memory = Mapped::private(64 + 4 * count as usize).unwrap();
+    Shared::lay_out(&memory, LIST, geometry(64, count));
+    (memory.clone(), Shared::new(memory, LIST, geometry(64, count)))
+}
+
+/// Sets a shared list's head, with whatever tag it has.
+fn set_head(memory: &Mapped, block: u32) {
+    let old = memory.load64(0, Load::Acquire);
+    memory.cas64(0, old, old & !0xFFFF_FFFF | u64::from(block), std::sync::atomic::Ordering::AcqRel).unwrap();
+}
+
+/// Random taking and giving back against a set.
+fn hands_every_block_out_once(allocator: &mut impl Allocate, count: u32) {
+    let mut rng = rng::Rng::new(u64::from(count));
+    let mut taken: Vec<Vec<u32>> = Vec::new();
+    let mut out = HashSet::new();
+    for _ in 0..20_000 {
+        if rng.below(2) == 0 {
+            let wanted = rng.below(count as usize / 3 + 2) as u32;
+            let mut blocks = vec![7777];
+            let got = if wanted == 1 {
+                allocator.allocate_one().map(|block| blocks.push(block))
+            } else {
+                allocator.allocate(wanted, &mut blocks)
+            };
+            if out.len() as u32 + wanted <= count {
+                assert_eq!(got, Ok(()));
+                assert_eq!(blocks.len() as u32, 1 + wanted);
+                for &block in &blocks[1..] {
+                    assert!(block < count && out.insert(block), "{block}");
+                }
+                taken.push(blocks.split_off(1));
+            } else {
+                assert_eq!(got, Err(AllocateError::OutOfBlocks));
+                assert_eq!(blocks, [7777], "a failed allocation leaves nothing behind");
+            }
+        } else if !taken.is_empty() {
+            let blocks = taken.swap_remove(rng.below(taken.len()));
+            allocator.free(&blocks).unwrap();
+            for block in blocks {
+                assert!(out.remove(&block));
+            }
+        }
+    }
+    // All come back: none was lost on the way.
+    for blocks in taken {
+        allocator.free(&blocks).unwrap();
+    }
+    let mut all = Vec::new();
+    allocator.allocate(count, &mut all).unwrap();
+    assert_eq!(all.into_iter().collect::<HashSet<_>>().len() as u32, count);
+}
+
+#[test]
+fn both_allocators_hand_every_block_out_once() {
+    for count in [1, 2, 63, 64, 65, 200] {
+        hands_every_block_out_once(&mut Owned::new(geometry(64, count)), count);
+        hands_every_block_out_once(&mut shared(count).1, count);
+    }
+}
+
+#[test]
+fn what_is_not_held_cannot_be_given_back() {
+    let check = |allocator: &mut dyn Allocate| {
+        assert_eq!(allocator.free(&[2]), Err(Violation::NotHeld { block: 2 }));
+        let block = allocator.allocate_one().unwrap();
+        assert_eq!(allocator.free(&[block]), Ok(()));
+        assert_eq!(allocator.free(&[block]), Err(Violation::NotHeld { block }), "a double free");
+        assert_eq!(allocator.free(&[8]), Err(Violation::Block { block: 8, count: 8 }));
+        assert_eq!(allocator.free(&[u32::MAX]), Err(Violation::Block { block: u32::MAX, count: 8 }));
+    };
+    check(&mut Owned::new(geometry(64, 8)));
+    check(&mut shared(8).1);
+}
+
+/// The list of the thread followed its head without looking: an empty one led to 0xFFFF_FFFF.
+#[test]
+fn a_shared_head_beyond_the_region_is_refused_and_an_empty_one_is_empty() {
+    for block in [8, 9, 1 << 31, u32::MAX - 1] {
+        let (memory, mut allocator) = shared(8);
+        set_head(&memory, block);
+        let expected = Err(AllocateError::Violation(Violation::Block { block, count: 8 }));
+        assert_eq!(allocator.allocate_one(), expected);
+        assert_eq!(allocator.allocate(2, &mut Vec::new()).map(|()| 0), expected);
+    }
+    let (memory, mut allocator) = shared(8);
+    set_head(&memory, u32::MAX);
+    assert_eq!(allocator.allocate_one(), Err(AllocateError::OutOfBlocks));
+}
+
+#[test]
+fn a_shared_link_beyond_the_region_is_refused() {
+    let (memory, mut allocator) = shared(8);
+    memory.store32(LIST.links_at + 4, 8, Store::Release);
+    let mut blocks = Vec::new();
+    let expected = Err(AllocateError::Violation(Violation::Block { block: 8, count: 8 }));
+    assert_eq!(allocator.allocate(3, &mut blocks), expected);
+    assert!(blocks.is_empty());
+}
+
+#[test]
+fn a_shared_list_with_a_cycle_is_noticed() {
+    let (memory, mut allocator) = shared(8);
+    memory.store32(LIST.links_at + 8, 0, Store::Release);
+    let got = allocator.allocate(5, &mut Vec::new());
+    assert_eq!(got, Err(AllocateError::Violation(Violation::BlockTwice { block: 0 })));
+    // One block at a time, too.
+    let (memory, mut allocator) = shared(8);
+    memory.store32(LIST.links_at, 0, Store::Release);
+    assert_eq!(allocator.allocate_one(), Ok(0));
+    assert_eq!(allocator.allocate_one(), Err(AllocateError::Violation(Violation::BlockTwice { block: 0 })));
+}
+
+/// Each change gives the head another tag: one that was taken and put back is not the one that was read.
+#[test]
+fn every_change_of_a_shared_head_counts_up_its_tag() {
+    let (memory, mut allocator) = shared(4);
+    for change in 0..10 {
+        assert_eq!(memory.load64(0, Load::Relaxed) >> 32, 2 * change);
+        let block = allocator.allocate_one().unwrap();
+        allocator.free(&[block]).unwrap();
+    }
+}
+
+#[test]
+fn degenerate_geometries_are_refused() {
+    for block_bytes in [0, 1, 2, 4, 12, 100, 1 << 31] {
+        assert_eq!(BlockGeometry::new(block_bytes, 4), Err(GeometryError::BlockSize { block_bytes }));
+    }
+    for count in [0, (1 << 30) + 1, u32::MAX] {
+        assert_eq!(BlockGeometry::new(64, count), Err(GeometryError::BlockCount { count }));
+    }
+    assert!(BlockGeometry::new(8, 1).is_ok());
+    assert!(GeometryError::BlockSize { block_bytes: 4 }.to_string().contains("chains"));
+}
+
+/// The number of list blocks is what following the links needs, and what the formula says.
+#[test]
+fn list_blocks_are_as_many_as_the_formula_says() {
+    for block_bytes in [8, 16, 64, 4096] {
+        let entries = block_bytes / 4;
+        for data in 0..200 {
+            let length = data * block_bytes;
+            let (got, lists) = blocks_for(geometry(block_bytes, 1 << 20), length);
+            let (mut left, mut counted) = (data, 0);
+            while data > 1 && left > 0 {
+                counted += 1;
+                left -= if left <= entries { left } else { entries - 1 };
+            }
+            assert_eq!((got, lists), (data, counted), "{data} blocks of {block_bytes}");
+        }
+        assert_eq!(blocks_for(geometry(block_bytes, 1 << 20), block_bytes + 1), (2, 1));
+    }
+}
+
+#[test]
+fn chains_hold_exactly_their_bytes_at_every_boundary() {
+    let mut rng = rng::Rng::new(3);
+    for block_bytes in [8_u32, 16, 64, 1024] {
+        let entries = block_bytes / 4;
+        let geometry = geometry(block_bytes, 1200);
+        let data = Mapped::private(geometry.region_bytes()).unwrap();
+        let mut allocator = Owned::new(geometry);
+        let boundaries =
+            [0, 1, 2, entries - 1, entries, entries + 1, 2 * entries - 2, 2 * entries - 1, 2 * entries, 500];
+        for blocks in boundaries {
+            for length in [(blocks * block_bytes).saturating_sub(1), blocks * block_bytes, blocks * block_bytes + 1] {
+                // Scatter the free blocks, so that the chain is not one run.
+                let mut hole = Vec::new();
+                allocator.allocate(rng.below(50) as u32, &mut hole).unwrap();
+                let keep = hole.split_off(hole.len() / 2);
+                allocator.free(&hole).unwrap();
+
+                let mut bytes = vec![0; length as usize];
+                rng.fill(&mut bytes);
+                let mut made = Chain::EMPTY;
+                made.allocate(&data, geometry, &mut allocator, length).unwrap();
+                assert_eq!(made.write(&data, geometry, 0, &bytes, Copier::auto(0)), bytes.len());
+
+                // The other side has only the slice and the region.
+                let mut marks = Marks::new(geometry.count());
+                let mut found = Chain::EMPTY;
+                found.resolve(&data, geometry, &mut marks, made.slice()).unwrap();
+                assert_eq!(found, made);
+                assert_eq!(marks.marked() as usize, made.blocks().len());
+                let mut got = vec![0; bytes.len() + 1];
+                assert_eq!(found.read(&data, geometry, 0, &mut got, Copier::auto(0)), bytes.len());
+                assert_eq!(got[..bytes.len()], bytes);
+
+                // A part in the middle.
+                let from = rng.below(length as usize + 1);
+                let part_bytes = rng.below(length as usize + 1 - from);
+                let mut part = vec![0; part_bytes];
+                assert_eq!(found.read(&data, geometry, from as u32, &mut part, Copier::auto(0)), part_bytes);
+                assert_eq!(part, bytes[from..from + part_bytes]);
+
+                allocator.free(made.blocks()).unwrap();
+                allocator.free(&keep).unwrap();
+            }
+        }
+        assert_eq!(allocator.free_blocks(), 1200);
+    }
+}
+
+#[test]
+fn neighbouring_blocks_are_one_run() {
+    let geometry = geometry(64, 16);
+    let data = Mapped::private(geometry.region_bytes()).unwrap();
+    let mut chain = Chain::EMPTY;
+    chain.allocate(&data, geometry, &mut Owned::new(geometry), 300).unwrap();
+    assert_eq!(chain.runs(geometry, 0, 300).collect::<Vec<_>>(), [Run { at: 0, len_bytes: 300 }]);
+    assert_eq!(chain.runs(geometry, 65, 10).collect::<Vec<_>>(), [Run { at: 65, len_bytes: 10 }]);
+    assert_eq!(chain.runs(geometry, 290, 100).collect::<Vec<_>>(), [Run { at: 290, len_bytes: 10 }]);
+    assert_eq!(chain.runs(geometry, 301, 1).next(), None);
+}
+
+#[test]
+fn an_allocation_that_fails_half_way_gives_everything_back() {
+    let geometry = geometry(64, 10);
+    let data = Mapped::private(geometry.region_bytes()).unwrap();
+    let mut allocator = Owned::new(geometry);
+    let mut chain = Chain::EMPTY;
+    // Ten data blocks fit, their list block does not; and lengths that no region holds.
+    for length in [64 * 10, 64 * 11, u32::MAX] {
+        let got = chain.allocate(&data, geometry, &mut allocator, length);
+        assert_eq!(got, Err(AllocateError::OutOfBlocks));
+        assert_eq!((allocator.free_blocks(), chain.blocks().len()), (10, 0));
+    }
+    chain.allocate(&data, geometry, &mut allocator, 64 * 9).unwrap();
+    assert_eq!(allocator.free_blocks(), 0);
+}
+
+fn refused(geometry: BlockGeometry, data: &Mapped, slice: Slice) -> Violation {
+    Chain::EMPTY.resolve(data, geometry, &mut Marks::new(geometry.count()), slice).unwrap_err()
+}
+
+#[test]
+fn chains_that_cannot_be_are_refused() {
+    let geometry = geometry(16, 20);
+    let data = Mapped::private(geometry.region_bytes()).unwrap();
+    let list = |block: u32, entries: [u32; 4]| {
+        let bytes: Vec<u8> = entries.iter().flat_map(|entry| entry.to_le_bytes()).collect();
+        data.write(geometry.block_at(block), &bytes, Copier::auto(16));
+    };
+    // A block beyond: alone, as a list, as data, as a link.
+    for block in [20, 21, 1 << 31, u32::MAX] {
+        let beyond = Violation::Block { block, count: 20 };
+        assert_eq!(refused(geometry, &data, Slice { block, length: 1 }), beyond);
+        assert_eq!(refused(geometry, &data, Slice { block, length: 17 }), beyond);
+        list(0, [1, block, 2, 3]);
+        assert_eq!(refused(geometry, &data, Slice { block: 0, length: 32 }), beyond);
+        list(0, [1, 2, 3, block]);
+        assert_eq!(refused(geometry, &data, Slice { block: 0, length: 80 }), beyond);
+    }
+    // A list that is its own next, its own data; data twice.
+    list(0, [1, 2, 3, 0]);
+    assert_eq!(refused(geometry, &data, Slice { block: 0, length: 80 }), Violation::BlockTwice { block: 0 });
+    list(0, [1, 0, 3, 4]);
+    assert_eq!(refused(geometry, &data, Slice { block: 0, length: 32 }), Violation::BlockTwice { block: 0 });
+    list(0, [1, 1, 3, 4]);
+    assert_eq!(refused(geometry, &data, Slice { block: 0, length: 32 }), Violation::BlockTwice { block: 1 });
+    // Two lists that are each other's next.
+    list(0, [1, 2, 3, 4]);
+    list(4, [5, 6, 7, 0]);
+    assert_eq!(refused(geometry, &data, Slice { block: 0, length: 16 * 9 }), Violation::BlockTwice { block: 0 });
+    // Lengths that the region does not hold.
+    for length in [16 * 20, 16 * 15 + 1, 1 << 31, u32::MAX] {
+        assert_eq!(refused(geometry, &data, Slice { block: 0, length }), Violation::Length { length, count: 20 });
+    }
+    // A length of 0 names no block, whatever stands there.
+    let mut marks = Marks::new(20);
+    let mut chain = Chain::EMPTY;
+    assert_eq!(chain.resolve(&data, geometry, &mut marks, Slice { block: u32::MAX, length: 0 }), Ok(()));
+    assert_eq!((chain.length(), marks.marked()), (0, 0));
+}
+
+#[test]
+fn a_block_in_use_by_one_chain_cannot_be_part_of_another() {
+    let geometry = geometry(16, 20);
+    let data = Mapped::private(geometry.region_bytes()).unwrap();
+    let mut marks = Marks::new(20);
+    let slice = Slice { block: 3, length: 5 };
+    assert_eq!(Chain::EMPTY.resolve(&data, geometry, &mut marks, slice), Ok(()));
+    let again = Chain::EMPTY.resolve(&data, geometry, &mut marks, slice);
+    assert_eq!(again, Err(Violation::BlockTwice { block: 3 }));
+}

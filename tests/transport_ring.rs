@@ -1,0 +1,206 @@
+//! Entries arrive once each, in order, whole, for every capacity, stride and publication, over the wrap of the indices;
+//! and what a peer writes into the indices is refused unless an honest one could have written it.
+
+use memcpy_select::transport::memory::{Load, Store};
+use memcpy_select::transport::ring::{Consumer, MAX_CAPACITY, Producer, Publication, RingError, RingLayout};
+use memcpy_select::transport::{Mapped, Memory, PHASE_BIT, Violation};
+use std::collections::VecDeque;
+
+#[allow(dead_code)]
+#[path = "suite/rng.rs"]
+mod rng;
+
+const TAIL_AT: usize = 0;
+const HEAD_AT: usize = 128;
+const ENTRIES_AT: usize = 256;
+
+fn layout(capacity: u32, stride_bytes: u32, publication: Publication) -> RingLayout {
+    RingLayout::new((TAIL_AT, HEAD_AT, ENTRIES_AT), capacity, stride_bytes, publication).unwrap()
+}
+
+/// Both sides of a ring whose indices start at `index`.
+fn ring(layout: RingLayout, index: u32) -> (Mapped, Producer<Mapped, 3>, Consumer<Mapped, 3>) {
+    let memory = Mapped::private(layout.end_at()).unwrap();
+    memory.store32(TAIL_AT, index, Store::Relaxed);
+    memory.store32(HEAD_AT, index, Store::Relaxed);
+    let producer = Producer::starting_at(memory.clone(), layout, index);
+    let consumer = Consumer::starting_at(memory.clone(), layout, index);
+    (memory, producer, consumer)
+}
+
+#[test]
+fn entries_arrive_in_order_over_the_wrap_of_the_indices() {
+    let mut rng = rng::Rng::new(7);
+    for publication in [Publication::Index, Publication::Phase] {
+        for (capacity, stride_bytes) in [(1, 12), (2, 16), (8, 12), (128, 64), (16, 32)] {
+            let start = 0_u32.wrapping_sub(4 * capacity);
+            let (_memory, mut producer, mut consumer) = ring(layout(capacity, stride_bytes, publication), start);
+            let mut expected = VecDeque::new();
+            let mut in_ring = 0;
+            let mut sent = 0_u32;
+            while sent < 20 * capacity + 20 {
+                for _ in 0..rng.below(capacity as usize + 2) {
+                    let entry = [sent.wrapping_mul(0x0101_0101) & !PHASE_BIT, sent, !sent];
+                    let is_pushed = producer.push(entry).unwrap();
+                    assert_eq!(is_pushed, in_ring < capacity, "{capacity} {in_ring}");
+                    if is_pushed {
+                        expected.push_back(entry);
+                        in_ring += 1;
+                        sent += 1;
+                    }
+                }
+                producer.publish();
+                assert!(!producer.publish(), "twice");
+                assert_eq!(consumer.is_ready(), !expected.is_empty());
+                for _ in 0..rng.below(capacity as usize + 2) {
+                    let got = consumer.pop().unwrap().map(|[a, b, c]| [a & !PHASE_BIT, b, c]);
+                    assert_eq!(got, expected.pop_front());
+                }
+                consumer.release();
+                in_ring = expected.len() as u32;
+                assert_eq!(producer.unread(), Ok(in_ring));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_batch_is_seen_only_when_its_tail_is_published() {
+    let (_memory, mut producer, mut consumer) = ring(layout(8, 12, Publication::Index), 0);
+    for word in 0..5 {
+        assert!(producer.push([word; 3]).unwrap());
+    }
+    assert_eq!((consumer.pop(), consumer.is_ready()), (Ok(None), false));
+    assert!(producer.publish());
+    assert_eq!(consumer.pop(), Ok(Some([0; 3])));
+}
+
+#[test]
+fn places_are_given_back_only_by_release() {
+    for publication in [Publication::Index, Publication::Phase] {
+        let (_memory, mut producer, mut consumer) = ring(layout(2, 12, publication), 0);
+        assert_eq!([(); 3].map(|()| producer.push([0; 3]).unwrap()), [true, true, false]);
+        producer.publish();
+        consumer.pop().unwrap();
+        assert_eq!(producer.free(), Ok(0));
+        consumer.release();
+        assert_eq!(producer.free(), Ok(1));
+    }
+}
+
+/// Every tail that a peer can write: taken if at most the capacity ahead, refused otherwise.
+#[test]
+fn a_tail_that_cannot_be_is_refused() {
+    for head in [0_u32, 5, u32::MAX - 3] {
+        let capacity = 8;
+        let tails = [0, 1, 7, 8, 9, 1 << 31, u32::MAX - 1, u32::MAX];
+        for ahead in tails {
+            let (memory, _producer, mut consumer) = ring(layout(capacity, 12, Publication::Index), head);
+            let claimed = head.wrapping_add(ahead);
+            memory.store32(TAIL_AT, claimed, Store::Release);
+            let got = consumer.pop();
+            if ahead > capacity {
+                assert_eq!(got, Err(Violation::Tail { claimed, head, capacity }));
+            } else {
+                assert_eq!(got.map(|entry| entry.is_some()), Ok(ahead > 0));
+            }
+        }
+    }
+}
+
+/// A tail that goes back below what was read already is the same as one far ahead.
+#[test]
+fn a_tail_that_goes_back_is_refused() {
+    let (memory, mut producer, mut consumer) = ring(layout(8, 12, Publication::Index), 0);
+    producer.push([1; 3]).unwrap();
+    producer.publish();
+    consumer.pop().unwrap();
+    memory.store32(TAIL_AT, 0, Store::Release);
+    assert_eq!(consumer.pop(), Err(Violation::Tail { claimed: 0, head: 1, capacity: 8 }));
+}
+
+#[test]
+fn a_head_that_cannot_be_is_refused() {
+    for start in [0_u32, u32::MAX - 2] {
+        for ahead in [0, 1, 3, 4, 5, 1 << 31, u32::MAX] {
+            let (memory, mut producer, _consumer) = ring(layout(4, 12, Publication::Index), start);
+            for _ in 0..4 {
+                producer.push([0; 3]).unwrap();
+            }
+            let claimed = start.wrapping_add(ahead);
+            memory.store32(HEAD_AT, claimed, Store::Release);
+            let got = producer.unread();
+            if ahead <= 4 {
+                assert_eq!(got, Ok(4 - ahead));
+            } else {
+                let tail = start.wrapping_add(4);
+                assert_eq!(got, Err(Violation::Head { claimed, previous: start, tail }));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_head_that_goes_back_is_refused() {
+    let (memory, mut producer, mut consumer) = ring(layout(4, 12, Publication::Phase), 0);
+    for _ in 0..4 {
+        producer.push([0; 3]).unwrap();
+    }
+    for _ in 0..3 {
+        consumer.pop().unwrap();
+    }
+    consumer.release();
+    assert_eq!(producer.unread(), Ok(1));
+    memory.store32(HEAD_AT, 2, Store::Release);
+    assert_eq!(producer.unread(), Err(Violation::Head { claimed: 2, previous: 3, tail: 4 }));
+    // And a push that has to look ends the same way.
+    for _ in 0..3 {
+        assert_eq!(producer.push([0; 3]), Ok(true));
+    }
+    assert!(matches!(producer.push([0; 3]), Err(Violation::Head { .. })));
+}
+
+#[test]
+fn the_lap_bit_is_the_rings_own() {
+    let (_memory, mut producer, mut consumer) = ring(layout(2, 12, Publication::Phase), 0);
+    for lap in 0..4 {
+        for first in [0, u32::MAX] {
+            producer.push([first, lap, 2]).unwrap();
+            let [got, ..] = consumer.pop().unwrap().expect("visible at once");
+            assert_eq!(got & !PHASE_BIT, first & !PHASE_BIT);
+            assert_eq!(consumer.pop(), Ok(None));
+        }
+        consumer.release();
+    }
+}
+
+#[test]
+fn rings_that_cannot_work_are_refused() {
+    let new = |capacity, stride| RingLayout::new((0, 0, 0), capacity, stride, Publication::Index).map(|_| ());
+    for capacity in [0, 3, 6, 100, MAX_CAPACITY * 2, u32::MAX] {
+        assert_eq!(new(capacity, 16), Err(RingError::Capacity { capacity }));
+    }
+    for stride_bytes in [0, 1, 13, 130, 256] {
+        assert_eq!(new(8, stride_bytes), Err(RingError::Stride { stride_bytes }));
+    }
+    assert_eq!(new(MAX_CAPACITY, 128), Ok(()));
+    assert!(RingError::Capacity { capacity: 3 }.to_string().contains("power of two"));
+}
+
+/// Nothing outside the memory can be touched, whatever a layout says.
+#[test]
+fn accesses_outside_touch_nothing() {
+    let memory = Mapped::private(64).unwrap();
+    for at in [61, 64, 1 << 40, usize::MAX - 3, usize::MAX] {
+        memory.store32(at, 1, Store::Release);
+        assert_eq!(memory.load32(at, Load::Acquire), 0);
+        assert_eq!(memory.load64(at, Load::Acquire), 0);
+    }
+    memory.store32(2, 1, Store::Release);
+    assert_eq!(memory.load64(0, Load::Acquire), 0, "a word that is not aligned");
+    let read_only = memory.read_only();
+    read_only.store32(0, 1, Store::Release);
+    assert_eq!(read_only.add32(0, 1, std::sync::atomic::Ordering::AcqRel), 0);
+    assert_eq!(memory.load32(0, Load::Relaxed), 0, "written through a read-only view");
+    assert!(Mapped::private(0).is_none());
+}
