@@ -19,3 +19,8 @@ pub use request::{
     Args, ErrorCode, Flags, JobId, Kind, PHASE_BIT, Pages, Request, Response, ResponseFlags, Slice, Value,
 };
 pub use violation::Violation;
+pub mod region;
+mod region_error;
+
+pub use region::{PAGE_BYTES, Pages, Promise, Region, RegionOptions, Sealing};
+pub use region_error::RegionError;

@@ -1,0 +1,381 @@
+//! Memory to share: a sealed memfd, which has no name in any file system and goes away with its last user.
+//!
+//! Whoever maps a region that another process made must know first that it cannot be truncated under him: an access
+//! beyond the end of a file is a SIGBUS. So the seals come before the mapping: size and seals of a foreign descriptor are
+//! compared with what was [promised](Promise), and only then is it mapped.
+//!
+//! | seal | keeps the others from |
+//! |---|---|
+//! | `F_SEAL_SHRINK`, `F_SEAL_GROW` | changing the size |
+//! | `F_SEAL_FUTURE_WRITE` | new writable mappings, `write`, and punching holes (also with `MADV_REMOVE`) |
+//! | `F_SEAL_SEAL` | adding seals |
+//!
+//! A region that one side only may write gets the second row as soon as that side has mapped it; one that both write, as
+//! soon as both have.
+
+use super::memory::{Access, Load, Mapped, Memory};
+use super::region_error::RegionError;
+use rustix::fs::{FileType, MemfdFlags, SealFlags};
+use rustix::io::Errno;
+use rustix::mm::{Advice, MapFlags, ProtFlags};
+use std::fs;
+use std::num::NonZeroUsize;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::ptr::{self, NonNull};
+use std::sync::Arc;
+
+/// Regions are whole pages, and so are the parts that are mapped.
+pub const PAGE_BYTES: usize = 4096;
+
+/// A huge page of x86-64.
+const HUGE_PAGE_BYTES: usize = 2 << 20;
+
+/// How to make a region.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RegionOptions {
+    /// Huge pages, where the system has some: reserved ones first, else the advice to use transparent ones. The length is
+    /// rounded up to 2 MiB if reserved ones are used.
+    pub huge_pages: bool,
+    /// Have every page there before the first use.
+    pub prefault: bool,
+}
+
+/// What a region lies in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pages {
+    /// Pages of the usual size.
+    Ordinary,
+    /// The system was advised to use huge pages, and its settings follow such advice.
+    Advised,
+    /// Reserved huge pages.
+    Huge,
+}
+
+/// What must be true of a region that another process made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sealing {
+    /// Its size cannot change.
+    Size,
+    /// Nor can anybody write it who has not mapped it yet, nor take its pages away.
+    SizeAndWriting,
+}
+
+impl Sealing {
+    const fn is_in(self, seals: SealFlags) -> bool {
+        let size = SealFlags::SHRINK.union(SealFlags::GROW);
+        // A full write seal promises more than one for future writes.
+        let writing = seals.intersects(SealFlags::WRITE.union(SealFlags::FUTURE_WRITE));
+        seals.contains(size) && (matches!(self, Self::Size) || writing)
+    }
+}
+
+/// What the other side says about the region it passes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Promise {
+    /// Its length.
+    pub len_bytes: usize,
+    /// Its seals.
+    pub sealing: Sealing,
+}
+
+/// Memory that several processes map.
+///
+/// ```
+/// use memcpy_select::transport::memory::{Access, Load, Memory, Store};
+/// use memcpy_select::transport::region::{Promise, Region, RegionOptions, Sealing};
+///
+/// let ours = Region::create(4096, RegionOptions::default())?;
+/// ours.seal_writing()?;
+/// // What another process does with the descriptor that it was sent:
+/// let promise = Promise { len_bytes: 4096, sealing: Sealing::SizeAndWriting };
+/// let theirs = Region::open(ours.descriptor().try_clone_to_owned()?, promise, Access::Read, false)?;
+/// ours.memory().store32(0, 7, Store::Release);
+/// assert_eq!(theirs.memory().load32(0, Load::Acquire), 7);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Region {
+    memory: Mapped,
+    descriptor: OwnedFd,
+    pages: Pages,
+    is_prefaulted: bool,
+}
+
+impl Region {
+    /// Makes a region of at least `len_bytes` zeros, sealed against a change of size, and maps it for reading and writing.
+    ///
+    /// What `options` ask for and the system does not have is left out; [`pages`](Self::pages) and
+    /// [`is_prefaulted`](Self::is_prefaulted) say what was had.
+    ///
+    /// # Errors
+    ///
+    /// [`RegionError`] for a length of 0 or one that nothing has, and for what the system refuses. Too little memory to
+    /// pre-fault is an error: to go on would end in a SIGBUS later.
+    pub fn create(len_bytes: usize, options: RegionOptions) -> Result<Self, RegionError> {
+        if options.huge_pages
+            && let Ok(region) = Self::create_in(len_bytes, HUGE_PAGE_BYTES, options)
+        {
+            return Ok(region);
+        }
+        Self::create_in(len_bytes, PAGE_BYTES, options)
+    }
+
+    fn create_in(len_bytes: usize, page_bytes: usize, options: RegionOptions) -> Result<Self, RegionError> {
+        let whole_bytes = len_bytes
+            .checked_next_multiple_of(page_bytes)
+            .filter(|bytes| *bytes > 0 && isize::try_from(*bytes).is_ok())
+            .ok_or(RegionError::Length { len_bytes })?;
+        let is_huge = page_bytes == HUGE_PAGE_BYTES;
+        let descriptor =
+            new_memfd(is_huge).map_err(|cause| RegionError::Create { len_bytes: whole_bytes, cause: cause.into() })?;
+        rustix::fs::ftruncate(&descriptor, whole_bytes as u64)
+            .map_err(|cause| RegionError::Create { len_bytes: whole_bytes, cause: cause.into() })?;
+        seal(&descriptor, SealFlags::SHRINK | SealFlags::GROW)?;
+        let memory = map(&descriptor, 0, whole_bytes, Access::ReadWrite)?;
+        let pages = if is_huge {
+            Pages::Huge
+        } else if options.huge_pages && whole_bytes >= HUGE_PAGE_BYTES && advise_huge(&memory) {
+            Pages::Advised
+        } else {
+            Pages::Ordinary
+        };
+        if options.prefault {
+            prefault(&memory)?;
+        }
+        Ok(Self { memory, descriptor, pages, is_prefaulted: options.prefault })
+    }
+
+    /// Maps a region that another process made, after it has been found to be what was promised.
+    ///
+    /// With `prefault` every page is there before the first use.
+    ///
+    /// # Errors
+    ///
+    /// [`RegionError`] if it is not a memfd, is not sealed or is not as long as promised (nothing is mapped then), and for
+    /// what the system refuses. The descriptor is closed.
+    pub fn open(descriptor: OwnedFd, promise: Promise, access: Access, prefault: bool) -> Result<Self, RegionError> {
+        Self::open_part(descriptor, promise, 0, promise.len_bytes, access, prefault)
+    }
+
+    /// As [`open`](Self::open), but maps `len_bytes` from the offset `start_bytes` on, both in whole pages.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open), and for a part that is empty, not in whole pages, or not inside the region.
+    pub fn open_part(
+        descriptor: OwnedFd,
+        promise: Promise,
+        start_bytes: usize,
+        len_bytes: usize,
+        access: Access,
+        prefault: bool,
+    ) -> Result<Self, RegionError> {
+        let is_inside = start_bytes.checked_add(len_bytes).is_some_and(|end| end <= promise.len_bytes);
+        let in_pages = start_bytes.is_multiple_of(PAGE_BYTES) && len_bytes.is_multiple_of(PAGE_BYTES);
+        if !is_inside || !in_pages || len_bytes == 0 || isize::try_from(len_bytes).is_err() {
+            return Err(RegionError::Part { start_bytes, len_bytes, whole_bytes: promise.len_bytes });
+        }
+        verify(descriptor.as_fd(), promise)?;
+        let memory = map(&descriptor, start_bytes, len_bytes, access)?;
+        if prefault {
+            self::prefault(&memory)?;
+        }
+        Ok(Self { memory, descriptor, pages: Pages::Ordinary, is_prefaulted: prefault })
+    }
+
+    /// Maps whatever can be mapped: a file, a device, a memfd without seals. `start_bytes` is a multiple of the page.
+    ///
+    /// # Errors
+    ///
+    /// [`RegionError`] for an empty length and for what the system refuses.
+    ///
+    /// # Safety
+    ///
+    /// Nothing is verified. As long as the region lives, nobody truncates what the descriptor refers to, takes pages away or
+    /// makes them inaccessible; on a device, reading and writing have no effect besides.
+    pub unsafe fn map_unsealed(
+        descriptor: OwnedFd,
+        start_bytes: usize,
+        len_bytes: usize,
+        access: Access,
+    ) -> Result<Self, RegionError> {
+        if len_bytes == 0 || isize::try_from(len_bytes).is_err() {
+            return Err(RegionError::Length { len_bytes });
+        }
+        let memory = map(&descriptor, start_bytes, len_bytes, access)?;
+        Ok(Self { memory, descriptor, pages: Pages::Ordinary, is_prefaulted: false })
+    }
+
+    /// Keeps everybody who has not mapped the region yet from writing it, and everybody from punching holes or sealing it
+    /// further. Mappings that exist stay writable.
+    ///
+    /// # Errors
+    ///
+    /// [`RegionError::Seal`] if the system refuses.
+    pub fn seal_writing(&self) -> Result<(), RegionError> {
+        seal(&self.descriptor, SealFlags::FUTURE_WRITE | SealFlags::SEAL)
+    }
+
+    /// Whether the region is sealed so at this moment. Seals are only ever added.
+    ///
+    /// # Errors
+    ///
+    /// [`RegionError::NotSealable`] if it is not a memfd.
+    pub fn is_sealed(&self, sealing: Sealing) -> Result<bool, RegionError> {
+        Ok(sealing.is_in(seals_of(self.descriptor.as_fd())?))
+    }
+
+    /// The mapped bytes. They stay mapped as long as a copy of this value lives, also without the region.
+    pub fn memory(&self) -> &Mapped {
+        &self.memory
+    }
+
+    /// The mapped bytes alone; the descriptor is closed.
+    pub fn into_memory(self) -> Mapped {
+        self.memory
+    }
+
+    /// The descriptor, to be passed on.
+    pub fn descriptor(&self) -> BorrowedFd<'_> {
+        self.descriptor.as_fd()
+    }
+
+    /// How much is mapped.
+    pub fn len_bytes(&self) -> usize {
+        self.memory.len_bytes()
+    }
+
+    /// What a region that was created here lies in. Of a foreign one nothing is known: [`Pages::Ordinary`].
+    pub fn pages(&self) -> Pages {
+        self.pages
+    }
+
+    /// Whether every page was there before the first use.
+    pub fn is_prefaulted(&self) -> bool {
+        self.is_prefaulted
+    }
+}
+
+/// Compares a foreign descriptor with the promise. The seals come first: once they hold, the size cannot change any more.
+fn verify(descriptor: BorrowedFd<'_>, promise: Promise) -> Result<(), RegionError> {
+    let seals = seals_of(descriptor)?;
+    if !promise.sealing.is_in(seals) {
+        return Err(RegionError::NotSealed { promised: promise.sealing, found_bits: seals.bits() });
+    }
+    let status = rustix::fs::fstat(descriptor).map_err(|cause| RegionError::NotSealable { cause: cause.into() })?;
+    if FileType::from_raw_mode(status.st_mode) != FileType::RegularFile {
+        return Err(RegionError::NotSealable { cause: Errno::INVAL.into() });
+    }
+    let found_bytes = u64::try_from(status.st_size).unwrap_or_default();
+    if found_bytes != promise.len_bytes as u64 {
+        return Err(RegionError::WrongSize { promised_bytes: promise.len_bytes, found_bytes });
+    }
+    Ok(())
+}
+
+fn seals_of(descriptor: BorrowedFd<'_>) -> Result<SealFlags, RegionError> {
+    rustix::fs::fcntl_get_seals(descriptor).map_err(|cause| RegionError::NotSealable { cause: cause.into() })
+}
+
+fn seal(descriptor: &OwnedFd, seals: SealFlags) -> Result<(), RegionError> {
+    rustix::fs::fcntl_add_seals(descriptor, seals).map_err(|cause| RegionError::Seal { cause: cause.into() })
+}
+
+fn new_memfd(is_huge: bool) -> Result<OwnedFd, Errno> {
+    let mut flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    if is_huge {
+        flags |= MemfdFlags::HUGETLB | MemfdFlags::HUGE_2MB;
+    }
+    // Linux before 6.3 does not know the flag that keeps the memory from being executed as a program.
+    match rustix::fs::memfd_create(c"memcpy-select", flags | MemfdFlags::NOEXEC_SEAL) {
+        Err(Errno::INVAL) => rustix::fs::memfd_create(c"memcpy-select", flags),
+        result => result,
+    }
+}
+
+fn map(descriptor: &OwnedFd, start_bytes: usize, len_bytes: usize, access: Access) -> Result<Mapped, RegionError> {
+    let protection = match access {
+        Access::Read => ProtFlags::READ,
+        Access::ReadWrite => ProtFlags::READ | ProtFlags::WRITE,
+    };
+    let error = |cause: Errno| RegionError::Map { len_bytes, access, cause: cause.into() };
+    let len = NonZeroUsize::new(len_bytes).ok_or(RegionError::Length { len_bytes })?;
+    // SAFETY: a new mapping at an address of the system's choice replaces none.
+    let base = unsafe {
+        rustix::mm::mmap(ptr::null_mut(), len.get(), protection, MapFlags::SHARED, descriptor, start_bytes as u64)
+    }
+    .map_err(error)?;
+    let base = NonNull::new(base.cast::<u8>()).ok_or_else(|| error(Errno::FAULT))?;
+    let mapping = Mapping { base, len_bytes };
+    // SAFETY: the mapping is page-aligned and stays as long as `mapping`. It cannot be truncated: its seals were set or
+    // verified before, or the caller of `map_unsealed` vouches for that. Only `Mapped` ever sees the address.
+    Ok(unsafe { Mapped::new(base, len_bytes, access, Arc::new(mapping)) })
+}
+
+/// Advises the use of huge pages; false where the system's settings do not follow such advice in shared memory.
+fn advise_huge(memory: &Mapped) -> bool {
+    let setting = fs::read_to_string("/sys/kernel/mm/transparent_hugepage/shmem_enabled").unwrap_or_default();
+    let follows = ["[always]", "[within_size]", "[advise]", "[force]"].iter().any(|value| setting.contains(value));
+    follows && advise(memory, Advice::LinuxHugepage).is_ok()
+}
+
+/// Has every page there. Where the system cannot do that at once (Linux before 5.14), one read of each does it.
+fn prefault(memory: &Mapped) -> Result<(), RegionError> {
+    let advice = match memory.access() {
+        Access::Read => Advice::LinuxPopulateRead,
+        Access::ReadWrite => Advice::LinuxPopulateWrite,
+    };
+    match advise(memory, advice) {
+        Ok(()) => Ok(()),
+        Err(Errno::INVAL) => {
+            touch(memory);
+            Ok(())
+        }
+        Err(cause) => Err(RegionError::Prefault { len_bytes: memory.len_bytes(), cause: cause.into() }),
+    }
+}
+
+fn touch(memory: &Mapped) {
+    for at in (0..memory.len_bytes()).step_by(PAGE_BYTES) {
+        std::hint::black_box(memory.load32(at, Load::Relaxed));
+    }
+}
+
+fn advise(memory: &Mapped, advice: Advice) -> Result<(), Errno> {
+    let base = memory.pointer(0, memory.len_bytes()).ok_or(Errno::FAULT)?;
+    // SAFETY: the range is the mapping; these pieces of advice change no contents and unmap nothing.
+    unsafe { rustix::mm::madvise(base.as_ptr().cast(), memory.len_bytes(), advice) }
+}
+
+/// A mapping, undone when it is dropped.
+struct Mapping {
+    base: NonNull<u8>,
+    len_bytes: usize,
+}
+
+// SAFETY: it only holds the mapping and undoes it once; no thread is special to a mapping.
+unsafe impl Send for Mapping {}
+// SAFETY: as above: nothing is done through a shared reference.
+unsafe impl Sync for Mapping {}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: mapped in `map` with this length; `Mapped`, which alone knows the address, holds this value, and is gone.
+        let result = unsafe { rustix::mm::munmap(self.base.as_ptr().cast(), self.len_bytes) };
+        debug_assert!(result.is_ok());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reading_each_page_is_the_fallback_for_populating() {
+        let region = Region::create(3 * PAGE_BYTES, RegionOptions::default()).unwrap();
+        let blocks = || rustix::fs::fstat(region.descriptor()).unwrap().st_blocks;
+        assert_eq!(blocks(), 0);
+        touch(region.memory());
+        assert_eq!(blocks(), 3 * 8, "in units of 512 bytes");
+    }
+}

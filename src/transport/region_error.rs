@@ -1,0 +1,148 @@
+//! Why there is no region.
+
+#![forbid(unsafe_code)]
+
+use super::memory::Access;
+use super::region::Sealing;
+use std::fmt;
+use std::io;
+
+/// Why a region was not made or not mapped.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum RegionError {
+    /// A length of 0, or beyond what a process can map.
+    Length {
+        /// The length asked for.
+        len_bytes: usize,
+    },
+    /// A part that is empty, not in whole pages or not inside its region.
+    Part {
+        /// Where the part starts.
+        start_bytes: usize,
+        /// Its length.
+        len_bytes: usize,
+        /// The region's length.
+        whole_bytes: usize,
+    },
+    /// The system made no memfd of that length.
+    Create {
+        /// The length asked for.
+        len_bytes: usize,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// The system did not seal.
+    Seal {
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// The system did not map.
+    Map {
+        /// The length asked for.
+        len_bytes: usize,
+        /// For reading, or also for writing.
+        access: Access,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// There are not enough pages.
+    Prefault {
+        /// The length asked for.
+        len_bytes: usize,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// The descriptor is not a memfd.
+    NotSealable {
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// The descriptor lacks seals.
+    NotSealed {
+        /// What was promised.
+        promised: Sealing,
+        /// The seals it has, as `F_SEAL_` bits.
+        found_bits: u32,
+    },
+    /// The descriptor has another size.
+    WrongSize {
+        /// What was promised.
+        promised_bytes: usize,
+        /// What it has.
+        found_bytes: u64,
+    },
+}
+
+impl fmt::Display for RegionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Length { len_bytes } => write!(
+                f,
+                "a region cannot have {len_bytes} bytes: nothing is mapped; ask for at least one byte and less than \
+                 half of the address space"
+            ),
+            Self::Part { start_bytes, len_bytes, whole_bytes } => write!(
+                f,
+                "{len_bytes} bytes at offset {start_bytes} are not a part in whole pages of a region of {whole_bytes} \
+                 bytes: nothing is mapped; give a start and a length that are multiples of 4096 and lie inside"
+            ),
+            Self::Create { len_bytes, cause } => write!(
+                f,
+                "the system made no shared memory of {len_bytes} bytes ({cause}): there is no region; ask for less or \
+                 free memory and descriptors"
+            ),
+            Self::Seal { cause } => write!(
+                f,
+                "shared memory cannot be sealed ({cause}): it is not shared, since it could be truncated under the \
+                 other side; Linux 5.1 is needed"
+            ),
+            Self::Map { len_bytes, access, cause } => write!(
+                f,
+                "cannot map {len_bytes} bytes {} ({cause}): the region is not used; ask for what its descriptor and \
+                 its seals allow",
+                match access {
+                    Access::Read => "for reading",
+                    Access::ReadWrite => "for reading and writing",
+                }
+            ),
+            Self::Prefault { len_bytes, cause } => write!(
+                f,
+                "there are not {len_bytes} bytes of memory to pre-fault ({cause}): the region is not used, since its \
+                 first use would end the process; ask for less or free memory"
+            ),
+            Self::NotSealable { cause } => write!(
+                f,
+                "the descriptor is not a memfd ({cause}): it is not mapped, since it could be truncated; have the other \
+                 side pass a sealed memfd"
+            ),
+            Self::NotSealed { promised, found_bits } => write!(
+                f,
+                "the memfd has the seals {found_bits:#x}, which do not keep {}: it is not mapped; have the other side \
+                 seal it before it passes it",
+                match promised {
+                    Sealing::Size => "its size",
+                    Sealing::SizeAndWriting => "its size and who may write it",
+                }
+            ),
+            Self::WrongSize { promised_bytes, found_bytes } => write!(
+                f,
+                "the memfd has {found_bytes} bytes and {promised_bytes} were promised: it is not mapped; have the other \
+                 side pass a region of the size it names"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for RegionError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Create { cause, .. }
+            | Self::Seal { cause }
+            | Self::Map { cause, .. }
+            | Self::Prefault { cause, .. }
+            | Self::NotSealable { cause } => Some(cause),
+            _ => None,
+        }
+    }
+}
