@@ -8,6 +8,8 @@ compile_error!(
 
 pub mod blocks;
 pub mod chain;
+pub mod connect;
+pub mod geometry;
 pub mod memory;
 pub mod message;
 mod request;
@@ -22,5 +24,6 @@ pub use violation::Violation;
 pub mod region;
 mod region_error;
 
+pub use geometry::{Allocator, Blocks, Geometry, Limits, Publication};
 pub use region::{PAGE_BYTES, Pages, Promise, Region, RegionOptions, Sealing};
 pub use region_error::RegionError;

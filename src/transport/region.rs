@@ -225,6 +225,11 @@ impl Region {
         Ok(sealing.is_in(seals_of(self.descriptor.as_fd())?))
     }
 
+    /// Compares the region with a promise, as [`open`](Self::open) does, at this moment.
+    pub(super) fn verify(&self, promise: Promise) -> Result<(), RegionError> {
+        verify(self.descriptor.as_fd(), promise)
+    }
+
     /// The mapped bytes. They stay mapped as long as a copy of this value lives, also without the region.
     pub fn memory(&self) -> &Mapped {
         &self.memory

@@ -88,6 +88,18 @@ pub fn in_child(work: impl FnOnce() -> u8) -> End {
     }
 }
 
+/// Leaves `work` to a forked copy of this process that nobody waits for; false if there is none.
+pub fn fork_and_leave(work: impl FnOnce()) -> bool {
+    // SAFETY: as in `in_child`.
+    let child = unsafe { fork() };
+    if child == 0 {
+        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
+        // SAFETY: as in `in_child`.
+        unsafe { _exit(c_int::from(result.is_err())) };
+    }
+    child > 0
+}
+
 /// Has `handler` called at the first memory fault.
 pub fn on_fault(handler: extern "C" fn(c_int)) {
     for number in [SIGSEGV, SIGBUS] {

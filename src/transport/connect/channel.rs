@@ -1,0 +1,313 @@
+//! The socket of a session: it brings the two sides together, passes memory objects, wakes a side that waits for many, and
+//! its hang-up tells of the other side's death.
+//!
+//! No call here waits but [`Channel::wait`], and that for a limited time: the flag that keeps a call from waiting is given
+//! with each call (`MSG_DONTWAIT`), because a flag of the descriptor is the other side's to change when it has a copy. That
+//! is why the two sides wake each other with this socket and not with an eventfd, which has no such flag: a hostile peer
+//! could fill it and make it blocking, and the next wake would never return.
+
+use super::ConnectError;
+use super::wire::{MAGIC, MESSAGE_BYTES, Message, Parcel};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer, SendAncillaryMessage,
+    SendFlags,
+};
+use rustix::process::{PidfdFlags, pidfd_open};
+use std::collections::VecDeque;
+use std::io::{IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+/// No message has more descriptors. One that comes with more is closed in the kernel.
+const MAX_DESCRIPTORS: usize = 2;
+
+/// Objects that were passed and not yet asked for; a side that passes more breaks the protocol.
+const MAX_PARCELS: usize = 64;
+
+/// What [`Channel::wait`] saw.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Woken {
+    /// Something was received: a wake, or an object.
+    Received,
+    /// Nothing in the time given.
+    TimedOut,
+}
+
+/// One side's end of a session's socket.
+#[derive(Debug)]
+pub struct Channel {
+    socket: OwnedFd,
+    /// The process that connected, where it is known and another one.
+    process: Option<OwnedFd>,
+    inbox: Inbox,
+    parcels: VecDeque<(Parcel, OwnedFd)>,
+}
+
+/// The message that is being received.
+#[derive(Debug)]
+struct Inbox {
+    bytes: [u8; MESSAGE_BYTES],
+    len_bytes: usize,
+    descriptors: Vec<OwnedFd>,
+}
+
+impl Channel {
+    /// A socket whose other end connected, or was connected to, by name: the process there is watched too.
+    pub(super) fn connected(stream: UnixStream) -> Self {
+        let peer = rustix::net::sockopt::socket_peercred(&stream).ok().map(|peer| peer.pid);
+        // The hang-up alone would miss a process that died while a copy it forked still holds the socket. Should another
+        // process have got the number meanwhile, the hang-up remains.
+        let process = peer
+            .filter(|pid| *pid != rustix::process::getpid())
+            .and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
+        Self { process, ..Self::inherited(stream) }
+    }
+
+    /// A socket that both sides got from elsewhere: only its hang-up tells of the other side's death.
+    pub(super) fn inherited(stream: UnixStream) -> Self {
+        let inbox = Inbox { bytes: [0; MESSAGE_BYTES], len_bytes: 0, descriptors: Vec::new() };
+        Self { socket: stream.into(), process: None, inbox, parcels: VecDeque::new() }
+    }
+
+    /// The user whom the other side's process belonged to when it connected or listened.
+    pub fn peer_user(&self) -> Option<u32> {
+        rustix::net::sockopt::socket_peercred(&self.socket).ok().map(|peer| peer.uid.as_raw())
+    }
+
+    /// The process at the other end, readable when it has ended: for a poll of many.
+    pub fn process(&self) -> Option<BorrowedFd<'_>> {
+        self.process.as_ref().map(OwnedFd::as_fd)
+    }
+
+    /// Wakes the other side if it waits for its socket. Never waits itself: where the socket is full, the other side has
+    /// unread wakes.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError::PeerGone`].
+    pub fn wake(&self) -> Result<(), ConnectError> {
+        match self.send(Message::Wake, &[]) {
+            Err(ConnectError::Congested) => Ok(()),
+            result => result,
+        }
+    }
+
+    /// Takes in whatever wakes have come, for a side to which the other one sends nothing else, and says whether there were
+    /// any. What comes with them is dropped unread.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError::PeerGone`].
+    pub fn drain(&self) -> Result<bool, ConnectError> {
+        let mut bytes = [0; 4096];
+        let mut any = false;
+        // A peer that sends faster than this wastes its own session's share only.
+        for _ in 0..4 {
+            match rustix::net::recv(&self.socket, &mut bytes, RecvFlags::DONTWAIT) {
+                Ok((0, _)) => return Err(ConnectError::PeerGone),
+                Ok((received, _)) if received < bytes.len() => return Ok(true),
+                Ok(_) => any = true,
+                Err(Errno::AGAIN | Errno::INTR) => break,
+                Err(_) => return Err(ConnectError::PeerGone),
+            }
+        }
+        Ok(any)
+    }
+
+    /// Whether the other side has hung up or its process has ended.
+    pub fn is_gone(&self) -> bool {
+        self.watch(Some(Duration::ZERO), PollFlags::empty()).is_err()
+    }
+
+    /// Waits until something comes, at most so long, and takes it in.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError::PeerGone`], and what a message that does not belong here is.
+    pub fn wait(&mut self, limit: Duration) -> Result<Woken, ConnectError> {
+        if self.watch(Some(limit), PollFlags::IN)? {
+            self.take_in()?;
+            return Ok(Woken::Received);
+        }
+        Ok(Woken::TimedOut)
+    }
+
+    /// Passes a memory object.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError::PeerGone`]; [`ConnectError::Congested`] if the other side reads too slowly.
+    pub fn pass(&self, parcel: Parcel, object: BorrowedFd<'_>) -> Result<(), ConnectError> {
+        self.send(Message::Parcel(parcel), &[object])
+    }
+
+    /// The object of that name, which the other side passes or has passed. Others that come meanwhile are kept.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError::Timeout`] if it does not come, [`ConnectError::PeerGone`], and what a message that does not belong
+    /// here is.
+    pub fn accept_parcel(&mut self, id: u64, limit: Duration) -> Result<(Parcel, OwnedFd), ConnectError> {
+        let deadline = Deadline::after(limit);
+        loop {
+            self.take_in()?;
+            if let Some(at) = self.parcels.iter().position(|(parcel, _)| parcel.id == id)
+                && let Some(found) = self.parcels.remove(at)
+            {
+                return Ok(found);
+            }
+            if !self.watch(Some(deadline.left()?), PollFlags::IN)? {
+                return Err(ConnectError::Timeout { limit });
+            }
+        }
+    }
+
+    /// Takes in the messages that have come after the handshake.
+    fn take_in(&mut self) -> Result<(), ConnectError> {
+        // Bounded: no more than the parcels there is room for, and as many wakes.
+        for _ in 0..2 * MAX_PARCELS {
+            match self.receive()? {
+                None => return Ok(()),
+                Some((Message::Wake, _)) => {}
+                Some((Message::Parcel(parcel), mut descriptors)) if self.parcels.len() < MAX_PARCELS => {
+                    let found = descriptors.len();
+                    let object = descriptors.pop().ok_or(ConnectError::Descriptors { expected: 1, found })?;
+                    self.parcels.push_back((parcel, object));
+                }
+                Some((message, _)) => return Err(ConnectError::Message { kind: message.kind() }),
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn send(&self, message: Message, descriptors: &[BorrowedFd<'_>]) -> Result<(), ConnectError> {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        if !descriptors.is_empty() && !control.push(SendAncillaryMessage::ScmRights(descriptors)) {
+            return Err(ConnectError::Descriptors { expected: MAX_DESCRIPTORS, found: descriptors.len() });
+        }
+        let bytes = message.encode();
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        loop {
+            return match rustix::net::sendmsg(&self.socket, &[IoSlice::new(&bytes)], &mut control, flags) {
+                // So few bytes go whole or not at all.
+                Ok(MESSAGE_BYTES) => Ok(()),
+                Ok(_) | Err(Errno::AGAIN | Errno::TOOMANYREFS | Errno::NOBUFS) => Err(ConnectError::Congested),
+                Err(Errno::INTR) => continue,
+                Err(Errno::PIPE | Errno::CONNRESET | Errno::NOTCONN) => Err(ConnectError::PeerGone),
+                Err(cause) => Err(ConnectError::socket(cause)),
+            };
+        }
+    }
+
+    /// The next message, if the whole of it has come. Of what is sent beyond its descriptors nothing stays open.
+    pub(super) fn receive(&mut self) -> Result<Option<(Message, Vec<OwnedFd>)>, ConnectError> {
+        // Each turn receives a byte at least.
+        while self.inbox.len_bytes < MESSAGE_BYTES {
+            let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
+            let mut control = RecvAncillaryBuffer::new(&mut space);
+            let rest = &mut self.inbox.bytes[self.inbox.len_bytes..];
+            let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
+            let received = match rustix::net::recvmsg(&self.socket, &mut [IoSliceMut::new(rest)], &mut control, flags) {
+                Ok(received) => received,
+                Err(Errno::AGAIN) => return Ok(None),
+                Err(Errno::INTR) => continue,
+                Err(Errno::CONNRESET) => return Err(ConnectError::PeerGone),
+                Err(cause) => return Err(ConnectError::socket(cause)),
+            };
+            for message in control.drain() {
+                if let RecvAncillaryMessage::ScmRights(descriptors) = message {
+                    self.inbox.descriptors.extend(descriptors);
+                }
+            }
+            let found = self.inbox.descriptors.len();
+            if received.flags.contains(ReturnFlags::CTRUNC) || found > MAX_DESCRIPTORS {
+                return Err(ConnectError::Descriptors { expected: MAX_DESCRIPTORS, found });
+            }
+            if received.bytes == 0 {
+                return Err(ConnectError::PeerGone);
+            }
+            self.inbox.len_bytes += received.bytes;
+            // What is something else entirely is named so at once, not when 64 bytes of it have come.
+            if !self.inbox.bytes[..self.inbox.len_bytes].iter().zip(&MAGIC).all(|(found, wanted)| found == wanted) {
+                return Err(ConnectError::NotATable);
+            }
+        }
+        self.inbox.len_bytes = 0;
+        let descriptors = std::mem::take(&mut self.inbox.descriptors);
+        let message = Message::decode(&self.inbox.bytes)?;
+        let (expected, found) = (message.descriptors(), descriptors.len());
+        if expected != found {
+            return Err(ConnectError::Descriptors { expected, found });
+        }
+        Ok(Some((message, descriptors)))
+    }
+
+    /// Waits for the next message.
+    pub(super) fn receive_until(&mut self, deadline: &Deadline) -> Result<(Message, Vec<OwnedFd>), ConnectError> {
+        loop {
+            if let Some(received) = self.receive()? {
+                return Ok(received);
+            }
+            self.watch(Some(deadline.left()?), PollFlags::IN)?;
+        }
+    }
+
+    /// Whether there is something to receive, waiting for it so long.
+    fn watch(&self, limit: Option<Duration>, events: PollFlags) -> Result<bool, ConnectError> {
+        let socket = PollFd::new(&self.socket, events | PollFlags::RDHUP);
+        let limit = limit.and_then(|limit| Timespec::try_from(limit).ok());
+        let seen = |result: Result<usize, Errno>, socket: PollFlags, has_ended: bool| match result {
+            Err(Errno::INTR) => Ok(false),
+            Err(cause) => Err(ConnectError::socket(cause)),
+            // What was sent before the hang-up is received first.
+            Ok(_) if socket.contains(PollFlags::IN) => Ok(true),
+            Ok(_) if has_ended || socket.intersects(PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR) => {
+                Err(ConnectError::PeerGone)
+            }
+            Ok(_) => Ok(false),
+        };
+        match &self.process {
+            Some(process) => {
+                let mut both = [socket, PollFd::new(process, PollFlags::IN)];
+                let result = poll(&mut both, limit.as_ref());
+                seen(result, both[0].revents(), !both[1].revents().is_empty())
+            }
+            None => {
+                let mut one = [socket];
+                let result = poll(&mut one, limit.as_ref());
+                seen(result, one[0].revents(), false)
+            }
+        }
+    }
+}
+
+impl AsFd for Channel {
+    /// The socket: readable when the other side wakes this one, hung up when it is gone.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+/// A moment that all waits of one call end at.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Deadline {
+    limit: Duration,
+    start: Instant,
+}
+
+impl Deadline {
+    pub(super) fn after(limit: Duration) -> Self {
+        Self { limit, start: Instant::now() }
+    }
+
+    /// What is left, never nothing.
+    pub(super) fn left(&self) -> Result<Duration, ConnectError> {
+        let left = self.limit.saturating_sub(self.start.elapsed());
+        if left.is_zero() { Err(ConnectError::Timeout { limit: self.limit }) } else { Ok(left) }
+    }
+}

@@ -1,0 +1,211 @@
+//! The server's side of the handshake, in steps that never wait.
+
+use super::ConnectError;
+use super::channel::{Channel, Deadline};
+use super::wire::{Message, Refusal, VERSION};
+use crate::transport::geometry::{Allocator, Geometry, Limits};
+use crate::transport::memory::Access;
+use crate::transport::region::{Promise, Region, Sealing};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+/// A client that has connected and is being greeted.
+#[derive(Debug)]
+pub struct Greeting {
+    channel: Channel,
+    deadline: Deadline,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Nothing has come yet.
+    Silent,
+    /// The client has said Hello, and waits for an offer.
+    Asked,
+    /// It has the offer.
+    Offered(Box<Offer>),
+    /// It has accepted.
+    Agreed(Box<Agreed>),
+    /// The handshake is over, in one way or the other.
+    Over,
+}
+
+#[derive(Debug)]
+struct Offer {
+    geometry: Geometry,
+    queue: Region,
+    prefault: bool,
+}
+
+#[derive(Debug)]
+struct Agreed {
+    geometry: Geometry,
+    queue: Region,
+    client_data: Option<Region>,
+}
+
+/// How far a greeting is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// The client's next message has not come. Go on when the socket has something.
+    Pending,
+    /// The client asks for a session: [`Greeting::offer`] one, or [`Greeting::refuse`].
+    Asked,
+    /// The session is there: [`Greeting::finish`].
+    Agreed,
+}
+
+/// What the server has of a session.
+#[derive(Debug)]
+pub struct Greeted {
+    /// The socket.
+    pub channel: Channel,
+    /// The numbers that were offered.
+    pub geometry: Geometry,
+    /// The queue region, which both sides write.
+    pub queue: Region,
+    /// With [`Allocator::Owned`] the client's data region, mapped for reading: only the client writes it.
+    pub client_data: Option<Region>,
+}
+
+impl Greeting {
+    /// Greets whoever is at the other end of a socket that this process was given, within that time.
+    pub fn over(stream: UnixStream, limit: Duration) -> Self {
+        Self::new(Channel::inherited(stream), limit)
+    }
+
+    pub(super) fn new(channel: Channel, limit: Duration) -> Self {
+        Self { channel, deadline: Deadline::after(limit), state: State::Silent }
+    }
+
+    /// The socket's other end, before there is a session.
+    pub fn channel(&self) -> &Channel {
+        &self.channel
+    }
+
+    /// How long the client still has; `None` if its time is over and the greeting to be dropped.
+    pub fn time_left(&self) -> Option<Duration> {
+        self.deadline.left().ok()
+    }
+
+    /// Goes on as far as the client has come.
+    ///
+    /// # Errors
+    ///
+    /// Why there will be no session; the client has been told, as far as it can be, and the greeting is over: drop it. A
+    /// greeting that goes on for longer than its limit ends with [`ConnectError::Timeout`].
+    pub fn step(&mut self) -> Result<Step, ConnectError> {
+        let result = self.try_step();
+        if let Err(error) = &result {
+            let reason = match error {
+                ConnectError::Version { .. } => Some(Refusal::Version),
+                ConnectError::NotATable | ConnectError::PeerGone | ConnectError::Refused { .. } => None,
+                _ => Some(Refusal::Handshake),
+            };
+            if let Some(reason) = reason {
+                self.refuse(reason);
+            }
+            self.state = State::Over;
+        }
+        result
+    }
+
+    fn try_step(&mut self) -> Result<Step, ConnectError> {
+        self.deadline.left()?;
+        match self.state {
+            State::Asked => return Ok(Step::Asked),
+            State::Agreed(_) => return Ok(Step::Agreed),
+            State::Over => return Err(ConnectError::PeerGone),
+            State::Silent | State::Offered(_) => {}
+        }
+        let Some((message, descriptors)) = self.channel.receive()? else { return Ok(Step::Pending) };
+        match (message, std::mem::replace(&mut self.state, State::Over)) {
+            (Message::Hello, State::Silent) => {
+                self.state = State::Asked;
+                Ok(Step::Asked)
+            }
+            (Message::Ready { data_bytes }, State::Offered(offer)) => {
+                let agreed = self.conclude(*offer, data_bytes, descriptors)?;
+                self.state = State::Agreed(Box::new(agreed));
+                Ok(Step::Agreed)
+            }
+            (Message::Refused { reason, .. }, _) => Err(ConnectError::Refused { reason }),
+            (other, _) => Err(ConnectError::Message { kind: other.kind() }),
+        }
+    }
+
+    /// Offers a session: its numbers, its queue region, and the data region with the server's blocks or the shared ones,
+    /// which may serve many sessions. With `prefault` the client's data region is pre-faulted.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError::Geometry`] and [`ConnectError::Region`] for an offer that the client would refuse,
+    /// [`ConnectError::Message`] if the client has not asked, and what happens to the socket.
+    pub fn offer(
+        &mut self,
+        geometry: Geometry,
+        queue: Region,
+        data: &Region,
+        prefault: bool,
+    ) -> Result<(), ConnectError> {
+        if !matches!(self.state, State::Asked) {
+            return Err(ConnectError::Message { kind: 0 });
+        }
+        geometry.check(&Limits { max_queue_bytes: u64::MAX, max_data_bytes: u64::MAX })?;
+        geometry.check_data_bytes(geometry.server_blocks, data.len_bytes() as u64)?;
+        let welcome =
+            Message::Welcome { geometry, queue_bytes: queue.len_bytes() as u64, data_bytes: data.len_bytes() as u64 };
+        self.channel.send(welcome, &[queue.descriptor(), data.descriptor()])?;
+        self.state = State::Offered(Box::new(Offer { geometry, queue, prefault }));
+        Ok(())
+    }
+
+    /// Refuses the client, and tells it why as far as it reads.
+    pub fn refuse(&mut self, reason: Refusal) {
+        let _ = self.channel.send(Message::Refused { reason, version: VERSION }, &[]);
+        self.state = State::Over;
+    }
+
+    /// The session.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError::PeerGone`] if the last step was not [`Step::Agreed`].
+    pub fn finish(self) -> Result<Greeted, ConnectError> {
+        let State::Agreed(agreed) = self.state else { return Err(ConnectError::PeerGone) };
+        let Agreed { geometry, queue, client_data } = *agreed;
+        Ok(Greeted { channel: self.channel, geometry, queue, client_data })
+    }
+
+    fn conclude(&self, offer: Offer, data_bytes: u64, descriptors: Vec<OwnedFd>) -> Result<Agreed, ConnectError> {
+        let Offer { geometry, queue, prefault } = offer;
+        let expected = usize::from(geometry.allocator == Allocator::Owned);
+        let found = descriptors.len();
+        if expected != found {
+            return Err(ConnectError::Descriptors { expected, found });
+        }
+        let client_data = match descriptors.into_iter().next() {
+            None => None,
+            Some(descriptor) => {
+                let len_bytes = geometry.check_data_bytes(geometry.client_blocks, data_bytes)?;
+                let promise = Promise { len_bytes, sealing: Sealing::SizeAndWriting };
+                Some(Region::open(descriptor, promise, Access::Read, prefault)?)
+            }
+        };
+        // The client may have sealed it so already, which serves as well.
+        if !queue.is_sealed(Sealing::SizeAndWriting)? {
+            queue.seal_writing()?;
+        }
+        self.channel.send(Message::Go, &[])?;
+        Ok(Agreed { geometry, queue, client_data })
+    }
+}
+
+impl AsFd for Greeting {
+    /// The socket, readable when the next step can be taken.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.channel.as_fd()
+    }
+}

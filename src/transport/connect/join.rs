@@ -1,0 +1,199 @@
+//! The client's side of the handshake, which waits for each answer, and no longer than its limit.
+
+use super::ConnectError;
+use super::channel::{Channel, Deadline};
+use super::listen::Address;
+use super::wire::{Message, Refusal, VERSION};
+use crate::transport::geometry::{Allocator, Geometry, GeometryError, Limits};
+use crate::transport::memory::Access;
+use crate::transport::region::{Promise, Region, RegionOptions, Sealing};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+/// How to connect to a table.
+#[derive(Debug)]
+pub struct JoinOptions {
+    /// The longest that connecting takes.
+    pub limit: Duration,
+    /// What this side is ready to map.
+    pub limits: Limits,
+    /// Where this side's own blocks lie, if it has some.
+    pub own_region: OwnRegion,
+    /// Pre-fault what the server passes.
+    pub prefault: bool,
+    /// What the data region's seals must be.
+    pub data_trust: DataTrust,
+}
+
+/// Where a client's own blocks lie.
+#[derive(Debug)]
+pub enum OwnRegion {
+    /// In a new region.
+    New(RegionOptions),
+    /// In a region that there is already: sealed against writing, and as long as the server's geometry says. A proxy passes
+    /// on the one of its client.
+    Supplied(Region),
+}
+
+impl Default for JoinOptions {
+    /// Five seconds, the usual limits, and an own region in ordinary pages.
+    fn default() -> Self {
+        Self {
+            limit: Duration::from_secs(5),
+            limits: Limits::default(),
+            own_region: OwnRegion::New(RegionOptions::default()),
+            prefault: false,
+            data_trust: DataTrust::default(),
+        }
+    }
+}
+
+/// Whether a client takes a server's data region only if its seals promise that it stays. That is the default.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DataTrust {
+    takes_unsealed: bool,
+}
+
+impl DataTrust {
+    /// Takes a data region without asking for its seals: a device's memory, or a file.
+    ///
+    /// # Safety
+    ///
+    /// The server will neither truncate what it passes nor make it inaccessible: an access would end this process then.
+    pub unsafe fn unsealed() -> Self {
+        Self { takes_unsealed: true }
+    }
+}
+
+/// What the client has of a session.
+#[derive(Debug)]
+pub struct Joined {
+    /// The socket.
+    pub channel: Channel,
+    /// The numbers that the server gave.
+    pub geometry: Geometry,
+    /// The queue region, which both sides write.
+    pub queue: Region,
+    /// With [`Allocator::Owned`] the region of this side's blocks, which it alone writes.
+    pub own_data: Option<Region>,
+    /// The region of the server's blocks, mapped for reading; with [`Allocator::Shared`] the one that both write.
+    pub data: Region,
+}
+
+/// Connects to the table at that address.
+///
+/// # Errors
+///
+/// [`ConnectError`], at the latest when the limit is over.
+pub fn join(address: &Address, options: JoinOptions) -> Result<Joined, ConnectError> {
+    let deadline = Deadline::after(options.limit);
+    let stream = address.connect(&deadline)?;
+    shake_hands(Channel::connected(stream), options, &deadline)
+}
+
+/// As [`join`], over a socket that this process was given.
+///
+/// # Errors
+///
+/// As [`join`].
+pub fn join_over(stream: UnixStream, options: JoinOptions) -> Result<Joined, ConnectError> {
+    let deadline = Deadline::after(options.limit);
+    shake_hands(Channel::inherited(stream), options, &deadline)
+}
+
+fn shake_hands(mut channel: Channel, options: JoinOptions, deadline: &Deadline) -> Result<Joined, ConnectError> {
+    channel.send(Message::Hello, &[])?;
+    let (message, descriptors) = channel.receive_until(deadline)?;
+    let (geometry, queue_bytes, data_bytes) = match message {
+        Message::Welcome { geometry, queue_bytes, data_bytes } => (geometry, queue_bytes, data_bytes),
+        other => return Err(unexpected(other)),
+    };
+    let result = map_all(geometry, queue_bytes, data_bytes, descriptors, options);
+    let (queue, data, own_data) = match result {
+        Ok(regions) => regions,
+        Err(error) => {
+            // So that the server need not wait for its limit.
+            let _ = channel.send(Message::Refused { reason: Refusal::Handshake, version: VERSION }, &[]);
+            return Err(error);
+        }
+    };
+    match &own_data {
+        Some(own) => channel.send(Message::Ready { data_bytes: own.len_bytes() as u64 }, &[own.descriptor()])?,
+        None => channel.send(Message::Ready { data_bytes: 0 }, &[])?,
+    }
+    let (message, _) = channel.receive_until(deadline)?;
+    if message != Message::Go {
+        return Err(unexpected(message));
+    }
+    verify_sealed(&queue)?;
+    Ok(Joined { channel, geometry, queue, own_data, data })
+}
+
+/// The queue region, the data region, and the own one if there is one.
+type Regions = (Region, Region, Option<Region>);
+
+fn map_all(
+    geometry: Geometry,
+    queue_bytes: u64,
+    data_bytes: u64,
+    descriptors: Vec<OwnedFd>,
+    options: JoinOptions,
+) -> Result<Regions, ConnectError> {
+    let JoinOptions { limits, own_region, prefault, data_trust, .. } = options;
+    geometry.check(&limits)?;
+    let queue_len_bytes = usize::try_from(queue_bytes)
+        .ok()
+        .filter(|_| queue_bytes <= limits.max_queue_bytes)
+        .ok_or(GeometryError { what: "bytes in a queue region, more than the limit", found: queue_bytes })?;
+    let data_len_bytes = geometry.check_data_bytes(geometry.server_blocks, data_bytes)?;
+    let found = descriptors.len();
+    let Ok([queue, data]) = <[OwnedFd; 2]>::try_from(descriptors) else {
+        return Err(ConnectError::Descriptors { expected: 2, found });
+    };
+    let promise = Promise { len_bytes: queue_len_bytes, sealing: Sealing::Size };
+    // Always pre-faulted: it is short, and used at once.
+    let queue = Region::open(queue, promise, Access::ReadWrite, true)?;
+    let (access, sealing) = match geometry.allocator {
+        Allocator::Owned => (Access::Read, Sealing::SizeAndWriting),
+        Allocator::Shared => (Access::ReadWrite, Sealing::Size),
+    };
+    let data = if data_trust.takes_unsealed {
+        // SAFETY: `DataTrust::unsealed` was called by somebody who vouches for the server.
+        unsafe { Region::map_unsealed(data, 0, data_len_bytes, access) }?
+    } else {
+        Region::open(data, Promise { len_bytes: data_len_bytes, sealing }, access, prefault)?
+    };
+    let own_data = match (geometry.allocator, own_region) {
+        (Allocator::Shared, _) => None,
+        (Allocator::Owned, OwnRegion::Supplied(region)) => {
+            geometry.check_data_bytes(geometry.client_blocks, region.len_bytes() as u64)?;
+            verify_sealed(&region)?;
+            Some(region)
+        }
+        (Allocator::Owned, OwnRegion::New(options)) => {
+            let total_bytes = geometry.client_blocks.total_bytes();
+            let len_bytes = usize::try_from(total_bytes)
+                .map_err(|_| GeometryError { what: "bytes in the client's blocks", found: total_bytes })?;
+            let region = Region::create(len_bytes, options)?;
+            region.seal_writing()?;
+            Some(region)
+        }
+    };
+    Ok((queue, data, own_data))
+}
+
+fn verify_sealed(region: &Region) -> Result<(), ConnectError> {
+    region.verify(Promise { len_bytes: region.len_bytes(), sealing: Sealing::SizeAndWriting })?;
+    Ok(())
+}
+
+fn unexpected(message: Message) -> ConnectError {
+    match message {
+        Message::Refused { reason: Refusal::Version, version } => {
+            ConnectError::Version { ours: VERSION, theirs: version }
+        }
+        Message::Refused { reason, .. } => ConnectError::Refused { reason },
+        other => ConnectError::Message { kind: other.kind() },
+    }
+}

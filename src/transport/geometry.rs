@@ -1,0 +1,160 @@
+//! The numbers of a session: how long its rings are and how its blocks are cut. Both sides know them from the handshake
+//! and keep them; they are never read from shared memory.
+
+#![forbid(unsafe_code)]
+
+use std::fmt;
+
+/// How an entry of a ring is published.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Publication {
+    /// By the tail index, once for a whole batch.
+    #[default]
+    Index,
+    /// By a bit in the entry itself, which alternates from round to round.
+    Phase,
+}
+
+/// Who allocates blocks from what.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Allocator {
+    /// Each side from memory that it alone can write.
+    #[default]
+    Owned,
+    /// Both from one region that both write. For sides that trust each other.
+    Shared,
+}
+
+/// Blocks of one region.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Blocks {
+    /// The length of each: a power of two.
+    pub block_bytes: u32,
+    /// How many there are.
+    pub count: u32,
+}
+
+impl Blocks {
+    /// The shortest block: 16 entries of a chain, or one cache line.
+    pub const MIN_BYTES: u32 = 64;
+    /// The longest block.
+    pub const MAX_BYTES: u32 = 1 << 30;
+
+    /// The length of all blocks together.
+    pub const fn total_bytes(self) -> u64 {
+        self.block_bytes as u64 * self.count as u64
+    }
+
+    const fn is_valid(self) -> bool {
+        self.block_bytes.is_power_of_two()
+            && Self::MIN_BYTES <= self.block_bytes
+            && self.block_bytes <= Self::MAX_BYTES
+            && self.count > 0
+            && self.count <= 1 << 31
+    }
+}
+
+/// The numbers of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Geometry {
+    /// Entries of each ring: a power of two.
+    pub capacity: u32,
+    /// From one request to the next, in bytes: 16, 32 or 64.
+    pub request_stride_bytes: u16,
+    /// From one response to the next, in bytes: 12, 16, 32 or 64.
+    pub response_stride_bytes: u16,
+    /// How entries are published.
+    pub publication: Publication,
+    /// Who allocates from what.
+    pub allocator: Allocator,
+    /// With [`Allocator::Owned`] the client's own blocks. With [`Allocator::Shared`] there are none: the same as
+    /// `server_blocks`.
+    pub client_blocks: Blocks,
+    /// The server's own blocks, or the shared ones.
+    pub server_blocks: Blocks,
+}
+
+impl Geometry {
+    /// The longest ring.
+    pub const MAX_CAPACITY: u32 = 1 << 16;
+
+    /// Whether a session can have these numbers within those limits.
+    ///
+    /// # Errors
+    ///
+    /// [`GeometryError`] naming the first number that is wrong.
+    pub fn check(&self, limits: &Limits) -> Result<(), GeometryError> {
+        let refuse = |what, found: u64| Err(GeometryError { what, found });
+        if !self.capacity.is_power_of_two() || !(2..=Self::MAX_CAPACITY).contains(&self.capacity) {
+            return refuse("entries of a ring (a power of two from 2 to 65536)", self.capacity.into());
+        }
+        if ![16, 32, 64].contains(&self.request_stride_bytes) {
+            return refuse("bytes from request to request (16, 32 or 64)", self.request_stride_bytes.into());
+        }
+        if ![12, 16, 32, 64].contains(&self.response_stride_bytes) {
+            return refuse("bytes from response to response (12, 16, 32 or 64)", self.response_stride_bytes.into());
+        }
+        for blocks in [self.client_blocks, self.server_blocks] {
+            if !blocks.is_valid() {
+                return refuse(
+                    "bytes in all blocks (of a power of two from 64 to 2^30 bytes, 1 to 2^31 of them)",
+                    blocks.total_bytes(),
+                );
+            }
+            if blocks.total_bytes() > limits.max_data_bytes {
+                return refuse("bytes of all blocks of a side, more than the limit", blocks.total_bytes());
+            }
+        }
+        if self.allocator == Allocator::Shared && self.client_blocks != self.server_blocks {
+            return refuse("bytes of blocks beside the shared ones", self.client_blocks.total_bytes());
+        }
+        Ok(())
+    }
+
+    /// The length of a data region, if it holds these blocks and, but for rounding up to huge pages, nothing else.
+    pub(crate) fn check_data_bytes(&self, blocks: Blocks, found_bytes: u64) -> Result<usize, GeometryError> {
+        const HUGE_PAGE_BYTES: u64 = 2 << 20;
+        let total_bytes = blocks.total_bytes();
+        usize::try_from(found_bytes)
+            .ok()
+            .filter(|_| found_bytes >= total_bytes && found_bytes - total_bytes < HUGE_PAGE_BYTES)
+            .ok_or(GeometryError { what: "bytes in a data region, which do not fit its blocks", found: found_bytes })
+    }
+}
+
+/// What this side is ready to map for a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The longest queue region.
+    pub max_queue_bytes: u64,
+    /// The longest data region.
+    pub max_data_bytes: u64,
+}
+
+impl Default for Limits {
+    /// 64 MiB of queues and 16 GiB of blocks, of which only what is used takes memory.
+    fn default() -> Self {
+        Self { max_queue_bytes: 64 << 20, max_data_bytes: 16 << 30 }
+    }
+}
+
+/// A number that no session can have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GeometryError {
+    /// What it counts, and what is allowed.
+    pub what: &'static str,
+    /// The number.
+    pub found: u64,
+}
+
+impl fmt::Display for GeometryError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} {}: there is no session; change the server's geometry or this side's limits",
+            self.found, self.what
+        )
+    }
+}
+
+impl std::error::Error for GeometryError {}
