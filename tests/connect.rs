@@ -10,7 +10,8 @@ use memcpy_select::transport::connect::{
 };
 use memcpy_select::transport::memory::{Access, Load, Memory, Store};
 use memcpy_select::transport::region::{PAGE_BYTES, Promise, Region, RegionOptions, Sealing};
-use memcpy_select::transport::{Allocator, Blocks, Geometry, Limits, Publication, RegionError};
+use memcpy_select::transport::ring::Publication;
+use memcpy_select::transport::{Allocator, Blocks, Geometry, Limits, RegionError};
 use rustix::fs::{FallocateFlags, MemfdFlags, SealFlags};
 use rustix::io::Errno;
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
@@ -393,7 +394,7 @@ fn absurd_numbers_are_refused() {
         (16, 0),
         (16, 1),
         (16, 3),
-        (16, 1 << 17),
+        (16, 1 << 16),
         (16, u32::MAX),
         (20, 12 << 16 | 15),
         (20, 12 << 16),

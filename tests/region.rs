@@ -3,7 +3,7 @@
 #![cfg(target_os = "linux")]
 
 use memcpy_select::transport::memory::{Access, Load, Memory, Store};
-use memcpy_select::transport::region::{PAGE_BYTES, Pages, Promise, Region, RegionOptions, Sealing};
+use memcpy_select::transport::region::{PAGE_BYTES, PageKind, Promise, Region, RegionOptions, Sealing};
 use memcpy_select::transport::{Copier, RegionError};
 use rustix::fs::{FallocateFlags, MemfdFlags, Mode, OFlags, SealFlags};
 use rustix::io::{Errno, FdFlags};
@@ -284,14 +284,14 @@ fn huge_pages_are_used_where_there_are_some_and_what_was_had_is_said() {
     let ours = Region::create(3 << 20, options).unwrap();
     println!("{:?}", ours.pages());
     let is_rounded = ours.len_bytes() == 4 << 20;
-    assert_eq!(is_rounded, ours.pages() == Pages::Huge, "{} bytes in {:?}", ours.len_bytes(), ours.pages());
+    assert_eq!(is_rounded, ours.pages() == PageKind::Huge, "{} bytes in {:?}", ours.len_bytes(), ours.pages());
     assert!(ours.is_prefaulted());
     ours.memory().store32(ours.len_bytes() - 4, 7, Store::Release);
     // Too short for one: ordinary pages, unless reserved ones are there.
     let short = Region::create(PAGE_BYTES, options).unwrap();
-    assert_ne!(short.pages(), Pages::Advised);
+    assert_ne!(short.pages(), PageKind::Advised);
     let plain = Region::create(3 << 20, RegionOptions::default()).unwrap();
-    assert_eq!((plain.pages(), plain.is_prefaulted(), plain.len_bytes()), (Pages::Ordinary, false, 3 << 20));
+    assert_eq!((plain.pages(), plain.is_prefaulted(), plain.len_bytes()), (PageKind::Ordinary, false, 3 << 20));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use memcpy_select::transport::message::UnknownValue;
 use memcpy_select::transport::message::widths::{u1, u3, u5, u7, u24, u48, u63};
 use memcpy_select::transport::{
-    Args, ErrorCode, Flags, JobId, Kind, Pages, Request, Response, ResponseFlags, Slice, Value,
+    Args, ErrorCode, Flags, JobId, Kind, PageRange, Request, Response, ResponseFlags, Slice, Value,
 };
 
 #[allow(dead_code)]
@@ -18,7 +18,8 @@ fn request(kind: Kind, flags: Flags, id: u64, handle: u32, args: Args) -> Reques
 fn requests_have_their_golden_bytes() {
     let slice = Slice { block: 0x0403_0201, length: 0x0807_0605 };
     let phase = Flags { phase: true, ..Flags::NONE };
-    let range = Pages { is_writable: true, first: memcpy_select::transport::message::Bits::new(3).unwrap(), count: 7 };
+    let range =
+        PageRange { is_writable: true, first: memcpy_select::transport::message::Bits::new(3).unwrap(), count: 7 };
     let golden = [
         (
             request(Kind::Read, Flags::DATA, 0x0003_0201, 0x0807_0605, Args::of(Args::AMOUNT, 0x0c0b_0a09)),

@@ -106,11 +106,11 @@ impl Chain {
                 for (word, entry) in bytes.chunks_exact_mut(4).zip(group) {
                     word.copy_from_slice(&entry.to_le_bytes());
                 }
-                memory.write(place, bytes, Copier::auto(bytes.len()));
+                memory.write(place, bytes, Copier::AUTO);
                 place += bytes.len();
             }
             if let Some(next) = next {
-                memory.write(place, &next.to_le_bytes(), Copier::auto(4));
+                memory.write(place, &next.to_le_bytes(), Copier::AUTO);
             }
             data = later;
         }
@@ -176,7 +176,7 @@ impl Chain {
                 let group = (own - done).min(AT_ONCE as u32);
                 let mut bytes = [0; 4 * AT_ONCE];
                 let bytes = &mut bytes[..4 * group as usize];
-                memory.read(place + 4 * done as usize, bytes, Copier::auto(bytes.len()));
+                memory.read(place + 4 * done as usize, bytes, Copier::AUTO);
                 for word in bytes.chunks_exact(4) {
                     let block = u32::from_le_bytes([word[0], word[1], word[2], word[3]]);
                     marks.mark(block)?;
@@ -187,7 +187,7 @@ impl Chain {
             left -= own;
             if !is_final {
                 let mut word = [0; 4];
-                memory.read(place + 4 * done as usize, &mut word, Copier::auto(4));
+                memory.read(place + 4 * done as usize, &mut word, Copier::AUTO);
                 list = u32::from_le_bytes(word);
             }
         }

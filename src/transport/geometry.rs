@@ -3,17 +3,9 @@
 
 #![forbid(unsafe_code)]
 
+use super::blocks::BlockGeometry;
+use super::ring::{MAX_CAPACITY, Publication};
 use std::fmt;
-
-/// How an entry of a ring is published.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Publication {
-    /// By the tail index, once for a whole batch.
-    #[default]
-    Index,
-    /// By a bit in the entry itself, which alternates from round to round.
-    Phase,
-}
 
 /// Who allocates blocks from what.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,8 +29,6 @@ pub struct Blocks {
 impl Blocks {
     /// The shortest block: 16 entries of a chain, or one cache line.
     pub const MIN_BYTES: u32 = 64;
-    /// The longest block.
-    pub const MAX_BYTES: u32 = 1 << 30;
 
     /// The length of all blocks together.
     pub const fn total_bytes(self) -> u64 {
@@ -48,9 +38,9 @@ impl Blocks {
     const fn is_valid(self) -> bool {
         self.block_bytes.is_power_of_two()
             && Self::MIN_BYTES <= self.block_bytes
-            && self.block_bytes <= Self::MAX_BYTES
+            && self.block_bytes <= BlockGeometry::MAX_BLOCK_BYTES
             && self.count > 0
-            && self.count <= 1 << 31
+            && self.count <= BlockGeometry::MAX_COUNT
     }
 }
 
@@ -75,9 +65,6 @@ pub struct Geometry {
 }
 
 impl Geometry {
-    /// The longest ring.
-    pub const MAX_CAPACITY: u32 = 1 << 16;
-
     /// Whether a session can have these numbers within those limits.
     ///
     /// # Errors
@@ -85,8 +72,8 @@ impl Geometry {
     /// [`GeometryError`] naming the first number that is wrong.
     pub fn check(&self, limits: &Limits) -> Result<(), GeometryError> {
         let refuse = |what, found: u64| Err(GeometryError { what, found });
-        if !self.capacity.is_power_of_two() || !(2..=Self::MAX_CAPACITY).contains(&self.capacity) {
-            return refuse("entries of a ring (a power of two from 2 to 65536)", self.capacity.into());
+        if !self.capacity.is_power_of_two() || !(2..=MAX_CAPACITY).contains(&self.capacity) {
+            return refuse("entries of a ring (a power of two from 2 to 32768)", self.capacity.into());
         }
         if ![16, 32, 64].contains(&self.request_stride_bytes) {
             return refuse("bytes from request to request (16, 32 or 64)", self.request_stride_bytes.into());
@@ -97,7 +84,7 @@ impl Geometry {
         for blocks in [self.client_blocks, self.server_blocks] {
             if !blocks.is_valid() {
                 return refuse(
-                    "bytes in all blocks (of a power of two from 64 to 2^30 bytes, 1 to 2^31 of them)",
+                    "bytes in all blocks (of a power of two from 64 to 2^30 bytes, 1 to 2^30 of them)",
                     blocks.total_bytes(),
                 );
             }

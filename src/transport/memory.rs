@@ -163,11 +163,8 @@ pub struct Copier {
 }
 
 impl Copier {
-    /// Copies as [`memcpy_auto`](crate::memcpy_auto) would a transfer of that length.
-    #[inline]
-    pub const fn auto(total_bytes: usize) -> Self {
-        Self { kernel: None, total_bytes }
-    }
+    /// Copies as [`memcpy_auto`](crate::memcpy_auto) would.
+    pub const AUTO: Self = Self { kernel: None, total_bytes: 0 };
 
     /// Copies with one kernel, whatever the length.
     #[inline]

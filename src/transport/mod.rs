@@ -12,18 +12,19 @@ pub mod connect;
 pub mod geometry;
 pub mod memory;
 pub mod message;
-mod request;
-pub mod ring;
-mod violation;
-
-pub use memory::{Access, Copier, Mapped, Memory};
-pub use request::{
-    Args, ErrorCode, Flags, JobId, Kind, PHASE_BIT, Pages, Request, Response, ResponseFlags, Slice, Value,
-};
-pub use violation::Violation;
 pub mod region;
 mod region_error;
+mod request;
+pub mod ring;
+pub mod session;
+mod violation;
 
-pub use geometry::{Allocator, Blocks, Geometry, Limits, Publication};
-pub use region::{PAGE_BYTES, Pages, Promise, Region, RegionOptions, Sealing};
+pub use geometry::{Allocator, Blocks, Geometry, Limits};
+pub use memory::{Access, Copier, Mapped, Memory};
+pub use region::{PAGE_BYTES, PageKind, Promise, Region, RegionOptions, Sealing};
 pub use region_error::RegionError;
+pub use request::{
+    Args, ErrorCode, Flags, JobId, Kind, PHASE_BIT, PageRange, Request, Response, ResponseFlags, Slice, Value,
+};
+pub use ring::Publication;
+pub use violation::Violation;

@@ -42,8 +42,8 @@ pub struct RegionOptions {
 
 /// What a region lies in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pages {
-    /// Pages of the usual size.
+pub enum PageKind {
+    /// PageKind of the usual size.
     Ordinary,
     /// The system was advised to use huge pages, and its settings follow such advice.
     Advised,
@@ -97,7 +97,7 @@ pub struct Promise {
 pub struct Region {
     memory: Mapped,
     descriptor: OwnedFd,
-    pages: Pages,
+    pages: PageKind,
     is_prefaulted: bool,
 }
 
@@ -133,11 +133,11 @@ impl Region {
         seal(&descriptor, SealFlags::SHRINK | SealFlags::GROW)?;
         let memory = map(&descriptor, 0, whole_bytes, Access::ReadWrite)?;
         let pages = if is_huge {
-            Pages::Huge
+            PageKind::Huge
         } else if options.huge_pages && whole_bytes >= HUGE_PAGE_BYTES && advise_huge(&memory) {
-            Pages::Advised
+            PageKind::Advised
         } else {
-            Pages::Ordinary
+            PageKind::Ordinary
         };
         if options.prefault {
             prefault(&memory)?;
@@ -180,7 +180,7 @@ impl Region {
         if prefault {
             self::prefault(&memory)?;
         }
-        Ok(Self { memory, descriptor, pages: Pages::Ordinary, is_prefaulted: prefault })
+        Ok(Self { memory, descriptor, pages: PageKind::Ordinary, is_prefaulted: prefault })
     }
 
     /// Maps whatever can be mapped: a file, a device, a memfd without seals. `start_bytes` is a multiple of the page.
@@ -203,7 +203,7 @@ impl Region {
             return Err(RegionError::Length { len_bytes });
         }
         let memory = map(&descriptor, start_bytes, len_bytes, access)?;
-        Ok(Self { memory, descriptor, pages: Pages::Ordinary, is_prefaulted: false })
+        Ok(Self { memory, descriptor, pages: PageKind::Ordinary, is_prefaulted: false })
     }
 
     /// Keeps everybody who has not mapped the region yet from writing it, and everybody from punching holes or sealing it
@@ -250,8 +250,8 @@ impl Region {
         self.memory.len_bytes()
     }
 
-    /// What a region that was created here lies in. Of a foreign one nothing is known: [`Pages::Ordinary`].
-    pub fn pages(&self) -> Pages {
+    /// What a region that was created here lies in. Of a foreign one nothing is known: [`PageKind::Ordinary`].
+    pub fn pages(&self) -> PageKind {
         self.pages
     }
 

@@ -52,7 +52,7 @@ crate::message! {
     }
 
     /// Which part of an object to share, in pages of 4096 bytes.
-    pub struct Pages {
+    pub struct PageRange {
         /// To be written, too.
         is_writable: bool,
         /// The first page.
@@ -74,7 +74,7 @@ crate::message! {
         /// How many bytes, at most.
         AMOUNT: u32,
         /// A part of an object.
-        RANGE: Pages,
+        RANGE: PageRange,
     }
 
     /// A request: 16 bytes.

@@ -17,9 +17,10 @@ use super::violation::Violation;
 use std::fmt;
 
 /// How the reader learns that there is an entry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Publication {
     /// By the writer's tail, which is stored once for a batch: a cache line more to fetch for each batch.
+    #[default]
     Index,
     /// By a bit in the entry itself that changes with each lap: the reader fetches no line but the entry's.
     Phase,
@@ -59,7 +60,7 @@ impl fmt::Display for RingError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::Capacity { capacity } => {
-                write!(f, "a ring of {capacity} entries: refused; take a power of two from 1 to {MAX_CAPACITY}")
+                write!(f, "a ring of {capacity} entries: refused; take a power of two from 1 to {}", MAX_CAPACITY)
             }
             Self::Stride { stride_bytes } => write!(
                 f,
@@ -171,6 +172,19 @@ impl<M: Memory, const WORDS: usize> Producer<M, WORDS> {
             self.unread()?;
         }
         Ok(self.known_free())
+    }
+
+    /// Whether as many entries can be written. Looks at the reader's head only if they are not known to be free.
+    ///
+    /// # Errors
+    ///
+    /// [`Violation::Head`] if that is where it cannot be.
+    #[inline(always)]
+    pub fn has_room(&mut self, entries: u32) -> Result<bool, Violation> {
+        if self.known_free() < entries {
+            self.unread()?;
+        }
+        Ok(self.known_free() >= entries)
     }
 
     /// Writes an entry; `false` if the ring is full. The other side may see it at once, and does after

@@ -9,36 +9,60 @@ use crate::transport::violation::Violation;
 /// The allocator of a region that this side alone writes.
 #[derive(Clone, Debug)]
 pub struct Owned {
+    /// Blocks that were given back.
     free: Vec<u32>,
+    /// The first block that was never taken: of a large region only what is used costs memory.
+    fresh: u32,
+    count: u32,
     taken: Marks,
 }
 
 impl Owned {
     /// All blocks are free.
     pub fn new(geometry: BlockGeometry) -> Self {
-        Self { free: (0..geometry.count()).rev().collect(), taken: Marks::new(geometry.count()) }
+        let count = geometry.count();
+        Self { free: Vec::new(), fresh: 0, count, taken: Marks::new(count) }
     }
 
     /// How many blocks are free.
     pub fn free_blocks(&self) -> u32 {
-        self.free.len() as u32
+        self.free.len() as u32 + (self.count - self.fresh)
+    }
+
+    #[inline(always)]
+    fn take_fresh(&mut self) -> Option<u32> {
+        let block = self.fresh;
+        if block == self.count {
+            return None;
+        }
+        self.fresh += 1;
+        Some(block)
     }
 }
 
 impl Allocate for Owned {
     #[inline]
     fn allocate(&mut self, count: u32, blocks: &mut Vec<u32>) -> Result<(), AllocateError> {
-        let rest = self.free.len().checked_sub(count as usize).ok_or(AllocateError::OutOfBlocks)?;
-        for block in self.free.drain(rest..).rev() {
-            self.taken.mark(block)?;
+        if count > self.free_blocks() {
+            return Err(AllocateError::OutOfBlocks);
+        }
+        let start = blocks.len();
+        let rest = self.free.len().saturating_sub(count as usize);
+        blocks.extend(self.free.drain(rest..).rev());
+        while blocks.len() - start < count as usize
+            && let Some(block) = self.take_fresh()
+        {
             blocks.push(block);
+        }
+        for &block in &blocks[start..] {
+            self.taken.mark(block)?;
         }
         Ok(())
     }
 
     #[inline]
     fn allocate_one(&mut self) -> Result<u32, AllocateError> {
-        let block = self.free.pop().ok_or(AllocateError::OutOfBlocks)?;
+        let block = self.free.pop().or_else(|| self.take_fresh()).ok_or(AllocateError::OutOfBlocks)?;
         self.taken.mark(block)?;
         Ok(block)
     }

@@ -12,9 +12,10 @@
 #![forbid(unsafe_code)]
 
 use super::ConnectError;
-use crate::transport::geometry::{Allocator, Blocks, Geometry, Publication};
+use crate::transport::geometry::{Allocator, Blocks, Geometry};
 use crate::transport::memory::Access;
 use crate::transport::region::Sealing;
+use crate::transport::ring::Publication;
 
 /// What every message starts with.
 pub const MAGIC: [u8; 8] = *b"mcsTable";

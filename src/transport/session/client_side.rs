@@ -1,0 +1,382 @@
+//! The client's side of one session.
+//!
+//! Each request has a place in a private table, and its job id is that place with a generation. What a response says is
+//! checked against what was asked before anybody sees it. The blocks of a request are free again, on this side's own
+//! account, when its response is there.
+
+use super::layout::QueueLayout;
+use super::{Pool, SPARE_CHAINS, block_geometry};
+use crate::transport::blocks::{Allocate, AllocateError, BlockGeometry, Marks};
+use crate::transport::chain::Chain;
+use crate::transport::geometry::{Allocator, Geometry, GeometryError};
+use crate::transport::memory::Memory;
+use crate::transport::request::{Args, ErrorCode, Flags, JobId, Kind, Request, Response, Value};
+use crate::transport::ring::{Consumer, Producer};
+use crate::transport::violation::Violation;
+use std::collections::VecDeque;
+
+/// A request under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Ticket {
+    slot: u32,
+    generation: u32,
+}
+
+/// What became of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The table refused it.
+    Refused(ErrorCode),
+    /// Bytes, in the server's blocks: [`release`](ClientSide::release) them.
+    Bytes(Chain),
+    /// How many bytes were written; 0 where there is nothing to count.
+    Amount(u32),
+    /// A handle.
+    Handle(u32),
+    /// A handle, and an object that came over the socket under the job's number.
+    HandleWithObject(u32, JobId),
+    /// A position.
+    Position(u64),
+    /// An object that came over the socket under the job's number.
+    Object(JobId),
+}
+
+/// Why a request was not sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SubmitError {
+    /// As many are under way as the ring holds.
+    Full,
+    /// The server broke the protocol.
+    Violation(Violation),
+}
+
+impl From<Violation> for SubmitError {
+    fn from(violation: Violation) -> Self {
+        Self::Violation(violation)
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Free,
+    Waiting,
+    Done,
+}
+
+#[derive(Debug)]
+struct Slot {
+    generation: u32,
+    state: State,
+    kind: Kind,
+    /// The most that an honest response can say.
+    asked: u32,
+    payload: Chain,
+    outcome: Option<Outcome>,
+}
+
+/// The client's side of a session.
+#[derive(Debug)]
+pub struct ClientSide<M> {
+    requests: Producer<M, 4>,
+    responses: Consumer<M, 3>,
+    releases: Option<Producer<M, 1>>,
+    unsent_releases: VecDeque<u32>,
+    client_data: M,
+    client_blocks: BlockGeometry,
+    server_data: M,
+    server_blocks: BlockGeometry,
+    server_marks: Marks,
+    pool: Pool<M>,
+    slots: Vec<Slot>,
+    free_slots: Vec<u32>,
+    slot_bits: u32,
+    spare: Vec<Chain>,
+}
+
+impl<M: Memory + Clone> ClientSide<M> {
+    /// The client's side; the memory as for [`ServerSide`](super::ServerSide::new).
+    ///
+    /// # Errors
+    ///
+    /// [`GeometryError`] if no session can have this geometry, or if a region is too short for it.
+    pub fn new(geometry: &Geometry, queue: M, client_data: M, server_data: M) -> Result<Self, GeometryError> {
+        let layout = QueueLayout::of(geometry)?;
+        super::check_lengths(geometry, &layout, &queue, &client_data, &server_data)?;
+        let client_blocks = block_geometry(geometry.client_blocks)?;
+        let server_blocks = block_geometry(geometry.server_blocks)?;
+        let owned = geometry.allocator == Allocator::Owned;
+        let slot = || Slot {
+            generation: 1,
+            state: State::Free,
+            kind: Kind::Read,
+            asked: 0,
+            payload: Chain::EMPTY,
+            outcome: None,
+        };
+        Ok(Self {
+            requests: Producer::new(queue.clone(), layout.requests),
+            responses: Consumer::new(queue.clone(), layout.responses),
+            releases: owned.then(|| Producer::new(queue, layout.releases)),
+            unsent_releases: VecDeque::new(),
+            pool: Pool::new(geometry, client_blocks, client_data.clone()),
+            client_data,
+            client_blocks,
+            server_data,
+            server_blocks,
+            server_marks: Marks::new(if owned { server_blocks.count() } else { 0 }),
+            slots: (0..geometry.capacity).map(|_| slot()).collect(),
+            free_slots: (0..geometry.capacity).rev().collect(),
+            slot_bits: geometry.capacity.trailing_zeros(),
+            spare: Vec::new(),
+        })
+    }
+
+    /// The memory of what is written, and how it is cut.
+    pub fn client_data(&self) -> (&M, BlockGeometry) {
+        (&self.client_data, self.client_blocks)
+    }
+
+    /// The memory of what is read, and how it is cut.
+    pub fn server_data(&self) -> (&M, BlockGeometry) {
+        (&self.server_data, self.server_blocks)
+    }
+
+    /// Requests under way, and outcomes that nobody took.
+    pub fn in_flight(&self) -> u32 {
+        (self.slots.len() - self.free_slots.len()) as u32
+    }
+
+    /// Takes blocks for `length` bytes to be sent.
+    ///
+    /// # Errors
+    ///
+    /// [`AllocateError::OutOfBlocks`] if there are not as many.
+    #[inline]
+    pub fn allocate(&mut self, length: u32) -> Result<Chain, AllocateError> {
+        let mut chain = self.spare.pop().unwrap_or_default();
+        match chain.allocate(&self.client_data, self.client_blocks, &mut self.pool, length) {
+            Ok(()) => Ok(chain),
+            Err(error) => {
+                self.keep(chain);
+                Err(error)
+            }
+        }
+    }
+
+    /// Gives blocks back that were allocated and not sent.
+    pub fn give_back(&mut self, chain: Chain) {
+        // They are this side's own: the list can only refuse them if the other side spoils it, and then the next call says so.
+        let _ = self.pool.free(chain.blocks());
+        self.keep(chain);
+    }
+
+    #[inline]
+    fn keep(&mut self, mut chain: Chain) {
+        if self.spare.len() < SPARE_CHAINS {
+            chain.clear();
+            self.spare.push(chain);
+        }
+    }
+
+    /// Sends a request with these args, or, for the kinds that have one, with the payload that `args` do not name. The
+    /// server sees it at the latest after [`flush`](Self::flush).
+    ///
+    /// # Errors
+    ///
+    /// [`SubmitError`], with the payload.
+    #[inline]
+    pub fn submit(
+        &mut self,
+        (kind, flags, handle): (Kind, Flags, u32),
+        args: Args,
+        payload: Chain,
+    ) -> Result<Ticket, (SubmitError, Chain)> {
+        match self.requests.free() {
+            Ok(1..) => {}
+            Ok(_) => return Err((SubmitError::Full, payload)),
+            Err(violation) => return Err((violation.into(), payload)),
+        }
+        let Some(&number) = self.free_slots.last() else { return Err((SubmitError::Full, payload)) };
+        let Some(slot) = self.slots.get_mut(number as usize) else { return Err((SubmitError::Full, payload)) };
+        let (args, asked) = match kind {
+            Kind::Write => (Args::of(Args::SLICE, payload.slice()), payload.length()),
+            Kind::Open | Kind::Create | Kind::Destroy => (Args::of(Args::SLICE, payload.slice()), 0),
+            Kind::Read => (args, args.get(Args::AMOUNT).unwrap_or(0)),
+            _ => (args, 0),
+        };
+        let id = JobId::truncated(u64::from(slot.generation << self.slot_bits | number));
+        match self.requests.push(Request { kind, flags, id, handle, args }.to_entry()) {
+            Ok(true) => {}
+            Ok(false) => return Err((SubmitError::Full, payload)),
+            Err(violation) => return Err((violation.into(), payload)),
+        }
+        self.free_slots.pop();
+        slot.state = State::Waiting;
+        slot.kind = kind;
+        slot.asked = asked;
+        let old = std::mem::replace(&mut slot.payload, payload);
+        let ticket = Ticket { slot: number, generation: slot.generation };
+        self.keep(old);
+        Ok(ticket)
+    }
+
+    /// Sends the end of a handle. There is no response.
+    ///
+    /// # Errors
+    ///
+    /// [`SubmitError`].
+    pub fn close(&mut self, handle: u32) -> Result<(), SubmitError> {
+        let request =
+            Request { kind: Kind::Close, flags: Flags::NONE, id: JobId::ZERO, handle, args: Args::from_raw(0) };
+        if self.requests.push(request.to_entry())? { Ok(()) } else { Err(SubmitError::Full) }
+    }
+
+    /// The next request that has its response; none if there is none yet. [`take`](Self::take) its outcome.
+    ///
+    /// # Errors
+    ///
+    /// [`Violation`]: the session is over.
+    #[inline]
+    pub fn poll(&mut self) -> Result<Option<Ticket>, Violation> {
+        let Some(entry) = self.responses.pop()? else { return Ok(None) };
+        let response = Response::from_entry(entry);
+        let id = response.id.get() as u32;
+        let number = id & ((1 << self.slot_bits) - 1);
+        let generation = id >> self.slot_bits;
+        let is_waiting = self
+            .slots
+            .get(number as usize)
+            .is_some_and(|slot| slot.state == State::Waiting && slot.generation == generation);
+        if !is_waiting {
+            return Err(Violation::NoSuchJob { id });
+        }
+        let outcome = self.outcome(number, response)?;
+        if let Some(slot) = self.slots.get_mut(number as usize) {
+            slot.state = State::Done;
+            slot.outcome = Some(outcome);
+            self.pool.free(slot.payload.blocks())?;
+            slot.payload.clear();
+        }
+        Ok(Some(Ticket { slot: number, generation }))
+    }
+
+    /// What a response means for the request it answers, if it can be an answer to it.
+    #[inline]
+    fn outcome(&mut self, number: u32, response: Response) -> Result<Outcome, Violation> {
+        let Some(slot) = self.slots.get(number as usize) else {
+            return Err(Violation::NoSuchJob { id: response.id.get() as u32 });
+        };
+        if let Some(code) = ErrorCode::of(response.value) {
+            return Ok(Outcome::Refused(code));
+        }
+        let raw = response.value.raw();
+        let at_most =
+            |asked: u64| if raw <= asked { Ok(raw) } else { Err(Violation::MoreThanAsked { got: raw, asked }) };
+        Ok(match slot.kind {
+            Kind::Read => {
+                let slice = response.value.get(Value::SLICE).map_err(Violation::Kind)?;
+                if slice.length > slot.asked {
+                    return Err(Violation::MoreThanAsked { got: slice.length.into(), asked: slot.asked.into() });
+                }
+                let mut chain = self.spare.pop().unwrap_or_default();
+                let marks = self.pool.marks(&mut self.server_marks);
+                chain.resolve(&self.server_data, self.server_blocks, marks, slice)?;
+                Outcome::Bytes(chain)
+            }
+            Kind::Write => Outcome::Amount(at_most(slot.asked.into())? as u32),
+            Kind::Open | Kind::Create => {
+                let handle = at_most(u32::MAX.into())? as u32;
+                if response.flags.has_object {
+                    Outcome::HandleWithObject(handle, response.id)
+                } else {
+                    Outcome::Handle(handle)
+                }
+            }
+            Kind::SeekStart | Kind::SeekCurrent | Kind::SeekEnd => Outcome::Position(raw),
+            Kind::Share if response.flags.has_object => Outcome::Object(response.id),
+            Kind::Share => return Err(Violation::NoObject { id: response.id.get() as u32 }),
+            Kind::Destroy | Kind::Close => Outcome::Amount(at_most(0)? as u32),
+        })
+    }
+
+    /// Whether a request has its response.
+    pub fn is_done(&self, ticket: Ticket) -> bool {
+        self.slot(ticket).is_some_and(|slot| slot.state == State::Done)
+    }
+
+    fn slot(&self, ticket: Ticket) -> Option<&Slot> {
+        self.slots.get(ticket.slot as usize).filter(|slot| slot.generation == ticket.generation)
+    }
+
+    /// The outcome of a request that [has its response](Self::poll); none if it has not, or if it was taken.
+    #[inline]
+    pub fn take(&mut self, ticket: Ticket) -> Option<Outcome> {
+        let last_generation = (1 << (24 - self.slot_bits)) - 1;
+        let slot = self.slots.get_mut(ticket.slot as usize)?;
+        if slot.state != State::Done || slot.generation != ticket.generation {
+            return None;
+        }
+        slot.state = State::Free;
+        // From 1 on: a job id is never 0.
+        slot.generation = if slot.generation == last_generation { 1 } else { slot.generation + 1 };
+        self.free_slots.push(ticket.slot);
+        slot.outcome.take()
+    }
+
+    /// Gives the server's blocks back.
+    ///
+    /// # Errors
+    ///
+    /// [`Violation`] if the server spoiled what they are given back to.
+    #[inline]
+    pub fn release(&mut self, chain: Chain) -> Result<(), Violation> {
+        match &mut self.pool {
+            Pool::Shared(shared) => shared.free(chain.blocks())?,
+            Pool::Owned(_) => {
+                for &block in chain.blocks() {
+                    self.server_marks.clear(block)?;
+                }
+                if chain.length() > 0 {
+                    self.unsent_releases.push_back(chain.slice().block);
+                }
+            }
+        }
+        self.keep(chain);
+        self.send_releases()
+    }
+
+    /// Sends releases as far as there is room. There are never more than blocks.
+    #[inline]
+    fn send_releases(&mut self) -> Result<(), Violation> {
+        let Some(releases) = &mut self.releases else { return Ok(()) };
+        while let Some(&block) = self.unsent_releases.front() {
+            if !releases.push([block])? {
+                break;
+            }
+            self.unsent_releases.pop_front();
+        }
+        releases.publish();
+        Ok(())
+    }
+
+    /// Whether there is a response: what a client that wants to sleep checks last.
+    #[inline]
+    pub fn is_ready(&self) -> bool {
+        self.responses.is_ready()
+    }
+
+    /// Publishes the requests so far and gives the places of the responses back; whether there were requests, so that the
+    /// server is to be woken if it sleeps.
+    ///
+    /// # Errors
+    ///
+    /// [`Violation`] if the server's side of the releases is where it cannot be.
+    #[inline]
+    pub fn flush(&mut self) -> Result<bool, Violation> {
+        self.responses.release();
+        if !self.unsent_releases.is_empty() {
+            self.send_releases()?;
+        }
+        Ok(self.requests.publish())
+    }
+}

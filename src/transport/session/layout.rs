@@ -1,0 +1,101 @@
+//! Where everything is in the two kinds of region. Computed by each side from the geometry that it agreed to.
+
+use super::block_geometry;
+use crate::transport::blocks::{BlockGeometry, FreeList, Shared};
+use crate::transport::geometry::{Allocator, Blocks, Geometry, GeometryError, Limits};
+use crate::transport::memory::Memory;
+use crate::transport::ring::{Publication, RingError, RingLayout};
+
+/// Words that different sides write are this far apart: two lines, because the neighbour of a line is fetched with it.
+const APART_BYTES: usize = 128;
+
+/// The queue region.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueueLayout {
+    /// Requests: the client writes.
+    pub requests: RingLayout,
+    /// Responses: the server writes.
+    pub responses: RingLayout,
+    /// Blocks of the server's that the client gives back: the client writes.
+    pub releases: RingLayout,
+    /// The words by which the server sleeps and is woken: 64 bytes.
+    pub server_doorbell_at: usize,
+    /// The words by which the client sleeps and is woken: 64 bytes.
+    pub client_doorbell_at: usize,
+    /// The length of it all.
+    pub len_bytes: usize,
+}
+
+impl QueueLayout {
+    /// The layout of a session's queue region.
+    ///
+    /// # Errors
+    ///
+    /// [`GeometryError`] if no session can have this geometry.
+    pub fn of(geometry: &Geometry) -> Result<Self, GeometryError> {
+        geometry.check(&Limits { max_queue_bytes: u64::MAX, max_data_bytes: u64::MAX })?;
+        let word = |number: usize| number * APART_BYTES;
+        let ring = |first_word, entries_at, stride_bytes: u32, publication| {
+            RingLayout::new(
+                (word(first_word), word(first_word + 1), entries_at),
+                geometry.capacity,
+                stride_bytes,
+                publication,
+            )
+            .map_err(|error| match error {
+                RingError::Capacity { capacity } => {
+                    GeometryError { what: "entries of a ring, which cannot work", found: capacity.into() }
+                }
+                RingError::Stride { stride_bytes } => GeometryError {
+                    what: "bytes between entries of a ring, which cannot work",
+                    found: stride_bytes.into(),
+                },
+            })
+        };
+        let requests = ring(0, word(8), geometry.request_stride_bytes.into(), geometry.publication)?;
+        let responses_at = requests.end_at().next_multiple_of(APART_BYTES);
+        let responses = ring(2, responses_at, geometry.response_stride_bytes.into(), geometry.publication)?;
+        let releases_at = responses.end_at().next_multiple_of(APART_BYTES);
+        // A block index has no bit to spare for a lap.
+        let releases = ring(4, releases_at, 4, Publication::Index)?;
+        Ok(Self {
+            requests,
+            responses,
+            releases,
+            server_doorbell_at: word(6),
+            client_doorbell_at: word(7),
+            len_bytes: releases.end_at().next_multiple_of(4096),
+        })
+    }
+}
+
+/// The list of free blocks of a shared region: behind the blocks, so that one region with one list can serve many sessions.
+pub(super) fn free_list(blocks: BlockGeometry) -> FreeList {
+    let head_at = blocks.region_bytes().next_multiple_of(APART_BYTES);
+    FreeList { head_at, links_at: head_at + APART_BYTES }
+}
+
+/// The length of a data region with these blocks.
+///
+/// # Errors
+///
+/// [`GeometryError`] if no region can be cut into them.
+pub fn data_bytes(blocks: Blocks, allocator: Allocator) -> Result<usize, GeometryError> {
+    let blocks = block_geometry(blocks)?;
+    let end = match allocator {
+        Allocator::Owned => blocks.region_bytes(),
+        Allocator::Shared => free_list(blocks).links_at + 4 * blocks.count() as usize,
+    };
+    Ok(end.next_multiple_of(4096))
+}
+
+/// Writes the list of a shared region, all blocks free, before anybody uses it.
+///
+/// # Errors
+///
+/// [`GeometryError`] if no region can be cut into these blocks.
+pub fn lay_out_shared<M: Memory>(memory: &M, blocks: Blocks) -> Result<(), GeometryError> {
+    let blocks = block_geometry(blocks)?;
+    Shared::lay_out(memory, free_list(blocks), blocks);
+    Ok(())
+}

@@ -1,0 +1,395 @@
+//! The server's side of one session.
+//!
+//! A request is copied out, then checked, then believed: its kind, its job id, its blocks. A job has a place in a private
+//! table, and the program knows it by that place and a generation, never by the client's number for it.
+//!
+//! The server takes a request only if there is room for its response, whatever the client does with its ring meanwhile:
+//! an answer never waits and never fails for want of room.
+
+use super::layout::QueueLayout;
+use super::{Pool, SPARE_CHAINS, block_geometry};
+use crate::transport::blocks::{Allocate, AllocateError, BlockGeometry, Marks};
+use crate::transport::chain::Chain;
+use crate::transport::geometry::{Allocator, Geometry, GeometryError};
+use crate::transport::memory::Memory;
+use crate::transport::request::{Args, JobId, Kind, Request, Response, ResponseFlags, Value};
+use crate::transport::ring::{Consumer, Producer};
+use crate::transport::violation::Violation;
+use std::collections::HashMap;
+
+/// A job of one session: its place and which job of that place it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct JobKey {
+    slot: u32,
+    generation: u32,
+}
+
+/// A request that was found to be one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Incoming {
+    /// The job to answer; none for [`Kind::Close`].
+    pub job: Option<JobKey>,
+    /// The request.
+    pub request: Request,
+}
+
+/// What to answer with.
+#[derive(Debug)]
+pub enum Reply {
+    /// A value.
+    Value(Value),
+    /// A value, and a descriptor that was sent for the job before.
+    WithObject(Value),
+    /// Bytes in blocks that were [lent](ServerSide::lend).
+    Bytes(Chain),
+}
+
+/// Why a job was not answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AnswerError {
+    /// There is no such job, or it was answered.
+    NoSuchJob,
+    /// More than the client asked for. The job still waits; the bytes' blocks are given back.
+    MoreThanAsked {
+        /// How many bytes it asked for.
+        asked: u32,
+    },
+    /// The client broke the protocol.
+    Violation(Violation),
+}
+
+impl From<Violation> for AnswerError {
+    fn from(violation: Violation) -> Self {
+        Self::Violation(violation)
+    }
+}
+
+#[derive(Debug)]
+struct Job {
+    generation: u32,
+    is_waiting: bool,
+    id: JobId,
+    /// How many bytes an answer may have.
+    asked: u32,
+    payload: Chain,
+}
+
+/// The server's side of a session.
+#[derive(Debug)]
+pub struct ServerSide<M> {
+    requests: Consumer<M, 4>,
+    responses: Producer<M, 3>,
+    releases: Option<Consumer<M, 1>>,
+    client_data: M,
+    client_blocks: BlockGeometry,
+    client_marks: Marks,
+    server_data: M,
+    server_blocks: BlockGeometry,
+    pool: Pool<M>,
+    jobs: Vec<Job>,
+    free_jobs: Vec<u32>,
+    lent: Lent,
+    spare: Vec<Chain>,
+}
+
+/// Blocks that the client has, on the server's own account: known by their first block.
+#[derive(Debug)]
+struct Lent {
+    alone: Marks,
+    chains: HashMap<u32, Chain>,
+    blocks: u32,
+    limit_blocks: u32,
+}
+
+impl<M: Memory + Clone> ServerSide<M> {
+    /// The server's side over a queue region that is all zeros, and two data regions: with [`Allocator::Shared`] twice the
+    /// same, whose list was laid out.
+    ///
+    /// # Errors
+    ///
+    /// [`GeometryError`] if no session can have this geometry, or if a region is too short for it.
+    pub fn new(geometry: &Geometry, queue: M, client_data: M, server_data: M) -> Result<Self, GeometryError> {
+        let layout = QueueLayout::of(geometry)?;
+        super::check_lengths(geometry, &layout, &queue, &client_data, &server_data)?;
+        let client_blocks = block_geometry(geometry.client_blocks)?;
+        let server_blocks = block_geometry(geometry.server_blocks)?;
+        let owned = geometry.allocator == Allocator::Owned;
+        let job = || Job { generation: 0, is_waiting: false, id: JobId::ZERO, asked: 0, payload: Chain::EMPTY };
+        Ok(Self {
+            requests: Consumer::new(queue.clone(), layout.requests),
+            responses: Producer::new(queue.clone(), layout.responses),
+            releases: owned.then(|| Consumer::new(queue, layout.releases)),
+            client_data,
+            client_blocks,
+            client_marks: Marks::new(if owned { client_blocks.count() } else { 0 }),
+            pool: Pool::new(geometry, server_blocks, server_data.clone()),
+            server_data,
+            server_blocks,
+            jobs: (0..geometry.capacity).map(|_| job()).collect(),
+            free_jobs: (0..geometry.capacity).rev().collect(),
+            lent: Lent {
+                alone: Marks::new(if owned { server_blocks.count() } else { 0 }),
+                chains: HashMap::new(),
+                blocks: 0,
+                limit_blocks: server_blocks.count(),
+            },
+            spare: Vec::new(),
+        })
+    }
+
+    /// Lets the client hold that many blocks at most.
+    pub fn limit_lent_blocks(&mut self, limit_blocks: u32) {
+        self.lent.limit_blocks = limit_blocks;
+    }
+
+    /// The next request; none if there is none yet, or if there would be no room for its response.
+    ///
+    /// # Errors
+    ///
+    /// [`Violation`]: the session is over.
+    #[inline]
+    pub fn take_request(&mut self) -> Result<Option<Incoming>, Violation> {
+        if !self.responses.has_room(self.unanswered() + 1)? {
+            return Ok(None);
+        }
+        let Some(entry) = self.requests.pop()? else { return Ok(None) };
+        let request = Request::from_entry(entry).map_err(Violation::Kind)?;
+        let is_close = request.kind == Kind::Close;
+        if is_close != (request.id == JobId::ZERO) {
+            return Err(Violation::JobId { id: request.id.get() as u32 });
+        }
+        if is_close {
+            return Ok(Some(Incoming { job: None, request }));
+        }
+        let payload = match request.kind {
+            Kind::Write | Kind::Open | Kind::Create | Kind::Destroy => request.args.get(Args::SLICE).ok(),
+            _ => None,
+        };
+        let asked = if request.kind == Kind::Read { request.args.get(Args::AMOUNT).unwrap_or(0) } else { 0 };
+        // There is a place for each response, so that there is one for each job.
+        let Some(&slot) = self.free_jobs.last() else { return Ok(None) };
+        let Some(job) = self.jobs.get_mut(slot as usize) else { return Ok(None) };
+        if let Some(slice) = payload {
+            let marks = self.pool.marks(&mut self.client_marks);
+            job.payload.resolve(&self.client_data, self.client_blocks, marks, slice)?;
+        }
+        self.free_jobs.pop();
+        job.is_waiting = true;
+        job.id = request.id;
+        job.asked = asked;
+        Ok(Some(Incoming { job: Some(JobKey { slot, generation: job.generation }), request }))
+    }
+
+    /// Whether [`take_request`](Self::take_request) would return something, an error included: what a server that wants to
+    /// sleep checks last. A client that leaves no room for responses is none to stay awake for.
+    #[inline]
+    pub fn is_ready(&mut self) -> bool {
+        self.requests.is_ready() && self.responses.has_room(self.unanswered() + 1) != Ok(false)
+    }
+
+    #[inline]
+    fn job(&self, key: JobKey) -> Option<&Job> {
+        self.jobs.get(key.slot as usize).filter(|job| job.is_waiting && job.generation == key.generation)
+    }
+
+    /// The bytes, or the name, that came with a job.
+    #[inline]
+    pub fn payload(&self, key: JobKey) -> Option<&Chain> {
+        self.job(key).map(|job| &job.payload)
+    }
+
+    /// The client's number for a job.
+    pub fn job_id(&self, key: JobKey) -> Option<JobId> {
+        self.job(key).map(|job| job.id)
+    }
+
+    /// How many bytes an answer to a job may have.
+    #[inline]
+    pub fn asked(&self, key: JobKey) -> Option<u32> {
+        self.job(key).map(|job| job.asked)
+    }
+
+    /// Jobs that wait for an answer.
+    pub fn unanswered(&self) -> u32 {
+        (self.jobs.len() - self.free_jobs.len()) as u32
+    }
+
+    /// Blocks that the client holds, on the server's account.
+    pub fn lent_blocks(&self) -> u32 {
+        self.lent.blocks
+    }
+
+    /// The memory of the payloads, and how it is cut.
+    pub fn client_data(&self) -> (&M, BlockGeometry) {
+        (&self.client_data, self.client_blocks)
+    }
+
+    /// The memory of the answers, and how it is cut.
+    pub fn server_data(&self) -> (&M, BlockGeometry) {
+        (&self.server_data, self.server_blocks)
+    }
+
+    /// Takes blocks for an answer of `length` bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`AllocateError::OutOfBlocks`] if the client holds too many, or there are none left.
+    #[inline]
+    pub fn lend(&mut self, length: u32) -> Result<Chain, AllocateError> {
+        let mut chain = self.spare.pop().unwrap_or_default();
+        let mut result = self.try_lend(&mut chain, length);
+        if result == Err(AllocateError::OutOfBlocks) && self.releases.is_some() {
+            // The client may have given some back meanwhile.
+            self.take_releases()?;
+            result = self.try_lend(&mut chain, length);
+        }
+        match result {
+            Ok(()) => Ok(chain),
+            Err(error) => {
+                self.keep(chain);
+                Err(error)
+            }
+        }
+    }
+
+    #[inline]
+    fn try_lend(&mut self, chain: &mut Chain, length: u32) -> Result<(), AllocateError> {
+        chain.allocate(&self.server_data, self.server_blocks, &mut self.pool, length)?;
+        let count = chain.blocks().len() as u32;
+        if self.lent.blocks + count > self.lent.limit_blocks {
+            self.pool.free(chain.blocks())?;
+            chain.clear();
+            return Err(AllocateError::OutOfBlocks);
+        }
+        Ok(())
+    }
+
+    /// Gives blocks back that were lent for an answer which is not sent.
+    pub fn give_back(&mut self, chain: Chain) {
+        // They are this side's own: the list can only refuse them if the other side spoils it, and then the next call says so.
+        let _ = self.pool.free(chain.blocks());
+        self.keep(chain);
+    }
+
+    #[inline]
+    fn keep(&mut self, mut chain: Chain) {
+        if self.spare.len() < SPARE_CHAINS {
+            chain.clear();
+            self.spare.push(chain);
+        }
+    }
+
+    /// Answers a job. The client sees it at the latest after [`flush`](Self::flush).
+    ///
+    /// # Errors
+    ///
+    /// [`AnswerError`].
+    #[inline]
+    pub fn answer(&mut self, key: JobKey, reply: Reply) -> Result<(), AnswerError> {
+        let Some((id, asked)) = self.job(key).map(|job| (job.id, job.asked)) else {
+            if let Reply::Bytes(chain) = reply {
+                self.give_back(chain);
+            }
+            return Err(AnswerError::NoSuchJob);
+        };
+        let mut flags = ResponseFlags::NONE;
+        let value = match reply {
+            Reply::Value(value) => value,
+            Reply::WithObject(value) => {
+                flags.has_object = true;
+                value
+            }
+            Reply::Bytes(chain) if chain.length() > asked => {
+                self.give_back(chain);
+                return Err(AnswerError::MoreThanAsked { asked });
+            }
+            Reply::Bytes(chain) => {
+                let slice = chain.slice();
+                self.hand_over(chain)?;
+                Value::of(Value::SLICE, slice)
+            }
+        };
+        self.finish(key)?;
+        let is_pushed = self.responses.push(Response { flags, id, value }.to_entry())?;
+        debug_assert!(is_pushed, "a request was taken without room for its response");
+        Ok(())
+    }
+
+    /// Books blocks to the client.
+    #[inline]
+    fn hand_over(&mut self, chain: Chain) -> Result<(), Violation> {
+        match &mut self.pool {
+            // The client gives them back to the list itself.
+            Pool::Shared(shared) => {
+                for &block in chain.blocks() {
+                    shared.held().clear(block)?;
+                }
+                self.keep(chain);
+            }
+            Pool::Owned(_) => match *chain.blocks() {
+                [] => self.keep(chain),
+                [block] => {
+                    self.lent.alone.mark(block)?;
+                    self.lent.blocks += 1;
+                    self.keep(chain);
+                }
+                _ => {
+                    self.lent.blocks += chain.blocks().len() as u32;
+                    self.lent.chains.insert(chain.slice().block, chain);
+                }
+            },
+        }
+        Ok(())
+    }
+
+    /// Ends a job: its payload is the client's again.
+    #[inline]
+    fn finish(&mut self, key: JobKey) -> Result<(), Violation> {
+        let Some(job) = self.jobs.get_mut(key.slot as usize) else { return Ok(()) };
+        let marks = self.pool.marks(&mut self.client_marks);
+        for &block in job.payload.blocks() {
+            marks.clear(block)?;
+        }
+        job.payload.clear();
+        job.is_waiting = false;
+        job.generation = job.generation.wrapping_add(1);
+        self.free_jobs.push(key.slot);
+        Ok(())
+    }
+
+    /// Takes back the blocks that the client is done with.
+    ///
+    /// # Errors
+    ///
+    /// [`Violation::NotHeld`] for a block that is not the client's to give back: the session is over.
+    pub fn take_releases(&mut self) -> Result<(), Violation> {
+        let Some(releases) = &mut self.releases else { return Ok(()) };
+        // Bounded by what the client can hold: each release must be of something that it does.
+        while let Some([block]) = releases.pop()? {
+            if self.lent.alone.is_marked(block) {
+                self.lent.alone.clear(block)?;
+                self.lent.blocks -= 1;
+                self.pool.free(&[block])?;
+            } else if let Some(mut chain) = self.lent.chains.remove(&block) {
+                self.lent.blocks -= chain.blocks().len() as u32;
+                self.pool.free(chain.blocks())?;
+                if self.spare.len() < SPARE_CHAINS {
+                    chain.clear();
+                    self.spare.push(chain);
+                }
+            } else {
+                return Err(Violation::NotHeld { block });
+            }
+        }
+        releases.release();
+        Ok(())
+    }
+
+    /// Publishes the answers so far and gives the places of the requests back; whether there were answers, so that the
+    /// client is to be woken if it sleeps.
+    #[inline]
+    pub fn flush(&mut self) -> bool {
+        self.requests.release();
+        self.responses.publish()
+    }
+}

@@ -1,0 +1,567 @@
+//! The two sides of a session, over plain memory: what a client gets is what the table's objects are, whatever the
+//! geometry; nothing is lost on any way out; and an adversary's memory ends the session with a typed error at worst.
+
+mod transport;
+
+use memcpy_select::transport::Publication;
+use memcpy_select::transport::chain::Chain;
+use memcpy_select::transport::geometry::{Allocator, Geometry};
+use memcpy_select::transport::memory::{Load, Store};
+use memcpy_select::transport::session::{
+    AnswerError, ClientSide, Outcome, QueueLayout, Reply, ServerSide, SubmitError, Ticket, data_bytes,
+};
+use memcpy_select::transport::{
+    Args, Copier, ErrorCode, Flags, JobId, Kind, Mapped, Memory, Request, Slice, Value, Violation,
+};
+use std::collections::HashMap;
+use transport::files::{Files, MAX_HANDLES};
+use transport::memories::{Adversary, Mood};
+use transport::rng::Rng;
+use transport::{geometries, geometry, memories, pair, response, serve, slice_value};
+
+/// An operation of the table, and its result by calling the objects themselves.
+#[derive(Clone, Debug)]
+enum Op {
+    Open(Vec<u8>),
+    Create(Vec<u8>),
+    Destroy(Vec<u8>),
+    Read(u32, usize, bool),
+    Write(u32, Vec<u8>),
+    Seek(Kind, u32, i64),
+    Close(u32),
+}
+
+#[derive(Debug, PartialEq)]
+enum Got {
+    Refused(ErrorCode),
+    Bytes(Vec<u8>),
+    Amount(u32),
+    Handle(u32),
+    Position(u64),
+}
+
+fn random(rng: &mut Rng, handles: &[u32], max_bytes: usize) -> Op {
+    let name =
+        [&b""[..], b"a", b"b", b"a longer name, of more than one block, so that it becomes a chain of some blocks"]
+            [rng.below(4)]
+        .to_vec();
+    // Now and then one that is not open.
+    let handle = if handles.is_empty() || rng.below(20) == 0 { 999 } else { handles[rng.below(handles.len())] };
+    match rng.below(12) {
+        0 => Op::Open(name),
+        1 => Op::Create(name),
+        2 => Op::Destroy(name),
+        3 => Op::Close(handle),
+        4 => Op::Seek(Kind::SeekStart, handle, rng.below(300) as i64),
+        5 => Op::Seek(Kind::SeekCurrent, handle, rng.below(300) as i64 - 150),
+        6 => Op::Seek(Kind::SeekEnd, handle, rng.below(300) as i64 - 150),
+        7..9 => Op::Read(handle, rng.below(max_bytes), rng.below(3) > 0),
+        _ => {
+            let mut bytes = vec![0; rng.below(max_bytes)];
+            rng.fill(&mut bytes);
+            Op::Write(handle, bytes)
+        }
+    }
+}
+
+fn directly(files: &mut Files, op: &Op) -> Option<Got> {
+    let result = match op {
+        Op::Open(name) => files.open(name).map(Got::Handle),
+        Op::Create(name) => files.create(name).map(Got::Handle),
+        Op::Destroy(name) => files.destroy(name).map(|()| Got::Amount(0)),
+        Op::Read(handle, amount, advance) => files.read(*handle, *amount, *advance).map(Got::Bytes),
+        Op::Write(handle, bytes) => files.write(*handle, bytes).map(Got::Amount),
+        Op::Seek(Kind::SeekStart, handle, offset) => files.seek_start(*handle, *offset as u64).map(Got::Position),
+        Op::Seek(Kind::SeekCurrent, handle, offset) => files.seek_current(*handle, *offset).map(Got::Position),
+        Op::Seek(_, handle, offset) => files.seek_end(*handle, *offset).map(Got::Position),
+        Op::Close(handle) => {
+            files.close(*handle);
+            return None;
+        }
+    };
+    Some(result.unwrap_or_else(Got::Refused))
+}
+
+/// Sends an operation; `None` for a close.
+fn submit<M: Memory + Clone>(client: &mut ClientSide<M>, op: &Op) -> Result<Option<Ticket>, SubmitError> {
+    let (kind, handle, args, bytes) = match op {
+        Op::Open(name) => (Kind::Open, 0, None, &name[..]),
+        Op::Create(name) => (Kind::Create, 0, None, &name[..]),
+        Op::Destroy(name) => (Kind::Destroy, 0, None, &name[..]),
+        Op::Read(handle, amount, _) => (Kind::Read, *handle, Some(Args::of(Args::AMOUNT, *amount as u32)), &[][..]),
+        Op::Write(handle, bytes) => (Kind::Write, *handle, None, &bytes[..]),
+        Op::Seek(Kind::SeekStart, handle, offset) => {
+            (Kind::SeekStart, *handle, Some(Args::of(Args::OFFSET, *offset as u64)), &[][..])
+        }
+        Op::Seek(kind, handle, offset) => (*kind, *handle, Some(Args::of(Args::SIGNED_OFFSET, *offset)), &[][..]),
+        Op::Close(handle) => return client.close(*handle).map(|()| None),
+    };
+    let flags = match op {
+        Op::Read(_, _, advance) => Flags { advance: *advance, ..Flags::DATA },
+        _ => Flags::DATA,
+    };
+    let chain = match client.allocate(bytes.len() as u32) {
+        Ok(chain) => chain,
+        Err(error) => panic!("{error:?}: no test asks for as much"),
+    };
+    let (memory, blocks) = client.client_data();
+    chain.write(memory, blocks, 0, bytes, Copier::AUTO);
+    match client.submit((kind, flags, handle), args.unwrap_or(Args::from_raw(0)), chain) {
+        Ok(ticket) => Ok(Some(ticket)),
+        Err((error, chain)) => {
+            client.give_back(chain);
+            Err(error)
+        }
+    }
+}
+
+fn take<M: Memory + Clone>(client: &mut ClientSide<M>, ticket: Ticket) -> Result<Got, Violation> {
+    Ok(match client.take(ticket).expect("it was polled") {
+        Outcome::Refused(code) => Got::Refused(code),
+        Outcome::Amount(amount) => Got::Amount(amount),
+        Outcome::Handle(handle) => Got::Handle(handle),
+        Outcome::Position(position) => Got::Position(position),
+        Outcome::Bytes(chain) => {
+            let (memory, blocks) = client.server_data();
+            let mut bytes = vec![0; chain.length() as usize];
+            chain.read(memory, blocks, 0, &mut bytes, Copier::AUTO);
+            client.release(chain)?;
+            Got::Bytes(bytes)
+        }
+        other => panic!("{other:?}"),
+    })
+}
+
+/// Many in flight, answered in batches: every result is what the objects themselves give.
+#[test]
+fn clients_see_the_objects_as_they_are() {
+    for (number, geometry) in geometries().into_iter().enumerate() {
+        let (mut client, mut server) = pair(&geometry);
+        let (mut files, mut model) = (Files::default(), Files::default());
+        let mut rng = Rng::new(number as u64);
+        let mut handles = Vec::new();
+        // So few that all in flight find blocks: refusals for want of blocks have a test of their own.
+        let max_bytes = 8 * geometry.client_blocks.block_bytes as usize;
+        let mut expected: HashMap<Ticket, (Op, Got)> = HashMap::new();
+        let mut answered = 0;
+        while answered < 3000 {
+            for _ in 0..rng.below(geometry.capacity as usize + 2) {
+                let op = random(&mut rng, &handles, max_bytes);
+                let full = client.in_flight() == geometry.capacity;
+                match submit(&mut client, &op) {
+                    Ok(ticket) => {
+                        let got = directly(&mut model, &op);
+                        if let Some(ticket) = ticket {
+                            assert!(!full);
+                            expected.insert(ticket, (op, got.unwrap()));
+                        }
+                    }
+                    // A close uses a place of the ring and no other: the ring may be full before the jobs are.
+                    Err(SubmitError::Full) => break,
+                    Err(error) => panic!("{error:?}"),
+                }
+            }
+            client.flush().unwrap();
+            serve(&mut server, &mut files, usize::MAX).unwrap();
+            while let Some(ticket) = client.poll().unwrap() {
+                let got = take(&mut client, ticket).unwrap();
+                let (op, wanted) = expected.remove(&ticket).unwrap();
+                assert_eq!(got, wanted, "{op:?} with {geometry:?}");
+                if let Got::Handle(handle) = got {
+                    handles.push(handle);
+                    if handles.len() > MAX_HANDLES {
+                        handles.remove(0);
+                    }
+                }
+                answered += 1;
+            }
+        }
+        client.flush().unwrap();
+        serve(&mut server, &mut files, usize::MAX).unwrap();
+        assert_eq!((client.in_flight(), server.unanswered(), server.lent_blocks()), (0, 0, 0));
+        // Every block is free again.
+        let most = geometry.client_blocks.count * 7 / 8 * geometry.client_blocks.block_bytes;
+        let all = client.allocate(most).unwrap();
+        client.give_back(all);
+        let all = server.lend(most).unwrap();
+        server.give_back(all);
+    }
+}
+
+fn phase() -> Geometry {
+    geometry(Allocator::Owned, Publication::Phase, 4, 64)
+}
+
+/// A client side that sends what it is told, byte for byte, and the server that gets it.
+struct Raw {
+    queue: Mapped,
+    data: Mapped,
+    server: ServerSide<Mapped>,
+    requests: memcpy_select::transport::ring::Producer<Mapped, 4>,
+    releases: memcpy_select::transport::ring::Producer<Mapped, 1>,
+    layout: QueueLayout,
+}
+
+fn raw(geometry: &Geometry) -> Raw {
+    let [queue, data, server_data] = memories(geometry);
+    let layout = QueueLayout::of(geometry).unwrap();
+    Raw {
+        server: ServerSide::new(geometry, queue.clone(), data.read_only(), server_data).unwrap(),
+        requests: memcpy_select::transport::ring::Producer::new(queue.clone(), layout.requests),
+        releases: memcpy_select::transport::ring::Producer::new(queue.clone(), layout.releases),
+        queue,
+        data,
+        layout,
+    }
+}
+
+fn request(kind: Kind, id: u64, args: Args) -> Request {
+    Request { kind, flags: Flags::NONE, id: JobId::new(id).unwrap(), handle: 1, args }
+}
+
+impl Raw {
+    fn send(&mut self, request: Request) {
+        assert!(self.requests.push(request.to_entry()).unwrap());
+        self.requests.publish();
+    }
+
+    fn refused(mut self, request: Request) -> Violation {
+        self.send(request);
+        self.server.take_request().unwrap_err()
+    }
+}
+
+#[test]
+fn requests_that_no_client_sends_end_the_session() {
+    let amount = Args::of(Args::AMOUNT, 1);
+    let slice = |block, length| Args::of(Args::SLICE, Slice { block, length });
+    assert_eq!(raw(&phase()).refused(request(Kind::Read, 0, amount)), Violation::JobId { id: 0 });
+    assert_eq!(raw(&phase()).refused(request(Kind::Close, 5, amount)), Violation::JobId { id: 5 });
+    for kind in [Kind::Write, Kind::Open, Kind::Create, Kind::Destroy] {
+        let beyond = raw(&phase()).refused(request(kind, 1, slice(64, 5)));
+        assert_eq!(beyond, Violation::Block { block: 64, count: 64 });
+        let long = raw(&phase()).refused(request(kind, 1, slice(0, u32::MAX)));
+        assert_eq!(long, Violation::Length { length: u32::MAX, count: 64 });
+    }
+    // A chain that names its own list block.
+    let side = raw(&phase());
+    side.data.write(0, &0_u32.to_le_bytes(), Copier::AUTO);
+    assert_eq!(side.refused(request(Kind::Write, 1, slice(0, 100))), Violation::BlockTwice { block: 0 });
+    // A kind that nobody declared.
+    let mut side = raw(&phase());
+    let mut entry = request(Kind::Read, 1, amount).to_entry();
+    entry[0] = entry[0] & !0xF | 12;
+    side.requests.push(entry).unwrap();
+    assert!(matches!(side.server.take_request(), Err(Violation::Kind(unknown)) if unknown.value == 12));
+}
+
+#[test]
+fn a_payload_block_in_two_jobs_ends_the_session_and_after_the_answer_it_may_come_again() {
+    let mut side = raw(&phase());
+    let write = request(Kind::Write, 1, Args::of(Args::SLICE, Slice { block: 3, length: 5 }));
+    side.send(write);
+    let job = side.server.take_request().unwrap().unwrap().job.unwrap();
+    side.server.answer(job, Reply::Value(Value::of(Value::AMOUNT, 5))).unwrap();
+    side.server.flush();
+    side.send(write);
+    assert!(side.server.take_request().unwrap().is_some());
+    side.send(Request { id: JobId::new(2).unwrap(), ..write });
+    assert_eq!(side.server.take_request(), Err(Violation::BlockTwice { block: 3 }));
+}
+
+/// 2³² requests at once, by a tail that a client chose, are none.
+#[test]
+fn a_tail_out_of_the_ring_ends_the_session_at_once() {
+    let geometry = geometry(Allocator::Owned, Publication::Index, 8, 64);
+    for tail in [9, 1 << 31, u32::MAX] {
+        let mut side = raw(&geometry);
+        side.queue.store32(0, tail, Store::Release);
+        assert_eq!(side.server.take_request(), Err(Violation::Tail { claimed: tail, head: 0, capacity: 8 }));
+    }
+}
+
+/// The same job id in flight twice confuses the one who sent it, nobody else: each gets its own answer.
+#[test]
+fn job_ids_are_the_clients_own_affair() {
+    let mut side = raw(&phase());
+    for _ in 0..2 {
+        side.send(request(Kind::Read, 7, Args::of(Args::AMOUNT, 1)));
+    }
+    let jobs = [(); 2].map(|()| side.server.take_request().unwrap().unwrap().job.unwrap());
+    assert_ne!(jobs[0], jobs[1]);
+    for job in jobs {
+        side.server.answer(job, Reply::Value(Value::of(Value::SLICE, Slice::EMPTY))).unwrap();
+    }
+}
+
+#[test]
+fn a_job_is_answered_once() {
+    let mut side = raw(&phase());
+    side.send(request(Kind::Read, 7, Args::of(Args::AMOUNT, 3)));
+    let job = side.server.take_request().unwrap().unwrap().job.unwrap();
+    let more = side.server.lend(4).unwrap();
+    assert_eq!(side.server.answer(job, Reply::Bytes(more)), Err(AnswerError::MoreThanAsked { asked: 3 }));
+    let bytes = side.server.lend(3).unwrap();
+    side.server.answer(job, Reply::Bytes(bytes)).unwrap();
+    assert_eq!(side.server.lent_blocks(), 1);
+    // The place has another generation now, also when another job has it.
+    side.send(request(Kind::Read, 7, Args::of(Args::AMOUNT, 3)));
+    let next = side.server.take_request().unwrap().unwrap().job.unwrap();
+    let bytes = side.server.lend(3).unwrap();
+    assert_eq!(side.server.answer(job, Reply::Bytes(bytes)), Err(AnswerError::NoSuchJob));
+    side.server.answer(next, Reply::Value(Value::from_raw(0))).unwrap();
+}
+
+/// A client that never reads its responses is not served further, and costs nobody a place.
+#[test]
+fn no_request_is_taken_without_room_for_its_response() {
+    let mut side = raw(&phase());
+    for round in 0..4 {
+        side.send(request(Kind::SeekStart, 1 + round, Args::from_raw(0)));
+        let job = side.server.take_request().unwrap().unwrap().job.unwrap();
+        side.server.answer(job, Reply::Value(Value::from_raw(0))).unwrap();
+        side.server.flush();
+    }
+    side.send(request(Kind::SeekStart, 9, Args::from_raw(0)));
+    assert!(!side.server.is_ready());
+    assert_eq!(side.server.take_request(), Ok(None));
+    // Unanswered jobs count as well.
+    let mut side = raw(&phase());
+    for id in 1..5 {
+        side.send(request(Kind::SeekStart, id, Args::from_raw(0)));
+        assert!(side.server.take_request().unwrap().is_some());
+    }
+    side.server.flush();
+    side.send(request(Kind::SeekStart, 9, Args::from_raw(0)));
+    assert_eq!(side.server.take_request(), Ok(None));
+    // A head beyond what was answered is no room.
+    side.queue.store32(3 * 128, 4, Store::Release);
+    assert!(matches!(side.server.take_request(), Err(Violation::Head { .. })));
+}
+
+#[test]
+fn only_lent_blocks_can_be_released_and_only_once() {
+    for block in [0, 5, 64, u32::MAX] {
+        let mut side = raw(&phase());
+        side.releases.push([block]).unwrap();
+        side.releases.publish();
+        assert_eq!(side.server.take_releases(), Err(Violation::NotHeld { block }));
+    }
+    for length in [10, 200] {
+        let mut side = raw(&phase());
+        side.send(request(Kind::Read, 1, Args::of(Args::AMOUNT, length)));
+        let job = side.server.take_request().unwrap().unwrap().job.unwrap();
+        let chain = side.server.lend(length).unwrap();
+        let (head, data) = (chain.slice().block, chain.data()[0]);
+        side.server.answer(job, Reply::Bytes(chain)).unwrap();
+        assert!(side.server.lent_blocks() > 0);
+        side.releases.push([head]).unwrap();
+        side.releases.publish();
+        side.server.take_releases().unwrap();
+        assert_eq!(side.server.lent_blocks(), 0);
+        side.releases.push([data]).unwrap();
+        side.releases.publish();
+        assert_eq!(side.server.take_releases(), Err(Violation::NotHeld { block: data }), "a second time");
+    }
+}
+
+#[test]
+fn a_client_that_holds_too_many_blocks_gets_no_more_and_after_a_release_it_does() {
+    let mut side = raw(&phase());
+    side.server.limit_lent_blocks(2);
+    let mut heads = Vec::new();
+    for id in 1..3 {
+        side.send(request(Kind::Read, id, Args::of(Args::AMOUNT, 1)));
+        let job = side.server.take_request().unwrap().unwrap().job.unwrap();
+        let chain = side.server.lend(1).unwrap();
+        heads.push(chain.slice().block);
+        side.server.answer(job, Reply::Bytes(chain)).unwrap();
+    }
+    for _ in 0..200 {
+        assert!(side.server.lend(1).is_err());
+    }
+    side.releases.push([heads[0]]).unwrap();
+    side.releases.publish();
+    let chain = side.server.lend(1).unwrap();
+    side.server.give_back(chain);
+}
+
+/// A server side that answers what it is told, and the client that gets it.
+fn deceived(geometry: &Geometry, kind: Kind, asked: u32, answer: impl Fn(u32) -> [u32; 3]) -> Violation {
+    let [queue, data, server_data] = memories(geometry);
+    let layout = QueueLayout::of(geometry).unwrap();
+    let mut client = ClientSide::new(geometry, queue.clone(), data, server_data.read_only()).unwrap();
+    let chain = client.allocate(if kind == Kind::Write { asked } else { 0 }).unwrap();
+    client.submit((kind, Flags::NONE, 1), Args::of(Args::AMOUNT, asked), chain).unwrap();
+    client.flush().unwrap();
+    let id = queue.load32(layout.requests.end_at() - 16 * geometry.capacity as usize, Load::Acquire) >> 8;
+    let mut responses = memcpy_select::transport::ring::Producer::<_, 3>::new(queue, layout.responses);
+    // What a list block would hold: itself.
+    server_data.write(0, &0_u32.to_le_bytes(), Copier::AUTO);
+    responses.push(answer(id)).unwrap();
+    responses.publish();
+    client.poll().unwrap_err()
+}
+
+#[test]
+fn responses_that_no_server_sends_end_the_session() {
+    let geometry = phase();
+    let sized = |value: Value| move |id: u32| response(id.into(), value);
+    let amount = |amount: u64| Value::from_raw(amount);
+    assert_eq!(
+        deceived(&geometry, Kind::Read, 10, sized(slice_value(0, 11))),
+        Violation::MoreThanAsked { got: 11, asked: 10 }
+    );
+    assert_eq!(
+        deceived(&geometry, Kind::Read, u32::MAX, sized(slice_value(0, u32::MAX - 0x1000))),
+        Violation::Length { length: u32::MAX - 0x1000, count: 64 }
+    );
+    assert_eq!(
+        deceived(&geometry, Kind::Read, 10, sized(slice_value(64, 10))),
+        Violation::Block { block: 64, count: 64 }
+    );
+    assert_eq!(deceived(&geometry, Kind::Read, 100, sized(slice_value(0, 100))), Violation::BlockTwice { block: 0 });
+    assert_eq!(
+        deceived(&geometry, Kind::Write, 10, sized(amount(11))),
+        Violation::MoreThanAsked { got: 11, asked: 10 }
+    );
+    assert_eq!(
+        deceived(&geometry, Kind::Open, 0, sized(amount(1 << 32))),
+        Violation::MoreThanAsked { got: 1 << 32, asked: u32::MAX.into() }
+    );
+    assert_eq!(deceived(&geometry, Kind::Destroy, 0, sized(amount(1))), Violation::MoreThanAsked { got: 1, asked: 0 });
+    assert!(matches!(deceived(&geometry, Kind::Share, 0, sized(amount(0))), Violation::NoObject { .. }));
+    // A job that was never sent, one of another generation, and id 0.
+    for wrong in [0, 1, 0xff_ffff] {
+        let got = deceived(&geometry, Kind::Read, 10, |id| response(u64::from(id ^ 4) & !3 | wrong & 3, amount(0)));
+        assert!(matches!(got, Violation::NoSuchJob { .. }), "{got:?}");
+    }
+}
+
+#[test]
+fn a_second_response_to_a_job_ends_the_session() {
+    let geometry = phase();
+    for takes_first in [false, true] {
+        let [queue, data, server_data] = memories(&geometry);
+        let layout = QueueLayout::of(&geometry).unwrap();
+        let mut client = ClientSide::new(&geometry, queue.clone(), data, server_data.read_only()).unwrap();
+        let mut responses = memcpy_select::transport::ring::Producer::<_, 3>::new(queue, layout.responses);
+        let ticket = client.submit((Kind::SeekEnd, Flags::NONE, 1), Args::from_raw(0), Chain::EMPTY).unwrap();
+        // The first place in its first generation.
+        let id = 1 << 2;
+        for _ in 0..2 {
+            responses.push(response(id, Value::from_raw(5))).unwrap();
+        }
+        assert!(!client.is_done(ticket));
+        assert_eq!(client.poll(), Ok(Some(ticket)));
+        assert!(client.is_done(ticket));
+        if takes_first {
+            assert_eq!(client.take(ticket), Some(Outcome::Position(5)));
+            assert_eq!(client.take(ticket), None);
+        }
+        assert_eq!(client.poll(), Err(Violation::NoSuchJob { id: id as u32 }));
+    }
+}
+
+/// The generation of a job id comes round and is never 0 with place 0: that id is for closing.
+#[test]
+fn job_ids_are_never_zero() {
+    let geometry = geometry(Allocator::Owned, Publication::Phase, 2, 64);
+    let [queue, data, server_data] = memories(&geometry);
+    let layout = QueueLayout::of(&geometry).unwrap();
+    let mut client = ClientSide::new(&geometry, queue.clone(), data, server_data.read_only()).unwrap();
+    let mut requests = memcpy_select::transport::ring::Consumer::<_, 4>::new(queue.clone(), layout.requests);
+    let mut responses = memcpy_select::transport::ring::Producer::<_, 3>::new(queue, layout.responses);
+    let mut ids = std::collections::HashSet::new();
+    for _ in 0..(1 << 23) + 2 {
+        let ticket = client.submit((Kind::SeekEnd, Flags::NONE, 1), Args::from_raw(0), Chain::EMPTY).unwrap();
+        let request = Request::from_entry(requests.pop().unwrap().unwrap()).unwrap();
+        requests.release();
+        let id = request.id.get();
+        assert_ne!(id, 0);
+        if ids.len() < 1000 {
+            assert!(ids.insert(id));
+        }
+        responses.push(response(id, Value::from_raw(5))).unwrap();
+        assert_eq!(client.poll(), Ok(Some(ticket)));
+        client.take(ticket).unwrap();
+        client.flush().unwrap();
+    }
+}
+
+#[test]
+fn regions_that_are_too_short_are_refused() {
+    let geometry = phase();
+    let [queue, client, server] = memories(&geometry);
+    let short = Mapped::private(64).unwrap();
+    assert!(ServerSide::new(&geometry, short.clone(), client.clone(), server.clone()).is_err());
+    assert!(ServerSide::new(&geometry, queue.clone(), short.clone(), server.clone()).is_err());
+    assert!(ClientSide::new(&geometry, queue, client, short).is_err());
+    assert!(QueueLayout::of(&Geometry { capacity: 3, ..geometry }).is_err());
+    assert!(data_bytes(geometry.client_blocks, Allocator::Shared).unwrap() > 64 * 64);
+}
+
+/// The production code over memory that answers anything at each read: it ends with a typed error, or goes on; it does
+/// not panic, touches nothing outside, and works a bounded amount for each call.
+#[test]
+fn an_adversarial_server_cannot_harm_a_client_nor_a_client_a_server() {
+    let moods = [Mood::Wild, Mood::Mostly(3), Mood::Mostly(30), Mood::Mostly(300), Mood::Small];
+    let mut rng = Rng::new(99);
+    let (mut ended, mut lasted) = (0, 0);
+    for geometry in geometries() {
+        for mood in moods {
+            for seed in 0..40 {
+                let [queue, client_data, server_data] =
+                    memories(&geometry).map(|memory| Adversary::new(memory, seed, mood));
+                let is_client = seed % 2 == 0;
+                let mut client =
+                    ClientSide::new(&geometry, queue.clone(), client_data.clone(), server_data.clone()).unwrap();
+                let mut server = ServerSide::new(&geometry, queue.clone(), client_data, server_data).unwrap();
+                let mut files = Files::default();
+                let over = (0..60).any(|_| {
+                    let before = queue.accesses();
+                    // A list that never stands still is given up after some ten thousands of attempts, a few times a step.
+                    let over = if is_client {
+                        step_client(&mut client, &mut rng).is_err()
+                    } else {
+                        let _ = step_client(&mut client, &mut rng);
+                        serve(&mut server, &mut files, geometry.capacity as usize).is_err()
+                    };
+                    assert!(queue.accesses() - before < 100_000, "a step that does not end");
+                    over
+                });
+                if over { ended += 1 } else { lasted += 1 }
+            }
+        }
+    }
+    assert!(ended > 500 && lasted > 10, "{ended} ended, {lasted} lasted: the adversary should do both");
+}
+
+fn step_client<M: Memory + Clone>(client: &mut ClientSide<M>, rng: &mut Rng) -> Result<(), Violation> {
+    let length = rng.below(200) as u32;
+    let kinds = [Kind::Read, Kind::Write, Kind::Open, Kind::SeekEnd, Kind::Share, Kind::Destroy];
+    for _ in 0..rng.below(4) {
+        let chain = match client.allocate(length) {
+            Ok(chain) => chain,
+            Err(memcpy_select::transport::blocks::AllocateError::OutOfBlocks) => continue,
+            Err(memcpy_select::transport::blocks::AllocateError::Violation(violation)) => return Err(violation),
+        };
+        let args = Args::of(Args::AMOUNT, rng.below(500) as u32);
+        match client.submit((kinds[rng.below(6)], Flags::DATA, 1), args, chain) {
+            Ok(_) => {}
+            Err((SubmitError::Full, chain)) => client.give_back(chain),
+            Err((SubmitError::Violation(violation), _)) => return Err(violation),
+        }
+    }
+    client.flush()?;
+    for _ in 0..8 {
+        let Some(ticket) = client.poll()? else { break };
+        if let Some(Outcome::Bytes(chain)) = client.take(ticket) {
+            let (memory, blocks) = client.server_data();
+            let mut bytes = vec![0; chain.length() as usize];
+            chain.read(memory, blocks, 0, &mut bytes, Copier::AUTO);
+            client.release(chain)?;
+        }
+    }
+    Ok(())
+}
