@@ -16,6 +16,7 @@ pub mod region;
 mod region_error;
 mod request;
 pub mod ring;
+pub mod semaphore;
 pub mod session;
 mod violation;
 

@@ -1,0 +1,161 @@
+//! Semaphores in shared memory: wait for one, for any of a few, or for any of thousands.
+//!
+//! | wait for | with | cost |
+//! |---|---|---|
+//! | one | [`Semaphore::wait`] | a futex, after as much looking as pays ([`Spin`]) |
+//! | any of up to 128 | [`wait_any`] | one `futex_waitv` |
+//! | any of many | [`SemaphoreSet`] | as much as there are members that were posted, however many there are |
+//!
+//! A post to a semaphore that nobody waits for makes no system call. A wake cannot be lost: [`Word`] and [`Doorbell`] say
+//! why, and the same code is run through every order of events in the crate's tests. Another process that may write the
+//! word can always post, take and wake as it likes; what it cannot do is to keep a wait here beyond its limit.
+
+mod bell;
+mod doorbell;
+mod error;
+mod park;
+mod set;
+mod spin;
+mod wait_any;
+mod watch;
+mod word;
+
+pub use bell::Bell;
+pub use doorbell::{Doorbell, Via};
+pub use error::SemaphoreError;
+pub use park::Park;
+pub use set::SemaphoreSet;
+pub use spin::Spin;
+pub use wait_any::{MAX_ANY, WaitAny, wait_any};
+pub use watch::{Key, Ready, Watch};
+pub use word::{MAX_COUNT, Posted, Raised, Word};
+
+use super::memory::{Access, Mapped, Memory};
+use std::time::{Duration, Instant};
+
+/// No sleep is longer before the word is looked at again: a hostile process that shares it could have taken the wake.
+pub(super) const MAX_SLEEP: Duration = Duration::from_millis(20);
+
+/// What a semaphore takes in shared memory: a cache line of its own, and its neighbour, which the CPU fetches with it.
+pub const SEMAPHORE_BYTES: usize = 128;
+
+/// A semaphore: a count that [`post`](Self::post) raises and [`wait`](Self::wait) takes from, waiting while it is 0.
+///
+/// ```
+/// use memcpy_select::transport::region::{Region, RegionOptions};
+/// use memcpy_select::transport::semaphore::Semaphore;
+/// use std::time::Duration;
+///
+/// let region = Region::create(4096, RegionOptions::default())?;
+/// let ours = Semaphore::new(region.memory().clone(), 0)?;
+/// let theirs = Semaphore::new(region.memory().clone(), 0)?; // in another process: over the region that it was sent
+/// std::thread::scope(|scope| {
+///     scope.spawn(|| theirs.post());
+///     assert!(ours.wait(Duration::from_secs(10)));
+/// });
+/// assert!(!ours.wait(Duration::from_millis(1)), "posted once");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Semaphore {
+    word: Word<Mapped>,
+    bell: Option<Bell>,
+    spin: Spin,
+}
+
+impl Semaphore {
+    /// The semaphore whose word is at that offset; the rest of its [`SEMAPHORE_BYTES`] is best left alone. Zeroed memory is
+    /// a semaphore with count 0.
+    ///
+    /// # Errors
+    ///
+    /// [`SemaphoreError::Place`] if no word that can be written is there.
+    pub fn new(memory: Mapped, at: usize) -> Result<Self, SemaphoreError> {
+        let is_writable = memory.access() == Access::ReadWrite;
+        if !is_writable || memory.word32(at).is_none() {
+            return Err(SemaphoreError::Place { at, len_bytes: memory.len_bytes(), is_writable });
+        }
+        Ok(Self { word: Word::new(memory, at), bell: None, spin: Spin::default() })
+    }
+
+    /// The same semaphore with a bell, so that it can be in a [`SemaphoreSet`]. Everybody who posts needs the bell then, and
+    /// gets it with the region.
+    #[must_use]
+    pub fn with_bell(self, bell: Bell) -> Self {
+        Self { bell: Some(bell), ..self }
+    }
+
+    /// The same semaphore, waited for without looking before the sleep.
+    #[must_use]
+    pub fn without_spinning(self) -> Self {
+        Self { spin: Spin::never(), ..self }
+    }
+
+    /// Adds one to the count and wakes whoever waits. Never waits itself.
+    ///
+    /// # Errors
+    ///
+    /// [`SemaphoreError::Overflow`] if the count is [`MAX_COUNT`] already; [`SemaphoreError::NoBell`] if a set waits and this
+    /// side has no bell to tell it (the count was raised; the set sees it within its bound).
+    #[inline]
+    pub fn post(&self) -> Result<(), SemaphoreError> {
+        match self.word.post() {
+            Posted::Done => Ok(()),
+            Posted::RingBell => {
+                self.bell.as_ref().ok_or(SemaphoreError::NoBell)?.ring();
+                Ok(())
+            }
+            Posted::Overflow => Err(SemaphoreError::Overflow),
+        }
+    }
+
+    /// Takes one off the count, if it is not 0.
+    #[inline]
+    pub fn try_wait(&self) -> bool {
+        self.word.try_take()
+    }
+
+    /// Takes one off the count; while it is 0, waits for a post, at most so long. False if there was none.
+    pub fn wait(&self, limit: Duration) -> bool {
+        if self.try_wait() {
+            return true;
+        }
+        if limit.is_zero() {
+            return false;
+        }
+        let take = || self.try_wait().then_some(());
+        if self.spin.find(limit, || self.word.memory().relax(), take).is_some() {
+            return true;
+        }
+        let start = Instant::now();
+        let mut left = limit;
+        loop {
+            if self.word.take_or_sleep(left.min(MAX_SLEEP)) {
+                self.spin.slept(start.elapsed());
+                return true;
+            }
+            left = limit.saturating_sub(start.elapsed());
+            if left.is_zero() {
+                return false;
+            }
+        }
+    }
+
+    /// The count at this moment.
+    pub fn count(&self) -> u32 {
+        self.word.count()
+    }
+
+    /// The bell, if it has one.
+    pub fn bell(&self) -> Option<&Bell> {
+        self.bell.as_ref()
+    }
+
+    pub(super) fn word(&self) -> &Word<Mapped> {
+        &self.word
+    }
+
+    pub(super) fn spin(&self) -> &Spin {
+        &self.spin
+    }
+}

@@ -1,0 +1,101 @@
+//! Waking a side that waits for something else in shared memory, such as an entry of a ring, at no cost when it is awake.
+//!
+//! Two places in memory take part, the ring's entry and the doorbell's word, and the order between them is what matters:
+//!
+//! | who sleeps | who rings |
+//! |---|---|
+//! | 1. raises the flag | 1. publishes the entry |
+//! | 2. fence | 2. fence |
+//! | 3. looks for an entry once more | 3. looks at the flag |
+//! | 4. sleeps while the flag is up | 4. takes it down and wakes, if it is up |
+//!
+//! The two fences have one order. If the sleeper's is first, the other side sees the flag and wakes; if it is second, the
+//! sleeper sees the entry. Without either fence both may look too early, and the sleeper sleeps on. One thread sleeps; any
+//! number may ring.
+
+use super::park::Park;
+use crate::transport::memory::{Load, Memory, Store};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// How the side that waits wants to be woken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Via {
+    /// It sleeps on the doorbell's word.
+    Word,
+    /// It waits for its socket, with others.
+    Socket,
+}
+
+const AWAKE: u32 = 0;
+
+impl Via {
+    const fn flag(self) -> u32 {
+        match self {
+            Self::Word => 1,
+            Self::Socket => 2,
+        }
+    }
+}
+
+/// A word by which one side tells the other that it waits.
+#[derive(Clone, Debug)]
+pub struct Doorbell<M> {
+    memory: M,
+    at: usize,
+}
+
+impl<M: Memory> Doorbell<M> {
+    /// The doorbell at that offset. Zero means awake.
+    pub const fn new(memory: M, at: usize) -> Self {
+        Self { memory, at }
+    }
+
+    /// Says that this side is about to wait. Look for what is waited for once more after this; if it is there,
+    /// [`disarm`](Self::disarm).
+    #[inline]
+    pub fn arm(&self, via: Via) {
+        self.memory.store32(self.at, via.flag(), Store::Relaxed);
+        self.memory.fence();
+    }
+
+    /// Says that this side is awake.
+    #[inline]
+    pub fn disarm(&self) {
+        self.memory.store32(self.at, AWAKE, Store::Relaxed);
+    }
+}
+
+impl<M: Park> Doorbell<M> {
+    /// Tells the other side to look, if it waits. True if it waits for its socket and that is to be written.
+    ///
+    /// Comes after what the other side is to find was published. Makes no system call if the other side is awake, and one
+    /// for each time that it waits.
+    #[inline]
+    #[must_use = "the other side may wait for its socket"]
+    pub fn ring(&self) -> bool {
+        self.memory.fence();
+        self.memory.load32(self.at, Load::Relaxed) != AWAKE && self.wake()
+    }
+
+    #[cold]
+    fn wake(&self) -> bool {
+        let flag = self.memory.swap32(self.at, AWAKE, Ordering::Relaxed);
+        if flag == Via::Word.flag() {
+            self.memory.unpark(self.at);
+        }
+        flag == Via::Socket.flag()
+    }
+
+    /// Sleeps, at most so long, until the other side rings. `find` looks for what is waited for; it is asked after the flag
+    /// is up, and what it finds is returned without sleeping. `None` means: look again.
+    pub fn sleep_unless<T>(&self, limit: Duration, find: impl FnOnce() -> Option<T>) -> Option<T> {
+        self.arm(Via::Word);
+        let found = find();
+        if found.is_none() {
+            self.memory.park(self.at, Via::Word.flag(), limit);
+        }
+        self.disarm();
+        found
+    }
+}

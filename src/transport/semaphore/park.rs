@@ -1,0 +1,50 @@
+//! Sleeping on a word of shared memory, as the futexes of Linux allow it.
+//!
+//! A trait over [`Memory`], so that the very same protocols run over real futexes and over a model of them.
+
+use crate::transport::memory::{Mapped, Memory};
+use rustix::thread::futex;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Memory whose words one can sleep on.
+pub trait Park: Memory {
+    /// Sleeps until [`unpark`](Self::unpark), at most so long, unless the word is already not `expected`. May return early
+    /// for no reason, and with a hostile peer may sleep through a wake: whoever calls it checks again, within a bound.
+    fn park(&self, at: usize, expected: u32, limit: Duration);
+
+    /// Wakes all who sleep on the word.
+    fn unpark(&self, at: usize);
+}
+
+impl Park for Mapped {
+    fn park(&self, at: usize, expected: u32, limit: Duration) {
+        let Some(word) = self.word32(at) else { return };
+        let Ok(limit) = rustix::event::Timespec::try_from(limit) else { return };
+        // Not private: the other side is another process. Every outcome means the same: look again.
+        let _ = futex::wait(word, futex::Flags::empty(), expected, Some(&limit));
+    }
+
+    fn unpark(&self, at: usize) {
+        const ALL: u32 = i32::MAX as u32;
+        if let Some(word) = self.word32(at) {
+            let _ = futex::wake(word, futex::Flags::empty(), ALL);
+        }
+    }
+}
+
+/// Memory behind a pointer is the same memory.
+macro_rules! forward_park {
+    ($($pointer:ty),*) => {$(
+        impl<M: Park + ?Sized> Park for $pointer {
+            fn park(&self, at: usize, expected: u32, limit: Duration) {
+                (**self).park(at, expected, limit);
+            }
+            fn unpark(&self, at: usize) {
+                (**self).unpark(at);
+            }
+        }
+    )*};
+}
+
+forward_park!(&M, Arc<M>);

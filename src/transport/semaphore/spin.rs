@@ -1,0 +1,184 @@
+//! Whether to look a while longer before going to sleep: decided by how often that has paid.
+//!
+//! A sleep and the wake from it cost as much as some tens of microseconds of looking. If the other side runs on another CPU
+//! and answers sooner, looking wins; if it needs this very CPU, or is idle, looking is in vain. Nobody can know which it
+//! is, so it is tried: a spin that paid is followed by the next, one that did not is paused, and the pause doubles each
+//! time. Waits that were long anyway are no reason to try again, so that an idle side uses no CPU.
+
+#![forbid(unsafe_code)]
+
+use rustix::thread::sched_getaffinity;
+use std::fs;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+/// The longest spin: about what a sleep and a wake from another CPU cost.
+const MAX_SPIN: Duration = Duration::from_micros(50);
+/// So many turns pass between two looks at the clock.
+const TURNS_PER_LOOK: u32 = 16;
+/// So many spins in vain are forgiven after one that paid.
+const MAX_CREDIT: u32 = 3;
+/// The first pause, in short waits, and the longest.
+const MIN_PAUSE: u32 = 8;
+const MAX_PAUSE: u32 = 1024;
+
+/// What one waiting side has learned. Threads may share it: their figures only mix.
+#[derive(Debug)]
+pub struct Spin {
+    /// Short waits left until the next try; 0 means to spin.
+    pause: AtomicU32,
+    /// The next pause.
+    next_pause: AtomicU32,
+    /// Spins in vain that are still forgiven.
+    credit: AtomicU32,
+}
+
+impl Default for Spin {
+    /// Nothing learned yet. A thread that is bound to one CPU sleeps first and tries later; others spin first.
+    fn default() -> Self {
+        let is_bound = sched_getaffinity(None).is_ok_and(|cpus| cpus.count() == 1);
+        Self {
+            pause: AtomicU32::new(if is_bound { MIN_PAUSE } else { 0 }),
+            next_pause: AtomicU32::new(MIN_PAUSE),
+            credit: AtomicU32::new(MAX_CREDIT),
+        }
+    }
+}
+
+impl Spin {
+    /// One that never spins.
+    pub fn never() -> Self {
+        Self { pause: AtomicU32::new(u32::MAX), ..Self::default() }
+    }
+
+    /// Looks until something is found, for as long as that may pay and no longer than `limit`. Follow it with
+    /// [`slept`](Self::slept) if nothing was found.
+    #[inline]
+    pub fn find<T>(&self, limit: Duration, relax: impl Fn(), mut find: impl FnMut() -> Option<T>) -> Option<T> {
+        if self.pause.load(Ordering::Relaxed) > 0 || !has_other_cpus() {
+            return None;
+        }
+        let (start, limit) = (Instant::now(), limit.min(MAX_SPIN));
+        loop {
+            for _ in 0..TURNS_PER_LOOK {
+                if let Some(found) = find() {
+                    self.paid();
+                    return Some(found);
+                }
+                relax();
+            }
+            if start.elapsed() >= limit {
+                self.was_in_vain();
+                return None;
+            }
+        }
+    }
+
+    /// Learns from a wait that went to sleep: after enough short ones a spin is worth a try.
+    pub fn slept(&self, waited: Duration) {
+        let pause = self.pause.load(Ordering::Relaxed);
+        if waited < 2 * MAX_SPIN && pause > 0 && pause < u32::MAX {
+            self.pause.store(pause - 1, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether the next wait spins.
+    pub fn is_spinning(&self) -> bool {
+        self.pause.load(Ordering::Relaxed) == 0 && has_other_cpus()
+    }
+
+    fn paid(&self) {
+        if self.credit.load(Ordering::Relaxed) < MAX_CREDIT {
+            self.credit.store(MAX_CREDIT, Ordering::Relaxed);
+            self.next_pause.store(MIN_PAUSE, Ordering::Relaxed);
+        }
+    }
+
+    #[cold]
+    fn was_in_vain(&self) {
+        let credit = self.credit.load(Ordering::Relaxed);
+        if credit > 0 {
+            self.credit.store(credit - 1, Ordering::Relaxed);
+            return;
+        }
+        let pause = self.next_pause.load(Ordering::Relaxed);
+        self.pause.store(pause, Ordering::Relaxed);
+        self.next_pause.store((2 * pause).min(MAX_PAUSE), Ordering::Relaxed);
+    }
+}
+
+/// Whether the machine has a CPU on which the other side could run at the same time.
+fn has_other_cpus() -> bool {
+    static MANY: OnceLock<bool> = OnceLock::new();
+    *MANY.get_or_init(|| {
+        let online = fs::read_to_string("/sys/devices/system/cpu/online").unwrap_or_default();
+        online.trim() != "0"
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+
+    const SHORT: Duration = Duration::from_micros(10);
+    const LONG: Duration = Duration::from_secs(1);
+
+    fn fresh() -> Spin {
+        let spin = Spin::default();
+        spin.pause.store(0, Ordering::Relaxed);
+        spin
+    }
+
+    /// One wait in which looking finds something, or not.
+    fn wait(spin: &Spin, pays: bool, waited: Duration) -> bool {
+        let looked = Cell::new(false);
+        let found = spin.find(
+            Duration::from_nanos(1),
+            || (),
+            || {
+                looked.set(true);
+                pays.then_some(())
+            },
+        );
+        if found.is_none() {
+            spin.slept(waited);
+        }
+        looked.get()
+    }
+
+    #[test]
+    fn what_pays_goes_on_and_what_does_not_is_tried_ever_more_seldom() {
+        if !has_other_cpus() {
+            println!("skipped: there is one CPU, where nobody ever spins");
+            return;
+        }
+        let spin = fresh();
+        assert!((0..1000).all(|_| wait(&spin, true, SHORT)));
+        // In vain a few times, then less and less.
+        assert!((0..=MAX_CREDIT).all(|_| wait(&spin, false, SHORT)));
+        let spun = |waits: u32| (0..waits).filter(|_| wait(&spin, false, SHORT)).count();
+        assert!((1..=3).contains(&spun(4 * MIN_PAUSE)));
+        spun(4 * MAX_PAUSE);
+        assert!(spun(10 * MAX_PAUSE) <= 10);
+        // When it pays again, that is found out, and spinning goes on.
+        assert!((0..=MAX_PAUSE).any(|_| wait(&spin, true, SHORT)));
+        assert!((0..1000).all(|_| wait(&spin, true, SHORT)));
+        assert!((0..MAX_CREDIT).all(|_| wait(&spin, false, SHORT)) && wait(&spin, true, SHORT));
+    }
+
+    #[test]
+    fn an_idle_side_does_not_spin() {
+        let spin = fresh();
+        let spun = (0..10_000).filter(|_| wait(&spin, false, LONG)).count();
+        assert!(spun <= 1 + MAX_CREDIT as usize, "{spun}");
+        assert!((0..MIN_PAUSE).all(|_| !wait(&spin, true, SHORT)), "a few short waits come first");
+    }
+
+    #[test]
+    fn never_is_never() {
+        let spin = Spin::never();
+        assert!((0..10 * MAX_PAUSE).all(|_| !wait(&spin, true, SHORT)));
+    }
+}

@@ -1,0 +1,364 @@
+//! Promise: no wake is lost, in any order of events, and the models that show it find each way to lose one.
+//!
+//! The protocols of semaphores and doorbells run here unchanged over memory in which loom explores every order that the
+//! language's memory model allows. Each model is then run over memory with one thing broken, and has to find it.
+
+#![cfg(target_os = "linux")]
+
+use loom::sync::atomic::{AtomicU32, Ordering, fence};
+use loom::sync::{Condvar, Mutex};
+use loom::thread;
+use memcpy_select::transport::Copier;
+use memcpy_select::transport::memory::{Load, Memory, Store};
+use memcpy_select::transport::semaphore::{Doorbell, Park, Posted, Raised, Via, Word};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What is broken in the memory that a model runs over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Bug {
+    /// Nothing.
+    None,
+    /// The fence of whoever rings is missing.
+    NoFenceOfRinger,
+    /// The fence of whoever sleeps is missing.
+    NoFenceOfSleeper,
+    /// Sleeps without looking whether the word is still as expected.
+    CheckThenPark,
+    /// Wakes one sleeper where the flag stood for several.
+    WakesOne,
+    /// Publishes, by a post, without release.
+    RelaxedPost,
+    /// Takes without acquire.
+    RelaxedTake,
+    /// Changes a word in two steps instead of one.
+    TornChange,
+    /// Takes the flags down after waking instead of before.
+    WakesFirst,
+    /// Never raises a flag.
+    NoFlag,
+}
+
+const WORDS: usize = 4;
+
+/// A few words, and one queue of sleepers, all of loom.
+struct Model {
+    words: [AtomicU32; WORDS],
+    /// What futexes have: sleepers check the word, and wakers wake, each under one lock.
+    lock: Mutex<()>,
+    woken: Condvar,
+    bug: Bug,
+}
+
+/// The model as one thread sees it.
+#[derive(Clone)]
+struct Side {
+    model: Arc<Model>,
+    /// Whether the thread rings, or posts; the others wait.
+    is_ringer: bool,
+}
+
+impl std::ops::Deref for Side {
+    type Target = Model;
+
+    fn deref(&self) -> &Model {
+        &self.model
+    }
+}
+
+impl Model {
+    fn sides(bug: Bug) -> [Side; 2] {
+        let model = Arc::new(Self {
+            words: std::array::from_fn(|_| AtomicU32::new(0)),
+            lock: Mutex::new(()),
+            woken: Condvar::new(),
+            bug,
+        });
+        [false, true].map(|is_ringer| Side { model: Arc::clone(&model), is_ringer })
+    }
+
+    fn order(&self, order: Ordering) -> Ordering {
+        match (self.bug, order) {
+            (Bug::RelaxedPost, Ordering::Release) | (Bug::RelaxedTake, Ordering::Acquire) => Ordering::Relaxed,
+            (_, order) => order,
+        }
+    }
+
+    fn word(&self, at: usize) -> &AtomicU32 {
+        &self.words[at / 4]
+    }
+
+    fn wake(&self) {
+        let guard = self.lock.lock().unwrap();
+        if self.bug == Bug::WakesOne {
+            self.woken.notify_one()
+        } else {
+            self.woken.notify_all()
+        }
+        drop(guard);
+    }
+}
+
+impl Memory for Side {
+    fn len_bytes(&self) -> usize {
+        4 * WORDS
+    }
+
+    fn load32(&self, at: usize, order: Load) -> u32 {
+        self.word(at).load(match order {
+            Load::Relaxed => Ordering::Relaxed,
+            Load::Acquire => self.order(Ordering::Acquire),
+        })
+    }
+
+    fn store32(&self, at: usize, value: u32, order: Store) {
+        if self.bug == Bug::NoFlag {
+            return;
+        }
+        self.word(at).store(
+            value,
+            match order {
+                Store::Relaxed => Ordering::Relaxed,
+                Store::Release => self.order(Ordering::Release),
+            },
+        );
+    }
+
+    fn swap32(&self, at: usize, value: u32, order: Ordering) -> u32 {
+        self.word(at).swap(value, self.order(order))
+    }
+
+    fn cas32(&self, at: usize, current: u32, new: u32, order: Ordering) -> Result<u32, u32> {
+        match self.bug {
+            // Raising a flag changes no count.
+            Bug::NoFlag if current / 4 == new / 4 && new & !current != 0 => {
+                let found = self.word(at).load(Ordering::Relaxed);
+                if found == current { Ok(found) } else { Err(found) }
+            }
+            Bug::TornChange => {
+                let found = self.word(at).load(Ordering::Relaxed);
+                if found != current {
+                    return Err(found);
+                }
+                self.word(at).store(new, Ordering::Relaxed);
+                Ok(found)
+            }
+            Bug::WakesFirst if current & 3 != 0 && new & 3 == 0 && current / 4 == new / 4 => {
+                self.wake();
+                Ok(self.word(at).fetch_and(!3, Ordering::Relaxed))
+            }
+            _ => self.word(at).compare_exchange(current, new, self.order(order), Ordering::Relaxed),
+        }
+    }
+
+    fn add32(&self, at: usize, value: u32, order: Ordering) -> u32 {
+        self.word(at).fetch_add(value, self.order(order))
+    }
+
+    fn load64(&self, _: usize, _: Load) -> u64 {
+        unreachable!("no word of 8 bytes takes part")
+    }
+
+    fn cas64(&self, _: usize, _: u64, _: u64, _: Ordering) -> Result<u64, u64> {
+        unreachable!("no word of 8 bytes takes part")
+    }
+
+    fn fence(&self) {
+        match self.bug {
+            Bug::NoFenceOfRinger if self.is_ringer => {}
+            Bug::NoFenceOfSleeper if !self.is_ringer => {}
+            _ => fence(Ordering::SeqCst),
+        }
+    }
+
+    fn read(&self, _: usize, _: &mut [u8], _: Copier) {
+        unreachable!("no bytes take part")
+    }
+
+    fn write(&self, _: usize, _: &[u8], _: Copier) {
+        unreachable!("no bytes take part")
+    }
+
+    fn relax(&self) {
+        thread::yield_now();
+    }
+}
+
+impl Park for Side {
+    /// Sleeps without a limit: a lost wake is a deadlock, which loom reports.
+    fn park(&self, at: usize, expected: u32, _limit: Duration) {
+        let guard = self.lock.lock().unwrap();
+        // The system's own look comes after everything before its lock, as a read-modify-write does.
+        let is_expected = self.word(at).fetch_add(0, Ordering::AcqRel) == expected;
+        if is_expected || self.bug == Bug::CheckThenPark {
+            drop(self.woken.wait(guard).unwrap());
+        }
+    }
+
+    fn unpark(&self, at: usize) {
+        // With that bug the word of the semaphore has had its wake already.
+        if self.bug != Bug::WakesFirst || at != 0 {
+            self.wake();
+        }
+    }
+}
+
+const NO_LIMIT: Duration = Duration::MAX;
+/// Where the payload is that a post or a ring publishes: not in the word itself.
+const PAYLOAD_AT: usize = 4;
+
+/// Takes one, sleeping as often as needed. More turns than there can be reasons to wake mean a lost or stolen count.
+fn take(word: &Word<Side>) {
+    for _ in 0..4 {
+        if word.take_or_sleep(NO_LIMIT) {
+            return;
+        }
+    }
+    panic!("woken four times for nothing");
+}
+
+/// Runs a model in every order of events with so many preemptions; false if one fails.
+fn holds(bug: Bug, model: fn(Bug), preemptions: usize) -> bool {
+    let explore = move || {
+        let mut builder = loom::model::Builder::new();
+        builder.preemption_bound = Some(preemptions);
+        builder.max_branches = 10_000;
+        builder.check(move || model(bug));
+    };
+    if bug == Bug::None {
+        explore();
+        return true;
+    }
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| ()));
+    let result = std::panic::catch_unwind(explore);
+    std::panic::set_hook(hook);
+    result.is_ok()
+}
+
+/// Every model holds, and finds each of these bugs.
+fn judge(name: &str, model: fn(Bug), preemptions: usize, bugs: &[Bug]) {
+    assert!(holds(Bug::None, model, preemptions));
+    for &bug in bugs {
+        assert!(!holds(bug, model, preemptions), "the model `{name}` does not find {bug:?}");
+    }
+}
+
+/// The hook for panics is the process's, so that the models run one after the other.
+#[test]
+fn models_hold_and_find_every_seeded_bug() {
+    judge(
+        "post and wait",
+        post_and_wait,
+        3,
+        &[Bug::CheckThenPark, Bug::RelaxedPost, Bug::RelaxedTake, Bug::TornChange, Bug::NoFlag],
+    );
+    judge("two who wait", two_who_wait, 2, &[Bug::CheckThenPark, Bug::WakesOne, Bug::NoFlag]);
+    judge("two who post", two_who_post, 3, &[Bug::CheckThenPark, Bug::TornChange, Bug::NoFlag, Bug::WakesFirst]);
+    judge("wait in a set", wait_in_a_set, 3, &[Bug::TornChange, Bug::NoFlag]);
+    judge(
+        "ring and sleep",
+        ring_and_sleep,
+        3,
+        &[Bug::NoFenceOfRinger, Bug::NoFenceOfSleeper, Bug::CheckThenPark, Bug::NoFlag],
+    );
+    judge("ring a socket", ring_a_socket, 3, &[Bug::NoFenceOfRinger, Bug::NoFenceOfSleeper, Bug::NoFlag]);
+}
+
+/// One posts, one waits, and what was written before the post is there after the wait.
+fn post_and_wait(bug: Bug) {
+    let [ours, theirs] = Model::sides(bug);
+    let (word, theirs) = (Word::new(ours.clone(), 0), Word::new(theirs, 0));
+    let poster = thread::spawn(move || {
+        theirs.memory().word(PAYLOAD_AT).store(7, Ordering::Relaxed);
+        assert_eq!(theirs.post(), Posted::Done);
+    });
+    take(&word);
+    assert_eq!(ours.word(PAYLOAD_AT).load(Ordering::Relaxed), 7);
+    assert!(!word.try_take(), "posted once");
+    poster.join().unwrap();
+}
+
+/// Two wait, one posts twice: both are woken, though one flag stands for both.
+fn two_who_wait(bug: Bug) {
+    let [ours, theirs] = Model::sides(bug);
+    let (word, theirs) = (Word::new(ours, 0), Word::new(theirs, 0));
+    let another = word.clone();
+    let other = thread::spawn(move || take(&another));
+    let poster = thread::spawn(move || {
+        theirs.post();
+        theirs.post();
+    });
+    take(&word);
+    other.join().unwrap();
+    poster.join().unwrap();
+    assert_eq!(word.count(), 0);
+}
+
+/// Two post, one waits twice.
+fn two_who_post(bug: Bug) {
+    let [ours, theirs] = Model::sides(bug);
+    let (word, theirs) = (Word::new(ours, 0), Word::new(theirs, 0));
+    let posters = [theirs.clone(), theirs].map(|theirs| thread::spawn(move || theirs.post()));
+    take(&word);
+    take(&word);
+    for poster in posters {
+        poster.join().unwrap();
+    }
+    assert_eq!(word.count(), 0);
+}
+
+/// A set waits for a bell: here another word, on which it sleeps as it would in `epoll_wait`.
+fn wait_in_a_set(bug: Bug) {
+    const BELL_AT: usize = 8;
+    const WATCHED: u32 = 2;
+    let [ours, theirs] = Model::sides(bug);
+    let (word, theirs) = (Word::new(ours.clone(), 0), Word::new(theirs, 0));
+    let poster = thread::spawn(move || {
+        if theirs.post() == Posted::RingBell {
+            theirs.memory().word(BELL_AT).store(1, Ordering::Release);
+            theirs.memory().unpark(BELL_AT);
+        }
+    });
+    if word.raise(WATCHED) != Raised::Ready {
+        ours.park(BELL_AT, 0, NO_LIMIT);
+    }
+    assert!(word.try_take());
+    poster.join().unwrap();
+}
+
+/// One publishes an entry and rings, the other sleeps until there is one.
+fn ring_and_sleep(bug: Bug) {
+    let [ours, theirs] = Model::sides(bug);
+    let bell = Doorbell::new(ours.clone(), 0);
+    let ringer = thread::spawn(move || {
+        theirs.word(PAYLOAD_AT).store(7, Ordering::Release);
+        assert!(!Doorbell::new(theirs, 0).ring());
+    });
+    let find = || (ours.word(PAYLOAD_AT).load(Ordering::Acquire) == 7).then_some(());
+    if bell.sleep_unless(NO_LIMIT, find).is_none() {
+        assert!(find().is_some(), "woken for nothing");
+    }
+    ringer.join().unwrap();
+}
+
+/// The same with a side that waits for its socket.
+fn ring_a_socket(bug: Bug) {
+    const SOCKET_AT: usize = 8;
+    let [ours, theirs] = Model::sides(bug);
+    let bell = Doorbell::new(ours.clone(), 0);
+    let ringer = thread::spawn(move || {
+        theirs.word(PAYLOAD_AT).store(7, Ordering::Release);
+        if Doorbell::new(theirs.clone(), 0).ring() {
+            theirs.word(SOCKET_AT).store(1, Ordering::Release);
+            theirs.unpark(SOCKET_AT);
+        }
+    });
+    bell.arm(Via::Socket);
+    if ours.word(PAYLOAD_AT).load(Ordering::Acquire) != 7 {
+        ours.park(SOCKET_AT, 0, NO_LIMIT);
+        assert_eq!(ours.word(PAYLOAD_AT).load(Ordering::Acquire), 7, "woken for nothing");
+    }
+    bell.disarm();
+    ringer.join().unwrap();
+}
