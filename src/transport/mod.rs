@@ -8,8 +8,14 @@ compile_error!(
 
 pub mod blocks;
 pub mod chain;
+mod client;
+mod completion;
 pub mod connect;
+mod error;
 pub mod geometry;
+mod job;
+mod loan;
+mod members;
 pub mod memory;
 pub mod message;
 pub mod region;
@@ -17,10 +23,18 @@ mod region_error;
 mod request;
 pub mod ring;
 pub mod semaphore;
+mod server;
 pub mod session;
+mod share;
 mod violation;
 
+pub use client::{Client, ClientOptions, Waiting};
+pub use completion::{Completion, Handle, Shared};
+pub use connect::{Address, ConnectError, Peers};
+pub use error::{ClientError, SessionError, TableError};
 pub use geometry::{Allocator, Blocks, Geometry, Limits};
+pub use job::{Answer, Answered, ClientKey, Event, Job, Operation, Payload};
+pub use loan::{Lease, View};
 pub use memory::{Access, Copier, Mapped, Memory};
 pub use region::{PAGE_BYTES, PageKind, Promise, Region, RegionOptions, Sealing};
 pub use region_error::RegionError;
@@ -28,4 +42,7 @@ pub use request::{
     Args, ErrorCode, Flags, JobId, Kind, PHASE_BIT, PageRange, Request, Response, ResponseFlags, Slice, Value,
 };
 pub use ring::Publication;
+pub use server::{Table, TableOptions};
+pub use session::Ticket;
+pub use share::Object;
 pub use violation::Violation;

@@ -130,6 +130,9 @@ crate::message! {
 /// first byte.
 pub const PHASE_BIT: u32 = 1 << 7;
 
+/// The unit of a [`PageRange`].
+const PAGE_BYTES: u64 = 4096;
+
 impl Flags {
     /// None of them.
     pub const NONE: Self = Self { binary: false, advance: false, meta: false, phase: false };
@@ -145,6 +148,26 @@ impl ResponseFlags {
 impl Slice {
     /// No bytes, in no block.
     pub const EMPTY: Self = Self { block: 0, length: 0 };
+}
+
+impl PageRange {
+    /// The pages of a part in bytes; `None` if it does not lie on pages, or on more than can be named. A length of 0 is all
+    /// the rest.
+    pub fn of_bytes(start_bytes: u64, len_bytes: u64, is_writable: bool) -> Option<Self> {
+        let is_aligned = start_bytes.is_multiple_of(PAGE_BYTES) && len_bytes.is_multiple_of(PAGE_BYTES);
+        let first = u31::new(start_bytes / PAGE_BYTES).filter(|_| is_aligned)?;
+        Some(Self { is_writable, first, count: u32::try_from(len_bytes / PAGE_BYTES).ok()? })
+    }
+
+    /// Where the part starts.
+    pub fn start_bytes(self) -> u64 {
+        self.first.get() * PAGE_BYTES
+    }
+
+    /// How long it is; 0 for all the rest.
+    pub fn len_bytes(self) -> u64 {
+        u64::from(self.count) * PAGE_BYTES
+    }
 }
 
 impl Request {

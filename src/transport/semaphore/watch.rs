@@ -106,6 +106,14 @@ impl Watch {
             return false;
         }
         let _ = epoll::delete(&self.epoll, descriptor);
+        self.forget(key)
+    }
+
+    /// As [`remove`](Self::remove), for one whose descriptor is closed already, and so watched no more.
+    pub fn forget(&mut self, key: Key) -> bool {
+        if !self.contains(key) {
+            return false;
+        }
         if let Some(slot) = self.slots.get_mut(key.slot()) {
             slot.is_used = false;
             slot.is_hot = false;

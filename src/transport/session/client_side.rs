@@ -60,6 +60,8 @@ impl From<Violation> for SubmitError {
 enum State {
     Free,
     Waiting,
+    /// Nobody wants the response any more.
+    Abandoned,
     Done,
 }
 
@@ -238,26 +240,49 @@ impl<M: Memory + Clone> ClientSide<M> {
     /// [`Violation`]: the session is over.
     #[inline]
     pub fn poll(&mut self) -> Result<Option<Ticket>, Violation> {
-        let Some(entry) = self.responses.pop()? else { return Ok(None) };
-        let response = Response::from_entry(entry);
-        let id = response.id.get() as u32;
-        let number = id & ((1 << self.slot_bits) - 1);
-        let generation = id >> self.slot_bits;
-        let is_waiting = self
-            .slots
-            .get(number as usize)
-            .is_some_and(|slot| slot.state == State::Waiting && slot.generation == generation);
-        if !is_waiting {
-            return Err(Violation::NoSuchJob { id });
+        // Bounded: each turn ends a request that was under way.
+        while let Some(entry) = self.responses.pop()? {
+            let response = Response::from_entry(entry);
+            let id = response.id.get() as u32;
+            let number = id & ((1 << self.slot_bits) - 1);
+            let ticket = Ticket { slot: number, generation: id >> self.slot_bits };
+            let state = self.slot(ticket).map_or(State::Free, |slot| slot.state);
+            if !matches!(state, State::Waiting | State::Abandoned) {
+                return Err(Violation::NoSuchJob { id });
+            }
+            let outcome = self.outcome(number, response)?;
+            if let Some(slot) = self.slots.get_mut(number as usize) {
+                slot.state = State::Done;
+                slot.outcome = Some(outcome);
+                self.pool.free(slot.payload.blocks())?;
+                slot.payload.clear();
+            }
+            if state == State::Waiting {
+                return Ok(Some(ticket));
+            }
+            if let Some(Outcome::Bytes(chain)) = self.take(ticket) {
+                self.release(chain)?;
+            }
         }
-        let outcome = self.outcome(number, response)?;
-        if let Some(slot) = self.slots.get_mut(number as usize) {
-            slot.state = State::Done;
-            slot.outcome = Some(outcome);
-            self.pool.free(slot.payload.blocks())?;
-            slot.payload.clear();
+        Ok(None)
+    }
+
+    /// Gives a request up: its response is dropped when it comes, or now if it is there.
+    ///
+    /// # Errors
+    ///
+    /// As [`release`](Self::release).
+    pub fn abandon(&mut self, ticket: Ticket) -> Result<(), Violation> {
+        if let Some(Outcome::Bytes(chain)) = self.take(ticket) {
+            return self.release(chain);
         }
-        Ok(Some(Ticket { slot: number, generation }))
+        if let Some(slot) = self.slots.get_mut(ticket.slot as usize)
+            && slot.generation == ticket.generation
+            && slot.state == State::Waiting
+        {
+            slot.state = State::Abandoned;
+        }
+        Ok(())
     }
 
     /// What a response means for the request it answers, if it can be an answer to it.
@@ -304,6 +329,13 @@ impl<M: Memory + Clone> ClientSide<M> {
         self.slot(ticket).is_some_and(|slot| slot.state == State::Done)
     }
 
+    /// Whether a request waits for its response.
+    #[inline]
+    pub fn is_waiting(&self, ticket: Ticket) -> bool {
+        self.slot(ticket).is_some_and(|slot| slot.state == State::Waiting)
+    }
+
+    #[inline]
     fn slot(&self, ticket: Ticket) -> Option<&Slot> {
         self.slots.get(ticket.slot as usize).filter(|slot| slot.generation == ticket.generation)
     }

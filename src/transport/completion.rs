@@ -1,0 +1,96 @@
+//! What a client gets: handles, answers, memory objects.
+
+use super::connect::Parcel;
+use super::loan::View;
+use super::memory::Access;
+use super::region::{Promise, Region};
+use super::region_error::RegionError;
+use super::request::ErrorCode;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// An open object, by the table's number for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Handle(u32);
+
+impl Handle {
+    /// The handle of that number.
+    pub const fn of(number: u32) -> Self {
+        Self(number)
+    }
+
+    /// Its number.
+    pub const fn number(self) -> u32 {
+        self.0
+    }
+}
+
+/// What became of a request.
+#[derive(Debug)]
+pub enum Completion {
+    /// The table refused it.
+    Refused(ErrorCode),
+    /// An object is open; with it came its memory, if the table hands that out.
+    Opened(Handle, Option<Shared>),
+    /// Bytes, where the server put them.
+    Read(View),
+    /// How many bytes were written; 0 where there is nothing to count.
+    Amount(u32),
+    /// Where a handle is now.
+    Position(u64),
+    /// The memory of an object.
+    Shared(Shared),
+}
+
+/// The memory of an object, as a table handed it out: a descriptor, and what is said about it. Nothing is mapped yet.
+#[derive(Debug)]
+pub struct Shared {
+    parcel: Parcel,
+    descriptor: OwnedFd,
+}
+
+impl Shared {
+    pub(super) fn new(parcel: Parcel, descriptor: OwnedFd) -> Self {
+        Self { parcel, descriptor }
+    }
+
+    /// Where the shared part starts in the object.
+    pub fn start_bytes(&self) -> u64 {
+        self.parcel.start_bytes
+    }
+
+    /// The length of the shared part.
+    pub fn len_bytes(&self) -> u64 {
+        self.parcel.len_bytes
+    }
+
+    /// What it may be mapped for.
+    pub fn access(&self) -> Access {
+        self.parcel.access
+    }
+
+    /// The descriptor, for those who map it themselves.
+    pub fn descriptor(&self) -> BorrowedFd<'_> {
+        self.descriptor.as_fd()
+    }
+
+    /// The descriptor alone.
+    pub fn into_descriptor(self) -> OwnedFd {
+        self.descriptor
+    }
+
+    /// Maps the part, after the object was found to be sealed as promised.
+    ///
+    /// # Errors
+    ///
+    /// [`RegionError`] if it is not, if nothing was promised, or if the part is not inside.
+    pub fn map(self) -> Result<Region, RegionError> {
+        let Parcel { start_bytes, len_bytes, whole_bytes, access, sealing, .. } = self.parcel;
+        let size = |bytes: u64| usize::try_from(bytes).map_err(|_| RegionError::Length { len_bytes: usize::MAX });
+        let promise = Promise {
+            len_bytes: size(whole_bytes)?,
+            // An object about which nothing is promised is none that can be mapped safely.
+            sealing: sealing.unwrap_or(super::region::Sealing::Size),
+        };
+        Region::open_part(self.descriptor, promise, size(start_bytes)?, size(len_bytes)?, access, false)
+    }
+}

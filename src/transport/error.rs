@@ -1,0 +1,263 @@
+//! What can go wrong with a session that is there; [`ConnectError`] is for those that are not yet.
+
+use super::connect::ConnectError;
+use super::geometry::GeometryError;
+use super::region_error::RegionError;
+use super::request::ErrorCode;
+use super::violation::Violation;
+use rustix::io::Errno;
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+/// Why a session is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SessionError {
+    /// The other side broke the protocol.
+    Violation(Violation),
+    /// The other side hung up, or its process ended.
+    PeerGone,
+}
+
+impl From<Violation> for SessionError {
+    fn from(violation: Violation) -> Self {
+        Self::Violation(violation)
+    }
+}
+
+impl fmt::Display for SessionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Violation(violation) => violation.fmt(f),
+            Self::PeerGone => {
+                f.write_str("the other side is gone: its session is over and what was under way is lost; connect again")
+            }
+        }
+    }
+}
+
+impl std::error::Error for SessionError {}
+
+/// Why a client's call did not do what it says.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ClientError {
+    /// The table refused. The session goes on.
+    Refused(ErrorCode),
+    /// There are not enough free blocks on this side. The session goes on.
+    OutOfBlocks {
+        /// How many bytes they were for.
+        len_bytes: usize,
+    },
+    /// As many requests are under way as the ring holds. The session goes on.
+    Full,
+    /// More than one transfer can have. The session goes on.
+    TooLarge {
+        /// How much was asked for.
+        len_bytes: usize,
+        /// The most that is possible.
+        max_bytes: usize,
+    },
+    /// A part that does not begin and end on pages. The session goes on.
+    Unaligned {
+        /// The start of the part.
+        start_bytes: u64,
+        /// Its length.
+        len_bytes: u64,
+    },
+    /// A ticket that is not under way, or a lease or a view of another session. The session goes on.
+    NotOfThisSession,
+    /// The table did not answer in time. The session goes on; the answer is dropped when it comes.
+    Timeout {
+        /// How long it was given.
+        limit: Duration,
+    },
+    /// An object came that cannot be used. The session goes on.
+    Object(RegionError),
+    /// The socket failed.
+    Socket(ConnectError),
+    /// The session is over.
+    Session(SessionError),
+}
+
+impl From<SessionError> for ClientError {
+    fn from(error: SessionError) -> Self {
+        Self::Session(error)
+    }
+}
+
+impl From<Violation> for ClientError {
+    fn from(violation: Violation) -> Self {
+        Self::Session(violation.into())
+    }
+}
+
+impl From<RegionError> for ClientError {
+    fn from(error: RegionError) -> Self {
+        Self::Object(error)
+    }
+}
+
+impl fmt::Display for ClientError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(code) => code.fmt(f),
+            Self::OutOfBlocks { len_bytes } => write!(
+                f,
+                "no free blocks for {len_bytes} bytes: nothing was sent; wait for requests under way, drop leases, or \
+                 ask the server for more blocks"
+            ),
+            Self::Full => f.write_str(
+                "as many requests are under way as the ring holds: nothing was sent; poll for answers first",
+            ),
+            Self::TooLarge { len_bytes, max_bytes } => write!(
+                f,
+                "{len_bytes} bytes in one transfer where at most {max_bytes} are possible: nothing was sent; divide it"
+            ),
+            Self::Unaligned { start_bytes, len_bytes } => write!(
+                f,
+                "the part from {start_bytes} of {len_bytes} bytes does not lie on pages: nothing was asked for; use \
+                 multiples of 4096"
+            ),
+            Self::NotOfThisSession => f.write_str(
+                "a ticket that is not under way here, or blocks of another session: nothing was done; use each with the \
+                 client that gave it, once",
+            ),
+            Self::Timeout { limit } => write!(
+                f,
+                "no answer within {limit:?}: it is dropped should it come, the session goes on; see whether the server \
+                 is stuck, or allow more time"
+            ),
+            Self::Object(error) => error.fmt(f),
+            Self::Socket(error) => error.fmt(f),
+            Self::Session(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for ClientError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Refused(code) => Some(code),
+            Self::Object(error) => Some(error),
+            Self::Socket(error) => Some(error),
+            Self::Session(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+/// Why a table's call did not do what it says. What a client does wrong is none of these: it ends with an
+/// [`Event::Left`](super::Event::Left) of its own.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum TableError {
+    /// The job is answered already, or its client has left.
+    NoSuchJob,
+    /// There is no such client, or it has left.
+    NoSuchClient,
+    /// The client has as many blocks as it may hold, or there are none left. It was not answered yet.
+    OutOfBlocks {
+        /// How many bytes they were for.
+        len_bytes: usize,
+    },
+    /// More bytes than the client asked for, or than one transfer can have. It was not answered yet.
+    TooLarge {
+        /// How many there were.
+        len_bytes: usize,
+        /// The most that is possible.
+        max_bytes: usize,
+    },
+    /// The part does not lie on pages of the object. The client was not answered yet.
+    Unaligned {
+        /// The start of the part.
+        start_bytes: u64,
+        /// Its length.
+        len_bytes: u64,
+    },
+    /// The object is sealed against writing, and the client is to write it. The client was not answered yet.
+    ReadOnly,
+    /// The address cannot be used, or the socket failed.
+    Socket(ConnectError),
+    /// A region could not be made.
+    Region(RegionError),
+    /// No session can have this geometry.
+    Geometry(GeometryError),
+    /// The system refused what waiting for many takes.
+    Wait {
+        /// What it said.
+        cause: io::Error,
+    },
+}
+
+impl From<ConnectError> for TableError {
+    fn from(error: ConnectError) -> Self {
+        Self::Socket(error)
+    }
+}
+
+impl From<RegionError> for TableError {
+    fn from(error: RegionError) -> Self {
+        Self::Region(error)
+    }
+}
+
+impl From<GeometryError> for TableError {
+    fn from(error: GeometryError) -> Self {
+        Self::Geometry(error)
+    }
+}
+
+impl From<Errno> for TableError {
+    fn from(error: Errno) -> Self {
+        Self::Wait { cause: error.into() }
+    }
+}
+
+impl fmt::Display for TableError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoSuchJob => {
+                f.write_str("no such job: it was answered before, or its client has left; nothing was sent, go on")
+            }
+            Self::NoSuchClient => f.write_str("no such client: it has left; nothing was done, go on"),
+            Self::OutOfBlocks { len_bytes } => write!(
+                f,
+                "no blocks for {len_bytes} bytes: the client was not answered; answer with ErrorCode::OUT_OF_BLOCKS, or \
+                 later, when it has given some back"
+            ),
+            Self::TooLarge { len_bytes, max_bytes } => write!(
+                f,
+                "{len_bytes} bytes where at most {max_bytes} can be sent: the client was not answered; answer with less"
+            ),
+            Self::Unaligned { start_bytes, len_bytes } => write!(
+                f,
+                "the part from {start_bytes} of {len_bytes} bytes does not lie on pages of the object: the client was \
+                 not answered; answer with ErrorCode::UNALIGNED"
+            ),
+            Self::ReadOnly => f.write_str(
+                "the object is sealed against writing: the client was not answered; answer with ErrorCode::DENIED",
+            ),
+            Self::Socket(error) => error.fmt(f),
+            Self::Region(error) => error.fmt(f),
+            Self::Geometry(error) => error.fmt(f),
+            Self::Wait { cause } => write!(
+                f,
+                "the system refused to wait for clients ({cause}): the table cannot go on; raise its limit of open files"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for TableError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Socket(error) => Some(error),
+            Self::Region(error) => Some(error),
+            Self::Geometry(error) => Some(error),
+            Self::Wait { cause } => Some(cause),
+            _ => None,
+        }
+    }
+}

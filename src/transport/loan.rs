@@ -1,0 +1,195 @@
+//! Blocks in the hands of a program: a [`Lease`] to fill and send, a [`View`] to read. Dropped, they go back by themselves.
+
+use super::blocks::BlockGeometry;
+use super::chain::{Chain, clamp};
+use super::memory::{Copier, Mapped};
+use std::fmt;
+use std::ptr::NonNull;
+use std::slice;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// A region of a session, and what was given back to it and not yet taken in.
+#[derive(Debug)]
+pub(super) struct Place {
+    memory: Mapped,
+    blocks: BlockGeometry,
+    /// Whether this side alone can write here.
+    is_exclusive: bool,
+    has_returned: AtomicBool,
+    returned: Mutex<Vec<Chain>>,
+}
+
+impl Place {
+    pub(super) fn new((memory, blocks): (&Mapped, BlockGeometry), is_exclusive: bool) -> Arc<Self> {
+        let memory = memory.clone();
+        Arc::new(Self {
+            memory,
+            blocks,
+            is_exclusive,
+            has_returned: AtomicBool::new(false),
+            returned: Mutex::default(),
+        })
+    }
+
+    pub(super) fn loan(self: &Arc<Self>, chain: Chain) -> Loan {
+        Loan { chain, place: Arc::clone(self) }
+    }
+
+    fn give_back(&self, chain: Chain) {
+        self.returned.lock().unwrap_or_else(PoisonError::into_inner).push(chain);
+        self.has_returned.store(true, Ordering::Release);
+    }
+
+    /// The next chain that was given back. Costs a load if there is none.
+    #[inline(always)]
+    pub(super) fn take_returned(&self) -> Option<Chain> {
+        if self.has_returned.load(Ordering::Acquire) { self.pop_returned() } else { None }
+    }
+
+    fn pop_returned(&self) -> Option<Chain> {
+        let mut returned = self.returned.lock().unwrap_or_else(PoisonError::into_inner);
+        let chain = returned.pop();
+        if returned.is_empty() {
+            self.has_returned.store(false, Ordering::Relaxed);
+        }
+        chain
+    }
+}
+
+/// Blocks of a place, until they are taken out or go back.
+#[derive(Debug)]
+pub(super) struct Loan {
+    chain: Chain,
+    place: Arc<Place>,
+}
+
+impl Loan {
+    /// The blocks, if they are of this place.
+    pub(super) fn into_chain(mut self, place: &Arc<Place>) -> Option<Chain> {
+        Arc::ptr_eq(&self.place, place).then(|| std::mem::take(&mut self.chain))
+    }
+
+    fn len(&self) -> usize {
+        self.chain.length() as usize
+    }
+
+    fn parts(&self) -> impl Iterator<Item = (NonNull<u8>, usize)> + '_ {
+        let runs = self.chain.runs(self.place.blocks, 0, self.chain.length());
+        runs.filter_map(|run| Some((self.place.memory.pointer(run.at, run.len_bytes)?, run.len_bytes)))
+    }
+}
+
+impl Drop for Loan {
+    fn drop(&mut self) {
+        if !self.chain.blocks().is_empty() {
+            self.place.give_back(std::mem::take(&mut self.chain));
+        }
+    }
+}
+
+/// Blocks to fill, and then to send without a copy.
+///
+/// Dropped without being sent, they are free again.
+pub struct Lease {
+    pub(super) loan: Loan,
+}
+
+impl Lease {
+    /// How many bytes it holds.
+    pub fn len(&self) -> usize {
+        self.loan.len()
+    }
+
+    /// Whether it holds none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Copies bytes in, from the offset on; how many: less than `src` has where the lease ends.
+    pub fn write_at(&mut self, offset: usize, src: &[u8]) -> usize {
+        self.write_with(offset, src, Copier::AUTO)
+    }
+
+    /// As [`write_at`](Self::write_at), with a kernel of the caller's choice.
+    pub fn write_with(&mut self, offset: usize, src: &[u8], copier: Copier) -> usize {
+        let place = &self.loan.place;
+        self.loan.chain.write(&place.memory, place.blocks, clamp(offset), src, copier)
+    }
+
+    /// The bytes, in as many parts as the blocks are not neighbours; `None` if the other side can write them too, where
+    /// there is no such thing as a slice of them: use [`parts`](Self::parts).
+    ///
+    /// What they hold before they are written is of no meaning.
+    pub fn slices_mut(&mut self) -> Option<impl Iterator<Item = &mut [u8]>> {
+        let is_exclusive = self.loan.place.is_exclusive;
+        is_exclusive.then(|| {
+            self.loan.parts().map(|(start, len_bytes)| {
+                // SAFETY: this side alone can write the region; these blocks are this lease's alone, which is borrowed
+                // exclusively; parts of one chain do not overlap; the memory is mapped as long as the place, which the lease
+                // keeps, and initialised, as all shared memory is.
+                unsafe { slice::from_raw_parts_mut(start.as_ptr(), len_bytes) }
+            })
+        })
+    }
+
+    /// Start and length of each part. The other side may be writing there: use the kernels or volatile accesses.
+    pub fn parts(&self) -> impl Iterator<Item = (NonNull<u8>, usize)> + '_ {
+        self.loan.parts()
+    }
+}
+
+/// Bytes of the other side, to be read where they are.
+///
+/// Dropped, its blocks go back. The other side can change the bytes at any time, so that there is no `&[u8]` of them: copy
+/// out what is to be believed, once, and look at the copy.
+pub struct View {
+    pub(super) loan: Loan,
+}
+
+impl View {
+    /// How many bytes there are.
+    pub fn len(&self) -> usize {
+        self.loan.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Copies bytes out, from the offset on; how many: less than `dst` has room for where the view ends.
+    pub fn read_at(&self, offset: usize, dst: &mut [u8]) -> usize {
+        self.read_with(offset, dst, Copier::AUTO)
+    }
+
+    /// As [`read_at`](Self::read_at), with a kernel of the caller's choice.
+    pub fn read_with(&self, offset: usize, dst: &mut [u8], copier: Copier) -> usize {
+        let place = &self.loan.place;
+        self.loan.chain.read(&place.memory, place.blocks, clamp(offset), dst, copier)
+    }
+
+    /// A copy of all of it.
+    pub fn to_vec(&self) -> Vec<u8> {
+        let mut bytes = vec![0; self.len()];
+        self.read_at(0, &mut bytes);
+        bytes
+    }
+
+    /// Start and length of each part. The other side may be writing there: use the kernels or volatile reads.
+    pub fn parts(&self) -> impl Iterator<Item = (NonNull<u8>, usize)> + '_ {
+        self.loan.parts()
+    }
+}
+
+impl fmt::Debug for Lease {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lease").field("len", &self.len()).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for View {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("View").field("len", &self.len()).finish_non_exhaustive()
+    }
+}

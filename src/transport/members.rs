@@ -1,0 +1,461 @@
+//! Who is at a table: the socket it listens on, clients that connect, and sessions.
+//!
+//! All are watched together. A session is *hot* while it is looked at in user space; one that has told its client to ring is
+//! left alone until it does ([`Watch`]).
+
+use super::blocks::AllocateError;
+use super::chain::Chain;
+use super::connect::{Channel, ConnectError, Greeted, Greeting, Listener, Parcel};
+use super::error::{SessionError, TableError};
+use super::geometry::Allocator;
+use super::job::{Answer, ClientKey, Event, Job, Payload};
+use super::loan::Place;
+use super::memory::{Copier, Mapped};
+use super::region::Region;
+use super::request::{ErrorCode, Value};
+use super::semaphore::{Doorbell, Key, Ready, Via, Watch};
+use super::server::TableOptions;
+use super::session::{QueueLayout, Reply, ServerSide};
+use super::share::Object;
+use super::violation::Violation;
+use std::collections::VecDeque;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Clients that are connecting at one time, at most.
+const MAX_GREETINGS: usize = 256;
+/// While somebody connects, it is seen so often whether his time is over.
+const GREETING_LOOK: Duration = Duration::from_millis(50);
+
+/// Somebody who is watched.
+#[derive(Debug)]
+pub(super) enum Member {
+    Listener(Listener),
+    Greeting(Box<Guest>),
+    Session(Box<Session>),
+    /// The process of a session's client.
+    Process(Key, OwnedFd),
+}
+
+/// A client that connects.
+#[derive(Debug)]
+pub(super) struct Guest {
+    pub(super) greeting: Greeting,
+    /// The region of the server's blocks that it was offered.
+    pub(super) data: Option<Mapped>,
+}
+
+impl Guest {
+    pub(super) fn new(greeting: Greeting) -> Box<Self> {
+        Box::new(Self { greeting, data: None })
+    }
+}
+
+/// What kind of member it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Listener,
+    Greeting,
+    Session,
+    Process(Key),
+}
+
+/// One client's session.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) side: ServerSide<Mapped>,
+    channel: Channel,
+    own_bell: Doorbell<Mapped>,
+    client_bell: Doorbell<Mapped>,
+    /// The region of the server's blocks.
+    pub(super) place: Arc<Place>,
+    process: Option<Key>,
+    is_touched: bool,
+}
+
+impl Session {
+    fn new(greeted: Greeted, data: Mapped, max_held_blocks: u32) -> Result<Self, ConnectError> {
+        let Greeted { channel, geometry, queue, client_data } = greeted;
+        let layout = QueueLayout::of(&geometry)?;
+        let queue = queue.into_memory();
+        let client_data = client_data.map_or_else(|| data.clone(), Region::into_memory);
+        let mut side = ServerSide::new(&geometry, queue.clone(), client_data, data)?;
+        side.limit_lent_blocks(max_held_blocks);
+        Ok(Self {
+            place: Place::new(side.server_data(), geometry.allocator == Allocator::Owned),
+            side,
+            channel,
+            own_bell: Doorbell::new(queue.clone(), layout.server_doorbell_at),
+            client_bell: Doorbell::new(queue, layout.client_doorbell_at),
+            process: None,
+            is_touched: false,
+        })
+    }
+
+    /// Takes what the client asks for; whether it asked for something.
+    #[inline]
+    pub(super) fn take(&mut self, key: Key, limit: usize, events: &mut VecDeque<Event>) -> Result<bool, Violation> {
+        while let Some(chain) = self.place.take_returned() {
+            self.side.give_back(chain);
+        }
+        if self.side.lent_blocks() > 0 {
+            self.side.take_releases()?;
+        }
+        let client = ClientKey(key);
+        let mut any = false;
+        for _ in 0..limit {
+            let Some(incoming) = self.side.take_request()? else { break };
+            any = true;
+            events.push_back(match incoming.job {
+                Some(job) => Event::Job(Job { client, key: job, request: incoming.request }),
+                None => Event::Closed { client, handle: incoming.request.handle },
+            });
+        }
+        Ok(any)
+    }
+
+    #[inline]
+    fn flush(&mut self) -> Result<(), SessionError> {
+        if self.side.flush() && self.client_bell.ring() {
+            self.channel.wake().map_err(|_| SessionError::PeerGone)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn lend(&mut self, length: u32) -> Result<Chain, AllocateError> {
+        while let Some(chain) = self.place.take_returned() {
+            self.side.give_back(chain);
+        }
+        self.side.lend(length)
+    }
+
+    /// The answer to a job, for those that need the session's blocks or its socket.
+    pub(super) fn reply(&mut self, job: &Job, answer: Answer<'_>) -> Result<Reply, SessionError> {
+        match answer {
+            Answer::Bytes(bytes) => self.copied(job, bytes, Copier::AUTO),
+            Answer::BytesWith(bytes, copier) => self.copied(job, bytes, copier),
+            Answer::Lease(lease) => {
+                let chain = lease.loan.into_chain(&self.place);
+                let asked = self.side.asked(job.key).unwrap_or(0);
+                Ok(match chain {
+                    Some(chain) if chain.length() <= asked => Reply::Bytes(chain),
+                    Some(chain) => {
+                        self.side.give_back(chain);
+                        Reply::Value(ErrorCode::TOO_LARGE.value())
+                    }
+                    None => Reply::Value(ErrorCode::IO.value()),
+                })
+            }
+            Answer::Object(object) => self.pass(job, Value::of(Value::AMOUNT, 0), &object),
+            Answer::HandleAndObject(handle, object) => self.pass(job, Value::of(Value::HANDLE, handle), &object),
+            Answer::Error(_) | Answer::Done | Answer::Amount(_) | Answer::Handle(_) | Answer::Position(_) => {
+                Ok(Reply::Value(ErrorCode::UNSUPPORTED.value()))
+            }
+        }
+    }
+
+    /// The answer that holds a copy of these bytes, or the error that the client gets instead.
+    #[inline]
+    fn copied(&mut self, job: &Job, bytes: &[u8], copier: Copier) -> Result<Reply, SessionError> {
+        let length = match u32::try_from(bytes.len()) {
+            Ok(length) if self.side.asked(job.key).is_none_or(|asked| length <= asked) => length,
+            _ => return Ok(Reply::Value(ErrorCode::TOO_LARGE.value())),
+        };
+        match self.lend(length) {
+            Ok(chain) => {
+                let (memory, blocks) = self.side.server_data();
+                chain.write(memory, blocks, 0, bytes, copier);
+                Ok(Reply::Bytes(chain))
+            }
+            Err(AllocateError::OutOfBlocks) => Ok(Reply::Value(ErrorCode::OUT_OF_BLOCKS.value())),
+            Err(AllocateError::Violation(violation)) => Err(violation.into()),
+        }
+    }
+
+    /// Passes an object and gives the answer that says so, or the error that the client gets instead.
+    fn pass(&mut self, job: &Job, value: Value, object: &Object<'_>) -> Result<Reply, SessionError> {
+        let Some(id) = self.side.job_id(job.key) else { return Ok(Reply::Value(ErrorCode::IO.value())) };
+        let parcel = Parcel {
+            id: id.get(),
+            start_bytes: object.start_bytes,
+            len_bytes: object.len_bytes,
+            whole_bytes: object.whole_bytes,
+            access: object.access,
+            sealing: object.sealing,
+        };
+        match self.channel.pass(parcel, object.descriptor.as_fd()) {
+            Ok(()) => Ok(Reply::WithObject(value)),
+            Err(ConnectError::PeerGone) => Err(SessionError::PeerGone),
+            Err(_) => Ok(Reply::Value(ErrorCode::IO.value())),
+        }
+    }
+
+    /// The client rang: this side is awake.
+    pub(super) fn woken(&self) -> Result<(), SessionError> {
+        self.own_bell.disarm();
+        self.channel.drain().map(drop).map_err(|_| SessionError::PeerGone)
+    }
+}
+
+/// All who are watched.
+#[derive(Debug)]
+pub(super) struct Members {
+    watch: Watch,
+    members: Vec<Option<Member>>,
+    sessions: usize,
+    greetings: Vec<Key>,
+    listener: Option<Key>,
+    /// More clients waited than were accepted at once.
+    has_more: bool,
+    touched: Vec<Key>,
+}
+
+impl Members {
+    pub(super) fn new() -> Result<Self, TableError> {
+        Ok(Self {
+            watch: Watch::new()?,
+            members: Vec::new(),
+            sessions: 0,
+            greetings: Vec::new(),
+            listener: None,
+            has_more: false,
+            touched: Vec::new(),
+        })
+    }
+
+    /// Watches one more.
+    pub(super) fn add(&mut self, member: Member) -> Result<Key, TableError> {
+        let descriptor = match &member {
+            Member::Listener(listener) => listener.as_fd(),
+            Member::Greeting(guest) => guest.greeting.as_fd(),
+            Member::Session(session) => session.channel.as_fd(),
+            Member::Process(_, process) => process.as_fd(),
+        };
+        let key = self.watch.add(descriptor)?;
+        if self.members.len() <= key.slot() {
+            self.members.resize_with(key.slot() + 1, || None);
+        }
+        match member {
+            Member::Listener(_) => self.listener = Some(key),
+            Member::Greeting(_) => self.greetings.push(key),
+            Member::Session(_) => self.sessions += 1,
+            Member::Process(..) => {}
+        }
+        self.members[key.slot()] = Some(member);
+        Ok(key)
+    }
+
+    fn member(&self, key: Key) -> Option<&Member> {
+        if self.watch.contains(key) { self.members.get(key.slot())?.as_ref() } else { None }
+    }
+
+    /// Forgets a member; its socket is closed.
+    pub(super) fn remove(&mut self, key: Key) {
+        if !self.watch.contains(key) {
+            return;
+        }
+        let Some(member) = self.members.get_mut(key.slot()).and_then(Option::take) else { return };
+        let mut process = None;
+        let descriptor = match &member {
+            Member::Listener(listener) => listener.as_fd(),
+            Member::Greeting(guest) => {
+                self.greetings.retain(|other| *other != key);
+                guest.greeting.as_fd()
+            }
+            Member::Session(session) => {
+                self.sessions -= 1;
+                process = session.process;
+                session.channel.as_fd()
+            }
+            Member::Process(_, process) => process.as_fd(),
+        };
+        self.watch.remove(key, descriptor);
+        if let Some(process) = process {
+            self.remove(process);
+        }
+    }
+
+    pub(super) fn kind(&self, key: Key) -> Option<Kind> {
+        self.member(key).map(|member| match member {
+            Member::Listener(_) => Kind::Listener,
+            Member::Greeting(_) => Kind::Greeting,
+            Member::Session(_) => Kind::Session,
+            Member::Process(session, _) => Kind::Process(*session),
+        })
+    }
+
+    #[inline]
+    pub(super) fn session(&mut self, key: Key) -> Option<&mut Session> {
+        if !self.watch.contains(key) {
+            return None;
+        }
+        match self.members.get_mut(key.slot()) {
+            Some(Some(Member::Session(session))) => Some(session),
+            _ => None,
+        }
+    }
+
+    pub(super) fn guest(&mut self, key: Key) -> Option<&mut Guest> {
+        if !self.watch.contains(key) {
+            return None;
+        }
+        match self.members.get_mut(key.slot()) {
+            Some(Some(Member::Greeting(guest))) => Some(guest),
+            _ => None,
+        }
+    }
+
+    pub(super) fn sessions(&self) -> usize {
+        self.sessions
+    }
+
+    /// The bytes that came with a job.
+    #[inline]
+    pub(super) fn payload(&self, job: &Job) -> Payload<'_> {
+        let session = match self.member(job.client.0) {
+            Some(Member::Session(session)) => session,
+            _ => return Payload { found: None },
+        };
+        let (memory, blocks) = session.side.client_data();
+        Payload { found: session.side.payload(job.key).map(|chain| (chain, memory, blocks)) }
+    }
+
+    /// The next client that waits to connect; none if there is none.
+    pub(super) fn accept(&mut self, limit: Duration) -> Result<Option<Key>, TableError> {
+        self.has_more = false;
+        let Some(key) = self.listener else { return Ok(None) };
+        let Some(Some(Member::Listener(listener))) = self.members.get_mut(key.slot()) else { return Ok(None) };
+        let Some(greeting) = listener.accept(limit)? else { return Ok(None) };
+        if self.greetings.len() >= MAX_GREETINGS {
+            return Err(TableError::Socket(ConnectError::Congested));
+        }
+        self.add(Member::Greeting(Guest::new(greeting))).map(Some)
+    }
+
+    /// Not all who wait were accepted: the socket does not say so again.
+    pub(super) fn accept_more_later(&mut self) {
+        self.has_more = true;
+    }
+
+    pub(super) fn has_more(&self) -> bool {
+        self.has_more
+    }
+
+    /// Makes a session of a greeting that was agreed on; false if that cannot be.
+    pub(super) fn promote(&mut self, key: Key, options: &TableOptions) -> bool {
+        if self.guest(key).is_none() {
+            return false;
+        }
+        let Some(Member::Greeting(guest)) = self.members.get_mut(key.slot()).and_then(Option::take) else {
+            return false;
+        };
+        self.greetings.retain(|other| *other != key);
+        let Guest { greeting, data } = *guest;
+        let session = match (greeting.finish(), data) {
+            (Ok(greeted), Some(data)) => Session::new(greeted, data, options.max_held_blocks).ok(),
+            _ => None,
+        };
+        let Some(session) = session else {
+            // The socket is closed, and with it no longer watched: only the key has to go.
+            self.watch.forget(key);
+            return false;
+        };
+        let process = session.channel.process().and_then(|process| process.try_clone_to_owned().ok());
+        self.members[key.slot()] = Some(Member::Session(Box::new(session)));
+        self.sessions += 1;
+        // Without it the socket's hang-up tells of the client's death, if later.
+        if let Some(process) = process
+            && let Ok(process) = self.add(Member::Process(key, process))
+            && let Some(session) = self.session(key)
+        {
+            session.process = Some(process);
+        }
+        self.watch.heat(key);
+        true
+    }
+
+    /// Drops those who took too long to connect.
+    pub(super) fn drop_late_greetings(&mut self) {
+        for at in (0..self.greetings.len()).rev() {
+            let Some(&key) = self.greetings.get(at) else { continue };
+            if self.guest(key).is_some_and(|guest| guest.greeting.time_left().is_none()) {
+                self.remove(key);
+            }
+        }
+    }
+
+    /// How long a sleep may be, because of those who connect.
+    pub(super) fn longest_sleep(&self) -> Duration {
+        if self.greetings.is_empty() { Duration::MAX } else { GREETING_LOOK }
+    }
+
+    pub(super) fn wait(&self, limit: Duration) -> Result<impl Iterator<Item = Ready> + use<>, TableError> {
+        Ok(self.watch.wait(limit)?)
+    }
+
+    pub(super) fn hot(&self) -> usize {
+        self.watch.hot_len()
+    }
+
+    #[inline]
+    pub(super) fn next_hot(&mut self) -> Option<Key> {
+        self.watch.next_hot()
+    }
+
+    #[inline]
+    pub(super) fn heat(&mut self, key: Key) {
+        self.watch.heat(key);
+    }
+
+    /// Whether a hot client asks for something.
+    pub(super) fn is_ready(&mut self) -> bool {
+        for _ in 0..self.hot() {
+            let Some(key) = self.next_hot() else { return false };
+            let Some(session) = self.session(key) else { continue };
+            let is_ready = session.side.is_ready();
+            self.heat(key);
+            if is_ready {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Tells every hot client to ring from now on; whether one asks for something already, and stays hot.
+    pub(super) fn arm_all(&mut self) -> bool {
+        let mut any = false;
+        for _ in 0..self.hot() {
+            let Some(key) = self.next_hot() else { break };
+            let Some(session) = self.session(key) else { continue };
+            session.own_bell.arm(Via::Socket);
+            if session.side.is_ready() {
+                session.own_bell.disarm();
+                self.heat(key);
+                any = true;
+            }
+        }
+        any
+    }
+
+    /// This session has something to publish.
+    #[inline]
+    pub(super) fn touch(&mut self, key: Key) {
+        if let Some(session) = self.session(key)
+            && !std::mem::replace(&mut session.is_touched, true)
+        {
+            self.touched.push(key);
+        }
+    }
+
+    /// Publishes what a session has; the next of those that have something. `None` when all are done.
+    #[inline]
+    pub(super) fn flush_next(&mut self) -> Option<(Key, Result<(), SessionError>)> {
+        let key = self.touched.pop()?;
+        let result = self.session(key).map_or(Ok(()), |session| {
+            session.is_touched = false;
+            session.flush()
+        });
+        Some((key, result))
+    }
+}

@@ -1,0 +1,468 @@
+//! The table: takes clients in, gathers what they ask for, and sends the answers.
+//!
+//! [`Table::next`] returns one event after the other. What the program answers between two of them is published when the
+//! events gathered so far are used up, with one wake-up for each client that sleeps, and none for one that is awake.
+
+use super::blocks::AllocateError;
+use super::chain::clamp;
+use super::client::Waiting;
+use super::connect::{Address, Greeting, Listener, Peers, Refusal, Step};
+use super::error::{SessionError, TableError};
+use super::geometry::{Allocator, Blocks, Geometry};
+use super::job::{Answer, Answered, ClientKey, Event, Job, Payload};
+use super::loan::Lease;
+use super::members::{Guest, Kind, Member, Members};
+use super::region::{Region, RegionOptions};
+use super::request::{ErrorCode, Value};
+use super::ring::Publication;
+use super::semaphore::{Key, Spin};
+use super::session::{AnswerError, QueueLayout, Reply, data_bytes, lay_out_shared};
+use std::collections::VecDeque;
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+/// How a table works.
+#[derive(Debug)]
+pub struct TableOptions {
+    /// The numbers of every session.
+    pub geometry: Geometry,
+    /// Who may connect.
+    pub peers: Peers,
+    /// How many clients there may be.
+    pub max_clients: usize,
+    /// How long a client may take to connect.
+    pub connect_limit: Duration,
+    /// What the regions lie in.
+    pub regions: RegionOptions,
+    /// How the table waits.
+    pub waiting: Waiting,
+    /// How many blocks a client may hold.
+    pub max_held_blocks: u32,
+    /// With [`Allocator::Shared`]: one region for all clients, which then can read and write each other's bytes.
+    pub one_region: bool,
+}
+
+impl TableOptions {
+    /// The numbers that serve most: rings of 128 entries, 4 MiB for each direction in blocks of 64 KiB.
+    pub const GEOMETRY: Geometry = Geometry {
+        capacity: 128,
+        request_stride_bytes: 16,
+        response_stride_bytes: 16,
+        publication: Publication::Phase,
+        allocator: Allocator::Owned,
+        client_blocks: Blocks { block_bytes: 64 << 10, count: 64 },
+        server_blocks: Blocks { block_bytes: 64 << 10, count: 64 },
+    };
+}
+
+impl Default for TableOptions {
+    fn default() -> Self {
+        Self {
+            geometry: Self::GEOMETRY,
+            peers: Peers::default(),
+            max_clients: 1024,
+            connect_limit: Duration::from_secs(5),
+            regions: RegionOptions::default(),
+            waiting: Waiting::default(),
+            max_held_blocks: u32::MAX,
+            one_region: false,
+        }
+    }
+}
+
+/// Most events that are gathered at once, and most of one client.
+const BATCH: usize = 256;
+const BATCH_OF_ONE: usize = 64;
+/// So many rounds with something to do pass between two looks at the sockets, or so much time.
+const ROUNDS_PER_LOOK: u32 = 256;
+const TIME_PER_LOOK: Duration = Duration::from_millis(1);
+/// With more hot clients than this a look at all of them takes longer than it saves.
+const MAX_SPUN: usize = 16;
+
+/// A table of objects that other processes use.
+///
+/// A whole server, which serves one object:
+///
+/// ```no_run
+/// use memcpy_select::transport::{Address, Answer, ErrorCode, Event, Operation, Table, TableOptions};
+/// use std::time::Duration;
+///
+/// let mut table = Table::create(&Address::parse("@greetings")?, TableOptions::default())?;
+/// loop {
+///     let Some(Event::Job(job)) = table.next(Duration::from_secs(1))? else { continue };
+///     let answer = match job.operation() {
+///         Operation::Open if table.payload(&job).to_vec() == b"hello.txt" => Answer::Handle(1),
+///         Operation::Open => Answer::Error(ErrorCode::NOT_FOUND),
+///         Operation::Read { handle: 1, amount, .. } => {
+///             Answer::Bytes(&b"Hello from another process!"[..27.min(amount as usize)])
+///         }
+///         Operation::Read { .. } => Answer::Error(ErrorCode::WRONG_HANDLE),
+///         _ => Answer::Error(ErrorCode::UNSUPPORTED),
+///     };
+///     table.answer(job, answer);
+/// }
+/// # #[allow(unreachable_code)]
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Table {
+    options: TableOptions,
+    members: Members,
+    events: VecDeque<Event>,
+    spin: Spin,
+    /// The one region of all clients, if they have one.
+    common: Option<Region>,
+    rounds: u32,
+    looked: Instant,
+}
+
+impl Table {
+    /// A table that listens at an address.
+    ///
+    /// # Errors
+    ///
+    /// [`TableError`]: the address is in use, or no session can have this geometry.
+    pub fn create(address: &Address, options: TableOptions) -> Result<Self, TableError> {
+        let listener = Listener::bind(address, options.peers)?;
+        let mut table = Self::without_address(options)?;
+        table.members.add(Member::Listener(listener))?;
+        Ok(table)
+    }
+
+    /// A table that has only the clients that are [adopted](Self::adopt).
+    ///
+    /// # Errors
+    ///
+    /// As [`create`](Self::create).
+    pub fn without_address(options: TableOptions) -> Result<Self, TableError> {
+        QueueLayout::of(&options.geometry)?;
+        let is_common = options.one_region && options.geometry.allocator == Allocator::Shared;
+        let common = if is_common { Some(new_data(&options)?) } else { None };
+        Ok(Self {
+            options,
+            members: Members::new()?,
+            events: VecDeque::new(),
+            spin: Spin::default(),
+            common,
+            rounds: 0,
+            looked: Instant::now(),
+        })
+    }
+
+    /// Takes whoever is at the other end of a socket as a client.
+    ///
+    /// # Errors
+    ///
+    /// [`TableError::Wait`] if the system cannot watch one more.
+    pub fn adopt(&mut self, stream: UnixStream) -> Result<(), TableError> {
+        let greeting = Greeting::over(stream, self.options.connect_limit);
+        let key = self.members.add(Member::Greeting(Guest::new(greeting)))?;
+        self.greet(key);
+        Ok(())
+    }
+
+    /// How many clients there are.
+    pub fn clients(&self) -> usize {
+        self.members.sessions()
+    }
+
+    /// The next event, waiting for it at most so long; `None` if there was none.
+    ///
+    /// # Errors
+    ///
+    /// [`TableError::Wait`] if the system refuses to wait. What a client does wrong is an [`Event::Left`].
+    #[inline]
+    pub fn next(&mut self, limit: Duration) -> Result<Option<Event>, TableError> {
+        if let Some(event) = self.events.pop_front() {
+            return Ok(Some(event));
+        }
+        self.flush();
+        self.gather();
+        match self.events.pop_front() {
+            Some(event) => Ok(Some(event)),
+            None => self.wait(limit),
+        }
+    }
+
+    /// Publishes the answers so far, and wakes the clients that sleep. [`next`](Self::next) does it when it has used up what
+    /// was gathered: only a program that does something else for long needs it.
+    #[inline]
+    pub fn flush(&mut self) {
+        while let Some((key, result)) = self.members.flush_next() {
+            if let Err(why) = result {
+                self.end(key, why);
+            }
+        }
+    }
+
+    /// Takes what hot clients ask for, and looks at the sockets when that is due.
+    #[inline]
+    fn gather(&mut self) {
+        self.rounds = self.rounds.wrapping_add(1);
+        if self.rounds.is_multiple_of(ROUNDS_PER_LOOK) {
+            self.look_if_due();
+        }
+        for _ in 0..self.members.hot() {
+            if self.events.len() >= BATCH {
+                break;
+            }
+            let Some(key) = self.members.next_hot() else { break };
+            let Some(session) = self.members.session(key) else { continue };
+            match session.take(key, BATCH_OF_ONE, &mut self.events) {
+                Ok(any) => {
+                    self.members.heat(key);
+                    if any {
+                        self.members.touch(key);
+                    }
+                }
+                Err(violation) => self.end(key, violation.into()),
+            }
+        }
+    }
+
+    fn look_if_due(&mut self) {
+        if self.looked.elapsed() >= TIME_PER_LOOK {
+            // What the system refuses here it refuses in the next wait too, which says so.
+            let _ = self.look(Duration::ZERO);
+        }
+    }
+
+    #[cold]
+    fn wait(&mut self, limit: Duration) -> Result<Option<Event>, TableError> {
+        let start = Instant::now();
+        loop {
+            let left = limit.saturating_sub(start.elapsed());
+            match self.options.waiting {
+                Waiting::Poll => {
+                    for _ in 0..ROUNDS_PER_LOOK {
+                        self.gather();
+                        if !self.events.is_empty() {
+                            break;
+                        }
+                        std::hint::spin_loop();
+                    }
+                    self.look_if_due();
+                }
+                Waiting::Adaptive => {
+                    let members = &mut self.members;
+                    let is_found = members.hot() <= MAX_SPUN
+                        && members.hot() > 0
+                        && self.spin.find(left, std::hint::spin_loop, || members.is_ready().then_some(())).is_some();
+                    if !is_found {
+                        self.sleep(left)?;
+                    }
+                }
+                Waiting::Sleep => self.sleep(left)?,
+            }
+            self.gather();
+            if let Some(event) = self.events.pop_front() {
+                return Ok(Some(event));
+            }
+            if left.is_zero() {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Tells every hot client to ring, and sleeps until one does.
+    fn sleep(&mut self, limit: Duration) -> Result<(), TableError> {
+        let is_ready = self.members.arm_all();
+        let slept = Instant::now();
+        let limit = if is_ready { Duration::ZERO } else { limit.min(self.members.longest_sleep()) };
+        self.look(limit)?;
+        self.spin.slept(slept.elapsed());
+        Ok(())
+    }
+
+    /// Sees what the sockets have, waiting for it at most so long.
+    fn look(&mut self, limit: Duration) -> Result<(), TableError> {
+        self.looked = Instant::now();
+        for ready in self.members.wait(limit)? {
+            match self.members.kind(ready.key) {
+                None => {}
+                Some(Kind::Listener) => self.accept(),
+                Some(Kind::Greeting) => self.greet(ready.key),
+                Some(Kind::Process(session)) => self.end(session, SessionError::PeerGone),
+                Some(Kind::Session) => {
+                    let drained = self.members.session(ready.key).map(|session| session.woken());
+                    if ready.is_gone || drained.is_some_and(|drained| drained.is_err()) {
+                        self.end(ready.key, SessionError::PeerGone);
+                    } else {
+                        self.members.heat(ready.key);
+                    }
+                }
+            }
+        }
+        if self.members.has_more() {
+            self.accept();
+        }
+        self.members.drop_late_greetings();
+        Ok(())
+    }
+
+    fn accept(&mut self) {
+        // Bounded: the rest comes with the next look.
+        for _ in 0..BATCH_OF_ONE {
+            match self.members.accept(self.options.connect_limit) {
+                Ok(Some(key)) => self.greet(key),
+                Ok(None) => return,
+                // That one was hung up on; the next may be welcome.
+                Err(_) => {}
+            }
+        }
+        self.members.accept_more_later();
+    }
+
+    /// Goes on with a client that connects, as far as it has come.
+    fn greet(&mut self, key: Key) {
+        let is_full = self.members.sessions() >= self.options.max_clients;
+        for _ in 0..4 {
+            let Some(guest) = self.members.guest(key) else { return };
+            match guest.greeting.step() {
+                Ok(Step::Pending) => return,
+                Ok(Step::Asked) if is_full => {
+                    guest.greeting.refuse(Refusal::Full);
+                    break;
+                }
+                Ok(Step::Asked) => {
+                    if offer(guest, &self.options, self.common.as_ref()).is_err() {
+                        guest.greeting.refuse(Refusal::Handshake);
+                        break;
+                    }
+                }
+                Ok(Step::Agreed) => {
+                    if self.members.promote(key, &self.options) {
+                        self.events.push_back(Event::Joined(ClientKey(key)));
+                        return;
+                    }
+                    break;
+                }
+                Err(_) => break,
+            }
+        }
+        self.members.remove(key);
+    }
+
+    /// Ends a session. The program hears of it once, and of nothing that the client asked for before.
+    fn end(&mut self, key: Key, why: SessionError) {
+        if self.members.session(key).is_none() {
+            return;
+        }
+        self.members.remove(key);
+        let client = ClientKey(key);
+        self.events.retain(|event| match event {
+            Event::Job(job) => job.client != client,
+            Event::Closed { client: whose, .. } => *whose != client,
+            Event::Joined(_) | Event::Left { .. } => true,
+        });
+        self.events.push_back(Event::Left { client, why });
+    }
+
+    /// Ends a client's session.
+    ///
+    /// # Errors
+    ///
+    /// [`TableError::NoSuchClient`] if it has left.
+    pub fn disconnect(&mut self, client: ClientKey) -> Result<(), TableError> {
+        if self.members.session(client.0).is_none() {
+            return Err(TableError::NoSuchClient);
+        }
+        self.end(client.0, SessionError::PeerGone);
+        Ok(())
+    }
+
+    /// The bytes, or the name, that came with a job. Empty if there are none, or if the client has left.
+    #[inline]
+    pub fn payload(&self, job: &Job) -> Payload<'_> {
+        self.members.payload(job)
+    }
+
+    /// Blocks for an answer of `len_bytes`, to be filled and sent without a copy.
+    ///
+    /// # Errors
+    ///
+    /// [`TableError::OutOfBlocks`] if the client holds too many, [`TableError::TooLarge`] if it asked for less, or
+    /// [`TableError::NoSuchClient`].
+    pub fn lease(&mut self, job: &Job, len_bytes: usize) -> Result<Lease, TableError> {
+        let session = self.members.session(job.client.0).ok_or(TableError::NoSuchClient)?;
+        let max_bytes = session.side.asked(job.key).ok_or(TableError::NoSuchJob)? as usize;
+        if len_bytes > max_bytes {
+            return Err(TableError::TooLarge { len_bytes, max_bytes });
+        }
+        match session.lend(clamp(len_bytes)) {
+            Ok(chain) => Ok(Lease { loan: session.place.loan(chain) }),
+            Err(AllocateError::OutOfBlocks) => Err(TableError::OutOfBlocks { len_bytes }),
+            Err(AllocateError::Violation(violation)) => {
+                self.end(job.client.0, violation.into());
+                Err(TableError::NoSuchClient)
+            }
+        }
+    }
+
+    /// Answers a job. What cannot be sent is refused to the client, which is always answered.
+    #[inline]
+    pub fn answer(&mut self, job: Job, answer: Answer<'_>) -> Answered {
+        let Some(session) = self.members.session(job.client.0) else { return Answered::Left };
+        // An error of the program's own is what is sent; another one is sent instead.
+        let can_fail = !matches!(answer, Answer::Error(_));
+        let reply = match answer {
+            Answer::Error(code) => Ok(Reply::Value(code.value())),
+            Answer::Done => Ok(Reply::Value(Value::of(Value::AMOUNT, 0))),
+            Answer::Amount(amount) => Ok(Reply::Value(Value::of(Value::AMOUNT, amount))),
+            Answer::Handle(handle) => Ok(Reply::Value(Value::of(Value::HANDLE, handle))),
+            Answer::Position(position) => Ok(Reply::Value(Value::of(Value::POSITION, position))),
+            other => session.reply(&job, other),
+        };
+        let reply = match reply {
+            Ok(reply) => reply,
+            Err(why) => {
+                self.end(job.client.0, why);
+                return Answered::Left;
+            }
+        };
+        let refused = match &reply {
+            Reply::Value(value) if can_fail => ErrorCode::of(*value),
+            _ => None,
+        };
+        match session.side.answer(job.key, reply) {
+            Ok(()) => {
+                self.members.touch(job.client.0);
+                refused.map_or(Answered::Sent, Answered::Instead)
+            }
+            Err(AnswerError::Violation(violation)) => {
+                self.end(job.client.0, violation.into());
+                Answered::Left
+            }
+            // A job is used up by its answer, so that there is none twice.
+            Err(_) => Answered::Left,
+        }
+    }
+}
+
+/// Offers a session to a client that connects.
+fn offer(guest: &mut Guest, options: &TableOptions, common: Option<&Region>) -> Result<(), TableError> {
+    let layout = QueueLayout::of(&options.geometry)?;
+    // Always pre-faulted: it is short, and used at once.
+    let queue = Region::create(layout.len_bytes, RegionOptions { huge_pages: false, prefault: true })?;
+    let own;
+    let data = match common {
+        Some(common) => common,
+        None => {
+            own = new_data(options)?;
+            &own
+        }
+    };
+    guest.data = Some(data.memory().clone());
+    Ok(guest.greeting.offer(options.geometry, queue, data, options.regions.prefault)?)
+}
+
+/// A region of the server's blocks, or of those that are shared.
+fn new_data(options: &TableOptions) -> Result<Region, TableError> {
+    let Geometry { allocator, server_blocks, .. } = options.geometry;
+    let region = Region::create(data_bytes(server_blocks, allocator)?, options.regions)?;
+    match allocator {
+        Allocator::Owned => region.seal_writing()?,
+        Allocator::Shared => lay_out_shared(region.memory(), server_blocks)?,
+    }
+    Ok(region)
+}
