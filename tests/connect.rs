@@ -750,10 +750,11 @@ fn a_process_that_dies_is_noticed_even_if_its_child_holds_the_socket() {
         suite::sys::in_child(move || {
             let Ok(_joined) = join(&address, options(LONG)) else { return 1 };
             // The grandchild keeps a copy of the socket until it is told to end; nobody waits for it.
-            let orphan = suite::sys::fork_and_leave(|| {
+            suite::sys::Child::start(|| {
                 let _ = rustix::io::read(&told, &mut [0; 1]);
+                0
             });
-            u8::from(!orphan)
+            0
         })
     });
     let greeting = loop {

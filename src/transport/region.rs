@@ -43,7 +43,7 @@ pub struct RegionOptions {
 /// What a region lies in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PageKind {
-    /// PageKind of the usual size.
+    /// Pages of the usual size.
     Ordinary,
     /// The system was advised to use huge pages, and its settings follow such advice.
     Advised,

@@ -70,34 +70,45 @@ pub enum End {
 ///
 /// `work` must not print, nor wait for another thread: the copy has only the calling one.
 pub fn in_child(work: impl FnOnce() -> u8) -> End {
-    // SAFETY: the child runs `work` and leaves by `_exit`; the C library keeps its allocator usable across a fork.
-    let child = unsafe { fork() };
-    assert!(child >= 0, "cannot fork: {}", std::io::Error::last_os_error());
-    if child == 0 {
-        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
-        // SAFETY: ends the child without running what belongs to the parent.
-        unsafe { _exit(c_int::from(result.unwrap_or(u8::MAX))) };
-    }
-    let mut status = 0;
-    // SAFETY: `status` is a valid place for the result, and the child is ours and not waited for yet.
-    let waited = unsafe { waitpid(child, &mut status, 0) };
-    assert_eq!(waited, child, "cannot wait for the child: {}", std::io::Error::last_os_error());
-    match status & 0x7f {
-        0 => End::Exit(status >> 8 & 0xff),
-        signal => End::Signal(signal),
-    }
+    Child::start(work).end()
 }
 
-/// Leaves `work` to a forked copy of this process that nobody waits for; false if there is none.
-pub fn fork_and_leave(work: impl FnOnce()) -> bool {
-    // SAFETY: as in `in_child`.
-    let child = unsafe { fork() };
-    if child == 0 {
-        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
-        // SAFETY: as in `in_child`.
-        unsafe { _exit(c_int::from(result.is_err())) };
+/// A forked copy of this process that works while this one goes on.
+#[derive(Debug)]
+pub struct Child {
+    number: c_int,
+}
+
+impl Child {
+    /// Starts one. As with [`in_child`], `work` must not print, nor wait for another thread of this process.
+    pub fn start(work: impl FnOnce() -> u8) -> Self {
+        // SAFETY: the child runs `work` and leaves by `_exit`; the C library keeps its allocator usable across a fork.
+        let number = unsafe { fork() };
+        assert!(number >= 0, "cannot fork: {}", std::io::Error::last_os_error());
+        if number == 0 {
+            let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
+            // SAFETY: ends the child without running what belongs to the parent.
+            unsafe { _exit(c_int::from(result.unwrap_or(u8::MAX))) };
+        }
+        Self { number }
     }
-    child > 0
+
+    /// Its process number.
+    pub fn number(&self) -> i32 {
+        self.number
+    }
+
+    /// Waits until it ends.
+    pub fn end(self) -> End {
+        let mut status = 0;
+        // SAFETY: `status` is a valid place for the result, and the child is ours and not waited for yet.
+        let waited = unsafe { waitpid(self.number, &mut status, 0) };
+        assert_eq!(waited, self.number, "cannot wait for the child: {}", std::io::Error::last_os_error());
+        match status & 0x7f {
+            0 => End::Exit(status >> 8 & 0xff),
+            signal => End::Signal(signal),
+        }
+    }
 }
 
 /// Has `handler` called at the first memory fault.
