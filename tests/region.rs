@@ -71,9 +71,9 @@ fn both_sides_see_the_same_bytes_and_nothing_is_left() {
     let theirs =
         Region::open(copy_of(ours.descriptor()), promise(3, Sealing::SizeAndWriting), Access::Read, true).unwrap();
     let sent: Vec<u8> = (0..=255).cycle().take(3 * PAGE_BYTES).collect();
-    ours.memory().write(0, &sent, Copier::auto(sent.len()));
+    ours.memory().write(0, &sent, Copier::AUTO);
     let mut received = vec![0; sent.len()];
-    theirs.memory().read(0, &mut received, Copier::auto(sent.len()));
+    theirs.memory().read(0, &mut received, Copier::AUTO);
     assert_eq!(received, sent);
     let part = Region::open_part(
         copy_of(ours.descriptor()),
@@ -99,7 +99,7 @@ fn a_store_to_what_is_mapped_for_reading_is_dropped() {
     let ours = region(1);
     let theirs = Region::open(copy_of(ours.descriptor()), promise(1, Sealing::Size), Access::Read, false).unwrap();
     theirs.memory().store32(0, 7, Store::Release);
-    theirs.memory().write(0, &[7; 64], Copier::auto(64));
+    theirs.memory().write(0, &[7; 64], Copier::AUTO);
     assert_eq!(ours.memory().load32(0, Load::Acquire), 0);
 }
 
