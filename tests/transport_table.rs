@@ -1,0 +1,573 @@
+//! A table and its clients, as programs use them: over sockets and sealed regions, in one process with threads and in two
+//! real ones.
+
+#![cfg(target_os = "linux")]
+
+mod transport;
+
+use memcpy_select::transport::{
+    Access, Address, Allocator, Answer, Answered, Blocks, Client, ClientError, ClientOptions, Completion, Copier,
+    ErrorCode, Event, Geometry, Job, Memory, Object, Operation, Publication, Region, RegionOptions, SessionError,
+    Table, TableError, TableOptions, Waiting,
+};
+use std::collections::HashMap;
+use std::io::SeekFrom;
+use std::os::unix::net::UnixStream;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+use transport::files::Files;
+use transport::rng::Rng;
+
+const SOON: Duration = Duration::from_millis(20);
+
+/// Answers one job out of `files`.
+fn answer(table: &mut Table, files: &mut Files, job: Job) -> Answered {
+    let payload = table.payload(&job).to_vec();
+    let bytes;
+    let answer = match job.operation() {
+        Operation::Read { handle, amount, advance } => match files.read(handle, amount as usize, advance) {
+            Ok(got) => {
+                bytes = got;
+                Answer::Bytes(&bytes)
+            }
+            Err(code) => Answer::Error(code),
+        },
+        Operation::Write { handle } => files.write(handle, &payload).map_or_else(Answer::Error, Answer::Amount),
+        Operation::Open => files.open(&payload).map_or_else(Answer::Error, Answer::Handle),
+        Operation::Create => files.create(&payload).map_or_else(Answer::Error, Answer::Handle),
+        Operation::Destroy => files.destroy(&payload).map_or_else(Answer::Error, |()| Answer::Done),
+        Operation::Seek { handle, to } => match to {
+            SeekFrom::Start(offset) => files.seek_start(handle, offset),
+            SeekFrom::Current(offset) => files.seek_current(handle, offset),
+            SeekFrom::End(offset) => files.seek_end(handle, offset),
+        }
+        .map_or_else(Answer::Error, Answer::Position),
+        _ => Answer::Error(ErrorCode::UNSUPPORTED),
+    };
+    table.answer(job, answer)
+}
+
+/// Serves files until told to stop; gives back how many clients left.
+fn serve(mut table: Table, is_over: &AtomicBool) -> usize {
+    let mut files: HashMap<usize, Files> = HashMap::new();
+    let mut left = 0;
+    while !is_over.load(Ordering::Relaxed) {
+        match table.next(SOON).unwrap() {
+            Some(Event::Joined(client)) => drop(files.insert(client.slot(), Files::default())),
+            Some(Event::Job(job)) => {
+                let files = files.get_mut(&job.client().slot()).unwrap();
+                answer(&mut table, files, job);
+            }
+            Some(Event::Closed { client, handle }) => files.get_mut(&client.slot()).unwrap().close(handle),
+            Some(Event::Left { client, .. }) => {
+                files.remove(&client.slot());
+                left += 1;
+            }
+            None => {}
+        }
+    }
+    left
+}
+
+fn geometry(allocator: Allocator, publication: Publication) -> Geometry {
+    let blocks = Blocks { block_bytes: 4096, count: 128 };
+    Geometry {
+        allocator,
+        publication,
+        capacity: 16,
+        client_blocks: blocks,
+        server_blocks: blocks,
+        ..TableOptions::GEOMETRY
+    }
+}
+
+fn address(name: &str) -> Address {
+    Address::Abstract(format!("memcpy-select-test-{name}-{}", std::process::id()))
+}
+
+fn client_options(waiting: Waiting) -> ClientOptions {
+    ClientOptions { waiting, ..ClientOptions::default() }
+}
+
+/// Random operations of one client against the same files called directly.
+fn compare(client: &mut Client, seed: u64, rounds: usize) {
+    let mut model = Files::default();
+    let mut rng = Rng::new(seed);
+    let mut handles = vec![];
+    let refused = |error: ClientError| match error {
+        ClientError::Refused(code) => code,
+        other => panic!("{other}"),
+    };
+    for _ in 0..rounds {
+        let name = [&b"one"[..], b"two", &[b'n'; 5000]][rng.below(3)];
+        let handle = handles.get(rng.below(handles.len() + 1)).copied();
+        let handle = handle.unwrap_or(memcpy_select::transport::Handle::of(777));
+        let number = handle.number();
+        match rng.below(9) {
+            0 => assert_eq!(client.open(name).map(|handle| handle.number()).map_err(refused), model.open(name)),
+            1 => match client.create(name) {
+                Ok(handle) => {
+                    assert_eq!(model.create(name), Ok(handle.number()));
+                    handles.push(handle);
+                }
+                Err(error) => assert_eq!(model.create(name), Err(refused(error))),
+            },
+            2 if rng.below(4) == 0 => assert_eq!(client.destroy(name).map_err(refused), model.destroy(name)),
+            3 if rng.below(4) == 0 => {
+                client.close(handle).unwrap();
+                model.close(number);
+            }
+            4 | 5 => {
+                let mut bytes = vec![0; rng.below(60_000)];
+                rng.fill(&mut bytes);
+                let got = if rng.below(2) == 0 {
+                    client.write(handle, &bytes)
+                } else {
+                    let mut lease = client.lease(bytes.len()).unwrap();
+                    assert_eq!(lease.write_at(0, &bytes), bytes.len());
+                    client.write_in_place(handle, lease)
+                };
+                assert_eq!(got.map(|len| len as u32).map_err(refused), model.write(number, &bytes));
+            }
+            6 => {
+                let to = rng.below(100_000) as i64 - 50_000;
+                let (got, wanted) = match rng.below(3) {
+                    0 => (client.seek(handle, SeekFrom::Start(to as u64)), model.seek_start(number, to as u64)),
+                    1 => (client.seek(handle, SeekFrom::Current(to)), model.seek_current(number, to)),
+                    _ => (client.seek(handle, SeekFrom::End(to)), model.seek_end(number, to)),
+                };
+                assert_eq!(got.map_err(refused), wanted);
+            }
+            _ => {
+                let amount = rng.below(60_000);
+                let got = if rng.below(2) == 0 {
+                    let mut bytes = vec![0; amount];
+                    client.read(handle, &mut bytes).map(|len| {
+                        bytes.truncate(len);
+                        bytes
+                    })
+                } else {
+                    client.read_in_place(handle, amount).map(|view| view.to_vec())
+                };
+                assert_eq!(got.map_err(refused), model.read(number, amount, true));
+            }
+        }
+    }
+}
+
+#[test]
+fn clients_of_every_kind_see_the_files_as_they_are() {
+    let kinds = [Waiting::Adaptive, Waiting::Sleep, Waiting::Poll];
+    for (number, waiting) in kinds.into_iter().enumerate() {
+        for allocator in [Allocator::Owned, Allocator::Shared] {
+            let publication = if number % 2 == 0 { Publication::Phase } else { Publication::Index };
+            let at = address(&format!("kinds-{number}-{allocator:?}"));
+            let options =
+                TableOptions { geometry: geometry(allocator, publication), waiting, ..TableOptions::default() };
+            let table = Table::create(&at, options).unwrap();
+            let is_over = AtomicBool::new(false);
+            thread::scope(|scope| {
+                let server = scope.spawn(|| serve(table, &is_over));
+                let clients: Vec<_> = (0..3)
+                    .map(|seed| {
+                        let at = at.clone();
+                        scope.spawn(move || {
+                            let mut client = Client::connect(&at, client_options(waiting)).unwrap();
+                            compare(&mut client, seed, 300);
+                        })
+                    })
+                    .collect();
+                for client in clients {
+                    client.join().unwrap();
+                }
+                // All three are seen to have left.
+                thread::sleep(3 * SOON);
+                is_over.store(true, Ordering::Relaxed);
+                assert_eq!(server.join().unwrap(), 3);
+            });
+        }
+    }
+}
+
+/// Many in flight: the answers of all come, whatever the order they are waited for in.
+#[test]
+fn many_requests_are_under_way_at_once() {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let mut table = Table::without_address(TableOptions {
+        geometry: geometry(Allocator::Owned, Publication::Phase),
+        ..TableOptions::default()
+    })
+    .unwrap();
+    table.adopt(theirs).unwrap();
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| serve(table, &is_over));
+        let mut client = Client::over(ours, ClientOptions::default()).unwrap();
+        let file = client.create("f").unwrap();
+        client.write(file, &[1, 2, 3, 4, 5, 6, 7, 8]).unwrap();
+        client.seek(file, SeekFrom::Start(0)).unwrap();
+        let tickets: Vec<_> = (0..16).map(|_| client.submit_read(file, 1).unwrap()).collect();
+        assert!(matches!(client.submit_read(file, 1), Err(ClientError::Full)));
+        // The last first: the others are kept.
+        let last = client.finish(tickets[15]).unwrap();
+        assert!(matches!(last, Completion::Read(view) if view.is_empty()));
+        assert!(matches!(client.finish(tickets[15]), Err(ClientError::NotOfThisSession)), "twice");
+        let mut got = HashMap::new();
+        while client.in_flight() > 0 {
+            let (ticket, completion) = client.wait().unwrap();
+            let Completion::Read(view) = completion else { panic!("{completion:?}") };
+            got.insert(ticket, view.to_vec());
+        }
+        for (at, ticket) in tickets[..15].iter().enumerate() {
+            let wanted: &[u8] = if at < 8 { &[at as u8 + 1] } else { &[] };
+            assert_eq!(got[ticket], wanted);
+        }
+        assert!(client.poll().unwrap().is_none());
+        assert!(matches!(client.wait(), Err(ClientError::NotOfThisSession)), "nothing is under way");
+        is_over.store(true, Ordering::Relaxed);
+    });
+}
+
+/// A table and a client of this thread: the table is driven by hand.
+fn by_hand(options: TableOptions) -> (Table, Client) {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let mut table = Table::without_address(options).unwrap();
+    table.adopt(theirs).unwrap();
+    let client = thread::scope(|scope| {
+        let client = scope.spawn(|| Client::over(ours, ClientOptions::default()).unwrap());
+        assert!(matches!(table.next(Duration::from_secs(5)).unwrap(), Some(Event::Joined(_))));
+        client.join().unwrap()
+    });
+    (table, client)
+}
+
+fn next_job(table: &mut Table) -> Job {
+    match table.next(Duration::from_secs(5)).unwrap() {
+        Some(Event::Job(job)) => job,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn jobs_are_answered_later_and_in_any_order() {
+    let (mut table, mut client) = by_hand(TableOptions::default());
+    let file = memcpy_select::transport::Handle::of(1);
+    let tickets: Vec<_> = (0..5).map(|_| client.submit_seek(file, SeekFrom::Start(0)).unwrap()).collect();
+    client.flush().unwrap();
+    let jobs: Vec<_> = (0..5).map(|_| next_job(&mut table)).collect();
+    for (number, job) in jobs.into_iter().enumerate().rev() {
+        assert_eq!(table.answer(job, Answer::Position(number as u64)), Answered::Sent);
+    }
+    table.flush();
+    for (number, ticket) in tickets.into_iter().enumerate() {
+        assert!(matches!(client.finish(ticket).unwrap(), Completion::Position(at) if at == number as u64));
+    }
+}
+
+#[test]
+fn what_cannot_be_sent_is_refused_to_the_client_and_the_session_goes_on() {
+    let (mut table, mut client) = by_hand(TableOptions {
+        max_held_blocks: 2,
+        geometry: geometry(Allocator::Owned, Publication::Phase),
+        ..TableOptions::default()
+    });
+    let file = memcpy_select::transport::Handle::of(1);
+    let mut read = |table: &mut Table, answer: &dyn Fn(&mut Table, Job) -> Answered| {
+        let ticket = client.submit_read(file, 5).unwrap();
+        client.flush().unwrap();
+        let job = next_job(table);
+        let answered = answer(table, job);
+        table.flush();
+        (answered, client.finish(ticket))
+    };
+    let is_refused = |(answered, got): (Answered, Result<Completion, ClientError>), code: ErrorCode| {
+        answered == Answered::Instead(code) && matches!(got, Err(ClientError::Refused(refused)) if refused == code)
+    };
+    // More than it asked for.
+    let longer = read(&mut table, &|table, job| table.answer(job, Answer::Bytes(b"longer")));
+    assert!(is_refused(longer, ErrorCode::TOO_LARGE));
+    // As many as it may hold, and then one more.
+    let held: Vec<_> =
+        (0..2).map(|_| read(&mut table, &|table, job| table.answer(job, Answer::Bytes(b"hello")))).collect();
+    let more = read(&mut table, &|table, job| {
+        assert!(matches!(table.lease(&job, 1), Err(TableError::OutOfBlocks { len_bytes: 1 })));
+        assert!(matches!(table.lease(&job, 6), Err(TableError::TooLarge { len_bytes: 6, max_bytes: 5 })));
+        table.answer(job, Answer::Bytes(b"hello"))
+    });
+    assert!(is_refused(more, ErrorCode::OUT_OF_BLOCKS));
+    for (_, got) in &held {
+        assert!(matches!(got, Ok(Completion::Read(view)) if view.to_vec() == b"hello"));
+    }
+    drop(held);
+    // And after it has given them back, in place.
+    let (_, again) = read(&mut table, &|table, job| {
+        let mut lease = table.lease(&job, 5).unwrap();
+        for slice in lease.slices_mut().unwrap() {
+            slice.copy_from_slice(b"place");
+        }
+        table.answer(job, Answer::Lease(lease))
+    });
+    assert!(matches!(again, Ok(Completion::Read(view)) if view.to_vec() == b"place"));
+}
+
+#[test]
+fn a_client_without_blocks_says_so_and_goes_on() {
+    let (mut table, mut client) =
+        by_hand(TableOptions { geometry: geometry(Allocator::Owned, Publication::Index), ..TableOptions::default() });
+    let max_bytes = client.max_write_bytes();
+    assert!(
+        matches!(client.lease(max_bytes + 1), Err(ClientError::TooLarge { max_bytes: max, .. }) if max == max_bytes)
+    );
+    let all = client.lease(max_bytes).unwrap();
+    let file = memcpy_select::transport::Handle::of(1);
+    assert!(matches!(client.write(file, b"more"), Err(ClientError::OutOfBlocks { len_bytes: 4 })));
+    drop(all);
+    let ticket = client.submit_write(file, b"more", Copier::AUTO).unwrap();
+    client.flush().unwrap();
+    let job = next_job(&mut table);
+    assert_eq!(table.payload(&job).to_vec(), b"more");
+    table.answer(job, Answer::Amount(4));
+    table.flush();
+    assert!(matches!(client.finish(ticket), Ok(Completion::Amount(4))));
+    // A lease of one session is none of another.
+    let (_other_table, mut other) = by_hand(TableOptions::default());
+    let lease = other.lease(4).unwrap();
+    assert!(matches!(client.write_in_place(file, lease), Err(ClientError::NotOfThisSession)));
+}
+
+#[test]
+fn a_table_that_does_not_answer_is_a_timeout_and_the_late_answer_is_dropped() {
+    let (mut table, mut client) = by_hand(TableOptions::default());
+    client.set_limit(SOON);
+    let file = memcpy_select::transport::Handle::of(1);
+    assert!(matches!(client.read(file, &mut [0; 8]), Err(ClientError::Timeout { limit }) if limit == SOON));
+    assert_eq!(client.in_flight(), 1);
+    let late = next_job(&mut table);
+    assert_eq!(table.answer(late, Answer::Bytes(b"late")), Answered::Sent);
+    table.flush();
+    assert!(client.poll().unwrap().is_none(), "nobody waits for it");
+    assert_eq!(client.in_flight(), 0);
+    let ticket = client.submit_read(file, 8).unwrap();
+    client.flush().unwrap();
+    let job = next_job(&mut table);
+    table.answer(job, Answer::Bytes(b"in time"));
+    table.flush();
+    assert!(matches!(client.finish(ticket), Ok(Completion::Read(view)) if view.to_vec() == b"in time"));
+}
+
+#[test]
+fn a_server_that_goes_is_noticed_and_so_is_a_client() {
+    let (table, mut client) = by_hand(TableOptions::default());
+    let file = memcpy_select::transport::Handle::of(1);
+    let ticket = client.submit_read(file, 8).unwrap();
+    drop(table);
+    assert!(matches!(client.finish(ticket), Err(ClientError::Session(SessionError::PeerGone))));
+    assert!(matches!(client.open("again"), Err(ClientError::Session(SessionError::PeerGone))));
+
+    let (mut table, mut client) = by_hand(TableOptions::default());
+    client.submit_read(file, 8).unwrap();
+    client.flush().unwrap();
+    let job = next_job(&mut table);
+    let key = job.client();
+    drop(client);
+    assert!(
+        matches!(table.next(Duration::from_secs(5)).unwrap(), Some(Event::Left { client, why: SessionError::PeerGone }) if client == key)
+    );
+    assert_eq!(table.clients(), 0);
+    assert!(table.payload(&job).is_empty());
+    assert_eq!(table.answer(job, Answer::Bytes(b"too late")), Answered::Left);
+    assert!(matches!(table.disconnect(key), Err(TableError::NoSuchClient)));
+}
+
+#[test]
+fn no_more_clients_than_allowed_and_only_tables_are_tables() {
+    let at = address("full");
+    let table = Table::create(&at, TableOptions { max_clients: 1, ..TableOptions::default() }).unwrap();
+    assert!(matches!(Table::create(&at, TableOptions::default()), Err(TableError::Socket(_))), "the address is taken");
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| serve(table, &is_over));
+        let mut first = Client::connect(&at, ClientOptions::default()).unwrap();
+        let second = Client::connect(&at, ClientOptions::default()).unwrap_err();
+        assert!(second.to_string().contains("as many clients"), "{second}");
+        first.create("still there").unwrap();
+        drop(first);
+        // The place is free again, as soon as the server has seen it.
+        assert!((0..100).any(|_| {
+            thread::sleep(SOON);
+            Client::connect(&at, ClientOptions::default()).is_ok()
+        }));
+        is_over.store(true, Ordering::Relaxed);
+    });
+    assert!(Client::connect(&address("nobody"), ClientOptions::default()).is_err());
+}
+
+#[test]
+fn memory_objects_are_handed_out_whole_or_in_pages_with_an_open_or_later() {
+    let (mut table, mut client) = by_hand(TableOptions::default());
+    let sealed = Region::create(4 * 4096, RegionOptions::default()).unwrap();
+    let open = Region::create(4 * 4096, RegionOptions::default()).unwrap();
+    for region in [&sealed, &open] {
+        for page in 0..4_u8 {
+            region.memory().write(usize::from(page) * 4096, &[page; 4096], Copier::AUTO);
+        }
+    }
+    sealed.seal_writing().unwrap();
+    let file = memcpy_select::transport::Handle::of(1);
+    let mut share = |region: &Region, start_bytes, len_bytes, is_writable| {
+        let ticket = client.submit_share(file, start_bytes, len_bytes, is_writable).unwrap();
+        client.flush().unwrap();
+        let job = next_job(&mut table);
+        let Operation::Share { handle: 1, part } = job.operation() else { panic!("{job:?}") };
+        match Object::of(region, part) {
+            Ok(object) => table.answer(job, Answer::Object(object)),
+            Err(TableError::ReadOnly) => table.answer(job, Answer::Error(ErrorCode::DENIED)),
+            Err(TableError::Unaligned { .. }) => table.answer(job, Answer::Error(ErrorCode::UNALIGNED)),
+            Err(other) => panic!("{other}"),
+        };
+        table.flush();
+        client.finish(ticket).map(|completion| match completion {
+            Completion::Shared(shared) => shared,
+            other => panic!("{other:?}"),
+        })
+    };
+    for region in [&sealed, &open] {
+        let whole = share(region, 0, 0, false).unwrap().map().unwrap();
+        assert_eq!((whole.len_bytes(), whole.memory().access()), (4 * 4096, Access::Read));
+        let mut byte = [9];
+        whole.memory().read(2 * 4096, &mut byte, Copier::AUTO);
+        assert_eq!(byte, [2]);
+        let part = share(region, 4096, 2 * 4096, false).unwrap();
+        assert_eq!((part.start_bytes(), part.len_bytes(), part.access()), (4096, 2 * 4096, Access::Read));
+        let part = part.map().unwrap();
+        part.memory().read(0, &mut byte, Copier::AUTO);
+        assert_eq!((part.len_bytes(), byte), (2 * 4096, [1]));
+    }
+    let written = share(&open, 3 * 4096, 4096, true).unwrap().map().unwrap();
+    written.memory().write(0, b"written by the client", Copier::AUTO);
+    let mut bytes = [0; 21];
+    open.memory().read(3 * 4096, &mut bytes, Copier::AUTO);
+    assert_eq!(&bytes, b"written by the client");
+    let refused = |got: Result<memcpy_select::transport::Shared, ClientError>| match got {
+        Err(ClientError::Refused(code)) => code,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(refused(share(&sealed, 0, 0, true)), ErrorCode::DENIED);
+    assert_eq!(refused(share(&sealed, 0, 5 * 4096, false)), ErrorCode::UNALIGNED);
+    assert_eq!(refused(share(&sealed, 4 * 4096, 0, false)), ErrorCode::UNALIGNED);
+    for (start_bytes, len_bytes) in [(1, 4096), (0, 4095), (1 << 50, 4096)] {
+        assert!(matches!(client.share(file, start_bytes, len_bytes, false), Err(ClientError::Unaligned { .. })));
+    }
+    // With an open.
+    let ticket = client.submit_named(memcpy_select::transport::Kind::Open, b"name").unwrap();
+    client.flush().unwrap();
+    let job = next_job(&mut table);
+    let all = memcpy_select::transport::PageRange::of_bytes(0, 0, false).unwrap();
+    table.answer(job, Answer::HandleAndObject(5, Object::of(&sealed, all).unwrap()));
+    table.flush();
+    let Ok(Completion::Opened(handle, Some(shared))) = client.finish(ticket) else { panic!("no object") };
+    assert_eq!((handle.number(), shared.map().unwrap().len_bytes()), (5, 4 * 4096));
+}
+
+/// The copying form goes by the length of the whole transfer, with the kernel that is asked for.
+#[test]
+fn every_kernel_copies_through_a_table() {
+    let (mut table, mut client) =
+        by_hand(TableOptions { geometry: geometry(Allocator::Owned, Publication::Phase), ..TableOptions::default() });
+    let file = memcpy_select::transport::Handle::of(1);
+    let mut rng = Rng::new(5);
+    for kernel in memcpy_select::kernels().iter().filter_map(|kernel| kernel.ready()) {
+        for length in [1, 63, 64, 65, 4096, 4097, 100_000] {
+            let mut bytes = vec![0; length];
+            rng.fill(&mut bytes);
+            let ticket = client.submit_write(file, &bytes, Copier::with(kernel)).unwrap();
+            client.flush().unwrap();
+            let job = next_job(&mut table);
+            let mut got = vec![0; length];
+            assert_eq!(table.payload(&job).read_with(0, &mut got, Copier::with(kernel)), length);
+            assert_eq!(got, bytes);
+            table.answer(job, Answer::Amount(length as u32));
+            table.flush();
+            assert_eq!(client.finish(ticket).is_ok(), true);
+        }
+    }
+}
+
+const ROLE: &str = "MEMCPY_SELECT_TEST_ROLE";
+
+/// This test binary again, in another role.
+fn other_process(role: &str, at: &Address) -> Child {
+    Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "in_another_process", "--nocapture"])
+        .env(ROLE, format!("{role} {at}"))
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+/// What the other process does; in a run without a role nothing.
+#[test]
+fn in_another_process() {
+    let Ok(role) = std::env::var(ROLE) else { return };
+    let (role, at) = role.split_once(' ').unwrap();
+    let at = Address::parse(at).unwrap();
+    match role {
+        "client" => {
+            let mut client = Client::connect(&at, ClientOptions::default()).unwrap();
+            compare(&mut client, 77, 500);
+        }
+        "stuck" => {
+            let mut client = Client::connect(&at, ClientOptions::default()).unwrap();
+            client.create("f").unwrap();
+            loop {
+                thread::sleep(Duration::from_secs(1));
+            }
+        }
+        "server" => {
+            let is_over = AtomicBool::new(false);
+            serve(Table::create(&at, TableOptions::default()).unwrap(), &is_over);
+        }
+        other => panic!("{other}"),
+    }
+}
+
+#[test]
+fn two_processes_share_a_table() {
+    let at = address("two");
+    let table = Table::create(&at, TableOptions::default()).unwrap();
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let server = scope.spawn(|| serve(table, &is_over));
+        let mut clients: Vec<_> = (0..2).map(|_| other_process("client", &at)).collect();
+        for client in &mut clients {
+            assert!(client.wait().unwrap().success());
+        }
+        // One that is killed is seen to have left, too.
+        let mut stuck = other_process("stuck", &at);
+        thread::sleep(10 * SOON);
+        stuck.kill().unwrap();
+        stuck.wait().unwrap();
+        thread::sleep(3 * SOON);
+        is_over.store(true, Ordering::Relaxed);
+        assert_eq!(server.join().unwrap(), 3);
+    });
+}
+
+#[test]
+fn a_server_that_is_killed_ends_its_clients_sessions() {
+    let at = address("killed");
+    let mut server = other_process("server", &at);
+    let mut client = (0..500)
+        .find_map(|_| {
+            thread::sleep(Duration::from_millis(10));
+            Client::connect(&at, ClientOptions::default()).ok()
+        })
+        .expect("the server comes up");
+    let file = client.create("f").unwrap();
+    client.write(file, b"bytes").unwrap();
+    server.kill().unwrap();
+    server.wait().unwrap();
+    assert!(matches!(client.write(file, b"bytes"), Err(ClientError::Session(SessionError::PeerGone))));
+}
