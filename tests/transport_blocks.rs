@@ -22,7 +22,7 @@ fn geometry(block_bytes: u32, count: u32) -> BlockGeometry {
 fn shared(count: u32) -> (Mapped, Shared<Mapped>) {
     let memory = Mapped::private(64 + 4 * count as usize).unwrap();
     Shared::lay_out(&memory, LIST, geometry(64, count));
-    (memory.clone(), Shared::new(memory, LIST, geometry(64, count)))
+    (memory.clone(), Shared::keeping(memory, LIST, geometry(64, count), 0))
 }
 
 /// Sets a shared list's head, with whatever tag it has.
@@ -77,7 +77,10 @@ fn hands_every_block_out_once(allocator: &mut impl Allocate, count: u32) {
 fn both_allocators_hand_every_block_out_once() {
     for count in [1, 2, 63, 64, 65, 200] {
         hands_every_block_out_once(&mut Owned::new(geometry(64, count)), count);
-        hands_every_block_out_once(&mut shared(count).1, count);
+        for kept in [0, 1, 2, 16] {
+            let mut allocator = Shared::keeping(shared(count).0, LIST, geometry(64, count), kept);
+            hands_every_block_out_once(&mut allocator, count);
+        }
     }
 }
 
@@ -142,6 +145,22 @@ fn every_change_of_a_shared_head_counts_up_its_tag() {
         let block = allocator.allocate_one().unwrap();
         allocator.free(&[block]).unwrap();
     }
+}
+
+/// What a side keeps aside is not lost to the other one for ever, and is never more than a sixteenth.
+#[test]
+fn blocks_that_are_kept_aside_go_back_with_their_side() {
+    let (memory, mut other) = shared(64);
+    let mut side = Shared::new(memory, LIST, geometry(64, 64));
+    let block = side.allocate_one().unwrap();
+    side.free(&[block]).unwrap();
+    let mut all = Vec::new();
+    assert_eq!(other.allocate(63, &mut all), Err(AllocateError::OutOfBlocks));
+    other.allocate(62, &mut all).unwrap();
+    other.free(&all).unwrap();
+    drop(side);
+    all.clear();
+    other.allocate(64, &mut all).unwrap();
 }
 
 #[test]

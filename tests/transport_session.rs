@@ -199,7 +199,6 @@ struct Raw {
     server: ServerSide<Mapped>,
     requests: memcpy_select::transport::ring::Producer<Mapped, 4>,
     releases: memcpy_select::transport::ring::Producer<Mapped, 1>,
-    layout: QueueLayout,
 }
 
 fn raw(geometry: &Geometry) -> Raw {
@@ -211,7 +210,6 @@ fn raw(geometry: &Geometry) -> Raw {
         releases: memcpy_select::transport::ring::Producer::new(queue.clone(), layout.releases),
         queue,
         data,
-        layout,
     }
 }
 

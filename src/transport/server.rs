@@ -75,7 +75,7 @@ const BATCH: usize = 256;
 const BATCH_OF_ONE: usize = 64;
 /// So many rounds with something to do pass between two looks at the sockets, or so much time.
 const ROUNDS_PER_LOOK: u32 = 256;
-const TIME_PER_LOOK: Duration = Duration::from_millis(1);
+const TIME_PER_LOOK: Duration = Duration::from_millis(2);
 /// With more hot clients than this a look at all of them takes longer than it saves.
 const MAX_SPUN: usize = 16;
 
@@ -356,6 +356,12 @@ impl Table {
             Event::Joined(_) | Event::Left { .. } => true,
         });
         self.events.push_back(Event::Left { client, why });
+        if let Some(common) = &self.common
+            && self.members.sessions() == 0
+        {
+            // What those who left still held is free again. The numbers were checked before.
+            let _ = lay_out_shared(common.memory(), self.options.geometry.server_blocks);
+        }
     }
 
     /// Ends a client's session.

@@ -9,13 +9,17 @@
 //! 4. Every index read is checked, every walk takes as many steps as blocks are wanted, and the swing is tried a bounded
 //!    number of times. A block that this side holds already cannot be taken again: the list has a cycle then.
 //!
+//! Each side keeps a few free blocks for itself, a sixteenth of all at most, so that most blocks are taken and given back
+//! without touching the list: a locked instruction costs as much as all the rest.
+//!
 //! A peer that is not honest can still take all blocks, or write into blocks that this side holds. This allocator is for
 //! sides that trust each other that far.
 //!
 //! # References
 //!
 //! R. K. Treiber, Systems Programming: Coping with Parallelism, IBM RJ 5118 (1986); the tag is the IBM System/370's own
-//! remedy, Principles of Operation, appendix A, "Free-Pool Manipulation".
+//! remedy, Principles of Operation, appendix A, "Free-Pool Manipulation". The blocks kept aside are the magazines of
+//! J. Bonwick and J. Adams, Magazines and Vmem, USENIX 2001.
 
 use super::{Allocate, AllocateError, BlockGeometry, Marks};
 use crate::transport::memory::{Load, Memory, Store};
@@ -38,19 +42,30 @@ const NONE: u32 = u32::MAX;
 /// them, never come near.
 const MAX_ATTEMPTS: u32 = 1 << 16;
 
-/// One side's view of a shared list.
+/// Most blocks that a side keeps for itself.
+const MAX_KEPT: u32 = 16;
+
+/// One side's view of a shared list. What it keeps for itself goes back when it is dropped.
 #[derive(Debug)]
-pub struct Shared<M> {
+pub struct Shared<M: Memory> {
     memory: M,
     list: FreeList,
     count: u32,
     held: Marks,
+    kept: Vec<u32>,
+    max_kept: usize,
 }
 
 impl<M: Memory> Shared<M> {
     /// Uses a list that was [laid out](Self::lay_out).
     pub fn new(memory: M, list: FreeList, geometry: BlockGeometry) -> Self {
-        Self { memory, list, count: geometry.count(), held: Marks::new(geometry.count()) }
+        Self::keeping(memory, list, geometry, (geometry.count() / 16).min(MAX_KEPT))
+    }
+
+    /// As [`new`](Self::new), with another number of blocks that this side keeps for itself; 0 goes to the list each time.
+    pub fn keeping(memory: M, list: FreeList, geometry: BlockGeometry, max_kept: u32) -> Self {
+        let count = geometry.count();
+        Self { memory, list, count, held: Marks::new(count), kept: Vec::new(), max_kept: max_kept as usize }
     }
 
     /// Writes the list with all blocks free, before anybody else uses it.
@@ -103,56 +118,28 @@ fn next_tag(head: u64) -> u64 {
     (head >> 32).wrapping_add(1) << 32
 }
 
-impl<M: Memory> Allocate for Shared<M> {
-    fn allocate(&mut self, count: u32, blocks: &mut Vec<u32>) -> Result<(), AllocateError> {
-        if count == 0 {
-            return Ok(());
-        }
+impl<M: Memory> Shared<M> {
+    /// Takes blocks off the list and adds them to `blocks`: all, or none.
+    fn take(&self, count: u32, blocks: &mut Vec<u32>) -> Result<(), AllocateError> {
         if count > self.count {
             return Err(AllocateError::OutOfBlocks);
         }
         let start = blocks.len();
         for _ in 0..MAX_ATTEMPTS {
-            match self.try_take(count, &mut |block| blocks.push(block)) {
-                Ok(true) => {
-                    return match blocks[start..].iter().try_for_each(|&block| self.held.mark(block)) {
-                        Ok(()) => Ok(()),
-                        Err(violation) => {
-                            blocks.truncate(start);
-                            Err(violation.into())
-                        }
-                    };
-                }
-                Ok(false) => blocks.truncate(start),
-                Err(error) => {
-                    blocks.truncate(start);
-                    return Err(error);
-                }
+            let result = self.try_take(count, &mut |block| blocks.push(block));
+            if result == Ok(true) {
+                return Ok(());
             }
+            blocks.truncate(start);
+            result?;
             self.memory.relax();
         }
         Err(Violation::FreeListRestless { attempts: MAX_ATTEMPTS }.into())
     }
 
-    #[inline]
-    fn allocate_one(&mut self) -> Result<u32, AllocateError> {
-        let mut taken = NONE;
-        for _ in 0..MAX_ATTEMPTS {
-            if self.try_take(1, &mut |block| taken = block)? {
-                self.held.mark(taken)?;
-                return Ok(taken);
-            }
-            self.memory.relax();
-        }
-        Err(Violation::FreeListRestless { attempts: MAX_ATTEMPTS }.into())
-    }
-
-    #[inline]
-    fn free(&mut self, blocks: &[u32]) -> Result<(), Violation> {
+    /// Puts blocks on the list, the first one on top.
+    fn put(&self, blocks: &[u32]) -> Result<(), Violation> {
         let (Some(&first), Some(&last)) = (blocks.first(), blocks.last()) else { return Ok(()) };
-        for &block in blocks {
-            self.held.clear(block)?;
-        }
         for pair in blocks.windows(2) {
             self.memory.store32(self.link_at(pair[0]), pair[1], Store::Relaxed);
         }
@@ -167,5 +154,79 @@ impl<M: Memory> Allocate for Shared<M> {
             self.memory.relax();
         }
         Err(Violation::FreeListRestless { attempts: MAX_ATTEMPTS })
+    }
+
+    /// One of the blocks that are kept, after taking some more if there are none.
+    #[cold]
+    fn refill(&mut self) -> Result<u32, AllocateError> {
+        let mut kept = std::mem::take(&mut self.kept);
+        let some = (self.max_kept / 2).max(1) as u32;
+        let mut result = self.take(some, &mut kept);
+        if result == Err(AllocateError::OutOfBlocks) && some > 1 {
+            result = self.take(1, &mut kept);
+        }
+        // The first on top of the list is the next to be used.
+        kept.reverse();
+        self.kept = kept;
+        result?;
+        self.kept.pop().ok_or(AllocateError::OutOfBlocks)
+    }
+
+    /// Puts back what is more than may be kept, and half of the rest, so that it is some time until the next.
+    #[cold]
+    fn shed(&mut self) -> Result<(), Violation> {
+        let excess = self.kept.len() - self.max_kept / 2;
+        self.kept[..excess].reverse();
+        let result = self.put(&self.kept[..excess]);
+        self.kept.drain(..excess);
+        result
+    }
+}
+
+impl<M: Memory> Allocate for Shared<M> {
+    fn allocate(&mut self, count: u32, blocks: &mut Vec<u32>) -> Result<(), AllocateError> {
+        let start = blocks.len();
+        let own = self.kept.len().min(count as usize);
+        if count as usize > own {
+            self.take(count - own as u32, blocks)?;
+        }
+        let rest = self.kept.len() - own;
+        blocks.extend(self.kept.drain(rest..).rev());
+        for &block in &blocks[start..] {
+            if let Err(violation) = self.held.mark(block) {
+                blocks.truncate(start);
+                return Err(violation.into());
+            }
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn allocate_one(&mut self) -> Result<u32, AllocateError> {
+        let block = match self.kept.pop() {
+            Some(block) => block,
+            None => self.refill()?,
+        };
+        self.held.mark(block)?;
+        Ok(block)
+    }
+
+    #[inline]
+    fn free(&mut self, blocks: &[u32]) -> Result<(), Violation> {
+        for &block in blocks {
+            self.held.clear(block)?;
+        }
+        if blocks.len() > self.max_kept {
+            return self.put(blocks);
+        }
+        self.kept.extend(blocks.iter().rev());
+        if self.kept.len() > self.max_kept { self.shed() } else { Ok(()) }
+    }
+}
+
+impl<M: Memory> Drop for Shared<M> {
+    fn drop(&mut self) {
+        // A list that was spoiled cannot be repaired from here.
+        let _ = self.put(&self.kept);
     }
 }

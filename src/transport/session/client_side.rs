@@ -78,7 +78,7 @@ struct Slot {
 
 /// The client's side of a session.
 #[derive(Debug)]
-pub struct ClientSide<M> {
+pub struct ClientSide<M: Memory> {
     requests: Producer<M, 4>,
     responses: Consumer<M, 3>,
     releases: Option<Producer<M, 1>>,

@@ -19,7 +19,7 @@ use super::violation::Violation;
 
 /// The allocator that a session uses: one or the other.
 #[derive(Debug)]
-enum Pool<M> {
+enum Pool<M: Memory> {
     Owned(Owned),
     Shared(Shared<M>),
 }

@@ -76,7 +76,7 @@ struct Job {
 
 /// The server's side of a session.
 #[derive(Debug)]
-pub struct ServerSide<M> {
+pub struct ServerSide<M: Memory> {
     requests: Consumer<M, 4>,
     responses: Producer<M, 3>,
     releases: Option<Consumer<M, 1>>,
