@@ -191,6 +191,12 @@ impl Session {
         }
     }
 
+    /// Sleeps until this client rings, at most so long.
+    pub(super) fn sleep(&mut self, limit: Duration) {
+        let Self { side, own_bell, .. } = self;
+        own_bell.sleep_unless(limit, || side.is_ready().then_some(()));
+    }
+
     /// The client rang: this side is awake.
     pub(super) fn woken(&self) -> Result<(), SessionError> {
         self.own_bell.disarm();
@@ -406,6 +412,21 @@ impl Members {
     #[inline]
     pub(super) fn heat(&mut self, key: Key) {
         self.watch.heat(key);
+    }
+
+    /// The only session, if there is just one, it is hot, and nobody is connecting.
+    pub(super) fn only_session(&mut self) -> Option<&mut Session> {
+        if self.sessions != 1 || !self.greetings.is_empty() {
+            return None;
+        }
+        for _ in 0..self.hot() {
+            let key = self.next_hot()?;
+            if self.session(key).is_some() {
+                self.heat(key);
+                return self.session(key);
+            }
+        }
+        None
     }
 
     /// Whether a hot client asks for something.

@@ -76,6 +76,10 @@ const BATCH_OF_ONE: usize = 64;
 /// So many rounds with something to do pass between two looks at the sockets, or so much time.
 const ROUNDS_PER_LOOK: u32 = 256;
 const TIME_PER_LOOK: Duration = Duration::from_millis(2);
+/// A lone client is waited for on its word, which is woken sooner than a socket, but the sockets have to be looked at in
+/// between: so often, and only until it has been quiet for so long.
+const WORD_SLEEP: Duration = Duration::from_millis(4);
+const QUIET: Duration = Duration::from_millis(100);
 /// With more hot clients than this a look at all of them takes longer than it saves.
 const MAX_SPUN: usize = 16;
 
@@ -114,6 +118,8 @@ pub struct Table {
     common: Option<Region>,
     rounds: u32,
     looked: Instant,
+    /// Since when nothing has happened.
+    idle: Option<Instant>,
 }
 
 impl Table {
@@ -146,6 +152,7 @@ impl Table {
             common,
             rounds: 0,
             looked: Instant::now(),
+            idle: None,
         })
     }
 
@@ -179,7 +186,10 @@ impl Table {
         self.flush();
         self.gather();
         match self.events.pop_front() {
-            Some(event) => Ok(Some(event)),
+            Some(event) => {
+                self.idle = None;
+                Ok(Some(event))
+            }
             None => self.wait(limit),
         }
     }
@@ -230,6 +240,7 @@ impl Table {
     #[cold]
     fn wait(&mut self, limit: Duration) -> Result<Option<Event>, TableError> {
         let start = Instant::now();
+        let idle = *self.idle.get_or_insert(start);
         loop {
             let left = limit.saturating_sub(start.elapsed());
             match self.options.waiting {
@@ -249,13 +260,14 @@ impl Table {
                         && members.hot() > 0
                         && self.spin.find(left, std::hint::spin_loop, || members.is_ready().then_some(())).is_some();
                     if !is_found {
-                        self.sleep(left)?;
+                        self.sleep(left, idle)?;
                     }
                 }
-                Waiting::Sleep => self.sleep(left)?,
+                Waiting::Sleep => self.sleep(left, idle)?,
             }
             self.gather();
             if let Some(event) = self.events.pop_front() {
+                self.idle = None;
                 return Ok(Some(event));
             }
             if left.is_zero() {
@@ -265,9 +277,17 @@ impl Table {
     }
 
     /// Tells every hot client to ring, and sleeps until one does.
-    fn sleep(&mut self, limit: Duration) -> Result<(), TableError> {
-        let is_ready = self.members.arm_all();
+    fn sleep(&mut self, limit: Duration, idle: Instant) -> Result<(), TableError> {
         let slept = Instant::now();
+        if slept - idle < QUIET
+            && let Some(session) = self.members.only_session()
+        {
+            session.sleep(limit.min(WORD_SLEEP));
+            self.spin.slept(slept.elapsed());
+            self.look_if_due();
+            return Ok(());
+        }
+        let is_ready = self.members.arm_all();
         let limit = if is_ready { Duration::ZERO } else { limit.min(self.members.longest_sleep()) };
         self.look(limit)?;
         self.spin.slept(slept.elapsed());
