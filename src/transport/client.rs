@@ -116,7 +116,8 @@ impl Client {
         let Joined { channel, geometry, queue, own_data, data } = joined;
         let layout = QueueLayout::of(&geometry)?;
         let queue = queue.into_memory();
-        let data = data.into_memory();
+        let (data, data_file) = data.into_parts();
+        let data_file = (geometry.allocator == Allocator::Owned).then_some(data_file);
         let own = own_data.map_or_else(|| data.clone(), |region| region.into_memory());
         let side = ClientSide::new(&geometry, queue.clone(), own, data)?;
         Ok(Self {
@@ -125,8 +126,8 @@ impl Client {
             spin: Spin::default(),
             waiting,
             limit,
-            own: Place::new(side.client_data(), geometry.allocator == Allocator::Owned),
-            theirs: Place::new(side.server_data(), false),
+            own: Place::new(side.client_data(), geometry.allocator == Allocator::Owned, None),
+            theirs: Place::new(side.server_data(), false, data_file),
             side,
             channel,
             geometry,

@@ -10,6 +10,7 @@ use super::semaphore::Key;
 use super::session::JobKey;
 use super::share::Object;
 use std::io::SeekFrom;
+use std::os::fd::BorrowedFd;
 use std::ptr::NonNull;
 
 /// The name of a client. It is never given to another one.
@@ -179,6 +180,8 @@ pub enum Answered {
 #[derive(Debug)]
 pub struct Payload<'a> {
     pub(super) found: Option<(&'a Chain, &'a Mapped, BlockGeometry)>,
+    /// The client's region as a file.
+    pub(super) file: Option<BorrowedFd<'a>>,
 }
 
 impl Payload<'_> {
@@ -213,6 +216,11 @@ impl Payload<'_> {
     pub fn runs(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
         let runs = self.found.map(|(chain, _, blocks)| chain.runs(blocks, 0, chain.length()));
         runs.into_iter().flatten().map(|run| (run.at, run.len_bytes))
+    }
+
+    /// The client's region as a file: the offsets of [`runs`](Self::runs) are in it. None if both sides write the region.
+    pub fn region_file(&self) -> Option<BorrowedFd<'_>> {
+        self.file
     }
 
     /// Start and length of each part. The client may be writing there: use the kernels or volatile reads.

@@ -4,6 +4,7 @@ use super::blocks::BlockGeometry;
 use super::chain::{Chain, clamp};
 use super::memory::{Copier, Mapped};
 use std::fmt;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
 use std::slice;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,17 +17,24 @@ pub(super) struct Place {
     blocks: BlockGeometry,
     /// Whether this side alone can write here.
     is_exclusive: bool,
+    /// The region as a file, for calls that take one.
+    file: Option<OwnedFd>,
     has_returned: AtomicBool,
     returned: Mutex<Vec<Chain>>,
 }
 
 impl Place {
-    pub(super) fn new((memory, blocks): (&Mapped, BlockGeometry), is_exclusive: bool) -> Arc<Self> {
+    pub(super) fn new(
+        (memory, blocks): (&Mapped, BlockGeometry),
+        is_exclusive: bool,
+        file: Option<OwnedFd>,
+    ) -> Arc<Self> {
         let memory = memory.clone();
         Arc::new(Self {
             memory,
             blocks,
             is_exclusive,
+            file,
             has_returned: AtomicBool::new(false),
             returned: Mutex::default(),
         })
@@ -74,9 +82,13 @@ impl Loan {
         self.chain.length() as usize
     }
 
-    fn parts(&self) -> impl Iterator<Item = (NonNull<u8>, usize)> + '_ {
+    fn runs(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
         let runs = self.chain.runs(self.place.blocks, 0, self.chain.length());
-        runs.filter_map(|run| Some((self.place.memory.pointer(run.at, run.len_bytes)?, run.len_bytes)))
+        runs.map(|run| (run.at, run.len_bytes))
+    }
+
+    fn parts(&self) -> impl Iterator<Item = (NonNull<u8>, usize)> + '_ {
+        self.runs().filter_map(|(at, len_bytes)| Some((self.place.memory.pointer(at, len_bytes)?, len_bytes)))
     }
 }
 
@@ -174,6 +186,16 @@ impl View {
         let mut bytes = vec![0; self.len()];
         self.read_at(0, &mut bytes);
         bytes
+    }
+
+    /// Offset in the server's region and length of each part, for calls that take a descriptor.
+    pub fn runs(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
+        self.loan.runs()
+    }
+
+    /// The server's region as a file: the offsets of [`runs`](Self::runs) are in it. None if both sides write the region.
+    pub fn region_file(&self) -> Option<BorrowedFd<'_>> {
+        self.loan.place.file.as_ref().map(OwnedFd::as_fd)
     }
 
     /// Start and length of each part. The other side may be writing there: use the kernels or volatile reads.

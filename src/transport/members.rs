@@ -70,6 +70,8 @@ pub(super) struct Session {
     client_bell: Doorbell<Mapped>,
     /// The region of the server's blocks.
     pub(super) place: Arc<Place>,
+    /// The client's region as a file, if it alone writes it.
+    client_file: Option<OwnedFd>,
     process: Option<Key>,
     is_touched: bool,
 }
@@ -79,11 +81,15 @@ impl Session {
         let Greeted { channel, geometry, queue, client_data } = greeted;
         let layout = QueueLayout::of(&geometry)?;
         let queue = queue.into_memory();
-        let client_data = client_data.map_or_else(|| data.clone(), Region::into_memory);
+        let (client_data, client_file) = match client_data.map(Region::into_parts) {
+            Some((memory, file)) => (memory, Some(file)),
+            None => (data.clone(), None),
+        };
         let mut side = ServerSide::new(&geometry, queue.clone(), client_data, data)?;
         side.limit_lent_blocks(max_held_blocks);
         Ok(Self {
-            place: Place::new(side.server_data(), geometry.allocator == Allocator::Owned),
+            place: Place::new(side.server_data(), geometry.allocator == Allocator::Owned, None),
+            client_file,
             side,
             channel,
             own_bell: Doorbell::new(queue.clone(), layout.server_doorbell_at),
@@ -321,10 +327,13 @@ impl Members {
     pub(super) fn payload(&self, job: &Job) -> Payload<'_> {
         let session = match self.member(job.client.0) {
             Some(Member::Session(session)) => session,
-            _ => return Payload { found: None },
+            _ => return Payload { found: None, file: None },
         };
         let (memory, blocks) = session.side.client_data();
-        Payload { found: session.side.payload(job.key).map(|chain| (chain, memory, blocks)) }
+        Payload {
+            found: session.side.payload(job.key).map(|chain| (chain, memory, blocks)),
+            file: session.client_file.as_ref().map(OwnedFd::as_fd),
+        }
     }
 
     /// The next client that waits to connect; none if there is none.

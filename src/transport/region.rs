@@ -240,6 +240,11 @@ impl Region {
         self.memory
     }
 
+    /// The mapped bytes, and the descriptor.
+    pub fn into_parts(self) -> (Mapped, OwnedFd) {
+        (self.memory, self.descriptor)
+    }
+
     /// The descriptor, to be passed on.
     pub fn descriptor(&self) -> BorrowedFd<'_> {
         self.descriptor.as_fd()

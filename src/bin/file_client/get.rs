@@ -1,0 +1,102 @@
+//! `get` and `cat`: a file of the server's, here.
+
+use crate::Server;
+use crate::progress::{DEPTH, Progress, chunk_bytes};
+use clap::Args;
+use memcpy_select::transport::{Client, Completion, Handle};
+use std::collections::VecDeque;
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, SeekFrom};
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+
+/// Get a file from the server.
+#[derive(Args)]
+pub struct Get {
+    /// Its name there
+    name: String,
+    /// Where to keep it, which must not exist yet [default: its last part, in this directory]
+    file: Option<PathBuf>,
+}
+
+/// Print a file of the server's.
+#[derive(Args)]
+pub struct Cat {
+    /// Its name there
+    name: String,
+}
+
+impl Get {
+    pub fn run(self, server: &Server) -> Result<(), String> {
+        let path = match (&self.file, Path::new(&self.name).file_name()) {
+            (Some(path), _) => path.clone(),
+            (None, Some(last)) => PathBuf::from(last),
+            (None, None) => return Err(format!("{:?} names no file: nothing was asked for", self.name)),
+        };
+        let mut client = server.connect()?;
+        let remote = client.open(&self.name).map_err(|error| format!("{}: {error}", self.name))?;
+        let local = File::create_new(&path).map_err(|error| {
+            format!("{}: {error}: nothing was got; name a file that can be made and does not exist", path.display())
+        })?;
+        let result = fetch(&mut client, remote, &local, &self.name);
+        if let Err(FetchError(message)) = result {
+            // Half a file is none.
+            let _ = fs::remove_file(&path);
+            return Err(format!("{}: {message}", self.name));
+        }
+        Ok(())
+    }
+}
+
+impl Cat {
+    pub fn run(self, server: &Server) -> Result<(), String> {
+        let mut client = server.connect()?;
+        let remote = client.open(&self.name).map_err(|error| format!("{}: {error}", self.name))?;
+        let result = fetch(&mut client, remote, io::stdout(), &self.name);
+        result.map_err(|FetchError(message)| format!("{}: {message}", self.name))
+    }
+}
+
+struct FetchError(String);
+
+impl<E: std::error::Error> From<E> for FetchError {
+    fn from(error: E) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// Writes all of a remote file to a local one, each chunk from the blocks it arrives in.
+fn fetch(client: &mut Client, remote: Handle, local: impl AsFd, what: &str) -> Result<(), FetchError> {
+    let total_bytes = client.seek(remote, SeekFrom::End(0))?;
+    client.seek(remote, SeekFrom::Start(0))?;
+    let chunk = chunk_bytes(client.max_read_bytes()) as u64;
+    let mut progress = Progress::start(total_bytes);
+    let mut under_way = VecDeque::new();
+    let (mut asked_bytes, mut got_bytes) = (0, 0);
+    while got_bytes < total_bytes {
+        while under_way.len() < DEPTH && asked_bytes < total_bytes {
+            let amount = chunk.min(total_bytes - asked_bytes);
+            under_way.push_back(client.submit_read(remote, amount as u32)?);
+            asked_bytes += amount;
+        }
+        client.flush()?;
+        let Some(ticket) = under_way.pop_front() else {
+            return Err(FetchError(format!(
+                "it has become shorter meanwhile: {got_bytes} of {total_bytes} bytes came"
+            )));
+        };
+        let Completion::Read(view) = client.finish(ticket)? else { continue };
+        if view.is_empty() {
+            continue;
+        }
+        let sent = match view.write_to_file(&local) {
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(()),
+            result => result?,
+        };
+        got_bytes += sent.len_bytes as u64;
+        progress.add(sent.len_bytes, sent.in_place);
+    }
+    client.close(remote)?;
+    progress.finish(what);
+    Ok(())
+}

@@ -1,0 +1,77 @@
+//! Gets files from a `file_server`, and puts them there, over shared memory. Each verb has a file of its own.
+
+#![forbid(unsafe_code)]
+
+mod get;
+mod progress;
+mod put;
+mod remove;
+
+use clap::{Args, Parser, Subcommand};
+use memcpy_select::transport::connect::JoinOptions;
+use memcpy_select::transport::{Address, Client, ClientOptions, RegionOptions};
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// Get files from a file_server on this machine, and put them there, over shared memory.
+#[derive(Parser)]
+#[command(name = "file_client", version, max_term_width = 100)]
+struct Arguments {
+    #[command(flatten)]
+    server: Server,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+/// Where the server is.
+#[derive(Args)]
+struct Server {
+    /// Where the server listens: @name, or the path of a socket, with a slash
+    #[arg(long, value_name = "ADDRESS", default_value = "@memcpy-select-files")]
+    at: String,
+    /// Seconds to wait for each answer
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=86400))]
+    limit: u64,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    Get(get::Get),
+    Cat(get::Cat),
+    Put(put::Put),
+    Rm(remove::Remove),
+}
+
+impl Server {
+    fn connect(&self) -> Result<Client, String> {
+        let address = Address::parse(&self.at).map_err(|error| error.to_string())?;
+        let regions = RegionOptions { huge_pages: false, prefault: true };
+        let options = ClientOptions {
+            join: JoinOptions {
+                own_region: memcpy_select::transport::connect::OwnRegion::New(regions),
+                prefault: true,
+                ..JoinOptions::default()
+            },
+            limit: Duration::from_secs(self.limit),
+            ..ClientOptions::default()
+        };
+        Client::connect(&address, options).map_err(|error| format!("{address}: {error}"))
+    }
+}
+
+fn main() -> ExitCode {
+    let Arguments { server, verb } = Arguments::parse();
+    let result = match verb {
+        Verb::Get(verb) => verb.run(&server),
+        Verb::Cat(verb) => verb.run(&server),
+        Verb::Put(verb) => verb.run(&server),
+        Verb::Rm(verb) => verb.run(&server),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("error: {message}");
+            ExitCode::from(2)
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! Serves the files of a directory to other processes, as a table in shared memory.
+//!
+//! Bytes are read from a file straight into the blocks that the client reads, and written from the client's blocks straight
+//! to a file: no buffer lies in between.
+
+#![forbid(unsafe_code)]
+
+mod directory;
+mod handles;
+mod serve;
+
+use clap::Parser;
+use directory::Directory;
+use memcpy_select::transport::{Address, Blocks, Geometry, Peers, RegionOptions, Table, TableOptions};
+use serve::Server;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Serve the files of a directory to other processes on this machine, over shared memory.
+#[derive(Parser)]
+#[command(name = "file_server", version, max_term_width = 100)]
+struct Arguments {
+    /// The directory; nothing outside of it can be reached
+    directory: PathBuf,
+    /// Where to listen: @name, or the path of a socket, with a slash
+    #[arg(long, value_name = "ADDRESS", default_value = "@memcpy-select-files")]
+    at: String,
+    /// Refuse to create, write and destroy
+    #[arg(long)]
+    read_only: bool,
+    /// Take clients of other users too
+    #[arg(long)]
+    any_user: bool,
+    /// MiB of blocks for each client, in each direction
+    #[arg(long, value_name = "MIB", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=4096))]
+    blocks: u32,
+    /// Put the blocks into huge pages, where the system has some
+    #[arg(long)]
+    huge_pages: bool,
+}
+
+/// Blocks of 64 KiB: long enough that most chunks of a file are neighbours, short enough for small files.
+const BLOCK_BYTES: u32 = 64 << 10;
+
+fn main() -> ExitCode {
+    match run(Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("error: {message}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> Result<(), String> {
+    let address = Address::parse(&arguments.at).map_err(|error| error.to_string())?;
+    let directory = Directory::open(&arguments.directory, arguments.read_only)
+        .map_err(|error| format!("{}: {error}: nothing is served", arguments.directory.display()))?;
+    let blocks = Blocks { block_bytes: BLOCK_BYTES, count: arguments.blocks * ((1 << 20) / BLOCK_BYTES) };
+    let options = TableOptions {
+        geometry: Geometry { client_blocks: blocks, server_blocks: blocks, ..TableOptions::GEOMETRY },
+        peers: if arguments.any_user { Peers::Anyone } else { Peers::SameUser },
+        regions: RegionOptions { huge_pages: arguments.huge_pages, prefault: true },
+        ..TableOptions::default()
+    };
+    let table = Table::create(&address, options).map_err(|error| error.to_string())?;
+    eprintln!(
+        "serving {}{} at {address}; end with Ctrl-C",
+        arguments.directory.display(),
+        if arguments.read_only { ", to be read only," } else { "" }
+    );
+    Server::new(table, directory).run()
+}

@@ -1,0 +1,177 @@
+//! Bytes between files and blocks, without a buffer in between: a file is read straight into a lease, and a view or a
+//! payload goes from its region to a file within the system, so that no reference to bytes that another process may be
+//! writing is ever formed.
+
+use super::job::Payload;
+use super::loan::{Lease, View};
+use rustix::fs::FileType;
+use rustix::io::Errno;
+use std::io::{self, ErrorKind, IoSliceMut};
+use std::os::fd::{AsFd, BorrowedFd};
+
+/// What is copied at a time where the system does not do it.
+const BUFFER_BYTES: usize = 64 << 10;
+/// Slices for one call: far below what the system takes.
+const MAX_SLICES: usize = 64;
+
+/// What went from a region to a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sent {
+    /// How many bytes.
+    pub len_bytes: usize,
+    /// Whether none of them took the way over a buffer of this process.
+    pub in_place: bool,
+}
+
+impl Lease {
+    /// Reads the file from the position `at` on into the blocks. How many bytes: less than the lease holds only where the
+    /// file ends. Where the other side can write the blocks too, the bytes take the way over a buffer.
+    ///
+    /// # Errors
+    ///
+    /// What the system says about the file. The lease holds bytes of no meaning then.
+    pub fn read_from_file(&mut self, file: impl AsFd, at: u64) -> io::Result<usize> {
+        if let Some(slices) = self.slices_mut() {
+            return read_slices(file.as_fd(), at, slices);
+        }
+        self.read_over_buffer(file.as_fd(), at)
+    }
+
+    fn read_over_buffer(&mut self, file: BorrowedFd<'_>, at: u64) -> io::Result<usize> {
+        let mut buffer = vec![0; BUFFER_BYTES.min(self.len())];
+        let mut done = 0;
+        while done < self.len() {
+            let part = BUFFER_BYTES.min(self.len() - done);
+            let count = pread_all(file, &mut buffer[..part], at + done as u64)?;
+            self.write_at(done, &buffer[..count]);
+            done += count;
+            if count < part {
+                break;
+            }
+        }
+        Ok(done)
+    }
+}
+
+impl View {
+    /// Writes the bytes to a file, at the position that it has.
+    ///
+    /// # Errors
+    ///
+    /// What the system says about the file. Some of the bytes may have been written.
+    pub fn write_to_file(&self, file: impl AsFd) -> io::Result<Sent> {
+        let runs = self.runs().map(|(at, len_bytes)| (at as u64, len_bytes));
+        send(file.as_fd(), self.region_file(), runs, self.len(), |at, dst| self.read_at(at, dst))
+    }
+}
+
+impl Payload<'_> {
+    /// Writes the bytes to a file, at the position that it has.
+    ///
+    /// # Errors
+    ///
+    /// What the system says about the file. Some of the bytes may have been written.
+    pub fn write_to_file(&self, file: impl AsFd) -> io::Result<Sent> {
+        let runs = self.runs().map(|(at, len_bytes)| (at as u64, len_bytes));
+        send(file.as_fd(), self.region_file(), runs, self.len(), |at, dst| self.read_at(at, dst))
+    }
+}
+
+/// Reads a file into slices, in order, as few calls as that takes.
+fn read_slices<'a>(file: BorrowedFd<'_>, at: u64, slices: impl Iterator<Item = &'a mut [u8]>) -> io::Result<usize> {
+    let mut slices = slices.map(IoSliceMut::new).peekable();
+    let mut done = 0;
+    while slices.peek().is_some() {
+        let mut batch: Vec<IoSliceMut<'_>> = slices.by_ref().take(MAX_SLICES).collect();
+        let mut rest = &mut batch[..];
+        // Each turn reads something, or is the last.
+        while !rest.is_empty() {
+            match rustix::io::preadv(file, rest, at + done as u64) {
+                Ok(0) => return Ok(done),
+                Ok(count) => {
+                    done += count;
+                    IoSliceMut::advance_slices(&mut rest, count);
+                }
+                Err(Errno::INTR) => {}
+                Err(cause) => return Err(cause.into()),
+            }
+        }
+    }
+    Ok(done)
+}
+
+fn pread_all(file: BorrowedFd<'_>, dst: &mut [u8], at: u64) -> io::Result<usize> {
+    let mut done = 0;
+    while done < dst.len() {
+        match rustix::io::pread(file, &mut dst[done..], at + done as u64) {
+            Ok(0) => break,
+            Ok(count) => done += count,
+            Err(Errno::INTR) => {}
+            Err(cause) => return Err(cause.into()),
+        }
+    }
+    Ok(done)
+}
+
+/// Has the system copy the runs of a region to a file; what it cannot copy takes the way over a buffer.
+///
+/// So does what goes to a pipe or a socket: there the system would only note which pages to send, and their blocks could
+/// hold other bytes by the time they are read.
+fn send(
+    file: BorrowedFd<'_>,
+    region: Option<BorrowedFd<'_>>,
+    runs: impl Iterator<Item = (u64, usize)>,
+    len_bytes: usize,
+    read_at: impl Fn(usize, &mut [u8]) -> usize,
+) -> io::Result<Sent> {
+    let mut done = 0;
+    if let Some(region) = region
+        && FileType::from_raw_mode(rustix::fs::fstat(file)?.st_mode) == FileType::RegularFile
+    {
+        for (at, run_bytes) in runs {
+            let sent = send_run(file, region, at, run_bytes)?;
+            done += sent;
+            if sent < run_bytes {
+                break;
+            }
+        }
+    }
+    let in_place = done == len_bytes;
+    let mut buffer = vec![0; if in_place { 0 } else { BUFFER_BYTES.min(len_bytes - done) }];
+    while done < len_bytes {
+        let part = BUFFER_BYTES.min(len_bytes - done);
+        if read_at(done, &mut buffer[..part]) < part {
+            return Err(ErrorKind::UnexpectedEof.into());
+        }
+        write_all(file, &buffer[..part])?;
+        done += part;
+    }
+    Ok(Sent { len_bytes, in_place })
+}
+
+/// How much of a run the system copied: less than all of it if it cannot with such files.
+fn send_run(file: BorrowedFd<'_>, region: BorrowedFd<'_>, at: u64, len_bytes: usize) -> io::Result<usize> {
+    let mut from = at;
+    let mut done = 0;
+    while done < len_bytes {
+        match rustix::fs::sendfile(file, region, Some(&mut from), len_bytes - done) {
+            Ok(0) | Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => break,
+            Ok(count) => done += count,
+            Err(Errno::INTR) => {}
+            Err(cause) => return Err(cause.into()),
+        }
+    }
+    Ok(done)
+}
+
+fn write_all(file: BorrowedFd<'_>, mut src: &[u8]) -> io::Result<()> {
+    while !src.is_empty() {
+        match rustix::io::write(file, src) {
+            Ok(0) => return Err(ErrorKind::WriteZero.into()),
+            Ok(count) => src = src.get(count..).unwrap_or_default(),
+            Err(Errno::INTR) => {}
+            Err(cause) => return Err(cause.into()),
+        }
+    }
+    Ok(())
+}
