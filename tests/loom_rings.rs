@@ -1,0 +1,419 @@
+//! Promise: rings publish whole entries, the shared free list hands a block to one side at a time, and a session's bytes
+//! are there before the message that names them, in any order of events; and the models that show it find each way to
+//! break it.
+//!
+//! The production code runs here unchanged over memory in which loom explores every order that the language's memory model
+//! allows. Each model is then run over memory with one thing broken, and has to find it.
+
+#![cfg(target_os = "linux")]
+
+use loom::cell::UnsafeCell;
+use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+use loom::thread;
+use memcpy_select::transport::blocks::{Allocate, AllocateError, BlockGeometry, FreeList, Shared};
+use memcpy_select::transport::chain::Chain;
+use memcpy_select::transport::memory::{Load, Memory, Store};
+use memcpy_select::transport::ring::{Consumer, Producer, RingLayout};
+use memcpy_select::transport::session::{ClientSide, Outcome, Reply, ServerSide};
+use memcpy_select::transport::{Allocator, Args, Blocks, Copier, Flags, Geometry, Kind, Publication, Value, Violation};
+use std::sync::Arc;
+
+/// What is broken in the memory that a model runs over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Bug {
+    /// Nothing.
+    None,
+    /// Stores do not release.
+    RelaxedStore,
+    /// Loads do not acquire.
+    RelaxedLoad,
+    /// A head is given back without release: entries are written again while they are read.
+    RelaxedHead,
+    /// A swing of the list's head does not release.
+    RelaxedGive,
+    /// A swing of the list's head, and the look before it, do not acquire.
+    RelaxedTake,
+    /// The list's head has no tag.
+    NoTag,
+    /// The swing of the list's head is a look and a store.
+    TornSwing,
+}
+
+/// Words, and what is accessed as a whole: entries of rings, blocks. Loom reports two sides in one of those at a time.
+struct Model {
+    bug: Bug,
+    words: Vec<AtomicU32>,
+    head: AtomicU64,
+    wholes: Vec<UnsafeCell<[u8; WHOLE_BYTES]>>,
+    /// Where the entries are that count as wholes, and their stride; with the words of each that are waited for left out.
+    entries: Option<(usize, usize, usize)>,
+    head_words: [usize; 2],
+}
+
+const WHOLE_BYTES: usize = 64;
+/// The list's head stands here; nothing else is a word of 8 bytes.
+const LIST_HEAD_AT: usize = 1 << 20;
+
+impl Model {
+    fn new(bug: Bug, words: usize, wholes: usize) -> Self {
+        Self {
+            bug,
+            words: (0..words).map(|_| AtomicU32::new(0)).collect(),
+            head: AtomicU64::new(0),
+            wholes: (0..wholes).map(|_| UnsafeCell::new([0; WHOLE_BYTES])).collect(),
+            entries: None,
+            head_words: [usize::MAX; 2],
+        }
+    }
+
+    /// The entry that a word belongs to, if it is one that only its owner may touch.
+    fn entry(&self, at: usize) -> Option<usize> {
+        let (start, stride, waited_words) = self.entries?;
+        let inside = at.checked_sub(start)?;
+        (inside % stride / 4 >= waited_words).then_some(inside / stride)
+    }
+
+    fn release(&self, order: Ordering) -> Ordering {
+        if self.bug == Bug::RelaxedGive && order == Ordering::Release { Ordering::Relaxed } else { order }
+    }
+
+    fn acquire(&self, order: Ordering) -> Ordering {
+        if self.bug == Bug::RelaxedTake && order == Ordering::Acquire { Ordering::Relaxed } else { order }
+    }
+
+    fn untagged(&self, head: u64) -> u64 {
+        if self.bug == Bug::NoTag { head & 0xFFFF_FFFF } else { head }
+    }
+}
+
+impl Memory for Model {
+    fn len_bytes(&self) -> usize {
+        usize::MAX
+    }
+
+    fn load32(&self, at: usize, order: Load) -> u32 {
+        if let Some(entry) = self.entry(at) {
+            self.wholes[entry].with(|_| ());
+        }
+        self.words[at / 4].load(match order {
+            Load::Acquire if self.bug != Bug::RelaxedLoad => Ordering::Acquire,
+            _ => Ordering::Relaxed,
+        })
+    }
+
+    fn store32(&self, at: usize, value: u32, order: Store) {
+        if let Some(entry) = self.entry(at) {
+            self.wholes[entry].with_mut(|_| ());
+        }
+        let is_weak = match self.bug {
+            Bug::RelaxedStore => !self.head_words.contains(&at),
+            Bug::RelaxedHead => self.head_words.contains(&at),
+            _ => false,
+        };
+        self.words[at / 4].store(
+            value,
+            match order {
+                Store::Release if !is_weak => Ordering::Release,
+                _ => Ordering::Relaxed,
+            },
+        );
+    }
+
+    fn swap32(&self, at: usize, value: u32, order: Ordering) -> u32 {
+        self.words[at / 4].swap(value, order)
+    }
+
+    fn cas32(&self, at: usize, current: u32, new: u32, order: Ordering) -> Result<u32, u32> {
+        self.words[at / 4].compare_exchange(current, new, order, Ordering::Relaxed)
+    }
+
+    fn add32(&self, at: usize, value: u32, order: Ordering) -> u32 {
+        self.words[at / 4].fetch_add(value, order)
+    }
+
+    fn load64(&self, _at: usize, order: Load) -> u64 {
+        let order = if order == Load::Acquire { self.acquire(Ordering::Acquire) } else { Ordering::Relaxed };
+        self.untagged(self.head.load(order))
+    }
+
+    fn cas64(&self, _at: usize, current: u64, new: u64, order: Ordering) -> Result<u64, u64> {
+        let order = self.release(self.acquire(order));
+        let (current, new) = (self.untagged(current), self.untagged(new));
+        if self.bug == Bug::TornSwing {
+            let found = self.head.load(Ordering::Acquire);
+            if found != current {
+                return Err(found);
+            }
+            self.head.store(new, Ordering::Release);
+            return Ok(found);
+        }
+        let failure = if order == Ordering::Acquire { Ordering::Acquire } else { Ordering::Relaxed };
+        self.head.compare_exchange(current, new, order, failure)
+    }
+
+    fn fence(&self) {
+        fence(Ordering::SeqCst);
+    }
+
+    fn read(&self, at: usize, dst: &mut [u8], _copier: Copier) {
+        let inside = at % WHOLE_BYTES;
+        self.wholes[at / WHOLE_BYTES].with(|whole| {
+            // SAFETY: loom ends the model if somebody writes it meanwhile.
+            let whole = unsafe { &*whole };
+            dst.copy_from_slice(&whole[inside..inside + dst.len()]);
+        });
+    }
+
+    fn write(&self, at: usize, src: &[u8], _copier: Copier) {
+        let inside = at % WHOLE_BYTES;
+        self.wholes[at / WHOLE_BYTES].with_mut(|whole| {
+            // SAFETY: loom ends the model if somebody else touches it meanwhile.
+            let whole = unsafe { &mut *whole };
+            whole[inside..inside + src.len()].copy_from_slice(src);
+        });
+    }
+
+    fn relax(&self) {
+        thread::yield_now();
+    }
+}
+
+/// Runs a model in every order of events with so many preemptions; false if one fails.
+fn holds(bug: Bug, model: fn(Bug), preemptions: usize) -> bool {
+    let explore = move || {
+        let mut builder = loom::model::Builder::new();
+        builder.preemption_bound = Some(preemptions);
+        builder.max_branches = 10_000;
+        builder.check(move || model(bug));
+    };
+    if bug == Bug::None {
+        explore();
+        return true;
+    }
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| ()));
+    let result = std::panic::catch_unwind(explore);
+    std::panic::set_hook(hook);
+    result.is_ok()
+}
+
+/// Every model holds, and finds each of these bugs.
+fn judge(name: &str, model: fn(Bug), preemptions: usize, bugs: &[Bug]) {
+    assert!(holds(Bug::None, model, preemptions));
+    for &bug in bugs {
+        assert!(!holds(bug, model, preemptions), "the model `{name}` does not find {bug:?}");
+    }
+}
+
+/// The hook for panics is the process's, so that the models run one after the other.
+#[test]
+fn models_hold_and_find_every_seeded_bug() {
+    let publishing = [Bug::RelaxedStore, Bug::RelaxedLoad];
+    judge("a ring with an index", |bug| ring(bug, Publication::Index), 3, &publishing);
+    judge("a ring with a phase", |bug| ring(bug, Publication::Phase), 3, &publishing);
+    judge("a ring with an index, going round", |bug| round(bug, Publication::Index), 3, &[Bug::RelaxedHead]);
+    judge("a ring with a phase, going round", |bug| round(bug, Publication::Phase), 3, &[Bug::RelaxedHead]);
+    judge("a free list", free_list, 3, &[Bug::RelaxedGive, Bug::RelaxedTake, Bug::NoTag, Bug::TornSwing]);
+    judge("a free list with blocks kept aside", kept_aside, 2, &[Bug::RelaxedGive, Bug::TornSwing]);
+    judge("a session with an index", |bug| session(bug, Publication::Index), 2, &publishing);
+    judge("a session with a phase", |bug| session(bug, Publication::Phase), 2, &publishing);
+}
+
+const TAIL_AT: usize = 0;
+const HEAD_AT: usize = 4;
+const ENTRIES_AT: usize = 8;
+
+fn new_ring(bug: Bug, publication: Publication) -> (Producer<Arc<Model>, 3>, Consumer<Arc<Model>, 3>) {
+    let layout = RingLayout::new((TAIL_AT, HEAD_AT, ENTRIES_AT), 2, 12, publication).unwrap();
+    let mut model = Model::new(bug, layout.end_at() / 4, 2);
+    // The first word of an entry is waited for where it has the lap in it; the others are the owner's alone.
+    model.entries = Some((ENTRIES_AT, 12, usize::from(publication == Publication::Phase)));
+    model.head_words = [HEAD_AT, usize::MAX];
+    let model = Arc::new(model);
+    (Producer::new(Arc::clone(&model), layout), Consumer::new(model, layout))
+}
+
+fn push(producer: &mut Producer<Arc<Model>, 3>, number: u32) {
+    while !producer.push([number, 10 + number, 20 + number]).unwrap() {
+        thread::yield_now();
+    }
+    producer.publish();
+}
+
+fn pop(consumer: &mut Consumer<Arc<Model>, 3>) -> [u32; 3] {
+    loop {
+        if let Some(entry) = consumer.pop().unwrap() {
+            return entry;
+        }
+        assert!(!consumer.is_ready() || consumer.is_ready());
+        thread::yield_now();
+    }
+}
+
+/// Two entries, whole and in order.
+fn ring(bug: Bug, publication: Publication) {
+    let (mut producer, mut consumer) = new_ring(bug, publication);
+    let writer = thread::spawn(move || {
+        push(&mut producer, 1);
+        push(&mut producer, 2);
+    });
+    for number in 1..3 {
+        let [first, second, third] = pop(&mut consumer);
+        assert_eq!([first & 0x7F, second, third], [number, 10 + number, 20 + number]);
+    }
+    writer.join().unwrap();
+}
+
+/// Three entries through two places: none is written while it is read.
+fn round(bug: Bug, publication: Publication) {
+    let (mut producer, mut consumer) = new_ring(bug, publication);
+    let writer = thread::spawn(move || {
+        for number in 1..4 {
+            push(&mut producer, number);
+        }
+    });
+    for number in 1..4 {
+        let [first, second, third] = pop(&mut consumer);
+        assert_eq!([first & 0x7F, second, third], [number, 10 + number, 20 + number]);
+        consumer.release();
+    }
+    writer.join().unwrap();
+}
+
+const LIST: FreeList = FreeList { head_at: LIST_HEAD_AT, links_at: 0 };
+
+/// Writes the whole of a block: loom reports it if another side has it at the same time.
+fn use_block(model: &Model, block: u32, byte: u8) {
+    model.write(block as usize * WHOLE_BYTES, &[byte; WHOLE_BYTES], Copier::AUTO);
+    let mut bytes = [0; WHOLE_BYTES];
+    model.read(block as usize * WHOLE_BYTES, &mut bytes, Copier::AUTO);
+    assert_eq!(bytes, [byte; WHOLE_BYTES]);
+}
+
+/// One takes one; the other takes two and gives the first back, which is how a head comes to be what it was.
+fn free_list(bug: Bug) {
+    let geometry = BlockGeometry::new(64, 3).unwrap();
+    let model = Arc::new(Model::new(bug, 3, 3));
+    Shared::lay_out(&model, LIST, geometry);
+    let other = Arc::clone(&model);
+    let taker = thread::spawn(move || {
+        let mut list = Shared::keeping(Arc::clone(&other), LIST, geometry, 0);
+        let first = list.allocate_one().unwrap();
+        use_block(&other, first, 1);
+        let second = list.allocate_one();
+        if let Ok(second) = second {
+            use_block(&other, second, 1);
+        }
+        list.free(&[first]).unwrap();
+        if let Ok(second) = second {
+            use_block(&other, second, 2);
+        }
+    });
+    let mut list = Shared::keeping(Arc::clone(&model), LIST, geometry, 0);
+    let mine = list.allocate_one().unwrap();
+    use_block(&model, mine, 3);
+    if let Ok(another) = list.allocate_one() {
+        use_block(&model, another, 3);
+    }
+    taker.join().unwrap();
+}
+
+/// Blocks that were kept aside, and go back when their side ends, are whole for the next one.
+fn kept_aside(bug: Bug) {
+    let geometry = BlockGeometry::new(64, 2).unwrap();
+    let model = Arc::new(Model::new(bug, 2, 2));
+    Shared::lay_out(&model, LIST, geometry);
+    let other = Arc::clone(&model);
+    let taker = thread::spawn(move || {
+        let mut list = Shared::keeping(Arc::clone(&other), LIST, geometry, 2);
+        if let Ok(block) = list.allocate_one() {
+            use_block(&other, block, 1);
+            list.free(&[block]).unwrap();
+        }
+    });
+    let mut list = Shared::keeping(Arc::clone(&model), LIST, geometry, 1);
+    let mut blocks = Vec::new();
+    match list.allocate(2, &mut blocks) {
+        Ok(()) => blocks.iter().for_each(|&block| use_block(&model, block, 2)),
+        Err(AllocateError::OutOfBlocks) => {}
+        Err(AllocateError::Violation(violation)) => panic!("{violation}"),
+    }
+    taker.join().unwrap();
+    list.free(&blocks).unwrap();
+    // Nothing was lost, whoever kept it.
+    blocks.clear();
+    list.allocate(2, &mut blocks).unwrap();
+}
+
+/// A client writes, a server reads what was written and answers with other bytes, the client reads those and gives them
+/// back: no block is touched by both at a time.
+fn session(bug: Bug, publication: Publication) {
+    let blocks = Blocks { block_bytes: 64, count: 1 };
+    let geometry = Geometry {
+        capacity: 2,
+        request_stride_bytes: 16,
+        response_stride_bytes: 12,
+        publication,
+        allocator: Allocator::Owned,
+        client_blocks: blocks,
+        server_blocks: blocks,
+    };
+    let queue = Arc::new(Model::new(bug, 400, 0));
+    let [client_data, server_data] = [(); 2].map(|()| Arc::new(Model::new(bug, 0, 1)));
+    let mut server =
+        ServerSide::new(&geometry, Arc::clone(&queue), Arc::clone(&client_data), Arc::clone(&server_data)).unwrap();
+    let mut client = ClientSide::new(&geometry, queue, client_data, server_data).unwrap();
+
+    let serving = thread::spawn(move || {
+        for _ in 0..2 {
+            let incoming = loop {
+                match server.take_request().unwrap() {
+                    Some(incoming) => break incoming,
+                    None => thread::yield_now(),
+                }
+            };
+            let job = incoming.job.unwrap();
+            let reply = if incoming.request.kind == Kind::Write {
+                let (memory, geometry) = server.client_data();
+                let mut bytes = [0; 3];
+                server.payload(job).unwrap().read(memory, geometry, 0, &mut bytes, Copier::AUTO);
+                assert_eq!(&bytes, b"one");
+                Reply::Value(Value::of(Value::AMOUNT, 3))
+            } else {
+                let chain = server.lend(3).unwrap();
+                let (memory, geometry) = server.server_data();
+                chain.write(memory, geometry, 0, b"two", Copier::AUTO);
+                Reply::Bytes(chain)
+            };
+            server.answer(job, reply).unwrap();
+            server.flush();
+        }
+    });
+
+    let chain = client.allocate(3).unwrap();
+    let (memory, blocks) = client.client_data();
+    chain.write(memory, blocks, 0, b"one", Copier::AUTO);
+    client.submit((Kind::Write, Flags::DATA, 1), Args::from_raw(0), chain).unwrap();
+    client.submit((Kind::Read, Flags::DATA, 1), Args::of(Args::AMOUNT, 3), Chain::EMPTY).unwrap();
+    client.flush().unwrap();
+    for _ in 0..2 {
+        let ticket = loop {
+            match client.poll().unwrap() {
+                Some(ticket) => break ticket,
+                None => thread::yield_now(),
+            }
+        };
+        match client.take(ticket).unwrap() {
+            Outcome::Amount(amount) => assert_eq!(amount, 3),
+            Outcome::Bytes(chain) => {
+                let mut bytes = [0; 3];
+                let (memory, blocks) = client.server_data();
+                chain.read(memory, blocks, 0, &mut bytes, Copier::AUTO);
+                assert_eq!(&bytes, b"two");
+                client.release(chain).unwrap();
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    serving.join().unwrap();
+}
