@@ -47,6 +47,9 @@ impl Progress {
         let rate = self.len_bytes as f64 / seconds.max(1e-9) / 1e9;
         let copies = match self.over_buffer_bytes {
             0 => "this side copied each byte once, between file and block".to_owned(),
+            bytes if bytes == self.len_bytes => {
+                "this side copied each byte twice, over a buffer, since it did not write to a file".to_owned()
+            }
             bytes => format!("this side copied {bytes} of them twice, over a buffer, and the others once"),
         };
         eprintln!("{what}: {} bytes in {seconds:.3} s, {rate:.2} GB/s; {copies}", self.len_bytes);
