@@ -31,9 +31,9 @@ pub mod record;
 #[cfg(feature = "cli")]
 pub mod report;
 pub mod select;
-pub mod xsave;
 #[cfg(feature = "transport")]
 pub mod transport;
+pub mod xsave;
 
 pub use kernel::{Kernel, kernels};
 pub use select::{memcpy_auto, memcpy_auto_nosimd, memcpy_auto_unchecked, memcpy_auto_uninit};
