@@ -27,6 +27,8 @@ pub mod kernel;
 #[cfg(feature = "cli")]
 pub mod measure;
 #[cfg(feature = "cli")]
+pub mod path;
+#[cfg(feature = "cli")]
 pub mod record;
 #[cfg(feature = "cli")]
 pub mod report;

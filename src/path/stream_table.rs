@@ -1,0 +1,339 @@
+//! The table between two processes: the near side is its client, the far side its server. A payload to the far side is a
+//! write, and one to the near side the answer to a read that was asked for. Copied in or written in place, copied out or
+//! read in place: the four together say what each copy costs; two allocators say what not trusting the other side costs.
+
+use super::copier::Copier;
+use super::{Buffer, Config, Consumer, End, Limits, MAX_BYTES, Mode, Opening, Path, PathError, Producer, Token};
+use crate::transport::connect::{JoinOptions, OwnRegion};
+use crate::transport::{
+    Allocator, Answer, Answered, Blocks, Client, ClientError, ClientOptions, Completion, Event, Geometry, Handle, Job,
+    Operation, Publication, RegionOptions, SessionError, Table, TableError, TableOptions, Waiting,
+};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+use std::collections::VecDeque;
+use std::os::unix::net::UnixStream;
+use std::ptr::NonNull;
+use std::time::Duration;
+
+/// The only object of the table.
+const OBJECT: u32 = 1;
+/// How long a side waits for the other, or for the handshake.
+const LIMIT: Duration = Duration::from_secs(10);
+/// The most messages that are under way, far from what the ring holds.
+const MAX_DEPTH: usize = 64;
+
+/// As the other paths over shared memory have it: pages of the usual size, all there before the first use.
+const REGIONS: RegionOptions = RegionOptions { huge_pages: false, prefault: true };
+
+/// A way through the table.
+#[derive(Debug)]
+pub(super) struct StreamTable {
+    pub(super) name: &'static str,
+    pub(super) about: &'static str,
+    /// Whether the producer writes elsewhere, and its payload is copied into the blocks.
+    pub(super) copies_in: bool,
+    /// Whether the payload is copied out of the blocks, and the consumer reads it there.
+    pub(super) copies_out: bool,
+    pub(super) allocator: Allocator,
+}
+
+/// What both ends have.
+struct Common {
+    copies_in: bool,
+    copies_out: bool,
+    copier: Copier,
+    src: Buffer,
+    dst: Buffer,
+}
+
+struct Near {
+    client: Client,
+    depth: usize,
+    common: Common,
+}
+
+struct Far {
+    table: Table,
+    writes: VecDeque<Job>,
+    reads: VecDeque<Job>,
+    common: Common,
+}
+
+fn waiting(mode: Mode) -> Waiting {
+    match mode {
+        Mode::Polling => Waiting::Poll,
+        Mode::Blocking => Waiting::Sleep,
+        Mode::Adaptive => Waiting::Adaptive,
+    }
+}
+
+fn table_error(error: TableError) -> PathError {
+    PathError::protocol(format!("table: {error}"))
+}
+
+fn client_error(error: ClientError) -> PathError {
+    match error {
+        ClientError::Timeout { limit } => PathError::Timeout { after: limit },
+        ClientError::Session(SessionError::PeerGone) => PathError::PeerGone,
+        other => PathError::protocol(format!("client: {other}")),
+    }
+}
+
+/// A block for each message of a window, twice, since those that were received come back a little later.
+fn blocks(config: &Config) -> Blocks {
+    let block_bytes = config.max_bytes.max(Blocks::MIN_BYTES as usize).next_power_of_two();
+    Blocks { block_bytes: block_bytes as u32, count: 2 * config.depth as u32 + 2 }
+}
+
+impl StreamTable {
+    fn geometry(&self, config: &Config) -> Geometry {
+        let (own, shared) = (blocks(config), Blocks { count: 2 * blocks(config).count, ..blocks(config) });
+        let blocks = if self.allocator == Allocator::Shared { shared } else { own };
+        Geometry {
+            publication: Publication::Phase,
+            allocator: self.allocator,
+            client_blocks: blocks,
+            server_blocks: blocks,
+            ..TableOptions::GEOMETRY
+        }
+    }
+
+    fn common(&self, config: &Config) -> Result<Common, PathError> {
+        let bytes = |is_needed: bool| if is_needed { config.max_bytes } else { 0 };
+        Ok(Common {
+            copies_in: self.copies_in,
+            copies_out: self.copies_out,
+            copier: Copier::named(config.kernel.as_deref())?,
+            src: Buffer::new(bytes(self.copies_in), config.src_offset),
+            dst: Buffer::new(bytes(self.copies_out), config.dst_offset),
+        })
+    }
+}
+
+/// The one part of a payload that fits one block.
+fn only(mut parts: impl Iterator<Item = (NonNull<u8>, usize)>, len_bytes: usize) -> Result<NonNull<u8>, PathError> {
+    match (parts.next(), parts.next()) {
+        (Some((at, found)), None) if found == len_bytes => Ok(at),
+        _ => Err(PathError::protocol("a payload that is not one block")),
+    }
+}
+
+fn check_len(found: usize, len_bytes: usize) -> Result<(), PathError> {
+    if found == len_bytes {
+        return Ok(());
+    }
+    Err(PathError::protocol(format!("a payload of {found} bytes in place of {len_bytes}")))
+}
+
+impl Near {
+    /// Takes what became of writes, so that their blocks and places are free again.
+    fn drain(&mut self) -> Result<(), PathError> {
+        while self.client.in_flight() > 0 {
+            match self.client.poll().map_err(client_error)? {
+                Some((_, Completion::Amount(_))) => {}
+                Some((_, other)) => return Err(PathError::protocol(format!("{other:?} for a write"))),
+                None => break,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl End for Near {
+    fn send(&mut self, len_bytes: usize, producer: &mut Producer) -> Result<(), PathError> {
+        let object = Handle::of(OBJECT);
+        let Common { copies_in, copier, src, .. } = &mut self.common;
+        if *copies_in || len_bytes == 0 {
+            let payload = src.head(len_bytes);
+            producer.fill(payload);
+            self.client.submit_write(object, payload, copier.for_transport()).map_err(client_error)?;
+        } else {
+            let lease = self.client.lease(len_bytes).map_err(client_error)?;
+            let at = only(lease.parts(), len_bytes)?;
+            // SAFETY: the block is this side's until it is sent, and has `len_bytes` bytes.
+            unsafe { producer.write(at.as_ptr(), len_bytes) };
+            self.client.submit_write_in_place(object, lease).map_err(client_error)?;
+        }
+        // Where one message is under way, the read that follows goes with it.
+        if self.depth > 1 { self.client.flush().map_err(client_error) } else { Ok(()) }
+    }
+
+    fn receive(&mut self, len_bytes: usize, consumer: &mut Consumer) -> Result<(), PathError> {
+        let ticket = self.client.submit_read(Handle::of(OBJECT), len_bytes as u32).map_err(client_error)?;
+        let view = match self.client.finish(ticket).map_err(client_error)? {
+            Completion::Read(view) => view,
+            other => return Err(PathError::protocol(format!("{other:?} for a read"))),
+        };
+        check_len(view.len(), len_bytes)?;
+        let Common { copies_out, copier, dst, .. } = &mut self.common;
+        if *copies_out {
+            let payload = dst.head(len_bytes);
+            view.read_with(0, payload, copier.for_transport());
+            consumer.check(payload);
+        } else if len_bytes > 0 {
+            let at = only(view.parts(), len_bytes)?;
+            // SAFETY: the block is mapped as long as the view, and has `len_bytes` bytes.
+            unsafe { consumer.read(at.as_ptr(), len_bytes) };
+        }
+        drop(view);
+        self.drain()
+    }
+
+    fn flush(&mut self) -> Result<(), PathError> {
+        self.client.flush().map_err(client_error)
+    }
+
+    fn system_calls(&self) -> Option<u64> {
+        None
+    }
+}
+
+impl Far {
+    /// The next job, put where its kind waits.
+    fn next(&mut self) -> Result<(), PathError> {
+        match self.table.next(LIMIT).map_err(table_error)? {
+            Some(Event::Job(job)) => match job.operation() {
+                Operation::Write { handle: OBJECT } => self.writes.push_back(job),
+                Operation::Read { handle: OBJECT, .. } => self.reads.push_back(job),
+                other => return Err(PathError::protocol(format!("{other:?} at a table of one object"))),
+            },
+            Some(Event::Left { .. }) => return Err(PathError::PeerGone),
+            Some(Event::Joined(_) | Event::Closed { .. }) => {}
+            None => return Err(PathError::Timeout { after: LIMIT }),
+        }
+        Ok(())
+    }
+}
+
+impl End for Far {
+    fn send(&mut self, len_bytes: usize, producer: &mut Producer) -> Result<(), PathError> {
+        let job = loop {
+            match self.reads.pop_front() {
+                Some(job) => break job,
+                None => self.next()?,
+            }
+        };
+        let Common { copies_in, copier, src, .. } = &mut self.common;
+        let answered = if *copies_in || len_bytes == 0 {
+            let payload = src.head(len_bytes);
+            producer.fill(payload);
+            self.table.answer(job, Answer::BytesWith(payload, copier.for_transport()))
+        } else {
+            let lease = self.table.lease(&job, len_bytes).map_err(table_error)?;
+            let at = only(lease.parts(), len_bytes)?;
+            // SAFETY: the block is this side's until it is sent, and has `len_bytes` bytes.
+            unsafe { producer.write(at.as_ptr(), len_bytes) };
+            self.table.answer(job, Answer::Lease(lease))
+        };
+        self.table.flush();
+        match answered {
+            Answered::Sent => Ok(()),
+            Answered::Instead(code) => Err(PathError::protocol(format!("a table that had to answer {code}"))),
+            Answered::Left => Err(PathError::PeerGone),
+        }
+    }
+
+    fn receive(&mut self, len_bytes: usize, consumer: &mut Consumer) -> Result<(), PathError> {
+        let job = loop {
+            match self.writes.pop_front() {
+                Some(job) => break job,
+                None => self.next()?,
+            }
+        };
+        let payload = self.table.payload(&job);
+        check_len(payload.len(), len_bytes)?;
+        let Common { copies_out, copier, dst, .. } = &mut self.common;
+        if *copies_out {
+            let copy = dst.head(len_bytes);
+            payload.read_with(0, copy, copier.for_transport());
+            consumer.check(copy);
+        } else if len_bytes > 0 {
+            let at = only(payload.parts(), len_bytes)?;
+            // SAFETY: the block is mapped as long as the session, and has `len_bytes` bytes.
+            unsafe { consumer.read(at.as_ptr(), len_bytes) };
+        }
+        match self.table.answer(job, Answer::Amount(len_bytes as u32)) {
+            Answered::Left => Err(PathError::PeerGone),
+            Answered::Sent | Answered::Instead(_) => Ok(()),
+        }
+    }
+
+    fn flush(&mut self) -> Result<(), PathError> {
+        self.table.flush();
+        Ok(())
+    }
+
+    fn system_calls(&self) -> Option<u64> {
+        None
+    }
+}
+
+/// Polling sides of the table keep their core.
+fn refuse_one_core(config: &Config) -> Result<(), PathError> {
+    if config.mode == Mode::Polling && config.one_core {
+        let reason = "the table's sides poll without giving the core away".to_owned();
+        return Err(PathError::Unavailable { reason });
+    }
+    Ok(())
+}
+
+impl Path for StreamTable {
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn about(&self) -> &str {
+        self.about
+    }
+
+    fn limits(&self) -> Limits {
+        Limits { min_bytes: 0, max_bytes: MAX_BYTES, max_depth: MAX_DEPTH }
+    }
+
+    fn copies(&self, _len_bytes: usize, _config: &Config) -> u32 {
+        u32::from(self.copies_in) + u32::from(self.copies_out)
+    }
+
+    fn has_kernel(&self) -> bool {
+        self.copies_in || self.copies_out
+    }
+
+    fn keeps_offset(&self) -> bool {
+        !self.copies_out
+    }
+
+    fn open(&self, config: &Config) -> Result<Opening, PathError> {
+        refuse_one_core(config)?;
+        let (near, far) = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
+            .map_err(PathError::unavailable("socketpair"))?;
+        let common = self.common(config)?;
+        let (depth, waiting) = (config.depth, waiting(config.mode));
+        Ok(Opening::pending(Token::of([far]), move || {
+            let own_region = OwnRegion::New(REGIONS);
+            let join = JoinOptions { limit: LIMIT, own_region, prefault: true, ..JoinOptions::default() };
+            let options = ClientOptions { join, limit: LIMIT, waiting };
+            let client = Client::over(UnixStream::from(near), options)
+                .map_err(|error| PathError::protocol(format!("client: {error}")))?;
+            Ok(Box::new(Near { client, depth, common }))
+        }))
+    }
+
+    fn join(&self, config: &Config, token: Token) -> Result<Box<dyn End>, PathError> {
+        let [socket] = token.take()?;
+        let options = TableOptions {
+            geometry: self.geometry(config),
+            waiting: waiting(config.mode),
+            regions: REGIONS,
+            ..TableOptions::default()
+        };
+        let mut table = Table::without_address(options).map_err(table_error)?;
+        table.adopt(UnixStream::from(socket)).map_err(table_error)?;
+        match table.next(LIMIT).map_err(table_error)? {
+            Some(Event::Joined(_)) => {}
+            Some(_) => return Err(PathError::PeerGone),
+            None => return Err(PathError::Timeout { after: LIMIT }),
+        }
+        let common = self.common(config)?;
+        Ok(Box::new(Far { table, writes: VecDeque::new(), reads: VecDeque::new(), common }))
+    }
+}
