@@ -10,6 +10,7 @@ mod environment;
 mod error;
 mod folder;
 mod growing;
+mod ipc;
 mod profiles;
 mod samples;
 mod table;
@@ -20,6 +21,7 @@ pub use environment::{Environment, KernelSource, PeerFile};
 pub use error::RecordError;
 pub use folder::{Progress, Record};
 pub use growing::Growing;
+pub use ipc::{IPC_FILE, IpcRecord, newest_ipc_record};
 pub use profiles::{PROFILES_FILE, Profile, Survey, newest_of_bench, newest_record, profiles_source};
 pub use table::Table;
 

@@ -193,7 +193,7 @@ impl Survey {
 }
 
 /// All records, by machine, day and number of the day.
-fn record_folders(results: &Path) -> Result<Vec<PathBuf>, RecordError> {
+pub(super) fn record_folders(results: &Path) -> Result<Vec<PathBuf>, RecordError> {
     let folders = |path: &Path| -> Result<Vec<PathBuf>, RecordError> {
         let unreadable =
             |error: std::io::Error| RecordError::Unreadable { path: path.into(), cause: error.to_string() };

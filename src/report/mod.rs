@@ -5,6 +5,8 @@
 mod compare;
 mod explain;
 mod format;
+mod ipc;
+mod ipc_explain;
 mod page;
 mod terminal;
 #[cfg(target_arch = "x86_64")]
@@ -13,5 +15,7 @@ pub mod xsave;
 pub use compare::{Change, Comparison, NotComparable};
 pub use explain::{Explanation, Measured};
 pub use format::{gb_per_s, size};
-pub use page::{PAGE_GENERATOR, page, plot};
+pub use ipc::{circumstances, groups, ipc_tables, path_name, refusals, time};
+pub use ipc_explain::{AtLength, IpcExplanation, pays_from_bytes};
+pub use page::{PAGE_GENERATOR, ipc_page, page, plot};
 pub use terminal::{answer, hanging, kernel_table, losses, machine, placement_table, selection_table};

@@ -31,6 +31,9 @@ pub struct Explain {
     /// The folder of a record, instead of the newest of this CPU in results/
     #[arg(long, value_name = "FOLDER")]
     record: Option<PathBuf>,
+    /// Explain a payload of that length between two processes instead, from a record of the verb `ipc`
+    #[arg(long, conflicts_with_all = ["dst_offset", "src_offset", "policy"])]
+    ipc: bool,
     /// One JSON document instead of text
     #[arg(long)]
     json: bool,
@@ -67,6 +70,9 @@ impl Explain {
     }
 
     pub fn run(self) -> Result<ExitCode, String> {
+        if self.ipc {
+            return super::ipc::explain(self.len, self.record.as_deref(), self.json);
+        }
         let cpu = Cpu::detect();
         let policy = match self.policy {
             Policy::User => select::Policy::User,

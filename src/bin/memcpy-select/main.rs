@@ -6,6 +6,7 @@ mod calibrate;
 mod compare;
 mod doctor;
 mod explain;
+mod ipc;
 mod json;
 mod profiles;
 mod report;
@@ -31,6 +32,7 @@ enum Verb {
     Report(report::Report),
     Compare(compare::Compare),
     Explain(explain::Explain),
+    Ipc(ipc::Ipc),
     Calibrate(calibrate::Calibrate),
     #[cfg(target_arch = "x86_64")]
     Xsave(xsave::Xsave),
@@ -38,12 +40,17 @@ enum Verb {
 }
 
 fn main() -> ExitCode {
+    // The verb `ipc` starts this program again, as the two processes that it measures between.
+    if let Some(status) = memcpy_select::measure::ipc::serve_if_asked(memcpy_select::path::paths()) {
+        return status;
+    }
     let result = match Arguments::parse().verb {
         Verb::Doctor(verb) => verb.run(),
         Verb::Sweep(verb) => verb.run(),
         Verb::Report(verb) => verb.run(),
         Verb::Compare(verb) => verb.run(),
         Verb::Explain(verb) => verb.run(),
+        Verb::Ipc(verb) => verb.run(),
         Verb::Calibrate(verb) => verb.run(),
         #[cfg(target_arch = "x86_64")]
         Verb::Xsave(verb) => verb.run(),

@@ -5,8 +5,8 @@ use clap::Args;
 use memcpy_select::measure::cell::{Cell, Residency};
 use memcpy_select::measure::summary::{CellSummary, Summary};
 use memcpy_select::measure::sweep::{Failure, LIBC};
-use memcpy_select::record::{Record, Table};
-use memcpy_select::report::{PAGE_GENERATOR, page, plot};
+use memcpy_select::record::{IPC_FILE, IpcRecord, Record, Table};
+use memcpy_select::report::{PAGE_GENERATOR, ipc_page, page, plot};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -35,6 +35,11 @@ pub struct Report {
 
 impl Report {
     pub fn run(self) -> Result<ExitCode, String> {
+        if let Some(page) = self.paths_page()? {
+            write(&self.out, &page)?;
+            println!("page: {}", self.out.display());
+            return Ok(ExitCode::SUCCESS);
+        }
         let read = |folder: &PathBuf| Ok((name(folder), Record::read(folder).map_err(|error| error.to_string())?));
         let records = self.records.iter().map(read).collect::<Result<Vec<(String, Record)>, String>>()?;
         if self.json {
@@ -58,6 +63,24 @@ impl Report {
         write(&self.out, &page(&records))?;
         println!("page: {}", self.out.display());
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Report {
+    /// The page, if the records are of paths between processes.
+    fn paths_page(&self) -> Result<Option<String>, String> {
+        let is_of_paths = |folder: &&PathBuf| folder.join(IPC_FILE).exists();
+        let Some(folder) = self.records.iter().find(is_of_paths) else { return Ok(None) };
+        if self.json || !self.records.iter().all(|folder| is_of_paths(&folder)) {
+            return Err(format!(
+                "{}: records of paths have a page of their own, and no other: no page was written; name them alone, and for \
+                 JSON ask `memcpy-select ipc --json` or `explain --ipc --json`",
+                folder.display()
+            ));
+        }
+        let read = |folder: &PathBuf| Ok((name(folder), IpcRecord::read(folder).map_err(|error| error.to_string())?));
+        let records = self.records.iter().map(read).collect::<Result<Vec<(String, IpcRecord)>, String>>()?;
+        Ok(Some(ipc_page(&records)))
     }
 }
 

@@ -8,6 +8,8 @@
 mod answer;
 mod figures;
 mod heat;
+mod ipc;
+mod loglog;
 mod merge;
 mod plot;
 mod record;
@@ -15,6 +17,8 @@ mod series;
 mod tables;
 #[cfg(target_arch = "x86_64")]
 mod xsave;
+
+pub use ipc::ipc_page;
 
 use super::format;
 use super::terminal::{ALIGNED, placed};
@@ -202,6 +206,11 @@ impl Table {
     /// A line over the whole width, above the rows that it names.
     fn heading(&mut self, columns: usize, id: &str, text: &str) {
         let _ = writeln!(self.html, "<tr class=\"group\" id=\"{id}\"><th colspan=\"{columns}\">{}", escape(text));
+    }
+
+    /// The same where no figure leads to it.
+    fn caption(&mut self, columns: usize, text: &str) {
+        let _ = writeln!(self.html, "<tr class=\"group\"><th colspan=\"{columns}\">{}", escape(text));
     }
 
     fn html(mut self) -> String {

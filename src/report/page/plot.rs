@@ -246,7 +246,7 @@ fn round_step(least: f64) -> f64 {
 }
 
 /// Heights for labels that want to stand at these: in the same order of height, a step apart where there is room.
-fn apart(wanted: &[f64], top: f64, bottom: f64) -> Vec<f64> {
+pub(super) fn apart(wanted: &[f64], top: f64, bottom: f64) -> Vec<f64> {
     let mut order: Vec<usize> = (0..wanted.len()).collect();
     order.sort_by(|a, b| wanted[*a].total_cmp(&wanted[*b]));
     let step = LABEL_STEP.min((bottom - top) / wanted.len().max(1) as f64);

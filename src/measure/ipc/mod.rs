@@ -1,0 +1,29 @@
+//! Paths between processes, measured: two processes that do nothing else, on logical CPUs of the reader's choice, and a
+//! conductor that orders them, sleeps while they are timed, and ends them.
+//!
+//! The rules are those of the copies: every path is verified byte for byte before it is timed; the paths of a cell are
+//! interleaved, round by round, in shuffled order; two paths run a second time under another name, and how far the two
+//! differ from themselves is the noise floor. What is counted is counted by the processes themselves; where a path
+//! declares a figure instead, the column says so.
+
+mod cell;
+mod control;
+mod grid;
+mod pair;
+mod run;
+mod samples;
+mod side;
+mod summary;
+mod sweep;
+mod trace;
+mod traffic;
+
+pub use cell::{Cell, Contender, Placement};
+pub use control::{Cost, Moved, Pattern};
+pub use grid::{BadScope, Scope};
+pub use pair::{Failure, Pair, Program};
+pub use run::{Asked, AskedError, contenders, cpus, run};
+pub use samples::{percentile, together};
+pub use side::{SIDE_VARIABLE, Side, serve_if_asked};
+pub use summary::{Percentiles, Row, Summary};
+pub use sweep::{AGAIN, Refusal, Sample, Sweep, What};

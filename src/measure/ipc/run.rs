@@ -1,0 +1,137 @@
+//! A whole run: who is measured, where, and cell after cell.
+
+use super::cell::{Cell, Contender};
+use super::pair::Program;
+use super::summary::Summary;
+use super::sweep::{Refusal, Sample, Sweep};
+use crate::kernel::Kernel;
+use crate::measure::effort::Effort;
+use crate::path::{Path, Tiers};
+use rustix::thread::{CpuSet, sched_getaffinity};
+use std::fmt;
+
+/// The paths that run a second time, for the noise floor: one through the kernel, one through shared memory.
+const TWICE: [&str; 2] = ["unix_stream", "byte_ring"];
+/// The tiered path whose limits a run finds itself, and the paths that it finds them from.
+const TIERED: &str = "tiered_measured";
+const TIERS: [&str; 3] = ["inline", "process_vm_readv", "cow_handover"];
+
+/// What was asked for by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Asked {
+    /// Paths; all if none.
+    pub paths: Vec<String>,
+    /// Kernels that copy where there is a choice, beside `memcpy_auto`.
+    pub kernels: Vec<String>,
+}
+
+/// There is nothing of that name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AskedError {
+    what: &'static str,
+    name: String,
+    known: Vec<String>,
+}
+
+impl fmt::Display for AskedError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { what, name, known } = self;
+        write!(f, "there is no {what} {name:?}, so nothing was measured; there are {}", known.join(", "))
+    }
+}
+
+impl std::error::Error for AskedError {}
+
+/// Who is measured: the paths that were asked for, each with `memcpy_auto` and, where there is a choice, with each kernel
+/// that was asked for; and two of them a second time.
+///
+/// # Errors
+///
+/// [`AskedError`] for a name that no path or kernel has.
+pub fn contenders<'a>(paths: &[&'a dyn Path], asked: &Asked) -> Result<Vec<Contender<'a>>, AskedError> {
+    let unknown = |what, name: &String, known: Vec<String>| AskedError { what, name: name.clone(), known };
+    for name in &asked.paths {
+        if !paths.iter().any(|path| path.name() == name) {
+            return Err(unknown("path", name, paths.iter().map(|path| path.name().to_owned()).collect()));
+        }
+    }
+    for name in &asked.kernels {
+        if Kernel::named(name).is_none() {
+            let known = crate::kernels().iter().map(|kernel| kernel.name().to_owned()).collect();
+            return Err(unknown("kernel", name, known));
+        }
+    }
+    let wanted = |path: &&&dyn Path| asked.paths.is_empty() || asked.paths.iter().any(|name| name == path.name());
+    let mut contenders = Vec::new();
+    for path in paths.iter().filter(wanted) {
+        contenders.push(Contender::plain(*path));
+        if path.has_kernel() {
+            let with = |kernel: &String| Contender { kernel: Some(kernel.clone()), ..Contender::plain(*path) };
+            contenders.extend(asked.kernels.iter().map(with));
+        }
+        if TWICE.contains(&path.name()) {
+            contenders.push(Contender { is_again: true, ..Contender::plain(*path) });
+        }
+    }
+    Ok(contenders)
+}
+
+/// The logical CPUs for the near and the far side: the last two that this process may use, since the first ones serve
+/// most interrupts. The same one twice where there is no other.
+pub fn cpus() -> (Option<usize>, Option<usize>) {
+    let Ok(allowed) = sched_getaffinity(None) else { return (None, None) };
+    let mut last = (0..CpuSet::MAX_CPU).rev().filter(|cpu| allowed.is_set(*cpu));
+    let near = last.next();
+    (near, last.next().or(near))
+}
+
+/// Measures these contenders at all cells. Before each, `progress` is told how many are done, and which is next.
+///
+/// The tiered path with measured limits gets them from a short run of its three tiers, in the same circumstances, before
+/// anything else is measured in them.
+pub fn run(
+    program: &Program,
+    cpus: (Option<usize>, Option<usize>),
+    effort: Effort,
+    cells: &[Cell],
+    contenders: &[Contender<'_>],
+    mut progress: impl FnMut(usize, &Cell),
+) -> (Vec<Sample>, Vec<Refusal>) {
+    let mut sweep = Sweep::new(program.clone(), cpus, effort);
+    let (mut samples, mut refusals) = (Vec::new(), Vec::new());
+    let mut known: Option<Cell> = None;
+    let is_tier = |contender: &&Contender<'_>| contender.kernel.is_none() && TIERS.contains(&contender.path.name());
+    let tiers: Vec<Contender<'_>> = crate::path::paths()
+        .iter()
+        .map(|path| Contender::plain(*path))
+        .filter(|contender| is_tier(&contender))
+        .collect();
+    for (done, cell) in cells.iter().enumerate() {
+        progress(done, cell);
+        let is_new = known.is_none_or(|known| !known.is_beside(cell));
+        if is_new && contenders.iter().any(|contender| contender.path.name() == TIERED) {
+            let beside: Vec<Cell> = cells.iter().copied().filter(|other| other.is_beside(cell)).collect();
+            sweep.tiers = find_tiers(program, cpus, &beside, &tiers).unwrap_or(Tiers::GIVEN);
+        }
+        known = Some(*cell);
+        let (taken, refused) = sweep.measure(*cell, contenders);
+        samples.extend(taken);
+        refusals.extend(refused);
+    }
+    (samples, refusals)
+}
+
+/// The limits between the tiers in these circumstances.
+fn find_tiers(
+    program: &Program,
+    cpus: (Option<usize>, Option<usize>),
+    cells: &[Cell],
+    tiers: &[Contender<'_>],
+) -> Option<Tiers> {
+    let mut sweep = Sweep::new(program.clone(), cpus, Effort::Quick);
+    let mut samples = Vec::new();
+    for cell in cells {
+        samples.extend(sweep.measure(*cell, tiers).0);
+    }
+    Summary::of(&samples).tiers(cells.first()?)
+}

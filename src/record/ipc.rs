@@ -1,0 +1,260 @@
+//! `ipc.csv`: paths between processes, one run of one path a row, integers and names only.
+
+use super::environment::Environment;
+use super::error::RecordError;
+use super::folder::{self, Progress, SAMPLES_FILE, read_environment, write_environment};
+use super::profiles::record_folders;
+use super::samples;
+use super::table::Table;
+use crate::measure::ipc::{Cell, Cost, Moved, Pattern, Placement, Refusal, Sample, Summary, What};
+use crate::path::Mode;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// The file by which a record of paths is known.
+pub const IPC_FILE: &str = "ipc.csv";
+/// The bench of such records, and the name of that file without its ending.
+const BENCH: &str = "ipc";
+/// What stands in the column `pattern` of a row that tells what setting up took.
+const SET_UP: &str = "set_up";
+/// What stands there in a row that tells of traced system calls.
+const TRACED: &str = "traced";
+/// What stands there in a row that tells why there is no other.
+const REFUSED: &str = "refused";
+
+/// A run of the verb `ipc`: its environment, its samples, and what could not be measured.
+#[derive(Clone, Debug)]
+pub struct IpcRecord {
+    /// Where and how it ran.
+    pub environment: Environment,
+    /// What was to be measured, a line each.
+    pub grid: String,
+    /// Every run of every path.
+    pub samples: Vec<Sample>,
+    /// What could not be measured, and why.
+    pub refusals: Vec<Refusal>,
+}
+
+impl IpcRecord {
+    /// Saves the record as `<results>/<machine>/<date>.<n>` with the first free `n`, and returns that folder.
+    ///
+    /// # Errors
+    ///
+    /// [`RecordError::Unwritable`] if a folder or file cannot be made.
+    pub fn save(&self, results: &Path) -> Result<PathBuf, RecordError> {
+        let progress =
+            Progress { complete: true, bench: Some(BENCH.to_owned()), rows: Some(0), grid: Some(self.grid.clone()) };
+        let samples = self.samples.iter().map(Row::of_sample);
+        let rows: Vec<Row> = samples.chain(self.refusals.iter().map(Row::of_refusal)).collect();
+        let table = Table::of(BENCH, &rows)?;
+        let fill = |folder: &Path| {
+            write_environment(folder, &self.environment, &progress)?;
+            // No copies were timed.
+            samples::write(&folder.join(SAMPLES_FILE), BENCH, &self.environment.source_hashes(), &[], &[])?;
+            table.write(folder)
+        };
+        folder::make(results, &self.environment, fill).map(|(folder, ())| folder)
+    }
+
+    /// Reads a record back.
+    ///
+    /// # Errors
+    ///
+    /// [`RecordError`] with the file, and where there is one the line, that cannot be what a run has written.
+    pub fn read(folder: &Path) -> Result<Self, RecordError> {
+        let (environment, progress) = read_environment(folder)?;
+        let path = folder.join(IPC_FILE);
+        let unreadable = |error: csv::Error| RecordError::Unreadable { path: path.clone(), cause: error.to_string() };
+        let (mut samples, mut refusals) = (Vec::new(), Vec::new());
+        let mut reader = csv::Reader::from_path(&path).map_err(unreadable)?;
+        for (at, row) in reader.deserialize::<Row>().enumerate() {
+            let read = row.map_err(|error| error.to_string()).and_then(Row::read);
+            let damaged = |cause| RecordError::Damaged { path: path.clone(), line: at as u64 + 2, cause };
+            match read.map_err(damaged)? {
+                Ok(sample) => samples.push(sample),
+                Err(refusal) => refusals.push(refusal),
+            }
+        }
+        Ok(Self { environment, grid: progress.grid.unwrap_or_default(), samples, refusals })
+    }
+
+    /// The figures.
+    pub fn summary(&self) -> Summary {
+        Summary::of(&self.samples)
+    }
+}
+
+/// The newest record of paths among those of a CPU in a folder of records.
+///
+/// # Errors
+///
+/// [`RecordError`] if a record cannot be read.
+pub fn newest_ipc_record(results: &Path, signature: &str) -> Result<Option<(PathBuf, IpcRecord)>, RecordError> {
+    let mut newest = None;
+    for folder in record_folders(results)?.into_iter().filter(|folder| folder.join(IPC_FILE).exists()) {
+        let (environment, _) = read_environment(&folder)?;
+        if environment.cpu.signature == signature {
+            newest = Some(folder);
+        }
+    }
+    newest.map(|folder| Ok((folder.clone(), IpcRecord::read(&folder)?))).transpose()
+}
+
+/// A row as it stands in the file.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Row {
+    path: String,
+    kernel: Option<String>,
+    payload_bytes: usize,
+    mode: String,
+    placement: String,
+    touched: bool,
+    depth: usize,
+    connections: usize,
+    src_offset: usize,
+    dst_offset: usize,
+    pattern: String,
+    round: u32,
+    copies: u32,
+    messages: u64,
+    total_ns: u64,
+    near_cpu_ns: u64,
+    far_cpu_ns: u64,
+    near_system_calls: Option<u64>,
+    far_system_calls: Option<u64>,
+    near_faults: u64,
+    far_faults: u64,
+    clock_cycles: u64,
+    clock_ns: u64,
+    round_trips: String,
+    reason: String,
+}
+
+impl Row {
+    fn at(cell: &Cell, path: &str, kernel: Option<&str>, pattern: &str) -> Self {
+        Self {
+            path: path.to_owned(),
+            kernel: kernel.map(str::to_owned),
+            payload_bytes: cell.payload_bytes,
+            mode: cell.mode.name().to_owned(),
+            placement: cell.placement.name().to_owned(),
+            touched: cell.touch,
+            depth: cell.depth,
+            connections: cell.connections,
+            src_offset: cell.src_offset,
+            dst_offset: cell.dst_offset,
+            pattern: pattern.to_owned(),
+            ..Self::default()
+        }
+    }
+
+    fn of_refusal(refusal: &Refusal) -> Self {
+        let row = Self::at(&refusal.cell, &refusal.path, refusal.kernel.as_deref(), REFUSED);
+        Self { reason: refusal.reason.clone(), ..row }
+    }
+
+    fn of_sample(sample: &Sample) -> Self {
+        let pattern = match &sample.what {
+            What::SetUp(_) => SET_UP,
+            What::Traced { .. } => TRACED,
+            What::Moved { pattern, .. } => pattern.name(),
+        };
+        let row = Self::at(&sample.cell, &sample.path, sample.kernel.as_deref(), pattern);
+        let row = Self { round: sample.round, copies: sample.copies, ..row };
+        match &sample.what {
+            What::SetUp(cost) => Self { messages: 1, total_ns: cost.ns, near_faults: cost.faults, ..row },
+            What::Traced { messages, system_calls } => {
+                Self { messages: *messages, near_system_calls: Some(*system_calls), ..row }
+            }
+            What::Moved { messages, near, far, .. } => Self {
+                messages: *messages,
+                total_ns: near.total_ns,
+                near_cpu_ns: near.cpu_ns,
+                far_cpu_ns: far.cpu_ns,
+                near_system_calls: near.system_calls,
+                far_system_calls: far.system_calls,
+                near_faults: near.faults,
+                far_faults: far.faults,
+                clock_cycles: near.clock.0,
+                clock_ns: near.clock.1,
+                round_trips: round_trips_text(&near.round_trips),
+                ..row
+            },
+        }
+    }
+
+    fn cell(&self) -> Result<Cell, String> {
+        let mode = Mode::ALL.into_iter().find(|mode| mode.name() == self.mode);
+        let placement = Placement::ALL.into_iter().find(|placement| placement.name() == self.placement);
+        if self.depth == 0 || self.connections == 0 {
+            return Err("nothing is under way at depth 0 or over no connection".to_owned());
+        }
+        Ok(Cell {
+            mode: mode.ok_or_else(|| format!("there is no mode {:?}", self.mode))?,
+            placement: placement.ok_or_else(|| format!("there is no placement {:?}", self.placement))?,
+            touch: self.touched,
+            depth: self.depth,
+            connections: self.connections,
+            src_offset: self.src_offset,
+            dst_offset: self.dst_offset,
+            payload_bytes: self.payload_bytes,
+        })
+    }
+
+    /// What the row tells: a sample, or why there is none.
+    fn read(self) -> Result<Result<Sample, Refusal>, String> {
+        let cell = self.cell()?;
+        if self.pattern == REFUSED {
+            return Ok(Err(Refusal { cell, path: self.path, kernel: self.kernel, reason: self.reason }));
+        }
+        if self.messages == 0 || (self.total_ns == 0 && self.pattern != TRACED) {
+            return Err("no message was timed".to_owned());
+        }
+        let what = if self.pattern == TRACED {
+            let system_calls = self.near_system_calls.ok_or("no system calls in a traced row")?;
+            What::Traced { messages: self.messages, system_calls }
+        } else if self.pattern == SET_UP {
+            What::SetUp(Cost { ns: self.total_ns, faults: self.near_faults })
+        } else {
+            let pattern = Pattern::ALL.into_iter().find(|pattern| pattern.name() == self.pattern);
+            let near = Moved {
+                total_ns: self.total_ns,
+                cpu_ns: self.near_cpu_ns,
+                system_calls: self.near_system_calls,
+                faults: self.near_faults,
+                wrong: 0,
+                round_trips: round_trips(&self.round_trips)?,
+                clock: (self.clock_cycles, self.clock_ns),
+            };
+            let far = Moved {
+                cpu_ns: self.far_cpu_ns,
+                system_calls: self.far_system_calls,
+                faults: self.far_faults,
+                ..Moved::default()
+            };
+            What::Moved {
+                pattern: pattern.ok_or_else(|| format!("there is no pattern {:?}", self.pattern))?,
+                messages: self.messages,
+                near: Box::new(near),
+                far: Box::new(far),
+            }
+        };
+        let (path, kernel, round, copies) = (self.path, self.kernel, self.round, self.copies);
+        Ok(Ok(Sample { cell, path, kernel, round, copies, what }))
+    }
+}
+
+/// Round trips as text: `<ns>x<count>`, blanks between.
+fn round_trips_text(counts: &[(u64, u32)]) -> String {
+    counts.iter().map(|(ns, count)| format!("{ns}x{count}")).collect::<Vec<String>>().join(" ")
+}
+
+fn round_trips(text: &str) -> Result<Vec<(u64, u32)>, String> {
+    let one = |word: &str| {
+        let (ns, count) = word.split_once('x')?;
+        Some((ns.parse().ok()?, count.parse().ok().filter(|count| *count > 0)?))
+    };
+    let wrong = |word: &str| format!("round trips {word:?}: they are written as <ns>x<count>");
+    text.split_whitespace().map(|word| one(word).ok_or_else(|| wrong(word))).collect()
+}

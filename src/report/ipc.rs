@@ -1,0 +1,129 @@
+//! Paths between processes, as text: a table for each set of circumstances, lengths across.
+
+use super::format::{gb_per_s, size};
+use crate::measure::ipc::{Cell, Refusal, Row, Summary};
+use std::collections::BTreeSet;
+use std::fmt::Write;
+
+/// How a row of the table is called: the path, and the kernel where one was chosen.
+pub fn path_name(row: &Row) -> String {
+    match &row.kernel {
+        Some(kernel) => format!("{} [{kernel}]", row.path),
+        None => row.path.clone(),
+    }
+}
+
+/// A time for reading: three digits, with its unit.
+pub fn time(ns: f64) -> String {
+    let (value, unit) = match ns {
+        ns if ns < 1e3 => (ns, "ns"),
+        ns if ns < 1e6 => (ns / 1e3, "us"),
+        ns => (ns / 1e6, "ms"),
+    };
+    format!("{} {unit}", gb_per_s(value))
+}
+
+/// The circumstances of a cell, without its length.
+pub fn circumstances(cell: &Cell) -> String {
+    let mut words = vec![
+        cell.mode.name().to_owned(),
+        cell.placement.name().replace('_', " "),
+        if cell.touch { "touched" } else { "untouched" }.to_owned(),
+        format!("depth {}", cell.depth),
+    ];
+    if cell.connections > 1 {
+        words.push(format!("{} connections", cell.connections));
+    }
+    if (cell.src_offset, cell.dst_offset) != (0, 0) {
+        words.push(format!("offset {} to {}", cell.src_offset, cell.dst_offset));
+    }
+    words.join(", ")
+}
+
+/// The circumstances that were measured, each by one of its cells, in the order of measuring.
+pub fn groups(summary: &Summary) -> Vec<Cell> {
+    let mut groups: Vec<Cell> = Vec::new();
+    for row in &summary.rows {
+        if !groups.iter().any(|known| known.is_beside(&row.cell)) {
+            groups.push(row.cell);
+        }
+    }
+    groups
+}
+
+/// Two tables for each set of circumstances: half round trips (p50) and throughput. The best of a length, and what ties
+/// with it, is marked.
+pub fn ipc_tables(summary: &Summary) -> String {
+    let mut text = String::new();
+    for group in groups(summary) {
+        let _ = writeln!(text, "{}", circumstances(&group));
+        let half = if group.depth == 1 { "half round trip, p50" } else { "half of the time to a credit, p50" };
+        table(&mut text, summary, &group, half, false, &|row| Some(row.half_rtt_ns?.p50), &time);
+        table(&mut text, summary, &group, "one way, GB/s", true, &|row| row.gb_per_s, &gb_per_s);
+        text.push('\n');
+    }
+    let _ = writeln!(
+        text,
+        "*: the best of its column, or not to be told from it (noise floor {:.1}%)",
+        (summary.noise_floor - 1.0) * 100.0
+    );
+    text
+}
+
+fn table(
+    text: &mut String,
+    summary: &Summary,
+    group: &Cell,
+    title: &str,
+    is_more_better: bool,
+    figure: &dyn Fn(&Row) -> Option<f64>,
+    shown: &dyn Fn(f64) -> String,
+) {
+    const NAME: usize = 34;
+    const COLUMN: usize = 10;
+    let rows: Vec<&Row> = summary.beside(group).collect();
+    let sizes: BTreeSet<usize> = rows.iter().map(|row| row.cell.payload_bytes).collect();
+    let mut names: Vec<String> = Vec::new();
+    for name in rows.iter().map(|row| path_name(row)) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    let at = |name: &str, bytes: usize| {
+        let of = |row: &&&Row| row.cell.payload_bytes == bytes && path_name(row) == name;
+        rows.iter().find(of).and_then(|row| figure(row))
+    };
+    let best = |bytes: usize| {
+        let figures = names.iter().filter_map(|name| at(name, bytes));
+        figures.reduce(|a, b| if (a > b) == is_more_better { a } else { b })
+    };
+    let _ = write!(text, "  {title:<NAME$}");
+    for bytes in &sizes {
+        let _ = write!(text, "{:>COLUMN$} ", size(*bytes));
+    }
+    text.push('\n');
+    for name in &names {
+        let _ = write!(text, "  {name:<NAME$}");
+        for bytes in &sizes {
+            let (own, best) = (at(name, *bytes), best(*bytes));
+            let is_best = own.zip(best).is_some_and(|(own, best)| {
+                crate::measure::statistics::is_tie(own / best, summary.noise_floor.max(1.0))
+            });
+            let word = own.map_or_else(|| "-".to_owned(), shown);
+            let _ = write!(text, "{word:>COLUMN$}{}", if is_best { '*' } else { ' ' });
+        }
+        text.push('\n');
+    }
+}
+
+/// What could not be measured: each path and reason once.
+pub fn refusals(refusals: &[Refusal]) -> String {
+    let mut text = String::new();
+    let once: BTreeSet<(&str, &str)> =
+        refusals.iter().map(|refusal| (refusal.path.as_str(), refusal.reason.as_str())).collect();
+    for (path, reason) in once {
+        let cells = refusals.iter().filter(|refusal| refusal.path == path && refusal.reason == reason).count();
+        let _ = writeln!(text, "not measured: {path}, {cells} cells: {reason}");
+    }
+    text
+}

@@ -1,0 +1,88 @@
+//! What a record says about a payload between two processes: each way's cost at the nearest length, and from which length
+//! on not copying pays.
+
+use super::format::size;
+use super::ipc::{circumstances, groups, path_name, time};
+use crate::measure::ipc::{Cell, Row, Summary};
+use std::fmt;
+
+/// An explanation for one payload.
+#[derive(Clone, Debug, PartialEq)]
+pub struct IpcExplanation {
+    /// The payload that was asked for, in bytes.
+    pub payload_bytes: usize,
+    /// What was measured, one entry for each set of circumstances.
+    pub measured: Vec<AtLength>,
+}
+
+/// What was measured in one set of circumstances.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AtLength {
+    /// The circumstances, and the length that was measured nearest to the one asked for.
+    pub cell: Cell,
+    /// The rows at that length, fastest first.
+    pub rows: Vec<Row>,
+    /// From which of the measured lengths on the fastest way without a copy is faster than the fastest with one; nothing
+    /// if at the longest it is not.
+    pub pays_from_bytes: Option<usize>,
+}
+
+impl IpcExplanation {
+    /// What these figures say about a payload.
+    pub fn of(summary: &Summary, payload_bytes: usize) -> Self {
+        let measured = groups(summary).into_iter().filter_map(|group| AtLength::of(summary, &group, payload_bytes));
+        Self { payload_bytes, measured: measured.collect() }
+    }
+}
+
+impl AtLength {
+    fn of(summary: &Summary, group: &Cell, payload_bytes: usize) -> Option<Self> {
+        let distance = |row: &&Row| (row.cell.payload_bytes.max(1) as f64 / payload_bytes.max(1) as f64).ln().abs();
+        let nearest = summary.beside(group).min_by(|a, b| distance(a).total_cmp(&distance(b)))?.cell;
+        let mut rows: Vec<Row> = summary.rows.iter().filter(|row| row.cell == nearest).cloned().collect();
+        let judged = |row: &Row| row.judged_ns().unwrap_or(f64::INFINITY);
+        rows.sort_by(|a, b| judged(a).total_cmp(&judged(b)));
+        Some(Self { cell: nearest, rows, pays_from_bytes: pays_from_bytes(summary, group) })
+    }
+}
+
+/// See [`AtLength::pays_from_bytes`].
+pub fn pays_from_bytes(summary: &Summary, group: &Cell) -> Option<usize> {
+    let mut sizes: Vec<usize> = summary.beside(group).map(|row| row.cell.payload_bytes).collect();
+    sizes.sort_unstable();
+    sizes.dedup();
+    let best = |bytes: usize, copies: bool| {
+        let of = |row: &&Row| row.cell.payload_bytes == bytes && (row.copies > 0) == copies;
+        summary.beside(group).filter(of).filter_map(Row::judged_ns).min_by(f64::total_cmp)
+    };
+    let pays =
+        |bytes: &usize| best(*bytes, false).zip(best(*bytes, true)).is_some_and(|(zero, copying)| zero < copying);
+    let from = sizes.iter().rposition(|bytes| !pays(bytes)).map_or(0, |last| last + 1);
+    sizes.get(from).copied()
+}
+
+impl fmt::Display for IpcExplanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{} from one process to another", size(self.payload_bytes))?;
+        if self.measured.is_empty() {
+            return writeln!(f, "  measured  nothing: `memcpy-select ipc` makes a record");
+        }
+        for at in &self.measured {
+            writeln!(f, "  measured  at {}, {}:", size(at.cell.payload_bytes), circumstances(&at.cell))?;
+            for row in &at.rows {
+                let shown = row.judged_ns().map_or_else(|| "-".to_owned(), time);
+                let copies = match row.copies {
+                    1 => "1 copy".to_owned(),
+                    copies => format!("{copies} copies"),
+                };
+                let calls = row.system_calls.map_or_else(String::new, |calls| format!(", {calls:.1} system calls"));
+                writeln!(f, "    {:<34}{shown:>10}  {copies}{calls}", path_name(row))?;
+            }
+            match at.pays_from_bytes {
+                Some(bytes) => writeln!(f, "    not copying pays from {} on", size(bytes))?,
+                None => writeln!(f, "    at the longest payload that was measured, not copying does not pay")?,
+            }
+        }
+        Ok(())
+    }
+}
