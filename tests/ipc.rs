@@ -1,0 +1,298 @@
+//! The promise: the verb `ipc` says in one document what each path costs, keeps a record that reads back as it was, and
+//! what is derived from a record is what the samples say.
+
+use memcpy_select::measure::effort::Effort;
+use memcpy_select::measure::ipc::{
+    Cell, Cost, Moved, Pattern, Placement, Refusal, Row, Sample, Summary, What, percentile,
+};
+use memcpy_select::path::Mode;
+use memcpy_select::record::{Environment, IpcRecord, RecordError};
+use memcpy_select::report::{IpcExplanation, ipc_page, ipc_tables, pays_from_bytes};
+use serde_json::Value;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// A folder of its own for each test, gone afterwards.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str) -> Self {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("ipc-{name}-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        Self(folder)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn run(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_memcpy-select")).args(arguments).output().unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+const LIKE: Cell = Cell::simple(64, Mode::Polling, Placement::TwoCores);
+
+fn moved(total_ns: u64) -> Moved {
+    Moved {
+        total_ns,
+        cpu_ns: total_ns / 2,
+        system_calls: Some(40),
+        faults: 10,
+        wrong: 0,
+        round_trips: vec![(total_ns / 10, 9), (total_ns, 1)],
+        clock: (2000, 1000),
+    }
+}
+
+/// Ten messages there and back, each taking that long.
+fn sample(path: &str, payload_bytes: usize, copies: u32, message_ns: u64, pattern: Pattern) -> Sample {
+    let what = What::Moved {
+        pattern,
+        messages: 10,
+        near: Box::new(moved(message_ns * 10)),
+        far: Box::new(Moved { round_trips: Vec::new(), clock: (0, 0), total_ns: 0, ..moved(message_ns * 10) }),
+    };
+    Sample { cell: Cell { payload_bytes, ..LIKE }, path: path.into(), kernel: None, round: 0, copies, what }
+}
+
+fn both(path: &str, payload_bytes: usize, copies: u32, message_ns: u64) -> [Sample; 2] {
+    Pattern::ALL.map(|pattern| sample(path, payload_bytes, copies, message_ns, pattern))
+}
+
+fn set_up(path: &str, payload_bytes: usize, ns: u64) -> Sample {
+    let what = What::SetUp(Cost { ns, faults: 7 });
+    Sample { what, ..sample(path, payload_bytes, 0, 1, Pattern::OneWay) }
+}
+
+#[test]
+fn the_verb_says_what_each_path_costs_and_the_record_reads_back() {
+    let scratch = Scratch::new("verb");
+    let folder = scratch.0.display().to_string();
+    let lists =
+        ["--sizes", "64,4096", "--modes", "blocking", "--placements", "one_core", "--touch", "touched,untouched"];
+    let mut arguments = vec!["ipc", "--effort", "quick", "--json", "--out", &folder];
+    arguments.extend(lists);
+    arguments.extend(["--paths", "pipe,byte_ring,eventfd,table_in_place", "--kernels", "portable"]);
+    let document: Value = serde_json::from_str(&stdout(&run(&arguments))).unwrap();
+    let rows = document["rows"].as_array().unwrap();
+    // Two sizes, touched or not: the pipe, the ring, the ring with a kernel, and the table.
+    assert_eq!(rows.len(), 2 * 2 * 4);
+    for row in rows {
+        for name in ["payload_bytes", "depth", "gb_per_s", "copies", "syscalls", "faults", "cpu_ns", "set_up_ns"] {
+            assert!(row[name].is_number(), "{name}: {row}");
+        }
+        for name in ["path", "mode", "placement", "touch"] {
+            assert!(row[name].is_string(), "{name}: {row}");
+        }
+        let half = |name: &str| row["half_rtt_ns"][name].as_f64().unwrap();
+        assert!(0.0 < half("p50") && half("p50") <= half("p99") && half("p99") <= half("p999"), "{row}");
+        assert_eq!(row["copies"], if row["path"] == "table_in_place" { 0 } else { 2 });
+        // Who sleeps makes system calls.
+        assert!(row["syscalls"].as_f64().unwrap() >= 0.5, "{row}");
+    }
+    let unavailable = document["unavailable"].as_array().unwrap();
+    assert_eq!(unavailable.len(), 4);
+    assert!(unavailable.iter().all(|one| one["path"] == "eventfd" && one["reason"].is_string()));
+
+    let folder = PathBuf::from(document["record"].as_str().unwrap());
+    let record = IpcRecord::read(&folder).unwrap();
+    assert_eq!(record.summary().rows.len(), rows.len());
+    assert_eq!(record.refusals.len(), 4);
+    assert_eq!(record.environment.effort, "quick");
+
+    let page = scratch.0.join("page.html");
+    let written = run(&["report", folder.to_str().unwrap(), "--out", page.to_str().unwrap()]);
+    assert!(stdout(&written).starts_with("page: "));
+    let page = fs::read_to_string(page).unwrap();
+    assert!(page.contains("blocking, one core, untouched") && page.contains("byte_ring [portable]"));
+    let said = stdout(&run(&["explain", "--ipc", "100", "--record", folder.to_str().unwrap()]));
+    assert!(said.contains("measured  at 64 B, blocking, one core, touched") && said.contains("system calls"), "{said}");
+    let said = stdout(&run(&["explain", "--ipc", "100", "--json", "--record", folder.to_str().unwrap()]));
+    let said: Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(said["measured"].as_array().unwrap().len(), 2);
+    // A kernel's verbs do not take it for one of theirs.
+    let other = run(&["compare", folder.to_str().unwrap(), folder.to_str().unwrap()]);
+    assert_eq!(other.status.code(), Some(2));
+}
+
+#[test]
+fn what_cannot_be_measured_is_said_and_measures_nothing() {
+    let scratch = Scratch::new("wrong");
+    let folder = scratch.0.display().to_string();
+    for (list, word) in [
+        (["--paths", "carrier_pigeon"], "carrier_pigeon"),
+        (["--kernels", "memcpy_best"], "memcpy_best"),
+        (["--depths", "0"], "a depth of 0"),
+        (["--offsets", "0:4096"], "0:4096"),
+        (["--connections", "65"], "65 connections"),
+        (["--sizes", "2GiB"], "2GiB"),
+        (["--modes", "hoping"], "hoping"),
+        (["--touch", "maybe"], "maybe"),
+    ] {
+        let output = run(&["ipc", "--out", &folder, list[0], list[1]]);
+        assert_eq!(output.status.code(), Some(2), "{list:?}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains(word), "{list:?}");
+    }
+    assert_eq!(fs::read_dir(&scratch.0).unwrap().count(), 0);
+    let listed = stdout(&run(&["ipc", "--list"]));
+    assert!(listed.contains("unix_stream") && listed.contains("process_vm_readv"));
+}
+
+/// A record with the environment of this machine and samples of our own.
+fn record(samples: Vec<Sample>) -> IpcRecord {
+    let environment = Environment::gather(&memcpy_select::cpu::Cpu::detect(), Effort::Quick, None);
+    let refusal =
+        Refusal { cell: LIKE, path: "gone".into(), kernel: None, reason: "a \"reason\", with a comma".into() };
+    IpcRecord { environment, grid: "effort quick\n".into(), samples, refusals: vec![refusal] }
+}
+
+#[test]
+fn a_record_reads_back_as_it_was_written_and_a_damaged_one_is_refused_by_line() {
+    let scratch = Scratch::new("record");
+    let mut samples = vec![set_up("pipe", 64, 1000)];
+    samples.extend(both("pipe", 64, 2, 500));
+    samples[1].kernel = Some("portable".into());
+    let what = What::Traced { messages: 64, system_calls: 96 };
+    samples.push(Sample { what, ..sample("pipe", 64, 2, 1, Pattern::OneWay) });
+    let written = record(samples);
+    let folder = written.save(&scratch.0).unwrap();
+    let read = IpcRecord::read(&folder).unwrap();
+    assert_eq!(read.samples, written.samples);
+    assert_eq!(read.refusals, written.refusals);
+    assert_eq!(read.grid, written.grid);
+    assert_ne!(written.save(&scratch.0).unwrap(), folder, "a record is never written over");
+
+    let path = folder.join("ipc.csv");
+    let text = fs::read_to_string(&path).unwrap();
+    for (from, to, word) in [
+        ("ping_pong", "pong_ping", "pong_ping"),
+        ("polling", "praying", "praying"),
+        ("two_cores", "no_core", "no_core"),
+        ("500x9", "500y9", "500y9"),
+        (",10,5000,", ",0,5000,", "no message"),
+        (",10,5000,", ",10,0,", "no message"),
+        ("path,kernel", "path,kernels", "kernel"),
+    ] {
+        let damaged = text.replacen(from, to, if from == "polling" { 1 } else { usize::MAX });
+        assert_ne!(damaged, text, "{from}");
+        fs::write(&path, damaged).unwrap();
+        match IpcRecord::read(&folder) {
+            Err(RecordError::Damaged { line, cause, .. }) => {
+                assert!(line >= 2 && cause.contains(word), "{line}: {cause}")
+            }
+            other => panic!("{from} to {to}: {other:?}"),
+        }
+    }
+}
+
+fn only<'a>(summary: &'a Summary, path: &str, bytes: usize) -> &'a Row {
+    summary.rows.iter().find(|row| row.path == path && row.cell.payload_bytes == bytes).unwrap()
+}
+
+#[test]
+fn figures_are_those_of_the_samples() {
+    let mut samples = vec![set_up("unix_stream", 64, 1000), set_up("mapped", 64, 21_000)];
+    samples.extend(both("unix_stream", 64, 2, 3000));
+    samples.extend(both("mapped", 64, 0, 1000));
+    samples.extend(both("unix_stream_again", 64, 2, 3300));
+    // Traced calls stand in where the path has counted none.
+    let mut silent = both("silent", 64, 0, 9000);
+    for one in &mut silent {
+        if let What::Moved { near, far, .. } = &mut one.what {
+            (near.system_calls, far.system_calls) = (None, None);
+        }
+    }
+    let what = What::Traced { messages: 64, system_calls: 96 };
+    samples.push(Sample { what, ..silent[0].clone() });
+    samples.extend(silent);
+    let summary = Summary::of(&samples);
+    assert_eq!(summary.rows.len(), 3, "second runs have no row");
+    assert_eq!(only(&summary, "silent", 64).system_calls, Some(1.5));
+    assert!((summary.noise_floor - 1.1).abs() < 1e-9, "{}", summary.noise_floor);
+    let row = only(&summary, "mapped", 64);
+    // Trips of 1000 ns, one of 10,000: half of that.
+    let half = row.half_rtt_ns.unwrap();
+    assert_eq!((half.p50, half.p99, half.p999), (500.0, 5000.0, 5000.0));
+    assert_eq!(row.message_ns, Some(1000.0));
+    assert!((row.gb_per_s.unwrap() - 0.064).abs() < 1e-12);
+    // Two cycles a nanosecond.
+    assert!((row.cycles_per_byte.unwrap() - 2000.0 / 64.0).abs() < 1e-9);
+    // Ten there and back are twenty messages, for both sides.
+    assert_eq!((row.system_calls, row.faults, row.cpu_ns), (Some(4.0), Some(1.0), Some(500.0)));
+    assert_eq!((row.set_up_ns, row.set_up_faults), (Some(21_000), Some(7)));
+    // 20,000 ns more, and 1000 saved by each message.
+    assert_eq!(row.repaid_after, Some(20));
+    assert_eq!(only(&summary, "unix_stream", 64).repaid_after, None);
+}
+
+#[test]
+fn not_copying_pays_from_where_it_is_faster_for_good() {
+    let mut samples = Vec::new();
+    for (bytes, copying, in_place) in [(64, 10, 5), (1024, 20, 30), (4096, 50, 40), (65_536, 500, 100)] {
+        samples.extend(both("ring", bytes, 2, copying));
+        samples.extend(both("place", bytes, 0, in_place));
+    }
+    let summary = Summary::of(&samples);
+    assert_eq!(pays_from_bytes(&summary, &LIKE), Some(4096));
+    let explained = IpcExplanation::of(&summary, 60_000);
+    assert_eq!(explained.measured.len(), 1);
+    assert_eq!(explained.measured[0].cell.payload_bytes, 65_536);
+    assert_eq!(explained.measured[0].rows[0].path, "place");
+    samples.extend(both("ring", 1 << 20, 2, 1));
+    samples.extend(both("place", 1 << 20, 0, 2));
+    assert_eq!(pays_from_bytes(&Summary::of(&samples), &LIKE), None);
+}
+
+#[test]
+fn tiers_change_half_way_between_the_lengths_at_which_others_win() {
+    let mut samples = Vec::new();
+    for (bytes, inline, direct, handover) in [(16, 1, 5, 50), (64, 2, 5, 50), (1024, 9, 6, 50), (65_536, 99, 60, 50)] {
+        if bytes <= 64 {
+            samples.extend(both("inline", bytes, 2, inline));
+        }
+        samples.extend(both("process_vm_readv", bytes, 1, direct));
+        samples.extend(both("cow_handover", bytes, 0, handover));
+    }
+    let tiers = Summary::of(&samples).tiers(&LIKE).unwrap();
+    assert_eq!((tiers.inline_max_bytes, tiers.direct_max_bytes), (256, 8192));
+    assert_eq!(Summary::default().tiers(&LIKE), None);
+}
+
+#[test]
+fn a_page_stands_alone_and_shows_names_as_text() {
+    let mut samples = Vec::new();
+    for bytes in [64, 1 << 10, 1 << 20] {
+        samples.extend(both("table_<copy>_copy", bytes, 2, bytes as u64 * 2));
+        samples.extend(both("table_in_place", bytes, 0, bytes as u64));
+    }
+    let html = ipc_page(&[("machine/<day>.1".to_owned(), record(samples.clone()))]);
+    assert!(html.starts_with("<!DOCTYPE html>") && html.ends_with("</html>\n"));
+    for tag in ["section", "svg", "g", "table", "figure", "details", "div"] {
+        let opened = html.matches(&format!("<{tag}>")).count() + html.matches(&format!("<{tag} ")).count();
+        assert_eq!(opened, html.matches(&format!("</{tag}>")).count(), "{tag}");
+    }
+    for word in html.split(|character: char| !character.is_ascii_alphanumeric()) {
+        assert!(!["NaN", "inf"].contains(&word), "a figure that is none");
+    }
+    for foreign in ["http:", "https:", "<script", "<link", "<img", "<copy>", "<day>"] {
+        assert!(!html.contains(foreign), "{foreign}");
+    }
+    assert!(html.contains("What each copy removed saves") && html.contains("not copying pays from 64 B on"));
+    let tables = ipc_tables(&Summary::of(&samples));
+    assert!(tables.contains("polling, two cores, touched, depth 1"), "{tables}");
+}
+
+#[test]
+fn percentiles_of_nothing_are_nothing() {
+    assert_eq!(percentile(&[], 0.999), None);
+    assert!(Summary::of(&[]).rows.is_empty());
+}

@@ -1,0 +1,325 @@
+//! The promise: every path that this system has moves every payload rightly between two processes; one that it has not is
+//! listed with the reason; a side that dies or hangs is reported within the bound; and nothing is left behind.
+
+use memcpy_select::measure::effort::Effort;
+use memcpy_select::measure::ipc::{
+    Cell, Contender, Failure, Pair, Pattern, Placement, Program, SIDE_VARIABLE, Side, Sweep, serve_if_asked,
+};
+use memcpy_select::path::{
+    Config, Consumer, End, Limits, Mode, Opening, Path, PathError, Producer, Tiers, Token, paths,
+};
+use std::collections::BTreeSet;
+use std::fs;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+const SIZES: [usize; 12] = [0, 1, 8, 63, 64, 65, 255, 4095, 4096, 4097, 250 << 10, 1 << 20];
+
+/// One test at a time: they count what the process has, and each has two processes of its own.
+fn alone() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// This test program as the sides run it: one test alone, which serves if the environment says so.
+fn program() -> Program {
+    let arguments = ["--exact", "serves_as_a_side", "--nocapture"].map(Into::into);
+    Program { file: std::env::current_exe().unwrap(), arguments: arguments.into() }
+}
+
+/// The paths of the crate, and those that these tests bring.
+fn all() -> Vec<&'static dyn Path> {
+    paths().iter().copied().chain([&NotHere as &dyn Path, &Wrong, &Hangs, &Dies]).collect()
+}
+
+#[test]
+fn serves_as_a_side() {
+    if std::env::var_os(SIDE_VARIABLE).is_some() {
+        let status = serve_if_asked(&all());
+        assert!(status.is_some());
+    }
+}
+
+fn contender(name: &str) -> Contender<'static> {
+    let found = all().into_iter().find(|path| path.name() == name);
+    Contender::plain(found.unwrap_or_else(|| panic!("no path {name}")))
+}
+
+/// What this process holds: descriptors, children, shared memory and queues of this crate.
+fn held() -> (usize, BTreeSet<String>) {
+    let names = |folder: &str, like: &str| -> BTreeSet<String> {
+        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+        let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+        names.filter(|name| name.contains(like)).map(|name| format!("{folder}/{name}")).collect()
+    };
+    let mut found = names("/dev/shm", "memcpy");
+    found.extend(names("/dev/mqueue", "memcpy"));
+    let me = std::process::id();
+    let children = fs::read_to_string(format!("/proc/{me}/task/{me}/children")).unwrap_or_default();
+    found.extend(children.split_whitespace().map(|child| format!("child {child}")));
+    (fs::read_dir("/proc/self/fd").unwrap().count(), found)
+}
+
+fn moves_everything(like: Cell, sizes: &[usize]) {
+    let before = held();
+    let mut sweep = Sweep::new(program(), (None, None), Effort::Quick);
+    let mut moved = 0;
+    for &payload_bytes in sizes {
+        for path in paths() {
+            let cell = Cell { payload_bytes, ..like };
+            let contender = Contender::plain(*path);
+            let wanted = contender.refuses(&cell).is_none();
+            let (samples, refusals) = sweep.verify(cell, &[contender]);
+            match (samples, refusals.first()) {
+                (1, None) => moved += 1,
+                (0, Some(refusal)) if !wanted => assert!(!refusal.reason.is_empty()),
+                (0, Some(refusal)) if refusal.reason.contains("not available here") => println!("skipped: {refusal}"),
+                (_, refusal) => panic!("{} at {cell}: {refusal:?}", path.name()),
+            }
+        }
+    }
+    assert!(moved > sizes.len(), "{moved}");
+    println!("{moved} paths and sizes moved every byte");
+    drop(sweep);
+    assert_eq!(held(), before);
+}
+
+#[test]
+fn every_path_moves_every_size_blocking() {
+    let _turn = alone();
+    moves_everything(Cell::simple(0, Mode::Blocking, Placement::TwoCores), &SIZES);
+}
+
+#[test]
+fn every_path_moves_every_size_polling_with_several_under_way() {
+    let _turn = alone();
+    let like = Cell { depth: 4, ..Cell::simple(0, Mode::Polling, Placement::OneCore) };
+    moves_everything(like, &[1, 8, 64, 65, 4097, 100_000]);
+}
+
+#[test]
+fn every_path_moves_over_several_connections_at_odd_offsets() {
+    let _turn = alone();
+    let cell = Cell::simple(0, Mode::Adaptive, Placement::TwoCores);
+    let like = Cell { connections: 3, depth: 2, src_offset: 1, dst_offset: 65, ..cell };
+    moves_everything(like, &[1, 64, 4096, 70_000]);
+    moves_everything(Cell { dst_offset: 1, touch: false, ..like }, &[1, 4096, 70_000]);
+}
+
+#[test]
+fn a_path_that_is_not_here_is_listed_with_the_reason_and_the_others_are_measured() {
+    let _turn = alone();
+    let mut sweep = Sweep::new(program(), (None, None), Effort::Quick);
+    let cell = Cell::simple(64, Mode::Blocking, Placement::TwoCores);
+    let contenders = ["not_here", "pipe", "wrong", "byte_ring"].map(contender);
+    let (samples, refusals) = sweep.measure(cell, &contenders);
+    let names: BTreeSet<&str> = samples.iter().map(|sample| sample.path.as_str()).collect();
+    assert_eq!(names, BTreeSet::from(["pipe", "byte_ring"]));
+    let reason = |name: &str| refusals.iter().find(|refusal| refusal.path == name).unwrap().reason.clone();
+    assert_eq!(reason("not_here"), "not available here: this path needs what nobody has");
+    assert!(reason("wrong").contains("payloads arrived that were not what was sent"), "{}", reason("wrong"));
+    assert_eq!(refusals.len(), 2, "{refusals:?}");
+}
+
+#[test]
+fn a_side_that_hangs_is_killed_within_the_bound() {
+    let _turn = alone();
+    let before = held();
+    let mut pair = Pair::start(&program(), None, None).unwrap();
+    pair.set_bound(Duration::from_millis(400));
+    let path = contender("hangs");
+    let config = Cell::simple(8, Mode::Blocking, Placement::TwoCores).config(&path, Tiers::GIVEN);
+    let far = pair.process_id(Side::Far);
+    let start = Instant::now();
+    let failure = pair.connect(0, path.path, &config).unwrap_err();
+    assert!(start.elapsed() < Duration::from_secs(5));
+    let Failure::Silent { side: Side::Far, process_id, .. } = failure else { panic!("{failure}") };
+    assert_eq!(process_id, far);
+    assert!(!pair.is_alive());
+    assert!(!std::path::Path::new(&format!("/proc/{far}")).exists(), "the child was reaped");
+    drop(pair);
+    assert_eq!(held(), before);
+}
+
+#[test]
+fn a_side_that_dies_is_reported_at_once() {
+    let _turn = alone();
+    let before = held();
+    let mut sweep = Sweep::new(program(), (None, None), Effort::Quick);
+    let cell = Cell::simple(64, Mode::Blocking, Placement::TwoCores);
+    let start = Instant::now();
+    let (samples, refusals) = sweep.measure(cell, &[contender("dies"), contender("unix_stream")]);
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    assert!(samples.iter().all(|sample| sample.path == "unix_stream") && !samples.is_empty());
+    assert!(refusals[0].reason.contains("the far side, process"), "{}", refusals[0].reason);
+    assert_eq!(held(), before);
+}
+
+#[test]
+fn a_child_killed_in_the_middle_is_reported_whatever_the_path() {
+    let _turn = alone();
+    let before = held();
+    for path in paths() {
+        let path = Contender::plain(*path);
+        let bytes = path.path.limits().min_bytes.max(8);
+        for (mode, side) in [(Mode::Blocking, Side::Far), (Mode::Polling, Side::Near)] {
+            let mut pair = Pair::start(&program(), None, None).unwrap();
+            pair.set_bound(Duration::from_secs(2));
+            let cell = Cell::simple(bytes, mode, Placement::OneCore);
+            match pair.connect(0, path.path, &cell.config(&path, Tiers::GIVEN)) {
+                Err(Failure::Unavailable { .. }) => continue,
+                other => other.unwrap(),
+            };
+            let victim = rustix::process::Pid::from_raw(pair.process_id(side).cast_signed()).unwrap();
+            let killer = std::thread::spawn(move || {
+                std::thread::sleep(Duration::from_millis(60));
+                rustix::process::kill_process(victim, rustix::process::Signal::KILL).unwrap();
+            });
+            let start = Instant::now();
+            let failure = loop {
+                assert!(start.elapsed() < Duration::from_secs(4), "{}: the dead move payloads", path.name());
+                if let Err(failure) = pair.time(0, &path, &cell, Pattern::PingPong, 100) {
+                    break failure;
+                }
+            };
+            killer.join().unwrap();
+            assert!(start.elapsed() < Duration::from_secs(4), "{}: {:?}", path.name(), start.elapsed());
+            let is_reported = match &failure {
+                Failure::Died { side: found, status, .. } => *found == side && status.contains("signal: 9"),
+                // The other side noticed first.
+                Failure::Refused { side: found, .. } => *found != side,
+                _ => false,
+            };
+            assert!(is_reported, "{}, {mode}: {failure}", path.name());
+            assert!(!pair.is_alive());
+        }
+    }
+    assert_eq!(held(), before);
+}
+
+#[test]
+fn what_cannot_be_started_is_said() {
+    let program = Program { file: "/nowhere/at/all".into(), arguments: Vec::new() };
+    let failure = Pair::start(&program, None, None).unwrap_err();
+    assert!(failure.to_string().contains("/nowhere/at/all"), "{failure}");
+    let (samples, refusals) = Sweep::new(program, (None, None), Effort::Quick)
+        .measure(Cell::simple(64, Mode::Blocking, Placement::TwoCores), &[contender("pipe")]);
+    assert!(samples.is_empty());
+    assert_eq!(refusals.len(), 1);
+}
+
+#[test]
+fn the_system_calls_that_a_path_counts_are_those_that_it_makes() {
+    let _turn = alone();
+    if !std::process::Command::new("strace").arg("-V").output().is_ok_and(|output| output.status.success()) {
+        println!("skipped: there is no strace to count with");
+        return;
+    }
+    for name in ["pipe", "unix_stream", "unix_seqpacket", "posix_mq", "eventfd", "cow_handover", "map_unmap"] {
+        let (few, many) = (traced(name, 10), traced(name, 30));
+        let counted = many.0 - few.0;
+        assert!(counted >= 40, "{name}: {counted}");
+        // Sides that sleep in a futex make more or fewer calls as they meet; all make a few for memory of their own.
+        let slack = if ["cow_handover", "map_unmap"].contains(&name) { 80 } else { 4 };
+        let traced = many.1 - few.1;
+        assert!(counted.abs_diff(traced) <= slack, "{name}: {counted} counted, {traced} traced");
+    }
+}
+
+/// Moves that many messages there and back by two traced processes: the system calls that the path has counted, and those
+/// that both processes have made from their start to their end.
+fn traced(name: &str, messages: u64) -> (u64, u64) {
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("trace-{}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    let own = program();
+    let mut arguments: Vec<std::ffi::OsString> = vec!["-ff".into(), "-qq".into(), "-o".into()];
+    arguments.push(folder.join("calls").into());
+    arguments.push(own.file.into());
+    arguments.extend(own.arguments);
+    let contender = contender(name);
+    let cell = Cell::simple(8, Mode::Blocking, Placement::OneCore);
+    let mut pair = Pair::start(&Program { file: "strace".into(), arguments }, None, None).unwrap();
+    pair.connect(0, contender.path, &cell.config(&contender, Tiers::GIVEN)).unwrap();
+    let ([near, far], _) = pair.moved(0, &contender, &cell, Pattern::PingPong, messages).unwrap();
+    drop(pair);
+    let files = fs::read_dir(&folder).unwrap().map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap());
+    let calls = files.map(|text| text.lines().count() as u64).sum();
+    fs::remove_dir_all(&folder).unwrap();
+    (near.system_calls.unwrap() + far.system_calls.unwrap(), calls)
+}
+
+/// Paths that go wrong in one way each.
+struct NotHere;
+struct Wrong;
+struct Hangs;
+struct Dies;
+
+macro_rules! broken {
+    ($path:ident, $name:literal, $open:expr, $join:expr) => {
+        impl Path for $path {
+            fn name(&self) -> &str {
+                $name
+            }
+
+            fn about(&self) -> &str {
+                "goes wrong"
+            }
+
+            fn limits(&self) -> Limits {
+                Limits::from(1)
+            }
+
+            fn copies(&self, _len_bytes: usize, _config: &Config) -> u32 {
+                0
+            }
+
+            fn open(&self, config: &Config) -> Result<Opening, PathError> {
+                $open(config)
+            }
+
+            fn join(&self, config: &Config, token: Token) -> Result<Box<dyn End>, PathError> {
+                $join(config, token)
+            }
+        }
+    };
+}
+
+fn pipe() -> &'static dyn Path {
+    contender("pipe").path
+}
+
+/// Delivers every payload with one bit turned.
+struct Turned(Box<dyn End>);
+
+impl End for Turned {
+    fn send(&mut self, len_bytes: usize, producer: &mut Producer) -> Result<(), PathError> {
+        self.0.send(len_bytes, producer)
+    }
+
+    fn receive(&mut self, len_bytes: usize, consumer: &mut Consumer) -> Result<(), PathError> {
+        self.0.receive(len_bytes, &mut Consumer::new(false, 0))?;
+        let mut payload = vec![0; len_bytes];
+        payload[len_bytes - 1] ^= 1;
+        consumer.check(&payload);
+        Ok(())
+    }
+
+    fn system_calls(&self) -> Option<u64> {
+        None
+    }
+}
+
+broken!(
+    NotHere,
+    "not_here",
+    |_: &Config| Err(PathError::Unavailable { reason: "this path needs what nobody has".to_owned() }),
+    |_: &Config, _: Token| Err(PathError::PeerGone)
+);
+broken!(Wrong, "wrong", |config: &Config| pipe().open(config), |config: &Config, token: Token| {
+    Ok(Box::new(Turned(pipe().join(config, token)?)) as Box<dyn End>)
+});
+broken!(Hangs, "hangs", |config: &Config| pipe().open(config), |config: &Config, token: Token| {
+    std::thread::sleep(Duration::from_secs(30));
+    pipe().join(config, token)
+});
+broken!(Dies, "dies", |config: &Config| pipe().open(config), |_: &Config, _: Token| std::process::exit(3));
