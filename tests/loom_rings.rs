@@ -6,6 +6,8 @@
 //! allows. Each model is then run over memory with one thing broken, and has to find it.
 
 #![cfg(target_os = "linux")]
+// Loom's threads are one real one, and the sides of a session hold their memory by `Arc`.
+#![allow(clippy::arc_with_non_send_sync)]
 
 use loom::cell::UnsafeCell;
 use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
@@ -15,7 +17,7 @@ use memcpy_select::transport::chain::Chain;
 use memcpy_select::transport::memory::{Load, Memory, Store};
 use memcpy_select::transport::ring::{Consumer, Producer, RingLayout};
 use memcpy_select::transport::session::{ClientSide, Outcome, Reply, ServerSide};
-use memcpy_select::transport::{Allocator, Args, Blocks, Copier, Flags, Geometry, Kind, Publication, Value, Violation};
+use memcpy_select::transport::{Allocator, Args, Blocks, Copier, Flags, Geometry, Kind, Publication, Value};
 use std::sync::Arc;
 
 /// What is broken in the memory that a model runs over.

@@ -17,59 +17,10 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
-use transport::files::Files;
+use transport::programs::{Over, compare, next_job, serve};
 use transport::rng::Rng;
 
 const SOON: Duration = Duration::from_millis(20);
-
-/// Answers one job out of `files`.
-fn answer(table: &mut Table, files: &mut Files, job: Job) -> Answered {
-    let payload = table.payload(&job).to_vec();
-    let bytes;
-    let answer = match job.operation() {
-        Operation::Read { handle, amount, advance } => match files.read(handle, amount as usize, advance) {
-            Ok(got) => {
-                bytes = got;
-                Answer::Bytes(&bytes)
-            }
-            Err(code) => Answer::Error(code),
-        },
-        Operation::Write { handle } => files.write(handle, &payload).map_or_else(Answer::Error, Answer::Amount),
-        Operation::Open => files.open(&payload).map_or_else(Answer::Error, Answer::Handle),
-        Operation::Create => files.create(&payload).map_or_else(Answer::Error, Answer::Handle),
-        Operation::Destroy => files.destroy(&payload).map_or_else(Answer::Error, |()| Answer::Done),
-        Operation::Seek { handle, to } => match to {
-            SeekFrom::Start(offset) => files.seek_start(handle, offset),
-            SeekFrom::Current(offset) => files.seek_current(handle, offset),
-            SeekFrom::End(offset) => files.seek_end(handle, offset),
-        }
-        .map_or_else(Answer::Error, Answer::Position),
-        _ => Answer::Error(ErrorCode::UNSUPPORTED),
-    };
-    table.answer(job, answer)
-}
-
-/// Serves files until told to stop; gives back how many clients left.
-fn serve(mut table: Table, is_over: &AtomicBool) -> usize {
-    let mut files: HashMap<usize, Files> = HashMap::new();
-    let mut left = 0;
-    while !is_over.load(Ordering::Relaxed) {
-        match table.next(SOON).unwrap() {
-            Some(Event::Joined(client)) => drop(files.insert(client.slot(), Files::default())),
-            Some(Event::Job(job)) => {
-                let files = files.get_mut(&job.client().slot()).unwrap();
-                answer(&mut table, files, job);
-            }
-            Some(Event::Closed { client, handle }) => files.get_mut(&client.slot()).unwrap().close(handle),
-            Some(Event::Left { client, .. }) => {
-                files.remove(&client.slot());
-                left += 1;
-            }
-            None => {}
-        }
-    }
-    left
-}
 
 fn geometry(allocator: Allocator, publication: Publication) -> Geometry {
     let blocks = Blocks { block_bytes: 4096, count: 128 };
@@ -91,72 +42,6 @@ fn client_options(waiting: Waiting) -> ClientOptions {
     ClientOptions { waiting, ..ClientOptions::default() }
 }
 
-/// Random operations of one client against the same files called directly.
-fn compare(client: &mut Client, seed: u64, rounds: usize) {
-    let mut model = Files::default();
-    let mut rng = Rng::new(seed);
-    let mut handles = vec![];
-    let refused = |error: ClientError| match error {
-        ClientError::Refused(code) => code,
-        other => panic!("{other}"),
-    };
-    for _ in 0..rounds {
-        let name = [&b"one"[..], b"two", &[b'n'; 5000]][rng.below(3)];
-        let handle = handles.get(rng.below(handles.len() + 1)).copied();
-        let handle = handle.unwrap_or(memcpy_select::transport::Handle::of(777));
-        let number = handle.number();
-        match rng.below(9) {
-            0 => assert_eq!(client.open(name).map(|handle| handle.number()).map_err(refused), model.open(name)),
-            1 => match client.create(name) {
-                Ok(handle) => {
-                    assert_eq!(model.create(name), Ok(handle.number()));
-                    handles.push(handle);
-                }
-                Err(error) => assert_eq!(model.create(name), Err(refused(error))),
-            },
-            2 if rng.below(4) == 0 => assert_eq!(client.destroy(name).map_err(refused), model.destroy(name)),
-            3 if rng.below(4) == 0 => {
-                client.close(handle).unwrap();
-                model.close(number);
-            }
-            4 | 5 => {
-                let mut bytes = vec![0; rng.below(60_000)];
-                rng.fill(&mut bytes);
-                let got = if rng.below(2) == 0 {
-                    client.write(handle, &bytes)
-                } else {
-                    let mut lease = client.lease(bytes.len()).unwrap();
-                    assert_eq!(lease.write_at(0, &bytes), bytes.len());
-                    client.write_in_place(handle, lease)
-                };
-                assert_eq!(got.map(|len| len as u32).map_err(refused), model.write(number, &bytes));
-            }
-            6 => {
-                let to = rng.below(100_000) as i64 - 50_000;
-                let (got, wanted) = match rng.below(3) {
-                    0 => (client.seek(handle, SeekFrom::Start(to as u64)), model.seek_start(number, to as u64)),
-                    1 => (client.seek(handle, SeekFrom::Current(to)), model.seek_current(number, to)),
-                    _ => (client.seek(handle, SeekFrom::End(to)), model.seek_end(number, to)),
-                };
-                assert_eq!(got.map_err(refused), wanted);
-            }
-            _ => {
-                let amount = rng.below(60_000);
-                let got = if rng.below(2) == 0 {
-                    let mut bytes = vec![0; amount];
-                    client.read(handle, &mut bytes).map(|len| {
-                        bytes.truncate(len);
-                        bytes
-                    })
-                } else {
-                    client.read_in_place(handle, amount).map(|view| view.to_vec())
-                };
-                assert_eq!(got.map_err(refused), model.read(number, amount, true));
-            }
-        }
-    }
-}
-
 #[test]
 fn clients_of_every_kind_see_the_files_as_they_are() {
     let kinds = [Waiting::Adaptive, Waiting::Sleep, Waiting::Poll];
@@ -170,12 +55,13 @@ fn clients_of_every_kind_see_the_files_as_they_are() {
             let is_over = AtomicBool::new(false);
             thread::scope(|scope| {
                 let server = scope.spawn(|| serve(table, &is_over));
+                let _over = Over(&is_over);
                 let clients: Vec<_> = (0..3)
                     .map(|seed| {
                         let at = at.clone();
                         scope.spawn(move || {
                             let mut client = Client::connect(&at, client_options(waiting)).unwrap();
-                            compare(&mut client, seed, 300);
+                            compare(&mut client, seed, 300, 5000);
                         })
                     })
                     .collect();
@@ -204,6 +90,7 @@ fn many_requests_are_under_way_at_once() {
     let is_over = AtomicBool::new(false);
     thread::scope(|scope| {
         scope.spawn(|| serve(table, &is_over));
+        let _over = Over(&is_over);
         let mut client = Client::over(ours, ClientOptions::default()).unwrap();
         let file = client.create("f").unwrap();
         client.write(file, &[1, 2, 3, 4, 5, 6, 7, 8]).unwrap();
@@ -241,13 +128,6 @@ fn by_hand(options: TableOptions) -> (Table, Client) {
         client.join().unwrap()
     });
     (table, client)
-}
-
-fn next_job(table: &mut Table) -> Job {
-    match table.next(Duration::from_secs(5)).unwrap() {
-        Some(Event::Job(job)) => job,
-        other => panic!("{other:?}"),
-    }
 }
 
 #[test]
@@ -389,6 +269,7 @@ fn no_more_clients_than_allowed_and_only_tables_are_tables() {
     let is_over = AtomicBool::new(false);
     thread::scope(|scope| {
         scope.spawn(|| serve(table, &is_over));
+        let _over = Over(&is_over);
         let mut first = Client::connect(&at, ClientOptions::default()).unwrap();
         let second = Client::connect(&at, ClientOptions::default()).unwrap_err();
         assert!(second.to_string().contains("as many clients"), "{second}");
@@ -516,7 +397,7 @@ fn in_another_process() {
     match role {
         "client" => {
             let mut client = Client::connect(&at, ClientOptions::default()).unwrap();
-            compare(&mut client, 77, 500);
+            compare(&mut client, 77, 500, 5000);
         }
         "stuck" => {
             let mut client = Client::connect(&at, ClientOptions::default()).unwrap();
@@ -540,6 +421,7 @@ fn two_processes_share_a_table() {
     let is_over = AtomicBool::new(false);
     thread::scope(|scope| {
         let server = scope.spawn(|| serve(table, &is_over));
+        let _over = Over(&is_over);
         let mut clients: Vec<_> = (0..2).map(|_| other_process("client", &at)).collect();
         for client in &mut clients {
             assert!(client.wait().unwrap().success());

@@ -108,6 +108,23 @@ impl Geometry {
             .filter(|_| found_bytes >= total_bytes && found_bytes - total_bytes < HUGE_PAGE_BYTES)
             .ok_or(GeometryError { what: "bytes in a data region, which do not fit its blocks", found: found_bytes })
     }
+
+    /// The length of the blocks, if the two regions that hold the first and the last of them fit.
+    pub(crate) fn check_parts(
+        &self,
+        blocks: Blocks,
+        first_bytes: u64,
+        last_bytes: u64,
+    ) -> Result<usize, GeometryError> {
+        const PAGE_BYTES: u64 = 4096;
+        let total_bytes = blocks.total_bytes();
+        let in_pages = [total_bytes, first_bytes, last_bytes].iter().all(|bytes| bytes.is_multiple_of(PAGE_BYTES));
+        let fits = first_bytes.checked_add(last_bytes).is_some_and(|both| both <= total_bytes);
+        usize::try_from(total_bytes)
+            .ok()
+            .filter(|_| in_pages && fits && first_bytes > 0 && last_bytes > 0)
+            .ok_or(GeometryError { what: "bytes in two data regions, which do not fit the blocks", found: first_bytes })
+    }
 }
 
 /// What this side is ready to map for a session.

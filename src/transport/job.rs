@@ -110,23 +110,29 @@ impl Job {
     /// What is to be done.
     #[inline]
     pub fn operation(&self) -> Operation {
-        let Request { kind, flags, handle, args, .. } = self.request;
+        Operation::of(&self.request)
+    }
+}
+
+impl Operation {
+    /// What a request asks for. [`Kind::Close`] is no job, and has no operation of its own.
+    #[inline]
+    pub(super) fn of(request: &Request) -> Self {
+        let Request { kind, flags, handle, args, .. } = *request;
         // These views are of whole numbers: every value is one.
         let offset = args.raw();
         let signed = offset as i64;
         match kind {
-            Kind::Read => {
-                Operation::Read { handle, amount: args.get(Args::AMOUNT).unwrap_or(0), advance: flags.advance }
-            }
-            Kind::Write => Operation::Write { handle },
-            Kind::Open => Operation::Open,
-            Kind::Create => Operation::Create,
+            Kind::Read => Self::Read { handle, amount: args.get(Args::AMOUNT).unwrap_or(0), advance: flags.advance },
+            Kind::Write => Self::Write { handle },
+            Kind::Open => Self::Open,
+            Kind::Create => Self::Create,
             // A close is no job.
-            Kind::Destroy | Kind::Close => Operation::Destroy,
-            Kind::SeekStart => Operation::Seek { handle, to: SeekFrom::Start(offset) },
-            Kind::SeekCurrent => Operation::Seek { handle, to: SeekFrom::Current(signed) },
-            Kind::SeekEnd => Operation::Seek { handle, to: SeekFrom::End(signed) },
-            Kind::Share => Operation::Share {
+            Kind::Destroy | Kind::Close => Self::Destroy,
+            Kind::SeekStart => Self::Seek { handle, to: SeekFrom::Start(offset) },
+            Kind::SeekCurrent => Self::Seek { handle, to: SeekFrom::Current(signed) },
+            Kind::SeekEnd => Self::Seek { handle, to: SeekFrom::End(signed) },
+            Kind::Share => Self::Share {
                 handle,
                 part: args.get(Args::RANGE).unwrap_or(PageRange {
                     is_writable: false,

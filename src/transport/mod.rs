@@ -19,6 +19,7 @@ mod loan;
 mod members;
 pub mod memory;
 pub mod message;
+mod proxy;
 pub mod region;
 mod region_error;
 mod request;
@@ -38,6 +39,7 @@ pub use geometry::{Allocator, Blocks, Geometry, Limits};
 pub use job::{Answer, Answered, ClientKey, Event, Job, Operation, Payload};
 pub use loan::{Lease, View};
 pub use memory::{Access, Copier, Mapped, Memory};
+pub use proxy::{Asked, Proxy, ProxyOptions};
 pub use region::{PAGE_BYTES, PageKind, Promise, Region, RegionOptions, Sealing};
 pub use region_error::RegionError;
 pub use request::{

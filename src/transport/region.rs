@@ -183,6 +183,44 @@ impl Region {
         Ok(Self { memory, descriptor, pages: PageKind::Ordinary, is_prefaulted: prefault })
     }
 
+    /// Maps two regions that other processes made, to be read as one of `whole_bytes`: the first at its start, the second at
+    /// its end. What is between them reads as zeros. Each is verified first, and all lengths are whole pages. The descriptor
+    /// that is kept is the first one's.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open), and for two that are longer than the whole.
+    pub(crate) fn open_two(parts: [(OwnedFd, Promise); 2], whole_bytes: usize) -> Result<Self, RegionError> {
+        let [(first, first_promise), (last, last_promise)] = parts;
+        let (first_bytes, last_bytes) = (first_promise.len_bytes, last_promise.len_bytes);
+        let fits = first_bytes.checked_add(last_bytes).is_some_and(|both| both <= whole_bytes);
+        let in_pages = [first_bytes, last_bytes, whole_bytes].iter().all(|bytes| bytes.is_multiple_of(PAGE_BYTES));
+        if !fits || !in_pages || isize::try_from(whole_bytes).is_err() {
+            return Err(RegionError::Part { start_bytes: first_bytes, len_bytes: last_bytes, whole_bytes });
+        }
+        verify(first.as_fd(), first_promise)?;
+        verify(last.as_fd(), last_promise)?;
+        let error =
+            |cause: Errno| RegionError::Map { len_bytes: whole_bytes, access: Access::Read, cause: cause.into() };
+        // SAFETY: a new mapping at an address of the system's choice replaces none.
+        let base =
+            unsafe { rustix::mm::mmap_anonymous(ptr::null_mut(), whole_bytes, ProtFlags::READ, MapFlags::PRIVATE) }
+                .map_err(error)?;
+        let base = NonNull::new(base.cast::<u8>()).ok_or_else(|| error(Errno::FAULT))?;
+        let mapping = Mapping { base, len_bytes: whole_bytes };
+        for (descriptor, at, len_bytes) in [(&first, 0, first_bytes), (&last, whole_bytes - last_bytes, last_bytes)] {
+            let flags = MapFlags::SHARED.union(MapFlags::FIXED);
+            // SAFETY: the place lies inside the mapping that was just made, which nobody else knows yet.
+            let place = unsafe { base.as_ptr().add(at) };
+            // SAFETY: only pages of that mapping are replaced.
+            unsafe { rustix::mm::mmap(place.cast(), len_bytes, ProtFlags::READ, flags, descriptor, 0) }
+                .map_err(error)?;
+        }
+        // SAFETY: as in `map`: the mapping stays as long as `mapping`, and both parts cannot be truncated.
+        let memory = unsafe { Mapped::new(base, whole_bytes, Access::Read, Arc::new(mapping)) };
+        Ok(Self { memory, descriptor: first, pages: PageKind::Ordinary, is_prefaulted: false })
+    }
+
     /// Maps whatever can be mapped: a file, a device, a memfd without seals. `start_bytes` is a multiple of the page.
     ///
     /// # Errors
@@ -248,6 +286,13 @@ impl Region {
     /// The descriptor, to be passed on.
     pub fn descriptor(&self) -> BorrowedFd<'_> {
         self.descriptor.as_fd()
+    }
+
+    /// The length of what the descriptor refers to: more than is mapped of a part, less of two that are mapped as one.
+    pub(crate) fn file_bytes(&self) -> Result<u64, RegionError> {
+        let status =
+            rustix::fs::fstat(&self.descriptor).map_err(|cause| RegionError::NotSealable { cause: cause.into() })?;
+        Ok(u64::try_from(status.st_size).unwrap_or_default())
     }
 
     /// How much is mapped.

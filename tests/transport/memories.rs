@@ -46,7 +46,7 @@ impl Adversary {
         self.accesses.set(self.accesses.get() + 1);
         let end = at.checked_add(len_bytes).expect("an offset that overflows");
         assert!(end <= self.real.len_bytes(), "an access of {len_bytes} bytes at {at}, outside");
-        assert!(!matches!(len_bytes, 4 | 8) || at % 4 == 0, "a word at {at}, not aligned");
+        assert!(!matches!(len_bytes, 4 | 8) || at.is_multiple_of(4), "a word at {at}, not aligned");
     }
 
     fn twist(&self, real: u64) -> u64 {
@@ -89,7 +89,7 @@ impl Memory for Adversary {
     }
     fn cas32(&self, at: usize, current: u32, new: u32, order: Ordering) -> Result<u32, u32> {
         self.touch(at, 4);
-        if self.twist(0) % 2 == 0 { Ok(current) } else { self.real.cas32(at, current, new, order) }
+        if self.twist(0).is_multiple_of(2) { Ok(current) } else { self.real.cas32(at, current, new, order) }
     }
     fn add32(&self, at: usize, value: u32, order: Ordering) -> u32 {
         self.touch(at, 4);
@@ -101,7 +101,7 @@ impl Memory for Adversary {
     }
     fn cas64(&self, at: usize, current: u64, new: u64, order: Ordering) -> Result<u64, u64> {
         self.touch(at, 8);
-        if self.twist(0) % 2 == 0 { Ok(current) } else { self.real.cas64(at, current, new, order) }
+        if self.twist(0).is_multiple_of(2) { Ok(current) } else { self.real.cas64(at, current, new, order) }
     }
     fn fence(&self) {
         self.real.fence();

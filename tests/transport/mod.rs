@@ -4,6 +4,7 @@
 
 pub mod files;
 pub mod memories;
+pub mod programs;
 #[path = "../suite/rng.rs"]
 pub mod rng;
 

@@ -126,8 +126,8 @@ impl Greeting {
                 self.state = State::Asked;
                 Ok(Step::Asked)
             }
-            (Message::Ready { data_bytes }, State::Offered(offer)) => {
-                let agreed = self.conclude(*offer, data_bytes, descriptors)?;
+            (Message::Ready { data_bytes, last_bytes }, State::Offered(offer)) => {
+                let agreed = self.conclude(*offer, (data_bytes, last_bytes), descriptors)?;
                 self.state = State::Agreed(Box::new(agreed));
                 Ok(Step::Agreed)
             }
@@ -179,19 +179,30 @@ impl Greeting {
         Ok(Greeted { channel: self.channel, geometry, queue, client_data })
     }
 
-    fn conclude(&self, offer: Offer, data_bytes: u64, descriptors: Vec<OwnedFd>) -> Result<Agreed, ConnectError> {
+    fn conclude(
+        &self,
+        offer: Offer,
+        (data_bytes, last_bytes): (u64, u64),
+        descriptors: Vec<OwnedFd>,
+    ) -> Result<Agreed, ConnectError> {
         let Offer { geometry, queue, prefault } = offer;
-        let expected = usize::from(geometry.allocator == Allocator::Owned);
+        let expected = usize::from(geometry.allocator == Allocator::Owned) + usize::from(last_bytes > 0);
         let found = descriptors.len();
         if expected != found {
             return Err(ConnectError::Descriptors { expected, found });
         }
-        let client_data = match descriptors.into_iter().next() {
-            None => None,
-            Some(descriptor) => {
+        let mut descriptors = descriptors.into_iter();
+        let promise = |len_bytes| Promise { len_bytes, sealing: Sealing::SizeAndWriting };
+        let client_data = match (descriptors.next(), descriptors.next()) {
+            (None, _) => None,
+            (Some(descriptor), None) => {
                 let len_bytes = geometry.check_data_bytes(geometry.client_blocks, data_bytes)?;
-                let promise = Promise { len_bytes, sealing: Sealing::SizeAndWriting };
-                Some(Region::open(descriptor, promise, Access::Read, prefault)?)
+                Some(Region::open(descriptor, promise(len_bytes), Access::Read, prefault)?)
+            }
+            (Some(first), Some(last)) => {
+                let whole_bytes = geometry.check_parts(geometry.client_blocks, data_bytes, last_bytes)?;
+                let parts = [(first, promise(data_bytes as usize)), (last, promise(last_bytes as usize))];
+                Some(Region::open_two(parts, whole_bytes)?)
             }
         };
         // The client may have sealed it so already, which serves as well.

@@ -31,8 +31,7 @@ pub struct JoinOptions {
 pub enum OwnRegion {
     /// In a new region.
     New(RegionOptions),
-    /// In a region that there is already: sealed against writing, and as long as the server's geometry says. A proxy passes
-    /// on the one of its client.
+    /// In a region that there is already: sealed against writing, and as long as the server's geometry says.
     Supplied(Region),
 }
 
@@ -102,45 +101,102 @@ pub fn join_over(stream: UnixStream, options: JoinOptions) -> Result<Joined, Con
     shake_hands(Channel::inherited(stream), options, &deadline)
 }
 
-fn shake_hands(mut channel: Channel, options: JoinOptions, deadline: &Deadline) -> Result<Joined, ConnectError> {
+fn shake_hands(channel: Channel, options: JoinOptions, deadline: &Deadline) -> Result<Joined, ConnectError> {
+    let welcomed = greet(channel, &options, deadline)?;
+    let own = match own_region(&welcomed.geometry, options.own_region) {
+        Ok(own) => own,
+        Err(error) => {
+            welcomed.refuse();
+            return Err(error);
+        }
+    };
+    welcomed.ready(own.as_ref(), None)?;
+    welcomed.finish(own, deadline)
+}
+
+/// What the server offered, before this side has accepted.
+#[derive(Debug)]
+pub(in crate::transport) struct Welcomed {
+    channel: Channel,
+    pub(in crate::transport) geometry: Geometry,
+    queue: Region,
+    pub(in crate::transport) data: Region,
+}
+
+/// Says Hello and takes in the offer, for a side that has to do something else before it accepts.
+///
+/// # Errors
+///
+/// As [`join`].
+pub(in crate::transport) fn ask(address: &Address, options: &JoinOptions) -> Result<Welcomed, ConnectError> {
+    let deadline = Deadline::after(options.limit);
+    let stream = address.connect(&deadline)?;
+    greet(Channel::connected(stream), options, &deadline)
+}
+
+fn greet(mut channel: Channel, options: &JoinOptions, deadline: &Deadline) -> Result<Welcomed, ConnectError> {
     channel.send(Message::Hello, &[])?;
     let (message, descriptors) = channel.receive_until(deadline)?;
     let (geometry, queue_bytes, data_bytes) = match message {
         Message::Welcome { geometry, queue_bytes, data_bytes } => (geometry, queue_bytes, data_bytes),
         other => return Err(unexpected(other)),
     };
-    let result = map_all(geometry, queue_bytes, data_bytes, descriptors, options);
-    let (queue, data, own_data) = match result {
-        Ok(regions) => regions,
+    match map_offered(geometry, queue_bytes, data_bytes, descriptors, options) {
+        Ok((queue, data)) => Ok(Welcomed { channel, geometry, queue, data }),
         Err(error) => {
-            // So that the server need not wait for its limit.
-            let _ = channel.send(Message::Refused { reason: Refusal::Handshake, version: VERSION }, &[]);
-            return Err(error);
+            refuse(&channel);
+            Err(error)
         }
-    };
-    match &own_data {
-        Some(own) => channel.send(Message::Ready { data_bytes: own.len_bytes() as u64 }, &[own.descriptor()])?,
-        None => channel.send(Message::Ready { data_bytes: 0 }, &[])?,
     }
-    let (message, _) = channel.receive_until(deadline)?;
-    if message != Message::Go {
-        return Err(unexpected(message));
-    }
-    verify_sealed(&queue)?;
-    Ok(Joined { channel, geometry, queue, own_data, data })
 }
 
-/// The queue region, the data region, and the own one if there is one.
-type Regions = (Region, Region, Option<Region>);
+impl Welcomed {
+    /// So that the server need not wait for its limit.
+    fn refuse(&self) {
+        refuse(&self.channel);
+    }
 
-fn map_all(
+    /// Accepts the offer, with the region of this side's own blocks, and one more whose blocks are the last of them.
+    pub(in crate::transport) fn ready(&self, own: Option<&Region>, last: Option<&Region>) -> Result<(), ConnectError> {
+        let len_bytes = |region: Option<&Region>| region.map_or(Ok(0), Region::file_bytes);
+        let descriptors: Vec<_> = own.iter().chain(&last).map(|region| region.descriptor()).collect();
+        let message = Message::Ready { data_bytes: len_bytes(own)?, last_bytes: len_bytes(last)? };
+        self.channel.send(message, &descriptors)
+    }
+
+    /// Waits for the server's word, at most so long.
+    pub(in crate::transport) fn finish_within(
+        self,
+        own: Option<Region>,
+        limit: Duration,
+    ) -> Result<Joined, ConnectError> {
+        self.finish(own, &Deadline::after(limit))
+    }
+
+    fn finish(self, own_data: Option<Region>, deadline: &Deadline) -> Result<Joined, ConnectError> {
+        let Self { mut channel, geometry, queue, data } = self;
+        let (message, _) = channel.receive_until(deadline)?;
+        if message != Message::Go {
+            return Err(unexpected(message));
+        }
+        verify_sealed(&queue)?;
+        Ok(Joined { channel, geometry, queue, own_data, data })
+    }
+}
+
+fn refuse(channel: &Channel) {
+    let _ = channel.send(Message::Refused { reason: Refusal::Handshake, version: VERSION }, &[]);
+}
+
+/// The queue region and the data region.
+fn map_offered(
     geometry: Geometry,
     queue_bytes: u64,
     data_bytes: u64,
     descriptors: Vec<OwnedFd>,
-    options: JoinOptions,
-) -> Result<Regions, ConnectError> {
-    let JoinOptions { limits, own_region, prefault, data_trust, .. } = options;
+    options: &JoinOptions,
+) -> Result<(Region, Region), ConnectError> {
+    let JoinOptions { limits, prefault, ref data_trust, .. } = *options;
     geometry.check(&limits)?;
     let queue_len_bytes = usize::try_from(queue_bytes)
         .ok()
@@ -164,12 +220,17 @@ fn map_all(
     } else {
         Region::open(data, Promise { len_bytes: data_len_bytes, sealing }, access, prefault)?
     };
-    let own_data = match (geometry.allocator, own_region) {
-        (Allocator::Shared, _) => None,
+    Ok((queue, data))
+}
+
+/// The region of this side's own blocks, if each side has its own.
+fn own_region(geometry: &Geometry, own_region: OwnRegion) -> Result<Option<Region>, ConnectError> {
+    match (geometry.allocator, own_region) {
+        (Allocator::Shared, _) => Ok(None),
         (Allocator::Owned, OwnRegion::Supplied(region)) => {
             geometry.check_data_bytes(geometry.client_blocks, region.len_bytes() as u64)?;
             verify_sealed(&region)?;
-            Some(region)
+            Ok(Some(region))
         }
         (Allocator::Owned, OwnRegion::New(options)) => {
             let total_bytes = geometry.client_blocks.total_bytes();
@@ -177,10 +238,9 @@ fn map_all(
                 .map_err(|_| GeometryError { what: "bytes in the client's blocks", found: total_bytes })?;
             let region = Region::create(len_bytes, options)?;
             region.seal_writing()?;
-            Some(region)
+            Ok(Some(region))
         }
-    };
-    Ok((queue, data, own_data))
+    }
 }
 
 fn verify_sealed(region: &Region) -> Result<(), ConnectError> {

@@ -59,7 +59,7 @@ pub enum Refusal {
 pub(super) enum Message {
     Hello,
     Welcome { geometry: Geometry, queue_bytes: u64, data_bytes: u64 },
-    Ready { data_bytes: u64 },
+    Ready { data_bytes: u64, last_bytes: u64 },
     Go,
     Refused { reason: Refusal, version: u32 },
     Parcel(Parcel),
@@ -87,7 +87,8 @@ impl Message {
                 put64(&mut bytes, 56, data_bytes);
                 WELCOME
             }
-            Self::Ready { data_bytes } => {
+            Self::Ready { data_bytes, last_bytes } => {
+                put64(&mut bytes, 48, last_bytes);
                 put64(&mut bytes, 56, data_bytes);
                 READY
             }
@@ -154,7 +155,7 @@ impl Message {
                 queue_bytes: get64(bytes, 48),
                 data_bytes: get64(bytes, 56),
             }),
-            READY => Ok(Self::Ready { data_bytes: get64(bytes, 56) }),
+            READY => Ok(Self::Ready { data_bytes: get64(bytes, 56), last_bytes: get64(bytes, 48) }),
             GO => Ok(Self::Go),
             PARCEL => Ok(Self::Parcel(Parcel {
                 id: get64(bytes, 16),
@@ -187,7 +188,7 @@ impl Message {
         match self {
             Self::Welcome { .. } => 2,
             Self::Parcel(_) => 1,
-            Self::Ready { data_bytes } => usize::from(data_bytes > 0),
+            Self::Ready { data_bytes, last_bytes } => usize::from(data_bytes > 0) + usize::from(last_bytes > 0),
             Self::Hello | Self::Go | Self::Refused { .. } | Self::Wake => 0,
         }
     }
@@ -289,7 +290,8 @@ mod tests {
         for message in [
             Message::Hello,
             Message::Welcome { geometry: geometry(), queue_bytes: u64::MAX, data_bytes: 1 << 40 },
-            Message::Ready { data_bytes: 5 },
+            Message::Ready { data_bytes: 5, last_bytes: 0 },
+            Message::Ready { data_bytes: 5, last_bytes: 6 },
             Message::Go,
             Message::Refused { reason: Refusal::Full, version: 9 },
             Message::Refused { reason: Refusal::Other(99), version: 1 },

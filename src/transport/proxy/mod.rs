@@ -1,0 +1,460 @@
+//! A table that stands before another one: it lets through what a rule allows, and refuses the rest.
+//!
+//! For each client the proxy connects to the table behind it, and hands on the regions themselves: the table's data region
+//! to the client, the client's to the table. What is read and written in place passes through the proxy without a copy; it
+//! forwards 16 bytes of request and 12 of response.
+//!
+//! Names are the exception. The client can write its region at any time, also after the rule has looked: so a name is copied
+//! out once, judged, and sent on from memory that the client cannot write. For that the proxy has the last few of the
+//! client's blocks in a region of its own, which the table maps behind the client's.
+
+mod pair;
+
+use self::pair::Pair;
+use super::client::Waiting;
+use super::connect::{Address, ConnectError, Greeting, JoinOptions, Listener, Peers, Refusal, Step, Welcomed, ask};
+use super::error::{SessionError, TableError};
+use super::geometry::{Allocator, Geometry, GeometryError};
+use super::job::{ClientKey, Operation};
+use super::region::{Region, RegionOptions};
+use super::request::ErrorCode;
+use super::semaphore::{Key, Spin, Watch};
+use super::session::QueueLayout;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+/// What a client asks for, for a rule to judge.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// Who asks.
+    pub client: ClientKey,
+    /// What for.
+    pub operation: Operation,
+    /// The name, where one says which object; else empty.
+    pub name: &'a [u8],
+}
+
+/// How a proxy works.
+#[derive(Debug)]
+pub struct ProxyOptions {
+    /// Who may connect.
+    pub peers: Peers,
+    /// How many clients there may be.
+    pub max_clients: usize,
+    /// How long a client may take to connect, and the table behind to take it; the others wait for the latter.
+    pub connect_limit: Duration,
+    /// How the proxy waits.
+    pub waiting: Waiting,
+}
+
+impl Default for ProxyOptions {
+    fn default() -> Self {
+        Self {
+            peers: Peers::default(),
+            max_clients: 1024,
+            connect_limit: Duration::from_secs(5),
+            waiting: Waiting::default(),
+        }
+    }
+}
+
+/// With more hot clients than this a look at all of them takes longer than it saves.
+const MAX_SPUN: usize = 16;
+/// While somebody connects, it is seen so often whether his time is over.
+const GUEST_LOOK: Duration = Duration::from_millis(50);
+/// So many rounds with something to do pass between two looks at the sockets.
+const ROUNDS_PER_LOOK: u32 = 256;
+
+/// Somebody who is watched.
+#[derive(Debug)]
+enum Member {
+    Listener(Listener),
+    Guest(Box<Guest>),
+    Pair(Box<Pair>),
+    /// The other socket of a pair: the one to the table behind.
+    Behind(Key),
+}
+
+/// A client that connects.
+#[derive(Debug)]
+struct Guest {
+    greeting: Greeting,
+    behind: Option<Behind>,
+}
+
+/// What the table behind offered for a client.
+#[derive(Debug)]
+struct Behind {
+    welcomed: Welcomed,
+    names: Region,
+}
+
+/// A table that forwards what its rule allows.
+///
+/// ```no_run
+/// use memcpy_select::transport::{Address, Asked, ErrorCode, Operation, Proxy, ProxyOptions};
+/// use std::time::Duration;
+///
+/// let read_only = |asked: &Asked<'_>| match asked.operation {
+///     Operation::Open if asked.name.starts_with(b"public/") => Ok(()),
+///     Operation::Read { .. } | Operation::Seek { .. } => Ok(()),
+///     _ => Err(ErrorCode::DENIED),
+/// };
+/// let (front, behind) = (Address::parse("@public")?, Address::parse("@files")?);
+/// let mut proxy = Proxy::create(&front, behind, ProxyOptions::default(), read_only)?;
+/// loop {
+///     proxy.serve(Duration::from_secs(1))?;
+/// }
+/// # #[allow(unreachable_code)]
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Proxy<R> {
+    behind: Address,
+    options: ProxyOptions,
+    rule: R,
+    watch: Watch,
+    members: Vec<Option<Member>>,
+    guests: Vec<Key>,
+    clients: usize,
+    rounds: u32,
+    spin: Spin,
+}
+
+impl<R: FnMut(&Asked<'_>) -> Result<(), ErrorCode>> Proxy<R> {
+    /// A proxy that listens at one address for clients of the table at another one.
+    ///
+    /// # Errors
+    ///
+    /// [`TableError`]: the address is in use, or there are no descriptors.
+    pub fn create(front: &Address, behind: Address, options: ProxyOptions, rule: R) -> Result<Self, TableError> {
+        let listener = Listener::bind(front, options.peers)?;
+        let mut proxy = Self::without_address(behind, options, rule)?;
+        proxy.add(Member::Listener(listener))?;
+        Ok(proxy)
+    }
+
+    /// A proxy that has only the clients that are [adopted](Self::adopt).
+    ///
+    /// # Errors
+    ///
+    /// [`TableError::Wait`] if there are no descriptors.
+    pub fn without_address(behind: Address, options: ProxyOptions, rule: R) -> Result<Self, TableError> {
+        Ok(Self {
+            behind,
+            options,
+            rule,
+            watch: Watch::new()?,
+            members: Vec::new(),
+            guests: Vec::new(),
+            clients: 0,
+            rounds: 0,
+            spin: Spin::default(),
+        })
+    }
+
+    /// Takes whoever is at the other end of a socket as a client.
+    ///
+    /// # Errors
+    ///
+    /// [`TableError::Wait`] if the system cannot watch one more.
+    pub fn adopt(&mut self, stream: UnixStream) -> Result<(), TableError> {
+        let greeting = Greeting::over(stream, self.options.connect_limit);
+        let key = self.add(Member::Guest(Box::new(Guest { greeting, behind: None })))?;
+        self.greet(key);
+        Ok(())
+    }
+
+    /// How many clients there are.
+    pub fn clients(&self) -> usize {
+        self.clients
+    }
+
+    /// Forwards what there is, waiting for something at most so long; whether there was something.
+    ///
+    /// # Errors
+    ///
+    /// [`TableError::Wait`] if the system refuses to wait. A client that breaks the protocol, or whose table is gone, is
+    /// hung up on.
+    pub fn serve(&mut self, limit: Duration) -> Result<bool, TableError> {
+        let start = Instant::now();
+        loop {
+            self.rounds = self.rounds.wrapping_add(1);
+            if self.rounds.is_multiple_of(ROUNDS_PER_LOOK) {
+                self.look(Duration::ZERO)?;
+            }
+            if self.forward() {
+                return Ok(true);
+            }
+            let left = limit.saturating_sub(start.elapsed());
+            if left.is_zero() {
+                return Ok(false);
+            }
+            let is_found = match self.options.waiting {
+                Waiting::Poll => true,
+                Waiting::Adaptive if self.watch.hot_len() <= MAX_SPUN && self.watch.hot_len() > 0 => {
+                    let Self { spin, watch, members, .. } = self;
+                    let look = || is_any_ready(watch, members).then_some(());
+                    spin.find(left, std::hint::spin_loop, look).is_some()
+                }
+                Waiting::Adaptive | Waiting::Sleep => false,
+            };
+            if !is_found {
+                let slept = Instant::now();
+                let longest = if self.guests.is_empty() { left } else { left.min(GUEST_LOOK) };
+                let limit = if self.arm_all() { Duration::ZERO } else { longest };
+                self.look(limit)?;
+                self.spin.slept(slept.elapsed());
+            }
+        }
+    }
+
+    /// Forwards what hot clients and their tables have; whether there was something.
+    fn forward(&mut self) -> bool {
+        let mut any = false;
+        for _ in 0..self.watch.hot_len() {
+            let Some(key) = self.watch.next_hot() else { break };
+            let Some(Some(Member::Pair(pair))) = self.members.get_mut(key.slot()) else { continue };
+            match pair.forward(ClientKey(key), &mut self.rule) {
+                Ok(has_forwarded) => {
+                    any |= has_forwarded;
+                    self.watch.heat(key);
+                }
+                Err(_) => self.remove(key),
+            }
+        }
+        any
+    }
+
+    /// Tells every hot client and its table to ring from now on; whether one has something already.
+    fn arm_all(&mut self) -> bool {
+        let mut any = false;
+        for _ in 0..self.watch.hot_len() {
+            let Some(key) = self.watch.next_hot() else { break };
+            let Some(Some(Member::Pair(pair))) = self.members.get_mut(key.slot()) else { continue };
+            if pair.arm() {
+                self.watch.heat(key);
+                any = true;
+            }
+        }
+        any
+    }
+
+    /// Sees what the sockets have, waiting for it at most so long.
+    fn look(&mut self, limit: Duration) -> Result<(), TableError> {
+        for ready in self.watch.wait(limit)? {
+            let key = match self.member(ready.key) {
+                None => continue,
+                Some(Member::Listener(_)) => {
+                    self.accept();
+                    continue;
+                }
+                Some(Member::Guest(_)) => {
+                    self.greet(ready.key);
+                    continue;
+                }
+                Some(Member::Pair(_)) => ready.key,
+                Some(Member::Behind(pair)) => *pair,
+            };
+            let Some(Some(Member::Pair(pair))) = self.members.get_mut(key.slot()) else { continue };
+            if ready.is_gone || pair.woken().is_err() {
+                // What the table answered before it went is forwarded still.
+                let _ = pair.forward(ClientKey(key), &mut self.rule);
+                self.remove(key);
+            } else {
+                self.watch.heat(key);
+            }
+        }
+        for at in (0..self.guests.len()).rev() {
+            if let Some(&key) = self.guests.get(at)
+                && let Some(Member::Guest(guest)) = self.member(key)
+                && guest.greeting.time_left().is_none()
+            {
+                self.remove(key);
+            }
+        }
+        Ok(())
+    }
+
+    fn accept(&mut self) {
+        // As many as may connect at one time: the socket says so once, and each of them is greeted.
+        for _ in 0..self.options.max_clients.max(1) {
+            let Some(Some(Member::Listener(listener))) =
+                self.members.iter_mut().find(|member| matches!(member, Some(Member::Listener(_))))
+            else {
+                return;
+            };
+            match listener.accept(self.options.connect_limit) {
+                Ok(Some(greeting)) => {
+                    if let Ok(key) = self.add(Member::Guest(Box::new(Guest { greeting, behind: None }))) {
+                        self.greet(key);
+                    }
+                }
+                Ok(None) => return,
+                // That one was hung up on; the next may be welcome.
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// Goes on with a client that connects, as far as it has come.
+    fn greet(&mut self, key: Key) {
+        let is_full = self.clients >= self.options.max_clients;
+        for _ in 0..4 {
+            let Some(Some(Member::Guest(guest))) = self.members.get_mut(key.slot()) else { return };
+            match guest.greeting.step() {
+                Ok(Step::Pending) => return,
+                Ok(Step::Asked) if is_full => {
+                    guest.greeting.refuse(Refusal::Full);
+                    break;
+                }
+                Ok(Step::Asked) => match offer(&mut guest.greeting, &self.behind, self.options.connect_limit) {
+                    Ok(behind) => guest.behind = Some(behind),
+                    Err(_) => {
+                        guest.greeting.refuse(Refusal::Handshake);
+                        break;
+                    }
+                },
+                Ok(Step::Agreed) => {
+                    if self.promote(key).is_ok() {
+                        return;
+                    }
+                    break;
+                }
+                Err(_) => break,
+            }
+        }
+        self.remove(key);
+    }
+
+    /// Makes a pair of a client that agreed and the table behind, which hears of it now.
+    fn promote(&mut self, key: Key) -> Result<(), TableError> {
+        let Some(Member::Guest(guest)) = self.members.get_mut(key.slot()).and_then(Option::take) else {
+            return Err(TableError::NoSuchClient);
+        };
+        self.guests.retain(|other| *other != key);
+        let Guest { greeting, behind } = *guest;
+        let pair = (|| {
+            let greeted = greeting.finish()?;
+            let Behind { welcomed, names, .. } = behind.ok_or(ConnectError::PeerGone)?;
+            welcomed.ready(greeted.client_data.as_ref(), Some(&names))?;
+            let joined = welcomed.finish_within(None, self.options.connect_limit)?;
+            Pair::new(greeted, joined, &names)
+        })();
+        let pair = match pair {
+            Ok(pair) => pair,
+            Err(error) => {
+                // Its socket is closed, and so watched no more.
+                self.watch.forget(key);
+                return Err(error.into());
+            }
+        };
+        self.members[key.slot()] = Some(Member::Pair(Box::new(pair)));
+        self.clients += 1;
+        let behind = self.add(Member::Behind(key))?;
+        if let Some(Some(Member::Pair(pair))) = self.members.get_mut(key.slot()) {
+            pair.behind_key = Some(behind);
+        }
+        self.watch.heat(key);
+        Ok(())
+    }
+
+    fn member(&self, key: Key) -> Option<&Member> {
+        if self.watch.contains(key) { self.members.get(key.slot())?.as_ref() } else { None }
+    }
+
+    fn add(&mut self, member: Member) -> Result<Key, TableError> {
+        let Self { watch, members, .. } = self;
+        let key = match &member {
+            Member::Listener(listener) => watch.add(listener.as_fd()),
+            Member::Guest(guest) => watch.add(guest.greeting.as_fd()),
+            Member::Pair(pair) => watch.add(pair.front.as_fd()),
+            Member::Behind(pair) => match members.get(pair.slot()) {
+                Some(Some(Member::Pair(pair))) => watch.add(pair.behind.as_fd()),
+                _ => return Err(TableError::NoSuchClient),
+            },
+        }?;
+        if matches!(member, Member::Guest(_)) {
+            self.guests.push(key);
+        }
+        if self.members.len() <= key.slot() {
+            self.members.resize_with(key.slot() + 1, || None);
+        }
+        self.members[key.slot()] = Some(member);
+        Ok(key)
+    }
+
+    /// Forgets a member; its sockets are closed.
+    fn remove(&mut self, key: Key) {
+        if !self.watch.contains(key) {
+            return;
+        }
+        match self.members.get_mut(key.slot()).and_then(Option::take) {
+            Some(Member::Pair(pair)) => {
+                self.clients -= 1;
+                self.watch.remove(key, pair.front.as_fd());
+                if let Some(behind) = pair.behind_key {
+                    self.watch.remove(behind, pair.behind.as_fd());
+                    if let Some(place) = self.members.get_mut(behind.slot()) {
+                        *place = None;
+                    }
+                }
+            }
+            Some(Member::Guest(guest)) => {
+                self.guests.retain(|other| *other != key);
+                self.watch.remove(key, guest.greeting.as_fd());
+            }
+            Some(Member::Listener(listener)) => drop(self.watch.remove(key, listener.as_fd())),
+            // Goes with its pair.
+            Some(Member::Behind(_)) | None => {}
+        }
+    }
+}
+
+fn is_any_ready(watch: &mut Watch, members: &mut [Option<Member>]) -> bool {
+    for _ in 0..watch.hot_len() {
+        let Some(key) = watch.next_hot() else { return false };
+        let Some(Some(Member::Pair(pair))) = members.get_mut(key.slot()) else { continue };
+        watch.heat(key);
+        if pair.is_ready() {
+            return true;
+        }
+    }
+    false
+}
+
+/// Asks the table behind for a session, and offers the same to a client, but for the blocks that the proxy needs for names.
+fn offer(greeting: &mut Greeting, behind: &Address, limit: Duration) -> Result<Behind, ConnectError> {
+    let welcomed = ask(behind, &JoinOptions { limit, ..JoinOptions::default() })?;
+    let (geometry, names_bytes) = without_names(welcomed.geometry)?;
+    let layout = QueueLayout::of(&geometry)?;
+    let queue = Region::create(layout.len_bytes, RegionOptions { huge_pages: false, prefault: true })?;
+    let names = Region::create(names_bytes, RegionOptions::default())?;
+    names.seal_writing()?;
+    greeting.offer(geometry, queue, &welcomed.data, false)?;
+    Ok(Behind { welcomed, names })
+}
+
+/// The geometry that is left for a client when the proxy has taken blocks for names, in whole pages, and their length.
+fn without_names(geometry: Geometry) -> Result<(Geometry, usize), GeometryError> {
+    const PAGE_BYTES: u32 = 4096;
+    let blocks = geometry.client_blocks;
+    let no_room =
+        GeometryError { what: "blocks of a client, too few to leave some to a proxy", found: blocks.count.into() };
+    if geometry.allocator == Allocator::Shared {
+        return Err(GeometryError { what: "blocks that both sides write, which no proxy can guard", ..no_room });
+    }
+    let unit = (PAGE_BYTES / blocks.block_bytes).max(1);
+    let wanted = (blocks.count / 8).clamp(1, geometry.capacity);
+    let names = wanted.next_multiple_of(unit);
+    if names >= blocks.count || !blocks.count.is_multiple_of(unit) {
+        return Err(no_room);
+    }
+    let mut left = geometry;
+    left.client_blocks.count -= names;
+    Ok((left, names as usize * blocks.block_bytes as usize))
+}
+
+/// Why a pair is over; the proxy only hangs up.
+type Over = SessionError;

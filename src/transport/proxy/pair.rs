@@ -1,0 +1,273 @@
+//! A client, the table behind, and what goes to and fro between them.
+
+use super::{Asked, Over};
+use crate::transport::blocks::{BlockGeometry, Marks};
+use crate::transport::chain::Chain;
+use crate::transport::connect::{Channel, ConnectError, Greeted, Joined};
+use crate::transport::error::SessionError;
+use crate::transport::geometry::GeometryError;
+use crate::transport::job::{ClientKey, Operation};
+use crate::transport::memory::{Copier, Mapped, Memory};
+use crate::transport::region::Region;
+use crate::transport::request::{Args, ErrorCode, JobId, Kind, Request, Response, ResponseFlags, Slice};
+use crate::transport::ring::{Consumer, Producer};
+use crate::transport::semaphore::{Doorbell, Key, Via};
+use crate::transport::session::QueueLayout;
+use crate::transport::violation::Violation;
+use std::collections::HashMap;
+use std::time::Duration;
+
+/// The longest name, where a block holds as much.
+const MAX_NAME_BYTES: usize = 4096;
+/// An object is in the socket before the response that promises it.
+const OBJECT_LIMIT: Duration = Duration::from_millis(100);
+
+/// A session of a client with the proxy, and one of the proxy with the table behind.
+#[derive(Debug)]
+pub(super) struct Pair {
+    pub(super) front: Channel,
+    pub(super) behind: Channel,
+    pub(super) behind_key: Option<Key>,
+    requests_in: Consumer<Mapped, 4>,
+    requests_out: Producer<Mapped, 4>,
+    responses_in: Consumer<Mapped, 3>,
+    responses_out: Producer<Mapped, 3>,
+    releases_in: Consumer<Mapped, 1>,
+    releases_out: Producer<Mapped, 1>,
+    /// Where the client rings, and where the table behind does.
+    own_bells: [Doorbell<Mapped>; 2],
+    client_bell: Doorbell<Mapped>,
+    table_bell: Doorbell<Mapped>,
+    names: Names,
+    /// Requests that were forwarded and have no response yet.
+    in_flight: u32,
+    capacity: u32,
+}
+
+/// The names that clients send, and where they are sent on from.
+#[derive(Debug)]
+struct Names {
+    client_data: Mapped,
+    client_blocks: BlockGeometry,
+    marks: Marks,
+    chain: Chain,
+    buffer: Vec<u8>,
+    own: Mapped,
+    free: Vec<u32>,
+    /// The block that a job's name is in.
+    used: HashMap<u32, u32>,
+}
+
+impl Pair {
+    /// Both sessions; `names` is the region of the last of the client's blocks.
+    pub(super) fn new(greeted: Greeted, joined: Joined, names: &Region) -> Result<Self, ConnectError> {
+        let (front, behind) = (QueueLayout::of(&greeted.geometry)?, QueueLayout::of(&joined.geometry)?);
+        let (front_queue, behind_queue) = (greeted.queue.into_memory(), joined.queue.into_memory());
+        let blocks = greeted.geometry.client_blocks;
+        let client_blocks = BlockGeometry::new(blocks.block_bytes, blocks.count)
+            .map_err(|_| GeometryError { what: "blocks of a client", found: blocks.count.into() })?;
+        let client_data = greeted.client_data.ok_or(ConnectError::PeerGone)?.into_memory();
+        let own_count = joined.geometry.client_blocks.count - blocks.count;
+        Ok(Self {
+            front: greeted.channel,
+            behind: joined.channel,
+            behind_key: None,
+            requests_in: Consumer::new(front_queue.clone(), front.requests),
+            requests_out: Producer::new(behind_queue.clone(), behind.requests),
+            responses_in: Consumer::new(behind_queue.clone(), behind.responses),
+            responses_out: Producer::new(front_queue.clone(), front.responses),
+            releases_in: Consumer::new(front_queue.clone(), front.releases),
+            releases_out: Producer::new(behind_queue.clone(), behind.releases),
+            own_bells: [
+                Doorbell::new(front_queue.clone(), front.server_doorbell_at),
+                Doorbell::new(behind_queue.clone(), behind.client_doorbell_at),
+            ],
+            client_bell: Doorbell::new(front_queue, front.client_doorbell_at),
+            table_bell: Doorbell::new(behind_queue, behind.server_doorbell_at),
+            names: Names {
+                client_data,
+                client_blocks,
+                marks: Marks::new(client_blocks.count()),
+                chain: Chain::EMPTY,
+                buffer: Vec::new(),
+                own: names.memory().clone(),
+                free: (0..own_count).rev().collect(),
+                used: HashMap::new(),
+            },
+            in_flight: 0,
+            capacity: greeted.geometry.capacity,
+        })
+    }
+
+    /// Forwards what there is in both directions; whether there was something.
+    pub(super) fn forward<R>(&mut self, client: ClientKey, rule: &mut R) -> Result<bool, Over>
+    where
+        R: FnMut(&Asked<'_>) -> Result<(), ErrorCode>,
+    {
+        self.forward_responses()?;
+        self.forward_releases()?;
+        self.forward_requests(client, rule)?;
+        self.responses_in.release();
+        self.requests_in.release();
+        let has_responses = self.responses_out.publish();
+        let has_requests = self.requests_out.publish();
+        if has_responses && self.client_bell.ring() {
+            self.front.wake().map_err(|_| SessionError::PeerGone)?;
+        }
+        if has_requests && self.table_bell.ring() {
+            self.behind.wake().map_err(|_| SessionError::PeerGone)?;
+        }
+        Ok(has_responses || has_requests)
+    }
+
+    fn forward_responses(&mut self) -> Result<(), Over> {
+        for _ in 0..self.capacity {
+            let Some(entry) = self.responses_in.pop()? else { break };
+            let response = Response::from_entry(entry);
+            let id = response.id.get() as u32;
+            // Room was kept for as many as are under way, and for no more.
+            self.in_flight = self.in_flight.checked_sub(1).ok_or(Violation::NoSuchJob { id })?;
+            if let Some(block) = self.names.used.remove(&id) {
+                self.names.free.push(block);
+            }
+            if response.flags.has_object {
+                self.forward_object(response.id)?;
+            }
+            self.responses_out.push(entry)?;
+        }
+        Ok(())
+    }
+
+    fn forward_object(&mut self, id: JobId) -> Result<(), Over> {
+        let gone = |_| SessionError::PeerGone;
+        let (parcel, object) = self.behind.accept_parcel(id.get(), OBJECT_LIMIT).map_err(gone)?;
+        self.front.pass(parcel, std::os::fd::AsFd::as_fd(&object)).map_err(gone)
+    }
+
+    /// Blocks that the client gives back: whether they are its own to give back is for the table to say.
+    fn forward_releases(&mut self) -> Result<(), Over> {
+        for _ in 0..self.capacity {
+            if !self.releases_out.has_room(1)? {
+                break;
+            }
+            let Some(block) = self.releases_in.pop()? else { break };
+            self.releases_out.push(block)?;
+        }
+        self.releases_in.release();
+        self.releases_out.publish();
+        Ok(())
+    }
+
+    fn forward_requests<R>(&mut self, client: ClientKey, rule: &mut R) -> Result<(), Over>
+    where
+        R: FnMut(&Asked<'_>) -> Result<(), ErrorCode>,
+    {
+        for _ in 0..self.capacity {
+            if !self.has_room()? {
+                break;
+            }
+            let Some(entry) = self.requests_in.pop()? else { break };
+            let mut request = Request::from_entry(entry).map_err(Violation::Kind)?;
+            let id = request.id.get() as u32;
+            let is_close = request.kind == Kind::Close;
+            if is_close != (request.id == JobId::ZERO) {
+                return Err(Violation::JobId { id }.into());
+            }
+            if is_close {
+                self.requests_out.push(entry)?;
+                continue;
+            }
+            match self.names.judge(client, &mut request, rule)? {
+                Ok(()) => {
+                    self.requests_out.push(request.to_entry())?;
+                    self.in_flight += 1;
+                }
+                Err(code) => {
+                    let flags = ResponseFlags::NONE;
+                    let response = Response { flags, id: request.id, value: code.value() };
+                    self.responses_out.push(response.to_entry())?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether one more request can be taken: there is room for it behind, and for its response in front.
+    fn has_room(&mut self) -> Result<bool, Violation> {
+        Ok(self.responses_out.has_room(self.in_flight + 1)? && self.requests_out.has_room(1)?)
+    }
+
+    /// Whether there is something to forward, an error included.
+    pub(super) fn is_ready(&mut self) -> bool {
+        self.responses_in.is_ready() || self.requests_in.is_ready() && self.has_room() != Ok(false)
+    }
+
+    /// Tells both sides to ring; whether there is something already, and they are told that this side is awake.
+    pub(super) fn arm(&mut self) -> bool {
+        self.own_bells.iter().for_each(|bell| bell.arm(Via::Socket));
+        let is_ready = self.is_ready();
+        if is_ready {
+            self.own_bells.iter().for_each(Doorbell::disarm);
+        }
+        is_ready
+    }
+
+    /// One of them rang: this side is awake.
+    pub(super) fn woken(&mut self) -> Result<(), Over> {
+        self.own_bells.iter().for_each(Doorbell::disarm);
+        self.front.drain().map_err(|_| SessionError::PeerGone)?;
+        // Objects may have come between the wakes: they are kept until their response is there.
+        self.behind.wait(Duration::ZERO).map_err(|_| SessionError::PeerGone)?;
+        Ok(())
+    }
+}
+
+impl Names {
+    /// Copies the name of a request out, has it judged, and has the request name this side's copy. The outer error ends the
+    /// session, the inner one is the client's answer.
+    fn judge<R>(
+        &mut self,
+        client: ClientKey,
+        request: &mut Request,
+        rule: &mut R,
+    ) -> Result<Result<(), ErrorCode>, Violation>
+    where
+        R: FnMut(&Asked<'_>) -> Result<(), ErrorCode>,
+    {
+        self.buffer.clear();
+        let has_name = matches!(request.kind, Kind::Open | Kind::Create | Kind::Destroy);
+        if has_name {
+            let slice = request.args.get(Args::SLICE).map_err(Violation::Kind)?;
+            let max_bytes = MAX_NAME_BYTES.min(self.client_blocks.block_bytes() as usize);
+            if slice.length as usize > max_bytes {
+                return Ok(Err(ErrorCode::BAD_NAME));
+            }
+            self.chain.resolve(&self.client_data, self.client_blocks, &mut self.marks, slice)?;
+            self.buffer.resize(slice.length as usize, 0);
+            self.chain.read(&self.client_data, self.client_blocks, 0, &mut self.buffer, Copier::AUTO);
+            for &block in self.chain.blocks() {
+                self.marks.clear(block)?;
+            }
+        }
+        let asked = Asked { client, operation: Operation::of(request), name: &self.buffer };
+        if let Err(code) = rule(&asked) {
+            return Ok(Err(code));
+        }
+        if self.buffer.is_empty() {
+            if has_name {
+                request.args = Args::of(Args::SLICE, Slice::EMPTY);
+            }
+            return Ok(Ok(()));
+        }
+        let id = request.id.get() as u32;
+        if self.used.contains_key(&id) {
+            return Err(Violation::JobId { id });
+        }
+        let Some(block) = self.free.pop() else { return Ok(Err(ErrorCode::OUT_OF_BLOCKS)) };
+        self.own.write(block as usize * self.client_blocks.block_bytes() as usize, &self.buffer, Copier::AUTO);
+        self.used.insert(id, block);
+        let block = self.client_blocks.count() + block;
+        request.args = Args::of(Args::SLICE, Slice { block, length: self.buffer.len() as u32 });
+        Ok(Ok(()))
+    }
+}
