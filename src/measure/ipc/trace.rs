@@ -5,27 +5,29 @@ use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::Pid;
 use std::time::{Duration, Instant};
 
-/// How long a side may take to stop.
+/// How long a thread may take to stop.
 const STOPPING: Duration = Duration::from_secs(2);
-/// How long the tracer sleeps when neither side has stopped.
+/// How long the tracer sleeps when no thread has stopped.
 const PAUSE: Duration = Duration::from_micros(20);
 
-/// Both sides, traced until this is dropped.
+/// All threads of both sides, traced until this is dropped.
 #[derive(Debug)]
 pub(super) struct Tracer {
-    sides: [Pid; 2],
-    attached: usize,
+    threads: Vec<Pid>,
 }
 
 impl Tracer {
     /// Begins to trace; nothing if the system does not allow it.
     pub(super) fn attach(process_ids: [u32; 2]) -> Option<Self> {
-        let mut tracer = Self { sides: process_ids.map(|id| Pid::from_raw(id.cast_signed())), attached: 0 };
-        for side in tracer.sides {
-            ptrace::seize(side, Options::PTRACE_O_TRACESYSGOOD).ok()?;
-            tracer.attached += 1;
-            stop(side)?;
-            ptrace::syscall(side, None).ok()?;
+        let mut tracer = Self { threads: Vec::new() };
+        for process_id in process_ids {
+            for entry in std::fs::read_dir(format!("/proc/{process_id}/task")).ok()? {
+                let thread = Pid::from_raw(entry.ok()?.file_name().to_str()?.parse().ok()?);
+                ptrace::seize(thread, Options::PTRACE_O_TRACESYSGOOD).ok()?;
+                tracer.threads.push(thread);
+                stop(thread)?;
+                ptrace::syscall(thread, None).ok()?;
+            }
         }
         Some(tracer)
     }
@@ -37,8 +39,8 @@ impl Tracer {
         let mut stops = 0;
         while start.elapsed() < limit {
             let mut is_quiet = true;
-            for side in self.sides {
-                let signal = match stopped(side)? {
+            for &thread in &self.threads {
+                let signal = match stopped(thread)? {
                     WaitStatus::StillAlive => continue,
                     WaitStatus::PtraceSyscall(_) => {
                         stops += 1;
@@ -48,7 +50,7 @@ impl Tracer {
                     _ => None,
                 };
                 is_quiet = false;
-                ptrace::syscall(side, signal).ok()?;
+                ptrace::syscall(thread, signal).ok()?;
             }
             if is_quiet {
                 if is_over() {
@@ -63,21 +65,21 @@ impl Tracer {
 
 impl Drop for Tracer {
     fn drop(&mut self) {
-        for side in &self.sides[..self.attached] {
-            // A side that has ended needs nothing; any other is stopped, and goes on untraced.
-            if stop(*side).is_some() {
-                let _ = ptrace::detach(*side, None);
+        for &thread in &self.threads {
+            // What has ended needs nothing; any other thread is stopped, and goes on untraced.
+            if stop(thread).is_some() {
+                let _ = ptrace::detach(thread, None);
             }
         }
     }
 }
 
-/// Stops a side that is traced. It may have stopped for another reason just before, which does as well.
-fn stop(side: Pid) -> Option<()> {
-    ptrace::interrupt(side).ok()?;
+/// Stops a thread that is traced. It may have stopped for another reason just before, which does as well.
+fn stop(thread: Pid) -> Option<()> {
+    ptrace::interrupt(thread).ok()?;
     let start = Instant::now();
     while start.elapsed() < STOPPING {
-        match stopped(side)? {
+        match stopped(thread)? {
             WaitStatus::StillAlive => std::thread::sleep(PAUSE),
             _ => return Some(()),
         }
@@ -85,12 +87,12 @@ fn stop(side: Pid) -> Option<()> {
     None
 }
 
-/// Why a side has stopped, if it has; nothing if it has ended, which is left for whoever waits for its end.
-fn stopped(side: Pid) -> Option<WaitStatus> {
+/// Why a thread has stopped, if it has; nothing if it has ended, which is left for whoever waits for its end.
+fn stopped(thread: Pid) -> Option<WaitStatus> {
     let flags = WaitPidFlag::WEXITED | WaitPidFlag::WSTOPPED | WaitPidFlag::WNOHANG | WaitPidFlag::__WALL;
-    match waitid(Id::Pid(side), flags | WaitPidFlag::WNOWAIT).ok()? {
+    match waitid(Id::Pid(thread), flags | WaitPidFlag::WNOWAIT).ok()? {
         WaitStatus::StillAlive => Some(WaitStatus::StillAlive),
         WaitStatus::Exited(..) | WaitStatus::Signaled(..) => None,
-        _ => waitpid(side, Some(WaitPidFlag::WNOHANG | WaitPidFlag::__WALL)).ok(),
+        _ => waitpid(thread, Some(WaitPidFlag::WNOHANG | WaitPidFlag::__WALL)).ok(),
     }
 }
