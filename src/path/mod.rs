@@ -16,6 +16,7 @@ mod descriptor;
 mod end;
 mod error;
 mod eventfd;
+mod forwarder;
 mod io_uring;
 mod line;
 mod map_unmap;
@@ -198,6 +199,7 @@ static PATHS: &[&dyn Path] = &[
         copies_in: true,
         copies_out: true,
         allocator: Allocator::Owned,
+        is_proxied: false,
     },
     &StreamTable {
         name: "table_copy_read",
@@ -205,6 +207,7 @@ static PATHS: &[&dyn Path] = &[
         copies_in: true,
         copies_out: false,
         allocator: Allocator::Owned,
+        is_proxied: false,
     },
     &StreamTable {
         name: "table_write_copy",
@@ -212,6 +215,7 @@ static PATHS: &[&dyn Path] = &[
         copies_in: false,
         copies_out: true,
         allocator: Allocator::Owned,
+        is_proxied: false,
     },
     &StreamTable {
         name: "table_in_place",
@@ -219,6 +223,7 @@ static PATHS: &[&dyn Path] = &[
         copies_in: false,
         copies_out: false,
         allocator: Allocator::Owned,
+        is_proxied: false,
     },
     &StreamTable {
         name: "table_copy_copy_shared",
@@ -226,6 +231,7 @@ static PATHS: &[&dyn Path] = &[
         copies_in: true,
         copies_out: true,
         allocator: Allocator::Shared,
+        is_proxied: false,
     },
     &StreamTable {
         name: "table_copy_read_shared",
@@ -233,6 +239,7 @@ static PATHS: &[&dyn Path] = &[
         copies_in: true,
         copies_out: false,
         allocator: Allocator::Shared,
+        is_proxied: false,
     },
     &StreamTable {
         name: "table_write_copy_shared",
@@ -240,6 +247,7 @@ static PATHS: &[&dyn Path] = &[
         copies_in: false,
         copies_out: true,
         allocator: Allocator::Shared,
+        is_proxied: false,
     },
     &StreamTable {
         name: "table_in_place_shared",
@@ -247,6 +255,23 @@ static PATHS: &[&dyn Path] = &[
         copies_in: false,
         copies_out: false,
         allocator: Allocator::Shared,
+        is_proxied: false,
+    },
+    &StreamTable {
+        name: "table_copy_copy_proxy",
+        about: "StreamTable through a proxy, copied in and copied out",
+        copies_in: true,
+        copies_out: true,
+        allocator: Allocator::Owned,
+        is_proxied: true,
+    },
+    &StreamTable {
+        name: "table_in_place_proxy",
+        about: "StreamTable through a proxy, in place both ways",
+        copies_in: false,
+        copies_out: false,
+        allocator: Allocator::Owned,
+        is_proxied: true,
     },
 ];
 

@@ -3,6 +3,7 @@
 //! read in place: the four together say what each copy costs; two allocators say what not trusting the other side costs.
 
 use super::copier::Copier;
+use super::forwarder::{self, Forwarder};
 use super::{Buffer, Config, Consumer, End, Limits, MAX_BYTES, Mode, Opening, Path, PathError, Producer, Token};
 use crate::transport::connect::{JoinOptions, OwnRegion};
 use crate::transport::{
@@ -35,6 +36,9 @@ pub(super) struct StreamTable {
     /// Whether the payload is copied out of the blocks, and the consumer reads it there.
     pub(super) copies_out: bool,
     pub(super) allocator: Allocator,
+    /// Whether a proxy stands between client and table: a thread of the far process, which forwards requests and answers
+    /// and lets the payload pass where it lies.
+    pub(super) is_proxied: bool,
 }
 
 /// What both ends have.
@@ -53,6 +57,7 @@ struct Near {
 }
 
 struct Far {
+    proxy: Option<Forwarder>,
     table: Table,
     writes: VecDeque<Job>,
     reads: VecDeque<Job>,
@@ -67,7 +72,7 @@ fn waiting(mode: Mode) -> Waiting {
     }
 }
 
-fn table_error(error: TableError) -> PathError {
+pub(super) fn table_error(error: TableError) -> PathError {
     PathError::protocol(format!("table: {error}"))
 }
 
@@ -294,6 +299,11 @@ impl Path for StreamTable {
         u32::from(self.copies_in) + u32::from(self.copies_out)
     }
 
+    fn modes(&self) -> &[Mode] {
+        // Three that poll would need three cores.
+        if self.is_proxied { &[Mode::Blocking, Mode::Adaptive] } else { &Mode::ALL }
+    }
+
     fn has_kernel(&self) -> bool {
         self.copies_in || self.copies_out
     }
@@ -326,14 +336,22 @@ impl Path for StreamTable {
             regions: REGIONS,
             ..TableOptions::default()
         };
-        let mut table = Table::without_address(options).map_err(table_error)?;
-        table.adopt(UnixStream::from(socket)).map_err(table_error)?;
+        let socket = UnixStream::from(socket);
+        let (mut table, proxy) = if self.is_proxied {
+            let address = forwarder::address();
+            let table = Table::create(&address, options).map_err(table_error)?;
+            (table, Some(Forwarder::start(socket, address, waiting(config.mode))?))
+        } else {
+            let mut table = Table::without_address(options).map_err(table_error)?;
+            table.adopt(socket).map_err(table_error)?;
+            (table, None)
+        };
         match table.next(LIMIT).map_err(table_error)? {
             Some(Event::Joined(_)) => {}
             Some(_) => return Err(PathError::PeerGone),
             None => return Err(PathError::Timeout { after: LIMIT }),
         }
         let common = self.common(config)?;
-        Ok(Box::new(Far { table, writes: VecDeque::new(), reads: VecDeque::new(), common }))
+        Ok(Box::new(Far { proxy, table, writes: VecDeque::new(), reads: VecDeque::new(), common }))
     }
 }
