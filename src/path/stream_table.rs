@@ -57,7 +57,8 @@ struct Near {
 }
 
 struct Far {
-    proxy: Option<Forwarder>,
+    /// Held until the end, when it stops.
+    _proxy: Option<Forwarder>,
     table: Table,
     writes: VecDeque<Job>,
     reads: VecDeque<Job>,
@@ -352,6 +353,6 @@ impl Path for StreamTable {
             None => return Err(PathError::Timeout { after: LIMIT }),
         }
         let common = self.common(config)?;
-        Ok(Box::new(Far { proxy, table, writes: VecDeque::new(), reads: VecDeque::new(), common }))
+        Ok(Box::new(Far { _proxy: proxy, table, writes: VecDeque::new(), reads: VecDeque::new(), common }))
     }
 }
