@@ -24,13 +24,14 @@ pub use bell::Bell;
 pub use doorbell::{Doorbell, Via};
 pub use error::SemaphoreError;
 pub use park::Park;
-pub use set::SemaphoreSet;
+pub use set::{Member, SemaphoreSet};
 pub use spin::Spin;
 pub use wait_any::{MAX_ANY, WaitAny, wait_any};
 pub use watch::{Key, Ready, Watch};
 pub use word::{MAX_COUNT, Posted, Raised, Word};
 
 use super::memory::{Access, Mapped, Memory};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// No sleep is longer before the word is looked at again: a hostile process that shares it could have taken the wake.
@@ -59,7 +60,7 @@ pub const SEMAPHORE_BYTES: usize = 128;
 #[derive(Debug)]
 pub struct Semaphore {
     word: Word<Mapped>,
-    bell: Option<Bell>,
+    bell: Option<Arc<Bell>>,
     spin: Spin,
 }
 
@@ -79,9 +80,9 @@ impl Semaphore {
     }
 
     /// The same semaphore with a bell, so that it can be in a [`SemaphoreSet`]. Everybody who posts needs the bell then, and
-    /// gets it with the region.
+    /// gets it with the region. One bell serves all semaphores of a region.
     #[must_use]
-    pub fn with_bell(self, bell: Bell) -> Self {
+    pub fn with_bell(self, bell: Arc<Bell>) -> Self {
         Self { bell: Some(bell), ..self }
     }
 
@@ -102,7 +103,7 @@ impl Semaphore {
         match self.word.post() {
             Posted::Done => Ok(()),
             Posted::RingBell => {
-                self.bell.as_ref().ok_or(SemaphoreError::NoBell)?.ring();
+                self.bell.as_ref().ok_or(SemaphoreError::NoBell)?.ring(self.place());
                 Ok(())
             }
             Posted::Overflow => Err(SemaphoreError::Overflow),
@@ -147,8 +148,13 @@ impl Semaphore {
     }
 
     /// The bell, if it has one.
-    pub fn bell(&self) -> Option<&Bell> {
+    pub fn bell(&self) -> Option<&Arc<Bell>> {
         self.bell.as_ref()
+    }
+
+    /// What its bell says when it rings for it.
+    pub(super) fn place(&self) -> u32 {
+        (self.word.at() / 4) as u32
     }
 
     pub(super) fn word(&self) -> &Word<Mapped> {

@@ -31,6 +31,8 @@ pub enum SemaphoreError {
         /// How many there were.
         count: usize,
     },
+    /// The set has it already.
+    AlreadyIn,
     /// The set has no such member.
     NotAMember,
     /// The set has no members, or the call no semaphores: nothing could ever end the wait.
@@ -74,8 +76,11 @@ impl fmt::Display for SemaphoreError {
                 "{count} semaphores are more than {MAX_ANY}, of which the system can watch any at once: nothing was \
                  waited for; put them in a set"
             ),
+            Self::AlreadyIn => f.write_str(
+                "the set has this semaphore already: it stays in it once; use the name that adding it returned",
+            ),
             Self::NotAMember => f.write_str(
-                "the set has no such member: nothing was removed; use the key that adding it returned, once",
+                "the set has no such member: nothing was removed; use the name that adding it returned, once",
             ),
             Self::Nothing => f.write_str(
                 "there is nothing to wait for: the wait would end in no other way than by its limit; name a semaphore",

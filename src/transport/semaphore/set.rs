@@ -1,10 +1,15 @@
 //! Waiting for any of thousands of semaphores.
+//!
+//! A member is either *hot*, and looked at in user space, or *armed*: the flag in its word tells whoever posts to ring. Who
+//! was ready stays hot until it is found to have nothing.
 
 #![forbid(unsafe_code)]
 
+use super::bell::{Bell, Rest};
 use super::watch::{Key, Watch};
 use super::word::{Raised, WATCHED};
 use super::{MAX_SLEEP, Semaphore, SemaphoreError, Spin};
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,10 +21,25 @@ const SWEEP: usize = 64;
 /// So many hot members are looked at while spinning: with more, a round takes longer than it saves.
 const MAX_SPUN: usize = 8;
 
+/// The name of a member of a set. It is never given to another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Member {
+    slot: u32,
+    generation: u32,
+}
+
+impl Member {
+    /// A small number, unique among the members of this moment: an index for a table beside the set.
+    pub const fn slot(self) -> usize {
+        self.slot as usize
+    }
+}
+
 /// A set of semaphores, to wait for any of them.
 ///
 /// A wait costs as much as there are members that were posted, however many there are. Each member that another process
-/// shares can at most be ready too often or not at all: the others have their turn between its.
+/// shares can at most be ready too often or not at all, together with those on the same bell: the others have their turn
+/// between its.
 ///
 /// ```
 /// use memcpy_select::transport::memory::Mapped;
@@ -28,10 +48,11 @@ const MAX_SPUN: usize = 8;
 /// use std::time::Duration;
 ///
 /// let memory = Mapped::private(4096).ok_or("no memory")?;
+/// let bell = Arc::new(Bell::new()?);
 /// let mut set = SemaphoreSet::create()?;
 /// let mut members = Vec::new();
 /// for at in (0..4096).step_by(SEMAPHORE_BYTES) {
-///     let semaphore = Arc::new(Semaphore::new(memory.clone(), at)?.with_bell(Bell::new()?));
+///     let semaphore = Arc::new(Semaphore::new(memory.clone(), at)?.with_bell(Arc::clone(&bell)));
 ///     members.push((set.add(Arc::clone(&semaphore))?, semaphore));
 /// }
 /// members[17].1.post()?;
@@ -43,11 +64,34 @@ const MAX_SPUN: usize = 8;
 #[derive(Debug)]
 pub struct SemaphoreSet {
     watch: Watch,
-    members: Vec<Option<Arc<Semaphore>>>,
+    /// By the slots of `watch`.
+    bells: Vec<Option<Heard>>,
+    /// By the bells' addresses.
+    keys: HashMap<usize, Key>,
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+    hot: VecDeque<Member>,
+    members: usize,
     takes: u32,
     /// Where the next sweep starts.
     swept: usize,
     spin: Spin,
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    generation: u32,
+    is_hot: bool,
+    semaphore: Option<Arc<Semaphore>>,
+}
+
+/// A bell that is watched, and whom it may ring for.
+#[derive(Debug)]
+struct Heard {
+    bell: Arc<Bell>,
+    rest: Rest,
+    /// By what the bell says.
+    members: HashMap<u32, Vec<Member>>,
 }
 
 impl SemaphoreSet {
@@ -57,8 +101,18 @@ impl SemaphoreSet {
     ///
     /// [`SemaphoreError::System`] if there are no descriptors for it.
     pub fn create() -> Result<Self, SemaphoreError> {
-        let watch = Watch::new().map_err(SemaphoreError::system)?;
-        Ok(Self { watch, members: Vec::new(), takes: 0, swept: 0, spin: Spin::default() })
+        Ok(Self {
+            watch: Watch::new().map_err(SemaphoreError::system)?,
+            bells: Vec::new(),
+            keys: HashMap::new(),
+            slots: Vec::new(),
+            free: Vec::new(),
+            hot: VecDeque::new(),
+            members: 0,
+            takes: 0,
+            swept: 0,
+            spin: Spin::default(),
+        })
     }
 
     /// The same set, which goes to sleep without looking for a while before.
@@ -67,19 +121,51 @@ impl SemaphoreSet {
         Self { spin: Spin::never(), ..self }
     }
 
-    /// Adds a semaphore. In several sets it is noticed by the one that hears its bell first, and late by the others.
+    /// Adds a semaphore. Those that share a bell share the value, too: a bell that is taken in twice is heard by one of both.
+    /// In several sets a semaphore is noticed by the one that hears its bell first, and late by the others.
     ///
     /// # Errors
     ///
-    /// [`SemaphoreError::NoBell`] if it has none, [`SemaphoreError::System`] if it cannot be watched.
-    pub fn add(&mut self, semaphore: Arc<Semaphore>) -> Result<Key, SemaphoreError> {
-        let sound = semaphore.bell().ok_or(SemaphoreError::NoBell)?.sound();
-        let key = self.watch.add(sound).map_err(SemaphoreError::system)?;
-        if self.members.len() <= key.slot() {
-            self.members.resize(key.slot() + 1, None);
+    /// [`SemaphoreError::NoBell`] if it has none, [`SemaphoreError::AlreadyIn`] if it is a member, and
+    /// [`SemaphoreError::System`] if its bell cannot be watched.
+    pub fn add(&mut self, semaphore: Arc<Semaphore>) -> Result<Member, SemaphoreError> {
+        let bell = semaphore.bell().ok_or(SemaphoreError::NoBell)?;
+        let address = Arc::as_ptr(bell).addr();
+        let key = match self.keys.get(&address) {
+            Some(key) => *key,
+            None => {
+                let key = self.watch.add(bell.sound()).map_err(SemaphoreError::system)?;
+                let heard = Heard { bell: Arc::clone(bell), rest: Rest::default(), members: HashMap::new() };
+                if self.bells.len() <= key.slot() {
+                    self.bells.resize_with(key.slot() + 1, || None);
+                }
+                self.bells[key.slot()] = Some(heard);
+                self.keys.insert(address, key);
+                key
+            }
+        };
+        let Some(heard) = &mut self.bells[key.slot()] else { return Err(SemaphoreError::NoBell) };
+        let named = heard.members.entry(semaphore.place()).or_default();
+        let is_same = |member: &Member| {
+            self.slots[member.slot()].semaphore.as_ref().is_some_and(|other| Arc::ptr_eq(other, &semaphore))
+        };
+        if named.iter().any(is_same) {
+            return Err(SemaphoreError::AlreadyIn);
         }
-        self.members[key.slot()] = Some(semaphore);
-        Ok(key)
+        let slot = match self.free.pop() {
+            Some(slot) => slot,
+            None => {
+                self.slots.push(Slot::default());
+                // Memory ends long before numbers do.
+                (self.slots.len() - 1) as u32
+            }
+        };
+        let member = Member { slot, generation: self.slots[slot as usize].generation };
+        named.push(member);
+        self.slots[member.slot()].semaphore = Some(semaphore);
+        self.members += 1;
+        self.heat(member);
+        Ok(member)
     }
 
     /// Removes a member, and gives it back.
@@ -87,23 +173,51 @@ impl SemaphoreSet {
     /// # Errors
     ///
     /// [`SemaphoreError::NotAMember`] if it is none, or no more.
-    pub fn remove(&mut self, key: Key) -> Result<Arc<Semaphore>, SemaphoreError> {
-        let semaphore = self.member(key).cloned().ok_or(SemaphoreError::NotAMember)?;
-        if let Some(bell) = semaphore.bell() {
-            self.watch.remove(key, bell.sound());
+    pub fn remove(&mut self, member: Member) -> Result<Arc<Semaphore>, SemaphoreError> {
+        if self.member(member).is_none() {
+            return Err(SemaphoreError::NotAMember);
         }
-        self.members[key.slot()] = None;
+        let slot = &mut self.slots[member.slot()];
+        let semaphore = slot.semaphore.take().ok_or(SemaphoreError::NotAMember)?;
+        slot.is_hot = false;
+        self.members -= 1;
+        // After 2^32 members in one slot it is used no more.
+        if let Some(next) = slot.generation.checked_add(1) {
+            slot.generation = next;
+            self.free.push(member.slot);
+        }
+        if let Some(bell) = semaphore.bell() {
+            self.forget(bell, semaphore.place(), member);
+        }
         Ok(semaphore)
+    }
+
+    /// Takes a member off its bell, which is watched no more if it was the last.
+    fn forget(&mut self, bell: &Arc<Bell>, place: u32, member: Member) {
+        let address = Arc::as_ptr(bell).addr();
+        let Some(&key) = self.keys.get(&address) else { return };
+        let Some(heard) = &mut self.bells[key.slot()] else { return };
+        if let Some(named) = heard.members.get_mut(&place) {
+            named.retain(|other| *other != member);
+            if named.is_empty() {
+                heard.members.remove(&place);
+            }
+        }
+        if heard.members.is_empty() {
+            self.watch.remove(key, bell.sound());
+            self.bells[key.slot()] = None;
+            self.keys.remove(&address);
+        }
     }
 
     /// How many members there are.
     pub fn len(&self) -> usize {
-        self.watch.len()
+        self.members
     }
 
     /// Whether there are no members.
     pub fn is_empty(&self) -> bool {
-        self.watch.is_empty()
+        self.len() == 0
     }
 
     /// Takes one off the count of any member, waiting for a post at most so long. `None` if there was none.
@@ -111,7 +225,7 @@ impl SemaphoreSet {
     /// # Errors
     ///
     /// [`SemaphoreError::Nothing`] if the set is empty, [`SemaphoreError::System`] if the system refuses to wait.
-    pub fn wait_set_any(&mut self, limit: Duration) -> Result<Option<Key>, SemaphoreError> {
+    pub fn wait_set_any(&mut self, limit: Duration) -> Result<Option<Member>, SemaphoreError> {
         if self.is_empty() {
             return Err(SemaphoreError::Nothing);
         }
@@ -143,7 +257,7 @@ impl SemaphoreSet {
     }
 
     /// Arms all hot members, sleeps if none has anything, and takes from one that then has.
-    fn arm_and_look(&mut self, limit: Duration) -> Result<Option<Key>, SemaphoreError> {
+    fn arm_and_look(&mut self, limit: Duration) -> Result<Option<Member>, SemaphoreError> {
         if let Some(key) = self.arm_hot() {
             return Ok(Some(key));
         }
@@ -151,32 +265,45 @@ impl SemaphoreSet {
         Ok(self.try_hot())
     }
 
-    fn member(&self, key: Key) -> Option<&Arc<Semaphore>> {
-        if !self.watch.contains(key) {
-            return None;
+    fn member(&self, member: Member) -> Option<&Arc<Semaphore>> {
+        let slot = self.slots.get(member.slot()).filter(|slot| slot.generation == member.generation)?;
+        slot.semaphore.as_ref()
+    }
+
+    /// Puts a member at the end of the hot ones, if it is not among them.
+    fn heat(&mut self, member: Member) {
+        if self.member(member).is_some() && !std::mem::replace(&mut self.slots[member.slot()].is_hot, true) {
+            self.hot.push_back(member);
         }
-        self.members.get(key.slot()).and_then(Option::as_ref)
     }
 
-    fn try_take(&self, key: Key) -> bool {
-        self.member(key).is_some_and(|semaphore| semaphore.try_wait())
-    }
-
-    /// Takes from the first hot member that has something. Those that have nothing stay hot, behind it.
-    fn try_hot(&mut self) -> Option<Key> {
-        for _ in 0..self.watch.hot_len() {
-            let key = self.watch.next_hot()?;
-            let has_taken = self.try_take(key);
-            self.watch.heat(key);
-            if has_taken {
-                return Some(key);
+    /// Takes the next hot member off the list.
+    fn next_hot(&mut self) -> Option<Member> {
+        // Each turn takes one off.
+        while let Some(member) = self.hot.pop_front() {
+            if self.member(member).is_some() {
+                self.slots[member.slot()].is_hot = false;
+                return Some(member);
             }
         }
         None
     }
 
-    fn spin_for_hot(&mut self, limit: Duration) -> Option<Key> {
-        if self.watch.hot_len() > MAX_SPUN || self.watch.hot_len() == 0 {
+    /// Takes from the first hot member that has something. Those that have nothing stay hot, behind it.
+    fn try_hot(&mut self) -> Option<Member> {
+        for _ in 0..self.hot.len() {
+            let member = self.next_hot()?;
+            let has_taken = self.member(member).is_some_and(|semaphore| semaphore.try_wait());
+            self.heat(member);
+            if has_taken {
+                return Some(member);
+            }
+        }
+        None
+    }
+
+    fn spin_for_hot(&mut self, limit: Duration) -> Option<Member> {
+        if self.hot.len() > MAX_SPUN || self.hot.is_empty() {
             return None;
         }
         // Apart, so that the members can be looked at meanwhile.
@@ -187,18 +314,15 @@ impl SemaphoreSet {
     }
 
     /// Tells the other sides of all hot members that this one waits. Takes from one that has something after all.
-    fn arm_hot(&mut self) -> Option<Key> {
-        for _ in 0..self.watch.hot_len() {
-            let key = self.watch.next_hot()?;
-            let Some(semaphore) = self.member(key) else { continue };
-            match semaphore.word().raise(WATCHED) {
-                Raised::Up(_) => {}
-                Raised::Ready => {
-                    let has_taken = semaphore.try_wait();
-                    self.watch.heat(key);
-                    if has_taken {
-                        return Some(key);
-                    }
+    fn arm_hot(&mut self) -> Option<Member> {
+        for _ in 0..self.hot.len() {
+            let member = self.next_hot()?;
+            let Some(semaphore) = self.member(member) else { continue };
+            if semaphore.word().raise(WATCHED) == Raised::Ready {
+                let has_taken = semaphore.try_wait();
+                self.heat(member);
+                if has_taken {
+                    return Some(member);
                 }
             }
         }
@@ -207,22 +331,34 @@ impl SemaphoreSet {
 
     /// Makes the next few members hot, whether their bells rang or not.
     fn sweep(&mut self) {
-        let count = self.members.len();
+        let count = self.slots.len();
         for turn in 0..SWEEP.min(count) {
-            if let Some(key) = self.watch.key_at((self.swept + turn) % count) {
-                self.watch.heat(key);
-            }
+            let slot = (self.swept + turn) % count;
+            self.heat(Member { slot: slot as u32, generation: self.slots[slot].generation });
         }
         self.swept = (self.swept + SWEEP) % count.max(1);
     }
 
-    /// Waits for bells, and makes hot whose rang.
+    /// Waits for bells, and makes hot for whom they rang.
     fn look(&mut self, limit: Duration) -> Result<(), SemaphoreError> {
         for ready in self.watch.wait(limit).map_err(SemaphoreError::system)? {
-            if let Some(bell) = self.member(ready.key).and_then(|semaphore| semaphore.bell()) {
-                bell.drain();
-                self.watch.heat(ready.key);
+            if !self.watch.contains(ready.key) {
+                continue;
             }
+            // Apart, so that members can be made hot meanwhile.
+            let Some(mut heard) = self.bells.get_mut(ready.key.slot()).and_then(Option::take) else { continue };
+            let Heard { bell, rest, members } = &mut heard;
+            let are_some_lost = bell.hear(rest, |place| {
+                for member in members.get(&place).into_iter().flatten() {
+                    self.heat(*member);
+                }
+            });
+            if are_some_lost {
+                for member in heard.members.values().flatten() {
+                    self.heat(*member);
+                }
+            }
+            self.bells[ready.key.slot()] = Some(heard);
         }
         Ok(())
     }

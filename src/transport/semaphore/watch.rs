@@ -132,12 +132,6 @@ impl Watch {
         self.slots.get(key.slot()).is_some_and(|slot| slot.is_used && slot.generation == key.generation)
     }
 
-    /// The member in a slot, if there is one.
-    pub fn key_at(&self, slot: usize) -> Option<Key> {
-        let found = self.slots.get(slot).filter(|slot| slot.is_used)?;
-        Some(Key { slot: u32::try_from(slot).ok()?, generation: found.generation })
-    }
-
     /// How many members there are.
     pub fn len(&self) -> usize {
         self.members
