@@ -1,4 +1,20 @@
 //! Moving bytes between processes through memory that they share, without trusting the other side.
+//!
+//! A [`Table`] serves objects by name: it opens, reads, writes and closes them for its [`Client`]s, which are other
+//! processes. Requests and answers are small entries of rings in shared memory, their bytes are in shared blocks: copied in
+//! and out with any kernel of this crate, or used where they are. While both sides are awake no system call is made.
+//!
+//! | to | use |
+//! |---|---|
+//! | serve objects | [`Table`] |
+//! | use a table | [`Client`] |
+//! | stand before another table | [`Proxy`] |
+//! | wait and wake in shared memory | [`semaphore`] |
+//! | pack messages of one's own | [`message`] |
+//! | write the other side in another language | [`protocol`] |
+//!
+//! The other side may be hostile, unless the session uses [`Allocator::Shared`]: what it breaks is its own session, which
+//! ends with a typed error. No panic, no wait without a limit, no access outside.
 
 #[cfg(not(target_os = "linux"))]
 compile_error!(
@@ -19,6 +35,8 @@ mod loan;
 mod members;
 pub mod memory;
 pub mod message;
+#[doc = include_str!("PROTOCOL.md")]
+pub mod protocol {}
 mod proxy;
 pub mod region;
 mod region_error;
