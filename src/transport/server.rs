@@ -6,69 +6,20 @@
 use super::blocks::AllocateError;
 use super::chain::clamp;
 use super::client::Waiting;
-use super::connect::{Address, Greeting, Listener, Peers, Refusal, Step};
+use super::connect::{Address, Greeting, Listener, Refusal, Step};
 use super::error::{SessionError, TableError};
-use super::geometry::{Allocator, Blocks, Geometry};
+use super::geometry::Allocator;
 use super::job::{Answer, Answered, ClientKey, Event, Job, Payload};
 use super::loan::Lease;
 use super::members::{Guest, Kind, Member, Members};
-use super::region::{Region, RegionOptions};
+use super::offer::{TableOptions, new_data, offer};
+use super::region::Region;
 use super::request::{ErrorCode, Value};
-use super::ring::Publication;
 use super::semaphore::{Key, Spin};
-use super::session::{AnswerError, QueueLayout, Reply, data_bytes, lay_out_shared};
+use super::session::{AnswerError, QueueLayout, Reply, lay_out_shared};
 use std::collections::VecDeque;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
-
-/// How a table works.
-#[derive(Debug)]
-pub struct TableOptions {
-    /// The numbers of every session.
-    pub geometry: Geometry,
-    /// Who may connect.
-    pub peers: Peers,
-    /// How many clients there may be.
-    pub max_clients: usize,
-    /// How long a client may take to connect.
-    pub connect_limit: Duration,
-    /// What the regions lie in.
-    pub regions: RegionOptions,
-    /// How the table waits.
-    pub waiting: Waiting,
-    /// How many blocks a client may hold.
-    pub max_held_blocks: u32,
-    /// With [`Allocator::Shared`]: one region for all clients, which then can read and write each other's bytes.
-    pub one_region: bool,
-}
-
-impl TableOptions {
-    /// The numbers that serve most: rings of 128 entries, 4 MiB for each direction in blocks of 64 KiB.
-    pub const GEOMETRY: Geometry = Geometry {
-        capacity: 128,
-        request_stride_bytes: 16,
-        response_stride_bytes: 16,
-        publication: Publication::Phase,
-        allocator: Allocator::Owned,
-        client_blocks: Blocks { block_bytes: 64 << 10, count: 64 },
-        server_blocks: Blocks { block_bytes: 64 << 10, count: 64 },
-    };
-}
-
-impl Default for TableOptions {
-    fn default() -> Self {
-        Self {
-            geometry: Self::GEOMETRY,
-            peers: Peers::default(),
-            max_clients: 1024,
-            connect_limit: Duration::from_secs(5),
-            regions: RegionOptions::default(),
-            waiting: Waiting::default(),
-            max_held_blocks: u32::MAX,
-            one_region: false,
-        }
-    }
-}
 
 /// Most events that are gathered at once, and most of one client.
 const BATCH: usize = 256;
@@ -463,32 +414,4 @@ impl Table {
             Err(_) => Answered::Left,
         }
     }
-}
-
-/// Offers a session to a client that connects.
-fn offer(guest: &mut Guest, options: &TableOptions, common: Option<&Region>) -> Result<(), TableError> {
-    let layout = QueueLayout::of(&options.geometry)?;
-    // Always pre-faulted: it is short, and used at once.
-    let queue = Region::create(layout.len_bytes, RegionOptions { huge_pages: false, prefault: true })?;
-    let own;
-    let data = match common {
-        Some(common) => common,
-        None => {
-            own = new_data(options)?;
-            &own
-        }
-    };
-    guest.data = Some(data.memory().clone());
-    Ok(guest.greeting.offer(options.geometry, queue, data, options.regions.prefault)?)
-}
-
-/// A region of the server's blocks, or of those that are shared.
-fn new_data(options: &TableOptions) -> Result<Region, TableError> {
-    let Geometry { allocator, server_blocks, .. } = options.geometry;
-    let region = Region::create(data_bytes(server_blocks, allocator)?, options.regions)?;
-    match allocator {
-        Allocator::Owned => region.seal_writing()?,
-        Allocator::Shared => lay_out_shared(region.memory(), server_blocks)?,
-    }
-    Ok(region)
 }

@@ -1,0 +1,333 @@
+//! The client: asks a table for objects, and reads and writes them.
+//!
+//! Every call that waits ends at its limit. What is submitted is sent with the next [`flush`](Client::flush), poll or wait,
+//! all with one wake-up, and none if the server is awake.
+
+mod submit;
+mod wait;
+
+use crate::transport::chain::clamp;
+use crate::transport::completion::{Completion, Handle, Shared};
+use crate::transport::connect::{Address, Channel, ConnectError, JoinOptions, Joined, join, join_over};
+use crate::transport::error::{ClientError, SessionError};
+use crate::transport::geometry::{Allocator, Geometry};
+use crate::transport::loan::{Lease, Place, View};
+use crate::transport::memory::{Copier, Mapped};
+use crate::transport::request::{ErrorCode, Kind};
+use crate::transport::semaphore::{Doorbell, Spin};
+use crate::transport::session::{ClientSide, Outcome, QueueLayout, Ticket};
+use std::collections::VecDeque;
+use std::io::SeekFrom;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How a side waits for the other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Waiting {
+    /// Looks for as long as that has paid lately, then sleeps.
+    #[default]
+    Adaptive,
+    /// Looks until the limit, and never sleeps: the quickest, for a CPU of its own.
+    Poll,
+    /// Sleeps at once.
+    Sleep,
+}
+
+/// How to connect, and how to wait.
+#[derive(Debug)]
+pub struct ClientOptions {
+    /// What this side maps, and how long connecting may take.
+    pub join: JoinOptions,
+    /// The limit of every call that waits.
+    pub limit: Duration,
+    /// How it waits.
+    pub waiting: Waiting,
+}
+
+impl Default for ClientOptions {
+    /// Five seconds for each call; looks, then sleeps.
+    fn default() -> Self {
+        Self { join: JoinOptions::default(), limit: Duration::from_secs(5), waiting: Waiting::default() }
+    }
+}
+
+/// A connection to a table.
+///
+/// ```no_run
+/// use memcpy_select::transport::{Address, Client, ClientOptions};
+///
+/// let mut client = Client::connect(&Address::parse("@greetings")?, ClientOptions::default())?;
+/// let file = client.open("hello.txt")?;
+/// let mut text = [0; 100];
+/// let len = client.read(file, &mut text)?;
+/// println!("{}", String::from_utf8_lossy(&text[..len]));
+/// client.close(file)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Client {
+    side: ClientSide<Mapped>,
+    channel: Channel,
+    server_bell: Doorbell<Mapped>,
+    own_bell: Doorbell<Mapped>,
+    spin: Spin,
+    waiting: Waiting,
+    limit: Duration,
+    own: Arc<Place>,
+    theirs: Arc<Place>,
+    geometry: Geometry,
+    /// Polled while another one was waited for.
+    done: VecDeque<Ticket>,
+    over: Option<SessionError>,
+}
+
+impl Client {
+    /// Connects to the table at an address.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError`]: nobody listens there, it is not a table or one of another version, it is full, or it does not
+    /// answer in time.
+    pub fn connect(address: &Address, options: ClientOptions) -> Result<Self, ConnectError> {
+        let ClientOptions { join: how, limit, waiting } = options;
+        Self::new(join(address, how)?, limit, waiting)
+    }
+
+    /// Connects over a socket that this process was given.
+    ///
+    /// # Errors
+    ///
+    /// As [`connect`](Self::connect).
+    pub fn over(stream: UnixStream, options: ClientOptions) -> Result<Self, ConnectError> {
+        let ClientOptions { join: how, limit, waiting } = options;
+        Self::new(join_over(stream, how)?, limit, waiting)
+    }
+
+    /// The client of a session that was agreed on.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError::Geometry`] if the regions do not fit its numbers.
+    pub fn new(joined: Joined, limit: Duration, waiting: Waiting) -> Result<Self, ConnectError> {
+        let Joined { channel, geometry, queue, own_data, data } = joined;
+        let layout = QueueLayout::of(&geometry)?;
+        let queue = queue.into_memory();
+        let (data, data_file) = data.into_parts();
+        let data_file = (geometry.allocator == Allocator::Owned).then_some(data_file);
+        let own = own_data.map_or_else(|| data.clone(), |region| region.into_memory());
+        let side = ClientSide::new(&geometry, queue.clone(), own, data)?;
+        Ok(Self {
+            server_bell: Doorbell::new(queue.clone(), layout.server_doorbell_at),
+            own_bell: Doorbell::new(queue, layout.client_doorbell_at),
+            spin: Spin::default(),
+            waiting,
+            limit,
+            own: Place::new(side.client_data(), geometry.allocator == Allocator::Owned, None),
+            theirs: Place::new(side.server_data(), false, data_file),
+            side,
+            channel,
+            geometry,
+            done: VecDeque::new(),
+            over: None,
+        })
+    }
+
+    /// The numbers of the session.
+    pub fn geometry(&self) -> &Geometry {
+        &self.geometry
+    }
+
+    /// Changes the limit of every call that waits.
+    pub fn set_limit(&mut self, limit: Duration) {
+        self.limit = limit;
+    }
+
+    /// Opens an object.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`].
+    pub fn open(&mut self, name: impl AsRef<[u8]>) -> Result<Handle, ClientError> {
+        self.named(Kind::Open, name.as_ref())
+    }
+
+    /// Makes an object, and opens it.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`].
+    pub fn create(&mut self, name: impl AsRef<[u8]>) -> Result<Handle, ClientError> {
+        self.named(Kind::Create, name.as_ref())
+    }
+
+    /// Opens an object, with the memory object that the table hands out with it, if it does.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`].
+    pub fn open_shared(&mut self, name: impl AsRef<[u8]>) -> Result<(Handle, Option<Shared>), ClientError> {
+        let ticket = self.submit_named(Kind::Open, name.as_ref())?;
+        match self.finish(ticket)? {
+            Completion::Opened(handle, shared) => Ok((handle, shared)),
+            other => Err(other.unexpected()),
+        }
+    }
+
+    fn named(&mut self, kind: Kind, name: &[u8]) -> Result<Handle, ClientError> {
+        let ticket = self.submit_named(kind, name)?;
+        match self.finish(ticket)? {
+            Completion::Opened(handle, _) => Ok(handle),
+            other => Err(other.unexpected()),
+        }
+    }
+
+    /// Removes an object.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`].
+    pub fn destroy(&mut self, name: impl AsRef<[u8]>) -> Result<(), ClientError> {
+        let ticket = self.submit_named(Kind::Destroy, name.as_ref())?;
+        self.finish(ticket).map(drop)
+    }
+
+    /// Ends a handle. There is no answer to wait for.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Full`] if the ring is full, or [`ClientError::Session`].
+    pub fn close(&mut self, handle: Handle) -> Result<(), ClientError> {
+        self.begin()?;
+        self.side.close(handle.number()).map_err(|error| self.refused(error))?;
+        self.flush()
+    }
+
+    /// Copies bytes from where the handle is into `dst`, and moves it past them; how many, 0 at the end. It is one
+    /// transfer: what is longer than one can be ([`max_read_bytes`](Self::max_read_bytes)) takes another call.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`].
+    pub fn read(&mut self, handle: Handle, dst: &mut [u8]) -> Result<usize, ClientError> {
+        self.read_with(handle, dst, Copier::AUTO)
+    }
+
+    /// As [`read`](Self::read), with a kernel of the caller's choice.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`].
+    pub fn read_with(&mut self, handle: Handle, dst: &mut [u8], copier: Copier) -> Result<usize, ClientError> {
+        let amount = clamp(dst.len().min(self.max_read_bytes()));
+        let ticket = self.submit_read(handle, amount)?;
+        self.wait_for(ticket)?;
+        match self.side.take(ticket) {
+            Some(Outcome::Bytes(chain)) => {
+                let (memory, blocks) = self.side.server_data();
+                let len_bytes = (chain.length() as usize).min(dst.len());
+                let copied = chain.read(memory, blocks, 0, dst.get_mut(..len_bytes).unwrap_or_default(), copier);
+                self.side.release(chain).map_err(|violation| self.end(violation.into()))?;
+                Ok(copied)
+            }
+            Some(Outcome::Refused(code)) => Err(ClientError::Refused(code)),
+            _ => Err(ClientError::NotOfThisSession),
+        }
+    }
+
+    /// As [`read`](Self::read), but leaves the bytes where the server put them, without a copy.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`].
+    pub fn read_in_place(&mut self, handle: Handle, len_bytes: usize) -> Result<View, ClientError> {
+        let amount = clamp(len_bytes.min(self.max_read_bytes()));
+        let ticket = self.submit_read(handle, amount)?;
+        match self.finish(ticket)? {
+            Completion::Read(view) => Ok(view),
+            other => Err(other.unexpected()),
+        }
+    }
+
+    /// Copies bytes to where the handle is, and moves it past them; how many. It is one transfer: what is longer than one
+    /// can be ([`max_write_bytes`](Self::max_write_bytes)) takes another call.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`].
+    pub fn write(&mut self, handle: Handle, src: &[u8]) -> Result<usize, ClientError> {
+        self.write_with(handle, src, Copier::AUTO)
+    }
+
+    /// As [`write`](Self::write), with a kernel of the caller's choice.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`].
+    pub fn write_with(&mut self, handle: Handle, src: &[u8], copier: Copier) -> Result<usize, ClientError> {
+        let src = src.get(..self.max_write_bytes()).unwrap_or(src);
+        let ticket = self.submit_write(handle, src, copier)?;
+        self.finish(ticket)?.amount()
+    }
+
+    /// Sends the bytes of a [lease](Self::lease) without a copy; how many the table took.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`].
+    pub fn write_in_place(&mut self, handle: Handle, lease: Lease) -> Result<usize, ClientError> {
+        let ticket = self.submit_write_in_place(handle, lease)?;
+        self.finish(ticket)?.amount()
+    }
+
+    /// Moves the position of a handle; where it is then.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`].
+    pub fn seek(&mut self, handle: Handle, to: SeekFrom) -> Result<u64, ClientError> {
+        let ticket = self.submit_seek(handle, to)?;
+        match self.finish(ticket)? {
+            Completion::Position(position) => Ok(position),
+            other => Err(other.unexpected()),
+        }
+    }
+
+    /// Asks for the memory of an object: `len_bytes` from `start_bytes` on, both multiples of 4096, or with a length of 0
+    /// all the rest.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`]; [`ClientError::Unaligned`] for a part that does not lie on pages.
+    pub fn share(
+        &mut self,
+        handle: Handle,
+        start_bytes: u64,
+        len_bytes: u64,
+        is_writable: bool,
+    ) -> Result<Shared, ClientError> {
+        let ticket = self.submit_share(handle, start_bytes, len_bytes, is_writable)?;
+        match self.finish(ticket)? {
+            Completion::Shared(shared) => Ok(shared),
+            other => Err(other.unexpected()),
+        }
+    }
+}
+
+impl Completion {
+    /// How many bytes were written.
+    fn amount(self) -> Result<usize, ClientError> {
+        match self {
+            Self::Amount(amount) => Ok(amount as usize),
+            other => Err(other.unexpected()),
+        }
+    }
+
+    /// A session checks each response against its request, so that none of another kind gets here.
+    fn unexpected(self) -> ClientError {
+        match self {
+            Self::Refused(code) => ClientError::Refused(code),
+            _ => ClientError::Refused(ErrorCode::UNSUPPORTED),
+        }
+    }
+}

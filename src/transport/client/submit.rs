@@ -1,0 +1,140 @@
+//! Requests on their way: blocks for them, and their entries in the ring.
+
+use super::Client;
+use crate::transport::blocks::{AllocateError, BlockGeometry};
+use crate::transport::chain::{Chain, clamp};
+use crate::transport::completion::Handle;
+use crate::transport::error::ClientError;
+use crate::transport::loan::Lease;
+use crate::transport::memory::Copier;
+use crate::transport::request::{Args, Flags, Kind, PageRange};
+use crate::transport::session::Ticket;
+use std::io::SeekFrom;
+
+impl Client {
+    /// The longest transfer to here.
+    pub fn max_read_bytes(&self) -> usize {
+        max_bytes(self.side.server_data().1)
+    }
+
+    /// The longest transfer from here.
+    pub fn max_write_bytes(&self) -> usize {
+        max_bytes(self.side.client_data().1)
+    }
+
+    /// Blocks for `len_bytes`, to be filled and sent without a copy.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::TooLarge`], [`ClientError::OutOfBlocks`] or [`ClientError::Session`].
+    pub fn lease(&mut self, len_bytes: usize) -> Result<Lease, ClientError> {
+        let chain = self.allocate(len_bytes)?;
+        Ok(Lease { loan: self.own.loan(chain) })
+    }
+
+    pub(super) fn allocate(&mut self, len_bytes: usize) -> Result<Chain, ClientError> {
+        self.begin()?;
+        let max_bytes = self.max_write_bytes();
+        if len_bytes > max_bytes {
+            return Err(ClientError::TooLarge { len_bytes, max_bytes });
+        }
+        self.side.allocate(clamp(len_bytes)).map_err(|error| match error {
+            AllocateError::OutOfBlocks => ClientError::OutOfBlocks { len_bytes },
+            AllocateError::Violation(violation) => self.end(violation.into()),
+        })
+    }
+
+    pub(super) fn send(&mut self, what: (Kind, Flags, u32), args: Args, payload: Chain) -> Result<Ticket, ClientError> {
+        self.begin()?;
+        self.side.submit(what, args, payload).map_err(|(error, payload)| {
+            self.side.give_back(payload);
+            self.refused(error)
+        })
+    }
+
+    /// Submits an open, a create or a destroy, by a name.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`].
+    pub fn submit_named(&mut self, kind: Kind, name: &[u8]) -> Result<Ticket, ClientError> {
+        let chain = self.allocate(name.len())?;
+        let (memory, blocks) = self.side.client_data();
+        chain.write(memory, blocks, 0, name, Copier::AUTO);
+        self.send((kind, Flags::NONE, 0), Args::from_raw(0), chain)
+    }
+
+    /// Submits a read of that many bytes at most.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`].
+    #[inline]
+    pub fn submit_read(&mut self, handle: Handle, amount: u32) -> Result<Ticket, ClientError> {
+        self.send((Kind::Read, Flags::DATA, handle.number()), Args::of(Args::AMOUNT, amount), Chain::EMPTY)
+    }
+
+    /// Submits a write of a copy of `src`.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`].
+    pub fn submit_write(&mut self, handle: Handle, src: &[u8], copier: Copier) -> Result<Ticket, ClientError> {
+        let chain = self.allocate(src.len())?;
+        let (memory, blocks) = self.side.client_data();
+        chain.write(memory, blocks, 0, src, copier);
+        self.send((Kind::Write, Flags::DATA, handle.number()), Args::from_raw(0), chain)
+    }
+
+    /// Submits a write of what is in a lease.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`].
+    pub fn submit_write_in_place(&mut self, handle: Handle, lease: Lease) -> Result<Ticket, ClientError> {
+        let chain = lease.loan.into_chain(&self.own).ok_or(ClientError::NotOfThisSession)?;
+        self.send((Kind::Write, Flags::DATA, handle.number()), Args::from_raw(0), chain)
+    }
+
+    /// Submits a move of the position.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`].
+    pub fn submit_seek(&mut self, handle: Handle, to: SeekFrom) -> Result<Ticket, ClientError> {
+        let (kind, args) = match to {
+            SeekFrom::Start(offset) => (Kind::SeekStart, Args::of(Args::OFFSET, offset)),
+            SeekFrom::Current(offset) => (Kind::SeekCurrent, Args::of(Args::SIGNED_OFFSET, offset)),
+            SeekFrom::End(offset) => (Kind::SeekEnd, Args::of(Args::SIGNED_OFFSET, offset)),
+        };
+        self.send((kind, Flags::NONE, handle.number()), args, Chain::EMPTY)
+    }
+
+    /// Submits a request for the memory of an object.
+    ///
+    /// # Errors
+    ///
+    /// As [`share`](Self::share).
+    pub fn submit_share(
+        &mut self,
+        handle: Handle,
+        start_bytes: u64,
+        len_bytes: u64,
+        is_writable: bool,
+    ) -> Result<Ticket, ClientError> {
+        let pages = PageRange::of_bytes(start_bytes, len_bytes, is_writable)
+            .ok_or(ClientError::Unaligned { start_bytes, len_bytes })?;
+        self.send((Kind::Share, Flags::NONE, handle.number()), Args::of(Args::RANGE, pages), Chain::EMPTY)
+    }
+}
+
+/// The longest transfer in a region: all its blocks, but for those of the chain's lists.
+fn max_bytes(blocks: BlockGeometry) -> usize {
+    let entries = blocks.block_bytes() / 4;
+    let data = match blocks.count() {
+        1 | 2 => 1,
+        // Each list block but the last names one block less than it holds entries.
+        count => count - (count - 1).div_ceil(entries).max(1),
+    };
+    (data as usize).saturating_mul(blocks.block_bytes() as usize).min(u32::MAX as usize)
+}

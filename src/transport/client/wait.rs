@@ -1,0 +1,239 @@
+//! Answers on their way back: looked for, slept for, and taken.
+
+use super::{Client, Waiting};
+use crate::transport::completion::{Completion, Handle, Shared};
+use crate::transport::connect::ConnectError;
+use crate::transport::error::{ClientError, SessionError};
+use crate::transport::loan::View;
+use crate::transport::request::JobId;
+use crate::transport::session::{Outcome, SubmitError, Ticket};
+use crate::transport::violation::Violation;
+use std::time::{Duration, Instant};
+
+/// No sleep is longer before it is seen whether the server still lives.
+const MAX_SLEEP: Duration = Duration::from_millis(4);
+/// So many looks pass between two looks at the clock.
+const LOOKS_PER_CLOCK: u32 = 64;
+
+impl Client {
+    /// Requests under way, and answers that nobody took.
+    pub fn in_flight(&self) -> u32 {
+        self.side.in_flight()
+    }
+
+    /// Sends what was submitted, and wakes the server if it sleeps.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Session`].
+    #[inline]
+    pub fn flush(&mut self) -> Result<(), ClientError> {
+        let is_published = self.side.flush().map_err(|violation| self.end(violation.into()))?;
+        if is_published && self.server_bell.ring() {
+            self.wake()?;
+        }
+        Ok(())
+    }
+
+    #[cold]
+    pub(super) fn wake(&mut self) -> Result<(), ClientError> {
+        self.channel.wake().map_err(|error| self.lost(error))
+    }
+
+    /// The next answer, of whichever request; none if there is none yet. Does not wait.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`].
+    pub fn poll(&mut self) -> Result<Option<(Ticket, Completion)>, ClientError> {
+        self.begin()?;
+        self.flush()?;
+        let ticket = match self.done.pop_front() {
+            Some(ticket) => Some(ticket),
+            None => self.look()?,
+        };
+        ticket.map(|ticket| Ok((ticket, self.complete(ticket)?))).transpose()
+    }
+
+    /// The next answer, of whichever request, waiting for it until the limit.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`]; [`ClientError::NotOfThisSession`] if nothing is under way.
+    pub fn wait(&mut self) -> Result<(Ticket, Completion), ClientError> {
+        if self.in_flight() == 0 {
+            return Err(ClientError::NotOfThisSession);
+        }
+        self.begin()?;
+        self.flush()?;
+        let ticket = match self.done.pop_front() {
+            Some(ticket) => ticket,
+            None => self.wait_any()?,
+        };
+        Ok((ticket, self.complete(ticket)?))
+    }
+
+    /// The answer to one request, waiting for it until the limit. Others that come meanwhile are kept.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`]. A request that was not answered in time is given up.
+    pub fn finish(&mut self, ticket: Ticket) -> Result<Completion, ClientError> {
+        self.wait_for(ticket)?;
+        match self.complete(ticket)? {
+            Completion::Refused(code) => Err(ClientError::Refused(code)),
+            completion => Ok(completion),
+        }
+    }
+
+    /// Waits until a request has its answer.
+    #[inline]
+    pub(super) fn wait_for(&mut self, ticket: Ticket) -> Result<(), ClientError> {
+        self.begin()?;
+        self.flush()?;
+        if let Some(at) = self.done.iter().position(|done| *done == ticket) {
+            self.done.remove(at);
+            return Ok(());
+        }
+        if !self.side.is_waiting(ticket) {
+            return Err(ClientError::NotOfThisSession);
+        }
+        // Bounded: each turn takes in one request that was under way.
+        loop {
+            match self.wait_any() {
+                Ok(done) if done == ticket => return Ok(()),
+                Ok(other) => self.done.push_back(other),
+                Err(error) => {
+                    self.side.abandon(ticket).map_err(|violation| self.end(violation.into()))?;
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    /// Takes in one response.
+    #[inline]
+    pub(super) fn look(&mut self) -> Result<Option<Ticket>, ClientError> {
+        self.side.poll().map_err(|violation| self.end(violation.into()))
+    }
+
+    /// Takes in one response, waiting for it.
+    #[inline]
+    fn wait_any(&mut self) -> Result<Ticket, ClientError> {
+        // The usual case of a server that is quick: no clock is read.
+        for _ in 0..LOOKS_PER_CLOCK {
+            if let Some(ticket) = self.look()? {
+                return Ok(ticket);
+            }
+            if self.waiting == Waiting::Sleep {
+                break;
+            }
+            std::hint::spin_loop();
+        }
+        self.wait_longer()
+    }
+
+    fn wait_longer(&mut self) -> Result<Ticket, ClientError> {
+        let start = Instant::now();
+        let mut checked = start;
+        loop {
+            let found = match self.waiting {
+                Waiting::Poll => (0..LOOKS_PER_CLOCK).any(|_| {
+                    std::hint::spin_loop();
+                    self.side.is_ready()
+                }),
+                Waiting::Adaptive => {
+                    let side = &self.side;
+                    let look = || side.is_ready().then_some(());
+                    self.spin.find(self.limit, std::hint::spin_loop, look).is_some() || self.sleep(start)
+                }
+                Waiting::Sleep => self.sleep(start),
+            };
+            if found && let Some(ticket) = self.look()? {
+                return Ok(ticket);
+            }
+            let now = Instant::now();
+            if now - checked >= MAX_SLEEP {
+                checked = now;
+                if self.channel.is_gone() {
+                    // What it answered before it went is still an answer.
+                    return self.look()?.ok_or_else(|| self.end(SessionError::PeerGone));
+                }
+            }
+            if now - start >= self.limit {
+                return Err(ClientError::Timeout { limit: self.limit });
+            }
+        }
+    }
+
+    /// Sleeps until the server rings, but not for long.
+    fn sleep(&self, start: Instant) -> bool {
+        let left = self.limit.saturating_sub(start.elapsed()).min(MAX_SLEEP);
+        let slept = Instant::now();
+        let side = &self.side;
+        self.own_bell.sleep_unless(left, || side.is_ready().then_some(()));
+        self.spin.slept(slept.elapsed());
+        side.is_ready()
+    }
+
+    /// What became of a request that has its response.
+    pub(super) fn complete(&mut self, ticket: Ticket) -> Result<Completion, ClientError> {
+        Ok(match self.side.take(ticket).ok_or(ClientError::NotOfThisSession)? {
+            Outcome::Refused(code) => Completion::Refused(code),
+            Outcome::Bytes(chain) => Completion::Read(View { loan: self.theirs.loan(chain) }),
+            Outcome::Amount(amount) => Completion::Amount(amount),
+            Outcome::Handle(handle) => Completion::Opened(Handle::of(handle), None),
+            Outcome::HandleWithObject(handle, id) => Completion::Opened(Handle::of(handle), Some(self.receive(id)?)),
+            Outcome::Position(position) => Completion::Position(position),
+            Outcome::Object(id) => Completion::Shared(self.receive(id)?),
+        })
+    }
+
+    /// The object that the server passed for a job, before it answered.
+    pub(super) fn receive(&mut self, id: JobId) -> Result<Shared, ClientError> {
+        match self.channel.accept_parcel(id.get(), self.limit) {
+            Ok((parcel, descriptor)) => Ok(Shared::new(parcel, descriptor)),
+            Err(ConnectError::Timeout { .. }) => {
+                let id = id.get() as u32;
+                Err(self.end(Violation::NoObject { id }.into()))
+            }
+            Err(error) => Err(self.lost(error)),
+        }
+    }
+
+    /// Takes in what was given back; an error if the session is over.
+    #[inline]
+    pub(super) fn begin(&mut self) -> Result<(), ClientError> {
+        if let Some(over) = self.over {
+            return Err(over.into());
+        }
+        while let Some(chain) = self.theirs.take_returned() {
+            self.side.release(chain).map_err(|violation| self.end(violation.into()))?;
+        }
+        while let Some(chain) = self.own.take_returned() {
+            self.side.give_back(chain);
+        }
+        Ok(())
+    }
+
+    pub(super) fn refused(&mut self, error: SubmitError) -> ClientError {
+        match error {
+            SubmitError::Full => ClientError::Full,
+            SubmitError::Violation(violation) => self.end(violation.into()),
+        }
+    }
+
+    /// Ends the session.
+    #[cold]
+    pub(super) fn end(&mut self, error: SessionError) -> ClientError {
+        ClientError::Session(*self.over.insert(error))
+    }
+
+    #[cold]
+    pub(super) fn lost(&mut self, error: ConnectError) -> ClientError {
+        match error {
+            ConnectError::PeerGone => self.end(SessionError::PeerGone),
+            error => ClientError::Socket(error),
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! One client's session, as the table has it: the logic of [`ServerSide`] with its socket, its doorbells and its regions.
+
+use super::blocks::AllocateError;
+use super::chain::Chain;
+use super::connect::{Channel, ConnectError, Greeted, Parcel};
+use super::error::SessionError;
+use super::geometry::Allocator;
+use super::job::{Answer, ClientKey, Event, Job};
+use super::loan::Place;
+use super::memory::{Copier, Mapped};
+use super::region::Region;
+use super::request::{ErrorCode, Value};
+use super::semaphore::{Doorbell, Key};
+use super::session::{QueueLayout, Reply, ServerSide};
+use super::share::Object;
+use super::violation::Violation;
+use std::collections::VecDeque;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// One client's session.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) side: ServerSide<Mapped>,
+    pub(super) channel: Channel,
+    pub(super) own_bell: Doorbell<Mapped>,
+    client_bell: Doorbell<Mapped>,
+    /// The region of the server's blocks.
+    pub(super) place: Arc<Place>,
+    /// The client's region as a file, if it alone writes it.
+    pub(super) client_file: Option<OwnedFd>,
+    pub(super) process: Option<Key>,
+    pub(super) is_touched: bool,
+}
+
+impl Session {
+    pub(super) fn new(greeted: Greeted, data: Mapped, max_held_blocks: u32) -> Result<Self, ConnectError> {
+        let Greeted { channel, geometry, queue, client_data } = greeted;
+        let layout = QueueLayout::of(&geometry)?;
+        let queue = queue.into_memory();
+        let (client_data, client_file) = match client_data.map(Region::into_parts) {
+            Some((memory, file)) => (memory, Some(file)),
+            None => (data.clone(), None),
+        };
+        let mut side = ServerSide::new(&geometry, queue.clone(), client_data, data)?;
+        side.limit_lent_blocks(max_held_blocks);
+        Ok(Self {
+            place: Place::new(side.server_data(), geometry.allocator == Allocator::Owned, None),
+            client_file,
+            side,
+            channel,
+            own_bell: Doorbell::new(queue.clone(), layout.server_doorbell_at),
+            client_bell: Doorbell::new(queue, layout.client_doorbell_at),
+            process: None,
+            is_touched: false,
+        })
+    }
+
+    /// Takes what the client asks for; whether it asked for something.
+    #[inline]
+    pub(super) fn take(&mut self, key: Key, limit: usize, events: &mut VecDeque<Event>) -> Result<bool, Violation> {
+        while let Some(chain) = self.place.take_returned() {
+            self.side.give_back(chain);
+        }
+        if self.side.lent_blocks() > 0 {
+            self.side.take_releases()?;
+        }
+        let client = ClientKey(key);
+        let mut any = false;
+        for _ in 0..limit {
+            let Some(incoming) = self.side.take_request()? else { break };
+            any = true;
+            events.push_back(match incoming.job {
+                Some(job) => Event::Job(Job { client, key: job, request: incoming.request }),
+                None => Event::Closed { client, handle: incoming.request.handle },
+            });
+        }
+        Ok(any)
+    }
+
+    #[inline]
+    pub(super) fn flush(&mut self) -> Result<(), SessionError> {
+        if self.side.flush() && self.client_bell.ring() {
+            self.channel.wake().map_err(|_| SessionError::PeerGone)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn lend(&mut self, length: u32) -> Result<Chain, AllocateError> {
+        while let Some(chain) = self.place.take_returned() {
+            self.side.give_back(chain);
+        }
+        self.side.lend(length)
+    }
+
+    /// The answer to a job, for those that need the session's blocks or its socket.
+    pub(super) fn reply(&mut self, job: &Job, answer: Answer<'_>) -> Result<Reply, SessionError> {
+        match answer {
+            Answer::Bytes(bytes) => self.copied(job, bytes, Copier::AUTO),
+            Answer::BytesWith(bytes, copier) => self.copied(job, bytes, copier),
+            Answer::Lease(lease) => {
+                let chain = lease.loan.into_chain(&self.place);
+                let asked = self.side.asked(job.key).unwrap_or(0);
+                Ok(match chain {
+                    Some(chain) if chain.length() <= asked => Reply::Bytes(chain),
+                    Some(chain) => {
+                        self.side.give_back(chain);
+                        Reply::Value(ErrorCode::TOO_LARGE.value())
+                    }
+                    None => Reply::Value(ErrorCode::IO.value()),
+                })
+            }
+            Answer::Object(object) => self.pass(job, Value::of(Value::AMOUNT, 0), &object),
+            Answer::HandleAndObject(handle, object) => self.pass(job, Value::of(Value::HANDLE, handle), &object),
+            Answer::Error(_) | Answer::Done | Answer::Amount(_) | Answer::Handle(_) | Answer::Position(_) => {
+                Ok(Reply::Value(ErrorCode::UNSUPPORTED.value()))
+            }
+        }
+    }
+
+    /// The answer that holds a copy of these bytes, or the error that the client gets instead.
+    #[inline]
+    fn copied(&mut self, job: &Job, bytes: &[u8], copier: Copier) -> Result<Reply, SessionError> {
+        let length = match u32::try_from(bytes.len()) {
+            Ok(length) if self.side.asked(job.key).is_none_or(|asked| length <= asked) => length,
+            _ => return Ok(Reply::Value(ErrorCode::TOO_LARGE.value())),
+        };
+        match self.lend(length) {
+            Ok(chain) => {
+                let (memory, blocks) = self.side.server_data();
+                chain.write(memory, blocks, 0, bytes, copier);
+                Ok(Reply::Bytes(chain))
+            }
+            Err(AllocateError::OutOfBlocks) => Ok(Reply::Value(ErrorCode::OUT_OF_BLOCKS.value())),
+            Err(AllocateError::Violation(violation)) => Err(violation.into()),
+        }
+    }
+
+    /// Passes an object and gives the answer that says so, or the error that the client gets instead.
+    fn pass(&mut self, job: &Job, value: Value, object: &Object<'_>) -> Result<Reply, SessionError> {
+        let Some(id) = self.side.job_id(job.key) else { return Ok(Reply::Value(ErrorCode::IO.value())) };
+        let parcel = Parcel {
+            id: id.get(),
+            start_bytes: object.start_bytes,
+            len_bytes: object.len_bytes,
+            whole_bytes: object.whole_bytes,
+            access: object.access,
+            sealing: object.sealing,
+        };
+        match self.channel.pass(parcel, object.descriptor.as_fd()) {
+            Ok(()) => Ok(Reply::WithObject(value)),
+            Err(ConnectError::PeerGone) => Err(SessionError::PeerGone),
+            Err(_) => Ok(Reply::Value(ErrorCode::IO.value())),
+        }
+    }
+
+    /// Sleeps until this client rings, at most so long.
+    pub(super) fn sleep(&mut self, limit: Duration) {
+        let Self { side, own_bell, .. } = self;
+        own_bell.sleep_unless(limit, || side.is_ready().then_some(()));
+    }
+
+    /// The client rang: this side is awake.
+    pub(super) fn woken(&self) -> Result<(), SessionError> {
+        self.own_bell.disarm();
+        self.channel.drain().map(drop).map_err(|_| SessionError::PeerGone)
+    }
+}
