@@ -466,7 +466,7 @@ fn a_file_with_holes_and_one_that_is_written_meanwhile_are_what_they_are() {
     }
     assert!(bytes[..500_000].iter().all(|byte| *byte == 0) && &bytes[500_000..500_006] == b"middle");
     // What is appended while a client stands at the end is there for its next read.
-    (&file).write_all_at(b"more", 900_000).unwrap();
+    file.write_all_at(b"more", 900_000).unwrap();
     let mut more = [0; 10];
     assert_eq!(client.read(handle, &mut more).unwrap(), 4);
     assert_eq!(&more[..4], b"more");
