@@ -4,7 +4,9 @@
 
 use super::copier::Copier;
 use super::forwarder::{self, Forwarder};
-use super::{Buffer, Config, Consumer, End, Limits, MAX_BYTES, Mode, Opening, Path, PathError, Producer, Token};
+use super::{
+    Buffer, Config, Consumer, End, Limits, MAX_BYTES, Mode, Opening, PAGE_BYTES, Path, PathError, Producer, Token,
+};
 use crate::transport::connect::{JoinOptions, OwnRegion};
 use crate::transport::{
     Allocator, Answer, Answered, Blocks, Client, ClientError, ClientOptions, Completion, Event, Geometry, Handle, Job,
@@ -94,12 +96,16 @@ fn blocks(config: &Config) -> Blocks {
 impl StreamTable {
     fn geometry(&self, config: &Config) -> Geometry {
         let (own, shared) = (blocks(config), Blocks { count: 2 * blocks(config).count, ..blocks(config) });
-        let blocks = if self.allocator == Allocator::Shared { shared } else { own };
+        let server_blocks = if self.allocator == Allocator::Shared { shared } else { own };
+        // A proxy takes some of the client's blocks for names, in whole pages.
+        let in_a_page = (PAGE_BYTES as u32 / own.block_bytes).max(1);
+        let with_names = Blocks { count: 2 * own.count.next_multiple_of(in_a_page), ..own };
+        let client_blocks = if self.is_proxied { with_names } else { server_blocks };
         Geometry {
             publication: Publication::Phase,
             allocator: self.allocator,
-            client_blocks: blocks,
-            server_blocks: blocks,
+            client_blocks,
+            server_blocks,
             ..TableOptions::GEOMETRY
         }
     }
