@@ -63,7 +63,8 @@ pub struct Ipc {
     /// Paths by name; without it, all
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     paths: Vec<String>,
-    /// Kernels that copy where there is a choice, beside memcpy_auto
+    /// Kernels that copy where there is a choice, beside memcpy_auto; without it, and but for a quick run, one of each kind
+    /// on two paths in the plainest circumstances
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     kernels: Vec<String>,
     /// The folder of the records
@@ -85,7 +86,8 @@ impl Ipc {
         }
         let scope = self.scope()?;
         let cells = scope.cells(self.effort).map_err(text)?;
-        let asked = Asked { paths: self.paths.clone(), kernels: self.kernels.clone() };
+        let some_kernels = self.effort != Effort::Quick;
+        let asked = Asked { paths: self.paths.clone(), kernels: self.kernels.clone(), some_kernels };
         let contenders = ipc::contenders(paths(), &asked).map_err(text)?;
         let program = Program::current().map_err(|error| format!("this program's own file: {error}"))?;
         let cpus = ipc::cpus();
@@ -245,6 +247,8 @@ fn document(folder: &str, record: &IpcRecord, summary: &Summary) -> Value {
 }
 
 fn cell_json(cell: &Cell, path: &str, kernel: Option<&str>) -> Value {
+    let copies_itself = paths().iter().any(|known| known.name() == path && known.has_kernel());
+    let kernel = kernel.or(copies_itself.then_some("memcpy_auto"));
     json!({
         "path": path,
         "payload_bytes": cell.payload_bytes,

@@ -71,6 +71,12 @@ impl Cell {
         }
     }
 
+    /// Whether these are the plainest circumstances: one message at a time over one connection between two cores that poll,
+    /// from page to page.
+    pub fn is_plain(&self) -> bool {
+        *self == Self { touch: self.touch, ..Self::simple(self.payload_bytes, Mode::Polling, Placement::TwoCores) }
+    }
+
     /// Whether anything but the length is the same.
     pub fn is_beside(&self, other: &Self) -> bool {
         Self { payload_bytes: 0, ..*self } == Self { payload_bytes: 0, ..*other }
@@ -100,12 +106,14 @@ pub struct Contender<'a> {
     pub kernel: Option<String>,
     /// Whether this is a path's second run.
     pub is_again: bool,
+    /// Whether it is measured in the plainest circumstances alone.
+    pub is_plain_only: bool,
 }
 
 impl<'a> Contender<'a> {
     /// A path with `memcpy_auto`.
     pub const fn plain(path: &'a dyn Path) -> Self {
-        Self { path, kernel: None, is_again: false }
+        Self { path, kernel: None, is_again: false, is_plain_only: false }
     }
 
     /// The name in records.

@@ -23,7 +23,15 @@ pub struct Asked {
     pub paths: Vec<String>,
     /// Kernels that copy where there is a choice, beside `memcpy_auto`.
     pub kernels: Vec<String>,
+    /// Whether, if no kernel is named, some are measured in the plainest circumstances.
+    pub some_kernels: bool,
 }
+
+/// The paths that some kernels are measured on, and the kernels, of each kind the best that this CPU can run: string
+/// instructions, vectors, stores past the caches.
+const WITH_KERNELS: [&str; 2] = ["table_copy_copy", "byte_ring"];
+const SOME_KERNELS: [&[&str]; 3] =
+    [&["rep_movsb"], &["avx512_aligned", "avx_aligned", "sse2_aligned"], &["avx512_nt", "avx_nt", "sse2_nt"]];
 
 /// There is nothing of that name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,6 +76,12 @@ pub fn contenders<'a>(paths: &[&'a dyn Path], asked: &Asked) -> Result<Vec<Conte
         if path.has_kernel() {
             let with = |kernel: &String| Contender { kernel: Some(kernel.clone()), ..Contender::plain(*path) };
             contenders.extend(asked.kernels.iter().map(with));
+            if asked.some_kernels && asked.kernels.is_empty() && WITH_KERNELS.contains(&path.name()) {
+                let runs_here = |name: &&&str| Kernel::named(name).is_some_and(Kernel::is_available);
+                let some = SOME_KERNELS.iter().filter_map(|kind| kind.iter().find(runs_here));
+                let plain_only = |name: &&str| Contender { is_plain_only: true, ..with(&(*name).to_owned()) };
+                contenders.extend(some.map(plain_only));
+            }
         }
         if TWICE.contains(&path.name()) {
             contenders.push(Contender { is_again: true, ..Contender::plain(*path) });
@@ -114,7 +128,9 @@ pub fn run(
             sweep.tiers = find_tiers(program, cpus, &beside, &tiers).unwrap_or(Tiers::GIVEN);
         }
         known = Some(*cell);
-        let (taken, refused) = sweep.measure(*cell, contenders);
+        let wanted = |contender: &&Contender<'_>| cell.is_plain() || !contender.is_plain_only;
+        let wanted: Vec<Contender<'_>> = contenders.iter().filter(wanted).cloned().collect();
+        let (taken, refused) = sweep.measure(*cell, &wanted);
         samples.extend(taken);
         refusals.extend(refused);
     }
