@@ -371,7 +371,7 @@ fn every_kernel_copies_through_a_table() {
             assert_eq!(got, bytes);
             table.answer(job, Answer::Amount(length as u32));
             table.flush();
-            assert_eq!(client.finish(ticket).is_ok(), true);
+            assert!(client.finish(ticket).is_ok());
         }
     }
 }
