@@ -71,7 +71,9 @@ fn region(len_bytes: usize) -> Region {
 }
 
 fn server_data(allocator: Allocator) -> Region {
-    let data = region(4 * PAGE_BYTES);
+    // Shared blocks have their list behind them.
+    let blocks = Blocks { block_bytes: 4096, count: 4 };
+    let data = region(memcpy_select::transport::session::data_bytes(blocks, allocator).unwrap());
     if allocator == Allocator::Owned {
         data.seal_writing().unwrap();
     }

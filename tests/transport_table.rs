@@ -453,3 +453,38 @@ fn a_server_that_is_killed_ends_its_clients_sessions() {
     server.wait().unwrap();
     assert!(matches!(client.write(file, b"bytes"), Err(ClientError::Session(SessionError::PeerGone))));
 }
+
+/// A client that breaks the protocol ends its own session; another one, with a request under way, is served on.
+#[test]
+fn a_violation_ends_its_own_session_and_no_other() {
+    use memcpy_select::transport::Violation;
+    use memcpy_select::transport::connect::{JoinOptions, join};
+    use memcpy_select::transport::memory::Store;
+    let at = address("violation");
+    let options = TableOptions { geometry: geometry(Allocator::Owned, Publication::Index), ..TableOptions::default() };
+    let mut table = Table::create(&at, options).unwrap();
+    let (hostile, mut honest) = thread::scope(|scope| {
+        let clients = scope.spawn(|| {
+            (join(&at, JoinOptions::default()).unwrap(), Client::connect(&at, ClientOptions::default()).unwrap())
+        });
+        let joined: Vec<_> = (0..2).map(|_| table.next(Duration::from_secs(5)).unwrap()).collect();
+        assert!(joined.iter().all(|event| matches!(event, Some(Event::Joined(_)))), "{joined:?}");
+        clients.join().unwrap()
+    });
+    let file = memcpy_select::transport::Handle::of(1);
+    let ticket = honest.submit_seek(file, SeekFrom::Start(0)).unwrap();
+    honest.flush().unwrap();
+    let job = next_job(&mut table);
+    hostile.queue.memory().store32(0, 17, Store::Release);
+    hostile.channel.wake().unwrap();
+    match table.next(Duration::from_secs(5)).unwrap() {
+        Some(Event::Left { client, why: SessionError::Violation(Violation::Tail { claimed: 17, .. }) }) => {
+            assert_ne!(client, job.client());
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!((table.clients(), hostile.channel.is_gone()), (1, true));
+    table.answer(job, Answer::Position(5));
+    table.flush();
+    assert!(matches!(honest.finish(ticket), Ok(Completion::Position(5))));
+}
