@@ -26,7 +26,7 @@ use std::time::Duration;
 /// Long enough for any machine, for what is to come.
 const LONG: Duration = Duration::from_secs(20);
 /// For what is not to come.
-const SHORT: Duration = Duration::from_millis(30);
+const SHORT: Duration = Duration::from_millis(100);
 
 /// The tests count the process's descriptors, and so take turns.
 static TURN: Mutex<()> = Mutex::new(());
