@@ -212,12 +212,28 @@ fn a_shared_region_is_written_by_both() {
     assert_eq!(client.data.memory().access(), Access::ReadWrite);
 }
 
+/// A folder of this test's own, removed with everything in it.
+struct Folder(std::path::PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        let path = std::env::temp_dir().join(format!("memcpy-select-connect-{}", std::process::id()));
+        std::fs::create_dir(&path).unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
 #[test]
 fn addresses_lead_to_their_listener_and_leave_no_file() {
     let _turn = turn();
-    let folder = std::env::temp_dir().join(format!("memcpy-select-connect-{}", std::process::id()));
-    std::fs::create_dir(&folder).unwrap();
-    let path = folder.join("table");
+    let folder = Folder::new();
+    let path = folder.0.join("table");
     let name = format!("@memcpy-select-connect-{}", std::process::id());
     for text in [name.as_str(), path.to_str().unwrap()] {
         let address = Address::parse(text).unwrap();
@@ -256,7 +272,6 @@ fn addresses_lead_to_their_listener_and_leave_no_file() {
     drop(listener);
     assert!(Listener::bind(&Address::Path(path.clone()), Peers::SameUser).is_err(), "not a socket");
     assert_eq!(std::fs::read(&path).unwrap(), b"kept");
-    std::fs::remove_dir_all(&folder).unwrap();
     for text in ["", "@", "table"] {
         assert!(Address::parse(text).unwrap_err().to_string().contains("write @name"));
     }
