@@ -6,7 +6,9 @@ use iceoryx2::port::notifier::Notifier;
 use iceoryx2::port::publisher::Publisher;
 use iceoryx2::port::subscriber::Subscriber;
 use iceoryx2::prelude::*;
-use memcpy_select::path::{Config, Consumer, End, Limits, MAX_BYTES, Mode, Opening, Patience, PathError, Producer, Token};
+use memcpy_select::path::{
+    Config, Consumer, End, Limits, MAX_BYTES, Mode, Opening, PathError, Patience, Producer, Token,
+};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -60,8 +62,7 @@ fn ends(base: &str, config: &Config, is_near: bool) -> Result<Ends, PathError> {
         .backpressure_strategy(BackpressureStrategy::RetryUntilDelivered)
         .create()
         .map_err(|error| failed("publisher")(&error))?;
-    let subscriber =
-        messages(other)?.subscriber_builder().create().map_err(|error| failed("subscriber")(&error))?;
+    let subscriber = messages(other)?.subscriber_builder().create().map_err(|error| failed("subscriber")(&error))?;
     let events = if config.mode == Mode::Polling {
         None
     } else {

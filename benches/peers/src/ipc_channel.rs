@@ -6,7 +6,7 @@ use ipc_channel::ipc::{
     IpcBytesReceiver, IpcBytesSender, IpcOneShotServer, IpcReceiver, IpcSender, IpcSharedMemory, bytes_channel, channel,
 };
 use memcpy_select::path::{
-    Buffer, Config, Consumer, End, Limits, Mode, Opening, Patience, Path, PathError, Producer, Token,
+    Buffer, Config, Consumer, End, Limits, Mode, Opening, Path, PathError, Patience, Producer, Token,
 };
 use std::time::Duration;
 
