@@ -11,7 +11,8 @@ use memcpy_select::report::{IpcExplanation, ipc_page, ipc_tables, pays_from_byte
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 /// A folder of its own for each test, gone afterwards.
 struct Scratch(PathBuf);
@@ -145,6 +146,44 @@ fn what_cannot_be_measured_is_said_and_measures_nothing() {
     assert_eq!(fs::read_dir(&scratch.0).unwrap().count(), 0);
     let listed = stdout(&run(&["ipc", "--list"]));
     assert!(listed.contains("unix_stream") && listed.contains("process_vm_readv"));
+}
+
+#[test]
+fn sides_do_not_outlive_the_verb_however_it_ends() {
+    let scratch = Scratch::new("killed");
+    let folder = scratch.0.display().to_string();
+    let lists = ["--sizes", "64", "--modes", "blocking", "--placements", "one_core", "--paths", "pipe,posix_mq"];
+    let mut verb = Command::new(env!("CARGO_BIN_EXE_memcpy-select"))
+        .args(["ipc", "--effort", "full", "--out", &folder])
+        .args(lists)
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let children = format!("/proc/{0}/task/{0}/children", verb.id());
+    let start = Instant::now();
+    let sides = loop {
+        let found = fs::read_to_string(&children).unwrap_or_default();
+        let found: Vec<String> = found.split_whitespace().map(str::to_owned).collect();
+        let is_side = |child: &String| {
+            fs::read(format!("/proc/{child}/environ"))
+                .is_ok_and(|text| String::from_utf8_lossy(&text).contains("MEMCPY_SELECT_IPC_SIDE"))
+        };
+        if found.len() == 2 && found.iter().all(is_side) {
+            break found;
+        }
+        assert!(start.elapsed() < Duration::from_secs(20), "the sides were never there: {found:?}");
+        std::thread::sleep(Duration::from_millis(1));
+    };
+    verb.kill().unwrap();
+    verb.wait().unwrap();
+    let start = Instant::now();
+    // Whoever adopts them may take its time to reap them.
+    let is_there =
+        |side: &String| fs::read_to_string(format!("/proc/{side}/cmdline")).is_ok_and(|text| !text.is_empty());
+    while sides.iter().any(is_there) {
+        assert!(start.elapsed() < Duration::from_secs(5), "{sides:?} outlived the verb");
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 /// A record with the environment of this machine and samples of our own.
