@@ -1,0 +1,93 @@
+//! The promise: for every length up to 1100, every destination address, every source address and all contents, each
+//! kernel of ours copies every byte, touches no other, and leaves the caller's registers as the contract says. Shown by
+//! running its machine code on symbols, for each length and each residue of the destination modulo 64: see
+//! `symbolic/mod.rs` for why that covers the rest.
+
+#![cfg(all(target_arch = "x86_64", target_os = "linux", memcpy_select_asm))]
+
+mod code;
+#[allow(dead_code, reason = "what a mutant claims is judged elsewhere")]
+#[path = "mutants/kernels.rs"]
+mod kernels;
+mod suite;
+mod symbolic;
+
+use code::Code;
+use kernels::{MUTANTS, Mutant};
+use memcpy_select::Kernel;
+use memcpy_select::kernel::Stores;
+use std::sync::atomic::{AtomicU64, Ordering};
+use suite::runner::in_parallel;
+use symbolic::{Case, Outcome, Program};
+
+/// Beyond the length at which every kernel has come to its loop, and around several times.
+const EVERY_LENGTH_UP_TO: usize = 1100;
+/// The largest alignment that a kernel asks for.
+const RESIDUES: u64 = 64;
+
+fn program(entry: *const u8) -> Program {
+    let code = Code::reachable_from(entry).unwrap_or_else(|error| panic!("{error}"));
+    Program::new(code.range().start, code.by_offset())
+}
+
+fn cases(len: usize) -> impl Iterator<Item = Case> {
+    (0..RESIDUES).map(move |dst_residue| Case { len, dst_residue })
+}
+
+/// Runs all cases of a length; the outcomes must be alike in what the caller sees.
+fn check(kernel: &Kernel, program: &mut Program, len: usize, count: &AtomicU64) {
+    for case in cases(len) {
+        let Outcome { steps, changed_vectors } =
+            program.run(case).unwrap_or_else(|fault| panic!("{}, {case:?}: {fault}", kernel.name()));
+        assert!(steps > 0);
+        let keeps_all = kernel.restores() || kernel.writes().is_empty();
+        assert!(!keeps_all || changed_vectors == 0, "{}, {case:?}: {changed_vectors:#x}", kernel.name());
+        count.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn every_copy_up_to_1100_bytes_is_right_whatever_the_addresses_and_contents() {
+    let assembled: Vec<&Kernel> =
+        memcpy_select::kernels().iter().filter(|row| row.stores() != Stores::Unknown).collect();
+    in_parallel(
+        &assembled,
+        || (),
+        |(), kernel| {
+            let (mut program, count) = (program(kernel.entry() as *const u8), AtomicU64::new(0));
+            // A few pages more, at the lengths where loops over pages begin and end.
+            let pages = [4096, 8192, 12288].into_iter().flat_map(|pages| [pages - 1, pages, pages + 65, pages + 129]);
+            for len in (0..=EVERY_LENGTH_UP_TO).chain(pages) {
+                check(kernel, &mut program, len, &count);
+            }
+            // A path that nothing came to would be one of which nothing is shown.
+            assert_eq!(program.unvisited(), [""; 0], "{}", kernel.name());
+            println!("{:<20}{:>8} cases, each for all addresses and contents", kernel.name(), count.into_inner());
+        },
+    );
+}
+
+/// A broken kernel's first fault.
+fn caught(mutant: &Mutant) -> Option<String> {
+    let mut program = program(mutant.entry as *const u8);
+    (0..=320).flat_map(cases).find_map(|case| match program.run(case) {
+        Err(fault) => Some(fault.to_string()),
+        Ok(outcome) if mutant.writes.is_empty() && outcome.changed_vectors != 0 => {
+            Some(format!("vector registers changed: {:#b}", outcome.changed_vectors))
+        }
+        Ok(_) => None,
+    })
+}
+
+#[test]
+fn every_mutant_that_breaks_its_copy_is_caught() {
+    for mutant in MUTANTS {
+        let fault = caught(mutant);
+        println!("  {:<28} -> {}", mutant.name, fault.as_deref().unwrap_or("passes"));
+        // What a kernel leaves in use, and which parts of a register it says that it writes, are no question of contents:
+        // `tests/abi.rs` and `tests/instructions.rs` ask them.
+        if !["in_use_unclaimed", "upper_part_unclaimed"].contains(&mutant.name) {
+            assert_eq!(fault.is_some(), mutant.caught_by.is_some(), "{}: {fault:?}", mutant.name);
+        }
+    }
+}

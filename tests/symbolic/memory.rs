@@ -1,0 +1,107 @@
+//! The memory of a symbolic run: the source, the destination and the kernel's stack frame, each by offset from its base.
+
+use super::Fault;
+use super::value::{Byte, DST, SRC, STACK, Sum};
+
+/// The frame that a kernel may use.
+const STACK_BYTES: usize = 256;
+
+pub(crate) struct Memory {
+    loaded: Vec<bool>,
+    dst: Vec<Byte>,
+    /// The bytes below the return address; the last one is directly below it.
+    stack: [Byte; STACK_BYTES],
+}
+
+impl Memory {
+    pub fn new(len: usize) -> Self {
+        Self { loaded: vec![false; len], dst: vec![Byte::Unwritten; len], stack: [Byte::Unwritten; STACK_BYTES] }
+    }
+
+    /// Fills `bytes` from an address.
+    pub fn load(
+        &mut self,
+        address: Sum,
+        bytes: &mut [Byte],
+        stack_pointer: Sum,
+        at: impl Fn() -> String,
+    ) -> Result<(), Fault> {
+        match address.bases {
+            SRC => {
+                let Some(offset) = inside(address.plus, bytes.len(), self.loaded.len()) else {
+                    return Err(Fault::LoadOutsideSource { at: at() });
+                };
+                self.loaded[offset..offset + bytes.len()].fill(true);
+                for (number, byte) in bytes.iter_mut().enumerate() {
+                    *byte = Byte::Source((offset + number) as u32);
+                }
+            }
+            STACK => {
+                let offset = in_frame(address, bytes.len(), stack_pointer, at)?;
+                bytes.copy_from_slice(&self.stack[offset..offset + bytes.len()]);
+            }
+            _ => return Err(Fault::LoadOutsideSource { at: at() }),
+        }
+        Ok(())
+    }
+
+    /// Writes `bytes` to an address.
+    pub fn store(
+        &mut self,
+        address: Sum,
+        bytes: &[Byte],
+        stack_pointer: Sum,
+        at: impl Fn() -> String,
+    ) -> Result<(), Fault> {
+        match address.bases {
+            DST => {
+                let Some(offset) = inside(address.plus, bytes.len(), self.dst.len()) else {
+                    return Err(Fault::StoreOutsideDestination { at: at() });
+                };
+                self.dst[offset..offset + bytes.len()].copy_from_slice(bytes);
+            }
+            STACK => {
+                let offset = in_frame(address, bytes.len(), stack_pointer, at)?;
+                self.stack[offset..offset + bytes.len()].copy_from_slice(bytes);
+            }
+            _ => return Err(Fault::StoreOutsideDestination { at: at() }),
+        }
+        Ok(())
+    }
+
+    /// Every byte of the destination is the source's of the same offset, and every byte of the source was loaded.
+    pub fn at_return(&self) -> Result<(), Fault> {
+        for (offset, byte) in self.dst.iter().enumerate() {
+            if *byte != Byte::Source(offset as u32) {
+                return Err(Fault::WrongByte { offset });
+            }
+        }
+        self.loaded
+            .iter()
+            .position(|loaded| !loaded)
+            .map_or(Ok(()), |offset| Err(Fault::SourceByteNotLoaded { offset }))
+    }
+}
+
+/// The offset of an access in a range of `len` bytes, if all of it lies inside.
+fn inside(offset: u64, bytes: usize, len: usize) -> Option<usize> {
+    let offset = usize::try_from(offset).ok()?;
+    (offset.checked_add(bytes)? <= len).then_some(offset)
+}
+
+/// The place of an access in the frame: at or above the stack pointer, below the return address.
+fn in_frame(address: Sum, bytes: usize, stack_pointer: Sum, at: impl Fn() -> String) -> Result<usize, Fault> {
+    let outside = |at: String| Fault::StoreOutsideDestination { at };
+    let below = address.plus.wrapping_neg();
+    let depth = stack_pointer.plus.wrapping_neg();
+    if stack_pointer.bases != STACK || depth > STACK_BYTES as u64 || below > STACK_BYTES as u64 {
+        return Err(outside(at()));
+    }
+    if below > depth {
+        return Err(Fault::BelowStackPointer { at: at() });
+    }
+    if (bytes as u64) > below {
+        return Err(outside(at()));
+    }
+    Ok(STACK_BYTES - below as usize)
+}
