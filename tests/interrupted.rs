@@ -1,0 +1,216 @@
+//! The promise: a kernel may be interrupted anywhere, and whoever interrupts it may copy with any kernel: afterwards both
+//! copies are right, the registers are kept, and nothing was found in a state that the contract forbids.
+//!
+//! Shown twice. By single steps (the trap flag): a signal after every instruction of every kernel, and after every
+//! repetition of a string instruction, so that no point is left out; the handler copies with another kernel at each. And
+//! by a timer during long copies, which also comes while the processor's microcode is in the middle of a string
+//! instruction's fast path, where the trap flag never lets it be.
+//!
+//! At each interruption inside a kernel the direction flag is clear, as the handler's own code needs it, and the stack
+//! pointer lies between the caller's and its lowest place that the kernel's code shows.
+
+#![cfg(all(target_arch = "x86_64", target_os = "linux", memcpy_select_asm))]
+
+mod code;
+mod signals;
+mod suite;
+
+use code::Code;
+use core::ffi::c_int;
+use memcpy_select::kernel::{ReadyKernel, Stores};
+use signals::{Alarm, Context, SIGALRM, SIGTRAP, SigInfo};
+use std::cell::RefCell;
+use std::sync::Arc;
+use suite::abi::{Before, Observed, Subject};
+use suite::arena::{Arena, region_bytes};
+use suite::cases::{Case, Effort, Side};
+use suite::pattern::{Pattern, Polarity};
+use suite::routine;
+
+/// The longest copy that a handler makes.
+const IN_HANDLER_BYTES: usize = 700;
+/// Below the return address: more than any kernel keeps there.
+const FRAME_BYTES: u64 = 256;
+
+/// What a handler works with: the code it may interrupt, and memory of its own.
+struct Interruption {
+    /// The kernel under way, and where its stack pointer was when it was first met.
+    range: std::ops::Range<u64>,
+    stack_at_entry: Option<u64>,
+    /// How often each place of the kernel was interrupted.
+    hits: Vec<u32>,
+    kernels: Vec<ReadyKernel>,
+    copies: u64,
+    src: Vec<u8>,
+    dst: Vec<u8>,
+    broken: Option<&'static str>,
+}
+
+thread_local! {
+    static STATE: RefCell<Option<Interruption>> = const { RefCell::new(None) };
+}
+
+impl Interruption {
+    fn of(kernel: ReadyKernel, kernels: &[ReadyKernel]) -> Self {
+        let code = Code::reachable_from(kernel.kernel().entry() as *const u8).expect("a kernel's paths");
+        let range = code.range();
+        Self {
+            hits: vec![0; (range.end - range.start) as usize],
+            range,
+            stack_at_entry: None,
+            kernels: kernels.to_vec(),
+            copies: 0,
+            src: (0..IN_HANDLER_BYTES).map(|at| (at % 251) as u8).collect(),
+            dst: vec![0; IN_HANDLER_BYTES],
+            broken: None,
+        }
+    }
+
+    /// What a handler does; it allocates nothing. True if the signal came inside the kernel.
+    fn at(&mut self, context: &Context) -> bool {
+        let is_inside = self.range.contains(&context.instruction());
+        if is_inside {
+            self.hits[(context.instruction() - self.range.start) as usize] += 1;
+            if context.direction_flag() {
+                self.broken = Some("the direction flag was set");
+            }
+            // By single steps the first instruction of all is met; there the stack pointer is the caller's.
+            let is_entry = context.instruction() == self.range.start;
+            let entry = if is_entry { Some(context.stack_pointer()) } else { self.stack_at_entry };
+            self.stack_at_entry = entry;
+            let depth = entry.map(|entry| entry.wrapping_sub(context.stack_pointer()));
+            if depth.is_some_and(|depth| depth > FRAME_BYTES) {
+                self.broken = Some("the stack pointer was outside the kernel's frame");
+            }
+            self.copy();
+        }
+        is_inside
+    }
+
+    /// Copies with the next kernel, another length and placement each time.
+    fn copy(&mut self) {
+        self.copies += 1;
+        let kernel = self.kernels[self.copies as usize % self.kernels.len()];
+        let len = (self.copies as usize * 37) % (IN_HANDLER_BYTES - 64);
+        let (to, from) = (self.copies as usize % 64, self.copies as usize / 5 % 64);
+        self.dst.fill(0xee);
+        let result = kernel.copy(&mut self.dst[to..to + len], &self.src[from..from + len]);
+        let is_right = self.dst[to..to + len] == self.src[from..from + len]
+            && self.dst[..to].iter().chain(&self.dst[to + len..]).all(|byte| *byte == 0xee);
+        if result.is_err() || !is_right {
+            self.broken = Some("the handler's own copy is wrong");
+        }
+    }
+}
+
+extern "C" fn interrupt(number: c_int, _info: *mut SigInfo, context: *mut Context) {
+    // SAFETY: the system gives the handler a context of its own.
+    let context = unsafe { &mut *context };
+    let is_inside = STATE.with(|state| {
+        // Interrupted where the test itself looks at its state: nothing to do.
+        let Ok(mut state) = state.try_borrow_mut() else { return false };
+        state.as_mut().is_some_and(|state| state.at(context))
+    });
+    if number == SIGTRAP && !is_inside {
+        context.stop_stepping();
+    }
+}
+
+fn arena(largest: usize) -> Arena {
+    Arena::new(Arc::new(Pattern::new(region_bytes(largest), Polarity::PayloadLow)))
+}
+
+/// Runs `work` while handlers interrupt this kernel; what they saw.
+fn while_interrupted(kernel: ReadyKernel, kernels: &[ReadyKernel], work: impl FnOnce()) -> Interruption {
+    STATE.set(Some(Interruption::of(kernel, kernels)));
+    work();
+    let state = STATE.take().expect("set above");
+    assert_eq!(state.broken, None, "{}", kernel.kernel().name());
+    state
+}
+
+fn assembled() -> (Vec<ReadyKernel>, Vec<&'static memcpy_select::Kernel>) {
+    let (mut ready, lacking) = routine::kernels_here();
+    ready.retain(|kernel| kernel.kernel().stores() != Stores::Unknown);
+    (ready, lacking)
+}
+
+/// Lengths that reach every path of every kernel with few repetitions, and alignments that do.
+fn stepped_cases() -> Vec<Case> {
+    let lengths =
+        [0, 1, 2, 3, 4, 7, 8, 15, 16, 17, 31, 32, 33, 40, 64, 65, 100, 128, 129, 160, 200, 256, 257, 300, 385];
+    let longer = [513, 700, 769, 900, 1100, 4096 + 64, 4096 + 200];
+    let mut cases = Vec::new();
+    for len in lengths.into_iter().chain(longer) {
+        for (dst, src) in [(0, 0), (5, 3)] {
+            cases.push(Case { len, dst: (Side::Low, dst), src: (Side::High, src) });
+        }
+    }
+    cases
+}
+
+#[test]
+fn every_instruction_of_every_kernel_may_be_interrupted() {
+    let (kernels, lacking) = assembled();
+    signals::handle(SIGTRAP, interrupt);
+    let mut arena = arena(2 * 4096);
+    for kernel in &kernels {
+        let code = Code::reachable_from(kernel.kernel().entry() as *const u8).expect("a kernel's paths");
+        let state = while_interrupted(*kernel, &kernels, || {
+            let subject = Subject { entry: signals::stepped(kernel.kernel().entry()), ..Subject::of(kernel.kernel()) };
+            // Registers that are in use before the call: handlers must not disturb them, nor the kernel by them.
+            let observed = Observed::new(subject, Before::Filled);
+            for case in stepped_cases() {
+                if let Err(failure) = observed.check(&mut arena, case) {
+                    panic!("{}, interrupted after each instruction, {case}: {failure}", kernel.kernel().name());
+                }
+            }
+        });
+        let name = kernel.kernel().name();
+        let range = code.range();
+        for instruction in code.instructions() {
+            let hits = state.hits[(instruction.ip() - range.start) as usize];
+            assert!(hits > 0, "{name}: never interrupted before {}", code::text(instruction));
+        }
+        let (places, interruptions) = (code.instructions().count(), state.copies);
+        println!("{name:<20}{places:>5} instructions, each interrupted; {interruptions:>8} copies by the handler");
+    }
+    routine::print_skipped(&lacking);
+}
+
+#[test]
+fn long_copies_may_be_interrupted_at_any_time() {
+    const LARGEST: usize = 1 << 20;
+    const EVERY_NS: i64 = 20_000;
+    /// Enough to meet loops anywhere; more add time and little else.
+    const INTERRUPTIONS: u64 = 400;
+    /// However busy the machine is, the test ends.
+    const MAX_COPIES: usize = 4000;
+    let effort = Effort::chosen();
+    let (kernels, lacking) = assembled();
+    signals::handle(SIGALRM, interrupt);
+    let mut arena = arena(LARGEST);
+    for kernel in &kernels {
+        let mut copies = 0;
+        let state = while_interrupted(*kernel, &kernels, || {
+            let _alarm = Alarm::every_ns(EVERY_NS);
+            let observed = Observed::new(Subject::of(kernel.kernel()), Before::Filled);
+            let enough = |copies: usize| {
+                let met = STATE.with_borrow(|state| state.as_ref().map_or(0, |state| state.copies));
+                met >= INTERRUPTIONS || copies >= MAX_COPIES || effort == Effort::Sampled && copies >= 50
+            };
+            while !enough(copies) {
+                let len = LARGEST / 4 + copies % 4096;
+                let case = Case { len, dst: (Side::Low, copies % 64), src: (Side::High, copies / 3 % 64) };
+                if let Err(failure) = observed.check(&mut arena, case) {
+                    panic!("{}, interrupted by a timer, {case}: {failure}", kernel.kernel().name());
+                }
+                copies += 1;
+            }
+        });
+        let places = state.hits.iter().filter(|hits| **hits > 0).count();
+        let name = kernel.kernel().name();
+        println!("{name:<20}{:>6} times inside {copies} copies, at {places} places", state.copies);
+    }
+    routine::print_skipped(&lacking);
+}
