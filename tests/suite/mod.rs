@@ -10,9 +10,13 @@ pub mod abi;
 pub mod arena;
 pub mod cases;
 pub mod check;
+#[cfg(target_os = "linux")]
+pub mod delivered;
 pub mod fault;
 pub mod guarded;
 pub mod oracle;
+#[cfg(target_os = "linux")]
+pub mod pages;
 pub mod pattern;
 pub mod rng;
 pub mod routine;
