@@ -75,7 +75,7 @@ impl Memory {
 #[test]
 fn random_copies_equal_the_oracles() {
     let steps = match Effort::chosen() {
-        Effort::Full => 12_000,
+        Effort::Exhaustive | Effort::Full => 12_000,
         Effort::Sampled => 1_000,
     };
     suite::fault::report();

@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use suite::delivered::{Delivered, Unavailable};
 use suite::pages::{self, Memory, PAGE_BYTES, Pages};
 use suite::rng::Rng;
-use suite::routine::{self, Call, Routine};
+use suite::routine::{self, Routine, with_calls};
 
 /// The addresses whose pages the handler opens: from, to.
 static OPENED: [AtomicUsize; 4] = [const { AtomicUsize::new(0) }; 4];
@@ -34,11 +34,6 @@ extern "C" fn open(number: c_int, info: *mut SigInfo, _context: *mut Context) {
     if !is_ours || unsafe { !pages::open_page(address) } {
         suite::sys::end_at_next(number);
     }
-}
-
-fn everybody<'a>(kernels: &'a [memcpy_select::kernel::ReadyKernel]) -> Vec<&'a dyn Routine> {
-    let kernels = kernels.iter().map(|kernel| kernel as &dyn Routine);
-    kernels.chain(Call::ALL.iter().map(|call| call as &dyn Routine)).collect()
 }
 
 /// Two pages of source and two of destination; a copy lies across the middle of either.
@@ -61,7 +56,7 @@ impl Halves {
         }
         let faults = FAULTS.load(Ordering::Relaxed);
         // SAFETY: both ranges lie in their two pages, which the handler opens; nothing else refers to them meanwhile.
-        unsafe { routine.copy(self.dst.start().add(dst_at), self.src.start().add(src_at), len) };
+        unsafe { routine.copy(self.dst.start().wrapping_add(dst_at), self.src.start().wrapping_add(src_at), len) };
         let faults = FAULTS.load(Ordering::Relaxed) - faults;
         self.dst.open();
         self.src.open();
@@ -85,7 +80,7 @@ fn a_fault_at_every_place_of_a_copy_is_survived() {
         bounds[0].store(pages.start().expose_provenance(), Ordering::Relaxed);
         bounds[1].store(pages.start().addr() + pages.len(), Ordering::Relaxed);
     }
-    for routine in everybody(&ready) {
+    for routine in with_calls(&ready) {
         let (mut cases, mut faults) = (0, 0);
         let every = LENGTHS.into_iter().flat_map(|len| (0..=len).map(move |before| (len, before)));
         let some = LONGER.into_iter().flat_map(|len| (0..=len).step_by(61).map(move |before| (len, before)));
@@ -115,7 +110,7 @@ fn pages_that_are_not_there_yet_are_copied_to_and_from() {
     let (mut src, mut dst) = (memory.view(), Pages::fresh(LARGEST));
     Rng::new(0x5eed_0006).fill(src.as_mut_slice());
     let source = src.as_slice().to_vec();
-    for routine in everybody(&ready) {
+    for routine in with_calls(&ready) {
         let (mut copies, mut faults) = (0, 0);
         for len in [1, 64, 65, 300, 1000, 4096, 4097, 5000, 8192 + 129, 6 * PAGE_BYTES, 8 * PAGE_BYTES - 1] {
             for (dst_at, src_at) in [(0, 0), (1, 4095), (4095, 1), (4096 - 32, 4096 - 16), (63, 4090)] {
@@ -124,7 +119,7 @@ fn pages_that_are_not_there_yet_are_copied_to_and_from() {
                 dst.drop_pages();
                 let before = pages::minor_faults();
                 // SAFETY: both ranges lie in their mappings; nothing else refers to them.
-                unsafe { routine.copy(dst.start().add(dst_at), src.start().add(src_at), len) };
+                unsafe { routine.copy(dst.start().wrapping_add(dst_at), src.start().wrapping_add(src_at), len) };
                 let met = pages::minor_faults() - before;
                 // One for each page of the destination; the system may map several of a file's at the first.
                 let expected = ((dst_at + len - 1) / PAGE_BYTES - dst_at / PAGE_BYTES + 2) as u64;
@@ -152,14 +147,14 @@ fn pages_that_another_thread_delivers_are_copied_from_and_to() {
         Ok(both) => both,
         Err(Unavailable(reason)) => return println!("skipped: userfaultfd is not permitted here: {reason}"),
     };
-    for routine in everybody(&ready) {
+    for routine in with_calls(&ready) {
         let (mut copies, before) = (0, src.count() + dst.count());
         for len in [1, 65, 300, 1000, 4097, 8192 + 129, 4 * PAGE_BYTES] {
             for (dst_at, src_at) in [(0, 0), (1, 4095), (4095, 1), (4096 - 40, 4096 - 24)] {
                 src.take_away();
                 dst.take_away();
                 // SAFETY: both ranges lie in their mappings; nothing else refers to them but who delivers the pages.
-                unsafe { routine.copy(dst.start().add(dst_at), src.start().add(src_at), len) };
+                unsafe { routine.copy(dst.start().wrapping_add(dst_at), src.start().wrapping_add(src_at), len) };
                 let written = dst.as_slice();
                 let is_right = written[dst_at..dst_at + len] == source[src_at..src_at + len]
                     && written[..dst_at].iter().chain(&written[dst_at + len..]).all(|byte| *byte == 0xEE);

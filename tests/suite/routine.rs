@@ -2,8 +2,12 @@
 
 use core::mem::MaybeUninit;
 use core::slice;
+use memcpy_select::cpu::{Components, Cpu};
 use memcpy_select::kernel::{CopyFn, ReadyKernel};
+use memcpy_select::select::memcpy_auto_in_section;
+use memcpy_select::xsave::{SavedState, Section, StateArea};
 use memcpy_select::{Kernel, kernels};
+use std::cell::RefCell;
 
 /// Something that copies.
 pub trait Routine: Sync {
@@ -48,10 +52,43 @@ pub enum Call {
     AutoUninit,
     AutoUnchecked,
     AutoNoSimd,
+    /// In a section of its own, which saves and restores the vector state where the plan wants a vector kernel.
+    AutoInSection,
 }
 
 impl Call {
-    pub const ALL: [Self; 4] = [Self::Auto, Self::AutoUninit, Self::AutoUnchecked, Self::AutoNoSimd];
+    pub const ALL: [Self; 5] =
+        [Self::Auto, Self::AutoUninit, Self::AutoUnchecked, Self::AutoNoSimd, Self::AutoInSection];
+}
+
+thread_local! {
+    static AREA: RefCell<StateArea<4096>> = const { RefCell::new(StateArea::new()) };
+    static CPU: Cpu = Cpu::detect();
+}
+
+/// Where vector state cannot be saved there is none to lend.
+struct NothingLent;
+
+// SAFETY: nothing is lent.
+unsafe impl Section for NothingLent {
+    fn lends(&self) -> Components {
+        Components::NONE
+    }
+    fn begin(&mut self) {}
+    fn end(&mut self) {}
+}
+
+/// # Safety
+///
+/// `src` is valid for reads and `dst` for writes of `len` bytes, and the two ranges do not overlap.
+unsafe fn in_section(dst: *mut u8, src: *const u8, len: usize) {
+    const VECTORS: Components = Components::SSE.union(Components::AVX).union(Components::AVX512);
+    AREA.with_borrow_mut(|area| match CPU.with(|cpu| SavedState::new(area, VECTORS, cpu)) {
+        // SAFETY: the caller's promise is the function's precondition.
+        Ok(mut section) => unsafe { memcpy_auto_in_section(dst, src, len, &mut section) },
+        // SAFETY: as above.
+        Err(_) => unsafe { memcpy_auto_in_section(dst, src, len, &mut NothingLent) },
+    });
 }
 
 impl Routine for Call {
@@ -61,6 +98,7 @@ impl Routine for Call {
             Self::AutoUninit => "memcpy_auto_uninit",
             Self::AutoUnchecked => "memcpy_auto_unchecked",
             Self::AutoNoSimd => "memcpy_auto_nosimd",
+            Self::AutoInSection => "memcpy_auto_in_section",
         }
     }
 
@@ -90,8 +128,18 @@ impl Routine for Call {
                 // SAFETY: the caller's promise is the function's precondition.
                 unsafe { memcpy_select::memcpy_auto_nosimd(dst, src, len) }
             }
+            Self::AutoInSection => {
+                // SAFETY: the caller's promise is the function's precondition.
+                unsafe { in_section(dst, src, len) }
+            }
         }
     }
+}
+
+/// These kernels and the crate's calls.
+pub fn with_calls(kernels: &[ReadyKernel]) -> Vec<&dyn Routine> {
+    let kernels = kernels.iter().map(|kernel| kernel as &dyn Routine);
+    kernels.chain(Call::ALL.iter().map(|call| call as &dyn Routine)).collect()
 }
 
 /// Machine code by its entry point: what is not a row of the table.

@@ -220,10 +220,8 @@ impl Machine {
         let bytes = register.size();
         let has_memory = is_store || i.op1_kind() == OpKind::Memory;
         let address = if has_memory { Some(self.address(i)?) } else { None };
-        if let (Some(address), true) = (address, is_aligned) {
-            if self.known.residue(address, bytes as u64) != Some(0) {
-                return Err(Fault::MisalignedAccess { at: text(i) });
-            }
+        if is_aligned && address.is_some_and(|address| self.known.residue(address, bytes as u64) != Some(0)) {
+            return Err(Fault::MisalignedAccess { at: text(i) });
         }
         let pointer = self.stack_pointer(i)?;
         if let (Some(address), true) = (address, is_store) {
