@@ -2,6 +2,8 @@
 //! stores each byte of the destination and no other, not even inside the same page, fences what it wrote past the
 //! caches, and leaves the registers as the contract says. Shown by interpreting its machine code.
 
+#![cfg(unix)]
+
 mod interpreter;
 mod suite;
 

@@ -6,8 +6,8 @@
 //! by a timer during long copies, which also comes while the processor's microcode is in the middle of a string
 //! instruction's fast path, where the trap flag never lets it be.
 //!
-//! At each interruption inside a kernel the direction flag is clear, as the handler's own code needs it, and the stack
-//! pointer lies between the caller's and its lowest place that the kernel's code shows.
+//! At each interruption inside a kernel the direction flag is clear, as a handler's code needs it, and the stack pointer
+//! is at the caller's or a small frame below it, where what the kernel keeps is safe from the signal.
 
 #![cfg(all(target_arch = "x86_64", target_os = "linux", memcpy_select_asm))]
 

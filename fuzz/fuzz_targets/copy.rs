@@ -1,4 +1,5 @@
-//! One copy, any routine, any length, placement and contents, against the oracle and between guard pages.
+//! One copy, any kernel and any call, in a section or not, any length, placement and contents, against the oracle and
+//! between guard pages.
 //!
 //! The input's first bytes choose; the rest is what is copied, repeated to the length. Nothing is compared with what
 //! the routine itself produced.
