@@ -16,16 +16,20 @@ mod signals;
 mod suite;
 
 use code::Code;
+use core::arch::global_asm;
 use core::ffi::c_int;
+use memcpy_select::cpu::Components;
 use memcpy_select::kernel::{ReadyKernel, Stores};
 use signals::{Alarm, Context, SIGALRM, SIGTRAP, SigInfo};
 use std::cell::RefCell;
-use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, PoisonError};
 use suite::abi::{Before, Observed, Subject};
 use suite::arena::{Arena, region_bytes};
 use suite::cases::{Case, Effort, Side};
 use suite::pattern::{Pattern, Polarity};
-use suite::routine;
+use suite::routine::{self, Entry, Routine};
+use suite::sys::{self, End};
 
 /// The longest copy that a handler makes.
 const IN_HANDLER_BYTES: usize = 700;
@@ -39,7 +43,7 @@ struct Interruption {
     stack_at_entry: Option<u64>,
     /// How often each place of the kernel was interrupted.
     hits: Vec<u32>,
-    kernels: Vec<ReadyKernel>,
+    kernels: Vec<Entry>,
     copies: u64,
     src: Vec<u8>,
     dst: Vec<u8>,
@@ -51,8 +55,8 @@ thread_local! {
 }
 
 impl Interruption {
-    fn of(kernel: ReadyKernel, kernels: &[ReadyKernel]) -> Self {
-        let code = Code::reachable_from(kernel.kernel().entry() as *const u8).expect("a kernel's paths");
+    fn of(kernel: Entry, kernels: &[Entry]) -> Self {
+        let code = Code::reachable_from(kernel.entry as *const u8).expect("a kernel's paths");
         let range = code.range();
         Self {
             hits: vec![0; (range.end - range.start) as usize],
@@ -94,10 +98,12 @@ impl Interruption {
         let len = (self.copies as usize * 37) % (IN_HANDLER_BYTES - 64);
         let (to, from) = (self.copies as usize % 64, self.copies as usize / 5 % 64);
         self.dst.fill(0xee);
-        let result = kernel.copy(&mut self.dst[to..to + len], &self.src[from..from + len]);
+        let (dst, src) = (self.dst[to..to + len].as_mut_ptr(), self.src[from..from + len].as_ptr());
+        // SAFETY: both ranges were just checked against their vectors, which are two; the kernels run here.
+        unsafe { kernel.copy(dst, src, len) };
         let is_right = self.dst[to..to + len] == self.src[from..from + len]
             && self.dst[..to].iter().chain(&self.dst[to + len..]).all(|byte| *byte == 0xee);
-        if result.is_err() || !is_right {
+        if !is_right {
             self.broken = Some("the handler's own copy is wrong");
         }
     }
@@ -120,19 +126,29 @@ fn arena(largest: usize) -> Arena {
     Arena::new(Arc::new(Pattern::new(region_bytes(largest), Polarity::PayloadLow)))
 }
 
-/// Runs `work` while handlers interrupt this kernel; what they saw.
-fn while_interrupted(kernel: ReadyKernel, kernels: &[ReadyKernel], work: impl FnOnce()) -> Interruption {
+/// Runs `work` while handlers interrupt this kernel; what they saw, or what was wrong.
+fn while_interrupted(
+    kernel: Entry,
+    kernels: &[Entry],
+    work: impl FnOnce() -> Result<(), String>,
+) -> Result<Interruption, String> {
     STATE.set(Some(Interruption::of(kernel, kernels)));
-    work();
+    let result = work();
     let state = STATE.take().expect("set above");
-    assert_eq!(state.broken, None, "{}", kernel.kernel().name());
-    state
+    result?;
+    state.broken.map_or(Ok(()), |broken| Err(broken.to_owned()))?;
+    Ok(state)
 }
 
-fn assembled() -> (Vec<ReadyKernel>, Vec<&'static memcpy_select::Kernel>) {
+/// Our kernels that run here as they are called, and those that do not.
+fn assembled() -> (Vec<(Subject, Entry)>, Vec<&'static memcpy_select::Kernel>) {
     let (mut ready, lacking) = routine::kernels_here();
     ready.retain(|kernel| kernel.kernel().stores() != Stores::Unknown);
-    (ready, lacking)
+    let row = |kernel: &ReadyKernel| {
+        let kernel = kernel.kernel();
+        (Subject::of(kernel), Entry { name: kernel.name(), entry: kernel.entry() })
+    };
+    (ready.iter().map(row).collect(), lacking)
 }
 
 /// Lengths that reach every path of every kernel with few repetitions, and alignments that do.
@@ -149,24 +165,30 @@ fn stepped_cases() -> Vec<Case> {
     cases
 }
 
+/// Runs a kernel with a signal after each of its instructions.
+fn step_through(subject: Subject, kernels: &[Entry], arena: &mut Arena) -> Result<Interruption, String> {
+    signals::handle(SIGTRAP, interrupt);
+    let stepped = Subject { entry: signals::stepped(subject.entry), ..subject };
+    while_interrupted(Entry { name: subject.name, entry: subject.entry }, kernels, || {
+        // Registers that are in use before the call: handlers must not disturb them, nor the kernel by them.
+        let observed = Observed::new(stepped, Before::Filled);
+        stepped_cases()
+            .into_iter()
+            .try_for_each(|case| observed.check(arena, case).map_err(|failure| format!("{case}: {failure}")))
+    })
+}
+
 #[test]
 fn every_instruction_of_every_kernel_may_be_interrupted() {
-    let (kernels, lacking) = assembled();
-    signals::handle(SIGTRAP, interrupt);
+    let _turn = STEPPING.lock().unwrap_or_else(PoisonError::into_inner);
+    let (rows, lacking) = assembled();
+    let kernels: Vec<Entry> = rows.iter().map(|(_, entry)| *entry).collect();
     let mut arena = arena(2 * 4096);
-    for kernel in &kernels {
-        let code = Code::reachable_from(kernel.kernel().entry() as *const u8).expect("a kernel's paths");
-        let state = while_interrupted(*kernel, &kernels, || {
-            let subject = Subject { entry: signals::stepped(kernel.kernel().entry()), ..Subject::of(kernel.kernel()) };
-            // Registers that are in use before the call: handlers must not disturb them, nor the kernel by them.
-            let observed = Observed::new(subject, Before::Filled);
-            for case in stepped_cases() {
-                if let Err(failure) = observed.check(&mut arena, case) {
-                    panic!("{}, interrupted after each instruction, {case}: {failure}", kernel.kernel().name());
-                }
-            }
-        });
-        let name = kernel.kernel().name();
+    for (subject, entry) in rows {
+        let name = entry.name;
+        let code = Code::reachable_from(entry.entry as *const u8).expect("a kernel's paths");
+        let state = step_through(subject, &kernels, &mut arena)
+            .unwrap_or_else(|failure| panic!("{name}, interrupted after each instruction: {failure}"));
         let range = code.range();
         for instruction in code.instructions() {
             let hits = state.hits[(instruction.ip() - range.start) as usize];
@@ -178,6 +200,76 @@ fn every_instruction_of_every_kernel_may_be_interrupted() {
     routine::print_skipped(&lacking);
 }
 
+global_asm!(
+    "
+    # right as long as nobody else copies by it: eight bytes a time through memory that all calls share
+    .p2align 4
+memcpy_select_tests_keeps_state:
+2:  cmp     rdx, 8
+    jb      3f
+    mov     rax, [rsi]
+    mov     [rip + {scratch}], rax
+    mov     rax, [rip + {scratch}]
+    mov     [rdi], rax
+    add     rsi, 8
+    add     rdi, 8
+    sub     rdx, 8
+    jmp     2b
+3:  mov     rcx, rdx
+    rep movsb
+    ret
+
+    # right as long as no signal comes: it keeps a register further below the stack pointer than is safe
+    .p2align 4
+memcpy_select_tests_keeps_below_the_stack:
+    mov     [rsp - 0x180], rsi
+    mov     rcx, rdx
+    mov     rsi, [rsp - 0x180]
+    rep movsb
+    ret
+    ",
+    scratch = sym SCRATCH,
+);
+
+/// What calls of the first broken kernel share.
+static SCRATCH: AtomicU64 = AtomicU64::new(0);
+
+/// One thread at a time steps, and uses what broken kernels share.
+static STEPPING: Mutex<()> = Mutex::new(());
+
+#[test]
+fn kernels_that_may_not_be_interrupted_are_caught() {
+    unsafe extern "sysv64" {
+        #[link_name = "memcpy_select_tests_keeps_state"]
+        fn keeps_state(dst: *mut u8, src: *const u8, len: usize);
+        #[link_name = "memcpy_select_tests_keeps_below_the_stack"]
+        fn keeps_below_the_stack(dst: *mut u8, src: *const u8, len: usize);
+    }
+    let _turn = STEPPING.lock().unwrap_or_else(PoisonError::into_inner);
+    let broken: [Entry; 2] = [
+        Entry { name: "keeps_state", entry: keeps_state },
+        Entry { name: "keeps_below_the_stack", entry: keeps_below_the_stack },
+    ];
+    for entry in broken {
+        let subject = Subject {
+            name: entry.name,
+            entry: entry.entry,
+            writes: Components::NONE,
+            leaves_in_use: Components::NONE,
+            ours: true,
+        };
+        let mut arena = arena(2 * 4096);
+        let observed = Observed::new(subject, Before::Filled);
+        for case in stepped_cases() {
+            assert_eq!(observed.check(&mut arena, case), Ok(()), "{}: alone it is right", entry.name);
+        }
+        // The second one would take the program down with it, wherever it reads from then.
+        let end = sys::in_child(|| u8::from(step_through(subject, &[entry], &mut arena).is_err()));
+        assert!(matches!(end, End::Exit(1) | End::Signal(sys::SIGSEGV)), "{}: {end:?}", entry.name);
+        println!("{:<24} is caught ({end:?})", entry.name);
+    }
+}
+
 #[test]
 fn long_copies_may_be_interrupted_at_any_time() {
     const LARGEST: usize = 1 << 20;
@@ -187,14 +279,15 @@ fn long_copies_may_be_interrupted_at_any_time() {
     /// However busy the machine is, the test ends.
     const MAX_COPIES: usize = 4000;
     let effort = Effort::chosen();
-    let (kernels, lacking) = assembled();
+    let (rows, lacking) = assembled();
+    let kernels: Vec<Entry> = rows.iter().map(|(_, entry)| *entry).collect();
     signals::handle(SIGALRM, interrupt);
     let mut arena = arena(LARGEST);
-    for kernel in &kernels {
-        let mut copies = 0;
-        let state = while_interrupted(*kernel, &kernels, || {
+    for (subject, entry) in rows {
+        let (mut copies, name) = (0, entry.name);
+        let state = while_interrupted(entry, &kernels, || {
             let _alarm = Alarm::every_ns(EVERY_NS);
-            let observed = Observed::new(Subject::of(kernel.kernel()), Before::Filled);
+            let observed = Observed::new(subject, Before::Filled);
             let enough = |copies: usize| {
                 let met = STATE.with_borrow(|state| state.as_ref().map_or(0, |state| state.copies));
                 met >= INTERRUPTIONS || copies >= MAX_COPIES || effort == Effort::Sampled && copies >= 50
@@ -202,14 +295,13 @@ fn long_copies_may_be_interrupted_at_any_time() {
             while !enough(copies) {
                 let len = LARGEST / 4 + copies % 4096;
                 let case = Case { len, dst: (Side::Low, copies % 64), src: (Side::High, copies / 3 % 64) };
-                if let Err(failure) = observed.check(&mut arena, case) {
-                    panic!("{}, interrupted by a timer, {case}: {failure}", kernel.kernel().name());
-                }
+                observed.check(&mut arena, case).map_err(|failure| format!("{case}: {failure}"))?;
                 copies += 1;
             }
+            Ok(())
         });
+        let state = state.unwrap_or_else(|failure| panic!("{name}, interrupted by a timer: {failure}"));
         let places = state.hits.iter().filter(|hits| **hits > 0).count();
-        let name = kernel.kernel().name();
         println!("{name:<20}{:>6} times inside {copies} copies, at {places} places", state.copies);
     }
     routine::print_skipped(&lacking);
