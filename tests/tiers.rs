@@ -9,9 +9,10 @@
 mod suite;
 
 use memcpy_select::Kernel;
-use memcpy_select::cpu::{Cpu, Features};
+use memcpy_select::cpu::{self, Cpu, Features};
 use memcpy_select::select::{
-    Aliasing, Alignment, Band, Class, Plan, PlanError, Policy, formula, install, plan_for, plan_in_force, uninstall,
+    Aliasing, Alignment, Band, Class, Plan, PlanError, Policy, Small, formula, install, plan_for, plan_in_force,
+    uninstall,
 };
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -105,6 +106,24 @@ fn a_plan_of_every_kernel_alone_copies_exactly() {
         install(Policy::User, one_kernel(kernel)).expect("the kernel is available");
         runner::every_length(&format!("only {}", kernel.name()), &routines[2..3], Effort::Sampled);
     }
+}
+
+/// No plan takes it by itself, and so nothing else here meets it.
+#[test]
+fn short_lengths_by_one_masked_store_copy_exactly() {
+    let _turn = Turn::take();
+    let needs = Small::Masked.needs();
+    let plan =
+        leak(Plan::new(&[Band::new(usize::MAX, named("portable"))]).expect("one band").with_small(Small::Masked));
+    match install(Policy::User, plan) {
+        Ok(()) => assert!(cpu::features().contains(needs)),
+        Err(error) => {
+            assert!(!cpu::features().contains(needs), "{error}");
+            return println!("skipped: a masked store needs {needs:?}, which this CPU or its operating system lacks");
+        }
+    }
+    let routines = Call::ALL.each_ref().map(|call| call as &dyn Routine);
+    runner::every_length("short lengths masked", &routines[2..3], Effort::chosen());
 }
 
 unsafe extern "sysv64" fn auto_unchecked(dst: *mut u8, src: *const u8, len: usize) {

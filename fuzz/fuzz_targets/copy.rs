@@ -10,7 +10,10 @@
 mod suite;
 
 use libfuzzer_sys::fuzz_target;
+use memcpy_select::Kernel;
+use memcpy_select::select::{Band, Plan, Policy, Small, install, uninstall};
 use std::cell::RefCell;
+use std::sync::LazyLock;
 use suite::cases::Side;
 use suite::guarded::Guarded;
 use suite::oracle;
@@ -36,6 +39,12 @@ thread_local! {
     };
 }
 
+/// A plan whose short lengths are one masked store, which no plan takes by itself.
+static MASKED: LazyLock<Plan> = LazyLock::new(|| {
+    let portable = Kernel::named("portable").expect("a row of every table");
+    Plan::new(&[Band::new(usize::MAX, portable)]).expect("one band").with_small(Small::Masked)
+});
+
 /// What the first bytes of an input choose.
 struct Choice {
     routine: usize,
@@ -43,6 +52,7 @@ struct Choice {
     dst: (Side, usize),
     src: (Side, usize),
     paint: u8,
+    is_masked: bool,
 }
 
 impl Choice {
@@ -59,6 +69,7 @@ impl Choice {
             dst: (side(0), offset(dst_low, dst_high)),
             src: (side(1), offset(src_low, src_high)),
             paint,
+            is_masked: flags & 8 != 0,
         }
     }
 }
@@ -94,6 +105,12 @@ fuzz_target!(|input: &[u8]| {
         return;
     }
     let choice = Choice::of(first);
+    if choice.is_masked {
+        // Where the CPU lacks what it needs the plan is refused, and the one in force stays.
+        let _ = install(Policy::User, &MASKED);
+    } else {
+        uninstall(Policy::User);
+    }
     ROUTINES.with(|routines| {
         let routine = &*routines[choice.routine % routines.len()];
         MEMORY.with_borrow_mut(|memory| copy(&choice, contents, routine, memory));
