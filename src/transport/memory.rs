@@ -199,9 +199,13 @@ impl Copier {
         #[cfg(not(memcpy_select_asm))]
         for at in 0..len_bytes {
             // SAFETY: the caller's: `at` is below the length.
-            let byte = unsafe { src.add(at).read_volatile() };
+            let from = unsafe { src.add(at) };
             // SAFETY: the caller's: `at` is below the length.
-            unsafe { dst.add(at).write_volatile(byte) };
+            let to = unsafe { dst.add(at) };
+            // SAFETY: the caller's: the byte can be read.
+            let byte = unsafe { from.read_volatile() };
+            // SAFETY: the caller's: the byte can be written.
+            unsafe { to.write_volatile(byte) };
         }
     }
 }
