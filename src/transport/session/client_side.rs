@@ -369,7 +369,12 @@ impl<M: Memory + Clone> ClientSide<M> {
                     self.server_marks.clear(block)?;
                 }
                 if chain.length() > 0 {
-                    self.unsent_releases.push_back(chain.slice().block);
+                    let block = chain.slice().block;
+                    // No block is lent again before its release was taken in, so that there are never more than blocks.
+                    if self.unsent_releases.len() >= self.server_blocks.count() as usize {
+                        return Err(Violation::BlockTwice { block });
+                    }
+                    self.unsent_releases.push_back(block);
                 }
             }
         }
@@ -377,7 +382,7 @@ impl<M: Memory + Clone> ClientSide<M> {
         self.send_releases()
     }
 
-    /// Sends releases as far as there is room. There are never more than blocks.
+    /// Sends releases as far as there is room.
     #[inline]
     fn send_releases(&mut self) -> Result<(), Violation> {
         let Some(releases) = &mut self.releases else { return Ok(()) };
