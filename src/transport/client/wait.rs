@@ -10,8 +10,8 @@ use crate::transport::session::{Outcome, SubmitError, Ticket};
 use crate::transport::violation::Violation;
 use std::time::{Duration, Instant};
 
-/// No sleep is longer before it is seen whether the server still lives.
-const MAX_SLEEP: Duration = Duration::from_millis(4);
+/// No sleep is longer before it is seen whether the server still lives: at most two of them pass until its death is noticed.
+const MAX_SLEEP: Duration = Duration::from_millis(2);
 /// So many looks pass between two looks at the clock.
 const LOOKS_PER_CLOCK: u32 = 64;
 
