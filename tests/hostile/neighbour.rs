@@ -1,0 +1,82 @@
+//! A session beside the one under attack.
+
+use memcpy_select::transport::chain::Chain;
+use memcpy_select::transport::geometry::{Allocator, Blocks, Geometry};
+use memcpy_select::transport::session::{ClientSide, Outcome, QueueLayout, Reply, ServerSide, data_bytes};
+use memcpy_select::transport::{Args, Copier, Flags, Kind, Mapped, Publication, Request, Value};
+
+/// Another session of the same process, between honest sides.
+pub struct Neighbour {
+    client: ClientSide<Mapped>,
+    server: ServerSide<Mapped>,
+    turns: u8,
+}
+
+impl Neighbour {
+    pub fn new() -> Self {
+        let blocks = Blocks { block_bytes: 64, count: 16 };
+        let geometry = Geometry {
+            capacity: 4,
+            request_stride_bytes: 16,
+            response_stride_bytes: 16,
+            publication: Publication::Phase,
+            allocator: Allocator::Owned,
+            client_blocks: blocks,
+            server_blocks: blocks,
+        };
+        let region = |len_bytes| Mapped::private(len_bytes).unwrap();
+        let queue = region(QueueLayout::of(&geometry).unwrap().len_bytes);
+        let data = [(); 2].map(|()| region(data_bytes(blocks, Allocator::Owned).unwrap()));
+        Self {
+            client: ClientSide::new(&geometry, queue.clone(), data[0].clone(), data[1].read_only()).unwrap(),
+            server: ServerSide::new(&geometry, queue, data[0].read_only(), data[1].clone()).unwrap(),
+            turns: 0,
+        }
+    }
+
+    /// A write there and a read back, and both are right.
+    pub fn goes_on(&mut self) {
+        self.turns = self.turns.wrapping_add(1);
+        let bytes: Vec<u8> = (0..200).map(|at| self.turns.wrapping_add(at)).collect();
+        let chain = self.client.allocate(200).unwrap();
+        let (memory, cut) = self.client.client_data();
+        chain.write(memory, cut, 0, &bytes, Copier::AUTO);
+        let ticket = self.client.submit((Kind::Write, Flags::DATA, 1), Args::from_raw(0), chain).unwrap();
+        self.client.flush().unwrap();
+        let Request { kind: Kind::Write, .. } = self.serve(&bytes) else { panic!("another request") };
+        assert_eq!(self.client.poll(), Ok(Some(ticket)));
+        assert_eq!(self.client.take(ticket), Some(Outcome::Amount(200)));
+        let args = Args::of(Args::AMOUNT, 200);
+        let ticket = self.client.submit((Kind::Read, Flags::DATA, 1), args, Chain::EMPTY).unwrap();
+        self.client.flush().unwrap();
+        self.serve(&bytes);
+        assert_eq!(self.client.poll(), Ok(Some(ticket)));
+        let Some(Outcome::Bytes(chain)) = self.client.take(ticket) else { panic!("no bytes") };
+        let (memory, cut) = self.client.server_data();
+        let mut got = vec![0; 200];
+        chain.read(memory, cut, 0, &mut got, Copier::AUTO);
+        assert_eq!(got, bytes);
+        self.client.release(chain).unwrap();
+    }
+
+    fn serve(&mut self, bytes: &[u8]) -> Request {
+        self.server.take_releases().unwrap();
+        let incoming = self.server.take_request().unwrap().unwrap();
+        let job = incoming.job.unwrap();
+        let reply = if incoming.request.kind == Kind::Write {
+            let (memory, cut) = self.server.client_data();
+            let mut got = vec![0; 200];
+            self.server.payload(job).unwrap().read(memory, cut, 0, &mut got, Copier::AUTO);
+            assert_eq!(got, bytes);
+            Reply::Value(Value::of(Value::AMOUNT, 200))
+        } else {
+            let chain = self.server.lend(200).unwrap();
+            let (memory, cut) = self.server.server_data();
+            chain.write(memory, cut, 0, bytes, Copier::AUTO);
+            Reply::Bytes(chain)
+        };
+        self.server.answer(job, reply).unwrap();
+        self.server.flush();
+        incoming.request
+    }
+}

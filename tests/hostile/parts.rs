@@ -1,0 +1,266 @@
+//! Rings, chains, messages and allocators, one of them at a time, over memory that answers anything.
+
+use super::memory::Plot;
+use super::{Choices, Hostile, Side, Tally};
+use memcpy_select::transport::blocks::{
+    Allocate, AllocateError, BlockGeometry, FreeList, GeometryError, Marks, Owned, Shared,
+};
+use memcpy_select::transport::chain::{Chain, blocks_for};
+use memcpy_select::transport::ring::{Consumer, Producer, Publication, RingLayout};
+use memcpy_select::transport::{Args, Copier, ErrorCode, Request, Response, Slice, Value, Violation};
+use std::collections::HashSet;
+use std::rc::Rc;
+
+/// Calls in one drive, at most.
+const MAX_CALLS: u64 = 400;
+
+/// Runs one of them.
+pub fn drive(choices: Choices) -> Tally {
+    let plot = Plot::new(choices);
+    let which = plot.choices.borrow_mut().byte();
+    plot.intensity.set([0, 8, 32, 96, 255][plot.choices.borrow_mut().below(5)]);
+    let mut tally = Tally::default();
+    let result = match which % 4 {
+        0 => rings(&plot, &mut tally),
+        1 => chains(&plot, &mut tally),
+        2 => lists(&plot, &mut tally),
+        _ => {
+            messages(&plot, &mut tally);
+            Ok(())
+        }
+    };
+    match result {
+        Ok(()) => tally.lasted += 1,
+        Err(violation) => {
+            assert!(violation.to_string().contains("breaks the protocol"));
+            tally.refused += 1;
+        }
+    }
+    tally.mutated_words = plot.mutated_words.get();
+    tally.accesses = plot.accesses.get();
+    tally
+}
+
+/// Counts a call and fails the test if it touches memory more often than it may.
+fn call<T>(plot: &Plot, tally: &mut Tally, most_accesses: u64, work: impl FnOnce() -> T) -> T {
+    let before = plot.accesses.get();
+    let result = work();
+    let accesses = plot.accesses.get() - before;
+    assert!(accesses <= most_accesses, "{accesses} accesses in one call, of at most {most_accesses}");
+    tally.calls += 1;
+    result
+}
+
+fn goes_on(plot: &Plot, tally: &Tally) -> bool {
+    tally.calls < MAX_CALLS && !plot.choices.borrow().is_over()
+}
+
+fn rings(plot: &Rc<Plot>, tally: &mut Tally) -> Result<(), Violation> {
+    let (capacity, publication, start, stride_bytes) = {
+        let mut choices = plot.choices.borrow_mut();
+        let capacity = 1_u32 << choices.below(5);
+        let publication = if choices.byte().is_multiple_of(2) { Publication::Index } else { Publication::Phase };
+        let laps = [0, u32::MAX / (2 * capacity), 1 << 10][choices.below(3)];
+        (capacity, publication, laps.wrapping_mul(2 * capacity), [12, 16, 64][choices.below(3)])
+    };
+    let layout = RingLayout::new((0, 128, 256), capacity, stride_bytes, publication).unwrap();
+    let memory = Hostile::new(plot, Side::Both, layout.end_at());
+    let mut producer = Producer::<_, 3>::starting_at(memory.clone(), layout, start);
+    let mut consumer = Consumer::<_, 3>::starting_at(memory, layout, start);
+    // What the two did so far, as their own accounts must have it.
+    let (mut pushed, mut popped) = (0_u32, 0_u32);
+    while goes_on(plot, tally) {
+        let what = plot.choices.borrow_mut().byte();
+        match what % 9 {
+            0..3 => {
+                let entry = [(); 3].map(|()| plot.choices.borrow_mut().word());
+                pushed += u32::from(call(plot, tally, 4, || producer.push(entry))?);
+            }
+            3 => {
+                call(plot, tally, 1, || producer.publish());
+            }
+            4 => assert!(call(plot, tally, 1, || producer.free())? <= capacity),
+            5 => {
+                let wanted = plot.choices.borrow_mut().edge(capacity);
+                let has_room = call(plot, tally, 1, || producer.has_room(wanted))?;
+                assert!(!has_room || wanted <= capacity);
+            }
+            6 => {
+                // As a consumer does that is told to take all there is.
+                for turn in 0.. {
+                    if call(plot, tally, 4, || consumer.pop())?.is_none() {
+                        break;
+                    }
+                    popped += 1;
+                    if turn == capacity {
+                        break;
+                    }
+                }
+            }
+            7 => {
+                call(plot, tally, 1, || consumer.is_ready());
+            }
+            _ => call(plot, tally, 1, || consumer.release()),
+        }
+        assert!(call(plot, tally, 1, || producer.unread())? <= capacity);
+    }
+    // Nobody pushes more than was given back: with an adversary that is what it says was given back.
+    assert!(pushed <= MAX_CALLS as u32 && popped <= MAX_CALLS as u32 * (capacity + 1));
+    Ok(())
+}
+
+fn geometry(plot: &Plot) -> BlockGeometry {
+    let mut choices = plot.choices.borrow_mut();
+    let block_bytes = [8, 16, 64, 256][choices.below(4)];
+    let count = 1 + choices.below(96) as u32;
+    assert_eq!(BlockGeometry::new(4, count), Err(GeometryError::BlockSize { block_bytes: 4 }));
+    BlockGeometry::new(block_bytes, count).unwrap()
+}
+
+/// Blocks that can be those of one chain.
+fn check_blocks(geometry: BlockGeometry, chain: &Chain) {
+    let distinct: HashSet<_> = chain.blocks().iter().collect();
+    assert_eq!(distinct.len(), chain.blocks().len(), "a block twice");
+    assert!(chain.blocks().iter().all(|block| *block < geometry.count()), "a block outside");
+    let (data, lists) = blocks_for(geometry, chain.length());
+    assert_eq!((chain.data().len(), chain.blocks().len()), (data as usize, (data + lists) as usize));
+    let runs: usize = chain.runs(geometry, 0, chain.length()).map(|run| run.len_bytes).sum();
+    assert_eq!(runs, chain.length() as usize);
+}
+
+fn chains(plot: &Rc<Plot>, tally: &mut Tally) -> Result<(), Violation> {
+    let geometry = geometry(plot);
+    let count = u64::from(geometry.count());
+    let memory = Hostile::new(plot, Side::Adversary, geometry.region_bytes());
+    let mut marks = Marks::new(geometry.count());
+    let mut held: Vec<Chain> = Vec::new();
+    let mut total = 0;
+    while goes_on(plot, tally) {
+        let what = plot.choices.borrow_mut().byte();
+        match what % 4 {
+            0 => {
+                // The adversary builds a chain, or something like it.
+                let mut choices = plot.choices.borrow_mut();
+                for _ in 0..choices.below(40) {
+                    let at = 4 * choices.below(geometry.region_bytes() / 4);
+                    let word = choices.edge(geometry.count());
+                    memory.poke(at, word);
+                }
+            }
+            1 | 2 => {
+                let slice = {
+                    let mut choices = plot.choices.borrow_mut();
+                    let block = choices.edge(geometry.count());
+                    Slice { block, length: choices.edge(geometry.region_bytes() as u32) }
+                };
+                let mut chain = Chain::EMPTY;
+                call(plot, tally, 2 * count + 2, || chain.resolve(&memory, geometry, &mut marks, slice))?;
+                assert_eq!(chain.length(), slice.length);
+                check_blocks(geometry, &chain);
+                let mut bytes = vec![0; slice.length as usize];
+                let copied = call(plot, tally, count, || chain.read(&memory, geometry, 0, &mut bytes, Copier::AUTO));
+                assert_eq!(copied, bytes.len());
+                total += chain.blocks().len();
+                held.push(chain);
+            }
+            _ => {
+                if let Some(chain) = held.pop() {
+                    total -= chain.blocks().len();
+                    chain.blocks().iter().for_each(|block| marks.clear(*block).unwrap());
+                }
+            }
+        }
+        assert_eq!(marks.marked() as usize, total, "no chain has a block of another");
+    }
+    Ok(())
+}
+
+fn lists(plot: &Rc<Plot>, tally: &mut Tally) -> Result<(), Violation> {
+    let geometry = geometry(plot);
+    let count = geometry.count();
+    let list = FreeList { head_at: 0, links_at: 128 };
+    let memory = Hostile::new(plot, Side::Both, list.links_at + 4 * count as usize);
+    let intensity = plot.intensity.replace(0);
+    Shared::lay_out(&memory, list, geometry);
+    plot.intensity.set(intensity);
+    let mut shared = Shared::new(memory.clone(), list, geometry);
+    let mut owned = Owned::new(geometry);
+    // So many attempts, each of which follows as many links as blocks are wanted.
+    let most = |blocks: u32| (u64::from(blocks) + 4) << 17;
+    let mut held: [HashSet<u32>; 2] = Default::default();
+    while goes_on(plot, tally) {
+        let what = plot.choices.borrow_mut().byte();
+        let which = usize::from(what & 1);
+        let allocator: &mut dyn Allocate = if which == 0 { &mut shared } else { &mut owned };
+        let held = &mut held[which];
+        match what / 2 % 5 {
+            0 => match call(plot, tally, most(16), || allocator.allocate_one()) {
+                Ok(block) => assert!(block < count && held.insert(block), "block {block} of {count}, twice or outside"),
+                Err(AllocateError::OutOfBlocks) => {}
+                Err(AllocateError::Violation(violation)) => return Err(violation),
+            },
+            1 => {
+                let wanted = plot.choices.borrow_mut().edge(count);
+                let mut blocks = Vec::new();
+                match call(plot, tally, most(wanted.min(count)), || allocator.allocate(wanted, &mut blocks)) {
+                    Ok(()) => {
+                        assert_eq!(blocks.len(), wanted as usize);
+                        for block in blocks {
+                            assert!(block < count && held.insert(block), "block {block} of {count}, twice or outside");
+                        }
+                    }
+                    Err(AllocateError::OutOfBlocks) => assert!(blocks.is_empty(), "kept what it could not use"),
+                    Err(AllocateError::Violation(violation)) => return Err(violation),
+                }
+            }
+            2 => {
+                let some: Vec<u32> = held.iter().copied().take(1 + usize::from(what / 16)).collect();
+                held.retain(|block| !some.contains(block));
+                call(plot, tally, most(16), || allocator.free(&some))?;
+            }
+            3 => {
+                // One that this side does not hold: refused.
+                let block = plot.choices.borrow_mut().edge(count);
+                if !held.contains(&block) {
+                    assert!(call(plot, tally, 4, || allocator.free(&[block])).is_err());
+                }
+            }
+            _ => {
+                // The head, its tag, or a link.
+                let mut choices = plot.choices.borrow_mut();
+                let at = match choices.below(count as usize + 2) {
+                    word @ ..2 => list.head_at + 4 * word,
+                    word => list.links_at + 4 * (word - 2),
+                };
+                let word = choices.edge(count);
+                memory.poke(at, word);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whatever stands in an entry is a message or a typed error, and reads back as it was written.
+fn messages(plot: &Rc<Plot>, tally: &mut Tally) {
+    while goes_on(plot, tally) {
+        let entry = [(); 4].map(|()| plot.choices.borrow_mut().word());
+        match call(plot, tally, 0, || Request::from_entry(entry)) {
+            Ok(request) => {
+                assert_eq!(request.to_entry(), entry);
+                assert!(request.id.get() < 1 << 24);
+                let Ok(slice) = request.args.get(Args::SLICE) else { panic!("every 64 bits are a slice") };
+                assert_eq!(Args::of(Args::SLICE, slice), request.args);
+                let Ok(range) = request.args.get(Args::RANGE) else { panic!("every 64 bits are a range") };
+                assert!(range.start_bytes().checked_add(range.len_bytes()).is_some());
+            }
+            Err(unknown) => assert!(unknown.value == u64::from(entry[0] & 15) && unknown.value > 9),
+        }
+        let entry = [entry[0], entry[1], entry[2]];
+        let response = call(plot, tally, 0, || Response::from_entry(entry));
+        assert_eq!(response.to_entry(), entry);
+        let is_error = response.value.raw() >= ErrorCode::FIRST;
+        assert_eq!(ErrorCode::of(response.value).is_some(), is_error);
+        let Ok(slice) = response.value.get(Value::SLICE) else { panic!("every 64 bits are a slice") };
+        assert_eq!(Value::of(Value::SLICE, slice), response.value);
+    }
+}

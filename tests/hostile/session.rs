@@ -1,0 +1,391 @@
+//! One side of a session over memory that answers anything, called in any order.
+//!
+//! The victim is the production code. Its other side is the production code as well, so that the session gets somewhere,
+//! but between any two reads of the victim the adversary may change what stands there, or what is read. Beside it another
+//! session of the same process goes on, which nothing may disturb.
+
+use super::memory::Plot;
+use super::neighbour::Neighbour;
+use super::{Choices, Hostile, Side, Tally};
+use memcpy_select::transport::blocks::AllocateError;
+use memcpy_select::transport::chain::Chain;
+use memcpy_select::transport::geometry::{Allocator, Blocks, Geometry};
+use memcpy_select::transport::session::{
+    AnswerError, ClientSide, JobKey, Outcome, QueueLayout, Reply, ServerSide, SubmitError, Ticket, data_bytes,
+    lay_out_shared,
+};
+use memcpy_select::transport::{Args, Copier, Flags, JobId, Kind, Publication, Value, Violation};
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
+
+/// Steps of one drive, at most.
+const MAX_STEPS: usize = 300;
+
+/// A client's request that waits, with its bytes where they must stay as they are.
+type Sent = HashMap<Ticket, (Vec<u32>, u8, u32)>;
+
+/// The session under attack.
+struct Attack {
+    plot: Rc<Plot>,
+    geometry: Geometry,
+    queue: Hostile,
+    client: ClientSide<Hostile>,
+    server: ServerSide<Hostile>,
+    client_is_victim: bool,
+    /// Jobs that the server's program has, and those that it answered.
+    jobs: Vec<JobKey>,
+    answered: Vec<JobKey>,
+    /// Blocks that the server's program, or the client's, has not sent yet.
+    leased: Vec<Chain>,
+    sent: Sent,
+    views: Vec<Chain>,
+    tally: Tally,
+}
+
+/// Runs a session.
+pub fn drive(choices: Choices) -> Tally {
+    let plot = Plot::new(choices);
+    let mut attack = Attack::new(&plot);
+    let mut neighbour = Neighbour::new();
+    let mut result = Ok(());
+    for step in 0..MAX_STEPS {
+        if plot.choices.borrow().is_over() || result.is_err() {
+            break;
+        }
+        let intensity = plot.intensity.replace(0);
+        if step % 4 == 0 {
+            attack.accomplish();
+        }
+        plot.intensity.set(intensity);
+        if step % 16 == 0 {
+            neighbour.goes_on();
+        }
+        result = attack.step();
+    }
+    neighbour.goes_on();
+    let mut tally = attack.tally;
+    match result {
+        Ok(()) => tally.lasted += 1,
+        Err(violation) => {
+            assert!(violation.to_string().contains("breaks the protocol"));
+            tally.refused += 1;
+        }
+    }
+    // Also a session that is over is put away without harm.
+    plot.intensity.set(64);
+    drop((attack.client, attack.server));
+    tally.mutated_words = plot.mutated_words.get();
+    tally.accesses = plot.accesses.get();
+    tally
+}
+
+impl Attack {
+    fn new(plot: &Rc<Plot>) -> Self {
+        let (geometry, client_is_victim, intensity) = {
+            let mut choices = plot.choices.borrow_mut();
+            let how = choices.byte();
+            let publication = if how & 1 == 0 { Publication::Phase } else { Publication::Index };
+            let allocator = if how & 2 == 0 { Allocator::Owned } else { Allocator::Shared };
+            let blocks = Blocks { block_bytes: [64, 128, 4096][choices.below(3)], count: 1 + choices.below(80) as u32 };
+            let geometry = Geometry {
+                capacity: 2 << choices.below(4),
+                request_stride_bytes: [16, 32, 64][choices.below(3)],
+                response_stride_bytes: [12, 16, 32, 64][choices.below(4)],
+                publication,
+                allocator,
+                client_blocks: blocks,
+                server_blocks: blocks,
+            };
+            (geometry, how & 4 == 0, [0, 4, 16, 64, 255][choices.below(5)])
+        };
+        let (own, foreign) = match geometry.allocator {
+            Allocator::Owned => (Side::Victim, Side::Adversary),
+            Allocator::Shared => (Side::Both, Side::Both),
+        };
+        let (client_side, server_side) = if client_is_victim { (own, foreign) } else { (foreign, own) };
+        let region = |side| Hostile::new(plot, side, data_bytes(geometry.client_blocks, geometry.allocator).unwrap());
+        let queue = Hostile::new(plot, Side::Both, QueueLayout::of(&geometry).unwrap().len_bytes);
+        let client_data = region(client_side);
+        let server_data = match geometry.allocator {
+            Allocator::Owned => region(server_side),
+            Allocator::Shared => {
+                lay_out_shared(&client_data.accomplice(), geometry.client_blocks).unwrap();
+                client_data.clone()
+            }
+        };
+        let memories = [queue.clone(), client_data, server_data];
+        let [q, c, s] = memories.each_ref().map(Hostile::accomplice);
+        let [vq, vc, vs] = memories;
+        let (client, server) = if client_is_victim {
+            (ClientSide::new(&geometry, vq, vc, vs), ServerSide::new(&geometry, q, c, s))
+        } else {
+            (ClientSide::new(&geometry, q, c, s), ServerSide::new(&geometry, vq, vc, vs))
+        };
+        let (client, server) = (client.unwrap(), server.unwrap());
+        plot.intensity.set(intensity);
+        Self {
+            plot: Rc::clone(plot),
+            geometry,
+            queue,
+            client,
+            server,
+            client_is_victim,
+            jobs: Vec::new(),
+            answered: Vec::new(),
+            leased: Vec::new(),
+            sent: Sent::new(),
+            views: Vec::new(),
+            tally: Tally::default(),
+        }
+    }
+
+    fn below(&self, limit: usize) -> usize {
+        self.plot.choices.borrow_mut().below(limit)
+    }
+
+    fn edge(&self, limit: u32) -> u32 {
+        self.plot.choices.borrow_mut().edge(limit)
+    }
+
+    /// The other side does what an honest one does, as far as it still can.
+    fn accomplish(&mut self) {
+        if self.client_is_victim {
+            while let Ok(Some(incoming)) = self.server.take_request() {
+                let Some(job) = incoming.job else { continue };
+                let length = self.server.asked(job).unwrap_or(0).min(self.edge(1000));
+                let reply = match (incoming.request.kind, self.server.lend(length)) {
+                    (Kind::Read, Ok(chain)) => Reply::Bytes(chain),
+                    (Kind::Read, Err(_)) => Reply::Value(Value::from_raw(u64::MAX)),
+                    (Kind::Write, Ok(chain)) => {
+                        self.server.give_back(chain);
+                        Reply::Value(Value::of(Value::AMOUNT, 0))
+                    }
+                    (_, lent) => {
+                        lent.into_iter().for_each(|chain| self.server.give_back(chain));
+                        Reply::WithObject(Value::of(Value::HANDLE, 0))
+                    }
+                };
+                let _ = self.server.answer(job, reply);
+            }
+            let _ = self.server.take_releases();
+            self.server.flush();
+        } else {
+            for _ in 0..self.below(4) {
+                let kind =
+                    [Kind::Read, Kind::Write, Kind::Open, Kind::SeekEnd, Kind::Share, Kind::Destroy][self.below(6)];
+                let Ok(chain) = self.client.allocate(self.below(3000) as u32) else { continue };
+                let args = Args::of(Args::AMOUNT, self.edge(300));
+                if let Err((_, chain)) = self.client.submit((kind, Flags::DATA, 1), args, chain) {
+                    self.client.give_back(chain);
+                }
+            }
+            while let Ok(Some(ticket)) = self.client.poll() {
+                if let Some(Outcome::Bytes(chain)) = self.client.take(ticket) {
+                    let _ = self.client.release(chain);
+                }
+            }
+            let _ = self.client.flush();
+        }
+    }
+
+    /// A call of the victim, or a blow of the adversary.
+    fn step(&mut self) -> Result<(), Violation> {
+        let what = self.plot.choices.borrow_mut().byte();
+        let before = self.plot.accesses.get();
+        if what >= 240 {
+            // Anywhere in the queue, and most of all in its words.
+            let words =
+                if what.is_multiple_of(2) { 256 } else { QueueLayout::of(&self.geometry).unwrap().len_bytes / 4 };
+            let at = 4 * self.below(words);
+            self.queue.poke(at, self.edge(self.geometry.capacity));
+            return Ok(());
+        }
+        self.tally.calls += 1;
+        let result = if self.client_is_victim { self.client_step(what) } else { self.server_step(what) };
+        // Every loop of one call is bounded by the numbers of the session; a shared list that changes all the time is given
+        // up after so many attempts.
+        let (entries, blocks) = (u64::from(self.geometry.capacity), u64::from(self.geometry.client_blocks.count));
+        let most = match self.geometry.allocator {
+            Allocator::Owned => 64 + 32 * entries + 16 * blocks,
+            Allocator::Shared => (entries + blocks + 8) << 18,
+        };
+        assert!(self.plot.accesses.get() - before <= most, "a call that does not end");
+        result
+    }
+
+    fn server_step(&mut self, what: u8) -> Result<(), Violation> {
+        let capacity = self.geometry.capacity;
+        match what % 11 {
+            0..3 => {
+                if let Some(incoming) = self.server.take_request()?
+                    && let Some(job) = incoming.job
+                {
+                    assert!(!self.jobs.contains(&job) && !self.answered.contains(&job), "a job twice");
+                    let chain = self.server.payload(job).unwrap().clone();
+                    let (memory, blocks) = self.server.client_data();
+                    let mut bytes = vec![0; chain.length() as usize];
+                    assert_eq!(chain.read(memory, blocks, 0, &mut bytes, Copier::AUTO), bytes.len());
+                    assert!(self.server.job_id(job).is_some_and(|id| id != JobId::ZERO));
+                    self.jobs.push(job);
+                }
+                assert!(self.jobs.len() <= capacity as usize);
+                assert_eq!(self.server.unanswered() as usize, self.jobs.len());
+            }
+            3 => {
+                self.server.is_ready();
+            }
+            4 => {
+                let length = self.edge(self.geometry.server_blocks.total_bytes() as u32);
+                match self.server.lend(length) {
+                    Ok(chain) => self.lease(chain, false),
+                    Err(AllocateError::OutOfBlocks) => {}
+                    Err(AllocateError::Violation(violation)) => return Err(violation),
+                }
+            }
+            5 => {
+                if let Some(chain) = self.leased.pop() {
+                    self.server.give_back(chain);
+                }
+            }
+            6 => self.server.take_releases()?,
+            7 => {
+                self.server.flush();
+            }
+            8 => {
+                // A job that was answered already.
+                if let Some(&job) = self.answered.last() {
+                    let reply = self.leased.pop().map_or(Reply::Value(Value::from_raw(0)), Reply::Bytes);
+                    assert_eq!(self.server.answer(job, reply), Err(AnswerError::NoSuchJob));
+                }
+            }
+            _ => {
+                if self.jobs.is_empty() {
+                    return Ok(());
+                }
+                let job = self.jobs.swap_remove(self.below(self.jobs.len()));
+                let asked = self.server.asked(job).unwrap();
+                let reply = match self.leased.pop() {
+                    Some(chain) => Reply::Bytes(chain),
+                    None => Reply::Value(Value::from_raw(u64::from(self.edge(asked)))),
+                };
+                match self.server.answer(job, reply) {
+                    Ok(()) => self.answered.push(job),
+                    Err(AnswerError::MoreThanAsked { .. }) => self.jobs.push(job),
+                    Err(AnswerError::NoSuchJob) => panic!("a job that waits is none"),
+                    Err(AnswerError::Violation(violation)) => return Err(violation),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes blocks that were allocated: nobody else's, and inside.
+    fn lease(&mut self, chain: Chain, to_client: bool) {
+        let blocks = if to_client { self.geometry.client_blocks } else { self.geometry.server_blocks };
+        assert!(chain.blocks().iter().all(|block| *block < blocks.count), "a block outside");
+        let mine: HashSet<u32> = chain.blocks().iter().copied().collect();
+        assert_eq!(mine.len(), chain.blocks().len(), "a block twice");
+        for other in &self.leased {
+            assert!(other.blocks().iter().all(|block| !mine.contains(block)), "a block of another chain");
+        }
+        for (other, ..) in self.sent.values() {
+            assert!(other.iter().all(|block| !mine.contains(block)), "a block under way");
+        }
+        self.leased.push(chain);
+    }
+
+    fn client_step(&mut self, what: u8) -> Result<(), Violation> {
+        match what % 10 {
+            0 | 1 => {
+                let length = self.edge(self.geometry.client_blocks.total_bytes() as u32);
+                match self.client.allocate(length) {
+                    Ok(chain) => self.lease(chain, true),
+                    Err(AllocateError::OutOfBlocks) => {}
+                    Err(AllocateError::Violation(violation)) => return Err(violation),
+                }
+            }
+            2 | 3 => {
+                let kinds = [
+                    Kind::Read,
+                    Kind::Write,
+                    Kind::Open,
+                    Kind::Create,
+                    Kind::Destroy,
+                    Kind::SeekStart,
+                    Kind::SeekCurrent,
+                    Kind::SeekEnd,
+                    Kind::Share,
+                ];
+                let kind = kinds[self.below(kinds.len())];
+                let chain = self.leased.pop().unwrap_or(Chain::EMPTY);
+                let (paint, length, blocks) = (what, chain.length(), chain.blocks().to_vec());
+                let data = chain.data().to_vec();
+                let (memory, cut) = self.client.client_data();
+                chain.write(memory, cut, 0, &vec![paint; length as usize], Copier::AUTO);
+                match self.client.submit((kind, Flags::DATA, 1), Args::of(Args::AMOUNT, self.edge(500)), chain) {
+                    Ok(ticket) => {
+                        let old = self.sent.insert(ticket, (blocks, paint, length));
+                        assert!(old.is_none() && data.len() <= self.geometry.client_blocks.count as usize);
+                    }
+                    Err((SubmitError::Full, chain)) => self.client.give_back(chain),
+                    Err((SubmitError::Violation(violation), _)) => return Err(violation),
+                }
+            }
+            4 => match self.client.close(self.edge(9)) {
+                Ok(()) | Err(SubmitError::Full) => {}
+                Err(SubmitError::Violation(violation)) => return Err(violation),
+            },
+            5 => {
+                self.client.flush()?;
+            }
+            6 | 7 => {
+                self.check_sent();
+                let Some(ticket) = self.client.poll()? else { return Ok(()) };
+                assert!(self.client.is_done(ticket) && !self.client.is_waiting(ticket));
+                assert!(self.sent.remove(&ticket).is_some(), "an answer to nothing");
+                if let Some(Outcome::Bytes(chain)) = self.client.take(ticket) {
+                    let (memory, blocks) = self.client.server_data();
+                    let mut bytes = vec![0; chain.length() as usize];
+                    assert_eq!(chain.read(memory, blocks, 0, &mut bytes, Copier::AUTO), bytes.len());
+                    self.views.push(chain);
+                }
+                assert!(self.client.take(ticket).is_none());
+            }
+            8 => {
+                if let Some(chain) = self.views.pop() {
+                    self.client.release(chain)?;
+                } else if let Some(chain) = self.leased.pop() {
+                    self.client.give_back(chain);
+                }
+            }
+            _ => {
+                if let Some(&ticket) = self.sent.keys().next()
+                    && what.is_multiple_of(3)
+                {
+                    // Its blocks are its own until the response is there, which nobody sees any more.
+                    self.client.abandon(ticket)?;
+                    self.sent.remove(&ticket);
+                }
+            }
+        }
+        // Those that were abandoned are under way still.
+        assert!(self.client.in_flight() as usize >= self.sent.len());
+        assert!(self.client.in_flight() <= self.geometry.capacity);
+        Ok(())
+    }
+
+    /// What was sent stands where it was written, as long as only this side can write there.
+    fn check_sent(&self) {
+        if self.geometry.allocator == Allocator::Shared {
+            return;
+        }
+        let (memory, cut) = self.client.client_data();
+        for (blocks, paint, length) in self.sent.values() {
+            let whole = (length / cut.block_bytes()) as usize;
+            for block in &blocks[..whole.min(blocks.len())] {
+                let bytes = memory.peek(cut.block_at(*block), cut.block_bytes() as usize);
+                assert!(bytes.iter().all(|byte| byte == paint), "bytes of a request that waits were changed");
+            }
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Promise: whatever the other side writes, at any time, this side ends with a typed error or goes on correctly. It never
+//! panics, touches nothing outside or that is not its own, works a bounded amount for each call, and keeps a bounded amount
+//! of memory.
+//!
+//! The production code runs over memory that an adversary owns, in the same process. The fuzz targets
+//! `transport_ring_chain` and `transport_session` run the same with the choices of a fuzzer; here a seeded generator
+//! chooses. `MEMCPY_SELECT_TEST_SECONDS` makes it longer.
+
+#![cfg(target_os = "linux")]
+
+mod hostile;
+
+use hostile::{Choices, Tally};
+use memcpy_select::transport::chain::Chain;
+use memcpy_select::transport::geometry::{Allocator, Blocks, Geometry};
+use memcpy_select::transport::session::{ClientSide, Outcome, QueueLayout, data_bytes};
+use memcpy_select::transport::{Args, Flags, JobId, Kind, Mapped, Publication, Response, ResponseFlags, Slice, Value};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::time::{Duration, Instant};
+
+/// Counts what each thread has of the heap.
+struct Counting;
+
+thread_local! {
+    static LIVE_BYTES: Cell<isize> = const { Cell::new(0) };
+    static MOST_BYTES: Cell<isize> = const { Cell::new(0) };
+}
+
+fn count(bytes: isize) {
+    let live = LIVE_BYTES.get() + bytes;
+    LIVE_BYTES.set(live);
+    MOST_BYTES.set(MOST_BYTES.get().max(live));
+}
+
+// SAFETY: the system's allocator does it all; it is only counted.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count(layout.size() as isize);
+        // SAFETY: the caller's.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        count(-(layout.size() as isize));
+        // SAFETY: the caller's.
+        unsafe { System.dealloc(at, layout) }
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+/// The most that `work` had of the heap at one time, beyond what there was before, and what it left there.
+fn heap_of<T>(work: impl FnOnce() -> T) -> (T, isize, isize) {
+    let before = LIVE_BYTES.get();
+    MOST_BYTES.set(before);
+    let result = work();
+    (result, MOST_BYTES.get() - before, LIVE_BYTES.get() - before)
+}
+
+/// The regions of a drive, its accounts and what it copies out of them, all told.
+const MOST_BYTES_OF_A_DRIVE: isize = 8 << 20;
+
+fn drives(name: &str, bounded: u64, drive: fn(Choices) -> Tally) -> Tally {
+    let seconds = std::env::var("MEMCPY_SELECT_TEST_SECONDS").ok().and_then(|text| text.parse().ok());
+    let start = Instant::now();
+    let mut tally = Tally::default();
+    let mut most_bytes = 0;
+    let mut seeds = 0..;
+    while let Some(seed) = seeds.next()
+        && seconds.map_or(seed < bounded, |seconds| start.elapsed() < Duration::from_secs(seconds))
+    {
+        let (one, most, left) = heap_of(|| drive(Choices::seeded(seed)));
+        assert!(most < MOST_BYTES_OF_A_DRIVE, "{name}, seed {seed}: {most} bytes of the heap");
+        assert_eq!(left, 0, "{name}, seed {seed}: bytes of the heap that were not given back");
+        most_bytes = most_bytes.max(most);
+        tally += one;
+    }
+    println!(
+        "{name}: {} drives, {} hostile calls, {} mutated words, {} accesses checked, {} refused, {} lasted, at most {} KiB",
+        tally.refused + tally.lasted,
+        tally.calls,
+        tally.mutated_words,
+        tally.accesses,
+        tally.refused,
+        tally.lasted,
+        most_bytes / 1024
+    );
+    tally
+}
+
+#[test]
+fn rings_chains_lists_and_messages_over_hostile_memory() {
+    let tally = drives("parts", 30_000, hostile::parts::drive);
+    assert!(tally.mutated_words > 100_000 && tally.calls > 500_000, "{tally:?}");
+    assert!(tally.refused > 2000 && tally.lasted > 2000, "the adversary should do both: {tally:?}");
+}
+
+#[test]
+fn sessions_over_hostile_memory() {
+    let tally = drives("sessions", 24_000, hostile::session::drive);
+    assert!(tally.mutated_words > 100_000 && tally.calls > 500_000, "{tally:?}");
+    assert!(tally.refused > 2000 && tally.lasted > 500, "the adversary should do both: {tally:?}");
+}
+
+/// A server that never takes releases in, and lends the same block again and again, costs its client no memory.
+#[test]
+fn a_server_that_lends_what_it_did_not_take_back_is_found_out() {
+    let blocks = Blocks { block_bytes: 64, count: 16 };
+    let geometry = Geometry {
+        capacity: 2,
+        request_stride_bytes: 16,
+        response_stride_bytes: 16,
+        publication: Publication::Phase,
+        allocator: Allocator::Owned,
+        client_blocks: blocks,
+        server_blocks: blocks,
+    };
+    let layout = QueueLayout::of(&geometry).unwrap();
+    let queue = Mapped::private(layout.len_bytes).unwrap();
+    let data = [(); 2].map(|()| Mapped::private(data_bytes(blocks, Allocator::Owned).unwrap()).unwrap());
+    let mut client = ClientSide::new(&geometry, queue.clone(), data[0].clone(), data[1].read_only()).unwrap();
+    let mut requests = memcpy_select::transport::ring::Consumer::<_, 4>::new(queue.clone(), layout.requests);
+    let mut responses = memcpy_select::transport::ring::Producer::<_, 3>::new(queue, layout.responses);
+    let (result, most_bytes, _) = heap_of(|| {
+        (0..100_000).try_for_each(|_| {
+            let args = Args::of(Args::AMOUNT, 64);
+            let ticket = client.submit((Kind::Read, Flags::DATA, 1), args, Chain::EMPTY).unwrap();
+            client.flush()?;
+            let id = JobId::truncated(u64::from(requests.pop().unwrap().unwrap()[0] >> 8));
+            requests.release();
+            let value = Value::of(Value::SLICE, Slice { block: 3, length: 64 });
+            responses.push(Response { flags: ResponseFlags::NONE, id, value }.to_entry()).unwrap();
+            assert_eq!(client.poll()?, Some(ticket));
+            let Some(Outcome::Bytes(chain)) = client.take(ticket) else { panic!("no bytes") };
+            client.release(chain)
+        })
+    });
+    assert!(result.is_err(), "100000 loans of one block, none of them taken back");
+    assert!(most_bytes < 64 << 10, "{most_bytes} bytes for releases that nobody takes");
+}
