@@ -1,0 +1,257 @@
+//! A table that serves several clients, one of them honest, and what this process has open: for tests in which another
+//! client is hostile, or dies.
+
+#![allow(dead_code, reason = "each test file uses its own part")]
+
+#[path = "../suite/rng.rs"]
+pub mod rng;
+#[path = "../suite/sys.rs"]
+pub mod sys;
+
+use memcpy_select::transport::{
+    Address, Allocator, Answer, Answered, Blocks, Client, ClientKey, ClientOptions, ErrorCode, Event, Geometry, Handle,
+    Job, Operation, Publication, SessionError, Table, TableOptions,
+};
+use rng::Rng;
+use std::collections::HashMap;
+use std::io::SeekFrom;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+/// Long enough for any machine, for what is to come.
+pub const LONG: Duration = Duration::from_secs(30);
+const SOON: Duration = Duration::from_millis(20);
+
+/// One test of a file at a time: they count what the process has open. The test's thread gets a name that no other has, and
+/// the threads that it starts have the same.
+pub fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let guard = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let name = format!("alone-{}", NEXT.fetch_add(1, Ordering::Relaxed));
+    std::fs::write("/proc/thread-self/comm", name).unwrap();
+    guard
+}
+
+/// An address that nobody else has.
+pub fn address() -> Address {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    Address::Abstract(format!("memcpy-select-neighbours-{}-{number}", std::process::id()))
+}
+
+/// Short rings and few blocks, so that they come round often.
+pub fn geometry(allocator: Allocator, publication: Publication) -> Geometry {
+    let blocks = Blocks { block_bytes: 1024, count: 64 };
+    Geometry {
+        allocator,
+        publication,
+        capacity: 8,
+        client_blocks: blocks,
+        server_blocks: blocks,
+        ..TableOptions::GEOMETRY
+    }
+}
+
+/// A program over a table: each client has a file, which is what it wrote last.
+#[derive(Debug, Default)]
+pub struct Program {
+    files: HashMap<usize, Vec<u8>>,
+}
+
+impl Program {
+    pub fn answer(&mut self, table: &mut Table, job: Job) -> Answered {
+        let file = self.files.entry(job.client().slot()).or_default();
+        let answer = match job.operation() {
+            Operation::Open | Operation::Create => Answer::Handle(table.payload(&job).len() as u32),
+            Operation::Write { .. } => {
+                *file = table.payload(&job).to_vec();
+                Answer::Amount(file.len() as u32)
+            }
+            Operation::Read { amount, .. } => Answer::Bytes(&file[..file.len().min(amount as usize)]),
+            Operation::Destroy => Answer::Done,
+            Operation::Seek { to: SeekFrom::Start(to), .. } => Answer::Position(to),
+            _ => Answer::Error(ErrorCode::UNSUPPORTED),
+        };
+        table.answer(job, answer)
+    }
+
+    pub fn forget(&mut self, client: ClientKey) {
+        self.files.remove(&client.slot());
+    }
+}
+
+/// What a served table has seen.
+#[derive(Debug, Default)]
+pub struct Seen {
+    pub joined: u64,
+    pub jobs: u64,
+    /// Who left, why, and when that was noticed.
+    pub left: Vec<(SessionError, Instant)>,
+}
+
+/// A thread that serves a table.
+pub struct Server {
+    pub address: Address,
+    pub seen: Arc<Mutex<Seen>>,
+    is_over: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Server {
+    pub fn start(options: TableOptions) -> Self {
+        let address = address();
+        let mut table = Table::create(&address, options).unwrap();
+        let seen: Arc<Mutex<Seen>> = Arc::default();
+        let is_over: Arc<AtomicBool> = Arc::default();
+        let thread = thread::spawn({
+            let (seen, is_over) = (Arc::clone(&seen), Arc::clone(&is_over));
+            move || {
+                let mut program = Program::default();
+                while !is_over.load(Ordering::Relaxed) {
+                    match table.next(SOON).unwrap() {
+                        Some(Event::Joined(_)) => seen.lock().unwrap().joined += 1,
+                        Some(Event::Job(job)) => {
+                            seen.lock().unwrap().jobs += 1;
+                            program.answer(&mut table, job);
+                        }
+                        Some(Event::Closed { .. }) | None => {}
+                        Some(Event::Left { client, why }) => {
+                            seen.lock().unwrap().left.push((why, Instant::now()));
+                            program.forget(client);
+                        }
+                    }
+                }
+            }
+        });
+        Self { address, seen, is_over, thread: Some(thread) }
+    }
+
+    pub fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.is_over.store(true, Ordering::Relaxed);
+        let result = self.thread.take().unwrap().join();
+        assert!(thread::panicking() || result.is_ok(), "the server's thread panicked");
+    }
+}
+
+/// A thread with an honest client, which checks every byte that it gets back.
+pub struct Honest {
+    rounds: Arc<AtomicU64>,
+    is_over: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Honest {
+    pub fn start(address: &Address, pause: Duration) -> Self {
+        let mut client = Client::connect(address, ClientOptions { limit: LONG, ..ClientOptions::default() }).unwrap();
+        let rounds: Arc<AtomicU64> = Arc::default();
+        let is_over: Arc<AtomicBool> = Arc::default();
+        let thread = thread::spawn({
+            let (rounds, is_over) = (Arc::clone(&rounds), Arc::clone(&is_over));
+            move || {
+                let mut rng = Rng::new(1);
+                while !is_over.load(Ordering::Relaxed) {
+                    round(&mut client, &mut rng);
+                    rounds.fetch_add(1, Ordering::Relaxed);
+                    thread::sleep(pause);
+                }
+                assert_eq!(client.in_flight(), 0);
+                // All blocks of this side are free.
+                drop(client.lease(client.max_write_bytes()).unwrap());
+            }
+        });
+        Self { rounds, is_over, thread: Some(thread) }
+    }
+
+    /// Waits until it has done all of one more round.
+    pub fn is_served(&self) {
+        let before = self.rounds.load(Ordering::Relaxed);
+        until("the honest client is served", || self.rounds.load(Ordering::Relaxed) >= before + 2);
+    }
+
+    pub fn rounds(&self) -> u64 {
+        self.rounds.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Honest {
+    fn drop(&mut self) {
+        self.is_over.store(true, Ordering::Relaxed);
+        let result = self.thread.take().unwrap().join();
+        assert!(thread::panicking() || result.is_ok(), "the honest client's thread panicked");
+    }
+}
+
+/// One of everything, with the bytes compared.
+pub fn round(client: &mut Client, rng: &mut Rng) {
+    let name = vec![b'n'; 1 + rng.below(3000)];
+    let handle = client.open(&name).unwrap();
+    assert_eq!(handle.number() as usize, name.len());
+    let mut bytes = vec![0; rng.below(20_000)];
+    rng.fill(&mut bytes);
+    assert_eq!(client.write(handle, &bytes).unwrap(), bytes.len());
+    let mut got = vec![0; bytes.len()];
+    assert_eq!(client.read(handle, &mut got).unwrap(), bytes.len());
+    assert!(got == bytes, "other bytes than were written");
+    let view = client.read_in_place(handle, bytes.len()).unwrap();
+    assert!(view.to_vec() == bytes, "other bytes than were written");
+    drop(view);
+    let position = rng.next() >> 1;
+    assert_eq!(client.seek(Handle::of(1), SeekFrom::Start(position)).unwrap(), position);
+    client.close(handle).unwrap();
+}
+
+/// What this process has: descriptors, threads of this test, mappings of shared memory. (Regions have no names, and so there are no
+/// files to be left.)
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Belongings {
+    pub descriptors: usize,
+    pub threads: usize,
+    pub mappings: usize,
+}
+
+impl Belongings {
+    pub fn now() -> Self {
+        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+        let name = std::fs::read_to_string("/proc/thread-self/comm").unwrap();
+        let tasks = std::fs::read_dir("/proc/self/task").unwrap();
+        // One that ends meanwhile has no name any more.
+        let is_ours =
+            |path: std::path::PathBuf| std::fs::read_to_string(path.join("comm")).is_ok_and(|comm| comm == name);
+        Self {
+            descriptors: std::fs::read_dir("/proc/self/fd").unwrap().count(),
+            threads: tasks.filter(|task| task.as_ref().is_ok_and(|task| is_ours(task.path()))).count(),
+            mappings: maps.lines().filter(|line| line.contains("memfd:")).count(),
+        }
+    }
+
+    /// Waits until there is no more than there was then.
+    pub fn are_back(self) {
+        let start = Instant::now();
+        while !self.are_now() {
+            assert!(start.elapsed() < LONG, "left over: {:?}, of {self:?} before", Self::now());
+            thread::sleep(Duration::from_micros(200));
+        }
+    }
+
+    pub fn are_now(self) -> bool {
+        Self::now() == self
+    }
+}
+
+/// Waits for something that must come.
+pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !is_so() {
+        assert!(start.elapsed() < LONG, "not in time: {what}");
+        thread::sleep(Duration::from_micros(200));
+    }
+}
