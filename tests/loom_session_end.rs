@@ -1,0 +1,183 @@
+//! Promise: what was answered before a session's end is not lost: in any order of events the survivor has the answer, or
+//! finds it when it has seen the hang-up. The model that shows it finds each way to break it.
+//!
+//! The production code runs unchanged over memory in which loom explores every order that the language's memory model
+//! allows. Rings, free lists and sessions: `loom_rings.rs`; semaphores, sleep flags and notifying: `loom_semaphore.rs`.
+
+#![cfg(target_os = "linux")]
+
+use loom::sync::atomic::{AtomicBool, AtomicU32, Ordering, fence};
+use loom::thread;
+use memcpy_select::transport::chain::Chain;
+use memcpy_select::transport::geometry::{Allocator, Blocks, Geometry};
+use memcpy_select::transport::memory::{Load, Memory, Store};
+use memcpy_select::transport::session::{ClientSide, Outcome, Reply, ServerSide};
+use memcpy_select::transport::{Args, Copier, Flags, Kind, Publication, Value};
+use std::sync::Arc;
+
+/// What is broken in the memory that the model runs over, or in who uses it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Bug {
+    /// Nothing.
+    None,
+    /// The server publishes without release.
+    NoRelease,
+    /// The client looks without acquire.
+    NoAcquire,
+    /// The survivor does not look once more after it has seen the hang-up.
+    NoLastLook,
+    /// The hang-up comes before the last answer.
+    HangsUpFirst,
+}
+
+/// Words at these offsets, all of loom: those that the code under test touches.
+struct Model {
+    words: Vec<(usize, AtomicU32)>,
+    bug: Bug,
+}
+
+impl Model {
+    fn new(bug: Bug, offsets: impl IntoIterator<Item = usize>) -> Arc<Self> {
+        Arc::new(Self { words: offsets.into_iter().map(|at| (at, AtomicU32::new(0))).collect(), bug })
+    }
+
+    fn word(&self, at: usize) -> &AtomicU32 {
+        &self.words.iter().find(|(place, _)| *place == at).expect("a word of the model").1
+    }
+}
+
+impl Memory for Model {
+    fn len_bytes(&self) -> usize {
+        1 << 20
+    }
+
+    fn load32(&self, at: usize, order: Load) -> u32 {
+        self.word(at).load(match order {
+            Load::Acquire if self.bug != Bug::NoAcquire => Ordering::Acquire,
+            _ => Ordering::Relaxed,
+        })
+    }
+
+    fn store32(&self, at: usize, value: u32, order: Store) {
+        let order = match order {
+            Store::Release if self.bug != Bug::NoRelease => Ordering::Release,
+            _ => Ordering::Relaxed,
+        };
+        self.word(at).store(value, order);
+    }
+
+    fn swap32(&self, at: usize, value: u32, order: Ordering) -> u32 {
+        self.word(at).swap(value, order)
+    }
+
+    fn cas32(&self, at: usize, current: u32, new: u32, order: Ordering) -> Result<u32, u32> {
+        self.word(at).compare_exchange(current, new, order, Ordering::Relaxed)
+    }
+
+    fn add32(&self, at: usize, value: u32, order: Ordering) -> u32 {
+        self.word(at).fetch_add(value, order)
+    }
+
+    fn load64(&self, _: usize, _: Load) -> u64 {
+        unreachable!("no word of 8 bytes takes part")
+    }
+
+    fn cas64(&self, _: usize, _: u64, _: u64, _: Ordering) -> Result<u64, u64> {
+        unreachable!("no word of 8 bytes takes part")
+    }
+
+    fn fence(&self) {
+        fence(Ordering::SeqCst);
+    }
+
+    fn read(&self, _: usize, _: &mut [u8], _: Copier) {
+        unreachable!("no bytes take part")
+    }
+
+    fn write(&self, _: usize, _: &[u8], _: Copier) {
+        unreachable!("no bytes take part")
+    }
+
+    fn relax(&self) {
+        thread::yield_now();
+    }
+}
+
+/// Runs the model in every order of events with up to three preemptions; false if one fails.
+fn holds(bug: Bug) -> bool {
+    let explore = move || {
+        let mut builder = loom::model::Builder::new();
+        builder.preemption_bound = Some(3);
+        builder.max_branches = 10_000;
+        builder.check(move || last_answer_arrives(bug));
+    };
+    if bug == Bug::None {
+        explore();
+        return true;
+    }
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| ()));
+    let result = std::panic::catch_unwind(explore);
+    std::panic::set_hook(hook);
+    result.is_ok()
+}
+
+#[test]
+fn the_model_holds_and_finds_every_seeded_bug() {
+    assert!(holds(Bug::None));
+    for bug in [Bug::NoLastLook, Bug::HangsUpFirst, Bug::NoRelease, Bug::NoAcquire] {
+        assert!(!holds(bug), "the model does not find {bug:?}");
+        println!("| {bug:?} | found by the model of a session's end |");
+    }
+}
+
+/// A server answers, and its process ends at once: the client has its answer, or finds it when it has seen the hang-up.
+fn last_answer_arrives(bug: Bug) {
+    let blocks = Blocks { block_bytes: 64, count: 1 };
+    let geometry = Geometry {
+        capacity: 2,
+        request_stride_bytes: 16,
+        response_stride_bytes: 16,
+        publication: Publication::Phase,
+        allocator: Allocator::Owned,
+        client_blocks: blocks,
+        server_blocks: blocks,
+    };
+    // The words of the queue, and one entry of each ring.
+    let (requests_at, responses_at) = (8 * 128, 9 * 128);
+    let entries = (0..32).step_by(4).flat_map(|word| [requests_at + word, responses_at + word]);
+    let model = Model::new(bug, (0..8).map(|word| word * 128).chain(entries));
+    let memory = || Arc::clone(&model);
+    let mut client = ClientSide::new(&geometry, memory(), memory(), memory()).unwrap();
+    let mut server = ServerSide::new(&geometry, memory(), memory(), memory()).unwrap();
+    let has_hung_up = Arc::new(AtomicBool::new(false));
+    let seek = (Kind::SeekStart, Flags::NONE, 1);
+    let ticket = client.submit(seek, Args::of(Args::OFFSET, 7), Chain::EMPTY).unwrap();
+    client.flush().unwrap();
+    let serving = thread::spawn({
+        let has_hung_up = Arc::clone(&has_hung_up);
+        move || {
+            let job = server.take_request().unwrap().unwrap().job.unwrap();
+            if bug == Bug::HangsUpFirst {
+                has_hung_up.store(true, Ordering::Release);
+            }
+            server.answer(job, Reply::Value(Value::of(Value::POSITION, 7 << 33))).unwrap();
+            server.flush();
+            // The system closes the socket of a process that has ended: after all that it did.
+            has_hung_up.store(true, Ordering::Release);
+        }
+    });
+    let found = loop {
+        if let Some(found) = client.poll().unwrap() {
+            break Some(found);
+        }
+        if has_hung_up.load(Ordering::Acquire) {
+            // As `Client` does.
+            break if bug == Bug::NoLastLook { None } else { client.poll().unwrap() };
+        }
+        thread::yield_now();
+    };
+    assert_eq!(found, Some(ticket), "an answer was lost");
+    assert_eq!(client.take(ticket), Some(Outcome::Position(7 << 33)));
+    serving.join().unwrap();
+}
