@@ -1,0 +1,31 @@
+//! Promise: the tests that `SECURITY.md` names are there.
+
+use std::fs;
+use std::path::Path;
+
+/// What stands between backticks, in the column of tests.
+fn names(page: &str) -> Vec<&str> {
+    let rows = page.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| promise"));
+    rows.flat_map(|row| row.split('|').nth(2).unwrap().split('`').skip(1).step_by(2)).collect()
+}
+
+#[test]
+fn every_test_that_the_security_page_names_is_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = fs::read_to_string(root.join("SECURITY.md")).unwrap();
+    let names = names(&page);
+    assert!(names.len() > 30, "the table was not found: {names:?}");
+    let files = ["tests", "tests/hostile_peer"].into_iter().flat_map(|folder| fs::read_dir(root.join(folder)).unwrap());
+    let files = files.map(|entry| entry.unwrap().path()).filter(|path| path.is_file());
+    let sources: String = files.map(|path| fs::read_to_string(path).unwrap()).collect();
+    for name in names {
+        let is_file = root.join(format!("tests/{name}.rs")).is_file();
+        // The fuzz targets are no part of a published package.
+        let is_target = !root.join("fuzz").is_dir() || root.join(format!("fuzz/fuzz_targets/{name}.rs")).is_file();
+        let is_test = match name.split_once('*') {
+            Some((start, "")) => sources.contains(&format!("fn {start}")),
+            _ => sources.contains(&format!("fn {name}(")),
+        };
+        assert!(is_file || is_test || is_target, "SECURITY.md names `{name}`, which is no test");
+    }
+}
