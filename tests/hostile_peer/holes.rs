@@ -228,6 +228,7 @@ pub fn bad_job_id(at: &Address) {
 fn hole_a_bad_job_id_panics() {
     let ends = attack("hole_a_bad_job_id_panics", "job id 0 on what is answered, another on a close", owned(), any);
     assert!(ends.iter().all(|end| matches!(end, SessionError::Violation(Violation::JobId { .. }))));
+    let _alone = alone();
     let got = deceived("server: wrong job ids", |client| client.seek(Handle::of(1), std::io::SeekFrom::Start(1)));
     assert!(matches!(got, Err(ClientError::Session(SessionError::Violation(Violation::NoSuchJob { .. })))), "{got:?}");
     row("a server answers a job that nobody sent", "NoSuchJob", "hole_a_bad_job_id_panics");
