@@ -89,7 +89,7 @@ pub(super) fn merged<'a>(cells: &[&'a CellSummary], noise_floor: f64, most: usiz
 /// A gain in the sum of logarithms that is no reason for another band.
 const GAINS_NOTHING: f64 = 1e-9;
 
-#[cfg(test)]
+#[cfg(all(test, memcpy_select_asm))]
 mod tests {
     use super::*;
     use crate::measure::cell::Cell;
