@@ -7,8 +7,9 @@ mod shmem;
 
 use clap::Parser;
 use memcpy_select::cpu::Cpu;
-use memcpy_select::measure::effort::{self, Effort};
+use memcpy_select::measure::effort::Effort;
 use memcpy_select::measure::ipc::{self, Asked, Program, Scope, Summary};
+use memcpy_select::measure::scope;
 use memcpy_select::path::{Mode, Path, paths};
 use memcpy_select::record::{Environment, IpcRecord};
 use memcpy_select::report;
@@ -64,7 +65,7 @@ fn run(arguments: &Arguments) -> Result<(), String> {
         found.ok_or_else(|| format!("there is no mode {word}"))
     };
     let scope = Scope {
-        sizes: arguments.sizes.as_deref().map(effort::sizes).transpose().map_err(text)?.unwrap_or_default(),
+        sizes: arguments.sizes.as_deref().map(scope::sizes).transpose().map_err(text)?.unwrap_or_default(),
         modes: arguments.modes.iter().map(mode).collect::<Result<_, _>>()?,
         ..Scope::default()
     };
