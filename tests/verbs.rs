@@ -1,40 +1,16 @@
 //! The promise: with `--json` every verb prints one document on the standard output and nothing else there; what a sweep
 //! cannot have is in its record, or refused with the reason.
 
+mod program;
+
 use memcpy_select::measure::crowd::logical_cpus;
 use memcpy_select::record::Record;
+use program::{Scratch, run};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
-
-/// A folder of its own for each test, gone afterwards.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(name: &str) -> Self {
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("verbs-{name}-{}", std::process::id()));
-        fs::create_dir_all(&folder).unwrap();
-        Self(folder)
-    }
-
-    fn out(&self) -> &str {
-        self.0.to_str().unwrap()
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-/// Runs the program in the folder of the package, as `cargo run` does.
-fn run(arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_memcpy-select"));
-    command.current_dir(env!("CARGO_MANIFEST_DIR")).args(arguments).output().expect("the program starts")
-}
+use std::process::Command;
 
 /// The one document of a verb that succeeds.
 fn document(arguments: &[&str]) -> Value {
@@ -57,7 +33,7 @@ const TINY: [&str; 8] = ["sweep", "--effort", "quick", "--sizes", "64,100", "--k
 #[test]
 fn doctor_calibrate_and_profiles() {
     has_keys(&document(&["doctor", "--json"]), &["cpu", "conditions"]);
-    let scratch = Scratch::new("plan");
+    let scratch = Scratch::new("verbs-plan");
     let file = scratch.0.join("plan");
     let calibration = document(&["calibrate", "--json", "--save", file.to_str().unwrap()]);
     has_keys(&calibration, &["plan", "before", "is_new", "gain", "noise_floor", "points", "took_ms", "saved"]);
@@ -99,7 +75,7 @@ fn report_has_the_spread_of_every_figure() {
 
 #[test]
 fn sweep_says_where_its_record_is_and_nothing_else_there() {
-    let scratch = Scratch::new("sweep");
+    let scratch = Scratch::new("verbs-sweep");
     let document = document(&[&TINY[..], &[scratch.out(), "--json"]].concat());
     has_keys(&document, &["record", "noise_floor", "cells", "left_out"]);
     let record = Record::read(Path::new(document["record"].as_str().unwrap())).unwrap();
@@ -109,7 +85,7 @@ fn sweep_says_where_its_record_is_and_nothing_else_there() {
 
 #[test]
 fn several_threads_copy_at_once_as_many_as_there_are_cpus_for() {
-    let scratch = Scratch::new("threads");
+    let scratch = Scratch::new("verbs-threads");
     let cpus = logical_cpus().len();
     let count = cpus.min(2).to_string();
     let document = document(&[&TINY[..], &[scratch.out(), "--json", "--threads", &format!("1,{count}")]].concat());
@@ -134,7 +110,7 @@ fn several_threads_copy_at_once_as_many_as_there_are_cpus_for() {
 #[cfg(target_os = "linux")]
 #[test]
 fn what_was_measured_before_the_disk_was_full_is_kept_and_gone_on_with() {
-    let scratch = Scratch::new("full");
+    let scratch = Scratch::new("verbs-full");
     let program = env!("CARGO_BIN_EXE_memcpy-select");
     // In blocks of 512 bytes or of 1024: the rows of some cells, not those of all.
     let script = "trap '' XFSZ; ulimit -f 48; exec \"$@\"";
@@ -170,7 +146,7 @@ fn shared_object(path: &Path, body: &str) {
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 #[test]
 fn a_peer_that_copies_wrongly_has_no_timing_and_the_record_says_why() {
-    let scratch = Scratch::new("wrong");
+    let scratch = Scratch::new("verbs-wrong");
     let peer = scratch.0.join("wrong.so");
     shared_object(&peer, "    for (unsigned long i = 0; i < n - (n == 300); i++) ((char *)d)[i] = ((char *)s)[i];");
     let peer = format!("wrong={}", peer.display());
@@ -208,7 +184,7 @@ fn reopen(environment: &Path) {
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 #[test]
 fn a_peer_with_other_contents_is_not_resumed_with() {
-    let scratch = Scratch::new("peer");
+    let scratch = Scratch::new("verbs-peer");
     let (peer, results) = (scratch.0.join("peer.so"), scratch.0.join("results"));
     let right = "    for (unsigned long i = 0; i < n; i++) ((char *)d)[i] = ((char *)s)[i];";
     shared_object(&peer, right);

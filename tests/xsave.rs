@@ -3,40 +3,22 @@
 
 #![cfg(all(target_arch = "x86_64", target_os = "linux", memcpy_select_asm))]
 
+mod program;
+
 use memcpy_select::cpu::Cpu;
 use memcpy_select::measure::xsave::prediction::Model;
 use memcpy_select::measure::xsave::timings::Timings;
 use memcpy_select::measure::xsave::{Part, Sample};
 use memcpy_select::record::{Record, xsave};
 use memcpy_select::select::load;
+use program::Scratch;
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
-
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(name: &str) -> Self {
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("xsave-{name}-{}", std::process::id()));
-        fs::create_dir_all(&folder).unwrap();
-        Self(folder)
-    }
-
-    fn out(&self) -> &str {
-        self.0.to_str().unwrap()
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
+use std::process::Output;
 
 fn run(arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_memcpy-select"));
-    command.current_dir(env!("CARGO_MANIFEST_DIR")).arg("xsave").args(arguments).output().expect("the program starts")
+    program::run(&[&["xsave"], arguments].concat())
 }
 
 fn refused(arguments: &[&str], words: &[&str]) {
@@ -83,7 +65,7 @@ fn a_run_keeps_its_predictions_and_says_all_that_it_promises() {
         println!("skipped: this CPU or its operating system lacks XSAVE");
         return;
     }
-    let scratch = Scratch::new("run");
+    let scratch = Scratch::new("xsave-run");
     let plan = scratch.0.join("plan");
     let plan_name = plan.to_str().unwrap();
     let output = run(&["--effort", "quick", "--json", "--out", scratch.out(), "--plan", plan_name, "--copies", "16"]);

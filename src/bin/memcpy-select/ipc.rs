@@ -1,5 +1,6 @@
 //! `ipc`: what each way to move a payload between two processes costs.
 
+use crate::sweep::{effort_named, print};
 use clap::Args;
 use memcpy_select::cpu::Cpu;
 use memcpy_select::measure::conditions::conditions;
@@ -177,10 +178,6 @@ pub fn explain(payload_bytes: usize, folder: Option<&std::path::Path>, is_json: 
     Ok(ExitCode::SUCCESS)
 }
 
-fn effort_named(word: &str) -> Result<Effort, String> {
-    Effort::named(word).map_err(|_| "there is no such effort; use quick, default or full".to_owned())
-}
-
 fn mode_named(word: &str) -> Result<Mode, String> {
     let found = Mode::ALL.into_iter().find(|mode| mode.name() == word);
     found.ok_or_else(|| "there is no such mode; use polling, blocking or adaptive".to_owned())
@@ -206,11 +203,6 @@ fn offsets(word: &str) -> Result<(usize, usize), String> {
 
 fn text(error: impl ToString) -> String {
     error.to_string()
-}
-
-/// Writes to the standard output; whoever closed it does not want to read.
-fn print(text: &str) {
-    let _ = std::io::stdout().write_all(text.as_bytes());
 }
 
 fn list(is_json: bool) -> String {
