@@ -132,6 +132,7 @@ fn a_server_that_lends_what_it_did_not_take_back_is_found_out() {
             requests.release();
             let value = Value::of(Value::SLICE, Slice { block: 3, length: 64 });
             responses.push(Response { flags: ResponseFlags::NONE, id, value }.to_entry()).unwrap();
+            responses.publish();
             assert_eq!(client.poll()?, Some(ticket));
             let Some(Outcome::Bytes(chain)) = client.take(ticket) else { panic!("no bytes") };
             client.release(chain)

@@ -213,6 +213,8 @@ fn models_hold_and_find_every_seeded_bug() {
     let publishing = [Bug::RelaxedStore, Bug::RelaxedLoad];
     judge("a ring with an index", |bug| ring(bug, Publication::Index), 3, &publishing);
     judge("a ring with a phase", |bug| ring(bug, Publication::Phase), 3, &publishing);
+    judge("a batch with an index", |bug| batch(bug, Publication::Index), 3, &publishing);
+    judge("a batch with a phase", |bug| batch(bug, Publication::Phase), 3, &publishing);
     judge(
         "a ring with an index, going round",
         |bug| round(bug, Publication::Index),
@@ -272,6 +274,21 @@ fn ring(bug: Bug, publication: Publication) {
         let [first, second, third] = pop(&mut consumer);
         assert_eq!([first & 0x7F, second, third], [number, 10 + number, 20 + number]);
     }
+    writer.join().unwrap();
+}
+
+/// Two entries that are published together: either none is seen or both.
+fn batch(bug: Bug, publication: Publication) {
+    let (mut producer, mut consumer) = new_ring(bug, publication);
+    let writer = thread::spawn(move || {
+        for number in 1..3 {
+            assert!(producer.push([number, 10 + number, 20 + number]).unwrap());
+        }
+        producer.publish();
+    });
+    pop(&mut consumer);
+    let [first, second, third] = consumer.pop().unwrap().expect("both were published");
+    assert_eq!([first & 0x7F, second, third], [2, 12, 22]);
     writer.join().unwrap();
 }
 

@@ -250,6 +250,7 @@ fn requests_that_no_client_sends_end_the_session() {
     let mut entry = request(Kind::Read, 1, amount).to_entry();
     entry[0] = entry[0] & !0xF | 12;
     side.requests.push(entry).unwrap();
+    side.requests.publish();
     assert!(matches!(side.server.take_request(), Err(Violation::Kind(unknown)) if unknown.value == 12));
 }
 
@@ -450,6 +451,7 @@ fn a_second_response_to_a_job_ends_the_session() {
         for _ in 0..2 {
             responses.push(response(id, Value::from_raw(5))).unwrap();
         }
+        responses.publish();
         assert!(!client.is_done(ticket));
         assert_eq!(client.poll(), Ok(Some(ticket)));
         assert!(client.is_done(ticket));
@@ -473,6 +475,7 @@ fn job_ids_are_never_zero() {
     let mut ids = std::collections::HashSet::new();
     for _ in 0..(1 << 23) + 2 {
         let ticket = client.submit((Kind::SeekEnd, Flags::NONE, 1), Args::from_raw(0), Chain::EMPTY).unwrap();
+        client.flush().unwrap();
         let request = Request::from_entry(requests.pop().unwrap().unwrap()).unwrap();
         requests.release();
         let id = request.id.get();
@@ -481,6 +484,7 @@ fn job_ids_are_never_zero() {
             assert!(ids.insert(id));
         }
         responses.push(response(id, Value::from_raw(5))).unwrap();
+        responses.publish();
         assert_eq!(client.poll(), Ok(Some(ticket)));
         client.take(ticket).unwrap();
         client.flush().unwrap();

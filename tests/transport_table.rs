@@ -217,6 +217,38 @@ fn a_client_without_blocks_says_so_and_goes_on() {
     assert!(matches!(client.write_in_place(file, lease), Err(ClientError::NotOfThisSession)));
 }
 
+/// As often as there are blocks, and once more: dropped or released, the blocks of views come back.
+#[test]
+fn views_give_their_blocks_back_dropped_or_released() {
+    for (allocator, is_released) in [(Allocator::Owned, true), (Allocator::Owned, false), (Allocator::Shared, true)] {
+        let (mut table, mut client) =
+            by_hand(TableOptions { geometry: geometry(allocator, Publication::Phase), ..TableOptions::default() });
+        let file = memcpy_select::transport::Handle::of(1);
+        for round in 0..3 * client.geometry().server_blocks.count {
+            let ticket = client.submit_read(file, 4).unwrap();
+            client.flush().unwrap();
+            let job = next_job(&mut table);
+            let word = round.to_le_bytes();
+            assert_eq!(table.answer(job, Answer::Bytes(&word)), Answered::Sent, "{allocator:?}, {round}");
+            table.flush();
+            let Ok(Completion::Read(view)) = client.finish(ticket) else { panic!("no bytes") };
+            assert_eq!(view.to_vec(), word);
+            if is_released { client.release(view).unwrap() } else { drop(view) }
+        }
+    }
+    // A view of one session is none of another, and not lost.
+    let (mut table, mut client) = by_hand(TableOptions::default());
+    let (_other_table, mut other) = by_hand(TableOptions::default());
+    let ticket = client.submit_read(memcpy_select::transport::Handle::of(1), 4).unwrap();
+    client.flush().unwrap();
+    let job = next_job(&mut table);
+    table.answer(job, Answer::Bytes(b"view"));
+    table.flush();
+    let Ok(Completion::Read(view)) = client.finish(ticket) else { panic!("no bytes") };
+    assert!(matches!(other.release(view), Err(ClientError::NotOfThisSession)));
+    assert!(client.flush().is_ok());
+}
+
 #[test]
 fn a_table_that_does_not_answer_is_a_timeout_and_the_late_answer_is_dropped() {
     let (mut table, mut client) = by_hand(TableOptions::default());

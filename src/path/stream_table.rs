@@ -62,9 +62,16 @@ struct Far {
     /// Held until the end, when it stops.
     _proxy: Option<Forwarder>,
     table: Table,
-    writes: VecDeque<Job>,
-    reads: VecDeque<Job>,
+    /// Jobs whose turn has not come, by kind.
+    kept: [VecDeque<Job>; 2],
     common: Common,
+}
+
+/// What the far side is asked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Write,
+    Read,
 }
 
 fn waiting(mode: Mode) -> Waiting {
@@ -187,7 +194,7 @@ impl End for Near {
             // SAFETY: the block is mapped as long as the view, and has `len_bytes` bytes.
             unsafe { consumer.read(at.as_ptr(), len_bytes) };
         }
-        drop(view);
+        self.client.release(view).map_err(client_error)?;
         self.drain()
     }
 
@@ -201,30 +208,35 @@ impl End for Near {
 }
 
 impl Far {
-    /// The next job, put where its kind waits.
-    fn next(&mut self) -> Result<(), PathError> {
-        match self.table.next(LIMIT).map_err(table_error)? {
-            Some(Event::Job(job)) => match job.operation() {
-                Operation::Write { handle: OBJECT } => self.writes.push_back(job),
-                Operation::Read { handle: OBJECT, .. } => self.reads.push_back(job),
-                other => return Err(PathError::protocol(format!("{other:?} at a table of one object"))),
-            },
-            Some(Event::Left { .. }) => return Err(PathError::PeerGone),
-            Some(Event::Joined(_) | Event::Closed { .. }) => {}
-            None => return Err(PathError::Timeout { after: LIMIT }),
+    /// The next write, or the next read. Jobs of the other kind that come before it are kept.
+    fn next(&mut self, wanted: Kind) -> Result<Job, PathError> {
+        if let Some(job) = self.kept[wanted as usize].pop_front() {
+            return Ok(job);
         }
-        Ok(())
+        loop {
+            match self.table.next(LIMIT).map_err(table_error)? {
+                Some(Event::Job(job)) => {
+                    let found = match job.operation() {
+                        Operation::Write { handle: OBJECT } => Kind::Write,
+                        Operation::Read { handle: OBJECT, .. } => Kind::Read,
+                        other => return Err(PathError::protocol(format!("{other:?} at a table of one object"))),
+                    };
+                    if found == wanted {
+                        return Ok(job);
+                    }
+                    self.kept[found as usize].push_back(job);
+                }
+                Some(Event::Left { .. }) => return Err(PathError::PeerGone),
+                Some(Event::Joined(_) | Event::Closed { .. }) => {}
+                None => return Err(PathError::Timeout { after: LIMIT }),
+            }
+        }
     }
 }
 
 impl End for Far {
     fn send(&mut self, len_bytes: usize, producer: &mut Producer) -> Result<(), PathError> {
-        let job = loop {
-            match self.reads.pop_front() {
-                Some(job) => break job,
-                None => self.next()?,
-            }
-        };
+        let job = self.next(Kind::Read)?;
         let Common { copies_in, copier, src, .. } = &mut self.common;
         let answered = if *copies_in || len_bytes == 0 {
             let payload = src.head(len_bytes);
@@ -246,12 +258,7 @@ impl End for Far {
     }
 
     fn receive(&mut self, len_bytes: usize, consumer: &mut Consumer) -> Result<(), PathError> {
-        let job = loop {
-            match self.writes.pop_front() {
-                Some(job) => break job,
-                None => self.next()?,
-            }
-        };
+        let job = self.next(Kind::Write)?;
         let payload = self.table.payload(&job);
         check_len(payload.len(), len_bytes)?;
         let Common { copies_out, copier, dst, .. } = &mut self.common;
@@ -359,6 +366,6 @@ impl Path for StreamTable {
             None => return Err(PathError::Timeout { after: LIMIT }),
         }
         let common = self.common(config)?;
-        Ok(Box::new(Far { _proxy: proxy, table, writes: VecDeque::new(), reads: VecDeque::new(), common }))
+        Ok(Box::new(Far { _proxy: proxy, table, kept: Default::default(), common }))
     }
 }

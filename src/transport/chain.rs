@@ -11,22 +11,36 @@ use super::blocks::{Allocate, AllocateError, BlockGeometry, Marks};
 use super::memory::{Copier, Memory};
 use super::request::Slice;
 use super::violation::Violation;
+use std::slice;
 
 /// Entries that are copied at once.
 const AT_ONCE: usize = 64;
 
 /// The blocks of a slice: data blocks in order, then list blocks. Private memory; nothing in it is read again from where
 /// it came.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+///
+/// The usual chain is one block, and stands in registers; only longer ones have a list on the heap.
+#[derive(Clone, Debug)]
 pub struct Chain {
     length: u32,
+    /// The block, if it is one; else [`NO_BLOCK`].
+    one: u32,
+    many: Option<Box<Many>>,
+}
+
+/// No region has so many blocks.
+const NO_BLOCK: u32 = u32::MAX;
+
+/// The blocks of a chain that has several, or, kept for the next such chain, none.
+#[derive(Clone, Debug, Default)]
+struct Many {
     data_count: u32,
     blocks: Vec<u32>,
 }
 
 impl Chain {
     /// No bytes, in no block.
-    pub const EMPTY: Self = Self { length: 0, data_count: 0, blocks: Vec::new() };
+    pub const EMPTY: Self = Self { length: 0, one: NO_BLOCK, many: None };
 
     /// How many bytes it holds.
     #[inline(always)]
@@ -34,31 +48,57 @@ impl Chain {
         self.length
     }
 
+    /// The one block, if it is one.
+    #[inline(always)]
+    fn one(&self) -> &[u32] {
+        if self.one == NO_BLOCK { &[] } else { slice::from_ref(&self.one) }
+    }
+
     /// The blocks with the bytes, in order.
     #[inline(always)]
     pub fn data(&self) -> &[u32] {
-        self.blocks.get(..self.data_count as usize).unwrap_or(&[])
+        match &self.many {
+            Some(many) if self.one == NO_BLOCK => many.blocks.get(..many.data_count as usize).unwrap_or(&[]),
+            _ => self.one(),
+        }
     }
 
     /// All its blocks.
     #[inline(always)]
     pub fn blocks(&self) -> &[u32] {
-        &self.blocks
+        match &self.many {
+            Some(many) if self.one == NO_BLOCK => &many.blocks,
+            _ => self.one(),
+        }
     }
 
     /// What names it in a message.
-    #[inline]
+    #[inline(always)]
     pub fn slice(&self) -> Slice {
-        // One data block stands for itself; more are behind the first list block.
-        let head = if self.data_count > 1 { self.blocks.get(self.data_count as usize) } else { self.blocks.first() };
-        Slice { block: head.copied().unwrap_or(0), length: self.length }
+        let length = self.length;
+        if self.one != NO_BLOCK {
+            return Slice { block: self.one, length };
+        }
+        // More than one are behind the first list block.
+        let head = self.many.as_ref().and_then(|many| many.blocks.get(many.data_count as usize));
+        Slice { block: head.copied().unwrap_or(0), length }
     }
 
     /// Empties it, keeping its memory for the next one.
+    #[inline(always)]
     pub fn clear(&mut self) {
         self.length = 0;
-        self.data_count = 0;
-        self.blocks.clear();
+        self.one = NO_BLOCK;
+        if let Some(many) = &mut self.many {
+            many.data_count = 0;
+            many.blocks.clear();
+        }
+    }
+
+    /// Whether it has memory of its own, worth keeping.
+    #[inline(always)]
+    pub(super) fn has_list(&self) -> bool {
+        self.many.is_some()
     }
 
     /// Makes it one of `length` bytes, of blocks that are allocated for it, and writes its list blocks. It was
@@ -67,7 +107,7 @@ impl Chain {
     /// # Errors
     ///
     /// [`AllocateError`] if there are not enough blocks, or if the other side spoiled the list.
-    #[inline]
+    #[inline(always)]
     pub fn allocate<M: Memory>(
         &mut self,
         memory: &M,
@@ -78,42 +118,16 @@ impl Chain {
         self.clear();
         let (data, lists) = blocks_for(geometry, length);
         if data == 1 {
-            self.blocks.push(allocator.allocate_one()?);
+            self.one = allocator.allocate_one()?;
         } else if data > 1 {
             let count = data.checked_add(lists).filter(|&count| count <= geometry.count());
-            allocator.allocate(count.ok_or(AllocateError::OutOfBlocks)?, &mut self.blocks)?;
+            let many = self.many.get_or_insert_default();
+            allocator.allocate(count.ok_or(AllocateError::OutOfBlocks)?, &mut many.blocks)?;
+            many.data_count = data;
+            many.write_lists(memory, geometry);
         }
-        self.data_count = data;
         self.length = length;
-        if data > 1 {
-            self.write_lists(memory, geometry);
-        }
         Ok(())
-    }
-
-    /// Writes the entries of the list blocks.
-    fn write_lists<M: Memory>(&self, memory: &M, geometry: BlockGeometry) {
-        let entries = (geometry.block_bytes() / 4) as usize;
-        let (mut data, lists) = self.blocks.split_at(self.data_count as usize);
-        for (at, &list) in lists.iter().enumerate() {
-            let next = lists.get(at + 1);
-            let own = if next.is_some() { entries - 1 } else { data.len() };
-            let (now, later) = data.split_at(own.min(data.len()));
-            let mut place = geometry.block_at(list);
-            for group in now.chunks(AT_ONCE) {
-                let mut bytes = [0; 4 * AT_ONCE];
-                let bytes = &mut bytes[..4 * group.len()];
-                for (word, entry) in bytes.chunks_exact_mut(4).zip(group) {
-                    word.copy_from_slice(&entry.to_le_bytes());
-                }
-                memory.write(place, bytes, Copier::AUTO);
-                place += bytes.len();
-            }
-            if let Some(next) = next {
-                memory.write(place, &next.to_le_bytes(), Copier::AUTO);
-            }
-            data = later;
-        }
     }
 
     /// Makes it the one that a message of the other side names, whose blocks it marks. It was [cleared](Self::clear)
@@ -123,7 +137,7 @@ impl Chain {
     ///
     /// [`Violation::Length`] if the region cannot hold as much, [`Violation::Block`] or [`Violation::BlockTwice`] for a
     /// block that cannot be part of it.
-    #[inline]
+    #[inline(always)]
     pub fn resolve<M: Memory>(
         &mut self,
         memory: &M,
@@ -137,66 +151,23 @@ impl Chain {
             0 => {}
             1 => {
                 marks.mark(slice.block)?;
-                self.blocks.push(slice.block);
+                self.one = slice.block;
+                memory.prefetch(geometry.block_at(slice.block));
             }
             _ => {
                 if data.checked_add(lists).is_none_or(|count| count > geometry.count()) {
                     return Err(Violation::Length { length: slice.length, count: geometry.count() });
                 }
-                self.walk(memory, geometry, marks, slice.block, (data, lists))?;
+                let many = self.many.get_or_insert_default();
+                many.walk(memory, geometry, marks, slice.block, (data, lists))?;
             }
         }
         self.length = slice.length;
-        self.data_count = data;
-        Ok(())
-    }
-
-    /// Follows `lists` list blocks from `first` on, which hold `data` entries.
-    fn walk<M: Memory>(
-        &mut self,
-        memory: &M,
-        geometry: BlockGeometry,
-        marks: &mut Marks,
-        first: u32,
-        (data, lists): (u32, u32),
-    ) -> Result<(), Violation> {
-        let entries = geometry.block_bytes() / 4;
-        let mut list = first;
-        let mut left = data;
-        // List blocks are gathered behind the data, where they stay when the data before them is complete.
-        let mut seen = Vec::with_capacity(lists as usize);
-        for step in 0..lists {
-            marks.mark(list)?;
-            seen.push(list);
-            let is_final = step + 1 == lists;
-            let own = if is_final { left } else { entries - 1 };
-            let place = geometry.block_at(list);
-            let mut done = 0;
-            while done < own {
-                let group = (own - done).min(AT_ONCE as u32);
-                let mut bytes = [0; 4 * AT_ONCE];
-                let bytes = &mut bytes[..4 * group as usize];
-                memory.read(place + 4 * done as usize, bytes, Copier::AUTO);
-                for word in bytes.chunks_exact(4) {
-                    let block = u32::from_le_bytes([word[0], word[1], word[2], word[3]]);
-                    marks.mark(block)?;
-                    self.blocks.push(block);
-                }
-                done += group;
-            }
-            left -= own;
-            if !is_final {
-                let mut word = [0; 4];
-                memory.read(place + 4 * done as usize, &mut word, Copier::AUTO);
-                list = u32::from_le_bytes(word);
-            }
-        }
-        self.blocks.append(&mut seen);
         Ok(())
     }
 
     /// The runs of neighbouring bytes of `[from, from + len_bytes)`, in order; less where the chain ends.
-    #[inline]
+    #[inline(always)]
     pub fn runs(&self, geometry: BlockGeometry, from: u32, len_bytes: u32) -> Runs<'_> {
         let from = from.min(self.length);
         let first = (from / geometry.block_bytes()) as usize;
@@ -247,6 +218,92 @@ impl Chain {
             rest = later;
         }
         whole - rest.len()
+    }
+}
+
+impl Default for Chain {
+    fn default() -> Self {
+        Self::EMPTY
+    }
+}
+
+impl PartialEq for Chain {
+    fn eq(&self, other: &Self) -> bool {
+        (self.length, self.data(), self.blocks()) == (other.length, other.data(), other.blocks())
+    }
+}
+
+impl Eq for Chain {}
+
+impl Many {
+    /// Writes the entries of the list blocks.
+    fn write_lists<M: Memory>(&self, memory: &M, geometry: BlockGeometry) {
+        let entries = (geometry.block_bytes() / 4) as usize;
+        let (mut data, lists) = self.blocks.split_at(self.data_count as usize);
+        for (at, &list) in lists.iter().enumerate() {
+            let next = lists.get(at + 1);
+            let own = if next.is_some() { entries - 1 } else { data.len() };
+            let (now, later) = data.split_at(own.min(data.len()));
+            let mut place = geometry.block_at(list);
+            for group in now.chunks(AT_ONCE) {
+                let mut bytes = [0; 4 * AT_ONCE];
+                let bytes = &mut bytes[..4 * group.len()];
+                for (word, entry) in bytes.chunks_exact_mut(4).zip(group) {
+                    word.copy_from_slice(&entry.to_le_bytes());
+                }
+                memory.write(place, bytes, Copier::AUTO);
+                place += bytes.len();
+            }
+            if let Some(next) = next {
+                memory.write(place, &next.to_le_bytes(), Copier::AUTO);
+            }
+            data = later;
+        }
+    }
+
+    /// Follows `lists` list blocks from `first` on, which hold `data` entries.
+    fn walk<M: Memory>(
+        &mut self,
+        memory: &M,
+        geometry: BlockGeometry,
+        marks: &mut Marks,
+        first: u32,
+        (data, lists): (u32, u32),
+    ) -> Result<(), Violation> {
+        let entries = geometry.block_bytes() / 4;
+        let mut list = first;
+        let mut left = data;
+        // List blocks are gathered behind the data, where they stay when the data before them is complete.
+        let mut seen = Vec::with_capacity(lists as usize);
+        for step in 0..lists {
+            marks.mark(list)?;
+            seen.push(list);
+            let is_final = step + 1 == lists;
+            let own = if is_final { left } else { entries - 1 };
+            let place = geometry.block_at(list);
+            let mut done = 0;
+            while done < own {
+                let group = (own - done).min(AT_ONCE as u32);
+                let mut bytes = [0; 4 * AT_ONCE];
+                let bytes = &mut bytes[..4 * group as usize];
+                memory.read(place + 4 * done as usize, bytes, Copier::AUTO);
+                for word in bytes.chunks_exact(4) {
+                    let block = u32::from_le_bytes([word[0], word[1], word[2], word[3]]);
+                    marks.mark(block)?;
+                    self.blocks.push(block);
+                }
+                done += group;
+            }
+            left -= own;
+            if !is_final {
+                let mut word = [0; 4];
+                memory.read(place + 4 * done as usize, &mut word, Copier::AUTO);
+                list = u32::from_le_bytes(word);
+            }
+        }
+        self.blocks.append(&mut seen);
+        self.data_count = data;
+        Ok(())
     }
 }
 

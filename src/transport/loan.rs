@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// A region of a session, and what was given back to it and not yet taken in.
 #[derive(Debug)]
-pub(super) struct Place {
+struct Place {
     memory: Mapped,
     blocks: BlockGeometry,
     /// Whether this side alone can write here.
@@ -24,37 +24,12 @@ pub(super) struct Place {
 }
 
 impl Place {
-    pub(super) fn new(
-        (memory, blocks): (&Mapped, BlockGeometry),
-        is_exclusive: bool,
-        file: Option<OwnedFd>,
-    ) -> Arc<Self> {
-        let memory = memory.clone();
-        Arc::new(Self {
-            memory,
-            blocks,
-            is_exclusive,
-            file,
-            has_returned: AtomicBool::new(false),
-            returned: Mutex::default(),
-        })
-    }
-
-    pub(super) fn loan(self: &Arc<Self>, chain: Chain) -> Loan {
-        Loan { chain, place: Arc::clone(self) }
-    }
-
     fn give_back(&self, chain: Chain) {
         self.returned.lock().unwrap_or_else(PoisonError::into_inner).push(chain);
         self.has_returned.store(true, Ordering::Release);
     }
 
-    /// The next chain that was given back. Costs a load if there is none.
-    #[inline(always)]
-    pub(super) fn take_returned(&self) -> Option<Chain> {
-        if self.has_returned.load(Ordering::Acquire) { self.pop_returned() } else { None }
-    }
-
+    #[cold]
     fn pop_returned(&self) -> Option<Chain> {
         let mut returned = self.returned.lock().unwrap_or_else(PoisonError::into_inner);
         let chain = returned.pop();
@@ -65,37 +40,84 @@ impl Place {
     }
 }
 
+/// References that a lender keeps for loans to come.
+const SPARE_REFERENCES: usize = 64;
+
+/// Lends blocks of a place to a program, and gets them back.
+///
+/// What the session itself takes back costs no atomic operation: one of those between filling a block and publishing it
+/// would have to wait until the other CPU has given up the lines of the block, and only then would the ring's line be asked
+/// for.
+#[derive(Debug)]
+pub(super) struct Lender {
+    place: Arc<Place>,
+    spare: Vec<Arc<Place>>,
+}
+
+impl Lender {
+    pub(super) fn new((memory, blocks): (&Mapped, BlockGeometry), is_exclusive: bool, file: Option<OwnedFd>) -> Self {
+        let (memory, has_returned, returned) = (memory.clone(), AtomicBool::new(false), Mutex::default());
+        let place = Arc::new(Place { memory, blocks, is_exclusive, file, has_returned, returned });
+        Self { place, spare: Vec::new() }
+    }
+
+    #[inline(always)]
+    pub(super) fn loan(&mut self, chain: Chain) -> Loan {
+        let place = self.spare.pop().unwrap_or_else(|| Arc::clone(&self.place));
+        Loan { chain, place: Some(place) }
+    }
+
+    /// The blocks of a loan, if they are of this place.
+    #[inline(always)]
+    pub(super) fn into_chain(&mut self, mut loan: Loan) -> Option<Chain> {
+        let place = loan.place.take_if(|place| Arc::ptr_eq(place, &self.place))?;
+        if self.spare.len() < SPARE_REFERENCES {
+            self.spare.push(place);
+        }
+        Some(std::mem::take(&mut loan.chain))
+    }
+
+    /// The next chain that was given back. Costs a load if there is none.
+    #[inline(always)]
+    pub(super) fn take_returned(&self) -> Option<Chain> {
+        if self.place.has_returned.load(Ordering::Acquire) { self.place.pop_returned() } else { None }
+    }
+}
+
 /// Blocks of a place, until they are taken out or go back.
 #[derive(Debug)]
 pub(super) struct Loan {
     chain: Chain,
-    place: Arc<Place>,
+    /// None once the blocks were taken out.
+    place: Option<Arc<Place>>,
 }
 
 impl Loan {
-    /// The blocks, if they are of this place.
-    pub(super) fn into_chain(mut self, place: &Arc<Place>) -> Option<Chain> {
-        Arc::ptr_eq(&self.place, place).then(|| std::mem::take(&mut self.chain))
-    }
-
+    #[inline(always)]
     fn len(&self) -> usize {
         self.chain.length() as usize
     }
 
+    /// Where each part is in the region.
+    #[inline(always)]
     fn runs(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
-        let runs = self.chain.runs(self.place.blocks, 0, self.chain.length());
-        runs.map(|run| (run.at, run.len_bytes))
+        let runs = self.place.as_ref().map(|place| self.chain.runs(place.blocks, 0, self.chain.length()));
+        runs.into_iter().flatten().map(|run| (run.at, run.len_bytes))
     }
 
+    #[inline(always)]
     fn parts(&self) -> impl Iterator<Item = (NonNull<u8>, usize)> + '_ {
-        self.runs().filter_map(|(at, len_bytes)| Some((self.place.memory.pointer(at, len_bytes)?, len_bytes)))
+        let memory = self.place.as_ref().map(|place| &place.memory);
+        self.runs().filter_map(move |(at, len_bytes)| Some((memory?.pointer(at, len_bytes)?, len_bytes)))
     }
 }
 
 impl Drop for Loan {
     fn drop(&mut self) {
-        if !self.chain.blocks().is_empty() {
-            self.place.give_back(std::mem::take(&mut self.chain));
+        if let Some(place) = self.place.take()
+            && !self.chain.blocks().is_empty()
+        {
+            place.give_back(std::mem::take(&mut self.chain));
         }
     }
 }
@@ -109,6 +131,7 @@ pub struct Lease {
 
 impl Lease {
     /// How many bytes it holds.
+    #[inline(always)]
     pub fn len(&self) -> usize {
         self.loan.len()
     }
@@ -125,7 +148,7 @@ impl Lease {
 
     /// As [`write_at`](Self::write_at), with a kernel of the caller's choice.
     pub fn write_with(&mut self, offset: usize, src: &[u8], copier: Copier) -> usize {
-        let place = &self.loan.place;
+        let Some(place) = &self.loan.place else { return 0 };
         self.loan.chain.write(&place.memory, place.blocks, clamp(offset), src, copier)
     }
 
@@ -134,7 +157,7 @@ impl Lease {
     ///
     /// What they hold before they are written is of no meaning.
     pub fn slices_mut(&mut self) -> Option<impl Iterator<Item = &mut [u8]>> {
-        let is_exclusive = self.loan.place.is_exclusive;
+        let is_exclusive = self.loan.place.as_ref().is_some_and(|place| place.is_exclusive);
         is_exclusive.then(|| {
             self.loan.parts().map(|(start, len_bytes)| {
                 // SAFETY: this side alone can write the region; these blocks are this lease's alone, which is borrowed
@@ -146,6 +169,7 @@ impl Lease {
     }
 
     /// Start and length of each part. The other side may be writing there: use the kernels or volatile accesses.
+    #[inline(always)]
     pub fn parts(&self) -> impl Iterator<Item = (NonNull<u8>, usize)> + '_ {
         self.loan.parts()
     }
@@ -161,6 +185,7 @@ pub struct View {
 
 impl View {
     /// How many bytes there are.
+    #[inline(always)]
     pub fn len(&self) -> usize {
         self.loan.len()
     }
@@ -177,7 +202,7 @@ impl View {
 
     /// As [`read_at`](Self::read_at), with a kernel of the caller's choice.
     pub fn read_with(&self, offset: usize, dst: &mut [u8], copier: Copier) -> usize {
-        let place = &self.loan.place;
+        let Some(place) = &self.loan.place else { return 0 };
         self.loan.chain.read(&place.memory, place.blocks, clamp(offset), dst, copier)
     }
 
@@ -189,16 +214,18 @@ impl View {
     }
 
     /// Offset in the server's region and length of each part, for calls that take a descriptor.
+    #[inline(always)]
     pub fn runs(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
         self.loan.runs()
     }
 
     /// The server's region as a file: the offsets of [`runs`](Self::runs) are in it. None if both sides write the region.
     pub fn region_file(&self) -> Option<BorrowedFd<'_>> {
-        self.loan.place.file.as_ref().map(OwnedFd::as_fd)
+        self.loan.place.as_ref()?.file.as_ref().map(OwnedFd::as_fd)
     }
 
     /// Start and length of each part. The other side may be writing there: use the kernels or volatile reads.
+    #[inline(always)]
     pub fn parts(&self) -> impl Iterator<Item = (NonNull<u8>, usize)> + '_ {
         self.loan.parts()
     }

@@ -99,6 +99,7 @@ impl Members {
         Ok(key)
     }
 
+    #[inline(always)]
     fn member(&self, key: Key) -> Option<&Member> {
         if self.watch.contains(key) { self.members.get(key.slot())?.as_ref() } else { None }
     }
@@ -138,7 +139,7 @@ impl Members {
         })
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn session(&mut self, key: Key) -> Option<&mut Session> {
         if !self.watch.contains(key) {
             return None;
@@ -164,7 +165,7 @@ impl Members {
     }
 
     /// The bytes that came with a job.
-    #[inline]
+    #[inline(always)]
     pub(super) fn payload(&self, job: &Job) -> Payload<'_> {
         let session = match self.member(job.client.0) {
             Some(Member::Session(session)) => session,
@@ -250,16 +251,17 @@ impl Members {
         Ok(self.watch.wait(limit)?)
     }
 
+    #[inline(always)]
     pub(super) fn hot(&self) -> usize {
         self.watch.hot_len()
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn next_hot(&mut self) -> Option<Key> {
         self.watch.next_hot()
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn heat(&mut self, key: Key) {
         self.watch.heat(key);
     }
@@ -310,7 +312,7 @@ impl Members {
     }
 
     /// This session has something to publish.
-    #[inline]
+    #[inline(always)]
     pub(super) fn touch(&mut self, key: Key) {
         if let Some(session) = self.session(key)
             && !std::mem::replace(&mut session.is_touched, true)
@@ -320,7 +322,7 @@ impl Members {
     }
 
     /// Publishes what a session has; the next of those that have something. `None` when all are done.
-    #[inline]
+    #[inline(always)]
     pub(super) fn flush_next(&mut self) -> Option<(Key, Result<(), SessionError>)> {
         let key = self.touched.pop()?;
         let result = self.session(key).map_or(Ok(()), |session| {

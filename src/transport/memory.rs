@@ -88,6 +88,14 @@ pub trait Memory {
     /// Copies `src.len()` bytes in.
     fn write(&self, at: usize, src: &[u8], copier: Copier);
 
+    /// Asks for the cache line at an offset, which will be read soon. Changes nothing.
+    #[inline(always)]
+    fn prefetch(&self, _at: usize) {}
+
+    /// Asks for the cache line at an offset, which will be written soon. Changes nothing.
+    #[inline(always)]
+    fn prefetch_to_write(&self, _at: usize) {}
+
     /// What a loop that waits for the other side does in each turn.
     fn relax(&self) {
         core::hint::spin_loop();
@@ -141,6 +149,14 @@ macro_rules! forward_memory {
             #[inline(always)]
             fn write(&self, at: usize, src: &[u8], copier: Copier) {
                 (**self).write(at, src, copier);
+            }
+            #[inline(always)]
+            fn prefetch(&self, at: usize) {
+                (**self).prefetch(at);
+            }
+            #[inline(always)]
+            fn prefetch_to_write(&self, at: usize) {
+                (**self).prefetch_to_write(at);
             }
             #[inline(always)]
             fn relax(&self) {
@@ -393,6 +409,30 @@ impl Memory for Mapped {
             // `src` does not overlap it.
             unsafe { copier.copy(dst.as_ptr(), src.as_ptr(), src.len()) }
         }
+    }
+
+    #[inline(always)]
+    fn prefetch(&self, at: usize) {
+        #[cfg(target_arch = "x86_64")]
+        if let Some(place) = self.pointer(at, 1) {
+            // SAFETY: a prefetch is a hint, and this one is of an address inside.
+            unsafe { core::arch::x86_64::_mm_prefetch::<{ core::arch::x86_64::_MM_HINT_T0 }>(place.as_ptr().cast()) };
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = at;
+    }
+
+    #[inline(always)]
+    fn prefetch_to_write(&self, at: usize) {
+        #[cfg(target_arch = "x86_64")]
+        if let Some(place) = self.pointer(at, 1) {
+            // SAFETY: a hint, of an address inside; CPUs that do not know it do nothing.
+            unsafe {
+                core::arch::asm!("prefetchw [{}]", in(reg) place.as_ptr(), options(nostack, preserves_flags, readonly));
+            }
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = at;
     }
 }
 

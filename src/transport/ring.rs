@@ -4,8 +4,10 @@
 //! before it is used: never more than the capacity ahead, never back. Indices run free over all of u32; the capacity is a
 //! power of two.
 //!
-//! There are two ways to publish an entry ([`Publication`]). Either way the writer learns from the reader's head which
-//! entries it may write again, and looks there only when it has used up what it knew.
+//! There are two ways to publish an entry ([`Publication`]). Either way a batch is kept privately until it is published and
+//! then written at once, its first entry last where the reader waits for that: a reader that looks all the time takes each
+//! cache line from the writer once, not once for each entry. The writer learns from the reader's head which entries it may
+//! write again, and looks there only when it has used up what it knew.
 //!
 //! # References
 //!
@@ -120,10 +122,12 @@ impl RingLayout {
 pub struct Producer<M, const WORDS: usize> {
     memory: M,
     layout: RingLayout,
-    /// The next entry to write.
+    /// Behind the last entry.
     tail: u32,
     /// The tail as the other side knows it.
     published: u32,
+    /// The entries between the two.
+    batch: Vec<[u32; WORDS]>,
     /// The reader's head as last seen: what is before it may be written again.
     head: u32,
 }
@@ -137,7 +141,7 @@ impl<M: Memory, const WORDS: usize> Producer<M, WORDS> {
     /// As [`new`](Self::new), with indices that start elsewhere, as in a ring long in use. With [`Publication::Phase`]
     /// a multiple of twice the capacity.
     pub fn starting_at(memory: M, layout: RingLayout, index: u32) -> Self {
-        Self { memory, layout, tail: index, published: index, head: index }
+        Self { memory, layout, tail: index, published: index, batch: Vec::new(), head: index }
     }
 
     /// How many entries can be written, as far as is known without looking.
@@ -187,8 +191,7 @@ impl<M: Memory, const WORDS: usize> Producer<M, WORDS> {
         Ok(self.known_free() >= entries)
     }
 
-    /// Writes an entry; `false` if the ring is full. The other side may see it at once, and does after
-    /// [`publish`](Self::publish).
+    /// Adds an entry to the batch; `false` if the ring is full. The other side sees it after [`publish`](Self::publish).
     ///
     /// # Errors
     ///
@@ -198,17 +201,7 @@ impl<M: Memory, const WORDS: usize> Producer<M, WORDS> {
         if self.free()? == 0 {
             return Ok(false);
         }
-        let at = self.layout.entry_at(self.tail);
-        for (word, &value) in entry.iter().enumerate().skip(1) {
-            self.memory.store32(at + 4 * word, value, Store::Relaxed);
-        }
-        match self.layout.publication {
-            Publication::Index => self.memory.store32(at, entry[0], Store::Relaxed),
-            Publication::Phase => {
-                let first = entry[0] & !PHASE_BIT | self.layout.phase(self.tail);
-                self.memory.store32(at, first, Store::Release);
-            }
-        }
+        self.batch.push(entry);
         self.tail = self.tail.wrapping_add(1);
         Ok(true)
     }
@@ -216,14 +209,33 @@ impl<M: Memory, const WORDS: usize> Producer<M, WORDS> {
     /// Makes all entries so far visible; whether there were any since the last time.
     #[inline(always)]
     pub fn publish(&mut self) -> bool {
-        if self.published == self.tail {
-            return false;
+        let Some((first, rest)) = self.batch.split_first() else { return false };
+        let start = self.published;
+        for (entry, index) in rest.iter().zip(1..) {
+            self.write(start.wrapping_add(index), entry);
         }
+        self.write(start, first);
         if self.layout.publication == Publication::Index {
             self.memory.store32(self.layout.tail_at, self.tail, Store::Release);
         }
+        self.batch.clear();
         self.published = self.tail;
         true
+    }
+
+    #[inline(always)]
+    fn write(&self, index: u32, entry: &[u32; WORDS]) {
+        let at = self.layout.entry_at(index);
+        for (word, &value) in entry.iter().enumerate().skip(1) {
+            self.memory.store32(at + 4 * word, value, Store::Relaxed);
+        }
+        match self.layout.publication {
+            Publication::Index => self.memory.store32(at, entry[0], Store::Relaxed),
+            Publication::Phase => {
+                let first = entry[0] & !PHASE_BIT | self.layout.phase(index);
+                self.memory.store32(at, first, Store::Release);
+            }
+        }
     }
 }
 

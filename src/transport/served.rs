@@ -6,7 +6,7 @@ use super::connect::{Channel, ConnectError, Greeted, Parcel};
 use super::error::SessionError;
 use super::geometry::Allocator;
 use super::job::{Answer, ClientKey, Event, Job};
-use super::loan::Place;
+use super::loan::Lender;
 use super::memory::{Copier, Mapped};
 use super::region::Region;
 use super::request::{ErrorCode, Value};
@@ -16,7 +16,6 @@ use super::share::Object;
 use super::violation::Violation;
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::Arc;
 use std::time::Duration;
 
 /// One client's session.
@@ -27,7 +26,7 @@ pub(super) struct Session {
     pub(super) own_bell: Doorbell<Mapped>,
     client_bell: Doorbell<Mapped>,
     /// The region of the server's blocks.
-    pub(super) place: Arc<Place>,
+    pub(super) place: Lender,
     /// The client's region as a file, if it alone writes it.
     pub(super) client_file: Option<OwnedFd>,
     pub(super) process: Option<Key>,
@@ -46,7 +45,7 @@ impl Session {
         let mut side = ServerSide::new(&geometry, queue.clone(), client_data, data)?;
         side.limit_lent_blocks(max_held_blocks);
         Ok(Self {
-            place: Place::new(side.server_data(), geometry.allocator == Allocator::Owned, None),
+            place: Lender::new(side.server_data(), geometry.allocator == Allocator::Owned, None),
             client_file,
             side,
             channel,
@@ -58,13 +57,10 @@ impl Session {
     }
 
     /// Takes what the client asks for; whether it asked for something.
-    #[inline]
+    #[inline(always)]
     pub(super) fn take(&mut self, key: Key, limit: usize, events: &mut VecDeque<Event>) -> Result<bool, Violation> {
         while let Some(chain) = self.place.take_returned() {
             self.side.give_back(chain);
-        }
-        if self.side.lent_blocks() > 0 {
-            self.side.take_releases()?;
         }
         let client = ClientKey(key);
         let mut any = false;
@@ -76,17 +72,26 @@ impl Session {
                 None => Event::Closed { client, handle: incoming.request.handle },
             });
         }
+        // Where there is nothing better to do: the line of the releases is not in this CPU's cache when they have changed.
+        if !any && self.side.lent_blocks() > 0 {
+            self.side.take_releases()?;
+        }
         Ok(any)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn flush(&mut self) -> Result<(), SessionError> {
         if self.side.flush() && self.client_bell.ring() {
             self.channel.wake().map_err(|_| SessionError::PeerGone)?;
         }
+        // Now that the client has something to do: what it gave back by its last requests.
+        if self.side.lent_blocks() > 0 {
+            self.side.take_releases()?;
+        }
         Ok(())
     }
 
+    #[inline(always)]
     pub(super) fn lend(&mut self, length: u32) -> Result<Chain, AllocateError> {
         while let Some(chain) = self.place.take_returned() {
             self.side.give_back(chain);
@@ -95,12 +100,13 @@ impl Session {
     }
 
     /// The answer to a job, for those that need the session's blocks or its socket.
+    #[inline(always)]
     pub(super) fn reply(&mut self, job: &Job, answer: Answer<'_>) -> Result<Reply, SessionError> {
         match answer {
             Answer::Bytes(bytes) => self.copied(job, bytes, Copier::AUTO),
             Answer::BytesWith(bytes, copier) => self.copied(job, bytes, copier),
             Answer::Lease(lease) => {
-                let chain = lease.loan.into_chain(&self.place);
+                let chain = self.place.into_chain(lease.loan);
                 let asked = self.side.asked(job.key).unwrap_or(0);
                 Ok(match chain {
                     Some(chain) if chain.length() <= asked => Reply::Bytes(chain),

@@ -131,9 +131,14 @@ impl Table {
     /// [`TableError::Wait`] if the system refuses to wait. What a client does wrong is an [`Event::Left`].
     #[inline]
     pub fn next(&mut self, limit: Duration) -> Result<Option<Event>, TableError> {
-        if let Some(event) = self.events.pop_front() {
-            return Ok(Some(event));
+        match self.events.pop_front() {
+            Some(event) => Ok(Some(event)),
+            None => self.next_round(limit),
         }
+    }
+
+    /// As [`next`](Self::next), when all that was gathered is used up.
+    fn next_round(&mut self, limit: Duration) -> Result<Option<Event>, TableError> {
         self.flush();
         self.gather();
         match self.events.pop_front() {
@@ -147,7 +152,7 @@ impl Table {
 
     /// Publishes the answers so far, and wakes the clients that sleep. [`next`](Self::next) does it when it has used up what
     /// was gathered: only a program that does something else for long needs it.
-    #[inline]
+    #[inline(always)]
     pub fn flush(&mut self) {
         while let Some((key, result)) = self.members.flush_next() {
             if let Err(why) = result {
@@ -157,7 +162,7 @@ impl Table {
     }
 
     /// Takes what hot clients ask for, and looks at the sockets when that is due.
-    #[inline]
+    #[inline(always)]
     fn gather(&mut self) {
         self.rounds = self.rounds.wrapping_add(1);
         if self.rounds.is_multiple_of(ROUNDS_PER_LOOK) {
@@ -360,6 +365,7 @@ impl Table {
     ///
     /// [`TableError::OutOfBlocks`] if the client holds too many, [`TableError::TooLarge`] if it asked for less, or
     /// [`TableError::NoSuchClient`].
+    #[inline]
     pub fn lease(&mut self, job: &Job, len_bytes: usize) -> Result<Lease, TableError> {
         let session = self.members.session(job.client.0).ok_or(TableError::NoSuchClient)?;
         let max_bytes = session.side.asked(job.key).ok_or(TableError::NoSuchJob)? as usize;

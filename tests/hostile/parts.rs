@@ -69,15 +69,19 @@ fn rings(plot: &Rc<Plot>, tally: &mut Tally) -> Result<(), Violation> {
     let mut consumer = Consumer::<_, 3>::starting_at(memory, layout, start);
     // What the two did so far, as their own accounts must have it.
     let (mut pushed, mut popped) = (0_u32, 0_u32);
+    let mut batch = 0;
     while goes_on(plot, tally) {
         let what = plot.choices.borrow_mut().byte();
         match what % 9 {
             0..3 => {
                 let entry = [(); 3].map(|()| plot.choices.borrow_mut().word());
-                pushed += u32::from(call(plot, tally, 4, || producer.push(entry))?);
+                let is_pushed = call(plot, tally, 1, || producer.push(entry))?;
+                pushed += u32::from(is_pushed);
+                batch += u64::from(is_pushed);
             }
             3 => {
-                call(plot, tally, 1, || producer.publish());
+                assert_eq!(call(plot, tally, 3 * batch + 1, || producer.publish()), batch > 0);
+                batch = 0;
             }
             4 => assert!(call(plot, tally, 1, || producer.free())? <= capacity),
             5 => {

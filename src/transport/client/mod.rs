@@ -11,7 +11,7 @@ use crate::transport::completion::{Completion, Handle, Shared};
 use crate::transport::connect::{Address, Channel, ConnectError, JoinOptions, Joined, join, join_over};
 use crate::transport::error::{ClientError, SessionError};
 use crate::transport::geometry::{Allocator, Geometry};
-use crate::transport::loan::{Lease, Place, View};
+use crate::transport::loan::{Lease, Lender, View};
 use crate::transport::memory::{Copier, Mapped};
 use crate::transport::request::{ErrorCode, Kind};
 use crate::transport::semaphore::{Doorbell, Spin};
@@ -19,7 +19,6 @@ use crate::transport::session::{ClientSide, Outcome, QueueLayout, Ticket};
 use std::collections::VecDeque;
 use std::io::SeekFrom;
 use std::os::unix::net::UnixStream;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// How a side waits for the other.
@@ -74,8 +73,8 @@ pub struct Client {
     spin: Spin,
     waiting: Waiting,
     limit: Duration,
-    own: Arc<Place>,
-    theirs: Arc<Place>,
+    own: Lender,
+    theirs: Lender,
     geometry: Geometry,
     /// Polled while another one was waited for.
     done: VecDeque<Ticket>,
@@ -123,8 +122,8 @@ impl Client {
             spin: Spin::default(),
             waiting,
             limit,
-            own: Place::new(side.client_data(), geometry.allocator == Allocator::Owned, None),
-            theirs: Place::new(side.server_data(), false, data_file),
+            own: Lender::new(side.client_data(), geometry.allocator == Allocator::Owned, None),
+            theirs: Lender::new(side.server_data(), false, data_file),
             side,
             channel,
             geometry,
@@ -240,6 +239,7 @@ impl Client {
     /// # Errors
     ///
     /// [`ClientError`].
+    #[inline]
     pub fn read_in_place(&mut self, handle: Handle, len_bytes: usize) -> Result<View, ClientError> {
         let amount = clamp(len_bytes.min(self.max_read_bytes()));
         let ticket = self.submit_read(handle, amount)?;
@@ -247,6 +247,19 @@ impl Client {
             Completion::Read(view) => Ok(view),
             other => Err(other.unexpected()),
         }
+    }
+
+    /// Gives the blocks of a view back. Dropping it does the same; this spares the lock that a view which another thread may
+    /// drop needs.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::NotOfThisSession`] for a view of another session, which gets its blocks back;
+    /// [`ClientError::Session`].
+    #[inline]
+    pub fn release(&mut self, view: View) -> Result<(), ClientError> {
+        let chain = self.theirs.into_chain(view.loan).ok_or(ClientError::NotOfThisSession)?;
+        self.side.release(chain).map_err(|violation| self.end(violation.into()))
     }
 
     /// Copies bytes to where the handle is, and moves it past them; how many. It is one transfer: what is longer than one
@@ -285,6 +298,7 @@ impl Client {
     /// # Errors
     ///
     /// [`ClientError`].
+    #[inline]
     pub fn seek(&mut self, handle: Handle, to: SeekFrom) -> Result<u64, ClientError> {
         let ticket = self.submit_seek(handle, to)?;
         match self.finish(ticket)? {

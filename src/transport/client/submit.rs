@@ -27,11 +27,13 @@ impl Client {
     /// # Errors
     ///
     /// [`ClientError::TooLarge`], [`ClientError::OutOfBlocks`] or [`ClientError::Session`].
+    #[inline]
     pub fn lease(&mut self, len_bytes: usize) -> Result<Lease, ClientError> {
         let chain = self.allocate(len_bytes)?;
         Ok(Lease { loan: self.own.loan(chain) })
     }
 
+    #[inline(always)]
     pub(super) fn allocate(&mut self, len_bytes: usize) -> Result<Chain, ClientError> {
         self.begin()?;
         let max_bytes = self.max_write_bytes();
@@ -44,6 +46,7 @@ impl Client {
         })
     }
 
+    #[inline(always)]
     pub(super) fn send(&mut self, what: (Kind, Flags, u32), args: Args, payload: Chain) -> Result<Ticket, ClientError> {
         self.begin()?;
         self.side.submit(what, args, payload).map_err(|(error, payload)| {
@@ -79,6 +82,7 @@ impl Client {
     /// # Errors
     ///
     /// [`ClientError`].
+    #[inline]
     pub fn submit_write(&mut self, handle: Handle, src: &[u8], copier: Copier) -> Result<Ticket, ClientError> {
         let chain = self.allocate(src.len())?;
         let (memory, blocks) = self.side.client_data();
@@ -91,8 +95,9 @@ impl Client {
     /// # Errors
     ///
     /// [`ClientError`].
+    #[inline]
     pub fn submit_write_in_place(&mut self, handle: Handle, lease: Lease) -> Result<Ticket, ClientError> {
-        let chain = lease.loan.into_chain(&self.own).ok_or(ClientError::NotOfThisSession)?;
+        let chain = self.own.into_chain(lease.loan).ok_or(ClientError::NotOfThisSession)?;
         self.send((Kind::Write, Flags::DATA, handle.number()), Args::from_raw(0), chain)
     }
 
@@ -101,6 +106,7 @@ impl Client {
     /// # Errors
     ///
     /// [`ClientError`].
+    #[inline]
     pub fn submit_seek(&mut self, handle: Handle, to: SeekFrom) -> Result<Ticket, ClientError> {
         let (kind, args) = match to {
             SeekFrom::Start(offset) => (Kind::SeekStart, Args::of(Args::OFFSET, offset)),

@@ -26,7 +26,7 @@ impl Client {
     /// # Errors
     ///
     /// [`ClientError::Session`].
-    #[inline]
+    #[inline(always)]
     pub fn flush(&mut self) -> Result<(), ClientError> {
         let is_published = self.side.flush().map_err(|violation| self.end(violation.into()))?;
         if is_published && self.server_bell.ring() {
@@ -78,6 +78,7 @@ impl Client {
     /// # Errors
     ///
     /// [`ClientError`]. A request that was not answered in time is given up.
+    #[inline]
     pub fn finish(&mut self, ticket: Ticket) -> Result<Completion, ClientError> {
         self.wait_for(ticket)?;
         match self.complete(ticket)? {
@@ -87,7 +88,7 @@ impl Client {
     }
 
     /// Waits until a request has its answer.
-    #[inline]
+    #[inline(always)]
     pub(super) fn wait_for(&mut self, ticket: Ticket) -> Result<(), ClientError> {
         self.begin()?;
         self.flush()?;
@@ -112,13 +113,13 @@ impl Client {
     }
 
     /// Takes in one response.
-    #[inline]
+    #[inline(always)]
     pub(super) fn look(&mut self) -> Result<Option<Ticket>, ClientError> {
         self.side.poll().map_err(|violation| self.end(violation.into()))
     }
 
     /// Takes in one response, waiting for it.
-    #[inline]
+    #[inline(always)]
     fn wait_any(&mut self) -> Result<Ticket, ClientError> {
         // The usual case of a server that is quick: no clock is read.
         for _ in 0..LOOKS_PER_CLOCK {
@@ -177,6 +178,7 @@ impl Client {
     }
 
     /// What became of a request that has its response.
+    #[inline(always)]
     pub(super) fn complete(&mut self, ticket: Ticket) -> Result<Completion, ClientError> {
         Ok(match self.side.take(ticket).ok_or(ClientError::NotOfThisSession)? {
             Outcome::Refused(code) => Completion::Refused(code),
@@ -202,7 +204,7 @@ impl Client {
     }
 
     /// Takes in what was given back; an error if the session is over.
-    #[inline]
+    #[inline(always)]
     pub(super) fn begin(&mut self) -> Result<(), ClientError> {
         if let Some(over) = self.over {
             return Err(over.into());

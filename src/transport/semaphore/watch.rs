@@ -128,6 +128,7 @@ impl Watch {
     }
 
     /// Whether there is such a member.
+    #[inline(always)]
     pub fn contains(&self, key: Key) -> bool {
         self.slots.get(key.slot()).is_some_and(|slot| slot.is_used && slot.generation == key.generation)
     }
@@ -143,12 +144,14 @@ impl Watch {
     }
 
     /// How many are hot, at most: a removed one counts until its turn.
+    #[inline(always)]
     pub fn hot_len(&self) -> usize {
         self.hot.len()
     }
 
     /// Takes the next hot member off the list. Look at it; if it has something, [`heat`](Self::heat) it again, else arm it
     /// and look once more.
+    #[inline(always)]
     pub fn next_hot(&mut self) -> Option<Key> {
         // Each turn takes one off.
         while let Some(key) = self.hot.pop_front() {
@@ -161,6 +164,7 @@ impl Watch {
     }
 
     /// Puts a member at the end of the hot ones, if it is not among them.
+    #[inline(always)]
     pub fn heat(&mut self, key: Key) {
         if self.contains(key) && !std::mem::replace(&mut self.slots[key.slot()].is_hot, true) {
             self.hot.push_back(key);

@@ -153,7 +153,7 @@ impl<M: Memory + Clone> ClientSide<M> {
     /// # Errors
     ///
     /// [`AllocateError::OutOfBlocks`] if there are not as many.
-    #[inline]
+    #[inline(always)]
     pub fn allocate(&mut self, length: u32) -> Result<Chain, AllocateError> {
         let mut chain = self.spare.pop().unwrap_or_default();
         match chain.allocate(&self.client_data, self.client_blocks, &mut self.pool, length) {
@@ -172,9 +172,9 @@ impl<M: Memory + Clone> ClientSide<M> {
         self.keep(chain);
     }
 
-    #[inline]
+    #[inline(always)]
     fn keep(&mut self, mut chain: Chain) {
-        if self.spare.len() < SPARE_CHAINS {
+        if chain.has_list() && self.spare.len() < SPARE_CHAINS {
             chain.clear();
             self.spare.push(chain);
         }
@@ -186,7 +186,7 @@ impl<M: Memory + Clone> ClientSide<M> {
     /// # Errors
     ///
     /// [`SubmitError`], with the payload.
-    #[inline]
+    #[inline(always)]
     pub fn submit(
         &mut self,
         (kind, flags, handle): (Kind, Flags, u32),
@@ -238,7 +238,7 @@ impl<M: Memory + Clone> ClientSide<M> {
     /// # Errors
     ///
     /// [`Violation`]: the session is over.
-    #[inline]
+    #[inline(always)]
     pub fn poll(&mut self) -> Result<Option<Ticket>, Violation> {
         // Bounded: each turn ends a request that was under way.
         while let Some(entry) = self.responses.pop()? {
@@ -255,6 +255,10 @@ impl<M: Memory + Clone> ClientSide<M> {
                 slot.state = State::Done;
                 slot.outcome = Some(outcome);
                 self.pool.free(slot.payload.blocks())?;
+                if let [block] = *slot.payload.blocks() {
+                    // The next short request takes it again.
+                    self.client_data.prefetch_to_write(self.client_blocks.block_at(block));
+                }
                 slot.payload.clear();
             }
             if state == State::Waiting {
@@ -286,7 +290,7 @@ impl<M: Memory + Clone> ClientSide<M> {
     }
 
     /// What a response means for the request it answers, if it can be an answer to it.
-    #[inline]
+    #[inline(always)]
     fn outcome(&mut self, number: u32, response: Response) -> Result<Outcome, Violation> {
         let Some(slot) = self.slots.get(number as usize) else {
             return Err(Violation::NoSuchJob { id: response.id.get() as u32 });
@@ -330,18 +334,18 @@ impl<M: Memory + Clone> ClientSide<M> {
     }
 
     /// Whether a request waits for its response.
-    #[inline]
+    #[inline(always)]
     pub fn is_waiting(&self, ticket: Ticket) -> bool {
         self.slot(ticket).is_some_and(|slot| slot.state == State::Waiting)
     }
 
-    #[inline]
+    #[inline(always)]
     fn slot(&self, ticket: Ticket) -> Option<&Slot> {
         self.slots.get(ticket.slot as usize).filter(|slot| slot.generation == ticket.generation)
     }
 
     /// The outcome of a request that [has its response](Self::poll); none if it has not, or if it was taken.
-    #[inline]
+    #[inline(always)]
     pub fn take(&mut self, ticket: Ticket) -> Option<Outcome> {
         let last_generation = (1 << (24 - self.slot_bits)) - 1;
         let slot = self.slots.get_mut(ticket.slot as usize)?;
@@ -355,12 +359,12 @@ impl<M: Memory + Clone> ClientSide<M> {
         slot.outcome.take()
     }
 
-    /// Gives the server's blocks back.
+    /// Gives the server's blocks back, at the latest with the next [`flush`](Self::flush).
     ///
     /// # Errors
     ///
     /// [`Violation`] if the server spoiled what they are given back to.
-    #[inline]
+    #[inline(always)]
     pub fn release(&mut self, chain: Chain) -> Result<(), Violation> {
         match &mut self.pool {
             Pool::Shared(shared) => shared.free(chain.blocks())?,
@@ -379,7 +383,7 @@ impl<M: Memory + Clone> ClientSide<M> {
             }
         }
         self.keep(chain);
-        self.send_releases()
+        Ok(())
     }
 
     /// Sends releases as far as there is room.
@@ -408,12 +412,14 @@ impl<M: Memory + Clone> ClientSide<M> {
     /// # Errors
     ///
     /// [`Violation`] if the server's side of the releases is where it cannot be.
-    #[inline]
+    #[inline(always)]
     pub fn flush(&mut self) -> Result<bool, Violation> {
         self.responses.release();
+        let is_published = self.requests.publish();
+        // Behind the requests: stores become visible in order, and nobody waits for these.
         if !self.unsent_releases.is_empty() {
             self.send_releases()?;
         }
-        Ok(self.requests.publish())
+        Ok(is_published)
     }
 }

@@ -147,7 +147,7 @@ impl<M: Memory + Clone> ServerSide<M> {
     /// # Errors
     ///
     /// [`Violation`]: the session is over.
-    #[inline]
+    #[inline(always)]
     pub fn take_request(&mut self) -> Result<Option<Incoming>, Violation> {
         if !self.responses.has_room(self.unanswered() + 1)? {
             return Ok(None);
@@ -187,13 +187,13 @@ impl<M: Memory + Clone> ServerSide<M> {
         self.requests.is_ready() && self.responses.has_room(self.unanswered() + 1) != Ok(false)
     }
 
-    #[inline]
+    #[inline(always)]
     fn job(&self, key: JobKey) -> Option<&Job> {
         self.jobs.get(key.slot as usize).filter(|job| job.is_waiting && job.generation == key.generation)
     }
 
     /// The bytes, or the name, that came with a job.
-    #[inline]
+    #[inline(always)]
     pub fn payload(&self, key: JobKey) -> Option<&Chain> {
         self.job(key).map(|job| &job.payload)
     }
@@ -204,17 +204,19 @@ impl<M: Memory + Clone> ServerSide<M> {
     }
 
     /// How many bytes an answer to a job may have.
-    #[inline]
+    #[inline(always)]
     pub fn asked(&self, key: JobKey) -> Option<u32> {
         self.job(key).map(|job| job.asked)
     }
 
     /// Jobs that wait for an answer.
+    #[inline(always)]
     pub fn unanswered(&self) -> u32 {
         (self.jobs.len() - self.free_jobs.len()) as u32
     }
 
     /// Blocks that the client holds, on the server's account.
+    #[inline(always)]
     pub fn lent_blocks(&self) -> u32 {
         self.lent.blocks
     }
@@ -234,7 +236,7 @@ impl<M: Memory + Clone> ServerSide<M> {
     /// # Errors
     ///
     /// [`AllocateError::OutOfBlocks`] if the client holds too many, or there are none left.
-    #[inline]
+    #[inline(always)]
     pub fn lend(&mut self, length: u32) -> Result<Chain, AllocateError> {
         let mut chain = self.spare.pop().unwrap_or_default();
         let mut result = self.try_lend(&mut chain, length);
@@ -252,7 +254,7 @@ impl<M: Memory + Clone> ServerSide<M> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn try_lend(&mut self, chain: &mut Chain, length: u32) -> Result<(), AllocateError> {
         chain.allocate(&self.server_data, self.server_blocks, &mut self.pool, length)?;
         let count = chain.blocks().len() as u32;
@@ -271,9 +273,9 @@ impl<M: Memory + Clone> ServerSide<M> {
         self.keep(chain);
     }
 
-    #[inline]
+    #[inline(always)]
     fn keep(&mut self, mut chain: Chain) {
-        if self.spare.len() < SPARE_CHAINS {
+        if chain.has_list() && self.spare.len() < SPARE_CHAINS {
             chain.clear();
             self.spare.push(chain);
         }
@@ -284,7 +286,7 @@ impl<M: Memory + Clone> ServerSide<M> {
     /// # Errors
     ///
     /// [`AnswerError`].
-    #[inline]
+    #[inline(always)]
     pub fn answer(&mut self, key: JobKey, reply: Reply) -> Result<(), AnswerError> {
         let Some((id, asked)) = self.job(key).map(|job| (job.id, job.asked)) else {
             if let Reply::Bytes(chain) = reply {
@@ -316,7 +318,7 @@ impl<M: Memory + Clone> ServerSide<M> {
     }
 
     /// Books blocks to the client.
-    #[inline]
+    #[inline(always)]
     fn hand_over(&mut self, chain: Chain) -> Result<(), Violation> {
         match &mut self.pool {
             // The client gives them back to the list itself.
@@ -343,7 +345,7 @@ impl<M: Memory + Clone> ServerSide<M> {
     }
 
     /// Ends a job: its payload is the client's again.
-    #[inline]
+    #[inline(always)]
     fn finish(&mut self, key: JobKey) -> Result<(), Violation> {
         let Some(job) = self.jobs.get_mut(key.slot as usize) else { return Ok(()) };
         let marks = self.pool.marks(&mut self.client_marks);
@@ -370,10 +372,12 @@ impl<M: Memory + Clone> ServerSide<M> {
                 self.lent.alone.clear(block)?;
                 self.lent.blocks -= 1;
                 self.pool.free(&[block])?;
+                // The next short answer takes it again.
+                self.server_data.prefetch_to_write(self.server_blocks.block_at(block));
             } else if let Some(mut chain) = self.lent.chains.remove(&block) {
                 self.lent.blocks -= chain.blocks().len() as u32;
                 self.pool.free(chain.blocks())?;
-                if self.spare.len() < SPARE_CHAINS {
+                if chain.has_list() && self.spare.len() < SPARE_CHAINS {
                     chain.clear();
                     self.spare.push(chain);
                 }
@@ -387,7 +391,7 @@ impl<M: Memory + Clone> ServerSide<M> {
 
     /// Publishes the answers so far and gives the places of the requests back; whether there were answers, so that the
     /// client is to be woken if it sleeps.
-    #[inline]
+    #[inline(always)]
     pub fn flush(&mut self) -> bool {
         self.requests.release();
         self.responses.publish()
