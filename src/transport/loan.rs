@@ -69,7 +69,7 @@ impl Lender {
 
     /// The blocks of a loan, if they are of this place.
     #[inline(always)]
-    pub(super) fn into_chain(&mut self, mut loan: Loan) -> Option<Chain> {
+    pub(super) fn take_back(&mut self, mut loan: Loan) -> Option<Chain> {
         let place = loan.place.take_if(|place| Arc::ptr_eq(place, &self.place))?;
         if self.spare.len() < SPARE_REFERENCES {
             self.spare.push(place);

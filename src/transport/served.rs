@@ -106,7 +106,7 @@ impl Session {
             Answer::Bytes(bytes) => self.copied(job, bytes, Copier::AUTO),
             Answer::BytesWith(bytes, copier) => self.copied(job, bytes, copier),
             Answer::Lease(lease) => {
-                let chain = self.place.into_chain(lease.loan);
+                let chain = self.place.take_back(lease.loan);
                 let asked = self.side.asked(job.key).unwrap_or(0);
                 Ok(match chain {
                     Some(chain) if chain.length() <= asked => Reply::Bytes(chain),

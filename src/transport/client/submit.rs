@@ -97,7 +97,7 @@ impl Client {
     /// [`ClientError`].
     #[inline]
     pub fn submit_write_in_place(&mut self, handle: Handle, lease: Lease) -> Result<Ticket, ClientError> {
-        let chain = self.own.into_chain(lease.loan).ok_or(ClientError::NotOfThisSession)?;
+        let chain = self.own.take_back(lease.loan).ok_or(ClientError::NotOfThisSession)?;
         self.send((Kind::Write, Flags::DATA, handle.number()), Args::from_raw(0), chain)
     }
 
