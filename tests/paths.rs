@@ -102,7 +102,7 @@ fn every_path_moves_over_several_connections_at_odd_offsets() {
     let _turn = alone();
     let cell = Cell::simple(0, Mode::Adaptive, Placement::TwoCores);
     let like = Cell { connections: 3, depth: 2, src_offset: 1, dst_offset: 65, ..cell };
-    moves_everything(like, &[1, 64, 4096, 70_000]);
+    moves_everything(like, &[1, 8, 64, 4096, 70_000]);
     moves_everything(Cell { dst_offset: 1, touch: false, ..like }, &[1, 4096, 70_000]);
 }
 

@@ -8,6 +8,7 @@
 //! A new path is a file here and a row in [`paths`]; the verb, the tests and the report iterate the table. Paths from
 //! elsewhere implement the same trait and stand in the same run.
 
+mod bare;
 mod buffer;
 mod byte_ring;
 mod copier;
@@ -28,6 +29,7 @@ mod shared;
 pub(crate) mod socket;
 mod splice;
 mod stream_table;
+mod table_request;
 mod tiered;
 mod unix_seqpacket;
 mod unix_stream;
@@ -40,10 +42,12 @@ pub use payload::{Consumer, Producer};
 pub use tiered::Tiers;
 pub use wait::Patience;
 
-use crate::transport::Allocator;
+use crate::transport::{Allocator, Publication, TableOptions};
+use bare::Bare;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use stream_table::StreamTable;
+use table_request::TableRequest;
 
 /// How a side waits for the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -189,10 +193,48 @@ static PATHS: &[&dyn Path] = &[
     &process_vm::ProcessVm,
     &cow_handover::CowHandover,
     &map_unmap::MapUnmap,
+    &Bare {
+        name: "bare",
+        about: "the floor: a shared cache line each way, no ring, no checks, in place both ways",
+        copies_in: false,
+        copies_out: false,
+    },
+    &Bare { name: "bare_copy_in", about: "the floor, copied in and read in place", copies_in: true, copies_out: false },
+    &Bare {
+        name: "bare_copy_out",
+        about: "the floor, written in place and copied out",
+        copies_in: false,
+        copies_out: true,
+    },
+    &Bare { name: "bare_copy_copy", about: "the floor, copied in and copied out", copies_in: true, copies_out: true },
     &byte_ring::ByteRing,
     &tiered::Inline,
     &tiered::GIVEN,
     &tiered::MEASURED,
+    &TableRequest {
+        name: "table_request",
+        about: "a request of StreamTable and its answer, 8 bytes in the entries",
+        publication: TableOptions::GEOMETRY.publication,
+        response_stride_bytes: TableOptions::GEOMETRY.response_stride_bytes,
+    },
+    &TableRequest {
+        name: "table_request_index",
+        about: "the same, published by the writer's index, responses padded to 16 bytes",
+        publication: Publication::Index,
+        response_stride_bytes: 16,
+    },
+    &TableRequest {
+        name: "table_request_12",
+        about: "the same, published by a phase bit in the entry, responses of 12 bytes",
+        publication: Publication::Phase,
+        response_stride_bytes: 12,
+    },
+    &TableRequest {
+        name: "table_request_index_12",
+        about: "the same, published by the writer's index, responses of 12 bytes",
+        publication: Publication::Index,
+        response_stride_bytes: 12,
+    },
     &StreamTable {
         name: "table_copy_copy",
         about: "StreamTable, copied in and copied out",
