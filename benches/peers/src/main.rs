@@ -37,7 +37,14 @@ struct Arguments {
 }
 
 fn all() -> Vec<&'static dyn Path> {
-    const PEERS: [&dyn Path; 4] = [&iceoryx::Iceoryx2, &shmem::ShmemIpc, &ipc_channel::Bytes, &ipc_channel::Shared];
+    const PEERS: [&dyn Path; 6] = [
+        &iceoryx::Iceoryx2,
+        &iceoryx::Iceoryx2Request,
+        &iceoryx::Iceoryx2Event,
+        &shmem::ShmemIpc,
+        &ipc_channel::Bytes,
+        &ipc_channel::Shared,
+    ];
     paths().iter().copied().chain(PEERS).collect()
 }
 

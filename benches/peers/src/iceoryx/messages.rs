@@ -1,19 +1,14 @@
-//! iceoryx2: publish-subscribe of byte slices, written in place and read in place. A side that sleeps does so in
-//! iceoryx2's event service, which then is notified for every message.
+//! Publish-subscribe of byte slices, written in place and read in place. A side that sleeps does so in the event service,
+//! which then is notified for every message.
 
-use iceoryx2::port::listener::Listener;
-use iceoryx2::port::notifier::Notifier;
+use super::{Events, Home, alignment, failed};
 use iceoryx2::port::publisher::Publisher;
 use iceoryx2::port::subscriber::Subscriber;
 use iceoryx2::prelude::*;
 use memcpy_select::path::{
     Config, Consumer, End, Limits, MAX_BYTES, Mode, Opening, PathError, Patience, Producer, Token,
 };
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
-
-/// Payloads start cache lines, as ours do.
-const ALIGNMENT_BYTES: usize = 64;
 
 pub struct Iceoryx2;
 
@@ -21,27 +16,18 @@ struct Ends {
     // Dropped in this order: ports before the node that they belong to.
     publisher: Publisher<ipc::Service, [u8], ()>,
     subscriber: Subscriber<ipc::Service, [u8], ()>,
-    events: Option<(Notifier<ipc::Service>, Listener<ipc::Service>)>,
+    events: Option<Events>,
     patience: Patience,
-    _node: Node<ipc::Service>,
+    _home: Home,
 }
 
-fn failed(what: &'static str) -> impl Fn(&dyn std::fmt::Debug) -> PathError {
-    move |error| PathError::Protocol { what: format!("iceoryx2, {what}: {error:?}") }
-}
-
-fn ends(base: &str, config: &Config, is_near: bool) -> Result<Ends, PathError> {
-    set_log_level(LogLevel::Fatal);
-    let node = NodeBuilder::new().create::<ipc::Service>().map_err(|error| failed("node")(&error))?;
-    let (own, other) = if is_near { ("near", "far") } else { ("far", "near") };
-    let name = |from: &str, kind: &str| {
-        ServiceName::new(&format!("{base}/{kind}-of-{from}")).map_err(|error| failed("name")(&error))
-    };
+fn ends(home: Home, config: &Config) -> Result<Ends, PathError> {
+    let (own, other) = home.sides();
     let messages = |from: &str| {
-        let alignment = Alignment::new(ALIGNMENT_BYTES).ok_or_else(|| failed("alignment")(&ALIGNMENT_BYTES))?;
-        node.service_builder(&name(from, "messages")?)
+        home.node
+            .service_builder(&home.name("messages", from)?)
             .publish_subscribe::<[u8]>()
-            .payload_alignment(alignment)
+            .payload_alignment(alignment()?)
             .enable_safe_overflow(false)
             .history_size(0)
             .max_publishers(1)
@@ -51,10 +37,6 @@ fn ends(base: &str, config: &Config, is_near: bool) -> Result<Ends, PathError> {
             .open_or_create()
             .map_err(|error| failed("publish-subscribe")(&error))
     };
-    let event = |from: &str| {
-        let service = node.service_builder(&name(from, "events")?).event().open_or_create();
-        service.map_err(|error| failed("event")(&error))
-    };
     let publisher = messages(own)?
         .publisher_builder()
         .initial_max_slice_len(config.max_bytes)
@@ -63,14 +45,8 @@ fn ends(base: &str, config: &Config, is_near: bool) -> Result<Ends, PathError> {
         .create()
         .map_err(|error| failed("publisher")(&error))?;
     let subscriber = messages(other)?.subscriber_builder().create().map_err(|error| failed("subscriber")(&error))?;
-    let events = if config.mode == Mode::Polling {
-        None
-    } else {
-        let notifier = event(own)?.notifier_builder().create().map_err(|error| failed("notifier")(&error))?;
-        let listener = event(other)?.listener_builder().create().map_err(|error| failed("listener")(&error))?;
-        Some((notifier, listener))
-    };
-    Ok(Ends { publisher, subscriber, events, patience: Patience::of(config), _node: node })
+    let events = if config.mode == Mode::Polling { None } else { Some(home.events()?) };
+    Ok(Ends { publisher, subscriber, events, patience: Patience::of(config), _home: home })
 }
 
 impl End for Ends {
@@ -81,10 +57,7 @@ impl End for Ends {
         // SAFETY: a producer that does not touch leaves what an earlier message, or the kernel's zeros, left: bytes.
         let sample = unsafe { sample.assume_init() };
         sample.send().map_err(|error| failed("send")(&error))?;
-        if let Some((notifier, _)) = &self.events {
-            notifier.notify().map_err(|error| failed("notify")(&error))?;
-        }
-        Ok(())
+        self.events.as_ref().map_or(Ok(()), Events::notify)
     }
 
     fn receive(&mut self, len_bytes: usize, consumer: &mut Consumer) -> Result<(), PathError> {
@@ -92,12 +65,7 @@ impl End for Ends {
         let sample = patience.until(
             self,
             |ends| ends.subscriber.receive().map_err(|error| failed("receive")(&error)),
-            |ends, limit: Duration| match &ends.events {
-                Some((_, listener)) => {
-                    listener.timed_wait(|_| {}, limit).map(drop).map_err(|error| failed("wait")(&error))
-                }
-                None => Ok(()),
-            },
+            |ends, limit: Duration| ends.events.as_ref().map_or(Ok(()), |events| events.sleep(limit).map(drop)),
         )?;
         let payload = sample.payload();
         if payload.len() != len_bytes {
@@ -134,14 +102,11 @@ impl memcpy_select::path::Path for Iceoryx2 {
     }
 
     fn open(&self, config: &Config) -> Result<Opening, PathError> {
-        static MADE: AtomicU32 = AtomicU32::new(0);
-        let base = format!("memcpy-select/{}/{}", std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
-        let near = ends(&base, config, true)?;
-        Ok(Opening::ready(Token { bytes: base.into_bytes(), descriptors: Vec::new() }, near))
+        let home = Home::near()?;
+        Ok(Opening::ready(home.token(), ends(home, config)?))
     }
 
     fn join(&self, config: &Config, token: Token) -> Result<Box<dyn End>, PathError> {
-        let base = String::from_utf8(token.bytes).map_err(|error| failed("token")(&error))?;
-        Ok(Box::new(ends(&base, config, false)?))
+        Ok(Box::new(ends(Home::far(token.bytes)?, config)?))
     }
 }
