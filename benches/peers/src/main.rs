@@ -25,9 +25,12 @@ struct Arguments {
     /// Payloads in bytes, B, KiB, MiB or GiB; A..B is each power of two from A to B
     #[arg(long, value_name = "LIST")]
     sizes: Option<String>,
-    /// How the sides wait: polling, blocking
+    /// How the sides wait: polling, blocking, adaptive
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "polling,blocking")]
     modes: Vec<String>,
+    /// Only what the table of targets is computed from (`memcpy-select report --targets`)
+    #[arg(long, conflicts_with_all = ["sizes", "modes"])]
+    targets: bool,
     /// Paths by name; without it, all
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     paths: Vec<String>,
@@ -76,7 +79,7 @@ fn run(arguments: &Arguments) -> Result<(), String> {
         modes: arguments.modes.iter().map(mode).collect::<Result<_, _>>()?,
         ..Scope::default()
     };
-    let cells = scope.cells(effort).map_err(text)?;
+    let cells = if arguments.targets { ipc::target_cells() } else { scope.cells(effort).map_err(text)? };
     let asked = Asked { paths: arguments.paths.clone(), ..Asked::default() };
     let all = all();
     let contenders = ipc::contenders(&all, &asked).map_err(text)?;

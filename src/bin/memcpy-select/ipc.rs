@@ -68,6 +68,9 @@ pub struct Ipc {
     /// on two paths in the plainest circumstances
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     kernels: Vec<String>,
+    /// Only what the table of targets is computed from (`report --targets`): no lists beside it but paths and kernels
+    #[arg(long, conflicts_with_all = ["sizes", "modes", "placements", "touch", "depths", "connections", "offsets"])]
+    targets: bool,
     /// The folder of the records
     #[arg(long, value_name = "DIR", default_value = "results")]
     out: PathBuf,
@@ -86,7 +89,7 @@ impl Ipc {
             return Ok(ExitCode::SUCCESS);
         }
         let scope = self.scope()?;
-        let cells = scope.cells(self.effort).map_err(text)?;
+        let cells = if self.targets { ipc::target_cells() } else { scope.cells(self.effort).map_err(text)? };
         let some_kernels = self.effort != Effort::Quick;
         let asked = Asked { paths: self.paths.clone(), kernels: self.kernels.clone(), some_kernels };
         let contenders = ipc::contenders(paths(), &asked).map_err(text)?;
@@ -139,6 +142,9 @@ impl Ipc {
     fn grid(&self, (near, far): (Option<usize>, Option<usize>)) -> String {
         let cpu = |cpu: Option<usize>| cpu.map_or_else(|| "any".to_owned(), |cpu| cpu.to_string());
         let mut lines = vec![format!("effort {}", self.effort.name()), format!("cpus {} and {}", cpu(near), cpu(far))];
+        if self.targets {
+            lines.push("targets".to_owned());
+        }
         let lists = [("sizes", self.sizes.clone().unwrap_or_default()), ("paths", self.paths.join(","))];
         lines.extend(
             lists.into_iter().filter(|(_, list)| !list.is_empty()).map(|(name, list)| format!("{name} {list}")),

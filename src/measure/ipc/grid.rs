@@ -14,6 +14,10 @@ const SIZES: [usize; 12] =
 const QUICK_SIZES: [usize; 5] = [64, 1 << 10, 16 << 10, 256 << 10, 1 << 20];
 /// The lengths at which less common circumstances are looked at.
 const SOME_SIZES: [usize; 4] = [64, 4 << 10, 64 << 10, 1 << 20];
+/// What a bare request carries: the paths that carry nothing else are compared at it.
+const REQUEST_BYTES: usize = 8;
+/// The lengths at which targets are judged by every path, and by how it is waited for.
+const TARGET_SIZES: [usize; 9] = [64, 256, 1 << 10, 4 << 10, 16 << 10, 64 << 10, 256 << 10, 1 << 20, 4 << 20];
 /// Connections where there are several.
 const SEVERAL: usize = 8;
 /// A payload that the receiver wants elsewhere in its page than it was.
@@ -98,30 +102,56 @@ impl Scope {
     }
 }
 
+/// The cells that the table of targets is computed from, and no others: a run of minutes whatever the effort.
+pub fn target_cells() -> Vec<Cell> {
+    let like = Cell::simple(0, Mode::Polling, Placement::TwoCores);
+    let one_core = Cell { placement: Placement::OneCore, ..like };
+    let loaded = Cell { depth: 32, ..like };
+    [
+        row(&with_requests(&TARGET_SIZES), like),
+        row(&with_requests(&SOME_SIZES), Cell { mode: Mode::Blocking, ..like }),
+        row(&[REQUEST_BYTES], Cell { mode: Mode::Blocking, ..one_core }),
+        row(&[REQUEST_BYTES], Cell { mode: Mode::Adaptive, ..like }),
+        row(&[REQUEST_BYTES], loaded),
+        row(&[REQUEST_BYTES], Cell { mode: Mode::Adaptive, ..loaded }),
+    ]
+    .concat()
+}
+
+fn with_requests(sizes: &[usize]) -> Vec<usize> {
+    [&[REQUEST_BYTES], sizes].concat()
+}
+
+/// Cells of these lengths, as far as their windows can be held.
+fn row(sizes: &[usize], like: Cell) -> Vec<Cell> {
+    let window = |size: &&usize| **size * like.depth * like.connections <= super::sweep::WINDOW_BYTES;
+    sizes.iter().filter(window).map(|&payload_bytes| Cell { payload_bytes, ..like }).collect()
+}
+
 fn of_effort(effort: Effort) -> Vec<Cell> {
-    let row = |sizes: &[usize], like: Cell| -> Vec<Cell> {
-        let window = |size: &usize| size * like.depth * like.connections <= super::sweep::WINDOW_BYTES;
-        sizes.iter().filter(|size| window(size)).map(|&payload_bytes| Cell { payload_bytes, ..like }).collect()
-    };
     let like = Cell::simple(0, Mode::Polling, Placement::TwoCores);
     let sizes: &[usize] = if effort == Effort::Quick { &QUICK_SIZES } else { &SIZES };
+    let is_quick = effort == Effort::Quick;
+    let judged = if is_quick { sizes.to_vec() } else { with_requests(sizes) };
     let mut rows = vec![
-        row(sizes, like),
+        row(&judged, like),
         row(sizes, Cell { touch: false, ..like }),
-        row(sizes, Cell { mode: Mode::Blocking, ..like }),
+        row(&judged, Cell { mode: Mode::Blocking, ..like }),
     ];
-    if effort != Effort::Quick {
+    if !is_quick {
         let some: &[usize] = if effort == Effort::Full { &SIZES } else { &SOME_SIZES };
         let (src_offset, dst_offset) = MISALIGNED;
         let one_core = Cell { placement: Placement::OneCore, ..like };
+        let loaded = Cell { depth: 32, ..like };
         rows.extend([
-            row(sizes, Cell { mode: Mode::Blocking, ..one_core }),
+            row(&judged, Cell { mode: Mode::Blocking, ..one_core }),
             row(some, one_core),
-            row(some, Cell { mode: Mode::Adaptive, ..like }),
+            row(&with_requests(some), Cell { mode: Mode::Adaptive, ..like }),
             row(some, Cell { mode: Mode::Blocking, touch: false, ..like }),
             row(some, Cell { depth: 4, ..like }),
-            row(some, Cell { depth: 32, ..like }),
-            row(some, Cell { depth: 32, mode: Mode::Blocking, ..like }),
+            row(&with_requests(some), loaded),
+            row(some, Cell { mode: Mode::Blocking, ..loaded }),
+            row(&[REQUEST_BYTES], Cell { mode: Mode::Adaptive, ..loaded }),
             row(some, Cell { connections: SEVERAL, ..like }),
             row(some, Cell { src_offset, dst_offset, ..like }),
         ]);
@@ -153,6 +183,19 @@ mod tests {
             let once: HashSet<Cell> = cells.iter().copied().collect();
             assert_eq!(once.len(), cells.len(), "{}", effort.name());
         }
+    }
+
+    #[test]
+    fn what_targets_are_judged_by_is_in_the_usual_run_too() {
+        let cells = target_cells();
+        let once: HashSet<Cell> = cells.iter().copied().collect();
+        assert_eq!(once.len(), cells.len());
+        let groups = cells.chunk_by(|a, b| a.is_beside(b)).count();
+        let kinds: HashSet<Cell> = cells.iter().map(|cell| Cell { payload_bytes: 0, ..*cell }).collect();
+        assert_eq!(groups, kinds.len(), "limits of tiers are found once for each group");
+        // The usual run has all of it, too.
+        let usual: HashSet<Cell> = of_effort(Effort::Default).into_iter().collect();
+        assert_eq!(once.difference(&usual).count(), 0);
     }
 
     #[test]

@@ -20,7 +20,7 @@ mod traffic;
 
 pub use cell::{Cell, Contender, Placement};
 pub use control::{Cost, Moved, Pattern};
-pub use grid::{BadScope, Scope};
+pub use grid::{BadScope, Scope, target_cells};
 pub use pair::{Failure, Pair, Program};
 pub use run::{Asked, AskedError, contenders, cpus, run};
 pub use samples::{percentile, together};
