@@ -3,7 +3,8 @@
 
 use memcpy_select::measure::effort::Effort;
 use memcpy_select::measure::ipc::{
-    Cell, Cost, Moved, Pattern, Placement, Refusal, Row, Sample, Summary, What, percentile,
+    Cell, Cost, Moved, Part, PartSample, Pattern, Placement, Refusal, Row, Sample, Summary, What, part_figures,
+    percentile,
 };
 use memcpy_select::path::Mode;
 use memcpy_select::record::{Environment, IpcRecord, RecordError};
@@ -104,8 +105,16 @@ fn the_verb_says_what_each_path_costs_and_the_record_reads_back() {
     assert_eq!(unavailable.len(), 4);
     assert!(unavailable.iter().all(|one| one["path"] == "eventfd" && one["reason"].is_string()));
 
+    let parts = document["parts"].as_array().unwrap();
+    for name in ["block", "chain_entry", "wait_set_any", "idle"] {
+        let of_it: Vec<&Value> = parts.iter().filter(|part| part["part"] == name).collect();
+        assert!(!of_it.is_empty() || document["parts_left_out"].to_string().contains(name), "{name}: {document}");
+        assert!(of_it.iter().all(|part| part["ns"].as_f64().unwrap() > 0.0), "{of_it:?}");
+    }
+
     let folder = PathBuf::from(document["record"].as_str().unwrap());
     let record = IpcRecord::read(&folder).unwrap();
+    assert_eq!(part_figures(&record.parts).len(), parts.len());
     assert_eq!(record.summary().rows.len(), rows.len());
     assert_eq!(record.refusals.len(), 4);
     assert_eq!(record.environment.effort, "quick");
@@ -186,12 +195,27 @@ fn sides_do_not_outlive_the_verb_however_it_ends() {
     }
 }
 
+/// One round of ten turns, each taking that long, with a hundredth of it on a processor.
+fn part(part: Part, subject: &str, members: u32, turn_ns: u64) -> PartSample {
+    let total_ns = turn_ns * 10;
+    PartSample {
+        part,
+        subject: subject.into(),
+        members,
+        bytes: 0,
+        round: 0,
+        turns: 10,
+        total_ns,
+        cpu_ns: total_ns / 100,
+    }
+}
+
 /// A record with the environment of this machine and samples of our own.
 fn record(samples: Vec<Sample>) -> IpcRecord {
     let environment = Environment::gather(&memcpy_select::cpu::Cpu::detect(), Effort::Quick, None);
     let refusal =
         Refusal { cell: LIKE, path: "gone".into(), kernel: None, reason: "a \"reason\", with a comma".into() };
-    IpcRecord { environment, grid: "effort quick\n".into(), samples, refusals: vec![refusal] }
+    IpcRecord { environment, grid: "effort quick\n".into(), samples, refusals: vec![refusal], parts: Vec::new() }
 }
 
 #[test]
@@ -202,10 +226,14 @@ fn a_record_reads_back_as_it_was_written_and_a_damaged_one_is_refused_by_line() 
     samples[1].kernel = Some("portable".into());
     let what = What::Traced { messages: 64, system_calls: 96 };
     samples.push(Sample { what, ..sample("pipe", 64, 2, 1, Pattern::OneWay) });
-    let written = record(samples);
+    let mut written = record(samples);
+    let without = written.save(&scratch.0).unwrap();
+    assert_eq!(IpcRecord::read(&without).unwrap().parts, [], "a record need not have parts");
+    written.parts = vec![part(Part::WaitSetAny, "quiet", 4096, 70), part(Part::Block, "owned", 1, 6)];
     let folder = written.save(&scratch.0).unwrap();
     let read = IpcRecord::read(&folder).unwrap();
     assert_eq!(read.samples, written.samples);
+    assert_eq!(read.parts, written.parts);
     assert_eq!(read.refusals, written.refusals);
     assert_eq!(read.grid, written.grid);
     assert_ne!(written.save(&scratch.0).unwrap(), folder, "a record is never written over");

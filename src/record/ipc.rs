@@ -1,4 +1,5 @@
-//! `ipc.csv`: paths between processes, one run of one path a row, integers and names only.
+//! `ipc.csv`: paths between processes, one run of one path a row, integers and names only; and `ipc-parts.csv`: parts of
+//! the transport by themselves, one round of one part a row.
 
 use super::environment::Environment;
 use super::error::RecordError;
@@ -6,7 +7,7 @@ use super::folder::{self, Progress, SAMPLES_FILE, read_environment, write_enviro
 use super::profiles::record_folders;
 use super::samples;
 use super::table::Table;
-use crate::measure::ipc::{Cell, Cost, Moved, Pattern, Placement, Refusal, Sample, Summary, What};
+use crate::measure::ipc::{Cell, Cost, Moved, PartSample, Pattern, Placement, Refusal, Sample, Summary, What};
 use crate::path::Mode;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -15,6 +16,8 @@ use std::path::{Path, PathBuf};
 pub const IPC_FILE: &str = "ipc.csv";
 /// The bench of such records, and the name of that file without its ending.
 const BENCH: &str = "ipc";
+/// The file of the parts, without its ending.
+const PARTS: &str = "ipc-parts";
 /// What stands in the column `pattern` of a row that tells what setting up took.
 const SET_UP: &str = "set_up";
 /// What stands there in a row that tells of traced system calls.
@@ -33,6 +36,8 @@ pub struct IpcRecord {
     pub samples: Vec<Sample>,
     /// What could not be measured, and why.
     pub refusals: Vec<Refusal>,
+    /// Parts of the transport by themselves; none in records of runs that did not measure any.
+    pub parts: Vec<PartSample>,
 }
 
 impl IpcRecord {
@@ -46,12 +51,15 @@ impl IpcRecord {
             Progress { complete: true, bench: Some(BENCH.to_owned()), rows: Some(0), grid: Some(self.grid.clone()) };
         let samples = self.samples.iter().map(Row::of_sample);
         let rows: Vec<Row> = samples.chain(self.refusals.iter().map(Row::of_refusal)).collect();
-        let table = Table::of(BENCH, &rows)?;
+        let mut tables = vec![Table::of(BENCH, &rows)?];
+        if !self.parts.is_empty() {
+            tables.push(Table::of(PARTS, &self.parts)?);
+        }
         let fill = |folder: &Path| {
             write_environment(folder, &self.environment, &progress)?;
             // No copies were timed.
             samples::write(&folder.join(SAMPLES_FILE), BENCH, &self.environment.source_hashes(), &[], &[])?;
-            table.write(folder)
+            tables.iter().try_for_each(|table| table.write(folder))
         };
         folder::make(results, &self.environment, fill).map(|(folder, ())| folder)
     }
@@ -75,7 +83,8 @@ impl IpcRecord {
                 Err(refusal) => refusals.push(refusal),
             }
         }
-        Ok(Self { environment, grid: progress.grid.unwrap_or_default(), samples, refusals })
+        let parts = Table::read_named(folder, PARTS)?.map_or(Ok(Vec::new()), |table| table.rows())?;
+        Ok(Self { environment, grid: progress.grid.unwrap_or_default(), samples, refusals, parts })
     }
 
     /// The figures.

@@ -81,10 +81,20 @@ impl Table {
         write().map_err(|error| unwritable(&path, &error))
     }
 
+    /// The further file of that name, if the record has it.
+    pub(super) fn read_named(folder: &Path, name: &str) -> Result<Option<Self>, RecordError> {
+        let path = folder.join(format!("{name}.csv"));
+        if path.exists() { Self::read(path).map(Some) } else { Ok(None) }
+    }
+
+    fn read(path: PathBuf) -> Result<Self, RecordError> {
+        let text = fs::read_to_string(&path).map_err(|error| unreadable(&path, error))?;
+        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        Ok(Self { name, text, path })
+    }
+
     /// All further files of a record, by name.
     pub(super) fn read_all(folder: &Path) -> Result<Vec<Self>, RecordError> {
-        let unreadable =
-            |path: &Path, error: io::Error| RecordError::Unreadable { path: path.to_owned(), cause: error.to_string() };
         let entries = fs::read_dir(folder).map_err(|error| unreadable(folder, error))?;
         let mut tables = Vec::new();
         for entry in entries {
@@ -93,11 +103,13 @@ impl Table {
             if !is_table || path.file_name().is_some_and(|name| name == SAMPLES_FILE) {
                 continue;
             }
-            let text = fs::read_to_string(&path).map_err(|error| unreadable(&path, error))?;
-            let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-            tables.push(Self { name, text, path });
+            tables.push(Self::read(path)?);
         }
         tables.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(tables)
     }
+}
+
+fn unreadable(path: &Path, error: io::Error) -> RecordError {
+    RecordError::Unreadable { path: path.to_owned(), cause: error.to_string() }
 }

@@ -1,9 +1,14 @@
 //! Paths between processes, as text: a table for each set of circumstances, lengths across.
 
 use super::format::{gb_per_s, size};
-use crate::measure::ipc::{Cell, Refusal, Row, Summary};
+use crate::measure::ipc::{Cell, Part, PartFigure, Refusal, Row, Summary};
 use std::collections::BTreeSet;
 use std::fmt::Write;
+
+/// Whether a path is no way for programs but a floor, which others are compared with: it is never the best.
+pub fn is_floor(path: &str) -> bool {
+    path.starts_with("bare")
+}
 
 /// How a row of the table is called: the path, and the kernel where one was chosen.
 pub fn path_name(row: &Row) -> String {
@@ -94,7 +99,7 @@ fn table(
         rows.iter().find(of).and_then(|row| figure(row))
     };
     let best = |bytes: usize| {
-        let figures = names.iter().filter_map(|name| at(name, bytes));
+        let figures = names.iter().filter(|name| !is_floor(name)).filter_map(|name| at(name, bytes));
         figures.reduce(|a, b| if (a > b) == is_more_better { a } else { b })
     };
     let _ = write!(text, "  {title:<NAME$}");
@@ -106,9 +111,10 @@ fn table(
         let _ = write!(text, "  {name:<NAME$}");
         for bytes in &sizes {
             let (own, best) = (at(name, *bytes), best(*bytes));
-            let is_best = own.zip(best).is_some_and(|(own, best)| {
-                crate::measure::statistics::is_tie(own / best, summary.noise_floor.max(1.0))
-            });
+            let is_best = !is_floor(name)
+                && own.zip(best).is_some_and(|(own, best)| {
+                    crate::measure::statistics::is_tie(own / best, summary.noise_floor.max(1.0))
+                });
             let word = own.map_or_else(|| "-".to_owned(), shown);
             let _ = write!(text, "{word:>COLUMN$}{}", if is_best { '*' } else { ' ' });
         }
@@ -124,6 +130,29 @@ pub fn refusals(refusals: &[Refusal]) -> String {
     for (path, reason) in once {
         let cells = refusals.iter().filter(|refusal| refusal.path == path && refusal.reason == reason).count();
         let _ = writeln!(text, "not measured: {path}, {cells} cells: {reason}");
+    }
+    text
+}
+
+/// Parts of the transport by themselves: a line each.
+pub fn parts(figures: &[PartFigure]) -> String {
+    let mut text = String::new();
+    if !figures.is_empty() {
+        let _ = writeln!(text, "parts by themselves, in one process");
+    }
+    for figure in figures {
+        let PartFigure { part, subject, members, ns, quartiles_ns: (lower, upper), .. } = figure;
+        let (what, of) = match part {
+            Part::Block => ("block taken and given back", format!("{members} held")),
+            Part::ChainEntry => ("chain entry checked", format!("of {members}")),
+            Part::WaitSetAny => ("post and wait_set_any", format!("of {members}")),
+            Part::Idle => ("idle for a second", format!("{members} client")),
+        };
+        let cost = match part {
+            Part::Idle => format!("{:.2}% of a CPU", figure.cpu_share * 100.0),
+            _ => format!("{} ({} to {})", time(*ns), time(*lower), time(*upper)),
+        };
+        let _ = writeln!(text, "  {what:<27}{subject:<16}{of:>9}  {cost}");
     }
     text
 }

@@ -2,7 +2,7 @@
 //! on not copying pays.
 
 use super::format::size;
-use super::ipc::{circumstances, groups, path_name, time};
+use super::ipc::{circumstances, groups, is_floor, path_name, time};
 use crate::measure::ipc::{Cell, Row, Summary};
 use std::fmt;
 
@@ -52,7 +52,7 @@ pub fn pays_from_bytes(summary: &Summary, group: &Cell) -> Option<usize> {
     sizes.sort_unstable();
     sizes.dedup();
     let best = |bytes: usize, copies: bool| {
-        let of = |row: &&Row| row.cell.payload_bytes == bytes && (row.copies > 0) == copies;
+        let of = |row: &&Row| row.cell.payload_bytes == bytes && (row.copies > 0) == copies && !is_floor(&row.path);
         summary.beside(group).filter(of).filter_map(Row::judged_ns).min_by(f64::total_cmp)
     };
     let pays =

@@ -15,7 +15,7 @@ pub mod xsave;
 pub use compare::{Change, Comparison, NotComparable};
 pub use explain::{Explanation, Measured};
 pub use format::{gb_per_s, size};
-pub use ipc::{circumstances, groups, ipc_tables, path_name, refusals, time};
+pub use ipc::{circumstances, groups, ipc_tables, is_floor, parts, path_name, refusals, time};
 pub use ipc_explain::{AtLength, IpcExplanation, pays_from_bytes};
 pub use page::{PAGE_GENERATOR, ipc_page, page, plot};
 pub use terminal::{answer, hanging, kernel_table, losses, machine, placement_table, selection_table};

@@ -91,9 +91,12 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     });
     let summary = Summary::of(&samples);
     environment.noise_floor = summary.noise_floor;
-    print!("{}{}", report::ipc_tables(&summary), report::refusals(&refusals));
+    let (parts, left_out) = ipc::measure_parts(cpus, effort);
+    print!("{}{}", report::ipc_tables(&summary), report::parts(&ipc::part_figures(&parts)));
+    print!("{}", report::refusals(&refusals));
+    left_out.iter().for_each(|part| println!("not measured: {part}"));
     let grid = format!("effort {}\npeers\n", effort.name());
-    let folder = IpcRecord { environment, grid, samples, refusals }.save(&arguments.out).map_err(text)?;
+    let folder = IpcRecord { environment, grid, samples, refusals, parts }.save(&arguments.out).map_err(text)?;
     println!("record: {}", folder.display());
     Ok(())
 }

@@ -5,7 +5,9 @@ use clap::Args;
 use memcpy_select::cpu::Cpu;
 use memcpy_select::measure::conditions::conditions;
 use memcpy_select::measure::effort::Effort;
-use memcpy_select::measure::ipc::{self, Asked, Cell, Percentiles, Placement, Program, Row, Scope, Summary};
+use memcpy_select::measure::ipc::{
+    self, Asked, Cell, PartFigure, PartRefusal, Percentiles, Placement, Program, Row, Scope, Summary,
+};
 use memcpy_select::measure::scope;
 use memcpy_select::path::{Mode, paths};
 use memcpy_select::record::{Environment, IpcRecord, newest_ipc_record};
@@ -113,13 +115,16 @@ impl Ipc {
         }
         environment.noise_floor = summary.noise_floor;
         let grid = self.grid(cpus);
-        let record = IpcRecord { environment, grid, samples, refusals };
+        let (parts, left_out) = ipc::measure_parts(cpus, self.effort);
+        let record = IpcRecord { environment, grid, samples, refusals, parts };
         let folder = record.save(&self.out).map_err(text)?;
         if self.json {
-            print(&format!("{:#}\n", document(&folder.display().to_string(), &record, &summary)));
+            print(&format!("{:#}\n", document(&folder.display().to_string(), &record, &summary, &left_out)));
         } else {
             print(&report::ipc_tables(&summary));
+            print(&report::parts(&ipc::part_figures(&record.parts)));
             print(&report::refusals(&record.refusals));
+            print(&left_out.iter().map(|part| format!("not measured: {part}\n")).collect::<String>());
             print(&format!("record: {}\n", folder.display()));
         }
         Ok(ExitCode::SUCCESS)
@@ -230,7 +235,14 @@ fn list(is_json: bool) -> String {
 }
 
 /// The figures as JSON. Times are nanoseconds; what is given for a message counts both sides.
-fn document(folder: &str, record: &IpcRecord, summary: &Summary) -> Value {
+fn document(folder: &str, record: &IpcRecord, summary: &Summary, left_out: &[PartRefusal]) -> Value {
+    let part = |figure: &PartFigure| {
+        json!({
+            "part": figure.part.name(), "subject": figure.subject, "members": figure.members, "bytes": figure.bytes,
+            "ns": figure.ns, "quartiles_ns": [figure.quartiles_ns.0, figure.quartiles_ns.1], "cpu_share": figure.cpu_share,
+        })
+    };
+    let without = |refusal: &PartRefusal| json!({ "part": refusal.part.name(), "reason": refusal.reason });
     let refusal = |refusal: &ipc::Refusal| {
         let mut of_it = cell_json(&refusal.cell, &refusal.path, refusal.kernel.as_deref());
         of_it["reason"] = json!(refusal.reason);
@@ -241,6 +253,8 @@ fn document(folder: &str, record: &IpcRecord, summary: &Summary) -> Value {
         "noise_floor": summary.noise_floor,
         "rows": summary.rows.iter().map(row_json).collect::<Vec<Value>>(),
         "unavailable": record.refusals.iter().map(refusal).collect::<Vec<Value>>(),
+        "parts": ipc::part_figures(&record.parts).iter().map(part).collect::<Vec<Value>>(),
+        "parts_left_out": left_out.iter().map(without).collect::<Vec<Value>>(),
     })
 }
 
