@@ -8,6 +8,7 @@ mod format;
 mod ipc;
 mod ipc_explain;
 mod page;
+pub mod targets;
 mod terminal;
 #[cfg(target_arch = "x86_64")]
 pub mod xsave;

@@ -11,6 +11,7 @@ mod json;
 mod profiles;
 mod report;
 mod sweep;
+mod targets;
 #[cfg(target_arch = "x86_64")]
 mod xsave;
 

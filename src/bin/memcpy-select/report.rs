@@ -20,8 +20,12 @@ use std::process::ExitCode;
 #[derive(Args)]
 pub struct Report {
     /// Folders of records: results/<machine>/<date>.<n>
-    #[arg(required = true, value_name = "RECORD")]
+    #[arg(required_unless_present = "targets", value_name = "RECORD")]
     records: Vec<PathBuf>,
+    /// Print what a record of paths between processes says of the transport's targets, and write no page; without a record,
+    /// the newest of this CPU under results/
+    #[arg(long, conflicts_with_all = ["out", "svg"])]
+    targets: bool,
     /// Where the page goes; an older page is replaced, any other file is not
     #[arg(long, value_name = "FILE", default_value = "report.html")]
     out: PathBuf,
@@ -35,6 +39,9 @@ pub struct Report {
 
 impl Report {
     pub fn run(self) -> Result<ExitCode, String> {
+        if self.targets {
+            return crate::targets::run(&self.records, self.json);
+        }
         if let Some(page) = self.paths_page()? {
             write(&self.out, &page)?;
             println!("page: {}", self.out.display());

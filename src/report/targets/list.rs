@@ -1,0 +1,184 @@
+//! The targets, theme by theme.
+
+use super::ask::{Ask, Found, Quantity, is_peer};
+use super::{Bound, Figure, Targets};
+use crate::measure::ipc::{Cell, Part, Placement, Row};
+use crate::path::Mode;
+use crate::report::format::size;
+use Bound::{AtLeast, AtMost};
+
+/// What a bare request carries.
+const REQUEST_BYTES: usize = 8;
+/// The path of bare requests.
+const REQUEST: &str = "table_request";
+/// The table's fastest way for payloads.
+const IN_PLACE: &str = "table_in_place";
+/// Messages under way where many are, and how many of them are published at once: half a window.
+const DEPTH: usize = 32;
+const BATCH: f64 = DEPTH as f64 / 2.0;
+/// The length by which the cost of a request with a payload is known.
+const SHORT_BYTES: usize = 64;
+/// The table's copying ways, and the floor with the same copies.
+const COPYING: [(&str, &str); 3] =
+    [("table_copy_read", "bare_copy_in"), ("table_write_copy", "bare_copy_out"), ("table_copy_copy", "bare_copy_copy")];
+
+const fn polling(bytes: usize) -> Cell {
+    Cell::simple(bytes, Mode::Polling, Placement::TwoCores)
+}
+
+/// A bare request against the floor and against other libraries'.
+pub(super) fn requests(ask: &Ask<'_>, targets: &mut Targets) {
+    const THEME: &str = "a bare request and its answer, polling, 8 bytes each way: half round trip, p50";
+    let at = polling(REQUEST_BYTES);
+    let over = |other: &str| Ok(Found::over(ask.ns(REQUEST, at)?, ask.ns(other, at)?));
+    targets.add(THEME, "over a bare cache line", AtMost(2.0), over("bare"));
+    targets.add(THEME, "over publish-subscribe", AtMost(0.25), over("iceoryx2"));
+    targets.add(THEME, "over request-response", AtMost(0.25), over("iceoryx2_request"));
+    let steady = || {
+        let own = ask.ns(REQUEST, at)?;
+        let half = own.half_rtt_ns.ok_or_else(|| format!("round trips of {REQUEST}"))?;
+        let late = Figure { value: half.p99, ..own.clone() };
+        Ok(Found::over(late, own))
+    };
+    targets.add(THEME, "its own p99 over p50", AtMost(3.0), steady());
+}
+
+/// Sides that sleep, and sides that have nothing to do.
+pub(super) fn waiting(ask: &Ask<'_>, targets: &mut Targets) {
+    const THEME: &str = "waiting: the same request, half round trip, p50";
+    for (placement, word) in [(Placement::TwoCores, "two cores"), (Placement::OneCore, "one core")] {
+        let at = Cell::simple(REQUEST_BYTES, Mode::Blocking, placement);
+        for other in ["unix_stream", "iceoryx2_event"] {
+            let over = || Ok(Found::over(ask.ns(REQUEST, at)?, ask.ns(other, at)?));
+            targets.add(THEME, format!("blocking, {word}"), AtMost(0.9), over());
+        }
+    }
+    let busy = || {
+        let at = |mode| Cell::simple(REQUEST_BYTES, mode, Placement::TwoCores);
+        Ok(Found::over(ask.ns(REQUEST, at(Mode::Adaptive))?, ask.ns(REQUEST, at(Mode::Polling))?))
+    };
+    targets.add(THEME, "adaptive over polling, busy", AtMost(1.1), busy());
+    let idle = ask.part(Part::Idle, "adaptive_server", 1).map(Found::alone);
+    targets.add(THEME, "adaptive, idle for a second", AtMost(1.0), idle);
+}
+
+/// Many requests under way, and the system calls of both sides.
+pub(super) fn many(ask: &Ask<'_>, targets: &mut Targets) {
+    const THEME: &str = "many requests: polling, 32 under way, requests a second";
+    let (one, many) = (polling(REQUEST_BYTES), Cell { depth: DEPTH, ..polling(REQUEST_BYTES) });
+    let rate = |path, at| ask.path(path, at, Quantity::PerSecond);
+    let batched = || Ok(Found::over(rate(REQUEST, many)?, rate(REQUEST, one)?));
+    targets.add(THEME, "over one by one", AtLeast(3.0), batched());
+    let peer = || Ok(Found::over(rate(REQUEST, many)?, ask.best("a peer", many, Quantity::PerSecond, is_peer)?));
+    targets.add(THEME, "over the best peer", AtLeast(2.0), peer());
+    let calls = |at| ask.path(REQUEST, at, Quantity::Calls);
+    targets.add(THEME, "calls a message, polling", AtMost(0.0), calls(one).map(Found::alone));
+    // A batch of requests and a batch of answers.
+    let loaded = calls(Cell { mode: Mode::Adaptive, ..many });
+    let of_a_batch = |figure: Figure| Figure { value: figure.value * BATCH / 2.0, ..figure };
+    targets.add(THEME, "calls a batch, adaptive", AtMost(1.0), loaded.map(of_a_batch).map(Found::alone));
+}
+
+/// Blocks and sets.
+pub(super) fn parts(ask: &Ask<'_>, targets: &mut Targets) {
+    const THEME: &str = "parts by themselves";
+    for held in [1, 32] {
+        for subject in ["owned", "shared"] {
+            let what = format!("a block taken and given back, {held} held, ns");
+            targets.add(THEME, what, AtMost(10.0), ask.part(Part::Block, subject, held).map(Found::alone));
+        }
+    }
+    for subject in ["asleep", "quiet", "one_busy", "all_busy"] {
+        let set = |members| ask.part(Part::WaitSetAny, subject, members);
+        let over = || Ok(Found::over(set(4096)?, set(1)?));
+        targets.add(THEME, format!("wait_set_any of 4096 over 1, {subject}"), AtMost(1.5), over());
+    }
+}
+
+/// What a request with a short payload takes more than the floor.
+fn request_ns(ask: &Ask<'_>) -> Result<f64, String> {
+    Ok(ask.ns(IN_PLACE, polling(SHORT_BYTES))?.value - ask.ns("bare", polling(SHORT_BYTES))?.value)
+}
+
+/// The floor with the copies of a copying way, and what else the model adds.
+fn predicted(ask: &Ask<'_>, floor: &str, bytes: usize, more: &[(&str, f64)]) -> Result<Figure, String> {
+    let bare = ask.ns(floor, polling(bytes))?;
+    let names: String = more.iter().map(|(name, _)| format!(" + {name}")).collect();
+    let value = more.iter().fold(bare.value, |sum, (_, ns)| sum + ns);
+    Ok(Figure { name: format!("{floor}{names}"), value, half_rtt_ns: None, ..bare })
+}
+
+/// The copying form against the kernel alone.
+pub(super) fn copying(ask: &Ask<'_>, targets: &mut Targets) {
+    const THEME: &str = "copying forms over the same copies without a table, plus a request";
+    for bytes in [64 << 10, 1 << 20] {
+        for (path, floor) in COPYING {
+            let over = || {
+                let own = ask.ns(path, polling(bytes))?;
+                Ok(Found::over(own, predicted(ask, floor, bytes, &[("request", request_ns(ask)?)])?))
+            };
+            targets.add(THEME, size(bytes), AtMost(1.05), over());
+        }
+    }
+}
+
+/// In place against every other way.
+pub(super) fn in_place(ask: &Ask<'_>, targets: &mut Targets) {
+    const THEME: &str = "in place, both sides touching, polling";
+    let fastest = |bytes| {
+        let others = |row: &Row| !row.path.starts_with(IN_PLACE);
+        let best = ask.best("another path", polling(bytes), Quantity::Ns, others)?;
+        Ok(Found::over(ask.ns(IN_PLACE, polling(bytes))?, best))
+    };
+    let sizes = ask.sizes(polling(0), SHORT_BYTES);
+    let count = sizes.len();
+    let what = format!("over the best other, worst of {count} sizes");
+    targets.add(THEME, what, AtMost(ask.noise_floor()), worst(&sizes, fastest));
+    let rate = |path| ask.path(path, polling(1 << 20), Quantity::GbPerSecond);
+    let over = |other| Ok(Found::over(rate(IN_PLACE)?, rate(other)?));
+    targets.add(THEME, "1 MiB one way", AtLeast(3.0), over("unix_stream"));
+    targets.add(THEME, "1 MiB one way", AtLeast(2.0), over("pipe"));
+    let best = |bytes, quantity| ask.best("a peer", polling(bytes), quantity, is_peer);
+    let peer = || Ok(Found::over(rate(IN_PLACE)?, best(1 << 20, Quantity::GbPerSecond)?));
+    targets.add(THEME, "1 MiB one way, the best peer", AtLeast(1.0), peer());
+    let short = polling(SHORT_BYTES);
+    let peer = || Ok(Found::over(ask.ns(IN_PLACE, short)?, best(SHORT_BYTES, Quantity::Ns)?));
+    targets.add(THEME, "64 B, half round trip, the best peer", AtMost(0.25), peer());
+}
+
+/// The tiered path against its tiers, and the model against what was measured.
+pub(super) fn tiers_and_model(ask: &Ask<'_>, targets: &mut Targets) {
+    const TIERED: &str = "tiers: measured limits over the best tier, polling";
+    let tiered = |bytes| {
+        let tiers = ["inline", "process_vm_readv", "cow_handover"];
+        let best = ask.best("a tier", polling(bytes), Quantity::Ns, |row| tiers.contains(&row.path.as_str()))?;
+        Ok(Found::over(ask.ns("tiered_measured", polling(bytes))?, best))
+    };
+    let sizes = ask.sizes(polling(0), SHORT_BYTES);
+    targets.add(TIERED, format!("worst of {} sizes", sizes.len()), AtMost(1.05), worst(&sizes, tiered));
+
+    const MODEL: &str = "model: request + copies + wake-up, error of the prediction";
+    for mode in [Mode::Polling, Mode::Blocking] {
+        let at = |bytes| Cell { mode, ..polling(bytes) };
+        let sizes = ask.sizes(at(0), SHORT_BYTES);
+        let of_path = |(path, floor): (&str, &str), bytes| {
+            let mut more = vec![("request", request_ns(ask)?)];
+            if mode == Mode::Blocking {
+                let awake = ask.ns(IN_PLACE, polling(SHORT_BYTES))?.value;
+                more.push(("wake-up", ask.ns(IN_PLACE, at(SHORT_BYTES))?.value - awake));
+            }
+            let found = Found::over(predicted(ask, floor, bytes, &more)?, ask.ns(path, at(bytes))?);
+            Ok(Found { ratio: (found.ratio - 1.0).abs(), ..found })
+        };
+        let cases: Vec<_> = COPYING.into_iter().flat_map(|way| sizes.iter().map(move |bytes| (way, *bytes))).collect();
+        let what = format!("{mode}, worst of {} rows", cases.len());
+        targets.add(MODEL, what, AtMost(0.15), worst(&cases, |(way, bytes)| of_path(way, bytes)));
+    }
+}
+
+/// The largest ratio of several cases; nothing missing may hide behind those that are there.
+fn worst<T: Copy>(cases: &[T], found: impl Fn(T) -> Result<Found, String>) -> Result<Found, String> {
+    let all: Vec<Found> = cases.iter().map(|case| found(*case)).collect::<Result<_, _>>()?;
+    let worst = all.into_iter().reduce(|a, b| if b.ratio > a.ratio { b } else { a });
+    worst.ok_or_else(|| "any row of two cores that poll and touch".to_owned())
+}
