@@ -129,6 +129,13 @@ fn the_verb_says_what_each_path_costs_and_the_record_reads_back() {
     let said = stdout(&run(&["explain", "--ipc", "100", "--json", "--record", folder.to_str().unwrap()]));
     let said: Value = serde_json::from_str(&said).unwrap();
     assert_eq!(said["measured"].as_array().unwrap().len(), 2);
+    let said = stdout(&run(&["report", "--targets", folder.to_str().unwrap()]));
+    assert!(said.starts_with("targets: ") && said.contains("lacks table_request at 8 B, polling"), "{said}");
+    let said = stdout(&run(&["report", "--targets", "--json", folder.to_str().unwrap()]));
+    let said: Value = serde_json::from_str(&said).unwrap();
+    let of_blocks = |target: &&Value| target["found"]["name"] == "block owned 1";
+    let block = said["targets"].as_array().unwrap().iter().find(of_blocks).expect("a run measures blocks");
+    assert!(block["verdict"] == "met" || block["verdict"] == "missed", "{block}");
     // A kernel's verbs do not take it for one of theirs.
     let other = run(&["compare", folder.to_str().unwrap(), folder.to_str().unwrap()]);
     assert_eq!(other.status.code(), Some(2));

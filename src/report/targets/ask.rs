@@ -2,10 +2,10 @@
 //! an error that says which row the record lacks.
 
 use super::Figure;
-use crate::measure::ipc::{Cell, Part, PartFigure, PartSample, Row, Summary, part_figures};
+use crate::measure::ipc::{Cell, Part, PartFigure, PartSample, Placement, Row, Summary, part_figures};
 use crate::path::paths;
 use crate::report::format::size;
-use crate::report::ipc::{circumstances, is_floor, path_name};
+use crate::report::ipc::{is_floor, path_name};
 
 /// What a figure counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,9 +64,16 @@ pub(super) struct Ask<'a> {
     parts: Vec<PartFigure>,
 }
 
-/// Lengths and circumstances, for reading.
+/// The length and the circumstances, for reading; what all targets have in common is left out.
 fn place(cell: &Cell) -> String {
-    format!("{}, {}", size(cell.payload_bytes), circumstances(cell))
+    let mut words = vec![size(cell.payload_bytes), cell.mode.to_string()];
+    if cell.placement == Placement::OneCore {
+        words.push("one core".to_owned());
+    }
+    if cell.depth > 1 {
+        words.push(format!("depth {}", cell.depth));
+    }
+    words.join(", ")
 }
 
 fn figure(row: &Row, quantity: Quantity) -> Option<Figure> {
@@ -129,8 +136,8 @@ impl<'a> Ask<'a> {
     /// What a part costs.
     pub(super) fn part(&self, part: Part, subject: &str, members: u32) -> Answer {
         let of = |one: &&PartFigure| (one.part, one.subject.as_str(), one.members) == (part, subject, members);
-        let name = format!("{} {subject}, {members}", part.name());
-        let found = self.parts.iter().find(of).ok_or_else(|| format!("the part {name}"))?;
+        let name = format!("{} {subject} {members}", part.name());
+        let found = self.parts.iter().find(of).ok_or_else(|| name.clone())?;
         let (value, quantity) = match part {
             Part::Idle => (found.cpu_share * 100.0, Quantity::CpuPercent),
             _ => (found.ns, Quantity::Ns),

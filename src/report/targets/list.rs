@@ -140,10 +140,10 @@ pub(super) fn in_place(ask: &Ask<'_>, targets: &mut Targets) {
     targets.add(THEME, "1 MiB one way", AtLeast(2.0), over("pipe"));
     let best = |bytes, quantity| ask.best("a peer", polling(bytes), quantity, is_peer);
     let peer = || Ok(Found::over(rate(IN_PLACE)?, best(1 << 20, Quantity::GbPerSecond)?));
-    targets.add(THEME, "1 MiB one way, the best peer", AtLeast(1.0), peer());
+    targets.add(THEME, "1 MiB one way, best peer", AtLeast(1.0), peer());
     let short = polling(SHORT_BYTES);
     let peer = || Ok(Found::over(ask.ns(IN_PLACE, short)?, best(SHORT_BYTES, Quantity::Ns)?));
-    targets.add(THEME, "64 B, half round trip, the best peer", AtMost(0.25), peer());
+    targets.add(THEME, "64 B latency, best peer", AtMost(0.25), peer());
 }
 
 /// The tiered path against its tiers, and the model against what was measured.
@@ -180,5 +180,5 @@ pub(super) fn tiers_and_model(ask: &Ask<'_>, targets: &mut Targets) {
 fn worst<T: Copy>(cases: &[T], found: impl Fn(T) -> Result<Found, String>) -> Result<Found, String> {
     let all: Vec<Found> = cases.iter().map(|case| found(*case)).collect::<Result<_, _>>()?;
     let worst = all.into_iter().reduce(|a, b| if b.ratio > a.ratio { b } else { a });
-    worst.ok_or_else(|| "any row of two cores that poll and touch".to_owned())
+    worst.ok_or_else(|| "any row of these circumstances".to_owned())
 }

@@ -40,7 +40,7 @@ fn line(target: &Target) -> String {
             format!("{}: {} {own} / {} {other}", target.what, found.name, against.name)
         }
         Outcome::Found { found, .. } => format!("{}: {} {}", target.what, found.name, found.value_text()),
-        Outcome::Absent { missing } => format!("{}: no {missing}", target.what),
+        Outcome::Absent { missing } => format!("{}: lacks {missing}", target.what),
     }
 }
 

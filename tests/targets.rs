@@ -1,0 +1,177 @@
+//! The promise: the table of targets says of each target what the rows of one record say, met or missed, with the figures
+//! behind it, and of what the record lacks that it is absent.
+
+use memcpy_select::measure::ipc::{Cell, Part, PartSample, Percentiles, Placement, Row, Summary};
+use memcpy_select::path::Mode;
+use memcpy_select::report::targets::{Bound, Outcome, Target, Targets};
+
+const fn cell(payload_bytes: usize, mode: Mode) -> Cell {
+    Cell::simple(payload_bytes, mode, Placement::TwoCores)
+}
+
+/// A row whose half round trips, and messages one way, take that long.
+fn row(path: &str, cell: Cell, ns: f64) -> Row {
+    Row {
+        cell,
+        path: path.to_owned(),
+        kernel: None,
+        half_rtt_ns: Some(Percentiles { p50: ns, p99: 2.0 * ns, p999: 4.0 * ns }),
+        gb_per_s: Some(cell.payload_bytes as f64 / ns),
+        message_ns: Some(ns),
+        cycles_per_byte: None,
+        copies: 0,
+        system_calls: Some(0.0),
+        faults: None,
+        cpu_ns: None,
+        set_up_ns: None,
+        set_up_faults: None,
+        repaid_after: None,
+    }
+}
+
+fn part(part: Part, subject: &str, members: u32, turn_ns: u64, cpu_ns: u64) -> PartSample {
+    PartSample { part, subject: subject.into(), members, bytes: 0, round: 0, turns: 1, total_ns: turn_ns, cpu_ns }
+}
+
+fn targets(rows: Vec<Row>, parts: &[PartSample]) -> Targets {
+    Targets::of(&Summary { rows, noise_floor: 1.0 }, parts)
+}
+
+/// The one target whose theme and words these are.
+fn only<'a>(targets: &'a Targets, theme: &str, what: &str) -> &'a Target {
+    let of = |target: &&Target| target.theme.starts_with(theme) && target.what.starts_with(what);
+    let found: Vec<&Target> = targets.list.iter().filter(of).collect();
+    assert_eq!(found.len(), 1, "{theme}, {what}: {found:?}");
+    found[0]
+}
+
+fn ratio(target: &Target) -> f64 {
+    match target.outcome {
+        Outcome::Found { ratio, .. } => ratio,
+        Outcome::Absent { .. } => panic!("{target:?}"),
+    }
+}
+
+#[test]
+fn an_empty_record_has_no_figure_and_meets_nothing() {
+    let targets = targets(Vec::new(), &[]);
+    assert_eq!(targets.counts(), [0, 0, targets.list.len()]);
+    assert!(targets.list.len() > 30);
+    let text = targets.to_string();
+    assert!(text.starts_with(&format!("targets: 0 met, 0 missed, {} not in this record", targets.list.len())));
+    assert!(text.contains("lacks table_request at 8 B, polling"), "{text}");
+}
+
+#[test]
+fn a_ratio_at_its_bound_is_met_and_one_beyond_is_missed() {
+    let polling = cell(8, Mode::Polling);
+    for (bare_ns, word) in [(100.0, "met"), (99.0, "missed")] {
+        let rows = vec![row("table_request", polling, 200.0), row("bare", polling, bare_ns)];
+        let targets = targets(rows, &[]);
+        let target = only(&targets, "a bare request", "over a bare cache line");
+        assert_eq!((target.verdict(), target.bound), (word, Bound::AtMost(2.0)));
+        assert_eq!(ratio(target), 200.0 / bare_ns);
+        let Outcome::Found { found, against: Some(against), .. } = &target.outcome else { panic!("{target:?}") };
+        assert_eq!((found.name.as_str(), against.name.as_str()), ("table_request", "bare"));
+        assert_eq!(found.half_rtt_ns.unwrap().p999, 800.0);
+        assert_eq!(only(&targets, "a bare request", "its own p99").verdict(), "met");
+        assert_eq!(only(&targets, "a bare request", "over request-response").verdict(), "absent");
+        // No row of the table of targets is wider than a terminal.
+        let text = targets.to_string();
+        assert!(text.lines().all(|line| line.len() <= 100), "{text}");
+        assert!(text.contains("half round trips behind them") && text.contains("800 ns"), "{text}");
+    }
+}
+
+#[test]
+fn the_best_peer_is_another_librarys_and_rates_are_higher_when_better() {
+    let many = Cell { depth: 32, ..cell(8, Mode::Polling) };
+    let rows = vec![
+        row("table_request", many, 10.0),
+        // A path of this crate is no peer, nor is the floor.
+        row("bare", many, 1.0),
+        row("pipe", many, 2.0),
+        row("slow_library", many, 100.0),
+        row("fast_library", many, 25.0),
+    ];
+    let targets = targets(rows, &[]);
+    let target = only(&targets, "many requests", "over the best peer");
+    let Outcome::Found { against: Some(against), .. } = &target.outcome else { panic!("{target:?}") };
+    assert_eq!((against.name.as_str(), against.value), ("fast_library", 4e7));
+    assert_eq!((ratio(target), target.verdict()), (2.5, "met"));
+}
+
+#[test]
+fn parts_are_judged_by_themselves() {
+    let parts = [
+        part(Part::Block, "owned", 1, 10, 10),
+        part(Part::Block, "shared", 1, 11, 11),
+        part(Part::WaitSetAny, "quiet", 1, 100, 100),
+        part(Part::WaitSetAny, "quiet", 4096, 151, 151),
+        part(Part::Idle, "adaptive_server", 1, 1000, 5),
+    ];
+    let targets = targets(Vec::new(), &parts);
+    let verdicts: Vec<&str> =
+        targets.list.iter().filter(|target| target.is_met().is_some()).map(Target::verdict).collect();
+    // The idle server, both allocators, the set.
+    assert_eq!(verdicts, ["met", "met", "missed", "missed"]);
+    assert_eq!(ratio(only(&targets, "waiting", "adaptive, idle")), 0.5);
+}
+
+/// All rows that the copying targets and the model take at these lengths, `more_ns` being what the table costs.
+fn copying(sizes: &[usize], more_ns: f64) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for &bytes in sizes {
+        let ns = bytes as f64;
+        let at = cell(bytes, Mode::Polling);
+        rows.extend([row("bare", at, ns), row("table_in_place", at, ns + 50.0), row("pipe", at, 9.0 * ns)]);
+        for (copies, table, bare) in [
+            (1.0, "table_copy_read", "bare_copy_in"),
+            (1.0, "table_write_copy", "bare_copy_out"),
+            (2.0, "table_copy_copy", "bare_copy_copy"),
+        ] {
+            let copied = ns * (1.0 + copies);
+            rows.extend([row(bare, at, copied), row(table, at, copied + more_ns)]);
+        }
+    }
+    rows
+}
+
+#[test]
+fn the_model_is_the_floor_with_copies_and_one_request() {
+    let sizes = [64, 64 << 10, 1 << 20];
+    let exact = targets(copying(&sizes, 50.0), &[]);
+    let off = only(&exact, "model", "polling, worst of 9 rows");
+    assert_eq!((ratio(off), off.verdict()), (0.0, "met"));
+    assert_eq!(only(&exact, "model", "blocking").verdict(), "absent");
+    let copying_forms = |targets: &Targets| -> Vec<&'static str> {
+        let of = |target: &&Target| target.theme.starts_with("copying forms");
+        targets.list.iter().filter(of).map(Target::verdict).collect()
+    };
+    assert_eq!(copying_forms(&exact), ["met"; 6]);
+    // A table that costs 100 ns more hides behind a megabyte, and not behind 64 bytes.
+    let slow = targets(copying(&sizes, 150.0), &[]);
+    assert_eq!(copying_forms(&slow), ["met"; 6]);
+    let off = only(&slow, "model", "polling");
+    // Predicted 128 + 50, measured 128 + 150.
+    assert!((ratio(off) - (1.0 - 178.0 / 278.0)).abs() < 1e-12, "{off:?}");
+    assert_eq!(off.verdict(), "missed");
+    // What is missing at one length makes the worst of all unknown.
+    let mut rows = copying(&sizes, 50.0);
+    rows.retain(|row| row.path != "table_copy_copy" || row.cell.payload_bytes != 64);
+    assert_eq!(only(&targets(rows, &[]), "model", "polling").verdict(), "absent");
+}
+
+#[test]
+fn in_place_is_judged_against_every_other_way_but_the_floor() {
+    let sizes = [64, 64 << 10];
+    let best = targets(copying(&sizes, 50.0), &[]);
+    let target = only(&best, "in place", "over the best other, worst of 2 sizes");
+    assert_eq!(target.verdict(), "met", "the floor is no way to be compared with: {target:?}");
+    let mut rows = copying(&sizes, 50.0);
+    rows.push(row("library", cell(64 << 10, Mode::Polling), 60_000.0));
+    let beaten = targets(rows, &[]);
+    let target = only(&beaten, "in place", "over the best other");
+    let Outcome::Found { against: Some(against), .. } = &target.outcome else { panic!("{target:?}") };
+    assert_eq!((target.verdict(), against.name.as_str()), ("missed", "library"));
+}
