@@ -180,5 +180,5 @@ pub(super) fn tiers_and_model(ask: &Ask<'_>, targets: &mut Targets) {
 fn worst<T: Copy>(cases: &[T], found: impl Fn(T) -> Result<Found, String>) -> Result<Found, String> {
     let all: Vec<Found> = cases.iter().map(|case| found(*case)).collect::<Result<_, _>>()?;
     let worst = all.into_iter().reduce(|a, b| if b.ratio > a.ratio { b } else { a });
-    worst.ok_or_else(|| "any row of these circumstances".to_owned())
+    worst.ok_or_else(|| "any such row".to_owned())
 }
