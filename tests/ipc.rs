@@ -133,7 +133,7 @@ fn the_verb_says_what_each_path_costs_and_the_record_reads_back() {
     assert!(said.starts_with("targets: ") && said.contains("lacks table_request at 8 B, polling"), "{said}");
     let said = stdout(&run(&["report", "--targets", "--json", folder.to_str().unwrap()]));
     let said: Value = serde_json::from_str(&said).unwrap();
-    let of_blocks = |target: &&Value| target["found"]["name"] == "block owned 1";
+    let of_blocks = |target: &&Value| target["found"]["name"] == "owned 1";
     let block = said["targets"].as_array().unwrap().iter().find(of_blocks).expect("a run measures blocks");
     assert!(block["verdict"] == "met" || block["verdict"] == "missed", "{block}");
     // A kernel's verbs do not take it for one of theirs.

@@ -136,12 +136,12 @@ impl<'a> Ask<'a> {
     /// What a part costs.
     pub(super) fn part(&self, part: Part, subject: &str, members: u32) -> Answer {
         let of = |one: &&PartFigure| (one.part, one.subject.as_str(), one.members) == (part, subject, members);
-        let name = format!("{} {subject} {members}", part.name());
-        let found = self.parts.iter().find(of).ok_or_else(|| name.clone())?;
+        let name = format!("{subject} {members}");
+        let found = self.parts.iter().find(of).ok_or_else(|| format!("{} {name}", part.name()))?;
         let (value, quantity) = match part {
             Part::Idle => (found.cpu_share * 100.0, Quantity::CpuPercent),
             _ => (found.ns, Quantity::Ns),
         };
-        Ok(Figure { name, at: "in one process".to_owned(), value, quantity, half_rtt_ns: None })
+        Ok(Figure { name, at: format!("{}, in one process", part.name()), value, quantity, half_rtt_ns: None })
     }
 }

@@ -81,17 +81,17 @@ pub(super) fn many(ask: &Ask<'_>, targets: &mut Targets) {
 
 /// Blocks and sets.
 pub(super) fn parts(ask: &Ask<'_>, targets: &mut Targets) {
-    const THEME: &str = "parts by themselves";
+    const THEME: &str = "parts by themselves: blocks in ns; sets of 4096 over 1";
     for held in [1, 32] {
         for subject in ["owned", "shared"] {
-            let what = format!("a block taken and given back, {held} held, ns");
+            let what = format!("a block taken and given back, {held} held");
             targets.add(THEME, what, AtMost(10.0), ask.part(Part::Block, subject, held).map(Found::alone));
         }
     }
     for subject in ["asleep", "quiet", "one_busy", "all_busy"] {
         let set = |members| ask.part(Part::WaitSetAny, subject, members);
         let over = || Ok(Found::over(set(4096)?, set(1)?));
-        targets.add(THEME, format!("wait_set_any of 4096 over 1, {subject}"), AtMost(1.5), over());
+        targets.add(THEME, format!("wait_set_any, {subject}"), AtMost(1.5), over());
     }
 }
 

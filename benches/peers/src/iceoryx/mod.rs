@@ -8,7 +8,7 @@ pub use event::Iceoryx2Event;
 pub use messages::Iceoryx2;
 pub use request::Iceoryx2Request;
 
-use iceoryx2::port::listener::Listener;
+use iceoryx2::port::listener::{Listener, ListenerWaitError};
 use iceoryx2::port::notifier::Notifier;
 use iceoryx2::prelude::*;
 use memcpy_select::path::{PathError, Token};
@@ -90,9 +90,12 @@ impl Events {
         self.notifier.notify().map(drop).map_err(|error| failed("notify")(&error))
     }
 
-    /// Sleeps until there was a notification; how many there were.
+    /// Sleeps until there was a notification; how many there were. A signal, or who traces this process, ends a sleep too.
     fn sleep(&self, limit: Duration) -> Result<u64, PathError> {
-        self.listener.timed_wait(|_| {}, limit).map_err(|error| failed("wait")(&error))
+        match self.listener.timed_wait(|_| {}, limit) {
+            Err(ListenerWaitError::InterruptSignal) => Ok(0),
+            woken => woken.map_err(|error| failed("wait")(&error)),
+        }
     }
 
     /// How many notifications there were since the last look.
