@@ -11,6 +11,17 @@ pub enum Choices {
     Seeded(Rng),
 }
 
+/// What is done to a word, and with what.
+#[derive(Clone, Copy, Debug)]
+pub struct Blow {
+    pub how: u8,
+    pub byte: u8,
+    pub word: u32,
+}
+
+/// Blows have so many kinds, of which the first takes a whole word.
+pub const BLOWS: u8 = 12;
+
 impl Choices {
     pub fn input(bytes: &[u8]) -> Self {
         Self::Input(bytes.to_vec(), 0)
@@ -38,12 +49,33 @@ impl Choices {
 
     /// A number below `limit`, which is from 1 to 65536.
     pub fn below(&mut self, limit: usize) -> usize {
+        if let Self::Seeded(rng) = self {
+            return rng.below(limit);
+        }
         let low = usize::from(self.byte());
         if limit <= 256 { low % limit } else { (usize::from(self.byte()) << 8 | low) % limit }
     }
 
     pub fn word(&mut self) -> u32 {
-        u32::from_le_bytes([(); 4].map(|()| self.byte()))
+        match self {
+            Self::Input(..) => u32::from_le_bytes([(); 4].map(|()| self.byte())),
+            Self::Seeded(rng) => rng.next() as u32,
+        }
+    }
+
+    /// Whether the next read is tampered with, as so many of 256 are, and how.
+    pub fn blow(&mut self, intensity: u8) -> Option<Blow> {
+        if let Self::Seeded(rng) = self {
+            // One draw has all that a blow may need.
+            let [chance, how, byte, _, word @ ..] = rng.next().to_le_bytes();
+            return (chance < intensity).then(|| Blow { how, byte, word: u32::from_le_bytes(word) });
+        }
+        if self.byte() >= intensity || self.is_over() {
+            return None;
+        }
+        let how = self.byte();
+        let word = if how.is_multiple_of(BLOWS) { self.word() } else { u32::from(self.byte()) };
+        Some(Blow { how, byte: word as u8, word })
     }
 
     /// A number that tends to be near an edge of what is allowed.

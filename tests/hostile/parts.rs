@@ -1,44 +1,55 @@
 //! Rings, chains, messages and allocators, one of them at a time, over memory that answers anything.
 
+use super::blocks::BlockSet;
 use super::memory::Plot;
-use super::{Choices, Hostile, Side, Tally};
+use super::{Choices, Hostile, Side, Tally, is_of_the_protocol};
 use memcpy_select::transport::blocks::{
     Allocate, AllocateError, BlockGeometry, FreeList, GeometryError, Marks, Owned, Shared,
 };
 use memcpy_select::transport::chain::{Chain, blocks_for};
 use memcpy_select::transport::ring::{Consumer, Producer, Publication, RingLayout};
 use memcpy_select::transport::{Args, Copier, ErrorCode, Request, Response, Slice, Value, Violation};
-use std::collections::HashSet;
 use std::rc::Rc;
 
-/// Calls in one drive, at most.
+/// Calls in one round, at most.
 const MAX_CALLS: u64 = 400;
+/// Rounds of one drive, at most: when one is refused the next starts over the same memory.
+const MAX_ROUNDS: u64 = 64;
 
-/// Runs one of them.
+/// Runs one of them, round after round.
 pub fn drive(choices: Choices) -> Tally {
     let plot = Plot::new(choices);
     let which = plot.choices.borrow_mut().byte();
-    plot.intensity.set([0, 8, 32, 96, 255][plot.choices.borrow_mut().below(5)]);
     let mut tally = Tally::default();
-    let result = match which % 4 {
-        0 => rings(&plot, &mut tally),
-        1 => chains(&plot, &mut tally),
-        2 => lists(&plot, &mut tally),
-        _ => {
-            messages(&plot, &mut tally);
-            Ok(())
-        }
-    };
-    match result {
-        Ok(()) => tally.lasted += 1,
-        Err(violation) => {
-            assert!(violation.to_string().contains("breaks the protocol"));
-            tally.refused += 1;
-        }
+    match which % 8 {
+        0..4 => rings(&plot, &mut tally),
+        4 | 5 => chains(&plot, &mut tally),
+        6 => lists(&plot, &mut tally),
+        _ => messages(&plot, &mut tally),
     }
     tally.mutated_words = plot.mutated_words.get();
+    tally.payload_words = plot.payload_words.get();
     tally.accesses = plot.accesses.get();
     tally
+}
+
+/// Plays rounds, each with an adversary of another intensity, and notes how each ended.
+fn rounds(plot: &Plot, tally: &mut Tally, mut round: impl FnMut(&mut Tally) -> Result<(), Violation>) {
+    for _ in 0..MAX_ROUNDS {
+        plot.new_adversary();
+        let mut one = Tally::default();
+        match round(&mut one) {
+            Ok(()) => one.lasted += 1,
+            Err(violation) => {
+                assert!(is_of_the_protocol(violation), "{violation}");
+                one.refused += 1;
+            }
+        }
+        *tally += one;
+        if plot.choices.borrow().is_over() {
+            break;
+        }
+    }
 }
 
 /// Counts a call and fails the test if it touches memory more often than it may.
@@ -55,7 +66,7 @@ fn goes_on(plot: &Plot, tally: &Tally) -> bool {
     tally.calls < MAX_CALLS && !plot.choices.borrow().is_over()
 }
 
-fn rings(plot: &Rc<Plot>, tally: &mut Tally) -> Result<(), Violation> {
+fn rings(plot: &Rc<Plot>, tally: &mut Tally) {
     let (capacity, publication, start, stride_bytes) = {
         let mut choices = plot.choices.borrow_mut();
         let capacity = 1_u32 << choices.below(5);
@@ -64,8 +75,20 @@ fn rings(plot: &Rc<Plot>, tally: &mut Tally) -> Result<(), Violation> {
         (capacity, publication, laps.wrapping_mul(2 * capacity), [12, 16, 64][choices.below(3)])
     };
     let layout = RingLayout::new((0, 128, 256), capacity, stride_bytes, publication).unwrap();
-    let memory = Hostile::new(plot, Side::Both, layout.end_at());
-    let mut producer = Producer::<_, 3>::starting_at(memory.clone(), layout, start);
+    let memory = Hostile::new(plot, Side::Both, layout.end_at()).with_indices_below(256);
+    rounds(plot, tally, |tally| ring_round(plot, tally, &memory, layout, start));
+}
+
+fn ring_round(
+    plot: &Plot,
+    tally: &mut Tally,
+    memory: &Hostile,
+    layout: RingLayout,
+    start: u32,
+) -> Result<(), Violation> {
+    let capacity = layout.capacity();
+    memory.wipe();
+    let mut producer = Producer::<_, 3>::starting_at(memory, layout, start);
     let mut consumer = Consumer::<_, 3>::starting_at(memory, layout, start);
     // What the two did so far, as their own accounts must have it.
     let (mut pushed, mut popped) = (0_u32, 0_u32);
@@ -123,8 +146,7 @@ fn geometry(plot: &Plot) -> BlockGeometry {
 
 /// Blocks that can be those of one chain.
 fn check_blocks(geometry: BlockGeometry, chain: &Chain) {
-    let distinct: HashSet<_> = chain.blocks().iter().collect();
-    assert_eq!(distinct.len(), chain.blocks().len(), "a block twice");
+    assert!(BlockSet::of(chain.blocks()).is_some(), "a block twice");
     assert!(chain.blocks().iter().all(|block| *block < geometry.count()), "a block outside");
     let (data, lists) = blocks_for(geometry, chain.length());
     assert_eq!((chain.data().len(), chain.blocks().len()), (data as usize, (data + lists) as usize));
@@ -132,10 +154,14 @@ fn check_blocks(geometry: BlockGeometry, chain: &Chain) {
     assert_eq!(runs, chain.length() as usize);
 }
 
-fn chains(plot: &Rc<Plot>, tally: &mut Tally) -> Result<(), Violation> {
+fn chains(plot: &Rc<Plot>, tally: &mut Tally) {
     let geometry = geometry(plot);
-    let count = u64::from(geometry.count());
     let memory = Hostile::new(plot, Side::Adversary, geometry.region_bytes());
+    rounds(plot, tally, |tally| chain_round(plot, tally, &memory, geometry));
+}
+
+fn chain_round(plot: &Plot, tally: &mut Tally, memory: &Hostile, geometry: BlockGeometry) -> Result<(), Violation> {
+    let count = u64::from(geometry.count());
     let mut marks = Marks::new(geometry.count());
     let mut held: Vec<Chain> = Vec::new();
     let mut total = 0;
@@ -162,7 +188,8 @@ fn chains(plot: &Rc<Plot>, tally: &mut Tally) -> Result<(), Violation> {
                 assert_eq!(chain.length(), slice.length);
                 check_blocks(geometry, &chain);
                 let mut bytes = vec![0; slice.length as usize];
-                let copied = call(plot, tally, count, || chain.read(&memory, geometry, 0, &mut bytes, Copier::AUTO));
+                let read = || plot.payload(|| chain.read(&memory, geometry, 0, &mut bytes, Copier::AUTO));
+                let copied = call(plot, tally, count, read);
                 assert_eq!(copied, bytes.len());
                 total += chain.blocks().len();
                 held.push(chain);
@@ -179,19 +206,29 @@ fn chains(plot: &Rc<Plot>, tally: &mut Tally) -> Result<(), Violation> {
     Ok(())
 }
 
-fn lists(plot: &Rc<Plot>, tally: &mut Tally) -> Result<(), Violation> {
+fn lists(plot: &Rc<Plot>, tally: &mut Tally) {
     let geometry = geometry(plot);
-    let count = geometry.count();
     let list = FreeList { head_at: 0, links_at: 128 };
-    let memory = Hostile::new(plot, Side::Both, list.links_at + 4 * count as usize);
+    let memory = Hostile::new(plot, Side::Both, list.links_at + 4 * geometry.count() as usize);
+    rounds(plot, tally, |tally| list_round(plot, tally, &memory, list, geometry));
+}
+
+fn list_round(
+    plot: &Plot,
+    tally: &mut Tally,
+    memory: &Hostile,
+    list: FreeList,
+    geometry: BlockGeometry,
+) -> Result<(), Violation> {
+    let count = geometry.count();
     let intensity = plot.intensity.replace(0);
-    Shared::lay_out(&memory, list, geometry);
+    Shared::lay_out(memory, list, geometry);
     plot.intensity.set(intensity);
-    let mut shared = Shared::new(memory.clone(), list, geometry);
+    let mut shared = Shared::new(memory, list, geometry);
     let mut owned = Owned::new(geometry);
     // So many attempts, each of which follows as many links as blocks are wanted.
     let most = |blocks: u32| (u64::from(blocks) + 4) << 17;
-    let mut held: [HashSet<u32>; 2] = Default::default();
+    let mut held = [BlockSet::default(); 2];
     while goes_on(plot, tally) {
         let what = plot.choices.borrow_mut().byte();
         let which = usize::from(what & 1);
@@ -218,14 +255,13 @@ fn lists(plot: &Rc<Plot>, tally: &mut Tally) -> Result<(), Violation> {
                 }
             }
             2 => {
-                let some: Vec<u32> = held.iter().copied().take(1 + usize::from(what / 16)).collect();
-                held.retain(|block| !some.contains(block));
+                let some = held.take(1 + usize::from(what / 16));
                 call(plot, tally, most(16), || allocator.free(&some))?;
             }
             3 => {
                 // One that this side does not hold: refused.
                 let block = plot.choices.borrow_mut().edge(count);
-                if !held.contains(&block) {
+                if !held.contains(block) {
                     assert!(call(plot, tally, 4, || allocator.free(&[block])).is_err());
                 }
             }
@@ -245,7 +281,7 @@ fn lists(plot: &Rc<Plot>, tally: &mut Tally) -> Result<(), Violation> {
 }
 
 /// Whatever stands in an entry is a message or a typed error, and reads back as it was written.
-fn messages(plot: &Rc<Plot>, tally: &mut Tally) {
+fn messages(plot: &Plot, tally: &mut Tally) {
     while goes_on(plot, tally) {
         let entry = [(); 4].map(|()| plot.choices.borrow_mut().word());
         match call(plot, tally, 0, || Request::from_entry(entry)) {
@@ -267,4 +303,5 @@ fn messages(plot: &Rc<Plot>, tally: &mut Tally) {
         let Ok(slice) = response.value.get(Value::SLICE) else { panic!("every 64 bits are a slice") };
         assert_eq!(Value::of(Value::SLICE, slice), response.value);
     }
+    tally.lasted += 1;
 }

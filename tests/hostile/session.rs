@@ -4,9 +4,10 @@
 //! but between any two reads of the victim the adversary may change what stands there, or what is read. Beside it another
 //! session of the same process goes on, which nothing may disturb.
 
+use super::blocks::BlockSet;
 use super::memory::Plot;
 use super::neighbour::Neighbour;
-use super::{Choices, Hostile, Side, Tally};
+use super::{Choices, Hostile, Side, Tally, is_of_the_protocol};
 use memcpy_select::transport::blocks::AllocateError;
 use memcpy_select::transport::chain::Chain;
 use memcpy_select::transport::geometry::{Allocator, Blocks, Geometry};
@@ -15,20 +16,32 @@ use memcpy_select::transport::session::{
     lay_out_shared,
 };
 use memcpy_select::transport::{Args, Copier, Flags, JobId, Kind, Publication, Value, Violation};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::rc::Rc;
 
-/// Steps of one drive, at most.
+/// Steps of one session, at most.
 const MAX_STEPS: usize = 300;
+/// Sessions of one drive, at most: when one has ended the next starts over the same memory.
+const MAX_SESSIONS: usize = 24;
 
 /// A client's request that waits, with its bytes where they must stay as they are.
 type Sent = HashMap<Ticket, (Vec<u32>, u8, u32)>;
 
-/// The session under attack.
-struct Attack {
+/// What the sessions of a drive have in common.
+struct Ground {
     plot: Rc<Plot>,
     geometry: Geometry,
     queue: Hostile,
+    client_data: Hostile,
+    server_data: Hostile,
+    client_is_victim: bool,
+}
+
+/// The session under attack.
+struct Attack<'a> {
+    plot: &'a Plot,
+    geometry: Geometry,
+    queue: &'a Hostile,
     client: ClientSide<Hostile>,
     server: ServerSide<Hostile>,
     client_is_victim: bool,
@@ -42,51 +55,47 @@ struct Attack {
     tally: Tally,
 }
 
-/// Runs a session.
+/// Runs sessions, one after the other.
 pub fn drive(choices: Choices) -> Tally {
-    let plot = Plot::new(choices);
-    let mut attack = Attack::new(&plot);
+    let ground = Ground::new(&Plot::new(choices));
     let mut neighbour = Neighbour::new();
-    let mut result = Ok(());
-    for step in 0..MAX_STEPS {
-        if plot.choices.borrow().is_over() || result.is_err() {
+    let mut tally = Tally::default();
+    let plot = &ground.plot;
+    for _ in 0..MAX_SESSIONS {
+        let mut attack = Attack::new(&ground);
+        let result = attack.run(&mut neighbour);
+        tally += attack.tally;
+        match result {
+            Ok(()) => tally.lasted += 1,
+            Err(violation) => {
+                assert!(is_of_the_protocol(violation), "{violation}");
+                tally.refused += 1;
+            }
+        }
+        // Also a session that is over is put away without harm.
+        plot.intensity.set(64);
+        drop(attack);
+        if plot.choices.borrow().is_over() {
             break;
         }
-        let intensity = plot.intensity.replace(0);
-        if step % 4 == 0 {
-            attack.accomplish();
-        }
-        plot.intensity.set(intensity);
-        if step % 16 == 0 {
-            neighbour.goes_on();
-        }
-        result = attack.step();
     }
     neighbour.goes_on();
-    let mut tally = attack.tally;
-    match result {
-        Ok(()) => tally.lasted += 1,
-        Err(violation) => {
-            assert!(violation.to_string().contains("breaks the protocol"));
-            tally.refused += 1;
-        }
-    }
-    // Also a session that is over is put away without harm.
-    plot.intensity.set(64);
-    drop((attack.client, attack.server));
     tally.mutated_words = plot.mutated_words.get();
+    tally.payload_words = plot.payload_words.get();
     tally.accesses = plot.accesses.get();
     tally
 }
 
-impl Attack {
+impl Ground {
     fn new(plot: &Rc<Plot>) -> Self {
-        let (geometry, client_is_victim, intensity) = {
+        let (geometry, client_is_victim) = {
             let mut choices = plot.choices.borrow_mut();
             let how = choices.byte();
             let publication = if how & 1 == 0 { Publication::Phase } else { Publication::Index };
             let allocator = if how & 2 == 0 { Allocator::Owned } else { Allocator::Shared };
-            let blocks = Blocks { block_bytes: [64, 128, 4096][choices.below(3)], count: 1 + choices.below(80) as u32 };
+            // Few large blocks: a chain of them is no longer for it, and their bytes are only copied.
+            let (block_bytes, most) = [(64, 80), (128, 80), (4096, 8)][choices.below(3)];
+            let blocks = Blocks { block_bytes, count: 1 + choices.below(most) as u32 };
             let geometry = Geometry {
                 capacity: 2 << choices.below(4),
                 request_stride_bytes: [16, 32, 64][choices.below(3)],
@@ -96,7 +105,7 @@ impl Attack {
                 client_blocks: blocks,
                 server_blocks: blocks,
             };
-            (geometry, how & 4 == 0, [0, 4, 16, 64, 255][choices.below(5)])
+            (geometry, how & 4 == 0)
         };
         let (own, foreign) = match geometry.allocator {
             Allocator::Owned => (Side::Victim, Side::Adversary),
@@ -104,32 +113,42 @@ impl Attack {
         };
         let (client_side, server_side) = if client_is_victim { (own, foreign) } else { (foreign, own) };
         let region = |side| Hostile::new(plot, side, data_bytes(geometry.client_blocks, geometry.allocator).unwrap());
-        let queue = Hostile::new(plot, Side::Both, QueueLayout::of(&geometry).unwrap().len_bytes);
+        let layout = QueueLayout::of(&geometry).unwrap();
+        let queue = Hostile::new(plot, Side::Both, layout.len_bytes).with_indices_below(layout.server_doorbell_at);
         let client_data = region(client_side);
         let server_data = match geometry.allocator {
             Allocator::Owned => region(server_side),
-            Allocator::Shared => {
-                lay_out_shared(&client_data.accomplice(), geometry.client_blocks).unwrap();
-                client_data.clone()
-            }
+            Allocator::Shared => client_data.clone(),
         };
-        let memories = [queue.clone(), client_data, server_data];
-        let [q, c, s] = memories.each_ref().map(Hostile::accomplice);
-        let [vq, vc, vs] = memories;
-        let (client, server) = if client_is_victim {
-            (ClientSide::new(&geometry, vq, vc, vs), ServerSide::new(&geometry, q, c, s))
+        Self { plot: Rc::clone(plot), geometry, queue, client_data, server_data, client_is_victim }
+    }
+}
+
+impl<'a> Attack<'a> {
+    fn new(ground: &'a Ground) -> Self {
+        let Ground { plot, geometry, queue, client_data, server_data, client_is_victim } = ground;
+        plot.intensity.set(0);
+        queue.wipe();
+        if geometry.allocator == Allocator::Shared {
+            lay_out_shared(&client_data.accomplice(), geometry.client_blocks).unwrap();
+        }
+        let memories = [queue, client_data, server_data];
+        let [q, c, s] = memories.map(Hostile::accomplice);
+        let [vq, vc, vs] = memories.map(Hostile::clone);
+        let (client, server) = if *client_is_victim {
+            (ClientSide::new(geometry, vq, vc, vs), ServerSide::new(geometry, q, c, s))
         } else {
-            (ClientSide::new(&geometry, q, c, s), ServerSide::new(&geometry, vq, vc, vs))
+            (ClientSide::new(geometry, q, c, s), ServerSide::new(geometry, vq, vc, vs))
         };
         let (client, server) = (client.unwrap(), server.unwrap());
-        plot.intensity.set(intensity);
+        plot.new_adversary();
         Self {
-            plot: Rc::clone(plot),
-            geometry,
+            plot,
+            geometry: *geometry,
             queue,
             client,
             server,
-            client_is_victim,
+            client_is_victim: *client_is_victim,
             jobs: Vec::new(),
             answered: Vec::new(),
             leased: Vec::new(),
@@ -139,8 +158,27 @@ impl Attack {
         }
     }
 
+    /// Goes on to the last step, or until the victim ends the session.
+    fn run(&mut self, neighbour: &mut Neighbour) -> Result<(), Violation> {
+        for step in 0..MAX_STEPS {
+            if self.plot.choices.borrow().is_over() {
+                break;
+            }
+            let intensity = self.plot.intensity.replace(0);
+            if step % 4 == 0 {
+                self.accomplish();
+            }
+            self.plot.intensity.set(intensity);
+            if step % 16 == 0 {
+                neighbour.goes_on();
+            }
+            self.step()?;
+        }
+        Ok(())
+    }
+
     fn below(&self, limit: usize) -> usize {
-        self.plot.choices.borrow_mut().below(limit)
+        self.plot.below(limit)
     }
 
     fn edge(&self, limit: u32) -> u32 {
@@ -224,7 +262,8 @@ impl Attack {
                     let chain = self.server.payload(job).unwrap().clone();
                     let (memory, blocks) = self.server.client_data();
                     let mut bytes = vec![0; chain.length() as usize];
-                    assert_eq!(chain.read(memory, blocks, 0, &mut bytes, Copier::AUTO), bytes.len());
+                    let read = || chain.read(memory, blocks, 0, &mut bytes, Copier::AUTO);
+                    assert_eq!(self.plot.payload(read), bytes.len());
                     assert!(self.server.job_id(job).is_some_and(|id| id != JobId::ZERO));
                     self.jobs.push(job);
                 }
@@ -283,13 +322,12 @@ impl Attack {
     fn lease(&mut self, chain: Chain, to_client: bool) {
         let blocks = if to_client { self.geometry.client_blocks } else { self.geometry.server_blocks };
         assert!(chain.blocks().iter().all(|block| *block < blocks.count), "a block outside");
-        let mine: HashSet<u32> = chain.blocks().iter().copied().collect();
-        assert_eq!(mine.len(), chain.blocks().len(), "a block twice");
+        let mine = BlockSet::of(chain.blocks()).expect("a block twice");
         for other in &self.leased {
-            assert!(other.blocks().iter().all(|block| !mine.contains(block)), "a block of another chain");
+            assert!(other.blocks().iter().all(|block| !mine.contains(*block)), "a block of another chain");
         }
         for (other, ..) in self.sent.values() {
-            assert!(other.iter().all(|block| !mine.contains(block)), "a block under way");
+            assert!(other.iter().all(|block| !mine.contains(*block)), "a block under way");
         }
         self.leased.push(chain);
     }
@@ -346,7 +384,8 @@ impl Attack {
                 if let Some(Outcome::Bytes(chain)) = self.client.take(ticket) {
                     let (memory, blocks) = self.client.server_data();
                     let mut bytes = vec![0; chain.length() as usize];
-                    assert_eq!(chain.read(memory, blocks, 0, &mut bytes, Copier::AUTO), bytes.len());
+                    let read = || chain.read(memory, blocks, 0, &mut bytes, Copier::AUTO);
+                    assert_eq!(self.plot.payload(read), bytes.len());
                     self.views.push(chain);
                 }
                 assert!(self.client.take(ticket).is_none());
@@ -383,8 +422,8 @@ impl Attack {
         for (blocks, paint, length) in self.sent.values() {
             let whole = (length / cut.block_bytes()) as usize;
             for block in &blocks[..whole.min(blocks.len())] {
-                let bytes = memory.peek(cut.block_at(*block), cut.block_bytes() as usize);
-                assert!(bytes.iter().all(|byte| byte == paint), "bytes of a request that waits were changed");
+                let is_as_sent = memory.holds_only(*paint, cut.block_at(*block), cut.block_bytes() as usize);
+                assert!(is_as_sent, "bytes of a request that waits were changed");
             }
         }
     }
