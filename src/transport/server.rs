@@ -24,6 +24,8 @@ use std::time::{Duration, Instant};
 /// Most events that are gathered at once, and most of one client.
 const BATCH: usize = 256;
 const BATCH_OF_ONE: usize = 64;
+/// Most who wait to connect that are taken in at one look.
+const ACCEPTS_PER_LOOK: usize = 8;
 /// So many rounds with something to do pass between two looks at the sockets, or so much time.
 const ROUNDS_PER_LOOK: u32 = 256;
 const TIME_PER_LOOK: Duration = Duration::from_millis(2);
@@ -165,7 +167,8 @@ impl Table {
     #[inline(always)]
     fn gather(&mut self) {
         self.rounds = self.rounds.wrapping_add(1);
-        if self.rounds.is_multiple_of(ROUNDS_PER_LOOK) {
+        let rounds_per_look = if self.members.has_more() { ROUNDS_PER_LOOK / 16 } else { ROUNDS_PER_LOOK };
+        if self.rounds.is_multiple_of(rounds_per_look) {
             self.look_if_due();
         }
         for _ in 0..self.members.hot() {
@@ -187,7 +190,7 @@ impl Table {
     }
 
     fn look_if_due(&mut self) {
-        if self.looked.elapsed() >= TIME_PER_LOOK {
+        if self.members.has_more() || self.looked.elapsed() >= TIME_PER_LOOK {
             // What the system refuses here it refuses in the next wait too, which says so.
             let _ = self.look(Duration::ZERO);
         }
@@ -236,6 +239,7 @@ impl Table {
     fn sleep(&mut self, limit: Duration, idle: Instant) -> Result<(), TableError> {
         let slept = Instant::now();
         if slept - idle < QUIET
+            && !self.members.has_more()
             && let Some(session) = self.members.only_session()
         {
             session.sleep(limit.min(WORD_SLEEP));
@@ -243,7 +247,8 @@ impl Table {
             self.look_if_due();
             return Ok(());
         }
-        let is_ready = self.members.arm_all();
+        // Those who wait to connect are not reported again.
+        let is_ready = self.members.arm_all() || self.members.has_more();
         let limit = if is_ready { Duration::ZERO } else { limit.min(self.members.longest_sleep()) };
         self.look(limit)?;
         self.spin.slept(slept.elapsed());
@@ -277,8 +282,8 @@ impl Table {
     }
 
     fn accept(&mut self) {
-        // Bounded: the rest comes with the next look.
-        for _ in 0..BATCH_OF_ONE {
+        // Bounded: the rest comes with the next look, and those who are clients already are served in between.
+        for _ in 0..ACCEPTS_PER_LOOK {
             match self.members.accept(self.options.connect_limit) {
                 Ok(Some(key)) => self.greet(key),
                 Ok(None) => return,
