@@ -20,16 +20,27 @@ pub fn main(
     contenders: fn() -> Vec<Contender>,
     measure: fn(Effort) -> ExitCode,
 ) -> ExitCode {
+    let test = || {
+        let (right, wrong) = verified(contenders());
+        if wrong.is_empty() && !right.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    };
+    main_with(name, question, test, measure)
+}
+
+/// The same for a bench that does not compare copies, and verifies with `test` what it is about.
+pub fn main_with(
+    name: &'static str,
+    question: &'static str,
+    test: impl FnOnce() -> ExitCode,
+    measure: fn(Effort) -> ExitCode,
+) -> ExitCode {
     match mode(name, question) {
         Mode::List => {
             println!("{name}: benchmark");
             ExitCode::SUCCESS
         }
         Mode::Skip => ExitCode::SUCCESS,
-        Mode::Test => {
-            let (right, wrong) = verified(contenders());
-            if wrong.is_empty() && !right.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-        }
+        Mode::Test => test(),
         Mode::Measure { quick } => measure(if quick { Effort::Quick } else { super::effort() }),
     }
 }

@@ -255,11 +255,16 @@ impl Row {
 }
 
 /// Round trips as text: `<ns>x<count>`, blanks between.
-fn round_trips_text(counts: &[(u64, u32)]) -> String {
+pub fn round_trips_text(counts: &[(u64, u32)]) -> String {
     counts.iter().map(|(ns, count)| format!("{ns}x{count}")).collect::<Vec<String>>().join(" ")
 }
 
-fn round_trips(text: &str) -> Result<Vec<(u64, u32)>, String> {
+/// The round trips that such a text holds.
+///
+/// # Errors
+///
+/// The word that is none, and how they are written.
+pub fn round_trips(text: &str) -> Result<Vec<(u64, u32)>, String> {
     let one = |word: &str| {
         let (ns, count) = word.split_once('x')?;
         Some((ns.parse().ok()?, count.parse().ok().filter(|count| *count > 0)?))

@@ -21,7 +21,7 @@ pub use environment::{Environment, KernelSource, PeerFile};
 pub use error::RecordError;
 pub use folder::{Progress, Record};
 pub use growing::Growing;
-pub use ipc::{IPC_FILE, IpcRecord, newest_ipc_record};
+pub use ipc::{IPC_FILE, IpcRecord, newest_ipc_record, round_trips, round_trips_text};
 pub use profiles::{PROFILES_FILE, Profile, Survey, newest_of_bench, newest_record, profiles_source};
 pub use table::Table;
 

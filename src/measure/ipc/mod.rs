@@ -25,7 +25,7 @@ pub use grid::{BadScope, Scope, target_cells};
 pub use pair::{Failure, Pair, Program};
 pub use parts::{Part, PartFigure, PartRefusal, PartSample, measure_parts, part_figures};
 pub use run::{Asked, AskedError, contenders, cpus, run};
-pub use samples::{percentile, together};
+pub use samples::{counts, percentile, together};
 pub use side::{SIDE_VARIABLE, Side, serve_if_asked};
 pub use summary::{Percentiles, Row, Summary};
 pub use sweep::{AGAIN, Refusal, Sample, Sweep, What};

@@ -39,11 +39,16 @@ impl RoundTrips {
     /// How many took how long, in nanoseconds, shortest first.
     pub(super) fn counts(&self) -> Vec<(u64, u32)> {
         let rate = if self.ticks_per_ns > 0.0 { self.ticks_per_ns } else { 1.0 };
-        let mut times: Vec<u64> =
-            self.ticks.iter().map(|ticks| rounded((*ticks as f64 / rate).round() as u64)).collect();
-        times.sort_unstable();
-        times.chunk_by(|a, b| a == b).map(|same| (same[0], same.len() as u32)).collect()
+        counts(self.ticks.iter().map(|ticks| (*ticks as f64 / rate).round() as u64))
     }
+}
+
+/// Times in nanoseconds as they are kept: rounded to eight significant bits, with how many there are of each, shortest
+/// first.
+pub fn counts(times_ns: impl IntoIterator<Item = u64>) -> Vec<(u64, u32)> {
+    let mut times: Vec<u64> = times_ns.into_iter().map(rounded).collect();
+    times.sort_unstable();
+    times.chunk_by(|a, b| a == b).map(|same| (same[0], same.len() as u32)).collect()
 }
 
 /// The middle of the times that have the same leading bits.

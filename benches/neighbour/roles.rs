@@ -1,0 +1,306 @@
+//! The other processes: the server, and its neighbours. Each is this program again, in a role, until it is killed.
+
+use crate::enemy::{Enemy, flood, meddle};
+use crate::neighbours::{LONG, Program};
+use memcpy_select::transport::connect::JoinOptions;
+use memcpy_select::transport::memory::Store;
+use memcpy_select::transport::{
+    Address, Args, Client, ClientOptions, Event, Handle, JobId, Kind, Memory, Request, Table, TableOptions, Waiting,
+};
+use rustix::process::Signal;
+use std::io::{BufRead, BufReader, Write};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::UnixStream;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+const ROLE: &str = "MEMCPY_SELECT_NEIGHBOUR";
+/// Bytes of a request.
+pub const PAYLOAD_BYTES: usize = 64;
+
+/// How everybody waits, with the name in records.
+pub const MODES: [(&str, Waiting); 3] =
+    [("blocking", Waiting::Sleep), ("adaptive", Waiting::Adaptive), ("polling", Waiting::Poll)];
+
+/// What a neighbour is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Nature {
+    /// Nobody's harm.
+    Honest,
+    /// No client at all.
+    Stranger,
+    /// One who means harm.
+    Hostile,
+}
+
+/// A neighbour: its name in records, what it is, and what it does.
+pub struct Neighbour {
+    pub name: &'static str,
+    pub nature: Nature,
+    run: fn(&Address, Waiting),
+}
+
+pub const IDLE: &str = "idle";
+pub const BUSY: &str = "busy";
+
+/// All of them.
+pub const NEIGHBOURS: [Neighbour; 12] = [
+    Neighbour { name: IDLE, nature: Nature::Honest, run: idle },
+    Neighbour { name: BUSY, nature: Nature::Honest, run: busy },
+    Neighbour { name: "stranger", nature: Nature::Stranger, run: stranger },
+    Neighbour { name: "scribbles", nature: Nature::Hostile, run: scribbles },
+    Neighbour { name: "floods_descriptors", nature: Nature::Hostile, run: floods_descriptors },
+    Neighbour { name: "floods_requests", nature: Nature::Hostile, run: floods_requests },
+    Neighbour { name: "floods_greetings", nature: Nature::Hostile, run: floods_greetings },
+    Neighbour { name: "rings", nature: Nature::Hostile, run: rings },
+    Neighbour { name: "wakes", nature: Nature::Hostile, run: wakes },
+    Neighbour { name: "stops", nature: Nature::Hostile, run: stops },
+    Neighbour { name: "leaves", nature: Nature::Hostile, run: leaves },
+    Neighbour { name: "dies", nature: Nature::Hostile, run: dies },
+];
+
+/// A process in a role, which ends with this object.
+pub struct Role(Child);
+
+impl Role {
+    /// Starts one, on that logical CPU, and waits until it is at work.
+    pub fn start(role: &str, waiting: &str, address: &Address, cpu: Option<usize>) -> Result<Self, String> {
+        let text = |error: std::io::Error| format!("{role}: {error}");
+        let cpu = cpu.map_or_else(|| "any".to_owned(), |cpu| cpu.to_string());
+        let mut child = Command::new(std::env::current_exe().map_err(text)?)
+            .env(ROLE, format!("{role} {waiting} {cpu} {address}"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(text)?;
+        let mut line = String::new();
+        let said = child.stdout.take().map(|stdout| BufReader::new(stdout).read_line(&mut line));
+        let started = Self(child);
+        match said {
+            Some(Ok(_)) if line == "ready\n" => Ok(started),
+            other => Err(format!("{role} did not start: {other:?} {line:?}")),
+        }
+    }
+
+    /// Whether it is still at work.
+    pub fn is_alive(&mut self) -> bool {
+        matches!(self.0.try_wait(), Ok(None))
+    }
+}
+
+impl Drop for Role {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Does what the environment asks of this process; false if it asks for nothing.
+pub fn serve_if_asked() -> bool {
+    let Ok(asked) = std::env::var(ROLE) else { return false };
+    let [role, waiting, cpu, address] = asked.splitn(4, ' ').collect::<Vec<_>>()[..] else { panic!("{asked}") };
+    // Whoever started it is who ends it, however that ends.
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).expect("a signal of this system");
+    if let Ok(cpu) = cpu.parse() {
+        pin(cpu);
+    }
+    let address = Address::parse(address).expect("an address that was printed");
+    let waiting = MODES.iter().find(|(name, _)| *name == waiting).expect("a mode").1;
+    match role {
+        "server" => serve(&address, waiting),
+        "dies_once" => die_once(&address),
+        name => (NEIGHBOURS.iter().find(|one| one.name == name).expect("a neighbour").run)(&address, waiting),
+    }
+    true
+}
+
+/// Binds this process to a logical CPU.
+pub fn pin(cpu: usize) {
+    core_affinity::set_for_current(core_affinity::CoreId { id: cpu });
+}
+
+fn ready() {
+    println!("ready");
+    let _ = std::io::stdout().flush();
+}
+
+fn serve(address: &Address, waiting: Waiting) {
+    let mut table = Table::create(address, TableOptions { waiting, ..TableOptions::default() }).unwrap();
+    let mut program = Program::default();
+    ready();
+    loop {
+        match table.next(Duration::from_secs(1)).unwrap() {
+            Some(Event::Job(job)) => {
+                program.answer(&mut table, job);
+            }
+            Some(Event::Left { client, .. }) => program.forget(client),
+            Some(_) | None => {}
+        }
+    }
+}
+
+/// An honest client, with something to read.
+pub struct Reader {
+    client: Client,
+    file: Handle,
+    expected: [u8; PAYLOAD_BYTES],
+}
+
+impl Reader {
+    pub fn connect(address: &Address, waiting: Waiting) -> Result<Self, String> {
+        // Whoever comes after a flood of connections may have to wait for his turn.
+        let join = JoinOptions { limit: LONG, ..JoinOptions::default() };
+        let options = ClientOptions { waiting, limit: LONG, join };
+        let mut client = Client::connect(address, options).map_err(|error| error.to_string())?;
+        let expected = std::array::from_fn(|at| (at * 7 + 1) as u8);
+        let file = client.open("file").map_err(|error| error.to_string())?;
+        client.write(file, &expected).map_err(|error| error.to_string())?;
+        Ok(Self { client, file, expected })
+    }
+
+    /// Reads and compares; how long the request took.
+    pub fn read(&mut self) -> Result<Duration, String> {
+        let mut bytes = [0; PAYLOAD_BYTES];
+        let start = Instant::now();
+        let length = self.client.read(self.file, &mut bytes).map_err(|error| error.to_string())?;
+        let passed = start.elapsed();
+        if length != PAYLOAD_BYTES || bytes != self.expected {
+            return Err("the honest client read other bytes than it wrote".to_owned());
+        }
+        Ok(passed)
+    }
+}
+
+fn idle(address: &Address, waiting: Waiting) {
+    let _reader = Reader::connect(address, waiting).unwrap();
+    ready();
+    loop {
+        std::thread::park();
+    }
+}
+
+fn busy(address: &Address, waiting: Waiting) {
+    let mut reader = Reader::connect(address, waiting).unwrap();
+    ready();
+    loop {
+        reader.read().unwrap();
+    }
+}
+
+fn stranger(_: &Address, _: Waiting) {
+    ready();
+    loop {
+        std::hint::spin_loop();
+    }
+}
+
+/// Connects again and again, and does something with each session until the server has ended it, or for so long.
+fn again_and_again(address: &Address, time: Duration, mut each: impl FnMut(&mut Enemy)) {
+    let mut is_ready = false;
+    loop {
+        let mut enemy = Enemy::connect(address);
+        if !std::mem::replace(&mut is_ready, true) {
+            ready();
+        }
+        let start = Instant::now();
+        while start.elapsed() < time && !enemy.is_gone() {
+            each(&mut enemy);
+        }
+    }
+}
+
+fn scribbles(address: &Address, _: Waiting) {
+    again_and_again(address, Duration::from_millis(50), |enemy| {
+        for _ in 0..100 {
+            for memory in [&enemy.queue, &enemy.data] {
+                let at = 4 * enemy.rng.below(memory.len_bytes().min(16 << 10) / 4);
+                memory.store32(at, enemy.rng.next() as u32, Store::Relaxed);
+            }
+        }
+        for at in enemy.fields() {
+            enemy.queue.store32(at, enemy.rng.next() as u32, Store::Relaxed);
+        }
+        let kind = [Kind::Write, Kind::Read, Kind::Open][enemy.rng.below(3)];
+        let args = Args::from_raw(enemy.rng.next());
+        let request = enemy.request(kind, args);
+        enemy.put(request);
+        enemy.ring();
+    });
+}
+
+fn floods_descriptors(address: &Address, _: Waiting) {
+    again_and_again(address, Duration::MAX, |enemy| {
+        flood(&enemy.channel, 64);
+    });
+}
+
+fn floods_requests(address: &Address, _: Waiting) {
+    again_and_again(address, Duration::MAX, |enemy| {
+        for _ in 0..64 {
+            // A close has no answer, so that nothing slows it down.
+            let request = Request { id: JobId::ZERO, ..enemy.request(Kind::Close, Args::from_raw(0)) };
+            enemy.put(request);
+        }
+        enemy.ring();
+    });
+}
+
+/// Connections that say nothing.
+fn floods_greetings(address: &Address, _: Waiting) {
+    let Address::Abstract(name) = address else { panic!("{address}") };
+    let address = std::os::unix::net::SocketAddr::from_abstract_name(name).unwrap();
+    ready();
+    loop {
+        let silent: Vec<_> = (0..100).map_while(|_| UnixStream::connect_addr(&address).ok()).collect();
+        std::thread::sleep(Duration::from_millis(1));
+        drop(silent);
+    }
+}
+
+fn rings(address: &Address, _: Waiting) {
+    again_and_again(address, Duration::MAX, |enemy| enemy.ring());
+}
+
+fn wakes(address: &Address, _: Waiting) {
+    again_and_again(address, Duration::MAX, |enemy| {
+        let bells = [enemy.layout.server_doorbell_at, enemy.layout.client_doorbell_at];
+        meddle(&enemy.queue, bells, Duration::from_secs(1), || {
+            let _ = enemy.channel.wake();
+            false
+        });
+    });
+}
+
+/// A ring full of requests, the last of which is there in part.
+fn stops(address: &Address, _: Waiting) {
+    let mut enemy = Enemy::connect(address);
+    for _ in 1..enemy.geometry.capacity {
+        let request = enemy.request(Kind::Read, Args::of(Args::AMOUNT, 10));
+        enemy.put(request);
+    }
+    let half = enemy.layout.requests.end_at() - usize::from(enemy.geometry.request_stride_bytes) + 4;
+    enemy.queue.store32(half, u32::MAX, Store::Relaxed);
+    enemy.ring();
+    ready();
+    rustix::process::kill_process(rustix::process::getpid(), Signal::STOP).unwrap();
+}
+
+fn leaves(address: &Address, _: Waiting) {
+    again_and_again(address, Duration::ZERO, |_| {});
+}
+
+fn dies(address: &Address, _: Waiting) {
+    ready();
+    loop {
+        // It says nothing: it dies as soon as it has asked for something.
+        drop(Role::start("dies_once", MODES[0].0, address, None));
+    }
+}
+
+fn die_once(address: &Address) {
+    let mut enemy = Enemy::connect(address);
+    let request = enemy.request(Kind::Read, Args::of(Args::AMOUNT, 10));
+    enemy.put(request);
+    enemy.ring();
+    rustix::process::kill_process(rustix::process::getpid(), Signal::KILL).unwrap();
+}
