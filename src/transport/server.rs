@@ -15,7 +15,7 @@ use super::members::{Guest, Kind, Member, Members};
 use super::offer::{TableOptions, new_data, offer};
 use super::region::Region;
 use super::request::{ErrorCode, Value};
-use super::semaphore::{Key, Spin};
+use super::semaphore::{Key, Ready, Spin};
 use super::session::{AnswerError, QueueLayout, Reply, lay_out_shared};
 use std::collections::VecDeque;
 use std::os::unix::net::UnixStream;
@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 const BATCH: usize = 256;
 const BATCH_OF_ONE: usize = 64;
 /// Most who wait to connect that are taken in at one look.
-const ACCEPTS_PER_LOOK: usize = 8;
+const ACCEPTS_PER_LOOK: usize = 4;
 /// So many rounds with something to do pass between two looks at the sockets, or so much time.
 const ROUNDS_PER_LOOK: u32 = 256;
 const TIME_PER_LOOK: Duration = Duration::from_millis(2);
@@ -66,6 +66,8 @@ pub struct Table {
     options: TableOptions,
     members: Members,
     events: VecDeque<Event>,
+    /// Comings and goings that were seen and not attended to yet.
+    later: VecDeque<Ready>,
     spin: Spin,
     /// The one region of all clients, if they have one.
     common: Option<Region>,
@@ -101,6 +103,7 @@ impl Table {
             options,
             members: Members::new()?,
             events: VecDeque::new(),
+            later: VecDeque::new(),
             spin: Spin::default(),
             common,
             rounds: 0,
@@ -167,7 +170,7 @@ impl Table {
     #[inline(always)]
     fn gather(&mut self) {
         self.rounds = self.rounds.wrapping_add(1);
-        let rounds_per_look = if self.members.has_more() { ROUNDS_PER_LOOK / 16 } else { ROUNDS_PER_LOOK };
+        let rounds_per_look = if self.is_behind() { ROUNDS_PER_LOOK / 16 } else { ROUNDS_PER_LOOK };
         if self.rounds.is_multiple_of(rounds_per_look) {
             self.look_if_due();
         }
@@ -190,7 +193,7 @@ impl Table {
     }
 
     fn look_if_due(&mut self) {
-        if self.members.has_more() || self.looked.elapsed() >= TIME_PER_LOOK {
+        if self.is_behind() || self.looked.elapsed() >= TIME_PER_LOOK {
             // What the system refuses here it refuses in the next wait too, which says so.
             let _ = self.look(Duration::ZERO);
         }
@@ -238,8 +241,10 @@ impl Table {
     /// Tells every hot client to ring, and sleeps until one does.
     fn sleep(&mut self, limit: Duration, idle: Instant) -> Result<(), TableError> {
         let slept = Instant::now();
+        if self.is_behind() {
+            return self.look(Duration::ZERO);
+        }
         if slept - idle < QUIET
-            && !self.members.has_more()
             && let Some(session) = self.members.only_session()
         {
             session.sleep(limit.min(WORD_SLEEP));
@@ -247,38 +252,61 @@ impl Table {
             self.look_if_due();
             return Ok(());
         }
-        // Those who wait to connect are not reported again.
-        let is_ready = self.members.arm_all() || self.members.has_more();
+        let is_ready = self.members.arm_all();
         let limit = if is_ready { Duration::ZERO } else { limit.min(self.members.longest_sleep()) };
         self.look(limit)?;
         self.spin.slept(slept.elapsed());
         Ok(())
     }
 
-    /// Sees what the sockets have, waiting for it at most so long.
+    /// Whether somebody comes or goes whom the sockets will not tell of again.
+    fn is_behind(&self) -> bool {
+        !self.later.is_empty() || self.members.has_more()
+    }
+
+    /// Sees what the sockets have, waiting for it at most so long. Of those who come and go, which takes a while, one is
+    /// attended to at each look, so that clients are served in between.
     fn look(&mut self, limit: Duration) -> Result<(), TableError> {
         self.looked = Instant::now();
-        for ready in self.members.wait(limit)? {
-            match self.members.kind(ready.key) {
-                None => {}
-                Some(Kind::Listener) => self.accept(),
-                Some(Kind::Greeting) => self.greet(ready.key),
-                Some(Kind::Process(session)) => self.end(session, SessionError::PeerGone),
-                Some(Kind::Session) => {
-                    let drained = self.members.session(ready.key).map(|session| session.woken());
-                    if ready.is_gone || drained.is_some_and(|drained| drained.is_err()) {
-                        self.end(ready.key, SessionError::PeerGone);
-                    } else {
-                        self.members.heat(ready.key);
-                    }
+        if self.later.is_empty() {
+            for ready in self.members.wait(limit)? {
+                if self.members.kind(ready.key) == Some(Kind::Session) && !ready.is_gone {
+                    self.woken(ready.key);
+                } else {
+                    self.later.push_back(ready);
                 }
             }
         }
-        if self.members.has_more() {
-            self.accept();
+        match self.later.pop_front() {
+            Some(ready) => self.attend(ready),
+            None if self.members.has_more() => self.accept(),
+            None => {}
         }
         self.members.drop_late_greetings();
         Ok(())
+    }
+
+    /// A client rang.
+    fn woken(&mut self, key: Key) {
+        let drained = self.members.session(key).map(|session| session.woken());
+        if drained.is_some_and(|drained| drained.is_err()) {
+            self.end(key, SessionError::PeerGone);
+        } else {
+            self.members.heat(key);
+        }
+    }
+
+    /// Somebody comes or goes.
+    fn attend(&mut self, ready: Ready) {
+        match self.members.kind(ready.key) {
+            None => {}
+            Some(Kind::Listener) => self.accept(),
+            Some(Kind::Greeting) => self.greet(ready.key),
+            Some(Kind::Process(session)) => self.end(session, SessionError::PeerGone),
+            Some(Kind::Session) if ready.is_gone => self.end(ready.key, SessionError::PeerGone),
+            // It was a greeting when it was seen.
+            Some(Kind::Session) => self.woken(ready.key),
+        }
     }
 
     fn accept(&mut self) {
