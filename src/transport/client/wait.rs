@@ -11,7 +11,11 @@ use crate::transport::violation::Violation;
 use std::time::{Duration, Instant};
 
 /// No sleep is longer before it is seen whether the server still lives: at most two of them pass until its death is noticed.
+/// The first ones are short; who has waited for long looks half as often.
+const MIN_SLEEP: Duration = Duration::from_millis(1);
 const MAX_SLEEP: Duration = Duration::from_millis(2);
+/// A sleep is this part of what was waited already, between the two.
+const SLEEPS_OF_WAIT: u32 = 16;
 /// So many looks pass between two looks at the clock.
 const LOOKS_PER_CLOCK: u32 = 64;
 
@@ -154,7 +158,7 @@ impl Client {
                 return Ok(ticket);
             }
             let now = Instant::now();
-            if now - checked >= MAX_SLEEP {
+            if now - checked >= MIN_SLEEP {
                 checked = now;
                 if self.channel.is_gone() {
                     // What it answered before it went is still an answer.
@@ -169,8 +173,9 @@ impl Client {
 
     /// Sleeps until the server rings, but not for long.
     fn sleep(&self, start: Instant) -> bool {
-        let left = self.limit.saturating_sub(start.elapsed()).min(MAX_SLEEP);
         let slept = Instant::now();
+        let waited = slept - start;
+        let left = self.limit.saturating_sub(waited).min((waited / SLEEPS_OF_WAIT).clamp(MIN_SLEEP, MAX_SLEEP));
         let side = &self.side;
         self.own_bell.sleep_unless(left, || side.is_ready().then_some(()));
         self.spin.slept(slept.elapsed());
