@@ -273,11 +273,14 @@ impl Many {
         let entries = geometry.block_bytes() / 4;
         let mut list = first;
         let mut left = data;
-        // List blocks are gathered behind the data, where they stay when the data before them is complete.
-        let mut seen = Vec::with_capacity(lists as usize);
+        // List blocks are gathered behind the data, where they stay when the data before them is complete. Most chains have
+        // one, for which nothing is allocated.
+        let mut later = Vec::new();
         for step in 0..lists {
             marks.mark(list)?;
-            seen.push(list);
+            if step > 0 {
+                later.push(list);
+            }
             let is_final = step + 1 == lists;
             let own = if is_final { left } else { entries - 1 };
             let place = geometry.block_at(list);
@@ -301,7 +304,8 @@ impl Many {
                 list = u32::from_le_bytes(word);
             }
         }
-        self.blocks.append(&mut seen);
+        self.blocks.push(first);
+        self.blocks.append(&mut later);
         self.data_count = data;
         Ok(())
     }
