@@ -39,7 +39,7 @@ struct Row<'a> {
 /// Every neighbour once in every mode, for a moment: that the honest client is served rightly, and the server goes on.
 pub fn test() -> ExitCode {
     let done = MODES.iter().try_for_each(|mode| {
-        let server = Beside::start(*mode)?;
+        let server = Beside::start(*mode, cpus())?;
         NEIGHBOURS.iter().try_for_each(|neighbour| {
             let sample = server.round(neighbour, 0, Duration::from_millis(1))?;
             if sample.round_trips.is_empty() { Err("no round trip".to_owned()) } else { Ok(()) }
@@ -58,6 +58,7 @@ pub fn test() -> ExitCode {
 }
 
 pub fn measure(effort: Effort) -> ExitCode {
+    // Before this process binds itself: afterwards it sees one.
     let (server_cpu, client_cpu) = cpus();
     if let Some(cpu) = client_cpu {
         pin(cpu);
@@ -68,7 +69,7 @@ pub fn measure(effort: Effort) -> ExitCode {
     let name = |cpu: Option<usize>| cpu.map_or_else(|| "any".to_owned(), |cpu| cpu.to_string());
     let (server, client) = (name(server_cpu), name(client_cpu));
     println!("server on logical CPU {server}; the client, and beside it its neighbour, on {client}\n");
-    let samples = match all_rounds(effort) {
+    let samples = match all_rounds(effort, (server_cpu, client_cpu)) {
         Ok(samples) => samples,
         Err(error) => {
             eprintln!("error: {error}");
@@ -106,7 +107,7 @@ pub fn measure(effort: Effort) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn all_rounds(effort: Effort) -> Result<Vec<Sample>, String> {
+fn all_rounds(effort: Effort, cpus: Cpus) -> Result<Vec<Sample>, String> {
     let (rounds, time_ms) = match effort {
         Effort::Quick => (2, 60),
         Effort::Default => (6, 120),
@@ -116,7 +117,7 @@ fn all_rounds(effort: Effort) -> Result<Vec<Sample>, String> {
     let mut random = SplitMix64(0x5eed);
     let progress = harness::progress(MODES.len() * rounds as usize);
     for mode in MODES {
-        let server = Beside::start(mode)?;
+        let server = Beside::start(mode, cpus)?;
         for round in 0..rounds {
             let mut order: Vec<&Neighbour> = NEIGHBOURS.iter().collect();
             for at in (1..order.len()).rev() {
@@ -132,27 +133,31 @@ fn all_rounds(effort: Effort) -> Result<Vec<Sample>, String> {
     Ok(samples)
 }
 
+/// The server's logical CPU, and the client's.
+type Cpus = (Option<usize>, Option<usize>);
+
 /// A server, of which the neighbours are.
 struct Beside {
+    cpus: Cpus,
     mode: (&'static str, Waiting),
     address: Address,
     server: std::cell::RefCell<Role>,
 }
 
 impl Beside {
-    fn start(mode: (&'static str, Waiting)) -> Result<Self, String> {
+    fn start(mode: (&'static str, Waiting), cpus: Cpus) -> Result<Self, String> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let address = Address::Abstract(format!("memcpy-select-bench-{}-{number}", std::process::id()));
-        let server = Role::start("server", mode.0, &address, cpus().0)?;
-        Ok(Self { mode, address, server: server.into() })
+        let server = Role::start("server", mode.0, &address, cpus.0)?;
+        Ok(Self { cpus, mode, address, server: server.into() })
     }
 
     /// What an honest client, new to the server, sees beside that neighbour.
     fn round(&self, neighbour: &Neighbour, round: u32, time: Duration) -> Result<Sample, String> {
         let of = |error: String| format!("{} beside {}: {error}", self.mode.0, neighbour.name);
         let mut reader = Reader::connect(&self.address, self.mode.1).map_err(of)?;
-        let beside = Role::start(neighbour.name, self.mode.0, &self.address, cpus().1).map_err(of)?;
+        let beside = Role::start(neighbour.name, self.mode.0, &self.address, self.cpus.1).map_err(of)?;
         let mut times_ns = Vec::new();
         let start = Instant::now();
         while start.elapsed() < SETTLING + time {
