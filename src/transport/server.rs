@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 const BATCH: usize = 256;
 const BATCH_OF_ONE: usize = 64;
 /// Most who wait to connect that are taken in at one look.
-const ACCEPTS_PER_LOOK: usize = 4;
+const ACCEPTS_PER_LOOK: usize = 1;
 /// So many rounds with something to do pass between two looks at the sockets, or so much time.
 const ROUNDS_PER_LOOK: u32 = 256;
 const TIME_PER_LOOK: Duration = Duration::from_millis(2);
@@ -170,8 +170,8 @@ impl Table {
     #[inline(always)]
     fn gather(&mut self) {
         self.rounds = self.rounds.wrapping_add(1);
-        let rounds_per_look = if self.is_behind() { ROUNDS_PER_LOOK / 16 } else { ROUNDS_PER_LOOK };
-        if self.rounds.is_multiple_of(rounds_per_look) {
+        // Also with a crowd that comes or goes: of a client's requests one in so many waits for one of them.
+        if self.rounds.is_multiple_of(ROUNDS_PER_LOOK) {
             self.look_if_due();
         }
         for _ in 0..self.members.hot() {
@@ -214,7 +214,9 @@ impl Table {
                         }
                         std::hint::spin_loop();
                     }
-                    self.look_if_due();
+                    if self.events.is_empty() {
+                        self.look_if_due();
+                    }
                 }
                 Waiting::Adaptive => {
                     let members = &mut self.members;
