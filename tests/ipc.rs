@@ -3,10 +3,10 @@
 
 use memcpy_select::measure::effort::Effort;
 use memcpy_select::measure::ipc::{
-    Cell, Cost, Moved, Part, PartSample, Pattern, Placement, Refusal, Row, Sample, Summary, What, part_figures,
-    percentile,
+    CacheSample, Cell, Cost, Moved, Part, PartSample, Pattern, Placement, Refusal, Row, Sample, Summary, What,
+    part_figures, percentile,
 };
-use memcpy_select::path::Mode;
+use memcpy_select::path::{Mode, Way};
 use memcpy_select::record::{Environment, IpcRecord, RecordError};
 use memcpy_select::report::{IpcExplanation, ipc_page, ipc_tables, pays_from_bytes};
 use serde_json::Value;
@@ -52,6 +52,7 @@ fn moved(total_ns: u64) -> Moved {
         wrong: 0,
         round_trips: vec![(total_ns / 10, 9), (total_ns, 1)],
         clock: (2000, 1000),
+        beside: (0, 0),
     }
 }
 
@@ -222,7 +223,16 @@ fn record(samples: Vec<Sample>) -> IpcRecord {
     let environment = Environment::gather(&memcpy_select::cpu::Cpu::detect(), Effort::Quick, None);
     let refusal =
         Refusal { cell: LIKE, path: "gone".into(), kernel: None, reason: "a \"reason\", with a comma".into() };
-    IpcRecord { environment, grid: "effort quick\n".into(), samples, refusals: vec![refusal], parts: Vec::new() }
+    IpcRecord {
+        environment,
+        grid: "effort quick\n".into(),
+        samples,
+        refusals: vec![refusal],
+        complete: true,
+        copies: vec![],
+        cache: vec![],
+        parts: vec![],
+    }
 }
 
 #[test]
@@ -237,12 +247,24 @@ fn a_record_reads_back_as_it_was_written_and_a_damaged_one_is_refused_by_line() 
     let without = written.save(&scratch.0).unwrap();
     assert_eq!(IpcRecord::read(&without).unwrap().parts, [], "a record need not have parts");
     written.parts = vec![part(Part::WaitSetAny, "quiet", 4096, 70), part(Part::Block, "owned", 1, 6)];
+    written.copies = both("stage_copy_in", 64, 1, 300).to_vec();
+    written.cache = vec![CacheSample {
+        way: Way::CopyOut,
+        kernel: Some("portable".into()),
+        touch: true,
+        payload_bytes: 1 << 20,
+        walk_bytes: 1 << 14,
+        round: 3,
+        walks: 5,
+        total_ns: 6000,
+    }];
     let folder = written.save(&scratch.0).unwrap();
     let read = IpcRecord::read(&folder).unwrap();
     assert_eq!(read.samples, written.samples);
     assert_eq!(read.parts, written.parts);
     assert_eq!(read.refusals, written.refusals);
     assert_eq!(read.grid, written.grid);
+    assert_eq!((&read.copies, &read.cache), (&written.copies, &written.cache));
     assert_ne!(written.save(&scratch.0).unwrap(), folder, "a record is never written over");
 
     let path = folder.join("ipc.csv");

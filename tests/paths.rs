@@ -3,10 +3,11 @@
 
 use memcpy_select::measure::effort::Effort;
 use memcpy_select::measure::ipc::{
-    Cell, Contender, Failure, Pair, Pattern, Placement, Program, SIDE_VARIABLE, Side, Sweep, serve_if_asked,
+    CacheScope, Cell, Contender, Copies, CopyScope, Failure, Pair, Pattern, Placement, Program, SIDE_VARIABLE, Side,
+    Sweep, measure_cache, measure_copies, serve_if_asked, walked,
 };
 use memcpy_select::path::{
-    Config, Consumer, End, Limits, Mode, Opening, Path, PathError, Producer, Tiers, Token, paths,
+    Config, Consumer, End, Limits, Mode, Opening, Path, PathError, Producer, Tiers, Token, Way, paths,
 };
 use std::collections::BTreeSet;
 use std::fs;
@@ -139,6 +140,66 @@ fn a_side_that_hangs_is_killed_within_the_bound() {
     assert!(!std::path::Path::new(&format!("/proc/{far}")).exists(), "the child was reaped");
     drop(pair);
     assert_eq!(held(), before);
+}
+
+#[test]
+fn copies_and_walks_beside_them_are_measured_without_the_table() {
+    let _turn = alone();
+    let kernels = vec!["portable".to_owned()];
+    let scope = CopyScope { sizes: vec![4096], kernels: kernels.clone() };
+    let (samples, refusals) = measure_copies(&program(), (None, None), Effort::Quick, &scope);
+    assert!(refusals.is_empty(), "{refusals:?}");
+    let copies = Copies::of(&samples);
+    for way in Way::ALL {
+        for (kernel, touch) in [(None, true), (None, false), (Some("portable"), true)] {
+            assert!(copies.trip_ns(way, kernel, 4096, touch).is_some_and(|ns| ns > 0.0), "{way:?}, {kernel:?}");
+        }
+    }
+    let scope = CacheScope { sizes: vec![4096], walks: vec![1 << 12, 1 << 14], kernels };
+    let (samples, refusals) = measure_cache(&program(), (None, None), Effort::Quick, &scope);
+    assert!(refusals.is_empty(), "{refusals:?}");
+    let figures = walked(&samples);
+    // Through both sets: after nothing and in place, and copied out by two kernels, touched and not.
+    assert_eq!(figures.len(), 2 * (1 + 1 + 2 * 2));
+    for one in figures {
+        assert!(one.walk_ns > 0.0 && one.slowdown.is_some_and(|of| of > 0.0), "{one:?}");
+        assert!(one.way != Way::Apart || one.slowdown == Some(1.0), "{one:?}");
+    }
+}
+
+/// The System V queues that one of these processes was the last to use.
+fn queues_of(processes: &[u32]) -> Vec<String> {
+    let text = fs::read_to_string("/proc/sysvipc/msg").unwrap_or_default();
+    // key msqid perms cbytes qnum lspid lrpid, and more.
+    let of = |line: &&str| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        processes.iter().any(|process| words[5..7].contains(&process.to_string().as_str()))
+    };
+    text.lines().skip(1).filter(of).map(|line| line.split_whitespace().nth(1).unwrap().to_owned()).collect()
+}
+
+#[test]
+fn queues_that_have_no_descriptor_are_gone_when_a_side_is_killed() {
+    let _turn = alone();
+    let mut pair = Pair::start(&program(), None, None).unwrap();
+    let path = contender("sysv_mq");
+    let cell = Cell::simple(8, Mode::Blocking, Placement::TwoCores);
+    match pair.connect(0, path.path, &cell.config(&path, Tiers::GIVEN)) {
+        Err(Failure::Unavailable { reason }) => return println!("skipped: {reason}"),
+        connected => connected.unwrap(),
+    };
+    pair.moved(0, &path, &cell, Pattern::PingPong, 3).unwrap();
+    let processes = [pair.process_id(Side::Near), pair.process_id(Side::Far)];
+    let queues = queues_of(&processes);
+    assert_eq!(queues.len(), 2, "one each way");
+    let near = rustix::process::Pid::from_raw(processes[0] as i32).unwrap();
+    rustix::process::kill_process(near, rustix::process::Signal::KILL).unwrap();
+    let start = Instant::now();
+    while !queues_of(&processes).is_empty() {
+        assert!(start.elapsed() < Duration::from_secs(5), "{queues:?} outlived their side");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    assert!(pair.moved(0, &path, &cell, Pattern::PingPong, 3).is_err());
 }
 
 #[test]

@@ -34,6 +34,11 @@ pub trait End {
 
     /// How many system calls this end has made; nothing if it does not count them.
     fn system_calls(&self) -> Option<u64>;
+
+    /// What this end has timed beside the transfers: how often, and nanoseconds in all.
+    fn beside(&self) -> (u64, u64) {
+        (0, 0)
+    }
 }
 
 /// By what the far end finds the near one.

@@ -28,7 +28,10 @@ mod process_vm;
 mod shared;
 pub(crate) mod socket;
 mod splice;
+mod splice_file;
+mod stage;
 mod stream_table;
+mod sysv_mq;
 mod table_request;
 mod tiered;
 mod unix_seqpacket;
@@ -39,6 +42,7 @@ pub use buffer::Buffer;
 pub use end::{End, Opening, Token};
 pub use error::PathError;
 pub use payload::{Consumer, Producer};
+pub use stage::{Stage, Way};
 pub use tiered::Tiers;
 pub use wait::Patience;
 
@@ -188,8 +192,10 @@ static PATHS: &[&dyn Path] = &[
     &unix_seqpacket::UnixSeqpacket,
     &io_uring::IoUring,
     &posix_mq::PosixMq,
+    &sysv_mq::SysvMq,
     &eventfd::EventFd,
     &splice::Splice,
+    &splice_file::SpliceFile,
     &process_vm::ProcessVm,
     &cow_handover::CowHandover,
     &map_unmap::MapUnmap,

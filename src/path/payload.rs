@@ -85,6 +85,14 @@ impl Consumer {
         unsafe { self.read(payload.as_ptr(), payload.len()) };
     }
 
+    /// Reads as many bytes of memory that is this process's alone in the place of the next payload, whatever they are.
+    #[inline]
+    pub fn skim(&mut self, bytes: &[u8]) {
+        let wrong = self.wrong;
+        self.check(bytes);
+        self.wrong = wrong;
+    }
+
     /// How many payloads were not what was sent.
     pub const fn wrong(&self) -> u64 {
         self.wrong

@@ -2,6 +2,7 @@
 //! with it.
 
 use super::FORMAT_VERSION;
+use super::appending::Mark;
 use super::environment::Environment;
 use super::error::RecordError;
 use super::folder::{Progress, Record, SAMPLES_FILE, make, read_environment, unwritable, write_environment};
@@ -39,8 +40,7 @@ impl Growing {
         let fill = |folder: &Path| {
             write_environment(folder, &environment, &progress)?;
             let path = folder.join(SAMPLES_FILE);
-            samples::Appender::open(&path, bench, hashes, samples::Mark::default(), 0)
-                .map_err(|error| unwritable(&path, &error))
+            samples::Appender::open(&path, bench, hashes, Mark::default(), 0).map_err(|error| unwritable(&path, &error))
         };
         let (folder, file) = make(results, &environment, fill)?;
         let record = Record::new(bench, environment, Vec::new());
@@ -58,26 +58,7 @@ impl Growing {
     /// or build; [`RecordError`] as for [`Record::read`]; [`RecordError::Partial`] if it cannot be written. In all but
     /// the last the record stays as it was.
     pub fn resume(folder: &Path, bench: &str, now: &Environment, grid: &str) -> Result<Self, RecordError> {
-        let refused = |cause: String| RecordError::NotResumable { folder: folder.to_owned(), cause };
-        let (environment, progress) = read_environment(folder)?;
-        if progress.complete {
-            return Err(refused("it is complete".to_owned()));
-        }
-        if environment.format != FORMAT_VERSION {
-            return Err(refused(format!("it is of format {}, new rows are of {FORMAT_VERSION}", environment.format)));
-        }
-        let found = progress.grid.clone().unwrap_or_default();
-        if found != grid {
-            let one_line = |text: &str| text.trim_end().replace('\n', "; ");
-            return Err(refused(format!("it is of the grid \"{}\", not \"{}\"", one_line(&found), one_line(grid))));
-        }
-        if let Some(difference) = difference(&environment, now) {
-            return Err(refused(difference));
-        }
-        let found = progress.bench.as_deref().unwrap_or_default();
-        if found != bench {
-            return Err(refused(format!("it is of bench {found}, not {bench}")));
-        }
+        let (environment, progress) = resumable(folder, bench, now, grid)?;
         let path = folder.join(SAMPLES_FILE);
         let mut read = samples::read(&path, &Expected::of(&environment, &progress))?;
         let (kept, count) = whole_passes(&read.samples, Effort::named(&environment.effort).ok());
@@ -157,8 +138,42 @@ impl Growing {
     }
 }
 
+/// What a record that is to grow further says of itself, if it may.
+///
+/// # Errors
+///
+/// [`RecordError::NotResumable`] with what speaks against it.
+pub(super) fn resumable(
+    folder: &Path,
+    bench: &str,
+    now: &Environment,
+    grid: &str,
+) -> Result<(Environment, Progress), RecordError> {
+    let refused = |cause: String| RecordError::NotResumable { folder: folder.to_owned(), cause };
+    let (environment, progress) = read_environment(folder)?;
+    if progress.complete {
+        return Err(refused("it is complete".to_owned()));
+    }
+    if environment.format != FORMAT_VERSION {
+        return Err(refused(format!("it is of format {}, new rows are of {FORMAT_VERSION}", environment.format)));
+    }
+    let found = progress.grid.clone().unwrap_or_default();
+    if found != grid {
+        let one_line = |text: &str| text.trim_end().replace('\n', "; ");
+        return Err(refused(format!("it is of the grid \"{}\", not \"{}\"", one_line(&found), one_line(grid))));
+    }
+    if let Some(difference) = difference(&environment, now) {
+        return Err(refused(difference));
+    }
+    let found = progress.bench.as_deref().unwrap_or_default();
+    if found != bench {
+        return Err(refused(format!("it is of bench {found}, not {bench}")));
+    }
+    Ok((environment, progress))
+}
+
 /// How far a record has got that was just begun.
-fn begun(bench: &str, grid: &str) -> Progress {
+pub(super) fn begun(bench: &str, grid: &str) -> Progress {
     Progress { complete: false, bench: Some(bench.to_owned()), grid: Some(grid.to_owned()), rows: None }
 }
 

@@ -3,21 +3,23 @@
 
 use super::environment::Environment;
 use super::error::RecordError;
-use super::folder::{self, Progress, SAMPLES_FILE, read_environment, write_environment};
+use super::folder::read_environment;
+use super::ipc_further;
+use super::ipc_growing::GrowingIpc;
 use super::profiles::record_folders;
-use super::samples;
-use super::table::Table;
-use crate::measure::ipc::{Cell, Cost, Moved, PartSample, Pattern, Placement, Refusal, Sample, Summary, What};
+use crate::measure::ipc::{
+    CacheSample, Cell, Copies, Cost, Moved, PartSample, Pattern, Placement, Predicted, Refusal, Sample, Summary, What,
+    predictions,
+};
 use crate::path::Mode;
 use serde::{Deserialize, Serialize};
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// The file by which a record of paths is known.
 pub const IPC_FILE: &str = "ipc.csv";
 /// The bench of such records, and the name of that file without its ending.
-const BENCH: &str = "ipc";
-/// The file of the parts, without its ending.
-const PARTS: &str = "ipc-parts";
+pub(super) const BENCH: &str = "ipc";
 /// What stands in the column `pattern` of a row that tells what setting up took.
 const SET_UP: &str = "set_up";
 /// What stands there in a row that tells of traced system calls.
@@ -38,6 +40,21 @@ pub struct IpcRecord {
     pub refusals: Vec<Refusal>,
     /// Parts of the transport by themselves; none in records of runs that did not measure any.
     pub parts: Vec<PartSample>,
+    /// Whether the run came to its end.
+    pub complete: bool,
+    /// Copies as the table makes them, without the table; none if they were not measured.
+    pub copies: Vec<Sample>,
+    /// What transfers did to other data in the consumer's cache; nothing if it was not measured.
+    pub cache: Vec<CacheSample>,
+}
+
+/// What a file of rows holds.
+#[derive(Debug, Default)]
+pub(super) struct Rows {
+    pub(super) samples: Vec<Sample>,
+    pub(super) refusals: Vec<Refusal>,
+    /// The cell of the last rows, and how long the file is before them.
+    pub(super) last: Option<(Cell, u64)>,
 }
 
 impl IpcRecord {
@@ -47,44 +64,37 @@ impl IpcRecord {
     ///
     /// [`RecordError::Unwritable`] if a folder or file cannot be made.
     pub fn save(&self, results: &Path) -> Result<PathBuf, RecordError> {
-        let progress =
-            Progress { complete: true, bench: Some(BENCH.to_owned()), rows: Some(0), grid: Some(self.grid.clone()) };
-        let samples = self.samples.iter().map(Row::of_sample);
-        let rows: Vec<Row> = samples.chain(self.refusals.iter().map(Row::of_refusal)).collect();
-        let mut tables = vec![Table::of(BENCH, &rows)?];
-        if !self.parts.is_empty() {
-            tables.push(Table::of(PARTS, &self.parts)?);
+        let mut growing = GrowingIpc::create(results, self.environment.clone(), &self.grid)?;
+        growing.append(self.samples.clone(), self.refusals.clone())?;
+        if !self.copies.is_empty() {
+            growing.keep_copies(self.copies.clone(), &[])?;
         }
-        let fill = |folder: &Path| {
-            write_environment(folder, &self.environment, &progress)?;
-            // No copies were timed.
-            samples::write(&folder.join(SAMPLES_FILE), BENCH, &self.environment.source_hashes(), &[], &[])?;
-            tables.iter().try_for_each(|table| table.write(folder))
-        };
-        folder::make(results, &self.environment, fill).map(|(folder, ())| folder)
+        if !self.cache.is_empty() {
+            growing.keep_cache(self.cache.clone())?;
+        }
+        if !self.parts.is_empty() {
+            growing.keep_parts(self.parts.clone())?;
+        }
+        growing.finish().map(|(folder, _)| folder)
     }
 
-    /// Reads a record back.
+    /// Reads a record back. Of one that is not complete, a last line that was not written to its end is left out.
     ///
     /// # Errors
     ///
     /// [`RecordError`] with the file, and where there is one the line, that cannot be what a run has written.
     pub fn read(folder: &Path) -> Result<Self, RecordError> {
         let (environment, progress) = read_environment(folder)?;
-        let path = folder.join(IPC_FILE);
-        let unreadable = |error: csv::Error| RecordError::Unreadable { path: path.clone(), cause: error.to_string() };
-        let (mut samples, mut refusals) = (Vec::new(), Vec::new());
-        let mut reader = csv::Reader::from_path(&path).map_err(unreadable)?;
-        for (at, row) in reader.deserialize::<Row>().enumerate() {
-            let read = row.map_err(|error| error.to_string()).and_then(Row::read);
-            let damaged = |cause| RecordError::Damaged { path: path.clone(), line: at as u64 + 2, cause };
-            match read.map_err(damaged)? {
-                Ok(sample) => samples.push(sample),
-                Err(refusal) => refusals.push(refusal),
-            }
-        }
-        let parts = Table::read_named(folder, PARTS)?.map_or(Ok(Vec::new()), |table| table.rows())?;
-        Ok(Self { environment, grid: progress.grid.unwrap_or_default(), samples, refusals, parts })
+        let Rows { samples, refusals, .. } = read_rows(&folder.join(IPC_FILE), progress.complete)?;
+        let (grid, complete) = (progress.grid.unwrap_or_default(), progress.complete);
+        let (copies, cache) = (ipc_further::read_copies(folder)?, ipc_further::read_cache(folder)?);
+        let parts = ipc_further::read_parts(folder)?;
+        Ok(Self { environment, grid, samples, refusals, complete, copies, cache, parts })
+    }
+
+    /// What the model says of the table's copying rows; nothing if no copies were measured.
+    pub fn predictions(&self) -> Vec<Predicted> {
+        predictions(&self.summary(), &Copies::of(&self.copies))
     }
 
     /// The figures.
@@ -93,7 +103,48 @@ impl IpcRecord {
     }
 }
 
-/// The newest record of paths among those of a CPU in a folder of records.
+/// The rows of a file. Of one that is not complete, a last line that was not written to its end is left out.
+pub(super) fn read_rows(path: &Path, is_complete: bool) -> Result<Rows, RecordError> {
+    let unreadable = |cause: String| RecordError::Unreadable { path: path.to_owned(), cause };
+    let mut text = std::fs::read(path).map_err(|error| unreadable(error.to_string()))?;
+    if !is_complete {
+        text.truncate(text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1));
+    }
+    let mut rows = Rows::default();
+    let mut reader = csv::Reader::from_reader(&text[..]);
+    let headers = reader.headers().cloned().map_err(|error| unreadable(error.to_string()))?;
+    for (at, record) in reader.records().enumerate() {
+        let damaged = |cause| RecordError::Damaged { path: path.to_owned(), line: at as u64 + 2, cause };
+        let record = record.map_err(|error| damaged(error.to_string()))?;
+        let start = record.position().map_or(0, csv::Position::byte);
+        let row = record.deserialize::<Row>(Some(&headers)).map_err(|error| error.to_string());
+        let read = row.and_then(Row::read).map_err(damaged)?;
+        let cell = match &read {
+            Ok(sample) => sample.cell,
+            Err(refusal) => refusal.cell,
+        };
+        if rows.last.is_none_or(|(last, _)| last != cell) {
+            rows.last = Some((cell, start));
+        }
+        match read {
+            Ok(sample) => rows.samples.push(sample),
+            Err(refusal) => rows.refusals.push(refusal),
+        }
+    }
+    Ok(rows)
+}
+
+/// These samples and refusals as rows of the file, each cell's behind each other.
+pub(super) fn rows_text(samples: &[Sample], refusals: &[Refusal], has_header: bool) -> io::Result<Vec<u8>> {
+    let mut writer = csv::WriterBuilder::new().has_headers(!has_header).from_writer(Vec::new());
+    let rows = samples.iter().map(Row::of_sample).chain(refusals.iter().map(Row::of_refusal));
+    for row in rows {
+        writer.serialize(row).map_err(io::Error::other)?;
+    }
+    writer.into_inner().map_err(|error| io::Error::other(error.to_string()))
+}
+
+/// The newest record of paths among those of a CPU in a folder of records: a complete one, if there is any.
 ///
 /// # Errors
 ///
@@ -101,12 +152,13 @@ impl IpcRecord {
 pub fn newest_ipc_record(results: &Path, signature: &str) -> Result<Option<(PathBuf, IpcRecord)>, RecordError> {
     let mut newest = None;
     for folder in record_folders(results)?.into_iter().filter(|folder| folder.join(IPC_FILE).exists()) {
-        let (environment, _) = read_environment(&folder)?;
-        if environment.cpu.signature == signature {
-            newest = Some(folder);
+        let (environment, progress) = read_environment(&folder)?;
+        let is_better = newest.as_ref().is_none_or(|(_, complete)| progress.complete || !complete);
+        if environment.cpu.signature == signature && is_better {
+            newest = Some((folder, progress.complete));
         }
     }
-    newest.map(|folder| Ok((folder.clone(), IpcRecord::read(&folder)?))).transpose()
+    newest.map(|(folder, _)| Ok((folder.clone(), IpcRecord::read(&folder)?))).transpose()
 }
 
 /// A row as it stands in the file.
@@ -160,7 +212,8 @@ impl Row {
 
     fn of_refusal(refusal: &Refusal) -> Self {
         let row = Self::at(&refusal.cell, &refusal.path, refusal.kernel.as_deref(), REFUSED);
-        Self { reason: refusal.reason.clone(), ..row }
+        // A line a row: a file that was torn off anywhere is read up to its last line's end.
+        Self { reason: refusal.reason.replace(['\n', '\r'], " "), ..row }
     }
 
     fn of_sample(sample: &Sample) -> Self {
@@ -235,6 +288,7 @@ impl Row {
                 wrong: 0,
                 round_trips: round_trips(&self.round_trips)?,
                 clock: (self.clock_cycles, self.clock_ns),
+                beside: (0, 0),
             };
             let far = Moved {
                 cpu_ns: self.far_cpu_ns,

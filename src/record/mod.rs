@@ -6,11 +6,14 @@
 
 #![forbid(unsafe_code)]
 
+mod appending;
 mod environment;
 mod error;
 mod folder;
 mod growing;
 mod ipc;
+mod ipc_further;
+mod ipc_growing;
 mod profiles;
 mod samples;
 mod table;
@@ -22,6 +25,7 @@ pub use error::RecordError;
 pub use folder::{Progress, Record};
 pub use growing::Growing;
 pub use ipc::{IPC_FILE, IpcRecord, newest_ipc_record, round_trips, round_trips_text};
+pub use ipc_growing::GrowingIpc;
 pub use profiles::{PROFILES_FILE, Profile, Survey, newest_of_bench, newest_record, profiles_source};
 pub use table::Table;
 

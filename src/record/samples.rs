@@ -1,5 +1,6 @@
 //! `samples.csv`: one timing a row, integers and names only.
 
+use super::appending::{Appending, Mark};
 use super::environment::{Environment, MOST_CYCLES_PER_NS};
 use super::error::RecordError;
 use super::folder::{Progress, unwritable};
@@ -10,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Write};
 use std::path::Path;
 
 /// The header line of each format.
@@ -100,45 +101,16 @@ pub(super) fn write(
     write().map_err(|error| unwritable(path, &error))
 }
 
-/// A file of samples that grows piece by piece, and that holds whole pieces only unless the process is killed or the
-/// system loses power.
+/// A file of samples that grows piece by piece.
 #[derive(Debug)]
 pub(super) struct Appender {
-    file: File,
+    file: Appending,
     bench: String,
     hashes: HashMap<String, String>,
-    found: Mark,
-    kept_bytes: u64,
-}
-
-/// How a file ends: whether another process wrote to it shows.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Mark {
-    len_bytes: u64,
-    tail: Vec<u8>,
-}
-
-impl Mark {
-    /// Several rows' figures.
-    const TAIL_BYTES: usize = 256;
-
-    fn of(bytes: &[u8]) -> Self {
-        let tail = bytes[bytes.len().saturating_sub(Self::TAIL_BYTES)..].to_vec();
-        Self { len_bytes: bytes.len() as u64, tail }
-    }
-
-    fn read(file: &mut File) -> io::Result<Self> {
-        let len_bytes = file.metadata()?.len();
-        let mut tail = Vec::new();
-        file.seek(SeekFrom::Start(len_bytes.saturating_sub(Self::TAIL_BYTES as u64)))?;
-        file.read_to_end(&mut tail)?;
-        Ok(Self { len_bytes, tail })
-    }
 }
 
 impl Appender {
-    /// Opens or makes the file, which ends as `found` says. What is behind its first `kept_bytes` is cut off, but not
-    /// before there is something else to write.
+    /// As [`Appending::open`].
     pub(super) fn open(
         path: &Path,
         bench: &str,
@@ -146,31 +118,19 @@ impl Appender {
         found: Mark,
         kept_bytes: u64,
     ) -> io::Result<Self> {
-        let file = File::options().read(true).append(true).create(true).open(path)?;
-        Ok(Self { file, bench: bench.to_owned(), hashes, found, kept_bytes })
+        Ok(Self { file: Appending::open(path, found, kept_bytes)?, bench: bench.to_owned(), hashes })
     }
 
     /// Writes these rows in one piece. If that fails, what was written of them is cut off again.
     pub(super) fn append(&mut self, samples: &[Sample], failures: &[Failure]) -> io::Result<()> {
-        let piece = rows(self.kept_bytes > 0, &self.bench, &self.hashes, samples, failures)?;
-        if Mark::read(&mut self.file)? != self.found {
-            return Err(io::Error::other("samples.csv was changed by another process"));
-        }
-        self.file.set_len(self.kept_bytes)?;
-        if let Err(error) = self.file.write_all(&piece).and_then(|()| self.file.flush()) {
-            // Where even that fails, a reader cuts off the torn line.
-            let _ = self.file.set_len(self.kept_bytes);
-            return Err(error);
-        }
-        self.kept_bytes += piece.len() as u64;
-        self.found = Mark::read(&mut self.file)?;
-        Ok(())
+        let has_header = !self.file.is_empty();
+        self.file.append(&rows(has_header, &self.bench, &self.hashes, samples, failures)?)
     }
 
     /// Cuts off what is not kept, and returns once everything is on the disk.
     pub(super) fn end(&mut self) -> io::Result<()> {
         self.append(&[], &[])?;
-        self.file.sync_all()
+        self.file.end()
     }
 }
 

@@ -37,13 +37,28 @@ impl IpcExplanation {
 
 impl AtLength {
     fn of(summary: &Summary, group: &Cell, payload_bytes: usize) -> Option<Self> {
-        let distance = |row: &&Row| (row.cell.payload_bytes.max(1) as f64 / payload_bytes.max(1) as f64).ln().abs();
+        let distance = |row: &&Row| distance(row.cell.payload_bytes, payload_bytes);
         let nearest = summary.beside(group).min_by(|a, b| distance(a).total_cmp(&distance(b)))?.cell;
         let mut rows: Vec<Row> = summary.rows.iter().filter(|row| row.cell == nearest).cloned().collect();
         let judged = |row: &Row| row.judged_ns().unwrap_or(f64::INFINITY);
         rows.sort_by(|a, b| judged(a).total_cmp(&judged(b)));
         Some(Self { cell: nearest, rows, pays_from_bytes: pays_from_bytes(summary, group) })
     }
+}
+
+/// How far one length is from another: as a ratio, whichever is longer.
+fn distance(a: usize, b: usize) -> f64 {
+    (a.max(1) as f64 / b.max(1) as f64).ln().abs()
+}
+
+/// Of these figures, those of the length that is nearest to one.
+pub fn nearest<T>(mut figures: Vec<T>, payload_bytes: usize, length: impl Fn(&T) -> usize) -> Vec<T> {
+    let lengths = figures.iter().map(&length);
+    let Some(found) = lengths.min_by(|a, b| distance(*a, payload_bytes).total_cmp(&distance(*b, payload_bytes))) else {
+        return figures;
+    };
+    figures.retain(|figure| length(figure) == found);
+    figures
 }
 
 /// See [`AtLength::pays_from_bytes`].

@@ -8,10 +8,10 @@ mod shmem;
 use clap::Parser;
 use memcpy_select::cpu::Cpu;
 use memcpy_select::measure::effort::Effort;
-use memcpy_select::measure::ipc::{self, Asked, Program, Scope, Summary};
+use memcpy_select::measure::ipc::{self, Asked, Program, Scope};
 use memcpy_select::measure::scope;
 use memcpy_select::path::{Mode, Path, paths};
-use memcpy_select::record::{Environment, IpcRecord};
+use memcpy_select::record::{Environment, GrowingIpc};
 use memcpy_select::report;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -85,18 +85,22 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     let contenders = ipc::contenders(&all, &asked).map_err(text)?;
     let program = Program::current().map_err(text)?;
     let cpus = ipc::cpus();
-    let mut environment = Environment::gather(&Cpu::detect(), effort, cpus.0);
-    let (samples, refusals) = ipc::run(&program, cpus, effort, &cells, &contenders, |done, cell| {
-        eprintln!("{done} of {}: {cell}", cells.len());
-    });
-    let summary = Summary::of(&samples);
-    environment.noise_floor = summary.noise_floor;
-    let (parts, left_out) = ipc::measure_parts(cpus, effort);
-    print!("{}{}", report::ipc_tables(&summary), report::parts(&ipc::part_figures(&parts)));
-    print!("{}", report::refusals(&refusals));
-    left_out.iter().for_each(|part| println!("not measured: {part}"));
+    let environment = Environment::gather(&Cpu::detect(), effort, cpus.0);
     let grid = format!("effort {}\npeers\n", effort.name());
-    let folder = IpcRecord { environment, grid, samples, refusals, parts }.save(&arguments.out).map_err(text)?;
+    let mut growing = GrowingIpc::create(&arguments.out, environment, &grid).map_err(text)?;
+    eprintln!("record: {}, as it grows", growing.folder().display());
+    let mut run = ipc::Run::new(&program, cpus, effort, &cells, &contenders);
+    for (done, cell) in cells.iter().enumerate() {
+        eprintln!("{done} of {}: {cell}", cells.len());
+        let (samples, refusals) = run.measure(cell);
+        growing.append(samples, refusals).map_err(text)?;
+    }
+    let (parts, left_out) = ipc::measure_parts(cpus, effort);
+    growing.keep_parts(parts).map_err(text)?;
+    let (folder, record) = growing.finish().map_err(text)?;
+    print!("{}{}", report::ipc_tables(&record.summary()), report::parts(&ipc::part_figures(&record.parts)));
+    print!("{}", report::refusals(&record.refusals));
+    left_out.iter().for_each(|part| println!("not measured: {part}"));
     println!("record: {}", folder.display());
     Ok(())
 }

@@ -1,21 +1,22 @@
 //! `ipc`: what each way to move a payload between two processes costs.
 
+use crate::progress::Printer;
 use crate::sweep::{effort_named, print};
-use clap::Args;
+use clap::{Args, Parser};
 use memcpy_select::cpu::Cpu;
 use memcpy_select::measure::conditions::conditions;
 use memcpy_select::measure::effort::Effort;
 use memcpy_select::measure::ipc::{
-    self, Asked, Cell, PartFigure, PartRefusal, Percentiles, Placement, Program, Row, Scope, Summary,
+    self, Asked, CacheScope, Cell, Contender, CopyScope, PartFigure, PartRefusal, Percentiles, Placement, Predicted,
+    Program, Row, Scope, Summary, Walked,
 };
 use memcpy_select::measure::scope;
 use memcpy_select::path::{Mode, paths};
-use memcpy_select::record::{Environment, IpcRecord, newest_ipc_record};
+use memcpy_select::record::{Environment, GrowingIpc, IpcRecord, Progress, newest_ipc_record};
 use memcpy_select::report;
 use memcpy_select::select::CpuName;
 use serde_json::{Value, json};
-use std::io::{IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 const AFTER_HELP: &str = "\
@@ -26,10 +27,12 @@ Examples:
       Two paths at more sizes, waiting in two ways, as one JSON document
   memcpy-select ipc --sizes 1MiB --touch touched,untouched --kernels rep_movsb,avx_nt
       With kernels of choice where a path copies in user space
+  memcpy-select ipc --resume results/amd-25-1-1-kvm/2026-11-23.1
+      Go on where a run was ended, by Ctrl-C or anything else
   memcpy-select ipc --list
       The paths, what they carry, and how often they copy
 
-The record is <out>/<machine>/<date>.<n>; results/FORMAT.md says what is in it. A path that this system does not offer
+The record is written cell by cell, <out>/<machine>/<date>.<n>; results/FORMAT.md says what is in it. A path that this system does not offer
 is listed with the reason, and the run goes on. The exit status is 0, or 2 if nothing could be measured or kept.";
 
 /// Measure every way to move a payload between two processes, and keep a record.
@@ -39,9 +42,9 @@ is listed with the reason, and the run goes on. The exit status is 0, or 2 if no
 #[derive(Args)]
 #[command(after_help = AFTER_HELP)]
 pub struct Ipc {
-    /// How much: quick (under a minute), default (some minutes) or full (many)
-    #[arg(long, value_name = "EFFORT", default_value = "default", value_parser = effort_named)]
-    effort: Effort,
+    /// How much: quick (under a minute), default (some minutes) or full (many) [default: default]
+    #[arg(long, value_name = "EFFORT", value_parser = effort_named)]
+    effort: Option<Effort>,
     /// Payloads in bytes, B, KiB, MiB or GiB, up to 1GiB; A..B is each power of two from A to B
     #[arg(long, value_name = "LIST")]
     sizes: Option<String>,
@@ -73,9 +76,15 @@ pub struct Ipc {
     /// Only what the table of targets is computed from (`report --targets`): no lists beside it but paths and kernels
     #[arg(long, conflicts_with_all = ["sizes", "modes", "placements", "touch", "depths", "connections", "offsets"])]
     targets: bool,
+    /// Also measure what transfers do to other data in the consumer's cache; a whole run does so anyway, unless it is quick
+    #[arg(long)]
+    cache: bool,
     /// The folder of the records
     #[arg(long, value_name = "DIR", default_value = "results")]
     out: PathBuf,
+    /// Go on with the record in this folder, with the options it was started with: they need not be given again
+    #[arg(long, value_name = "FOLDER", conflicts_with = "out")]
+    resume: Option<PathBuf>,
     /// List the paths, and measure nothing
     #[arg(long)]
     list: bool,
@@ -90,44 +99,108 @@ impl Ipc {
             print(&list(self.json));
             return Ok(ExitCode::SUCCESS);
         }
+        match &self.resume {
+            Some(folder) if self.asked().is_empty() => self.as_started(folder)?.measure(),
+            _ => self.measure(),
+        }
+    }
+
+    fn measure(self) -> Result<ExitCode, String> {
+        let effort = self.effort();
         let scope = self.scope()?;
-        let cells = if self.targets { ipc::target_cells() } else { scope.cells(self.effort).map_err(text)? };
-        let some_kernels = self.effort != Effort::Quick;
+        let cells = if self.targets { ipc::target_cells() } else { scope.cells(effort).map_err(text)? };
+        let some_kernels = effort != Effort::Quick;
         let asked = Asked { paths: self.paths.clone(), kernels: self.kernels.clone(), some_kernels };
         let contenders = ipc::contenders(paths(), &asked).map_err(text)?;
         let program = Program::current().map_err(|error| format!("this program's own file: {error}"))?;
         let cpus = ipc::cpus();
         let cpu = Cpu::detect();
-        let mut environment = Environment::gather(&cpu, self.effort, cpus.0);
+        let environment = Environment::gather(&cpu, effort, cpus.0);
         if !self.json {
             print(&report::machine(&environment, &conditions(&cpu, cpus.0)));
         }
-        let is_watched = std::io::stderr().is_terminal();
-        let total = cells.len();
-        let (samples, refusals) = ipc::run(&program, cpus, self.effort, &cells, &contenders, |done, cell: &Cell| {
-            if is_watched {
-                let _ = writeln!(std::io::stderr(), "{done} of {total} cells; next: {cell}");
-            }
-        });
-        let summary = Summary::of(&samples);
-        if summary.rows.is_empty() {
-            return Err(format!("nothing was measured\n{}", report::refusals(&refusals)));
-        }
-        environment.noise_floor = summary.noise_floor;
         let grid = self.grid(cpus);
-        let (parts, left_out) = ipc::measure_parts(cpus, self.effort);
-        let record = IpcRecord { environment, grid, samples, refusals, parts };
-        let folder = record.save(&self.out).map_err(text)?;
+        let growing = match &self.resume {
+            Some(folder) => GrowingIpc::resume(folder, &environment, &grid),
+            None => GrowingIpc::create(&self.out, environment, &grid),
+        };
+        let mut growing = growing.map_err(text)?;
+        eprintln!("record: {}, as it grows", growing.folder().display());
+        let mut run = ipc::Run::new(&program, cpus, effort, &cells, &contenders);
+        let left: Vec<&Cell> = cells.iter().filter(|cell| !growing.has(cell)).collect();
+        let mut progress = Printer::new(left.len(), left.iter().map(|cell| share(cell)).sum());
+        for cell in left {
+            let (samples, refusals) = run.measure(cell);
+            growing.append(samples, refusals).map_err(text)?;
+            progress.advance(share(cell));
+        }
+        self.measure_beside(&mut growing, &program, cpus, &contenders, &cells)?;
+        let (parts, left_out) = ipc::measure_parts(cpus, effort);
+        growing.keep_parts(parts).map_err(text)?;
+        let (folder, record) = growing.finish().map_err(text)?;
+        let summary = record.summary();
+        if summary.rows.is_empty() {
+            return Err(format!("nothing was measured\n{}", report::refusals(&record.refusals)));
+        }
         if self.json {
             print(&format!("{:#}\n", document(&folder.display().to_string(), &record, &summary, &left_out)));
         } else {
             print(&report::ipc_tables(&summary));
+            print(&report::tiers_table(&summary));
+            print(&report::model_table(&record.predictions()));
+            print(&report::cache_table(&ipc::walked(&record.cache)));
             print(&report::parts(&ipc::part_figures(&record.parts)));
             print(&report::refusals(&record.refusals));
             print(&left_out.iter().map(|part| format!("not measured: {part}\n")).collect::<String>());
             print(&format!("record: {}\n", folder.display()));
         }
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// What explains the rows: copies as the table makes them, where it copies at all; and, unless there is little time or
+    /// something else was asked for, what transfers do to other data in the cache.
+    fn measure_beside(
+        &self,
+        growing: &mut GrowingIpc,
+        program: &Program,
+        cpus: (Option<usize>, Option<usize>),
+        contenders: &[Contender<'_>],
+        cells: &[Cell],
+    ) -> Result<(), String> {
+        let copies = CopyScope::of(cells, contenders);
+        if let Some(scope) = copies.as_ref().filter(|_| growing.record().copies.is_empty()) {
+            let (copies, refusals) = ipc::measure_copies(program, cpus, self.effort(), scope);
+            growing.keep_copies(copies, &refusals).map_err(text)?;
+        }
+        let is_whole = self.asked().iter().all(|(name, _)| *name == "effort") && self.effort() != Effort::Quick;
+        if (is_whole || self.cache) && growing.record().cache.is_empty() {
+            let cpu = &growing.record().environment.cpu;
+            let caches = [cpu.l1d_bytes, cpu.l2_bytes, cpu.l3_bytes].map(|bytes| bytes.unwrap_or(0) as usize);
+            let scope = CacheScope::of(caches, copies.unwrap_or_default().kernels);
+            let (cache, _) = ipc::measure_cache(program, cpus, self.effort(), &scope);
+            growing.keep_cache(cache).map_err(text)?;
+        }
+        Ok(())
+    }
+
+    fn effort(&self) -> Effort {
+        self.effort.unwrap_or(Effort::Default)
+    }
+
+    /// The options that a record was started with, from what it keeps of them.
+    fn as_started(&self, folder: &Path) -> Result<Self, String> {
+        let grid = Progress::read(folder).map_err(text)?.grid.unwrap_or_default();
+        // A list stands behind its name; an option without one stands alone.
+        let options =
+            grid.lines().map(|line| line.split_once(' ').unwrap_or((line, ""))).filter(|(name, _)| *name != CPUS);
+        let words = options.flat_map(|(name, list)| [format!("--{name}"), list.to_owned()]);
+        let words = words.filter(|word| !word.is_empty());
+        let again = Again::try_parse_from([String::from("ipc")].into_iter().chain(words)).map_err(|error| {
+            let cause = error.to_string();
+            let cause = cause.lines().next().unwrap_or_default();
+            format!("{}: its options cannot be read ({cause}): it is left as it is; start a new one", folder.display())
+        })?;
+        Ok(Self { resume: self.resume.clone(), json: self.json, cache: self.cache, ..again.ipc })
     }
 
     fn scope(&self) -> Result<Scope, String> {
@@ -143,26 +216,58 @@ impl Ipc {
         })
     }
 
+    /// The lists that were given, by the names of their options.
+    fn asked(&self) -> Vec<(&'static str, String)> {
+        fn list<T>(of: &[T], word: impl Fn(&T) -> String) -> String {
+            of.iter().map(word).collect::<Vec<String>>().join(",")
+        }
+        let all = [
+            ("effort", self.effort.map_or_else(String::new, |effort| effort.name().to_owned())),
+            ("sizes", self.sizes.clone().unwrap_or_default()),
+            ("modes", list(&self.modes, |mode| mode.name().to_owned())),
+            ("placements", list(&self.placements, |placement| placement.name().to_owned())),
+            ("touch", list(&self.touch, |touch| if *touch { "touched" } else { "untouched" }.to_owned())),
+            ("depths", list(&self.depths, usize::to_string)),
+            ("connections", list(&self.connections, usize::to_string)),
+            ("offsets", list(&self.offsets, |(src, dst)| format!("{src}:{dst}"))),
+            ("paths", self.paths.join(",")),
+            ("kernels", self.kernels.join(",")),
+        ];
+        all.into_iter().filter(|(_, list)| !list.is_empty()).collect()
+    }
+
     /// What was asked for, as the record keeps it.
     fn grid(&self, (near, far): (Option<usize>, Option<usize>)) -> String {
         let cpu = |cpu: Option<usize>| cpu.map_or_else(|| "any".to_owned(), |cpu| cpu.to_string());
-        let mut lines = vec![format!("effort {}", self.effort.name()), format!("cpus {} and {}", cpu(near), cpu(far))];
+        let mut lines =
+            vec![format!("effort {}", self.effort().name()), format!("{CPUS} {} and {}", cpu(near), cpu(far))];
+        let lists = self.asked().into_iter().filter(|(name, _)| *name != "effort");
+        lines.extend(lists.map(|(name, list)| format!("{name} {list}")));
         if self.targets {
             lines.push("targets".to_owned());
-        }
-        let lists = [("sizes", self.sizes.clone().unwrap_or_default()), ("paths", self.paths.join(","))];
-        lines.extend(
-            lists.into_iter().filter(|(_, list)| !list.is_empty()).map(|(name, list)| format!("{name} {list}")),
-        );
-        if !self.kernels.is_empty() {
-            lines.push(format!("kernels {}", self.kernels.join(",")));
         }
         lines.join("\n") + "\n"
     }
 }
 
+/// The line of the grid that is no option.
+const CPUS: &str = "cpus";
+
+/// The options alone, as the grid of a record has them.
+#[derive(Parser)]
+struct Again {
+    #[command(flatten)]
+    ipc: Ipc,
+}
+
+/// How long a cell takes, beside others: what is done for each cell, and what grows with its bytes.
+fn share(cell: &Cell) -> f64 {
+    const BYTES_LIKE_A_CELL: f64 = 4e6;
+    1.0 + cell.payload_bytes as f64 / BYTES_LIKE_A_CELL
+}
+
 /// `explain --ipc`: what a record says about a payload. Without a folder, it is the newest of this CPU.
-pub fn explain(payload_bytes: usize, folder: Option<&std::path::Path>, is_json: bool) -> Result<ExitCode, String> {
+pub fn explain(payload_bytes: usize, folder: Option<&Path>, is_json: bool) -> Result<ExitCode, String> {
     let signature = CpuName::of(&Cpu::detect().signature).to_string();
     let record = match folder {
         Some(folder) => Some((folder.to_owned(), IpcRecord::read(folder).map_err(text)?)),
@@ -170,6 +275,11 @@ pub fn explain(payload_bytes: usize, folder: Option<&std::path::Path>, is_json: 
     };
     let summary = record.as_ref().map(|(_, record)| record.summary()).unwrap_or_default();
     let explanation = report::IpcExplanation::of(&summary, payload_bytes);
+    let (predictions, walked) =
+        record.as_ref().map(|(_, record)| (record.predictions(), ipc::walked(&record.cache))).unwrap_or_default();
+    let predictions = report::nearest(predictions, payload_bytes, |one| one.cell.payload_bytes);
+    let walked = report::nearest(walked, payload_bytes, |one| one.payload_bytes);
+    let is_complete = record.as_ref().is_none_or(|(_, record)| record.complete);
     let folder = record.map(|(folder, _)| folder.display().to_string());
     if is_json {
         let measured = |at: &report::AtLength| {
@@ -179,11 +289,19 @@ pub fn explain(payload_bytes: usize, folder: Option<&std::path::Path>, is_json: 
             })
         };
         let measured: Vec<Value> = explanation.measured.iter().map(measured).collect();
-        print(&format!("{:#}\n", json!({"payload_bytes": payload_bytes, "measured": measured, "record": folder})));
+        let document = json!({
+            "payload_bytes": payload_bytes, "measured": measured, "record": folder, "complete": is_complete,
+            "model": predictions.iter().map(predicted_json).collect::<Vec<Value>>(),
+            "cache": walked.iter().map(walked_json).collect::<Vec<Value>>(),
+        });
+        print(&format!("{document:#}\n"));
     } else {
         print(&explanation.to_string());
+        print(&report::model_table(&predictions));
+        print(&report::cache_table(&walked));
         if let Some(folder) = folder {
-            print(&format!("  record    {folder}\n"));
+            let so_far = if is_complete { "" } else { ", which is not complete" };
+            print(&format!("  record    {folder}{so_far}\n"));
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -252,9 +370,38 @@ fn document(folder: &str, record: &IpcRecord, summary: &Summary, left_out: &[Par
         "record": folder,
         "noise_floor": summary.noise_floor,
         "rows": summary.rows.iter().map(row_json).collect::<Vec<Value>>(),
+        "model": record.predictions().iter().map(predicted_json).collect::<Vec<Value>>(),
+        "cache": ipc::walked(&record.cache).iter().map(walked_json).collect::<Vec<Value>>(),
         "unavailable": record.refusals.iter().map(refusal).collect::<Vec<Value>>(),
         "parts": ipc::part_figures(&record.parts).iter().map(part).collect::<Vec<Value>>(),
         "parts_left_out": left_out.iter().map(without).collect::<Vec<Value>>(),
+    })
+}
+
+/// A prediction as JSON, in nanoseconds of half a round trip.
+fn predicted_json(one: &Predicted) -> Value {
+    let mut of_it = cell_json(&one.cell, &one.path, one.kernel.as_deref());
+    let figures = [
+        ("in_place_ns", json!(one.in_place_ns)),
+        ("wake_up_ns", json!(one.wake_up_ns)),
+        ("copies_add_ns", json!(one.added.all_ns)),
+        ("kernels_ns", json!(one.added.kernels_ns)),
+        ("replaced_ns", json!(one.added.replaced_ns)),
+        ("predicted_ns", json!(one.predicted_ns())),
+        ("measured_ns", json!(one.measured_ns)),
+        ("error", json!(one.error())),
+    ];
+    for (name, value) in figures {
+        of_it[name] = value;
+    }
+    of_it
+}
+
+/// What a walk through the consumer's own data takes after a transfer, as JSON.
+fn walked_json(one: &Walked) -> Value {
+    json!({
+        "way": one.way.name(), "kernel": one.kernel, "touched": one.touch, "payload_bytes": one.payload_bytes,
+        "walk_bytes": one.walk_bytes, "walk_ns": one.walk_ns, "slowdown": one.slowdown,
     })
 }
 

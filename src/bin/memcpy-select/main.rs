@@ -9,6 +9,7 @@ mod explain;
 mod ipc;
 mod json;
 mod profiles;
+mod progress;
 mod report;
 mod sweep;
 mod targets;

@@ -1,6 +1,7 @@
 //! `sweep`: measures a grid of the reader's choice, in a record that whatever ends the process leaves whole.
 
 use crate::json;
+use crate::progress::Printer;
 use clap::Args;
 use memcpy_select::cpu::Cpu;
 use memcpy_select::measure::cell::{Cell, Residency};
@@ -16,10 +17,9 @@ use memcpy_select::report;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
 
 /// The bench that the samples are of.
 const BENCH: &str = "sweep";
@@ -221,38 +221,12 @@ fn measure(
     effort: Effort,
 ) -> Result<(PathBuf, Record), String> {
     let steps: Vec<(Cell, u32)> = effort.steps(grid).filter(|(cell, pass)| !growing.has(*cell, *pass)).collect();
-    let mut progress = Printer::new(steps.len());
+    let mut progress = Printer::new(steps.len(), steps.len() as f64);
     for (cell, pass) in steps {
         growing.append(sweep.measure(cell, pass)).map_err(text)?;
-        progress.advance();
+        progress.advance(1.0);
     }
     growing.finish().map_err(text)
-}
-
-/// A line each second, for whoever watches.
-struct Printer {
-    is_watched: bool,
-    start: Instant,
-    last: Instant,
-    done: usize,
-    total: usize,
-}
-
-impl Printer {
-    fn new(total: usize) -> Self {
-        let now = Instant::now();
-        Self { is_watched: std::io::stderr().is_terminal(), start: now, last: now, done: 0, total }
-    }
-
-    fn advance(&mut self) {
-        self.done += 1;
-        if self.is_watched && self.last.elapsed() >= Duration::from_secs(1) {
-            self.last = Instant::now();
-            let each_s = self.start.elapsed().as_secs_f64() / self.done as f64;
-            let left_s = each_s * (self.total - self.done) as f64;
-            let _ = writeln!(std::io::stderr(), "{} of {} cells, about {left_s:.0} s left", self.done, self.total);
-        }
-    }
 }
 
 /// What the run says. Where nothing hot was measured, there is no table of aligned cells.

@@ -118,6 +118,8 @@ pub struct Moved {
     pub round_trips: Vec<(u64, u32)>,
     /// Core cycles that were counted beside the run, and how many nanoseconds they took; of the near side alone.
     pub clock: (u64, u64),
+    /// What the ends timed beside the transfers: how often, and nanoseconds in all.
+    pub beside: (u64, u64),
 }
 
 /// One end of a control socket.

@@ -10,6 +10,9 @@ use std::fmt;
 /// The lengths of the grid: from what fits a register pair to what fits no cache.
 const SIZES: [usize; 12] =
     [16, 64, 256, 1 << 10, 4 << 10, 16 << 10, 64 << 10, 256 << 10, 1 << 20, 4 << 20, 16 << 20, 64 << 20];
+/// The lengths at which two common circumstances are looked at by default: waiting in the kernel, and payloads that
+/// nobody touches.
+const FEWER_SIZES: [usize; 7] = [64, 1 << 10, 4 << 10, 64 << 10, 256 << 10, 1 << 20, 16 << 20];
 /// The lengths of a quick run.
 const QUICK_SIZES: [usize; 5] = [64, 1 << 10, 16 << 10, 256 << 10, 1 << 20];
 /// The lengths at which less common circumstances are looked at.
@@ -130,13 +133,17 @@ fn row(sizes: &[usize], like: Cell) -> Vec<Cell> {
 
 fn of_effort(effort: Effort) -> Vec<Cell> {
     let like = Cell::simple(0, Mode::Polling, Placement::TwoCores);
-    let sizes: &[usize] = if effort == Effort::Quick { &QUICK_SIZES } else { &SIZES };
+    let (sizes, fewer): (&[usize], &[usize]) = match effort {
+        Effort::Quick => (&QUICK_SIZES, &QUICK_SIZES),
+        Effort::Default => (&SIZES, &FEWER_SIZES),
+        Effort::Full => (&SIZES, &SIZES),
+    };
     let is_quick = effort == Effort::Quick;
-    let judged = if is_quick { sizes.to_vec() } else { with_requests(sizes) };
+    let judged = |sizes: &[usize]| if is_quick { sizes.to_vec() } else { with_requests(sizes) };
     let mut rows = vec![
-        row(&judged, like),
-        row(sizes, Cell { touch: false, ..like }),
-        row(&judged, Cell { mode: Mode::Blocking, ..like }),
+        row(&judged(sizes), like),
+        row(fewer, Cell { touch: false, ..like }),
+        row(&judged(fewer), Cell { mode: Mode::Blocking, ..like }),
     ];
     if !is_quick {
         let some: &[usize] = if effort == Effort::Full { &SIZES } else { &SOME_SIZES };
@@ -144,7 +151,7 @@ fn of_effort(effort: Effort) -> Vec<Cell> {
         let one_core = Cell { placement: Placement::OneCore, ..like };
         let loaded = Cell { depth: 32, ..like };
         rows.extend([
-            row(&judged, Cell { mode: Mode::Blocking, ..one_core }),
+            row(&judged(fewer), Cell { mode: Mode::Blocking, ..one_core }),
             row(some, one_core),
             row(&with_requests(some), Cell { mode: Mode::Adaptive, ..like }),
             row(some, Cell { mode: Mode::Blocking, touch: false, ..like }),

@@ -6,9 +6,12 @@
 //! differ from themselves is the noise floor. What is counted is counted by the processes themselves; where a path
 //! declares a figure instead, the column says so.
 
+mod cache;
 mod cell;
 mod control;
+mod copies;
 mod grid;
+mod model;
 mod pair;
 mod parts;
 mod run;
@@ -16,16 +19,21 @@ mod samples;
 mod side;
 mod summary;
 mod sweep;
+mod tiers;
 mod trace;
 mod traffic;
 
+pub use cache::{CacheSample, CacheScope, Walked, measure_cache, walked};
 pub use cell::{Cell, Contender, Placement};
 pub use control::{Cost, Moved, Pattern};
+pub use copies::{Added, Copies, CopyScope, measure_copies};
 pub use grid::{BadScope, Scope, target_cells};
+pub use model::{Predicted, TOLERANCE, predictions, share_that_holds};
 pub use pair::{Failure, Pair, Program};
 pub use parts::{Part, PartFigure, PartRefusal, PartSample, measure_parts, part_figures};
-pub use run::{Asked, AskedError, contenders, cpus, run};
+pub use run::{Asked, AskedError, Run, contenders, cpus};
 pub use samples::{counts, percentile, together};
 pub use side::{SIDE_VARIABLE, Side, serve_if_asked};
 pub use summary::{Percentiles, Row, Summary};
 pub use sweep::{AGAIN, Refusal, Sample, Sweep, What};
+pub use tiers::{TIERS_TOLERANCE, TierCheck, tier_checks};

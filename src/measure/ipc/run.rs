@@ -4,6 +4,7 @@ use super::cell::{Cell, Contender};
 use super::pair::Program;
 use super::summary::Summary;
 use super::sweep::{Refusal, Sample, Sweep};
+use super::tiers::{TIERED, TIERS};
 use crate::kernel::Kernel;
 use crate::measure::effort::Effort;
 use crate::path::{Path, Tiers};
@@ -12,10 +13,6 @@ use std::fmt;
 
 /// The paths that run a second time, for the noise floor: one through the kernel, one through shared memory.
 const TWICE: [&str; 2] = ["unix_stream", "byte_ring"];
-/// The tiered path whose limits a run finds itself, and the paths that it finds them from.
-const TIERED: &str = "tiered_measured";
-const TIERS: [&str; 3] = ["inline", "process_vm_readv", "cow_handover"];
-
 /// What was asked for by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Asked {
@@ -99,55 +96,58 @@ pub fn cpus() -> (Option<usize>, Option<usize>) {
     (near, last.next().or(near))
 }
 
-/// Measures these contenders at all cells. Before each, `progress` is told how many are done, and which is next.
+/// A run: these contenders at these cells, one after the other.
 ///
 /// The tiered path with measured limits gets them from a short run of its three tiers, in the same circumstances, before
 /// anything else is measured in them.
-pub fn run(
-    program: &Program,
+#[derive(Debug)]
+pub struct Run<'a> {
+    program: &'a Program,
     cpus: (Option<usize>, Option<usize>),
-    effort: Effort,
-    cells: &[Cell],
-    contenders: &[Contender<'_>],
-    mut progress: impl FnMut(usize, &Cell),
-) -> (Vec<Sample>, Vec<Refusal>) {
-    let mut sweep = Sweep::new(program.clone(), cpus, effort);
-    let (mut samples, mut refusals) = (Vec::new(), Vec::new());
-    let mut known: Option<Cell> = None;
-    let is_tier = |contender: &&Contender<'_>| contender.kernel.is_none() && TIERS.contains(&contender.path.name());
-    let tiers: Vec<Contender<'_>> = crate::path::paths()
-        .iter()
-        .map(|path| Contender::plain(*path))
-        .filter(|contender| is_tier(&contender))
-        .collect();
-    for (done, cell) in cells.iter().enumerate() {
-        progress(done, cell);
-        let is_new = known.is_none_or(|known| !known.is_beside(cell));
-        if is_new && contenders.iter().any(|contender| contender.path.name() == TIERED) {
-            let beside: Vec<Cell> = cells.iter().copied().filter(|other| other.is_beside(cell)).collect();
-            sweep.tiers = find_tiers(program, cpus, &beside, &tiers).unwrap_or(Tiers::GIVEN);
-        }
-        known = Some(*cell);
-        let wanted = |contender: &&Contender<'_>| cell.is_plain() || !contender.is_plain_only;
-        let wanted: Vec<Contender<'_>> = contenders.iter().filter(wanted).cloned().collect();
-        let (taken, refused) = sweep.measure(*cell, &wanted);
-        samples.extend(taken);
-        refusals.extend(refused);
+    cells: &'a [Cell],
+    contenders: &'a [Contender<'a>],
+    sweep: Sweep,
+    /// A cell of the circumstances that the limits of the tiers are known for.
+    known: Option<Cell>,
+}
+
+impl<'a> Run<'a> {
+    /// A run by processes of this program on these logical CPUs.
+    pub fn new(
+        program: &'a Program,
+        cpus: (Option<usize>, Option<usize>),
+        effort: Effort,
+        cells: &'a [Cell],
+        contenders: &'a [Contender<'a>],
+    ) -> Self {
+        let sweep = Sweep::new(program.clone(), cpus, effort);
+        Self { program, cpus, cells, contenders, sweep, known: None }
     }
-    (samples, refusals)
+
+    /// The cells, in the order of measuring.
+    pub const fn cells(&self) -> &'a [Cell] {
+        self.cells
+    }
+
+    /// Measures one of the cells.
+    pub fn measure(&mut self, cell: &Cell) -> (Vec<Sample>, Vec<Refusal>) {
+        let is_new = self.known.is_none_or(|known| !known.is_beside(cell));
+        if is_new && self.contenders.iter().any(|contender| contender.path.name() == TIERED) {
+            let beside: Vec<Cell> = self.cells.iter().copied().filter(|other| other.is_beside(cell)).collect();
+            self.sweep.tiers = find_tiers(self.program, self.cpus, &beside).unwrap_or(Tiers::GIVEN);
+        }
+        self.known = Some(*cell);
+        let wanted = |contender: &&Contender<'_>| cell.is_plain() || !contender.is_plain_only;
+        let wanted: Vec<Contender<'_>> = self.contenders.iter().filter(wanted).cloned().collect();
+        self.sweep.measure(*cell, &wanted)
+    }
 }
 
 /// The limits between the tiers in these circumstances.
-fn find_tiers(
-    program: &Program,
-    cpus: (Option<usize>, Option<usize>),
-    cells: &[Cell],
-    tiers: &[Contender<'_>],
-) -> Option<Tiers> {
+fn find_tiers(program: &Program, cpus: (Option<usize>, Option<usize>), cells: &[Cell]) -> Option<Tiers> {
+    let tiers = crate::path::paths().iter().filter(|path| TIERS.contains(&path.name()));
+    let tiers: Vec<Contender<'_>> = tiers.map(|path| Contender::plain(*path)).collect();
     let mut sweep = Sweep::new(program.clone(), cpus, Effort::Quick);
-    let mut samples = Vec::new();
-    for cell in cells {
-        samples.extend(sweep.measure(*cell, tiers).0);
-    }
+    let samples: Vec<Sample> = cells.iter().flat_map(|cell| sweep.measure(*cell, &tiers).0).collect();
     Summary::of(&samples).tiers(cells.first()?)
 }

@@ -3,7 +3,7 @@
 use super::control::{Answer, Control, ControlError, Cost, Order, token};
 use super::traffic::{self, Ends};
 use crate::measure::clock::Rates;
-use crate::path::{End, Path, PathError};
+use crate::path::{End, Path, PathError, Stage};
 use rustix::thread::{CpuSet, sched_setaffinity};
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
@@ -104,7 +104,7 @@ impl Serving<'_> {
                 Answer::Done
             }
             Order::Open { slot, path, config } => {
-                let (token, finish) = self.path(&path)?.open(&config)?.split();
+                let (token, finish) = self.with_path(&path, |path| path.open(&config))?.split();
                 self.slots.entry(slot).or_default();
                 self.pending = Some(Box::new(finish));
                 return Ok((Answer::Opened { bytes: token.bytes, cost: cost() }, token.descriptors));
@@ -115,7 +115,7 @@ impl Serving<'_> {
                 Answer::Ready { cost: cost() }
             }
             Order::Join { slot, path, config, bytes } => {
-                let end = self.path(&path)?.join(&config, token(bytes, descriptors))?;
+                let end = self.with_path(&path, |path| path.join(&config, token(bytes, descriptors)))?;
                 self.slots.entry(slot).or_default().push(end);
                 Answer::Ready { cost: cost() }
             }
@@ -138,8 +138,12 @@ impl Serving<'_> {
         Ok((answer, Vec::new()))
     }
 
-    fn path(&self, name: &str) -> Result<&dyn Path, PathError> {
-        let found = self.paths.iter().find(|path| path.name() == name);
-        found.copied().ok_or_else(|| PathError::protocol(format!("there is no path {name}")))
+    /// Does something with a path of the program's, or with a stage.
+    fn with_path<T>(&self, name: &str, act: impl FnOnce(&dyn Path) -> Result<T, PathError>) -> Result<T, PathError> {
+        if let Some(found) = self.paths.iter().find(|path| path.name() == name) {
+            return act(*found);
+        }
+        let stage = Stage::named(name).ok_or_else(|| PathError::protocol(format!("there is no path {name}")))?;
+        act(&stage)
     }
 }

@@ -23,6 +23,8 @@ const FULL_RUN_NS: u64 = 8_000_000;
 const MAX_MESSAGES: u64 = 100_000;
 /// What part of a run's messages are moved before it, untimed.
 const SETTLING_SHARE: u64 = 16;
+/// Payloads from here on take so long that what precedes the timing is kept to the least: they find no cache warm.
+const LONG_BYTES: usize = 4 << 20;
 /// The most bytes that a window may hold.
 pub(super) const WINDOW_BYTES: usize = 64 << 20;
 
@@ -212,7 +214,7 @@ impl Sweep {
                 let (one, copies) = &ready[at / patterns.len()];
                 let which = patterns[at % patterns.len()];
                 let messages = one.messages[which as usize];
-                let settling = (messages / SETTLING_SHARE).clamp(1, 64);
+                let settling = settling(&cell, messages);
                 let traffic = traffic(one.contender, &cell, which, messages, settling);
                 let run = pair.run(one.slot, &traffic).and_then(right);
                 let ([near, far], messages) = run.map_err(|failure| (Some(one.slot), failure))?;
@@ -249,6 +251,12 @@ const fn run_ns(effort: Effort) -> u64 {
     }
 }
 
+/// Messages before those that are timed: none where each takes as long as a run should.
+fn settling(cell: &Cell, messages: u64) -> u64 {
+    let is_long = cell.payload_bytes >= LONG_BYTES && messages == 1;
+    if is_long { 0 } else { (messages / SETTLING_SHARE).clamp(1, 64) }
+}
+
 /// Payloads go there and back only one at a time: two sides that both fill a window could wait for each other.
 const fn patterns(cell: &Cell) -> &'static [Pattern] {
     if cell.depth == 1 { &Pattern::ALL } else { &[Pattern::OneWay] }
@@ -269,15 +277,24 @@ fn prepare(
         cost = Cost { ns: cost.ns + one.ns, faults: cost.faults + one.faults };
     }
     for which in Pattern::ALL {
-        let messages = (2 * cell.connections * cell.depth + 1) as u64;
+        // Every place of a window is used, and short payloads' twice.
+        let turns = if cell.payload_bytes >= LONG_BYTES { 1 } else { 2 };
+        let messages = (turns * cell.connections * cell.depth + 1) as u64;
         let verifying = Traffic { touch: true, ..traffic(contender, cell, which, messages, 0) };
         right(pair.run(slot, &verifying)?)?;
     }
     Ok(cost)
 }
 
-/// Messages of a traced run; a second one has three times as many, so that what surrounds both cancels out.
-const TRACED_MESSAGES: u64 = 16;
+/// Messages of a traced run; a second one has three times as many, so that what surrounds both cancels out. Sides that are
+/// traced are slow, and what they call depends little on the length: long payloads get fewer.
+const fn traced_messages(payload_bytes: usize) -> u64 {
+    match payload_bytes {
+        0..=0xffff => 16,
+        0x1_0000..LONG_BYTES => 4,
+        _ => 1,
+    }
+}
 
 /// The system calls of a path that does not count them itself.
 fn trace(pair: &mut Pair, slot: usize, contender: &Contender<'_>, cell: &Cell) -> Result<Option<What>, Failure> {
@@ -286,7 +303,7 @@ fn trace(pair: &mut Pair, slot: usize, contender: &Contender<'_>, cell: &Cell) -
     if once.iter().all(|side| side.system_calls.is_some()) {
         return Ok(None);
     }
-    let least = TRACED_MESSAGES.next_multiple_of(moved);
+    let least = traced_messages(cell.payload_bytes).next_multiple_of(moved);
     let few = pair.trace(slot, &traffic(contender, cell, pattern, least, 0))?;
     let many = pair.trace(slot, &traffic(contender, cell, pattern, 3 * least, 0))?;
     let messages = if pattern == Pattern::PingPong { 4 * least } else { 2 * least };
@@ -300,7 +317,8 @@ fn fit(pair: &mut Pair, slot: usize, contender: &Contender<'_>, cell: &Cell, run
     for which in patterns(cell) {
         let mut messages = 1;
         fitting[*which as usize] = loop {
-            let ([near, _], moved) = pair.run(slot, &traffic(contender, cell, *which, messages, 1))?;
+            let ([near, _], moved) =
+                pair.run(slot, &traffic(contender, cell, *which, messages, settling(cell, messages)))?;
             let passed_ns = near.total_ns.max(1);
             if passed_ns >= run_ns / 3 || messages >= MAX_MESSAGES {
                 let wanted = u128::from(moved) * u128::from(run_ns) / u128::from(passed_ns);

@@ -20,6 +20,7 @@ struct Used {
     cpu_ns: u64,
     faults: u64,
     system_calls: Option<u64>,
+    beside: (u64, u64),
 }
 
 impl Used {
@@ -29,6 +30,7 @@ impl Used {
             cpu_ns: cpu.tv_sec.unsigned_abs() * 1_000_000_000 + cpu.tv_nsec.unsigned_abs(),
             faults: page_faults(),
             system_calls: ends.iter().map(|end| end.system_calls()).sum(),
+            beside: ends.iter().map(|end| end.beside()).fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1)),
         }
     }
 
@@ -38,6 +40,7 @@ impl Used {
             cpu_ns: now.cpu_ns - self.cpu_ns,
             faults: now.faults - self.faults,
             system_calls: now.system_calls.zip(self.system_calls).map(|(now, then)| now - then),
+            beside: (now.beside.0 - self.beside.0, now.beside.1 - self.beside.1),
             ..Moved::default()
         }
     }

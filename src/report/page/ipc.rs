@@ -3,10 +3,11 @@
 
 #![forbid(unsafe_code)]
 
+use super::ipc_answers::answers;
 use super::loglog::LogLog;
 use super::series::{Look, Point, Series};
 use super::{PAGE_GENERATOR, STYLE, Table, escape, figure, none, percent};
-use crate::measure::ipc::{Cell, Row, Summary};
+use crate::measure::ipc::{Cell, Row, Summary, walked};
 use crate::record::IpcRecord;
 use crate::report::format::size;
 use crate::report::ipc::{circumstances, groups, path_name, time};
@@ -56,7 +57,11 @@ fn section(number: usize, name: &str, record: &IpcRecord) -> String {
         escape(environment.system.kernel.as_deref().unwrap_or("kernel not known")),
         percent(summary.noise_floor)
     );
+    if !record.complete {
+        html.push_str("<p class=\"note\">The run was ended before its time: what it had measured by then.</p>\n");
+    }
     html.push_str(&answer(&summary));
+    html.push_str(&answers(&summary, &record.predictions(), &walked(&record.cache)));
     for group in groups(&summary) {
         html.push_str(&of_group(&summary, &group));
     }

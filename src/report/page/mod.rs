@@ -9,6 +9,7 @@ mod answer;
 mod figures;
 mod heat;
 mod ipc;
+mod ipc_answers;
 mod loglog;
 mod merge;
 mod plot;

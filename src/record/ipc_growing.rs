@@ -1,0 +1,171 @@
+//! A record of paths that grows cell by cell, so that a run that is ended before its time leaves what it has measured, and
+//! a later one goes on with it.
+
+use super::appending::{Appending, Mark};
+use super::environment::Environment;
+use super::error::RecordError;
+use super::folder::{Progress, SAMPLES_FILE, make, unwritable, write_environment};
+use super::growing::{begun, resumable};
+use super::ipc::{BENCH, IPC_FILE, IpcRecord, Rows, read_rows, rows_text};
+use super::ipc_further;
+use super::samples;
+use crate::measure::ipc::{CacheSample, Cell, PartSample, Refusal, Sample};
+use std::collections::HashSet;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// A record that is written as it is measured, one cell after the other.
+///
+/// Whatever ends the process, the record can be read, and [resumed](Self::resume).
+#[derive(Debug)]
+pub struct GrowingIpc {
+    folder: PathBuf,
+    progress: Progress,
+    record: IpcRecord,
+    file: Appending,
+    kept: HashSet<Cell>,
+}
+
+impl GrowingIpc {
+    /// Starts a record as `<results>/<machine>/<date>.<n>` with the first free `n`. `grid` says what is to be measured.
+    ///
+    /// # Errors
+    ///
+    /// [`RecordError::Unwritable`] if a folder or file cannot be made; none is left then.
+    pub fn create(results: &Path, environment: Environment, grid: &str) -> Result<Self, RecordError> {
+        let progress = begun(BENCH, grid);
+        let fill = |folder: &Path| {
+            write_environment(folder, &environment, &progress)?;
+            // No copies are timed.
+            samples::write(&folder.join(SAMPLES_FILE), BENCH, &environment.source_hashes(), &[], &[])?;
+            let path = folder.join(IPC_FILE);
+            Appending::open(&path, Mark::default(), 0).map_err(|error| unwritable(&path, &error))
+        };
+        let (folder, file) = make(results, &environment, fill)?;
+        let record = IpcRecord {
+            environment,
+            grid: grid.to_owned(),
+            samples: Vec::new(),
+            refusals: Vec::new(),
+            complete: false,
+            copies: Vec::new(),
+            cache: Vec::new(),
+            parts: Vec::new(),
+        };
+        Ok(Self { folder, progress, record, file, kept: HashSet::new() })
+    }
+
+    /// Goes on with a record that is not complete: what is kept of it [is known](Self::has). The last cell of the file may
+    /// lack rows, and is measured again: it is cut off with the next [`append`](Self::append).
+    ///
+    /// `now` is the environment of the process that goes on.
+    ///
+    /// # Errors
+    ///
+    /// As [`Growing::resume`](super::Growing::resume).
+    pub fn resume(folder: &Path, now: &Environment, grid: &str) -> Result<Self, RecordError> {
+        let (environment, progress) = resumable(folder, BENCH, now, grid)?;
+        let path = folder.join(IPC_FILE);
+        let Rows { mut samples, mut refusals, last } = read_rows(&path, false)?;
+        if let Some((last, _)) = last {
+            samples.retain(|sample| sample.cell != last);
+            refusals.retain(|refusal| refusal.cell != last);
+        }
+        let kept = samples.iter().map(|sample| sample.cell).chain(refusals.iter().map(|one| one.cell)).collect();
+        let partial = |error: io::Error| RecordError::Partial { folder: folder.to_owned(), cause: error.to_string() };
+        let found = std::fs::read(&path).map_err(partial)?;
+        let file = Appending::open(&path, Mark::of(&found), last.map_or(0, |(_, start)| start)).map_err(partial)?;
+        let (copies, cache) = (ipc_further::read_copies(folder)?, ipc_further::read_cache(folder)?);
+        let (grid, parts) = (grid.to_owned(), ipc_further::read_parts(folder)?);
+        let record = IpcRecord { environment, grid, samples, refusals, complete: false, copies, cache, parts };
+        Ok(Self { folder: folder.to_owned(), progress, record, file, kept })
+    }
+
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// What was written so far.
+    pub fn record(&self) -> &IpcRecord {
+        &self.record
+    }
+
+    /// Whether this cell is there.
+    pub fn has(&self, cell: &Cell) -> bool {
+        self.kept.contains(cell)
+    }
+
+    /// Appends what a cell gave, in one piece.
+    ///
+    /// # Errors
+    ///
+    /// [`RecordError::Partial`] if it cannot be written; the record is what it was before.
+    pub fn append(&mut self, samples: Vec<Sample>, refusals: Vec<Refusal>) -> Result<(), RecordError> {
+        let has_header = !self.file.is_empty();
+        let piece = rows_text(&samples, &refusals, has_header);
+        piece.and_then(|piece| self.file.append(&piece)).map_err(|error| self.partial(&error))?;
+        self.kept.extend(samples.iter().map(|sample| sample.cell).chain(refusals.iter().map(|one| one.cell)));
+        self.record.samples.extend(samples);
+        self.record.refusals.extend(refusals);
+        Ok(())
+    }
+
+    /// Keeps copies as the table makes them, and why some have no sample.
+    ///
+    /// # Errors
+    ///
+    /// [`RecordError::Partial`] if they cannot be written.
+    pub fn keep_copies(&mut self, copies: Vec<Sample>, refusals: &[Refusal]) -> Result<(), RecordError> {
+        let text = rows_text(&copies, refusals, false);
+        let written = text.and_then(|text| ipc_further::write_whole(&self.folder, ipc_further::COPIES_FILE, &text));
+        written.map_err(|error| self.partial(&error))?;
+        self.record.copies = copies;
+        Ok(())
+    }
+
+    /// Keeps parts of the transport by themselves.
+    ///
+    /// # Errors
+    ///
+    /// [`RecordError::Partial`] if they cannot be written.
+    pub fn keep_parts(&mut self, parts: Vec<PartSample>) -> Result<(), RecordError> {
+        ipc_further::write_parts(&self.folder, &parts)?;
+        self.record.parts = parts;
+        Ok(())
+    }
+
+    /// Keeps what transfers did to other data in the consumer's cache.
+    ///
+    /// # Errors
+    ///
+    /// [`RecordError::Partial`] if it cannot be written.
+    pub fn keep_cache(&mut self, cache: Vec<CacheSample>) -> Result<(), RecordError> {
+        let text = ipc_further::cache_text(&cache);
+        let written = text.and_then(|text| ipc_further::write_whole(&self.folder, ipc_further::CACHE_FILE, &text));
+        written.map_err(|error| self.partial(&error))?;
+        self.record.cache = cache;
+        Ok(())
+    }
+
+    /// Declares the record complete, with the noise floor that its samples give.
+    ///
+    /// # Errors
+    ///
+    /// [`RecordError::Partial`] if that cannot be written.
+    pub fn finish(mut self) -> Result<(PathBuf, IpcRecord), RecordError> {
+        self.record.environment.noise_floor = self.record.summary().noise_floor;
+        self.record.complete = true;
+        let progress = Progress { complete: true, rows: Some(0), ..self.progress.clone() };
+        self.file.end().map_err(|error| self.partial(&error))?;
+        write_environment(&self.folder, &self.record.environment, &progress).map_err(|error| match error {
+            RecordError::Unwritable { cause, .. } => RecordError::Partial { folder: self.folder.clone(), cause },
+            other => other,
+        })?;
+        Ok((self.folder, self.record))
+    }
+
+    fn partial(&self, error: &io::Error) -> RecordError {
+        RecordError::Partial { folder: self.folder.clone(), cause: error.to_string() }
+    }
+}
