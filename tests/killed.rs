@@ -1,6 +1,6 @@
 //! The promise: a sweep that is killed, five times and at any moment, is resumed to a record of the same rows as one that
 //! was left alone.
-#![cfg(unix)]
+#![cfg(target_os = "linux")]
 
 use memcpy_select::measure::cell::Cell;
 use memcpy_select::record::{Progress, Record};

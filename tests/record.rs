@@ -1,6 +1,8 @@
 //! The promise: what a run has measured is read back as it was written, and what no run can have written is refused
 //! with the file and the line.
 
+#![cfg(target_os = "linux")]
+
 use memcpy_select::cpu::Cpu;
 use memcpy_select::measure::cell::Cell;
 use memcpy_select::measure::effort::Effort;

@@ -1,6 +1,8 @@
 //! The promise: whatever ends a sweep, and whenever, its record reads back, and a later process goes on with it to what
 //! an uninterrupted run would have given.
 
+#![cfg(target_os = "linux")]
+
 use memcpy_select::cpu::Cpu;
 use memcpy_select::measure::cell::{Cell, Residency};
 use memcpy_select::measure::effort::Effort;

@@ -1,6 +1,8 @@
 //! Both allocators hand every block out once, refuse what cannot be, and take all back on a failure; chains lead to
 //! exactly the bytes they were made for.
 
+#![cfg(target_os = "linux")]
+
 use memcpy_select::transport::blocks::{
     Allocate, AllocateError, BlockGeometry, FreeList, GeometryError, Marks, Owned, Shared,
 };

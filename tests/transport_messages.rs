@@ -1,5 +1,7 @@
 //! Messages travel in exactly the bytes that the protocol says, and what cannot be one is an error value.
 
+#![cfg(target_os = "linux")]
+
 use memcpy_select::transport::message::UnknownValue;
 use memcpy_select::transport::message::widths::{u1, u3, u5, u7, u24, u48, u63};
 use memcpy_select::transport::{

@@ -1,6 +1,8 @@
 //! Entries arrive once each, in order, whole, for every capacity, stride and publication, over the wrap of the indices;
 //! and what a peer writes into the indices is refused unless an honest one could have written it.
 
+#![cfg(target_os = "linux")]
+
 use memcpy_select::transport::memory::{Load, Store};
 use memcpy_select::transport::ring::{Consumer, MAX_CAPACITY, Producer, Publication, RingError, RingLayout};
 use memcpy_select::transport::{Mapped, Memory, PHASE_BIT, Violation};

@@ -1,6 +1,8 @@
 //! The two sides of a session, over plain memory: what a client gets is what the table's objects are, whatever the
 //! geometry; nothing is lost on any way out; and an adversary's memory ends the session with a typed error at worst.
 
+#![cfg(target_os = "linux")]
+
 mod transport;
 
 use memcpy_select::transport::Publication;

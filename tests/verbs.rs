@@ -1,6 +1,8 @@
 //! The promise: with `--json` every verb prints one document on the standard output and nothing else there; what a sweep
 //! cannot have is in its record, or refused with the reason.
 
+#![cfg(target_os = "linux")]
+
 mod program;
 
 use memcpy_select::measure::crowd::logical_cpus;

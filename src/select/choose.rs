@@ -211,11 +211,14 @@ mod tests {
         ["rep_movsb", "gpr", "sse2_aligned"].map(named)
     }
 
+    #[cfg(memcpy_select_asm)]
     fn point(len_bytes: usize, class: Class, copy_ns: [f64; 3]) -> Point {
         Point { len_bytes, class, weight: 1.0, copy_ns: copy_ns.to_vec() }
     }
 
+    #[cfg(memcpy_select_asm)]
     const ALIGNED: Class = Class::of(0, 2048);
+    #[cfg(memcpy_select_asm)]
     const MISALIGNED: Class = Class::of(1, 2048);
 
     #[test]
