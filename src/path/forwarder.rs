@@ -1,7 +1,7 @@
 //! A proxy before a table, in a thread of its own: it forwards requests and answers, and lets payloads pass where they lie.
 
 use super::PathError;
-use super::stream_table::table_error;
+use super::table::table_error;
 use crate::transport::{Address, Asked, Proxy, ProxyOptions, Waiting};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;

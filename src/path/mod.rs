@@ -32,6 +32,8 @@ mod splice_file;
 mod stage;
 mod stream_table;
 mod sysv_mq;
+mod table;
+mod table_pieces;
 mod table_request;
 mod tiered;
 mod unix_seqpacket;
@@ -273,6 +275,7 @@ static PATHS: &[&dyn Path] = &[
         allocator: Allocator::Owned,
         is_proxied: false,
     },
+    &table_pieces::TablePieces,
     &StreamTable {
         name: "table_copy_copy_shared",
         about: "StreamTable, copied in and copied out, blocks from one list that both sides write",

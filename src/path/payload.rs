@@ -26,6 +26,8 @@ pub struct Producer {
 pub struct Consumer {
     is_touching: bool,
     seed: u64,
+    /// Whether a piece of the payload was not what was sent.
+    is_wrong: bool,
     wrong: u64,
 }
 
@@ -49,6 +51,23 @@ impl Producer {
         }
     }
 
+    /// Writes a piece of the next payload: its `len_bytes` bytes from `offset` on. `is_last` ends the payload.
+    ///
+    /// # Safety
+    ///
+    /// `at` is valid for writes of `len_bytes` bytes.
+    #[inline]
+    pub unsafe fn write_piece(&mut self, at: *mut u8, len_bytes: usize, offset: usize, is_last: bool) {
+        debug_assert!(offset.is_multiple_of(8), "pieces are of whole words");
+        if self.is_touching {
+            // SAFETY: the caller's.
+            unsafe { write_pattern(at, len_bytes, word_at(self.seed, offset)) };
+            if is_last {
+                self.seed = self.seed.wrapping_add(NEXT);
+            }
+        }
+    }
+
     /// Writes the next payload to memory that is this process's alone.
     #[inline]
     pub fn fill(&mut self, payload: &mut [u8]) {
@@ -60,7 +79,7 @@ impl Producer {
 impl Consumer {
     /// Expects the pattern of this seed first. One who is not touching reads nothing.
     pub const fn new(is_touching: bool, seed: u64) -> Self {
-        Self { is_touching, seed: seed | 1, wrong: 0 }
+        Self { is_touching, seed: seed | 1, is_wrong: false, wrong: 0 }
     }
 
     /// Reads the next payload and compares every byte.
@@ -70,11 +89,26 @@ impl Consumer {
     /// `at` is valid for reads of `len_bytes` bytes.
     #[inline]
     pub unsafe fn read(&mut self, at: *const u8, len_bytes: usize) {
+        // SAFETY: the caller's.
+        unsafe { self.read_piece(at, len_bytes, 0, true) };
+    }
+
+    /// Reads and compares a piece of the next payload: its `len_bytes` bytes from `offset` on. `is_last` ends the payload.
+    ///
+    /// # Safety
+    ///
+    /// `at` is valid for reads of `len_bytes` bytes.
+    #[inline]
+    pub unsafe fn read_piece(&mut self, at: *const u8, len_bytes: usize, offset: usize, is_last: bool) {
+        debug_assert!(offset.is_multiple_of(8), "pieces are of whole words");
         if self.is_touching {
             // SAFETY: the caller's.
-            let is_right = unsafe { is_pattern(at, len_bytes, self.seed) };
-            self.wrong += u64::from(!is_right);
-            self.seed = self.seed.wrapping_add(NEXT);
+            self.is_wrong |= !unsafe { is_pattern(at, len_bytes, word_at(self.seed, offset)) };
+            if is_last {
+                self.wrong += u64::from(self.is_wrong);
+                self.is_wrong = false;
+                self.seed = self.seed.wrapping_add(NEXT);
+            }
         }
     }
 
@@ -348,6 +382,27 @@ mod tests {
             let mut consumer = Consumer::new(true, 7);
             consumer.check(&right);
             assert_eq!(consumer.wrong(), 0);
+        }
+    }
+
+    #[test]
+    fn pieces_are_the_whole() {
+        let (mut producer, mut whole) = (Producer::new(true, 7), vec![0; 200]);
+        for (offset, len_bytes) in [(0, 64), (64, 72), (136, 64)] {
+            // SAFETY: the part is inside.
+            unsafe { producer.write_piece(whole[offset..].as_mut_ptr(), len_bytes, offset, offset == 136) };
+        }
+        assert_eq!(whole, oracle(7, 200));
+        for wrong_at in [None, Some(3), Some(100), Some(199)] {
+            let (mut consumer, mut found) = (Consumer::new(true, 7), whole.clone());
+            if let Some(at) = wrong_at {
+                found[at] ^= 1;
+            }
+            for (offset, len_bytes) in [(0, 136), (136, 64)] {
+                // SAFETY: the part is inside.
+                unsafe { consumer.read_piece(found[offset..].as_ptr(), len_bytes, offset, offset == 136) };
+            }
+            assert_eq!(consumer.wrong(), u64::from(wrong_at.is_some()));
         }
     }
 

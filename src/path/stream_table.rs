@@ -4,29 +4,15 @@
 
 use super::copier::Copier;
 use super::forwarder::{self, Forwarder};
+use super::table::{self, MAX_DEPTH, OBJECT, client_error, table_error, waiting};
 use super::{
     Buffer, Config, Consumer, End, Limits, MAX_BYTES, Mode, Opening, PAGE_BYTES, Path, PathError, Producer, Token,
 };
-use crate::transport::connect::{JoinOptions, OwnRegion};
 use crate::transport::{
-    Allocator, Answer, Answered, Blocks, Client, ClientError, ClientOptions, Completion, Event, Geometry, Handle, Job,
-    Operation, Publication, RegionOptions, SessionError, Table, TableError, TableOptions, Waiting,
+    Allocator, Answer, Blocks, Client, Completion, Geometry, Handle, Job, Operation, Publication, Table, TableOptions,
 };
-use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use std::collections::VecDeque;
-use std::os::unix::net::UnixStream;
 use std::ptr::NonNull;
-use std::time::Duration;
-
-/// The only object of the table.
-const OBJECT: u32 = 1;
-/// How long a side waits for the other, or for the handshake.
-const LIMIT: Duration = Duration::from_secs(10);
-/// The most messages that are under way, far from what the ring holds.
-const MAX_DEPTH: usize = 64;
-
-/// As the other paths over shared memory have it: pages of the usual size, all there before the first use.
-const REGIONS: RegionOptions = RegionOptions { huge_pages: false, prefault: true };
 
 /// A way through the table.
 #[derive(Debug)]
@@ -62,35 +48,40 @@ struct Far {
     /// Held until the end, when it stops.
     _proxy: Option<Forwarder>,
     table: Table,
-    /// Jobs whose turn has not come, by kind.
-    kept: [VecDeque<Job>; 2],
+    kept: Kept,
     common: Common,
 }
 
 /// What the far side is asked for.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     Write,
     Read,
 }
 
-fn waiting(mode: Mode) -> Waiting {
-    match mode {
-        Mode::Polling => Waiting::Poll,
-        Mode::Blocking => Waiting::Sleep,
-        Mode::Adaptive => Waiting::Adaptive,
-    }
-}
+/// Jobs whose turn has not come, by kind.
+#[derive(Debug, Default)]
+pub(super) struct Kept([VecDeque<Job>; 2]);
 
-pub(super) fn table_error(error: TableError) -> PathError {
-    PathError::protocol(format!("table: {error}"))
-}
-
-fn client_error(error: ClientError) -> PathError {
-    match error {
-        ClientError::Timeout { limit } => PathError::Timeout { after: limit },
-        ClientError::Session(SessionError::PeerGone) => PathError::PeerGone,
-        other => PathError::protocol(format!("client: {other}")),
+impl Kept {
+    /// The next write, or the next read. Jobs of the other kind that come before it are kept.
+    #[inline]
+    pub(super) fn next(&mut self, table: &mut Table, wanted: Kind) -> Result<Job, PathError> {
+        if let Some(job) = self.0[wanted as usize].pop_front() {
+            return Ok(job);
+        }
+        loop {
+            let job = table::next_job(table)?;
+            let found = match job.operation() {
+                Operation::Write { handle: OBJECT } => Kind::Write,
+                Operation::Read { handle: OBJECT, .. } => Kind::Read,
+                other => return Err(PathError::protocol(format!("{other:?} at a table of one object"))),
+            };
+            if found == wanted {
+                return Ok(job);
+            }
+            self.0[found as usize].push_back(job);
+        }
     }
 }
 
@@ -130,7 +121,10 @@ impl StreamTable {
 }
 
 /// The one part of a payload that fits one block.
-fn only(mut parts: impl Iterator<Item = (NonNull<u8>, usize)>, len_bytes: usize) -> Result<NonNull<u8>, PathError> {
+pub(super) fn only(
+    mut parts: impl Iterator<Item = (NonNull<u8>, usize)>,
+    len_bytes: usize,
+) -> Result<NonNull<u8>, PathError> {
     match (parts.next(), parts.next()) {
         (Some((at, found)), None) if found == len_bytes => Ok(at),
         _ => Err(PathError::protocol("a payload that is not one block")),
@@ -207,58 +201,27 @@ impl End for Near {
     }
 }
 
-impl Far {
-    /// The next write, or the next read. Jobs of the other kind that come before it are kept.
-    fn next(&mut self, wanted: Kind) -> Result<Job, PathError> {
-        if let Some(job) = self.kept[wanted as usize].pop_front() {
-            return Ok(job);
-        }
-        loop {
-            match self.table.next(LIMIT).map_err(table_error)? {
-                Some(Event::Job(job)) => {
-                    let found = match job.operation() {
-                        Operation::Write { handle: OBJECT } => Kind::Write,
-                        Operation::Read { handle: OBJECT, .. } => Kind::Read,
-                        other => return Err(PathError::protocol(format!("{other:?} at a table of one object"))),
-                    };
-                    if found == wanted {
-                        return Ok(job);
-                    }
-                    self.kept[found as usize].push_back(job);
-                }
-                Some(Event::Left { .. }) => return Err(PathError::PeerGone),
-                Some(Event::Joined(_) | Event::Closed { .. }) => {}
-                None => return Err(PathError::Timeout { after: LIMIT }),
-            }
-        }
-    }
-}
-
 impl End for Far {
     fn send(&mut self, len_bytes: usize, producer: &mut Producer) -> Result<(), PathError> {
-        let job = self.next(Kind::Read)?;
+        let job = self.kept.next(&mut self.table, Kind::Read)?;
         let Common { copies_in, copier, src, .. } = &mut self.common;
         let answered = if *copies_in || len_bytes == 0 {
             let payload = src.head(len_bytes);
             producer.fill(payload);
-            self.table.answer(job, Answer::BytesWith(payload, copier.for_transport()))
+            table::answer(&mut self.table, job, Answer::BytesWith(payload, copier.for_transport()))
         } else {
             let lease = self.table.lease(&job, len_bytes).map_err(table_error)?;
             let at = only(lease.parts(), len_bytes)?;
             // SAFETY: the block is this side's until it is sent, and has `len_bytes` bytes.
             unsafe { producer.write(at.as_ptr(), len_bytes) };
-            self.table.answer(job, Answer::Lease(lease))
+            table::answer(&mut self.table, job, Answer::Lease(lease))
         };
         self.table.flush();
-        match answered {
-            Answered::Sent => Ok(()),
-            Answered::Instead(code) => Err(PathError::protocol(format!("a table that had to answer {code}"))),
-            Answered::Left => Err(PathError::PeerGone),
-        }
+        answered
     }
 
     fn receive(&mut self, len_bytes: usize, consumer: &mut Consumer) -> Result<(), PathError> {
-        let job = self.next(Kind::Write)?;
+        let job = self.kept.next(&mut self.table, Kind::Write)?;
         let payload = self.table.payload(&job);
         check_len(payload.len(), len_bytes)?;
         let Common { copies_out, copier, dst, .. } = &mut self.common;
@@ -271,10 +234,7 @@ impl End for Far {
             // SAFETY: the block is mapped as long as the session, and has `len_bytes` bytes.
             unsafe { consumer.read(at.as_ptr(), len_bytes) };
         }
-        match self.table.answer(job, Answer::Amount(len_bytes as u32)) {
-            Answered::Left => Err(PathError::PeerGone),
-            Answered::Sent | Answered::Instead(_) => Ok(()),
-        }
+        table::answer(&mut self.table, job, Answer::Amount(len_bytes as u32))
     }
 
     fn flush(&mut self) -> Result<(), PathError> {
@@ -285,15 +245,6 @@ impl End for Far {
     fn system_calls(&self) -> Option<u64> {
         None
     }
-}
-
-/// Polling sides of the table keep their core.
-fn refuse_one_core(config: &Config) -> Result<(), PathError> {
-    if config.mode == Mode::Polling && config.one_core {
-        let reason = "the table's sides poll without giving the core away".to_owned();
-        return Err(PathError::Unavailable { reason });
-    }
-    Ok(())
 }
 
 impl Path for StreamTable {
@@ -327,45 +278,23 @@ impl Path for StreamTable {
     }
 
     fn open(&self, config: &Config) -> Result<Opening, PathError> {
-        refuse_one_core(config)?;
-        let (near, far) = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
-            .map_err(PathError::unavailable("socketpair"))?;
-        let common = self.common(config)?;
-        let (depth, waiting) = (config.depth, waiting(config.mode));
-        Ok(Opening::pending(Token::of([far]), move || {
-            let own_region = OwnRegion::New(REGIONS);
-            let join = JoinOptions { limit: LIMIT, own_region, prefault: true, ..JoinOptions::default() };
-            let options = ClientOptions { join, limit: LIMIT, waiting };
-            let client = Client::over(UnixStream::from(near), options)
-                .map_err(|error| PathError::protocol(format!("client: {error}")))?;
-            Ok(Box::new(Near { client, depth, common }))
-        }))
+        let (depth, common) = (config.depth, self.common(config)?);
+        table::open(config, move |client| Box::new(Near { client, depth, common }))
     }
 
     fn join(&self, config: &Config, token: Token) -> Result<Box<dyn End>, PathError> {
         let [socket] = token.take()?;
-        let options = TableOptions {
-            geometry: self.geometry(config),
-            waiting: waiting(config.mode),
-            regions: REGIONS,
-            ..TableOptions::default()
-        };
-        let socket = UnixStream::from(socket);
-        let (mut table, proxy) = if self.is_proxied {
+        let (table, proxy) = if self.is_proxied {
             let address = forwarder::address();
-            let table = Table::create(&address, options).map_err(table_error)?;
-            (table, Some(Forwarder::start(socket, address, waiting(config.mode))?))
+            let mut table =
+                Table::create(&address, table::options(config, self.geometry(config))).map_err(table_error)?;
+            let proxy = Forwarder::start(socket.into(), address, waiting(config.mode))?;
+            table::joined(&mut table)?;
+            (table, Some(proxy))
         } else {
-            let mut table = Table::without_address(options).map_err(table_error)?;
-            table.adopt(socket).map_err(table_error)?;
-            (table, None)
+            (table::join(config, self.geometry(config), socket)?, None)
         };
-        match table.next(LIMIT).map_err(table_error)? {
-            Some(Event::Joined(_)) => {}
-            Some(_) => return Err(PathError::PeerGone),
-            None => return Err(PathError::Timeout { after: LIMIT }),
-        }
         let common = self.common(config)?;
-        Ok(Box::new(Far { _proxy: proxy, table, kept: Default::default(), common }))
+        Ok(Box::new(Far { _proxy: proxy, table, kept: Kept::default(), common }))
     }
 }

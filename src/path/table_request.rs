@@ -6,33 +6,20 @@
 //! payload back, because only one side sends any, is answered with position 0, which no payload is: every request has its
 //! answer, whatever the pattern, and those of a credit are published together.
 
-use super::stream_table::table_error;
-use super::{Buffer, Config, Consumer, End, Limits, Mode, Opening, Path, PathError, Producer, Token};
-use crate::transport::connect::{JoinOptions, OwnRegion};
+use super::table::{self, MAX_DEPTH, OBJECT, client_error};
+use super::{Buffer, Config, Consumer, End, Limits, Opening, Path, PathError, Producer, Token};
 use crate::transport::{
-    Answer, Answered, Blocks, Client, ClientError, ClientOptions, Completion, Event, Geometry, Handle, Job, Operation,
-    Publication, RegionOptions, SessionError, Table, TableOptions, Ticket, Waiting,
+    Answer, Blocks, Client, Completion, Geometry, Handle, Job, Operation, Publication, Table, TableOptions, Ticket,
 };
-use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use std::collections::VecDeque;
 use std::io::SeekFrom;
-use std::os::unix::net::UnixStream;
-use std::time::Duration;
 
 /// What a request and an answer carry.
 const BYTES: usize = 8;
-/// The only object of the table.
-const OBJECT: u32 = 1;
-/// How long a side waits for the other, or for the handshake.
-const LIMIT: Duration = Duration::from_secs(10);
-/// The most requests under way, far from what the ring holds.
-const MAX_DEPTH: usize = 64;
 /// Answers a request that brings nothing back.
 const RECEIVED: u64 = 0;
 /// There are blocks, since every session has some; nobody uses them.
 const BLOCKS: Blocks = Blocks { block_bytes: Blocks::MIN_BYTES, count: 64 };
-/// As the table's other paths have it.
-const REGIONS: RegionOptions = RegionOptions { huge_pages: false, prefault: true };
 
 /// How the entries of the rings lie and are published; what is not said is as tables have it.
 #[derive(Debug)]
@@ -55,22 +42,6 @@ struct Far {
     /// Received, and not answered yet.
     held: Option<Job>,
     payload: Buffer,
-}
-
-const fn waiting(mode: Mode) -> Waiting {
-    match mode {
-        Mode::Polling => Waiting::Poll,
-        Mode::Blocking => Waiting::Sleep,
-        Mode::Adaptive => Waiting::Adaptive,
-    }
-}
-
-fn client_error(error: ClientError) -> PathError {
-    match error {
-        ClientError::Timeout { limit } => PathError::Timeout { after: limit },
-        ClientError::Session(SessionError::PeerGone) => PathError::PeerGone,
-        other => PathError::protocol(format!("client: {other}")),
-    }
 }
 
 /// The payload as a number, just produced.
@@ -123,26 +94,15 @@ impl End for Near {
 
 impl Far {
     fn answer(&mut self, job: Job, position: u64) -> Result<(), PathError> {
-        match self.table.answer(job, Answer::Position(position)) {
-            Answered::Sent => Ok(()),
-            Answered::Instead(code) => Err(PathError::protocol(format!("a position that reads as {code}"))),
-            Answered::Left => Err(PathError::PeerGone),
-        }
+        table::answer(&mut self.table, job, Answer::Position(position))
     }
 
     /// The next request, and the position that it asks for.
     fn next(&mut self) -> Result<(Job, u64), PathError> {
-        loop {
-            match self.table.next(LIMIT).map_err(table_error)? {
-                Some(Event::Job(job)) => match job.operation() {
-                    Operation::Seek { handle: OBJECT, to: SeekFrom::Start(position) } => return Ok((job, position)),
-                    other => return Err(PathError::protocol(format!("{other:?} at a table that is asked to seek"))),
-                },
-                Some(Event::Left { .. }) => return Err(PathError::PeerGone),
-                // None comes twice.
-                Some(Event::Joined(_) | Event::Closed { .. }) => {}
-                None => return Err(PathError::Timeout { after: LIMIT }),
-            }
+        let job = table::next_job(&mut self.table)?;
+        match job.operation() {
+            Operation::Seek { handle: OBJECT, to: SeekFrom::Start(position) } => Ok((job, position)),
+            other => Err(PathError::protocol(format!("{other:?} at a table that is asked to seek"))),
         }
     }
 }
@@ -194,20 +154,9 @@ impl Path for TableRequest {
     }
 
     fn open(&self, config: &Config) -> Result<Opening, PathError> {
-        if config.mode == Mode::Polling && config.one_core {
-            let reason = "the table's sides poll without giving the core away".to_owned();
-            return Err(PathError::Unavailable { reason });
-        }
-        let (near, far) = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
-            .map_err(PathError::unavailable("socketpair"))?;
-        let waiting = waiting(config.mode);
-        Ok(Opening::pending(Token::of([far]), move || {
-            let join = JoinOptions { limit: LIMIT, own_region: OwnRegion::New(REGIONS), ..JoinOptions::default() };
-            let options = ClientOptions { join, limit: LIMIT, waiting };
-            let client = Client::over(UnixStream::from(near), options)
-                .map_err(|error| PathError::protocol(format!("client: {error}")))?;
-            Ok(Box::new(Near { client, asked: VecDeque::with_capacity(MAX_DEPTH), payload: Buffer::new(BYTES, 0) }))
-        }))
+        table::open(config, |client| {
+            Box::new(Near { client, asked: VecDeque::with_capacity(MAX_DEPTH), payload: Buffer::new(BYTES, 0) })
+        })
     }
 
     fn join(&self, config: &Config, token: Token) -> Result<Box<dyn End>, PathError> {
@@ -219,15 +168,7 @@ impl Path for TableRequest {
             server_blocks: BLOCKS,
             ..TableOptions::GEOMETRY
         };
-        let options =
-            TableOptions { geometry, waiting: waiting(config.mode), regions: REGIONS, ..TableOptions::default() };
-        let mut table = Table::without_address(options).map_err(table_error)?;
-        table.adopt(UnixStream::from(socket)).map_err(table_error)?;
-        match table.next(LIMIT).map_err(table_error)? {
-            Some(Event::Joined(_)) => {}
-            Some(_) => return Err(PathError::PeerGone),
-            None => return Err(PathError::Timeout { after: LIMIT }),
-        }
+        let table = table::join(config, geometry, socket)?;
         Ok(Box::new(Far { table, held: None, payload: Buffer::new(BYTES, 0) }))
     }
 }

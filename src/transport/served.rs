@@ -18,6 +18,10 @@ use std::collections::VecDeque;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
+/// From this length on it is looked first for what the client has given back, which may still be in the caches: the look
+/// costs less than fetching another block would.
+const WARM_BYTES: u32 = 16 << 10;
+
 /// One client's session.
 #[derive(Debug)]
 pub(super) struct Session {
@@ -95,6 +99,9 @@ impl Session {
     pub(super) fn lend(&mut self, length: u32) -> Result<Chain, AllocateError> {
         while let Some(chain) = self.place.take_returned() {
             self.side.give_back(chain);
+        }
+        if length >= WARM_BYTES && self.side.lent_blocks() > 0 {
+            self.side.take_releases()?;
         }
         self.side.lend(length)
     }

@@ -8,7 +8,7 @@ mod shmem;
 use clap::Parser;
 use memcpy_select::cpu::Cpu;
 use memcpy_select::measure::effort::Effort;
-use memcpy_select::measure::ipc::{self, Asked, Program, Scope};
+use memcpy_select::measure::ipc::{self, Asked, CopyScope, Program, Scope};
 use memcpy_select::measure::scope;
 use memcpy_select::path::{Mode, Path, paths};
 use memcpy_select::record::{Environment, GrowingIpc};
@@ -94,6 +94,10 @@ fn run(arguments: &Arguments) -> Result<(), String> {
         eprintln!("{done} of {}: {cell}", cells.len());
         let (samples, refusals) = run.measure(cell);
         growing.append(samples, refusals).map_err(text)?;
+    }
+    if let Some(scope) = CopyScope::of(&cells, &contenders) {
+        let (copies, refusals) = ipc::measure_copies(&program, cpus, effort, &scope);
+        growing.keep_copies(copies, &refusals).map_err(text)?;
     }
     let (parts, left_out) = ipc::measure_parts(cpus, effort);
     growing.keep_parts(parts).map_err(text)?;

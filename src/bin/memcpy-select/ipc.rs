@@ -173,6 +173,7 @@ impl Ipc {
             growing.keep_copies(copies, &refusals).map_err(text)?;
         }
         let is_whole = self.asked().iter().all(|(name, _)| *name == "effort") && self.effort() != Effort::Quick;
+        let is_whole = is_whole && !self.targets;
         if (is_whole || self.cache) && growing.record().cache.is_empty() {
             let cpu = &growing.record().environment.cpu;
             let caches = [cpu.l1d_bytes, cpu.l2_bytes, cpu.l3_bytes].map(|bytes| bytes.unwrap_or(0) as usize);

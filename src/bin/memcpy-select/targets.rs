@@ -19,7 +19,7 @@ pub fn run(records: &[PathBuf], is_json: bool) -> Result<ExitCode, String> {
         [folder] => (folder.clone(), IpcRecord::read(folder).map_err(|error| error.to_string())?),
         _ => return Err("targets are judged by one record: nothing was printed; name one".to_owned()),
     };
-    let targets = Targets::of(&record.summary(), &record.parts);
+    let targets = Targets::of(&record.summary(), &record.parts, &record.predictions());
     if is_json {
         let [met, missed, absent] = targets.counts();
         json::print(&json!({

@@ -2,7 +2,7 @@
 //! an error that says which row the record lacks.
 
 use super::Figure;
-use crate::measure::ipc::{Cell, Part, PartFigure, PartSample, Placement, Row, Summary, part_figures};
+use crate::measure::ipc::{Cell, Part, PartFigure, PartSample, Placement, Predicted, Row, Summary, part_figures};
 use crate::path::paths;
 use crate::report::format::size;
 use crate::report::ipc::{is_floor, path_name};
@@ -62,6 +62,8 @@ type Answer = Result<Figure, String>;
 pub(super) struct Ask<'a> {
     summary: &'a Summary,
     parts: Vec<PartFigure>,
+    /// What the model says of copying rows.
+    pub(super) predictions: &'a [Predicted],
 }
 
 /// The length and the circumstances, for reading; what all targets have in common is left out.
@@ -94,8 +96,23 @@ pub(super) fn is_peer(row: &Row) -> bool {
 }
 
 impl<'a> Ask<'a> {
-    pub(super) fn new(summary: &'a Summary, parts: &[PartSample]) -> Self {
-        Self { summary, parts: part_figures(parts) }
+    pub(super) fn new(summary: &'a Summary, parts: &[PartSample], predictions: &'a [Predicted]) -> Self {
+        Self { summary, parts: part_figures(parts), predictions }
+    }
+
+    /// A prediction against its row; judged is how far it is from it, as a share.
+    pub(super) fn predicted(&self, one: &Predicted) -> Found {
+        let figure = |name: String, ns| Figure {
+            name,
+            at: place(&one.cell),
+            value: ns,
+            quantity: Quantity::Ns,
+            half_rtt_ns: None,
+        };
+        let kernel = one.kernel.as_ref().map_or_else(String::new, |kernel| format!(" [{kernel}]"));
+        let against = figure(format!("{}{kernel}", one.path), one.measured_ns);
+        let found = figure("predicted".to_owned(), one.predicted_ns());
+        Found { found, against: Some(against), ratio: one.error().abs() }
     }
 
     /// How far a path differs from itself, at least 1.

@@ -2,7 +2,7 @@
 
 use super::ask::{Ask, Found, Quantity, is_peer};
 use super::{Bound, Figure, Targets};
-use crate::measure::ipc::{Cell, Part, Placement, Row};
+use crate::measure::ipc::{Cell, Part, Placement, Predicted, Row, TOLERANCE};
 use crate::path::Mode;
 use crate::report::format::size;
 use Bound::{AtLeast, AtMost};
@@ -11,8 +11,9 @@ use Bound::{AtLeast, AtMost};
 const REQUEST_BYTES: usize = 8;
 /// The path of bare requests.
 const REQUEST: &str = "table_request";
-/// The table's fastest way for payloads.
+/// The table's plainest way for payloads, and what all its ways without a copy begin with.
 const IN_PLACE: &str = "table_in_place";
+const ALL_IN_PLACE: &str = "table_in_p";
 /// Messages under way where many are, and how many of them are published at once: half a window.
 const DEPTH: usize = 32;
 const BATCH: f64 = DEPTH as f64 / 2.0;
@@ -95,17 +96,11 @@ pub(super) fn parts(ask: &Ask<'_>, targets: &mut Targets) {
     }
 }
 
-/// What a request with a short payload takes more than the floor.
-fn request_ns(ask: &Ask<'_>) -> Result<f64, String> {
-    Ok(ask.ns(IN_PLACE, polling(SHORT_BYTES))?.value - ask.ns("bare", polling(SHORT_BYTES))?.value)
-}
-
-/// The floor with the copies of a copying way, and what else the model adds.
-fn predicted(ask: &Ask<'_>, floor: &str, bytes: usize, more: &[(&str, f64)]) -> Result<Figure, String> {
+/// The floor with the copies of a copying way, and what a request with a short payload takes more than the floor.
+fn with_request(ask: &Ask<'_>, floor: &str, bytes: usize) -> Result<Figure, String> {
+    let request_ns = ask.ns(IN_PLACE, polling(SHORT_BYTES))?.value - ask.ns("bare", polling(SHORT_BYTES))?.value;
     let bare = ask.ns(floor, polling(bytes))?;
-    let names: String = more.iter().map(|(name, _)| format!(" + {name}")).collect();
-    let value = more.iter().fold(bare.value, |sum, (_, ns)| sum + ns);
-    Ok(Figure { name: format!("{floor}{names}"), value, half_rtt_ns: None, ..bare })
+    Ok(Figure { name: format!("{floor} + request"), value: bare.value + request_ns, half_rtt_ns: None, ..bare })
 }
 
 /// The copying form against the kernel alone.
@@ -115,7 +110,7 @@ pub(super) fn copying(ask: &Ask<'_>, targets: &mut Targets) {
         for (path, floor) in COPYING {
             let over = || {
                 let own = ask.ns(path, polling(bytes))?;
-                Ok(Found::over(own, predicted(ask, floor, bytes, &[("request", request_ns(ask)?)])?))
+                Ok(Found::over(own, with_request(ask, floor, bytes)?))
             };
             targets.add(THEME, size(bytes), AtMost(1.05), over());
         }
@@ -125,24 +120,24 @@ pub(super) fn copying(ask: &Ask<'_>, targets: &mut Targets) {
 /// In place against every other way.
 pub(super) fn in_place(ask: &Ask<'_>, targets: &mut Targets) {
     const THEME: &str = "in place, both sides touching, polling";
+    let is_own = |row: &Row| row.path.starts_with(ALL_IN_PLACE);
+    let own = |bytes, quantity| ask.best(IN_PLACE, polling(bytes), quantity, is_own);
     let fastest = |bytes| {
-        let others = |row: &Row| !row.path.starts_with(IN_PLACE);
-        let best = ask.best("another path", polling(bytes), Quantity::Ns, others)?;
-        Ok(Found::over(ask.ns(IN_PLACE, polling(bytes))?, best))
+        let best = ask.best("another path", polling(bytes), Quantity::Ns, |row| !is_own(row))?;
+        Ok(Found::over(own(bytes, Quantity::Ns)?, best))
     };
     let sizes = ask.sizes(polling(0), SHORT_BYTES);
     let count = sizes.len();
     let what = format!("over the best other, worst of {count} sizes");
     targets.add(THEME, what, AtMost(ask.noise_floor()), worst(&sizes, fastest));
-    let rate = |path| ask.path(path, polling(1 << 20), Quantity::GbPerSecond);
-    let over = |other| Ok(Found::over(rate(IN_PLACE)?, rate(other)?));
+    let rate = own(1 << 20, Quantity::GbPerSecond);
+    let over = |other| Ok(Found::over(rate.clone()?, ask.path(other, polling(1 << 20), Quantity::GbPerSecond)?));
     targets.add(THEME, "1 MiB one way", AtLeast(3.0), over("unix_stream"));
     targets.add(THEME, "1 MiB one way", AtLeast(2.0), over("pipe"));
     let best = |bytes, quantity| ask.best("a peer", polling(bytes), quantity, is_peer);
-    let peer = || Ok(Found::over(rate(IN_PLACE)?, best(1 << 20, Quantity::GbPerSecond)?));
+    let peer = || Ok(Found::over(rate.clone()?, best(1 << 20, Quantity::GbPerSecond)?));
     targets.add(THEME, "1 MiB one way, best peer", AtLeast(1.0), peer());
-    let short = polling(SHORT_BYTES);
-    let peer = || Ok(Found::over(ask.ns(IN_PLACE, short)?, best(SHORT_BYTES, Quantity::Ns)?));
+    let peer = || Ok(Found::over(own(SHORT_BYTES, Quantity::Ns)?, best(SHORT_BYTES, Quantity::Ns)?));
     targets.add(THEME, "64 B latency, best peer", AtMost(0.25), peer());
 }
 
@@ -157,22 +152,11 @@ pub(super) fn tiers_and_model(ask: &Ask<'_>, targets: &mut Targets) {
     let sizes = ask.sizes(polling(0), SHORT_BYTES);
     targets.add(TIERED, format!("worst of {} sizes", sizes.len()), AtMost(1.05), worst(&sizes, tiered));
 
-    const MODEL: &str = "model: request + copies + wake-up, error of the prediction";
+    const MODEL: &str = "model: in place + copies + wake-up, error of the prediction";
     for mode in [Mode::Polling, Mode::Blocking] {
-        let at = |bytes| Cell { mode, ..polling(bytes) };
-        let sizes = ask.sizes(at(0), SHORT_BYTES);
-        let of_path = |(path, floor): (&str, &str), bytes| {
-            let mut more = vec![("request", request_ns(ask)?)];
-            if mode == Mode::Blocking {
-                let awake = ask.ns(IN_PLACE, polling(SHORT_BYTES))?.value;
-                more.push(("wake-up", ask.ns(IN_PLACE, at(SHORT_BYTES))?.value - awake));
-            }
-            let found = Found::over(predicted(ask, floor, bytes, &more)?, ask.ns(path, at(bytes))?);
-            Ok(Found { ratio: (found.ratio - 1.0).abs(), ..found })
-        };
-        let cases: Vec<_> = COPYING.into_iter().flat_map(|way| sizes.iter().map(move |bytes| (way, *bytes))).collect();
-        let what = format!("{mode}, worst of {} rows", cases.len());
-        targets.add(MODEL, what, AtMost(0.15), worst(&cases, |(way, bytes)| of_path(way, bytes)));
+        let of_mode: Vec<&Predicted> = ask.predictions.iter().filter(|one| one.cell.mode == mode).collect();
+        let what = format!("{mode}, worst of {} rows", of_mode.len());
+        targets.add(MODEL, what, AtMost(TOLERANCE), worst(&of_mode, |one| Ok(ask.predicted(one))));
     }
 }
 

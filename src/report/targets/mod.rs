@@ -7,7 +7,7 @@ mod text;
 
 pub use ask::Quantity;
 
-use crate::measure::ipc::{PartSample, Percentiles, Summary};
+use crate::measure::ipc::{PartSample, Percentiles, Predicted, Summary};
 use ask::{Ask, Found};
 
 /// On which side of a number a ratio is to be.
@@ -104,8 +104,8 @@ pub struct Targets {
 
 impl Targets {
     /// What these figures say.
-    pub fn of(summary: &Summary, parts: &[PartSample]) -> Self {
-        let ask = Ask::new(summary, parts);
+    pub fn of(summary: &Summary, parts: &[PartSample], predictions: &[Predicted]) -> Self {
+        let ask = Ask::new(summary, parts, predictions);
         let mut targets = Self { list: Vec::new() };
         list::requests(&ask, &mut targets);
         list::waiting(&ask, &mut targets);
