@@ -149,7 +149,7 @@ fn every_change_of_a_shared_head_counts_up_its_tag() {
     }
 }
 
-/// What a side keeps aside is not lost to the other one for ever, and is never more than a sixteenth.
+/// What a side keeps aside is not lost to the other one for ever, and is never more than an eighth.
 #[test]
 fn blocks_that_are_kept_aside_go_back_with_their_side() {
     let (memory, mut other) = shared(64);
@@ -157,8 +157,8 @@ fn blocks_that_are_kept_aside_go_back_with_their_side() {
     let block = side.allocate_one().unwrap();
     side.free(&[block]).unwrap();
     let mut all = Vec::new();
-    assert_eq!(other.allocate(63, &mut all), Err(AllocateError::OutOfBlocks));
-    other.allocate(62, &mut all).unwrap();
+    assert_eq!(other.allocate(61, &mut all), Err(AllocateError::OutOfBlocks));
+    other.allocate(60, &mut all).unwrap();
     other.free(&all).unwrap();
     drop(side);
     all.clear();

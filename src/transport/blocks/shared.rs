@@ -9,7 +9,7 @@
 //! 4. Every index read is checked, every walk takes as many steps as blocks are wanted, and the swing is tried a bounded
 //!    number of times. A block that this side holds already cannot be taken again: the list has a cycle then.
 //!
-//! Each side keeps a few free blocks for itself, a sixteenth of all at most, so that most blocks are taken and given back
+//! Each side keeps a few free blocks for itself, an eighth of all at most, so that most blocks are taken and given back
 //! without touching the list: a locked instruction costs as much as all the rest.
 //!
 //! A peer that is not honest can still take all blocks, or write into blocks that this side holds. This allocator is for
@@ -59,7 +59,7 @@ pub struct Shared<M: Memory> {
 impl<M: Memory> Shared<M> {
     /// Uses a list that was [laid out](Self::lay_out).
     pub fn new(memory: M, list: FreeList, geometry: BlockGeometry) -> Self {
-        Self::keeping(memory, list, geometry, (geometry.count() / 16).min(MAX_KEPT))
+        Self::keeping(memory, list, geometry, (geometry.count() / 8).min(MAX_KEPT))
     }
 
     /// As [`new`](Self::new), with another number of blocks that this side keeps for itself; 0 goes to the list each time.
