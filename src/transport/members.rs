@@ -10,13 +10,17 @@ use super::memory::Mapped;
 use super::offer::TableOptions;
 use super::semaphore::{Key, Ready, Via, Watch};
 use super::served::Session;
+use std::collections::VecDeque;
 use std::os::fd::{AsFd, OwnedFd};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Clients that are connecting at one time, at most.
 const MAX_GREETINGS: usize = 256;
 /// While somebody connects, it is seen so often whether his time is over.
 const GREETING_LOOK: Duration = Duration::from_millis(50);
+
+/// A client that rings without a request is not heard for so long.
+const DEAF: Duration = Duration::from_millis(5);
 
 /// Somebody who is watched.
 #[derive(Debug)]
@@ -57,10 +61,11 @@ pub(super) struct Members {
     watch: Watch,
     members: Vec<Option<Member>>,
     sessions: usize,
+    /// In the order in which their time is over.
     greetings: Vec<Key>,
     listener: Option<Key>,
-    /// More clients waited than were accepted at once.
-    has_more: bool,
+    /// Sessions whose rings are not heard, and until when, in that order.
+    unheard: VecDeque<(Key, Instant)>,
     touched: Vec<Key>,
 }
 
@@ -72,20 +77,20 @@ impl Members {
             sessions: 0,
             greetings: Vec::new(),
             listener: None,
-            has_more: false,
+            unheard: VecDeque::new(),
             touched: Vec::new(),
         })
     }
 
     /// Watches one more.
     pub(super) fn add(&mut self, member: Member) -> Result<Key, TableError> {
-        let descriptor = match &member {
-            Member::Listener(listener) => listener.as_fd(),
-            Member::Greeting(guest) => guest.greeting.as_fd(),
-            Member::Session(session) => session.channel.as_fd(),
-            Member::Process(_, process) => process.as_fd(),
-        };
-        let key = self.watch.add(descriptor)?;
+        let watch = &mut self.watch;
+        let key = match &member {
+            Member::Listener(listener) => watch.add_once(listener.as_fd()),
+            Member::Greeting(guest) => watch.add_once(guest.greeting.as_fd()),
+            Member::Session(session) => watch.add(session.channel.as_fd()),
+            Member::Process(_, process) => watch.add(process.as_fd()),
+        }?;
         if self.members.len() <= key.slot() {
             self.members.resize_with(key.slot() + 1, || None);
         }
@@ -180,7 +185,6 @@ impl Members {
 
     /// The next client that waits to connect; none if there is none.
     pub(super) fn accept(&mut self, limit: Duration) -> Result<Option<Key>, TableError> {
-        self.has_more = false;
         let Some(key) = self.listener else { return Ok(None) };
         let Some(Some(Member::Listener(listener))) = self.members.get_mut(key.slot()) else { return Ok(None) };
         let Some(greeting) = listener.accept(limit)? else { return Ok(None) };
@@ -190,13 +194,40 @@ impl Members {
         self.add(Member::Greeting(Guest::new(greeting))).map(Some)
     }
 
-    /// Not all who wait were accepted: the socket does not say so again.
-    pub(super) fn accept_more_later(&mut self) {
-        self.has_more = true;
+    /// Hears of the listener, or of one who connects, once more. What cannot be watched any longer is forgotten.
+    pub(super) fn hear_again(&mut self, key: Key) {
+        let result = match self.member(key) {
+            Some(Member::Listener(listener)) => self.watch.once_more(key, listener.as_fd()),
+            Some(Member::Greeting(guest)) => self.watch.once_more(key, guest.greeting.as_fd()),
+            _ => Ok(()),
+        };
+        if result.is_err() {
+            self.remove(key);
+        }
     }
 
-    pub(super) fn has_more(&self) -> bool {
-        self.has_more
+    /// Does not hear a session's rings for a while; its end is noticed all the same.
+    pub(super) fn stop_hearing(&mut self, key: Key) {
+        if let Some(Member::Session(session)) = self.member(key)
+            && self.watch.pause(key, session.channel.as_fd()).is_ok()
+        {
+            self.unheard.push_back((key, Instant::now() + DEAF));
+        }
+    }
+
+    /// Hears those again whose time is over.
+    pub(super) fn hear_all(&mut self) {
+        // Each turn takes one off.
+        while let Some(&(key, until)) = self.unheard.front()
+            && until <= Instant::now()
+        {
+            self.unheard.pop_front();
+            if let Some(Member::Session(session)) = self.member(key)
+                && self.watch.resume(key, session.channel.as_fd()).is_err()
+            {
+                self.heat(key);
+            }
+        }
     }
 
     /// Makes a session of a greeting that was agreed on; false if that cannot be.
@@ -218,6 +249,10 @@ impl Members {
             self.watch.forget(key);
             return false;
         };
+        if self.watch.resume(key, session.channel.as_fd()).is_err() {
+            self.watch.remove(key, session.channel.as_fd());
+            return false;
+        }
         let process = session.channel.process().and_then(|process| process.try_clone_to_owned().ok());
         self.members[key.slot()] = Some(Member::Session(Box::new(session)));
         self.sessions += 1;
@@ -232,19 +267,21 @@ impl Members {
         true
     }
 
-    /// Drops those who took too long to connect.
-    pub(super) fn drop_late_greetings(&mut self) {
-        for at in (0..self.greetings.len()).rev() {
-            let Some(&key) = self.greetings.get(at) else { continue };
-            if self.guest(key).is_some_and(|guest| guest.greeting.time_left().is_none()) {
-                self.remove(key);
-            }
+    /// Drops the one who is first, if he took too long to connect; whether he did.
+    pub(super) fn drop_late_greeting(&mut self) -> bool {
+        let Some(&key) = self.greetings.first() else { return false };
+        let is_late = self.guest(key).is_none_or(|guest| guest.greeting.time_left().is_none());
+        if is_late {
+            self.remove(key);
         }
+        is_late
     }
 
-    /// How long a sleep may be, because of those who connect.
+    /// How long a sleep may be, because of those who connect and those who are not heard.
     pub(super) fn longest_sleep(&self) -> Duration {
-        if self.greetings.is_empty() { Duration::MAX } else { GREETING_LOOK }
+        let greeting = if self.greetings.is_empty() { Duration::MAX } else { GREETING_LOOK };
+        let unheard = self.unheard.front().map(|(_, until)| until.saturating_duration_since(Instant::now()));
+        greeting.min(unheard.unwrap_or(Duration::MAX))
     }
 
     pub(super) fn wait(&self, limit: Duration) -> Result<impl Iterator<Item = Ready> + use<>, TableError> {

@@ -27,6 +27,7 @@ pub mod chain;
 mod client;
 mod completion;
 pub mod connect;
+mod door;
 mod error;
 mod file;
 pub mod geometry;

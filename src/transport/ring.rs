@@ -318,6 +318,11 @@ impl<M: Memory, const WORDS: usize> Consumer<M, WORDS> {
         }
     }
 
+    /// The index of the next entry to read: it has changed when one was read.
+    pub fn index(&self) -> u32 {
+        self.head
+    }
+
     /// Gives the places of all entries read so far back to the writer.
     #[inline(always)]
     pub fn release(&mut self) {

@@ -35,7 +35,20 @@ pub(super) struct Session {
     pub(super) client_file: Option<OwnedFd>,
     pub(super) process: Option<Key>,
     pub(super) is_touched: bool,
+    rings: Rings,
 }
+
+/// Rings of a client in a row with which no request came.
+#[derive(Debug, Default)]
+struct Rings {
+    /// Requests that were taken up to the last ring.
+    taken: u32,
+    empty: u32,
+}
+
+/// A client whose rings are followed by requests has now and then one that is not, when its request was found before its
+/// ring, but not so many in a row.
+const MAX_EMPTY_RINGS: u32 = 16;
 
 impl Session {
     pub(super) fn new(greeted: Greeted, data: Mapped, max_held_blocks: u32) -> Result<Self, ConnectError> {
@@ -57,6 +70,7 @@ impl Session {
             client_bell: Doorbell::new(queue, layout.client_doorbell_at),
             process: None,
             is_touched: false,
+            rings: Rings::default(),
         })
     }
 
@@ -174,9 +188,16 @@ impl Session {
         own_bell.sleep_unless(limit, || side.is_ready().then_some(()));
     }
 
-    /// The client rang: this side is awake.
-    pub(super) fn woken(&self) -> Result<(), SessionError> {
+    /// The client rang: this side is awake. False if it rings too often without a request.
+    pub(super) fn woken(&mut self) -> Result<bool, SessionError> {
         self.own_bell.disarm();
-        self.channel.drain().map(drop).map_err(|_| SessionError::PeerGone)
+        self.channel.drain().map_err(|_| SessionError::PeerGone)?;
+        let taken = self.side.taken();
+        if std::mem::replace(&mut self.rings.taken, taken) != taken || self.side.is_ready() {
+            self.rings.empty = 0;
+        } else {
+            self.rings.empty = self.rings.empty.saturating_add(1);
+        }
+        Ok(self.rings.empty <= MAX_EMPTY_RINGS)
     }
 }

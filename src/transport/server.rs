@@ -7,6 +7,7 @@ use super::blocks::AllocateError;
 use super::chain::clamp;
 use super::client::Waiting;
 use super::connect::{Address, Greeting, Listener, Refusal, Step};
+use super::door::Door;
 use super::error::{SessionError, TableError};
 use super::geometry::Allocator;
 use super::job::{Answer, Answered, ClientKey, Event, Job, Payload};
@@ -15,7 +16,8 @@ use super::members::{Guest, Kind, Member, Members};
 use super::offer::{TableOptions, new_data, offer};
 use super::region::Region;
 use super::request::{ErrorCode, Value};
-use super::semaphore::{Key, Ready, Spin};
+use super::semaphore::{Key, Spin};
+use super::served::Session;
 use super::session::{AnswerError, QueueLayout, Reply, lay_out_shared};
 use std::collections::VecDeque;
 use std::os::unix::net::UnixStream;
@@ -24,8 +26,6 @@ use std::time::{Duration, Instant};
 /// Most events that are gathered at once, and most of one client.
 const BATCH: usize = 256;
 const BATCH_OF_ONE: usize = 64;
-/// Most who wait to connect that are taken in at one look.
-const ACCEPTS_PER_LOOK: usize = 1;
 /// So many rounds with something to do pass between two looks at the sockets, or so much time.
 const ROUNDS_PER_LOOK: u32 = 256;
 const TIME_PER_LOOK: Duration = Duration::from_millis(2);
@@ -66,8 +66,10 @@ pub struct Table {
     options: TableOptions,
     members: Members,
     events: VecDeque<Event>,
-    /// Comings and goings that were seen and not attended to yet.
-    later: VecDeque<Ready>,
+    /// Those who want to be clients.
+    door: Door,
+    /// Sessions that have ended, as was seen and not attended to yet.
+    gone: VecDeque<Key>,
     spin: Spin,
     /// The one region of all clients, if they have one.
     common: Option<Region>,
@@ -103,7 +105,8 @@ impl Table {
             options,
             members: Members::new()?,
             events: VecDeque::new(),
-            later: VecDeque::new(),
+            door: Door::new(),
+            gone: VecDeque::new(),
             spin: Spin::default(),
             common,
             rounds: 0,
@@ -185,6 +188,7 @@ impl Table {
                     self.members.heat(key);
                     if any {
                         self.members.touch(key);
+                        self.door.serve();
                     }
                 }
                 Err(violation) => self.end(key, violation.into()),
@@ -255,73 +259,81 @@ impl Table {
             return Ok(());
         }
         let is_ready = self.members.arm_all();
-        let limit = if is_ready { Duration::ZERO } else { limit.min(self.members.longest_sleep()) };
+        let limit = if is_ready {
+            Duration::ZERO
+        } else {
+            limit.min(self.members.longest_sleep()).min(self.door.time_left().unwrap_or(Duration::MAX))
+        };
         self.look(limit)?;
         self.spin.slept(slept.elapsed());
         Ok(())
     }
 
-    /// Whether somebody comes or goes whom the sockets will not tell of again.
+    /// Whether somebody comes or goes whom the sockets will not tell of again, and whose turn it is.
     fn is_behind(&self) -> bool {
-        !self.later.is_empty() || self.members.has_more()
+        !self.gone.is_empty() || self.door.is_due()
     }
 
-    /// Sees what the sockets have, waiting for it at most so long. Of those who come and go, which takes a while, one is
-    /// attended to at each look, so that clients are served in between.
+    /// Sees what the sockets have, waiting for it at most so long. Of those who come and of those who go, which takes a
+    /// while, one is attended to at each look, so that clients are served in between.
     fn look(&mut self, limit: Duration) -> Result<(), TableError> {
         self.looked = Instant::now();
-        if self.later.is_empty() {
+        self.members.hear_all();
+        if self.gone.is_empty() {
             for ready in self.members.wait(limit)? {
-                if self.members.kind(ready.key) == Some(Kind::Session) && !ready.is_gone {
-                    self.woken(ready.key);
-                } else {
-                    self.later.push_back(ready);
+                match self.members.kind(ready.key) {
+                    Some(Kind::Listener | Kind::Greeting) => self.door.push(ready.key),
+                    Some(Kind::Session) if !ready.is_gone => self.woken(ready.key),
+                    Some(Kind::Session) => self.gone.push_back(ready.key),
+                    Some(Kind::Process(session)) => self.gone.push_back(session),
+                    None => {}
                 }
             }
         }
-        match self.later.pop_front() {
-            Some(ready) => self.attend(ready),
-            None if self.members.has_more() => self.accept(),
-            None => {}
+        if let Some(key) = self.gone.pop_front() {
+            self.end(key, SessionError::PeerGone);
         }
-        self.members.drop_late_greetings();
+        self.attend();
         Ok(())
     }
 
     /// A client rang.
     fn woken(&mut self, key: Key) {
-        let drained = self.members.session(key).map(|session| session.woken());
-        if drained.is_some_and(|drained| drained.is_err()) {
-            self.end(key, SessionError::PeerGone);
-        } else {
-            self.members.heat(key);
-        }
-    }
-
-    /// Somebody comes or goes.
-    fn attend(&mut self, ready: Ready) {
-        match self.members.kind(ready.key) {
+        match self.members.session(key).map(Session::woken) {
             None => {}
-            Some(Kind::Listener) => self.accept(),
-            Some(Kind::Greeting) => self.greet(ready.key),
-            Some(Kind::Process(session)) => self.end(session, SessionError::PeerGone),
-            Some(Kind::Session) if ready.is_gone => self.end(ready.key, SessionError::PeerGone),
-            // It was a greeting when it was seen.
-            Some(Kind::Session) => self.woken(ready.key),
+            Some(Ok(is_heard)) => {
+                if !is_heard {
+                    self.members.stop_hearing(key);
+                }
+                self.members.heat(key);
+            }
+            Some(Err(why)) => self.end(key, why),
         }
     }
 
-    fn accept(&mut self) {
-        // Bounded: the rest comes with the next look, and those who are clients already are served in between.
-        for _ in 0..ACCEPTS_PER_LOOK {
-            match self.members.accept(self.options.connect_limit) {
-                Ok(Some(key)) => self.greet(key),
-                Ok(None) => return,
-                // That one was hung up on; the next may be welcome.
-                Err(_) => {}
+    /// One step at the door, if it is open: the next of those who wait there, or one who took too long.
+    fn attend(&mut self) {
+        let start = Instant::now();
+        match self.door.pop() {
+            Some(key) if self.members.kind(key) == Some(Kind::Listener) => self.accept(key),
+            Some(key) => {
+                self.greet(key);
+                self.members.hear_again(key);
             }
+            None if self.door.is_open() && self.members.drop_late_greeting() => {}
+            None => return,
         }
-        self.members.accept_more_later();
+        self.door.shut(start);
+    }
+
+    fn accept(&mut self, listener: Key) {
+        match self.members.accept(self.options.connect_limit) {
+            Ok(None) => return self.members.hear_again(listener),
+            Ok(Some(key)) => self.greet(key),
+            // That one was hung up on; the next may be welcome.
+            Err(_) => {}
+        }
+        self.door.push(listener);
     }
 
     /// Goes on with a client that connects, as far as it has come.

@@ -82,14 +82,25 @@ impl Watch {
     ///
     /// What the system says if it cannot be watched.
     pub fn add(&mut self, descriptor: BorrowedFd<'_>) -> Result<Key, Errno> {
+        self.add_with(descriptor, each_time())
+    }
+
+    /// As [`add`](Self::add), but what comes is reported once, and then no more until [`once_more`](Self::once_more).
+    ///
+    /// # Errors
+    ///
+    /// As [`add`](Self::add).
+    pub fn add_once(&mut self, descriptor: BorrowedFd<'_>) -> Result<Key, Errno> {
+        self.add_with(descriptor, once())
+    }
+
+    fn add_with(&mut self, descriptor: BorrowedFd<'_>, events: epoll::EventFlags) -> Result<Key, Errno> {
         let slot = match self.free.last() {
             Some(slot) => *slot,
             None => u32::try_from(self.slots.len()).map_err(|_| Errno::NOMEM)?,
         };
         let generation = self.slots.get(slot as usize).map_or(0, |slot| slot.generation);
         let key = Key { slot, generation };
-        // At each arrival once: what is not read is not reported again, so that nobody's flood keeps others waiting.
-        let events = epoll::EventFlags::IN | epoll::EventFlags::RDHUP | epoll::EventFlags::ET;
         epoll::add(&self.epoll, descriptor, epoll::EventData::new_u64(key.to_data()), events)?;
         if self.free.pop().is_none() {
             self.slots.push(Slot { generation, is_used: false, is_hot: false });
@@ -98,6 +109,40 @@ impl Watch {
         self.members += 1;
         self.heat(key);
         Ok(key)
+    }
+
+    /// Reports what comes to a member once more, also if it has come already.
+    ///
+    /// # Errors
+    ///
+    /// What the system says if it cannot be watched.
+    pub fn once_more(&self, key: Key, descriptor: BorrowedFd<'_>) -> Result<(), Errno> {
+        self.change(key, descriptor, once())
+    }
+
+    /// From now on reports each time that something comes to a member, also if it has come already.
+    ///
+    /// # Errors
+    ///
+    /// What the system says if it cannot be watched.
+    pub fn resume(&self, key: Key, descriptor: BorrowedFd<'_>) -> Result<(), Errno> {
+        self.change(key, descriptor, each_time())
+    }
+
+    /// Reports of a member that it hung up, and nothing else, until [`resume`](Self::resume).
+    ///
+    /// # Errors
+    ///
+    /// What the system says if it cannot be watched.
+    pub fn pause(&self, key: Key, descriptor: BorrowedFd<'_>) -> Result<(), Errno> {
+        self.change(key, descriptor, epoll::EventFlags::RDHUP | epoll::EventFlags::ET)
+    }
+
+    fn change(&self, key: Key, descriptor: BorrowedFd<'_>, events: epoll::EventFlags) -> Result<(), Errno> {
+        if !self.contains(key) {
+            return Err(Errno::NOENT);
+        }
+        epoll::modify(&self.epoll, descriptor, epoll::EventData::new_u64(key.to_data()), events)
     }
 
     /// Watches it no more. False if there is no such member.
@@ -193,6 +238,15 @@ impl Watch {
             Ready { key, has_input: flags.contains(epoll::EventFlags::IN), is_gone: flags.intersects(gone) }
         }))
     }
+}
+
+/// At each arrival once: what is not read is not reported again, so that nobody's flood keeps others waiting.
+fn each_time() -> epoll::EventFlags {
+    epoll::EventFlags::IN | epoll::EventFlags::RDHUP | epoll::EventFlags::ET
+}
+
+fn once() -> epoll::EventFlags {
+    epoll::EventFlags::IN | epoll::EventFlags::RDHUP | epoll::EventFlags::ONESHOT
 }
 
 impl AsFd for Watch {

@@ -180,6 +180,11 @@ impl<M: Memory + Clone> ServerSide<M> {
         Ok(Some(Incoming { job: Some(JobKey { slot, generation: job.generation }), request }))
     }
 
+    /// How many requests were taken, modulo 2^32.
+    pub fn taken(&self) -> u32 {
+        self.requests.index()
+    }
+
     /// Whether [`take_request`](Self::take_request) would return something, an error included: what a server that wants to
     /// sleep checks last. A client that leaves no room for responses is none to stay awake for.
     #[inline]
