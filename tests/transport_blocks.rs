@@ -329,3 +329,34 @@ fn a_block_in_use_by_one_chain_cannot_be_part_of_another() {
     let again = again.resolve(&data, geometry, &mut marks, slice);
     assert_eq!(again, Err(Violation::BlockTwice { block: 3 }));
 }
+
+#[test]
+fn marks_of_many_blocks_change_all_at_once_or_not() {
+    const COUNT: u32 = 130;
+    let whole: Vec<u32> = (0..COUNT).collect();
+    let mixed = [129, 0, 64, 63, 1, 128, 65, 127];
+    for blocks in [&whole[..], &mixed[..], &whole[60..70], &[5], &[]] {
+        let (mut at_once, mut one_by_one) = (Marks::new(COUNT), Marks::new(COUNT));
+        at_once.mark_all(blocks).unwrap();
+        blocks.iter().for_each(|block| one_by_one.mark(*block).unwrap());
+        assert!(whole.iter().all(|block| at_once.is_marked(*block) == one_by_one.is_marked(*block)), "{blocks:?}");
+        at_once.clear_all(blocks).unwrap();
+        assert_eq!(at_once.marked(), 0, "{blocks:?}");
+    }
+    // The first that is wrong is the one that is named, and none is marked then.
+    let mut marks = Marks::new(COUNT);
+    marks.mark(70).unwrap();
+    for (blocks, violation) in [
+        (&[1, 2, 130, 1][..], Violation::Block { block: 130, count: COUNT }),
+        (&[1, 192, 3], Violation::Block { block: 192, count: COUNT }),
+        (&[u32::MAX], Violation::Block { block: u32::MAX, count: COUNT }),
+        (&[1, 2, 1, 130], Violation::BlockTwice { block: 1 }),
+        (&[129, 3, 70], Violation::BlockTwice { block: 70 }),
+    ] {
+        assert_eq!(marks.mark_all(blocks), Err(violation), "{blocks:?}");
+        assert_eq!((marks.marked(), marks.is_marked(70)), (1, true), "{blocks:?}");
+    }
+    assert_eq!(marks.clear_all(&[70, 71]), Err(Violation::NotHeld { block: 71 }));
+    assert_eq!(marks.clear_all(&[130]), Err(Violation::Block { block: 130, count: COUNT }));
+    assert_eq!(marks.marked(), 0);
+}

@@ -8,13 +8,10 @@
 //! first, and a length that the region could not hold is refused.
 
 use super::blocks::{Allocate, AllocateError, BlockGeometry, Marks};
-use super::memory::{Copier, Memory};
+use super::memory::{Copier, Load, Memory, Store};
 use super::request::Slice;
 use super::violation::Violation;
 use std::slice;
-
-/// Entries that are copied at once.
-const AT_ONCE: usize = 64;
 
 /// The blocks of a slice: data blocks in order, then list blocks. Private memory; nothing in it is read again from where
 /// it came.
@@ -245,17 +242,9 @@ impl Many {
             let own = if next.is_some() { entries - 1 } else { data.len() };
             let (now, later) = data.split_at(own.min(data.len()));
             let mut place = geometry.block_at(list);
-            for group in now.chunks(AT_ONCE) {
-                let mut bytes = [0; 4 * AT_ONCE];
-                let bytes = &mut bytes[..4 * group.len()];
-                for (word, entry) in bytes.chunks_exact_mut(4).zip(group) {
-                    word.copy_from_slice(&entry.to_le_bytes());
-                }
-                memory.write(place, bytes, Copier::AUTO);
-                place += bytes.len();
-            }
-            if let Some(next) = next {
-                memory.write(place, &next.to_le_bytes(), Copier::AUTO);
+            for &entry in now.iter().chain(next) {
+                memory.store32(place, entry, Store::Relaxed);
+                place += 4;
             }
             data = later;
         }
@@ -273,6 +262,7 @@ impl Many {
         let entries = geometry.block_bytes() / 4;
         let mut list = first;
         let mut left = data;
+        self.blocks.reserve((data + lists) as usize);
         // List blocks are gathered behind the data, where they stay when the data before them is complete. Most chains have
         // one, for which nothing is allocated.
         let mut later = Vec::new();
@@ -284,24 +274,15 @@ impl Many {
             let is_final = step + 1 == lists;
             let own = if is_final { left } else { entries - 1 };
             let place = geometry.block_at(list);
-            let mut done = 0;
-            while done < own {
-                let group = (own - done).min(AT_ONCE as u32);
-                let mut bytes = [0; 4 * AT_ONCE];
-                let bytes = &mut bytes[..4 * group as usize];
-                memory.read(place + 4 * done as usize, bytes, Copier::AUTO);
-                for word in bytes.chunks_exact(4) {
-                    let block = u32::from_le_bytes([word[0], word[1], word[2], word[3]]);
-                    marks.mark(block)?;
-                    self.blocks.push(block);
-                }
-                done += group;
+            let start = self.blocks.len();
+            self.blocks.extend((0..own as usize).map(|at| memory.load32(place + 4 * at, Load::Relaxed)));
+            if let Err(violation) = marks.mark_all(&self.blocks[start..]) {
+                self.blocks.truncate(start);
+                return Err(violation);
             }
             left -= own;
             if !is_final {
-                let mut word = [0; 4];
-                memory.read(place + 4 * done as usize, &mut word, Copier::AUTO);
-                list = u32::from_le_bytes(word);
+                list = memory.load32(place + 4 * own as usize, Load::Relaxed);
             }
         }
         self.blocks.push(first);

@@ -43,7 +43,8 @@ pub enum Store {
 
 /// Memory that another thread or process reads and writes at the same time.
 ///
-/// Offsets are in bytes from its start. Each location is accessed with one size only. Words are little-endian, as
+/// Offsets are in bytes from its start. Each location is accessed with one size only, but for blocks, which hold words when
+/// they list other blocks, and else bytes. Words are little-endian, as
 /// everywhere on x86-64. An access outside, or one that is not aligned, touches nothing and reads as 0.
 pub trait Memory {
     /// Its length in bytes.

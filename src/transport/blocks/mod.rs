@@ -183,6 +183,74 @@ impl Marks {
         }
     }
 
+    /// Marks all of these blocks, or on an error none.
+    ///
+    /// # Errors
+    ///
+    /// As [`mark`](Self::mark), of the first that cannot be marked.
+    #[inline(always)]
+    pub fn mark_all(&mut self, blocks: &[u32]) -> Result<(), Violation> {
+        self.change_all::<true>(blocks).map_err(|(done, violation)| {
+            // They were marked just now.
+            let _ = self.change_all::<false>(&blocks[..done]);
+            violation
+        })
+    }
+
+    /// Takes the marks from all of these blocks; on an error those before it have lost theirs.
+    ///
+    /// # Errors
+    ///
+    /// As [`clear`](Self::clear), of the first that is not marked.
+    #[inline(always)]
+    pub fn clear_all(&mut self, blocks: &[u32]) -> Result<(), Violation> {
+        self.change_all::<false>(blocks).map_err(|(_, violation)| violation)
+    }
+
+    /// Neighbours have their marks in one word, which stays in a register while they follow each other. With an error: how
+    /// many were changed before it.
+    #[inline(always)]
+    fn change_all<const MARK: bool>(&mut self, blocks: &[u32]) -> Result<(), (usize, Violation)> {
+        let mut rest = blocks;
+        while let Some(&first) = rest.first() {
+            let place = first / 64;
+            let done = blocks.len() - rest.len();
+            let Some(word) = self.words.get_mut(place as usize) else {
+                return Err((done, Violation::Block { block: first, count: self.count }));
+            };
+            let mut bits = *word;
+            let mut taken = 0;
+            let mut wrong = None;
+            for &block in rest {
+                if block / 64 != place {
+                    break;
+                }
+                let bit = 1 << (block % 64);
+                if block >= self.count || (bits & bit != 0) == MARK {
+                    wrong = Some(block);
+                    break;
+                }
+                bits ^= bit;
+                taken += 1;
+            }
+            *word = bits;
+            if let Some(block) = wrong {
+                return Err((done + taken, self.refusal::<MARK>(block)));
+            }
+            rest = &rest[taken..];
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn refusal<const MARK: bool>(&self, block: u32) -> Violation {
+        match MARK {
+            _ if block >= self.count => Violation::Block { block, count: self.count },
+            true => Violation::BlockTwice { block },
+            false => Violation::NotHeld { block },
+        }
+    }
+
     /// Takes the mark from a block.
     ///
     /// # Errors

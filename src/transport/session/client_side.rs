@@ -369,8 +369,10 @@ impl<M: Memory + Clone> ClientSide<M> {
         match &mut self.pool {
             Pool::Shared(shared) => shared.free(chain.blocks())?,
             Pool::Owned(_) => {
-                for &block in chain.blocks() {
-                    self.server_marks.clear(block)?;
+                match *chain.blocks() {
+                    [] => {}
+                    [block] => self.server_marks.clear(block)?,
+                    ref blocks => self.server_marks.clear_all(blocks)?,
                 }
                 if chain.length() > 0 {
                     let block = chain.slice().block;

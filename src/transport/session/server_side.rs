@@ -354,8 +354,10 @@ impl<M: Memory + Clone> ServerSide<M> {
     fn finish(&mut self, key: JobKey) -> Result<(), Violation> {
         let Some(job) = self.jobs.get_mut(key.slot as usize) else { return Ok(()) };
         let marks = self.pool.marks(&mut self.client_marks);
-        for &block in job.payload.blocks() {
-            marks.clear(block)?;
+        match *job.payload.blocks() {
+            [] => {}
+            [block] => marks.clear(block)?,
+            ref blocks => marks.clear_all(blocks)?,
         }
         job.payload.clear();
         job.is_waiting = false;
