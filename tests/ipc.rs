@@ -1,6 +1,8 @@
 //! The promise: the verb `ipc` says in one document what each path costs, keeps a record that reads back as it was, and
 //! what is derived from a record is what the samples say.
 
+#![cfg(target_os = "linux")]
+
 use memcpy_select::measure::effort::Effort;
 use memcpy_select::measure::ipc::{
     CacheSample, Cell, Cost, Moved, Part, PartSample, Pattern, Placement, Refusal, Row, Sample, Summary, What,

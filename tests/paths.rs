@@ -1,6 +1,8 @@
 //! The promise: every path that this system has moves every payload rightly between two processes; one that it has not is
 //! listed with the reason; a side that dies or hangs is reported within the bound; and nothing is left behind.
 
+#![cfg(target_os = "linux")]
+
 use memcpy_select::measure::effort::Effort;
 use memcpy_select::measure::ipc::{
     CacheScope, Cell, Contender, Copies, CopyScope, Failure, Pair, Pattern, Placement, Program, SIDE_VARIABLE, Side,

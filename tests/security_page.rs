@@ -1,12 +1,23 @@
 //! Promise: the tests that `SECURITY.md` names are there.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What stands between backticks, in the column of tests.
 fn names(page: &str) -> Vec<&str> {
     let rows = page.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| promise"));
     rows.flat_map(|row| row.split('|').nth(2).unwrap().split('`').skip(1).step_by(2)).collect()
+}
+
+/// All that stands in a folder and those below it.
+fn sources(folder: &Path) -> String {
+    let paths = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let read = |path: PathBuf| match path.extension().is_some_and(|extension| extension == "rs") {
+        true => fs::read_to_string(path).unwrap(),
+        false if path.is_dir() => sources(&path),
+        false => String::new(),
+    };
+    paths.map(read).collect()
 }
 
 #[test]
@@ -15,9 +26,7 @@ fn every_test_that_the_security_page_names_is_there() {
     let page = fs::read_to_string(root.join("SECURITY.md")).unwrap();
     let names = names(&page);
     assert!(names.len() > 30, "the table was not found: {names:?}");
-    let files = ["tests", "tests/hostile_peer"].into_iter().flat_map(|folder| fs::read_dir(root.join(folder)).unwrap());
-    let files = files.map(|entry| entry.unwrap().path()).filter(|path| path.is_file());
-    let sources: String = files.map(|path| fs::read_to_string(path).unwrap()).collect();
+    let sources = sources(&root.join("tests"));
     for name in names {
         let is_file = root.join(format!("tests/{name}.rs")).is_file();
         // The fuzz targets are no part of a published package.

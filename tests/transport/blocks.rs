@@ -1,8 +1,7 @@
 //! Both allocators hand every block out once, refuse what cannot be, and take all back on a failure; chains lead to
 //! exactly the bytes they were made for.
 
-#![cfg(target_os = "linux")]
-
+use crate::rng::Rng;
 use memcpy_select::transport::blocks::{
     Allocate, AllocateError, BlockGeometry, FreeList, GeometryError, Marks, Owned, Shared,
 };
@@ -10,10 +9,6 @@ use memcpy_select::transport::chain::{Chain, Run, blocks_for};
 use memcpy_select::transport::memory::{Load, Store};
 use memcpy_select::transport::{Copier, Mapped, Memory, Slice, Violation};
 use std::collections::HashSet;
-
-#[allow(dead_code)]
-#[path = "suite/rng.rs"]
-mod rng;
 
 const LIST: FreeList = FreeList { head_at: 0, links_at: 64 };
 
@@ -35,7 +30,7 @@ fn set_head(memory: &Mapped, block: u32) {
 
 /// Random taking and giving back against a set.
 fn hands_every_block_out_once(allocator: &mut impl Allocate, count: u32) {
-    let mut rng = rng::Rng::new(u64::from(count));
+    let mut rng = Rng::new(u64::from(count));
     let mut taken: Vec<Vec<u32>> = Vec::new();
     let mut out = HashSet::new();
     for _ in 0..20_000 {
@@ -198,7 +193,7 @@ fn list_blocks_are_as_many_as_the_formula_says() {
 
 #[test]
 fn chains_hold_exactly_their_bytes_at_every_boundary() {
-    let mut rng = rng::Rng::new(3);
+    let mut rng = Rng::new(3);
     for block_bytes in [8_u32, 16, 64, 1024] {
         let entries = block_bytes / 4;
         let geometry = geometry(block_bytes, 1200);

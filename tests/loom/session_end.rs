@@ -1,11 +1,7 @@
 //! Promise: what was answered before a session's end is not lost: in any order of events the survivor has the answer, or
 //! finds it when it has seen the hang-up. The model that shows it finds each way to break it.
-//!
-//! The production code runs unchanged over memory in which loom explores every order that the language's memory model
-//! allows. Rings, free lists and sessions: `loom_rings.rs`; semaphores, sleep flags and notifying: `loom_semaphore.rs`.
 
-#![cfg(target_os = "linux")]
-
+use crate::judge;
 use loom::sync::atomic::{AtomicBool, AtomicU32, Ordering, fence};
 use loom::thread;
 use memcpy_select::transport::chain::Chain;
@@ -16,9 +12,10 @@ use memcpy_select::transport::{Args, Copier, Flags, Kind, Publication, Value};
 use std::sync::Arc;
 
 /// What is broken in the memory that the model runs over, or in who uses it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Bug {
     /// Nothing.
+    #[default]
     None,
     /// The server publishes without release.
     NoRelease,
@@ -103,32 +100,10 @@ impl Memory for Model {
     }
 }
 
-/// Runs the model in every order of events with up to three preemptions; false if one fails.
-fn holds(bug: Bug) -> bool {
-    let explore = move || {
-        let mut builder = loom::model::Builder::new();
-        builder.preemption_bound = Some(3);
-        builder.max_branches = 10_000;
-        builder.check(move || last_answer_arrives(bug));
-    };
-    if bug == Bug::None {
-        explore();
-        return true;
-    }
-    let hook = std::panic::take_hook();
-    std::panic::set_hook(Box::new(|_| ()));
-    let result = std::panic::catch_unwind(explore);
-    std::panic::set_hook(hook);
-    result.is_ok()
-}
-
 #[test]
 fn the_model_holds_and_finds_every_seeded_bug() {
-    assert!(holds(Bug::None));
-    for bug in [Bug::NoLastLook, Bug::HangsUpFirst, Bug::NoRelease, Bug::NoAcquire] {
-        assert!(!holds(bug), "the model does not find {bug:?}");
-        println!("| {bug:?} | found by the model of a session's end |");
-    }
+    let bugs = [Bug::NoLastLook, Bug::HangsUpFirst, Bug::NoRelease, Bug::NoAcquire];
+    judge("a session's end", last_answer_arrives, 3, &bugs);
 }
 
 /// A server answers, and its process ends at once: the client has its answer, or finds it when it has seen the hang-up.

@@ -1,10 +1,7 @@
 //! A proxy forwards what its rule allows, and nothing else; what is read and written in place passes through it without a
 //! copy; and a name cannot change after the rule has seen it.
 
-#![cfg(target_os = "linux")]
-
-mod transport;
-
+use crate::programs::{Over, compare, next_job, serve};
 use memcpy_select::transport::connect::{JoinOptions, join};
 use memcpy_select::transport::memory::{Load, Store};
 use memcpy_select::transport::session::QueueLayout;
@@ -17,7 +14,6 @@ use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
-use transport::programs::{Over, compare, next_job, serve};
 
 const SOON: Duration = Duration::from_millis(20);
 const LONG: Duration = Duration::from_secs(5);

@@ -1,16 +1,11 @@
 //! Entries arrive once each, in order, whole, for every capacity, stride and publication, over the wrap of the indices;
 //! and what a peer writes into the indices is refused unless an honest one could have written it.
 
-#![cfg(target_os = "linux")]
-
+use crate::rng::Rng;
 use memcpy_select::transport::memory::{Load, Store};
 use memcpy_select::transport::ring::{Consumer, MAX_CAPACITY, Producer, Publication, RingError, RingLayout};
 use memcpy_select::transport::{Mapped, Memory, PHASE_BIT, Violation};
 use std::collections::VecDeque;
-
-#[allow(dead_code)]
-#[path = "suite/rng.rs"]
-mod rng;
 
 const TAIL_AT: usize = 0;
 const HEAD_AT: usize = 128;
@@ -32,7 +27,7 @@ fn ring(layout: RingLayout, index: u32) -> (Mapped, Producer<Mapped, 3>, Consume
 
 #[test]
 fn entries_arrive_in_order_over_the_wrap_of_the_indices() {
-    let mut rng = rng::Rng::new(7);
+    let mut rng = Rng::new(7);
     for publication in [Publication::Index, Publication::Phase] {
         for (capacity, stride_bytes) in [(1, 12), (2, 16), (8, 12), (128, 64), (16, 32)] {
             let start = 0_u32.wrapping_sub(4 * capacity);

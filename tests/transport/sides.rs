@@ -1,14 +1,6 @@
-//! What the tests of the transport share.
+//! The two sides of a session over plain memory, and a server that answers out of files.
 
-#![allow(dead_code)]
-
-pub mod files;
-pub mod memories;
-pub mod programs;
-#[path = "../suite/rng.rs"]
-pub mod rng;
-
-use files::Files;
+use crate::files::Files;
 use memcpy_select::transport::Publication;
 use memcpy_select::transport::geometry::{Allocator, Blocks, Geometry};
 use memcpy_select::transport::session::{

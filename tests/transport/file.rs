@@ -1,7 +1,5 @@
 //! Promise: bytes go between files and blocks unchanged, in place where that can be, and over a buffer where it cannot.
 
-#![cfg(target_os = "linux")]
-
 use memcpy_select::transport::{
     Allocator, Answer, Blocks, Client, ClientOptions, Completion, Event, Geometry, Handle, Operation, Publication,
     Sent, Table, TableOptions,

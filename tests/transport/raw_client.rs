@@ -3,13 +3,7 @@
 //! `raw_client/client.c` was written from that page and shares no code with the crate. It is compiled here and talks to
 //! tables of every kind, and to the file server.
 
-#![cfg(target_os = "linux")]
-
-#[allow(dead_code, reason = "each test file uses its own part")]
-#[path = "transport/files.rs"]
-mod files;
-
-use files::Files;
+use crate::files::Files;
 use memcpy_select::transport::{
     Address, Allocator, Answer, Blocks, ErrorCode, Event, Geometry, Job, Operation, Publication, SessionError, Table,
     TableOptions, Waiting,

@@ -1,10 +1,6 @@
 //! Promise: no wake is lost, in any order of events, and the models that show it find each way to lose one.
-//!
-//! The protocols of semaphores and doorbells run here unchanged over memory in which loom explores every order that the
-//! language's memory model allows. Each model is then run over memory with one thing broken, and has to find it.
 
-#![cfg(target_os = "linux")]
-
+use crate::judge;
 use loom::sync::atomic::{AtomicU32, Ordering, fence};
 use loom::sync::{Condvar, Mutex};
 use loom::thread;
@@ -15,9 +11,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// What is broken in the memory that a model runs over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Bug {
     /// Nothing.
+    #[default]
     None,
     /// The fence of whoever rings is missing.
     NoFenceOfRinger,
@@ -217,34 +214,6 @@ fn take(word: &Word<Side>) {
     panic!("woken four times for nothing");
 }
 
-/// Runs a model in every order of events with so many preemptions; false if one fails.
-fn holds(bug: Bug, model: fn(Bug), preemptions: usize) -> bool {
-    let explore = move || {
-        let mut builder = loom::model::Builder::new();
-        builder.preemption_bound = Some(preemptions);
-        builder.max_branches = 10_000;
-        builder.check(move || model(bug));
-    };
-    if bug == Bug::None {
-        explore();
-        return true;
-    }
-    let hook = std::panic::take_hook();
-    std::panic::set_hook(Box::new(|_| ()));
-    let result = std::panic::catch_unwind(explore);
-    std::panic::set_hook(hook);
-    result.is_ok()
-}
-
-/// Every model holds, and finds each of these bugs.
-fn judge(name: &str, model: fn(Bug), preemptions: usize, bugs: &[Bug]) {
-    assert!(holds(Bug::None, model, preemptions));
-    for &bug in bugs {
-        assert!(!holds(bug, model, preemptions), "the model `{name}` does not find {bug:?}");
-    }
-}
-
-/// The hook for panics is the process's, so that the models run one after the other.
 #[test]
 fn models_hold_and_find_every_seeded_bug() {
     judge(

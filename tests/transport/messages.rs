@@ -1,16 +1,11 @@
 //! Messages travel in exactly the bytes that the protocol says, and what cannot be one is an error value.
 
-#![cfg(target_os = "linux")]
-
+use crate::rng::Rng;
 use memcpy_select::transport::message::UnknownValue;
 use memcpy_select::transport::message::widths::{u1, u3, u5, u7, u24, u48, u63};
 use memcpy_select::transport::{
     Args, ErrorCode, Flags, JobId, Kind, PageRange, Request, Response, ResponseFlags, Slice, Value,
 };
-
-#[allow(dead_code)]
-#[path = "suite/rng.rs"]
-mod rng;
 
 fn request(kind: Kind, flags: Flags, id: u64, handle: u32, args: Args) -> Request {
     Request { kind, flags, id: JobId::new(id).unwrap(), handle, args }
@@ -141,7 +136,7 @@ fn model(fields: &[(u64, usize)]) -> Vec<u8> {
 
 #[test]
 fn any_struct_is_its_fields_bit_after_bit() {
-    let mut rng = rng::Rng::new(1);
+    let mut rng = Rng::new(1);
     for _ in 0..10_000 {
         let [small, other] = [(); 2].map(|()| [Small::A, Small::B, Small::C][rng.below(3)]);
         let inner = Inner { a: u5::truncated(rng.next()), b: small };

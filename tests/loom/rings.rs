@@ -1,29 +1,21 @@
-//! Promise: rings publish whole entries, the shared free list hands a block to one side at a time, and a session's bytes
-//! are there before the message that names them, in any order of events; and the models that show it find each way to
-//! break it.
-//!
-//! The production code runs here unchanged over memory in which loom explores every order that the language's memory model
-//! allows. Each model is then run over memory with one thing broken, and has to find it.
+//! Promise: rings publish whole entries, and the shared free list hands a block to one side at a time, in any order of
+//! events; and the models that show it find each way to break it.
 
-#![cfg(target_os = "linux")]
-// Loom's threads are one real one, and the sides of a session hold their memory by `Arc`.
-#![allow(clippy::arc_with_non_send_sync)]
-
+use crate::judge;
 use loom::cell::UnsafeCell;
 use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 use loom::thread;
 use memcpy_select::transport::blocks::{Allocate, AllocateError, BlockGeometry, FreeList, Shared};
-use memcpy_select::transport::chain::Chain;
 use memcpy_select::transport::memory::{Load, Memory, Store};
 use memcpy_select::transport::ring::{Consumer, Producer, RingLayout};
-use memcpy_select::transport::session::{ClientSide, Outcome, Reply, ServerSide};
-use memcpy_select::transport::{Allocator, Args, Blocks, Copier, Flags, Geometry, Kind, Publication, Value};
+use memcpy_select::transport::{Copier, Publication};
 use std::sync::Arc;
 
 /// What is broken in the memory that a model runs over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Bug {
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Bug {
     /// Nothing.
+    #[default]
     None,
     /// Stores do not release.
     RelaxedStore,
@@ -42,7 +34,7 @@ enum Bug {
 }
 
 /// Words, and what is accessed as a whole: entries of rings, blocks. Loom reports two sides in one of those at a time.
-struct Model {
+pub struct Model {
     bug: Bug,
     words: Vec<AtomicU32>,
     head: AtomicU64,
@@ -57,7 +49,7 @@ const WHOLE_BYTES: usize = 64;
 const LIST_HEAD_AT: usize = 1 << 20;
 
 impl Model {
-    fn new(bug: Bug, words: usize, wholes: usize) -> Self {
+    pub fn new(bug: Bug, words: usize, wholes: usize) -> Self {
         Self {
             bug,
             words: (0..words).map(|_| AtomicU32::new(0)).collect(),
@@ -180,57 +172,24 @@ impl Memory for Model {
     }
 }
 
-/// Runs a model in every order of events with so many preemptions; false if one fails.
-fn holds(bug: Bug, model: fn(Bug), preemptions: usize) -> bool {
-    let explore = move || {
-        let mut builder = loom::model::Builder::new();
-        builder.preemption_bound = Some(preemptions);
-        builder.max_branches = 10_000;
-        builder.check(move || model(bug));
-    };
-    if bug == Bug::None {
-        explore();
-        return true;
-    }
-    let hook = std::panic::take_hook();
-    std::panic::set_hook(Box::new(|_| ()));
-    let result = std::panic::catch_unwind(explore);
-    std::panic::set_hook(hook);
-    result.is_ok()
-}
+/// What finds a message that is published too early or looked for too early.
+pub const PUBLISHING: [Bug; 2] = [Bug::RelaxedStore, Bug::RelaxedLoad];
 
-/// Every model holds, and finds each of these bugs.
-fn judge(name: &str, model: fn(Bug), preemptions: usize, bugs: &[Bug]) {
-    assert!(holds(Bug::None, model, preemptions));
-    for &bug in bugs {
-        assert!(!holds(bug, model, preemptions), "the model `{name}` does not find {bug:?}");
-    }
-}
-
-/// The hook for panics is the process's, so that the models run one after the other.
 #[test]
-fn models_hold_and_find_every_seeded_bug() {
-    let publishing = [Bug::RelaxedStore, Bug::RelaxedLoad];
-    judge("a ring with an index", |bug| ring(bug, Publication::Index), 3, &publishing);
-    judge("a ring with a phase", |bug| ring(bug, Publication::Phase), 3, &publishing);
-    judge("a batch with an index", |bug| batch(bug, Publication::Index), 3, &publishing);
-    judge("a batch with a phase", |bug| batch(bug, Publication::Phase), 3, &publishing);
-    judge(
-        "a ring with an index, going round",
-        |bug| round(bug, Publication::Index),
-        3,
-        &[Bug::RelaxedHead, Bug::RelaxedLoad],
-    );
-    judge(
-        "a ring with a phase, going round",
-        |bug| round(bug, Publication::Phase),
-        3,
-        &[Bug::RelaxedHead, Bug::RelaxedLoad],
-    );
+fn rings_hold_and_their_models_find_every_seeded_bug() {
+    judge("a ring with an index", |bug| ring(bug, Publication::Index), 3, &PUBLISHING);
+    judge("a ring with a phase", |bug| ring(bug, Publication::Phase), 3, &PUBLISHING);
+    judge("a batch with an index", |bug| batch(bug, Publication::Index), 3, &PUBLISHING);
+    judge("a batch with a phase", |bug| batch(bug, Publication::Phase), 3, &PUBLISHING);
+    let giving_back = [Bug::RelaxedHead, Bug::RelaxedLoad];
+    judge("a ring with an index, going round", |bug| round(bug, Publication::Index), 3, &giving_back);
+    judge("a ring with a phase, going round", |bug| round(bug, Publication::Phase), 3, &giving_back);
+}
+
+#[test]
+fn the_free_list_holds_and_its_models_find_every_seeded_bug() {
     judge("a free list", free_list, 3, &[Bug::RelaxedGive, Bug::RelaxedTake, Bug::NoTag, Bug::TornSwing]);
     judge("a free list with blocks kept aside", kept_aside, 2, &[Bug::RelaxedGive, Bug::TornSwing]);
-    judge("a session with an index", |bug| session(bug, Publication::Index), 2, &publishing);
-    judge("a session with a phase", |bug| session(bug, Publication::Phase), 2, &publishing);
 }
 
 const TAIL_AT: usize = 0;
@@ -371,77 +330,4 @@ fn kept_aside(bug: Bug) {
     // Nothing was lost, whoever kept it.
     blocks.clear();
     list.allocate(2, &mut blocks).unwrap();
-}
-
-/// A client writes, a server reads what was written and answers with other bytes, the client reads those and gives them
-/// back: no block is touched by both at a time.
-fn session(bug: Bug, publication: Publication) {
-    let blocks = Blocks { block_bytes: 64, count: 1 };
-    let geometry = Geometry {
-        capacity: 2,
-        request_stride_bytes: 16,
-        response_stride_bytes: 12,
-        publication,
-        allocator: Allocator::Owned,
-        client_blocks: blocks,
-        server_blocks: blocks,
-    };
-    let queue = Arc::new(Model::new(bug, 400, 0));
-    let [client_data, server_data] = [(); 2].map(|()| Arc::new(Model::new(bug, 0, 1)));
-    let mut server =
-        ServerSide::new(&geometry, Arc::clone(&queue), Arc::clone(&client_data), Arc::clone(&server_data)).unwrap();
-    let mut client = ClientSide::new(&geometry, queue, client_data, server_data).unwrap();
-
-    let serving = thread::spawn(move || {
-        for _ in 0..2 {
-            let incoming = loop {
-                match server.take_request().unwrap() {
-                    Some(incoming) => break incoming,
-                    None => thread::yield_now(),
-                }
-            };
-            let job = incoming.job.unwrap();
-            let reply = if incoming.request.kind == Kind::Write {
-                let (memory, geometry) = server.client_data();
-                let mut bytes = [0; 3];
-                server.payload(job).unwrap().read(memory, geometry, 0, &mut bytes, Copier::AUTO);
-                assert_eq!(&bytes, b"one");
-                Reply::Value(Value::of(Value::AMOUNT, 3))
-            } else {
-                let chain = server.lend(3).unwrap();
-                let (memory, geometry) = server.server_data();
-                chain.write(memory, geometry, 0, b"two", Copier::AUTO);
-                Reply::Bytes(chain)
-            };
-            server.answer(job, reply).unwrap();
-            server.flush();
-        }
-    });
-
-    let chain = client.allocate(3).unwrap();
-    let (memory, blocks) = client.client_data();
-    chain.write(memory, blocks, 0, b"one", Copier::AUTO);
-    client.submit((Kind::Write, Flags::DATA, 1), Args::from_raw(0), chain).unwrap();
-    client.submit((Kind::Read, Flags::DATA, 1), Args::of(Args::AMOUNT, 3), Chain::EMPTY).unwrap();
-    client.flush().unwrap();
-    for _ in 0..2 {
-        let ticket = loop {
-            match client.poll().unwrap() {
-                Some(ticket) => break ticket,
-                None => thread::yield_now(),
-            }
-        };
-        match client.take(ticket).unwrap() {
-            Outcome::Amount(amount) => assert_eq!(amount, 3),
-            Outcome::Bytes(chain) => {
-                let mut bytes = [0; 3];
-                let (memory, blocks) = client.server_data();
-                chain.read(memory, blocks, 0, &mut bytes, Copier::AUTO);
-                assert_eq!(&bytes, b"two");
-                client.release(chain).unwrap();
-            }
-            other => panic!("{other:?}"),
-        }
-    }
-    serving.join().unwrap();
 }

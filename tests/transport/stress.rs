@@ -3,17 +3,12 @@
 //! Threads work as hard as they can over memory that they share; a checker beside them knows every block's owner. The
 //! bounded part is about two seconds; `MEMCPY_SELECT_TEST_SECONDS` makes each part as long.
 
-#![cfg(target_os = "linux")]
-
-#[path = "suite/rng.rs"]
-mod rng;
-
+use crate::rng::Rng;
 use memcpy_select::transport::blocks::{Allocate, AllocateError, BlockGeometry, FreeList, Shared};
 use memcpy_select::transport::chain::Chain;
 use memcpy_select::transport::geometry::{Allocator, Blocks, Geometry};
 use memcpy_select::transport::session::{ClientSide, Outcome, QueueLayout, Reply, ServerSide, data_bytes};
 use memcpy_select::transport::{Args, Copier, Flags, Kind, Mapped, Memory, Publication, Value};
-use rng::Rng;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::thread;

@@ -1,0 +1,89 @@
+//! Promise: a session's bytes are there before the message that names them, in any order of events; and the models that
+//! show it find each way to break it.
+
+use crate::judge;
+use crate::rings::{Bug, Model, PUBLISHING};
+use loom::thread;
+use memcpy_select::transport::chain::Chain;
+use memcpy_select::transport::session::{ClientSide, Outcome, Reply, ServerSide};
+use memcpy_select::transport::{Allocator, Args, Blocks, Copier, Flags, Geometry, Kind, Publication, Value};
+use std::sync::Arc;
+
+#[test]
+fn sessions_hold_and_their_models_find_every_seeded_bug() {
+    judge("a session with an index", |bug| session(bug, Publication::Index), 2, &PUBLISHING);
+    judge("a session with a phase", |bug| session(bug, Publication::Phase), 2, &PUBLISHING);
+}
+
+/// A client writes, a server reads what was written and answers with other bytes, the client reads those and gives them
+/// back: no block is touched by both at a time.
+fn session(bug: Bug, publication: Publication) {
+    let blocks = Blocks { block_bytes: 64, count: 1 };
+    let geometry = Geometry {
+        capacity: 2,
+        request_stride_bytes: 16,
+        response_stride_bytes: 12,
+        publication,
+        allocator: Allocator::Owned,
+        client_blocks: blocks,
+        server_blocks: blocks,
+    };
+    let queue = Arc::new(Model::new(bug, 400, 0));
+    let [client_data, server_data] = [(); 2].map(|()| Arc::new(Model::new(bug, 0, 1)));
+    let mut server =
+        ServerSide::new(&geometry, Arc::clone(&queue), Arc::clone(&client_data), Arc::clone(&server_data)).unwrap();
+    let mut client = ClientSide::new(&geometry, queue, client_data, server_data).unwrap();
+
+    let serving = thread::spawn(move || {
+        for _ in 0..2 {
+            let incoming = loop {
+                match server.take_request().unwrap() {
+                    Some(incoming) => break incoming,
+                    None => thread::yield_now(),
+                }
+            };
+            let job = incoming.job.unwrap();
+            let reply = if incoming.request.kind == Kind::Write {
+                let (memory, geometry) = server.client_data();
+                let mut bytes = [0; 3];
+                server.payload(job).unwrap().read(memory, geometry, 0, &mut bytes, Copier::AUTO);
+                assert_eq!(&bytes, b"one");
+                Reply::Value(Value::of(Value::AMOUNT, 3))
+            } else {
+                let chain = server.lend(3).unwrap();
+                let (memory, geometry) = server.server_data();
+                chain.write(memory, geometry, 0, b"two", Copier::AUTO);
+                Reply::Bytes(chain)
+            };
+            server.answer(job, reply).unwrap();
+            server.flush();
+        }
+    });
+
+    let chain = client.allocate(3).unwrap();
+    let (memory, blocks) = client.client_data();
+    chain.write(memory, blocks, 0, b"one", Copier::AUTO);
+    client.submit((Kind::Write, Flags::DATA, 1), Args::from_raw(0), chain).unwrap();
+    client.submit((Kind::Read, Flags::DATA, 1), Args::of(Args::AMOUNT, 3), Chain::EMPTY).unwrap();
+    client.flush().unwrap();
+    for _ in 0..2 {
+        let ticket = loop {
+            match client.poll().unwrap() {
+                Some(ticket) => break ticket,
+                None => thread::yield_now(),
+            }
+        };
+        match client.take(ticket).unwrap() {
+            Outcome::Amount(amount) => assert_eq!(amount, 3),
+            Outcome::Bytes(chain) => {
+                let mut bytes = [0; 3];
+                let (memory, blocks) = client.server_data();
+                chain.read(memory, blocks, 0, &mut bytes, Copier::AUTO);
+                assert_eq!(&bytes, b"two");
+                client.release(chain).unwrap();
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    serving.join().unwrap();
+}

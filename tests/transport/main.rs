@@ -1,0 +1,24 @@
+//! The transport, from its bits to programs in several processes: one suite, since each that stands alone links all of it.
+//!
+//! Each file says what it promises.
+
+#![cfg(target_os = "linux")]
+
+mod blocks;
+mod ends;
+mod file;
+mod files;
+mod hostile_sides;
+mod memories;
+mod messages;
+mod programs;
+mod proxy;
+mod raw_client;
+mod ring;
+#[allow(dead_code, reason = "each suite uses its own part")]
+#[path = "../suite/rng.rs"]
+mod rng;
+mod session;
+mod sides;
+mod stress;
+mod table;

@@ -1,0 +1,178 @@
+//! The two sides of a session, over plain memory: what a client gets is what the table's objects are, whatever the
+//! geometry; nothing is lost on any way out; and an adversary's memory ends the session with a typed error at worst.
+
+use crate::files::{Files, MAX_HANDLES};
+use crate::rng::Rng;
+use crate::sides::{geometries, pair, serve};
+use memcpy_select::transport::session::{ClientSide, Outcome, SubmitError, Ticket};
+use memcpy_select::transport::{Args, Copier, ErrorCode, Flags, Kind, Memory, Violation};
+use std::collections::HashMap;
+
+/// An operation of the table, and its result by calling the objects themselves.
+#[derive(Clone, Debug)]
+enum Op {
+    Open(Vec<u8>),
+    Create(Vec<u8>),
+    Destroy(Vec<u8>),
+    Read(u32, usize, bool),
+    Write(u32, Vec<u8>),
+    Seek(Kind, u32, i64),
+    Close(u32),
+}
+
+#[derive(Debug, PartialEq)]
+enum Got {
+    Refused(ErrorCode),
+    Bytes(Vec<u8>),
+    Amount(u32),
+    Handle(u32),
+    Position(u64),
+}
+
+fn random(rng: &mut Rng, handles: &[u32], max_bytes: usize) -> Op {
+    let name =
+        [&b""[..], b"a", b"b", b"a longer name, of more than one block, so that it becomes a chain of some blocks"]
+            [rng.below(4)]
+        .to_vec();
+    // Now and then one that is not open.
+    let handle = if handles.is_empty() || rng.below(20) == 0 { 999 } else { handles[rng.below(handles.len())] };
+    match rng.below(12) {
+        0 => Op::Open(name),
+        1 => Op::Create(name),
+        2 => Op::Destroy(name),
+        3 => Op::Close(handle),
+        4 => Op::Seek(Kind::SeekStart, handle, rng.below(300) as i64),
+        5 => Op::Seek(Kind::SeekCurrent, handle, rng.below(300) as i64 - 150),
+        6 => Op::Seek(Kind::SeekEnd, handle, rng.below(300) as i64 - 150),
+        7..9 => Op::Read(handle, rng.below(max_bytes), rng.below(3) > 0),
+        _ => {
+            let mut bytes = vec![0; rng.below(max_bytes)];
+            rng.fill(&mut bytes);
+            Op::Write(handle, bytes)
+        }
+    }
+}
+
+fn directly(files: &mut Files, op: &Op) -> Option<Got> {
+    let result = match op {
+        Op::Open(name) => files.open(name).map(Got::Handle),
+        Op::Create(name) => files.create(name).map(Got::Handle),
+        Op::Destroy(name) => files.destroy(name).map(|()| Got::Amount(0)),
+        Op::Read(handle, amount, advance) => files.read(*handle, *amount, *advance).map(Got::Bytes),
+        Op::Write(handle, bytes) => files.write(*handle, bytes).map(Got::Amount),
+        Op::Seek(Kind::SeekStart, handle, offset) => files.seek_start(*handle, *offset as u64).map(Got::Position),
+        Op::Seek(Kind::SeekCurrent, handle, offset) => files.seek_current(*handle, *offset).map(Got::Position),
+        Op::Seek(_, handle, offset) => files.seek_end(*handle, *offset).map(Got::Position),
+        Op::Close(handle) => {
+            files.close(*handle);
+            return None;
+        }
+    };
+    Some(result.unwrap_or_else(Got::Refused))
+}
+
+/// Sends an operation; `None` for a close.
+fn submit<M: Memory + Clone>(client: &mut ClientSide<M>, op: &Op) -> Result<Option<Ticket>, SubmitError> {
+    let (kind, handle, args, bytes) = match op {
+        Op::Open(name) => (Kind::Open, 0, None, &name[..]),
+        Op::Create(name) => (Kind::Create, 0, None, &name[..]),
+        Op::Destroy(name) => (Kind::Destroy, 0, None, &name[..]),
+        Op::Read(handle, amount, _) => (Kind::Read, *handle, Some(Args::of(Args::AMOUNT, *amount as u32)), &[][..]),
+        Op::Write(handle, bytes) => (Kind::Write, *handle, None, &bytes[..]),
+        Op::Seek(Kind::SeekStart, handle, offset) => {
+            (Kind::SeekStart, *handle, Some(Args::of(Args::OFFSET, *offset as u64)), &[][..])
+        }
+        Op::Seek(kind, handle, offset) => (*kind, *handle, Some(Args::of(Args::SIGNED_OFFSET, *offset)), &[][..]),
+        Op::Close(handle) => return client.close(*handle).map(|()| None),
+    };
+    let flags = match op {
+        Op::Read(_, _, advance) => Flags { advance: *advance, ..Flags::DATA },
+        _ => Flags::DATA,
+    };
+    let chain = match client.allocate(bytes.len() as u32) {
+        Ok(chain) => chain,
+        Err(error) => panic!("{error:?}: no test asks for as much"),
+    };
+    let (memory, blocks) = client.client_data();
+    chain.write(memory, blocks, 0, bytes, Copier::AUTO);
+    match client.submit((kind, flags, handle), args.unwrap_or(Args::from_raw(0)), chain) {
+        Ok(ticket) => Ok(Some(ticket)),
+        Err((error, chain)) => {
+            client.give_back(chain);
+            Err(error)
+        }
+    }
+}
+
+fn take<M: Memory + Clone>(client: &mut ClientSide<M>, ticket: Ticket) -> Result<Got, Violation> {
+    Ok(match client.take(ticket).expect("it was polled") {
+        Outcome::Refused(code) => Got::Refused(code),
+        Outcome::Amount(amount) => Got::Amount(amount),
+        Outcome::Handle(handle) => Got::Handle(handle),
+        Outcome::Position(position) => Got::Position(position),
+        Outcome::Bytes(chain) => {
+            let (memory, blocks) = client.server_data();
+            let mut bytes = vec![0; chain.length() as usize];
+            chain.read(memory, blocks, 0, &mut bytes, Copier::AUTO);
+            client.release(chain)?;
+            Got::Bytes(bytes)
+        }
+        other => panic!("{other:?}"),
+    })
+}
+
+/// Many in flight, answered in batches: every result is what the objects themselves give.
+#[test]
+fn clients_see_the_objects_as_they_are() {
+    for (number, geometry) in geometries().into_iter().enumerate() {
+        let (mut client, mut server) = pair(&geometry);
+        let (mut files, mut model) = (Files::default(), Files::default());
+        let mut rng = Rng::new(number as u64);
+        let mut handles = Vec::new();
+        // So few that all in flight find blocks: refusals for want of blocks have a test of their own.
+        let max_bytes = 8 * geometry.client_blocks.block_bytes as usize;
+        let mut expected: HashMap<Ticket, (Op, Got)> = HashMap::new();
+        let mut answered = 0;
+        while answered < 3000 {
+            for _ in 0..rng.below(geometry.capacity as usize + 2) {
+                let op = random(&mut rng, &handles, max_bytes);
+                let full = client.in_flight() == geometry.capacity;
+                match submit(&mut client, &op) {
+                    Ok(ticket) => {
+                        let got = directly(&mut model, &op);
+                        if let Some(ticket) = ticket {
+                            assert!(!full);
+                            expected.insert(ticket, (op, got.unwrap()));
+                        }
+                    }
+                    // A close uses a place of the ring and no other: the ring may be full before the jobs are.
+                    Err(SubmitError::Full) => break,
+                    Err(error) => panic!("{error:?}"),
+                }
+            }
+            client.flush().unwrap();
+            serve(&mut server, &mut files, usize::MAX).unwrap();
+            while let Some(ticket) = client.poll().unwrap() {
+                let got = take(&mut client, ticket).unwrap();
+                let (op, wanted) = expected.remove(&ticket).unwrap();
+                assert_eq!(got, wanted, "{op:?} with {geometry:?}");
+                if let Got::Handle(handle) = got {
+                    handles.push(handle);
+                    if handles.len() > MAX_HANDLES {
+                        handles.remove(0);
+                    }
+                }
+                answered += 1;
+            }
+        }
+        client.flush().unwrap();
+        serve(&mut server, &mut files, usize::MAX).unwrap();
+        assert_eq!((client.in_flight(), server.unanswered(), server.lent_blocks()), (0, 0, 0));
+        // Every block is free again.
+        let most = geometry.client_blocks.count * 7 / 8 * geometry.client_blocks.block_bytes;
+        let all = client.allocate(most).unwrap();
+        client.give_back(all);
+        let all = server.lend(most).unwrap();
+        server.give_back(all);
+    }
+}
