@@ -1,8 +1,7 @@
 //! The promise: what a run has measured is read back as it was written, and what no run can have written is refused
 //! with the file and the line.
 
-#![cfg(target_os = "linux")]
-
+use crate::program::Scratch;
 use memcpy_select::cpu::Cpu;
 use memcpy_select::measure::cell::Cell;
 use memcpy_select::measure::effort::Effort;
@@ -15,23 +14,6 @@ use std::borrow::Cow;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-
-/// A folder of its own for each test, gone afterwards.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(name: &str) -> Self {
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("record-{name}-{}", std::process::id()));
-        fs::create_dir_all(&folder).unwrap();
-        Self(folder)
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
 
 fn record() -> Record {
     let sample = |contender: &'static str, round, total_ns| Sample {

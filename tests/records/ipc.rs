@@ -1,8 +1,7 @@
 //! The promise: the verb `ipc` says in one document what each path costs, keeps a record that reads back as it was, and
 //! what is derived from a record is what the samples say.
 
-#![cfg(target_os = "linux")]
-
+use crate::program::{Scratch, run};
 use memcpy_select::measure::effort::Effort;
 use memcpy_select::measure::ipc::{
     CacheSample, Cell, Cost, Moved, Part, PartSample, Pattern, Placement, Refusal, Row, Sample, Summary, What,
@@ -13,30 +12,9 @@ use memcpy_select::record::{Environment, IpcRecord, RecordError};
 use memcpy_select::report::{IpcExplanation, ipc_page, ipc_tables, pays_from_bytes};
 use serde_json::Value;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
-
-/// A folder of its own for each test, gone afterwards.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(name: &str) -> Self {
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("ipc-{name}-{}", std::process::id()));
-        fs::create_dir_all(&folder).unwrap();
-        Self(folder)
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-fn run(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_memcpy-select")).args(arguments).output().unwrap()
-}
 
 fn stdout(output: &Output) -> String {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -1,12 +1,11 @@
 //! The promise: whatever ends a sweep, and whenever, its record reads back, and a later process goes on with it to what
 //! an uninterrupted run would have given.
 
-#![cfg(target_os = "linux")]
-
+use crate::program::{Scratch, record_in};
 use memcpy_select::cpu::Cpu;
-use memcpy_select::measure::cell::{Cell, Residency};
+use memcpy_select::measure::cell::Cell;
 use memcpy_select::measure::effort::Effort;
-use memcpy_select::measure::scope::{self, Scope};
+use memcpy_select::measure::scope::Scope;
 use memcpy_select::measure::sweep::{Contender, Sample, Sweep};
 use memcpy_select::record::{Environment, Growing, Progress, Record, RecordError};
 use std::collections::BTreeSet;
@@ -18,40 +17,16 @@ use std::time::{Duration, Instant};
 
 const BENCH: &str = "sweep";
 
-/// A folder of its own for each test, gone afterwards.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(name: &str) -> Self {
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("sweep-{name}-{}", std::process::id()));
-        fs::create_dir_all(&folder).unwrap();
-        Self(folder)
-    }
-
-    /// The one record in it, if it is there.
-    fn record(&self) -> Option<PathBuf> {
-        let is_named = |path: &PathBuf| !path.file_name().unwrap_or_default().to_string_lossy().starts_with('.');
-        let only = |path: &Path| fs::read_dir(path).ok()?.filter_map(|entry| Some(entry.ok()?.path())).find(is_named);
-        only(&only(&self.0)?)
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
 fn environment() -> Environment {
     Environment::gather(&Cpu::detect(), Effort::Default, None)
 }
 
 /// A small grid, gone through in three passes.
-fn scope() -> Scope {
+pub fn scope() -> Scope {
     Scope { sizes: vec![64, 256], offsets: vec![(0, 0), (0, 1)], ..Scope::of(Effort::Default) }
 }
 
-fn steps(scope: &Scope) -> Vec<(Cell, u32)> {
+pub fn steps(scope: &Scope) -> Vec<(Cell, u32)> {
     scope.effort.steps(&scope.grid().unwrap()).collect()
 }
 
@@ -101,82 +76,6 @@ fn begun(scratch: &Scratch, count: usize) -> PathBuf {
 
 fn resume(folder: &Path) -> Growing {
     Growing::resume(folder, BENCH, &environment(), &scope().to_string()).unwrap()
-}
-
-#[test]
-fn sizes_are_bytes_units_and_ranges() {
-    let cases: [(&str, &[usize]); 7] = [
-        ("64", &[64]),
-        ("64, 4KiB,1 MiB", &[64, 4096, 1 << 20]),
-        ("4KiB..32KiB", &[4096, 8192, 16384, 32768]),
-        ("5..9", &[8]),
-        ("4KiB..4KiB,4096,64B", &[64, 4096]),
-        ("1GiB", &[1 << 30]),
-        ("1", &[1]),
-    ];
-    for (list, sizes) in cases {
-        assert_eq!(scope::sizes(list).unwrap(), sizes, "{list}");
-    }
-    let refused = ["", ",", "64,", "0", "0KiB", "1GiB,1073741825", "2GiB", "4KB", "4kib", "-1", "+1", "1.5KiB", "KiB"];
-    for list in
-        refused.into_iter().chain(["8..4", "5..7", "..8", "8..", "99999999999999999999", "18014398509481985KiB"])
-    {
-        let message = scope::sizes(list).unwrap_err().to_string();
-        assert!(message.contains("--sizes") && message.contains("nothing was measured"), "{list}: {message}");
-    }
-}
-
-#[test]
-fn offsets_residencies_and_kernels_are_known_ones() {
-    assert_eq!(scope::offsets("0:0,65:66,0:0").unwrap(), [(0, 0), (65, 66)]);
-    assert_eq!(scope::offsets("2047:2047").unwrap(), [(2047, 2047)]);
-    for list in ["", "0", "0:", ":0", "0:2048", "2048:0", "-1:0", "+1:0", "0:0:0", "a:b"] {
-        assert!(scope::offsets(list).unwrap_err().to_string().contains("--offsets"), "{list}");
-    }
-    assert_eq!(scope::residencies("cold,hot").unwrap(), [Residency::Cold, Residency::Hot]);
-    assert!(scope::residencies("warm").unwrap_err().to_string().contains("use hot, cold, touch or crowd"));
-    assert_eq!(scope::kernel_names("portable,memcpy_auto,libc").unwrap(), ["libc", "memcpy_auto", "portable"]);
-    let message = scope::kernel_names("portable,memmove").unwrap_err().to_string();
-    assert!(message.contains("\"memmove\"") && message.contains("rep_movsb, "), "{message}");
-}
-
-#[test]
-fn a_scope_reads_back_as_it_was_written() {
-    let full = Scope {
-        residencies: vec![Residency::Hot, Residency::Cold],
-        kernels: vec!["libc".to_owned(), "portable".to_owned()],
-        peers: vec!["one=/a b/c,d.so".to_owned(), "two=/e.so".to_owned()],
-        ..scope()
-    };
-    for scope in [full, scope(), Scope::of(Effort::Quick), Scope::of(Effort::Full)] {
-        assert_eq!(Scope::read(&scope.to_string()).unwrap(), scope);
-    }
-    for text in ["efort quick\n", "effort\n", "effort fast\n", "sizes 0\n"] {
-        assert!(Scope::read(text).is_err(), "{text}");
-    }
-}
-
-#[test]
-fn a_scope_without_lists_is_the_efforts_grid() {
-    assert_eq!(Scope::of(Effort::Quick).grid().unwrap(), Effort::Quick.grid());
-    let cells = |scope: Scope| scope.grid().unwrap().concat();
-    let sizes = Scope { sizes: vec![64], ..Scope::of(Effort::Quick) };
-    assert_eq!(cells(sizes), [Cell::hot(64, 0, 0)]);
-    let cold = Scope { residencies: vec![Residency::Cold], sizes: vec![64, 128], ..Scope::of(Effort::Quick) };
-    assert_eq!(cells(cold), [64, 128].map(|bytes| Cell::hot(bytes, 0, 0).with(Residency::Cold)));
-    let crowd = Scope { residencies: vec![Residency::Crowd], ..Scope::of(Effort::Full) };
-    assert!(cells(crowd.clone()).iter().all(|cell| cell.len_bytes <= scope::CROWD_MAX_BYTES));
-    assert!(Scope { sizes: vec![128 << 20], ..crowd }.grid().is_err());
-}
-
-#[test]
-fn every_pass_over_every_cell_is_one_step() {
-    for effort in Effort::ALL {
-        let steps: Vec<(Cell, u32)> = effort.steps(&effort.grid()).collect();
-        let count: u32 = effort.grid().iter().flatten().map(|cell| effort.passes(cell.len_bytes)).sum();
-        assert_eq!(steps.len(), count as usize);
-        assert_eq!(steps.iter().collect::<BTreeSet<_>>().len(), steps.len());
-    }
 }
 
 #[test]
@@ -411,7 +310,7 @@ fn a_killed_process_leaves_a_record_that_is_resumed_to_the_same_keys() {
     for (at, wait_us) in [0, 300, 1_000, 3_000, 9_000, 20_000].into_iter().enumerate() {
         let scratch = Scratch::new(&format!("killed-{at}"));
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "a_killed_process_leaves_a_record_that_is_resumed_to_the_same_keys"])
+            .args(["--exact", "sweep::a_killed_process_leaves_a_record_that_is_resumed_to_the_same_keys"])
             .env(CHILD, &scratch.0)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -419,7 +318,7 @@ fn a_killed_process_leaves_a_record_that_is_resumed_to_the_same_keys() {
             .unwrap();
         let start = Instant::now();
         let folder = loop {
-            if let Some(folder) = scratch.record() {
+            if let Some(folder) = record_in(&scratch.0) {
                 break folder;
             }
             assert!(start.elapsed() < Duration::from_secs(60), "the child writes nothing");

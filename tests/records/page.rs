@@ -1,7 +1,5 @@
 //! The promise: a page stands alone, shows only figures, and shows what it is given as text.
 
-#![cfg(target_os = "linux")]
-
 use memcpy_select::measure::cell::{Cell, Residency};
 use memcpy_select::measure::sweep::{CORE_CLOCK, LIBC, LIBC_AGAIN, MEMCPY_AUTO, Sample};
 use memcpy_select::record::Record;

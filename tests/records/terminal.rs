@@ -1,7 +1,5 @@
 //! The promise: what a terminal shows fits 80 columns and is plain text, whatever was measured.
 
-#![cfg(target_os = "linux")]
-
 use memcpy_select::cpu::Cpu;
 use memcpy_select::measure::conditions::conditions;
 use memcpy_select::measure::summary::Summary;

@@ -1,13 +1,9 @@
 //! The promise: with `--json` every verb prints one document on the standard output and nothing else there; what a sweep
 //! cannot have is in its record, or refused with the reason.
 
-#![cfg(target_os = "linux")]
-
-mod program;
-
+use crate::program::{Scratch, run};
 use memcpy_select::measure::crowd::logical_cpus;
 use memcpy_select::record::Record;
-use program::{Scratch, run};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
@@ -109,7 +105,6 @@ fn several_threads_copy_at_once_as_many_as_there_are_cpus_for() {
 }
 
 /// A full disk, as far as a file cannot grow any more.
-#[cfg(target_os = "linux")]
 #[test]
 fn what_was_measured_before_the_disk_was_full_is_kept_and_gone_on_with() {
     let scratch = Scratch::new("verbs-full");
@@ -133,7 +128,7 @@ fn what_was_measured_before_the_disk_was_full_is_kept_and_gone_on_with() {
 }
 
 /// Compiles a shared object with this as its `memcpy`.
-#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+#[cfg(target_arch = "x86_64")]
 fn shared_object(path: &Path, body: &str) {
     let source = path.with_extension("c");
     let text = format!("void *memcpy(void *d, const void *s, unsigned long n) {{\n{body}\n    return d;\n}}\n");
@@ -145,7 +140,7 @@ fn shared_object(path: &Path, body: &str) {
     assert!(status.success());
 }
 
-#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+#[cfg(target_arch = "x86_64")]
 #[test]
 fn a_peer_that_copies_wrongly_has_no_timing_and_the_record_says_why() {
     let scratch = Scratch::new("verbs-wrong");
@@ -175,7 +170,7 @@ fn a_peer_that_copies_wrongly_has_no_timing_and_the_record_says_why() {
 }
 
 /// Makes a record look as if its run had been ended before it was complete.
-#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+#[cfg(target_arch = "x86_64")]
 fn reopen(environment: &Path) {
     let text = fs::read_to_string(environment).unwrap();
     let rows = text.lines().find(|line| line.starts_with("rows = ")).unwrap();
@@ -183,7 +178,7 @@ fn reopen(environment: &Path) {
     fs::write(environment, text).unwrap();
 }
 
-#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+#[cfg(target_arch = "x86_64")]
 #[test]
 fn a_peer_with_other_contents_is_not_resumed_with() {
     let scratch = Scratch::new("verbs-peer");

@@ -1,7 +1,5 @@
 //! The promise: the profiles in the source are what the records in `results/` give, nothing else.
 
-#![cfg(target_os = "linux")]
-
 use memcpy_select::record::{PROFILES_FILE, profiles_source};
 use std::fs;
 use std::path::Path;

@@ -1,8 +1,6 @@
 //! The promise: two records of one build show no difference beyond ties, and a kernel that became slower is reported, by
 //! name and alone.
 
-#![cfg(target_os = "linux")]
-
 use memcpy_select::record::Record;
 use memcpy_select::report::{Comparison, NotComparable};
 use std::collections::BTreeSet;

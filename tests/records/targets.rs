@@ -1,8 +1,6 @@
 //! The promise: the table of targets says of each target what the rows of one record say, met or missed, with the figures
 //! behind it, and of what the record lacks that it is absent.
 
-#![cfg(target_os = "linux")]
-
 use memcpy_select::measure::ipc::{Added, Cell, Part, PartSample, Percentiles, Placement, Predicted, Row, Summary};
 use memcpy_select::path::Mode;
 use memcpy_select::report::targets::{Bound, Outcome, Target, Targets};

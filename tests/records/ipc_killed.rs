@@ -1,18 +1,14 @@
 //! The promise: a run of the verb `ipc` that is ended at any moment leaves what it has measured, to be read and marked as
 //! not complete, and `--resume` brings it to the rows of a run that was left alone.
-#![cfg(target_os = "linux")]
 
-mod program;
-
+use crate::program::{Scratch, record_in, run};
 use memcpy_select::cpu::Cpu;
 use memcpy_select::measure::effort::Effort;
 use memcpy_select::measure::ipc::{Cell, Cost, Placement, Refusal, Sample, What};
 use memcpy_select::path::Mode;
 use memcpy_select::record::{Environment, GrowingIpc, IpcRecord, Progress, RecordError};
-use program::{Scratch, run};
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -21,13 +17,6 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-/// The record under a folder of results, if there is one.
-fn record(results: &Path) -> Option<PathBuf> {
-    let is_named = |path: &PathBuf| !path.file_name().unwrap_or_default().to_string_lossy().starts_with('.');
-    let named = |path: &Path| fs::read_dir(path).ok()?.filter_map(|entry| Some(entry.ok()?.path())).find(is_named);
-    named(&named(results)?)
 }
 
 /// What a record has: a length, a path, and what was taken of it.
@@ -54,7 +43,7 @@ fn a_run_that_is_killed_is_read_and_resumed() {
         .spawn()
         .unwrap();
     let written = || {
-        let file = record(&scratch.0).map(|folder| folder.join("ipc.csv"));
+        let file = record_in(&scratch.0).map(|folder| folder.join("ipc.csv"));
         file.and_then(|file| fs::metadata(file).ok()).map_or(0, |file| file.len())
     };
     let start = Instant::now();
@@ -70,7 +59,7 @@ fn a_run_that_is_killed_is_read_and_resumed() {
     child.kill().unwrap();
     child.wait().unwrap();
 
-    let folder = record(&scratch.0).unwrap();
+    let folder = record_in(&scratch.0).unwrap();
     let path = folder.to_str().unwrap();
     let partial = IpcRecord::read(&folder).unwrap();
     assert!(!partial.complete && !partial.summary().rows.is_empty());

@@ -1,13 +1,13 @@
 //! The promise: a sweep that is killed, five times and at any moment, is resumed to a record of the same rows as one that
 //! was left alone.
-#![cfg(target_os = "linux")]
 
+use crate::program::record_in;
 use memcpy_select::measure::cell::Cell;
 use memcpy_select::record::{Progress, Record};
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -27,15 +27,8 @@ fn sweep(arguments: &[&str]) -> Child {
         .expect("the program starts")
 }
 
-/// The record under a folder of results, if there is one.
-fn record(results: &Path) -> Option<PathBuf> {
-    let is_named = |path: &PathBuf| !path.file_name().unwrap_or_default().to_string_lossy().starts_with('.');
-    let named = |path: &Path| fs::read_dir(path).ok()?.filter_map(|entry| Some(entry.ok()?.path())).find(is_named);
-    named(&named(results)?)
-}
-
 fn samples_bytes(results: &Path) -> u64 {
-    let file = record(results).map(|folder| folder.join("samples.csv"));
+    let file = record_in(results).map(|folder| folder.join("samples.csv"));
     file.and_then(|file| fs::metadata(file).ok()).map_or(0, |file| file.len())
 }
 
@@ -53,7 +46,7 @@ fn five_kills_and_a_resume_give_the_rows_of_an_uninterrupted_run() {
     let sizes = SIZES.map(|bytes| bytes.to_string()).collect::<Vec<_>>().join(",");
     let grid = ["--effort", "quick", "--sizes", &sizes, "--kernels", "portable", "--out"];
     assert!(sweep(&[&grid[..], &[whole.to_str().unwrap()]].concat()).wait().unwrap().success());
-    let expected = keys(&record(&whole).unwrap());
+    let expected = keys(&record_in(&whole).unwrap());
 
     // Moments without a pattern, the same in each run: during the start, between and inside of cells.
     let mut random = 0x2545_f491_4f6c_dd1d_u64;
@@ -63,7 +56,7 @@ fn five_kills_and_a_resume_give_the_rows_of_an_uninterrupted_run() {
         random ^= random >> 7;
         random ^= random << 17;
         let before = samples_bytes(&killed);
-        let mut child = match record(&killed) {
+        let mut child = match record_in(&killed) {
             None => sweep(&[&grid[..], &[killed.to_str().unwrap()]].concat()),
             Some(folder) => sweep(&["--resume", folder.to_str().unwrap()]),
         };
@@ -76,12 +69,12 @@ fn five_kills_and_a_resume_give_the_rows_of_an_uninterrupted_run() {
         std::thread::sleep(Duration::from_micros(random % 90_000));
         let _ = child.kill();
         kills += usize::from(child.wait().unwrap().signal() == Some(9));
-        if let Some(folder) = record(&killed) {
+        if let Some(folder) = record_in(&killed) {
             assert!(keys(&folder).is_subset(&expected));
         }
     }
     assert!(kills > 0, "the sweep came to its end before the first kill");
-    let folder = match record(&killed) {
+    let folder = match record_in(&killed) {
         Some(folder) => {
             if !Progress::read(&folder).unwrap().complete {
                 assert!(sweep(&["--resume", folder.to_str().unwrap()]).wait().unwrap().success());

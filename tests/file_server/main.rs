@@ -1,0 +1,145 @@
+//! Promise: files go to a server and come back unchanged, nothing outside its directory is reached, and whoever is killed
+//! leaves nothing behind.
+
+#![cfg(target_os = "linux")]
+
+mod ends;
+mod files;
+#[path = "../suite/mod.rs"]
+mod suite;
+
+use memcpy_select::transport::{Address, Client, ClientError, ClientOptions, ErrorCode, SessionError};
+use rustix::process::{Pid, Signal, kill_process};
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Read, SeekFrom, Write};
+use std::os::unix::fs::{FileExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+use suite::rng::Rng;
+
+const LONG: Duration = Duration::from_secs(30);
+
+/// A folder of this test's own, removed with everything in it.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        let path = std::env::temp_dir().join(format!("memcpy-select-files-{}-{}", std::process::id(), number()));
+        fs::create_dir(&path).unwrap();
+        Self(path)
+    }
+
+    fn join(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn number() -> u32 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+/// A running server of a folder; killed when dropped.
+struct Server {
+    process: Child,
+    address: String,
+}
+
+impl Server {
+    fn start(directory: &Path, options: &[&str]) -> Self {
+        Self::start_at(directory, format!("@memcpy-select-test-{}-{}", std::process::id(), number()), options)
+    }
+
+    fn start_at(directory: &Path, address: String, options: &[&str]) -> Self {
+        Self::run(Command::new(env!("CARGO_BIN_EXE_file_server")), directory, address, options)
+    }
+
+    /// Starts it with a command that may have another one before it.
+    fn run(mut command: Command, directory: &Path, address: String, options: &[&str]) -> Self {
+        command.arg(directory).args(["--at", &address, "--blocks", "1"]).args(options);
+        let mut process = command.stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
+        let first = lines.next().unwrap().unwrap();
+        assert!(first.starts_with("serving"), "{first}");
+        // What it says later is of no interest, but has to go somewhere.
+        thread::spawn(move || lines.for_each(drop));
+        Self { process, address }
+    }
+
+    fn client(&self) -> Client {
+        let options = ClientOptions { limit: LONG, ..ClientOptions::default() };
+        Client::connect(&Address::parse(&self.address).unwrap(), options).unwrap()
+    }
+
+    fn tool(&self, folder: &Folder, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_file_client"));
+        command.current_dir(&folder.0).args(["--at", &self.address]).args(arguments);
+        command
+    }
+
+    fn run_tool(&self, folder: &Folder, arguments: &[&str]) -> Output {
+        self.tool(folder, arguments).output().unwrap()
+    }
+
+    fn descriptors(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.process.id())).unwrap().count()
+    }
+
+    fn threads(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/task", self.process.id())).unwrap().count()
+    }
+
+    fn mappings(&self) -> usize {
+        let maps = fs::read_to_string(format!("/proc/{}/maps", self.process.id())).unwrap();
+        maps.lines().filter(|line| line.contains("memfd:")).count()
+    }
+
+    /// Waits until the server holds no more than it did with no client.
+    fn settles_at(&self, idle: (usize, usize, usize)) {
+        let start = Instant::now();
+        loop {
+            let held = (self.descriptors(), self.threads(), self.mappings());
+            if held == idle {
+                return;
+            }
+            assert!(start.elapsed() < LONG, "{idle:?} when idle before, {held:?} now");
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn contents(len_bytes: usize) -> Vec<u8> {
+    let mut rng = Rng::new(len_bytes as u64 + 1);
+    (0..len_bytes).map(|_| rng.next() as u8).collect()
+}
+
+fn assert_ok(output: &Output) {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// What the client says when it fails.
+fn failure(output: &Output) -> String {
+    assert_eq!(output.status.code(), Some(2));
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn names_in(path: &Path) -> BTreeSet<String> {
+    fs::read_dir(path).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+}

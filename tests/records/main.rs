@@ -1,0 +1,20 @@
+//! The program: its verbs, the records that they write and resume, what is derived from those, and the pages.
+//!
+//! One suite, since each that stands alone links all that measures and reports. Each file says what it promises.
+
+#![cfg(target_os = "linux")]
+
+mod compare;
+mod ipc;
+mod ipc_killed;
+mod killed;
+mod page;
+mod profiles;
+#[path = "../program/mod.rs"]
+mod program;
+mod record;
+mod scope;
+mod sweep;
+mod targets;
+mod terminal;
+mod verbs;

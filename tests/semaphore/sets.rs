@@ -1,0 +1,210 @@
+//! Several semaphores at once: a few as arguments, thousands in a set with a bell.
+
+use super::*;
+
+#[test]
+fn any_of_a_few_is_found() {
+    for mut waiter in [WaitAny::default(), WaitAny::one_by_one()] {
+        let all = semaphores(MAX_ANY);
+        let refs: Vec<&Semaphore> = all.iter().collect();
+        assert_eq!(waiter.wait(&refs, SHORT).unwrap(), None);
+        for index in [0, 1, 64, MAX_ANY - 1] {
+            thread::scope(|scope| {
+                scope.spawn(|| {
+                    thread::sleep(SHORT);
+                    all[index].post().unwrap();
+                });
+                assert_eq!(waiter.wait(&refs, LONG).unwrap(), Some(index));
+            });
+        }
+        assert_eq!(waiter.wait(&refs, Duration::ZERO).unwrap(), None);
+    }
+}
+
+#[test]
+fn of_several_that_are_ready_each_has_its_turn() {
+    let all = semaphores(3);
+    for semaphore in &all {
+        (0..100).for_each(|_| semaphore.post().unwrap());
+    }
+    let refs: Vec<&Semaphore> = all.iter().collect();
+    let mut waiter = WaitAny::default();
+    let turns: Vec<_> = (0..6).map(|_| waiter.wait(&refs, LONG).unwrap().unwrap()).collect();
+    assert_eq!(turns, [0, 1, 2, 0, 1, 2]);
+}
+
+#[test]
+fn more_than_the_system_watches_and_none_at_all_are_errors() {
+    let all = semaphores(MAX_ANY + 1);
+    let refs: Vec<&Semaphore> = all.iter().collect();
+    all[0].post().unwrap();
+    let error = wait_any(&refs, LONG).unwrap_err();
+    assert!(matches!(error, SemaphoreError::TooMany { count: 129 }));
+    assert!(error.to_string().contains("put them in a set"));
+    assert!(matches!(wait_any(&[], LONG), Err(SemaphoreError::Nothing)));
+    assert_eq!(wait_any(&refs[..MAX_ANY], LONG).unwrap(), Some(0), "still there");
+}
+
+#[test]
+fn a_set_finds_whoever_was_posted() {
+    let all = members(40);
+    let (mut set, keys) = set_of(&all);
+    assert_eq!((set.len(), set.is_empty()), (40, false));
+    assert_eq!(set.wait_set_any(SHORT).unwrap(), None);
+    for index in [0, 7, 39, 7] {
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                thread::sleep(SHORT);
+                all[index].post().unwrap();
+            });
+            assert_eq!(set.wait_set_any(LONG).unwrap(), Some(keys[index]));
+        });
+    }
+    for index in [3, 4, 5, 3] {
+        all[index].post().unwrap();
+    }
+    let mut found: Vec<_> = (0..4).map(|_| set.wait_set_any(LONG).unwrap().unwrap().slot()).collect();
+    found.sort_unstable();
+    assert_eq!(found, [3, 3, 4, 5].map(|index: usize| keys[index].slot()));
+    assert_eq!(set.wait_set_any(Duration::ZERO).unwrap(), None);
+}
+
+#[test]
+fn members_come_and_go() {
+    let all = members(3);
+    let (mut set, keys) = set_of(&all);
+    assert!(matches!(set.add(Arc::clone(&all[0])), Err(SemaphoreError::AlreadyIn)));
+    assert!(matches!(set.add(Arc::new(one())), Err(SemaphoreError::NoBell)));
+    assert_eq!(set.wait_set_any(SHORT).unwrap(), None);
+    all[1].post().unwrap();
+    assert_eq!(set.remove(keys[1]).unwrap().count(), 1, "what is removed keeps its count");
+    assert!(matches!(set.remove(keys[1]), Err(SemaphoreError::NotAMember)));
+    assert_eq!(set.wait_set_any(SHORT).unwrap(), None, "its bell is not heard any more");
+    let again = set.add(Arc::clone(&all[1])).unwrap();
+    assert_ne!(again, keys[1]);
+    assert_eq!(set.wait_set_any(LONG).unwrap(), Some(again), "what it had before it was added counts");
+    for key in [keys[0], again, keys[2]] {
+        set.remove(key).unwrap();
+    }
+    assert!(set.is_empty() && matches!(set.wait_set_any(LONG), Err(SemaphoreError::Nothing)));
+}
+
+#[test]
+fn a_post_without_the_bell_says_so_and_is_seen_all_the_same() {
+    let memory = Mapped::private(SEMAPHORE_BYTES).unwrap();
+    let watched = Arc::new(Semaphore::new(memory.clone(), 0).unwrap().with_bell(bell()));
+    let (mut set, keys) = set_of(&[watched]);
+    assert_eq!(set.wait_set_any(SHORT).unwrap(), None);
+    let deaf = Semaphore::new(memory, 0).unwrap();
+    assert!(matches!(deaf.post(), Err(SemaphoreError::NoBell)));
+    assert_eq!(set.wait_set_any(LONG).unwrap(), Some(keys[0]));
+}
+
+#[test]
+fn a_bell_is_a_socket_and_nothing_else() {
+    let bell = Bell::new().unwrap();
+    let [rope, sound] = bell.ends().map(|end| end.try_clone_to_owned().unwrap());
+    let semaphore = Arc::new(one().with_bell(Arc::new(Bell::from_ends(rope, sound).unwrap())));
+    let (mut set, keys) = set_of(&[semaphore]);
+    assert_eq!(set.wait_set_any(SHORT).unwrap(), None);
+    set.remove(keys[0]).unwrap();
+    let event = rustix::event::eventfd(0, rustix::event::EventfdFlags::CLOEXEC).unwrap();
+    let (reader, writer) = rustix::pipe::pipe().unwrap();
+    let end = || bell.ends()[0].try_clone_to_owned().unwrap();
+    for (rope, sound) in [(event, end()), (end(), reader), (writer, end())] {
+        assert!(matches!(Bell::from_ends(rope, sound), Err(SemaphoreError::NotABell)));
+    }
+}
+
+#[test]
+fn a_hostile_member_harms_only_itself() {
+    let all = members(4);
+    let memory_of_first = Mapped::private(SEMAPHORE_BYTES).unwrap();
+    let hostile = Arc::new(Semaphore::new(memory_of_first.clone(), 0).unwrap().with_bell(bell()));
+    let (mut set, keys) = set_of(&all);
+    let hostile_key = set.add(Arc::clone(&hostile)).unwrap();
+    let [rope, sound] = hostile.bell().unwrap().ends();
+    let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+    // Always ready: the others have their turn all the same.
+    for round in 0..100 {
+        memory_of_first.store32(0, !3, Store::Release);
+        while rustix::net::send(rope, &[0; 4096], flags).is_ok() {}
+        all[round % 4].post().unwrap();
+        let found = (0..200).find(|_| set.wait_set_any(LONG).unwrap() == Some(keys[round % 4]));
+        assert!(found.is_some(), "starved in round {round}");
+    }
+    // Its bell rings, but it never has anything.
+    memory_of_first.store32(0, 0, Store::Release);
+    while rustix::net::send(rope, &[0; 4096], flags).is_ok() {}
+    assert_eq!(set.wait_set_any(SHORT).unwrap(), None);
+    // It takes its own rings away: its own posts are late, no more.
+    assert_eq!(set.wait_set_any(SHORT).unwrap(), None);
+    hostile.post().unwrap();
+    while rustix::net::recv(sound, &mut [0; 4096], RecvFlags::DONTWAIT).is_ok() {}
+    assert_eq!(set.wait_set_any(LONG).unwrap(), Some(hostile_key));
+    // It hangs its bell up.
+    rustix::net::shutdown(rope, rustix::net::Shutdown::Both).unwrap();
+    hostile.post().unwrap();
+    all[2].post().unwrap();
+    let found: Vec<_> = (0..2).map(|_| set.wait_set_any(LONG).unwrap().unwrap()).collect();
+    assert!(found.contains(&keys[2]) && found.contains(&hostile_key));
+    assert_eq!(set.wait_set_any(SHORT).unwrap(), None);
+}
+
+#[test]
+fn thousands_of_members_are_as_good_as_a_few() {
+    let count = 5000;
+    let all = members(count);
+    let (mut set, keys) = set_of(&all);
+    assert_eq!(set.wait_set_any(SHORT).unwrap(), None);
+    let barrier = Barrier::new(2);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            barrier.wait();
+            for member in all.iter().rev() {
+                member.post().unwrap();
+            }
+        });
+        barrier.wait();
+        let mut found: Vec<_> = (0..count).map(|_| set.wait_set_any(LONG).unwrap().unwrap().slot()).collect();
+        found.sort_unstable();
+        assert!(found.iter().copied().eq(0..count), "each once");
+    });
+    assert_eq!(set.wait_set_any(SHORT).unwrap(), None);
+    for key in keys {
+        set.remove(key).unwrap();
+    }
+}
+
+#[test]
+fn a_bell_that_rings_more_often_than_it_is_heard_loses_nobody() {
+    // More than a socket holds, while nobody listens.
+    let all = members(2000);
+    let (mut set, _) = set_of(&all);
+    assert_eq!(set.wait_set_any(SHORT).unwrap(), None);
+    for member in &all {
+        member.post().unwrap();
+    }
+    let mut found: Vec<_> = (0..2000).map(|_| set.wait_set_any(LONG).unwrap().unwrap().slot()).collect();
+    found.sort_unstable();
+    assert!(found.into_iter().eq(0..2000), "each once");
+    assert_eq!(set.wait_set_any(SHORT).unwrap(), None);
+}
+
+#[test]
+fn bells_come_and_go_with_their_last_member() {
+    let mut set = SemaphoreSet::create().unwrap();
+    let all: Vec<_> = semaphores(50).into_iter().map(|one| Arc::new(one.with_bell(bell()))).collect();
+    for round in 0..3 {
+        let keys: Vec<_> = all.iter().map(|member| set.add(Arc::clone(member)).unwrap()).collect();
+        assert_eq!(set.wait_set_any(SHORT).unwrap(), None);
+        for (member, key) in all.iter().zip(&keys) {
+            member.post().unwrap();
+            assert_eq!(set.wait_set_any(LONG).unwrap(), Some(*key), "round {round}");
+        }
+        for key in keys {
+            set.remove(key).unwrap();
+        }
+        assert!(set.is_empty());
+    }
+}
