@@ -31,7 +31,7 @@ fn hole_a_pop_from_an_empty_list() {
 }
 
 /// A head that was taken and put back meanwhile is another one, by its tag; without it a block would be handed out twice.
-/// Every order of events, and what weaker orderings break: `loom_rings.rs`.
+/// Every order of events, and what weaker orderings break: `loom/rings.rs`.
 #[test]
 fn hole_no_tag_in_the_free_list() {
     let memory = Mapped::private(4096).unwrap();
@@ -246,7 +246,7 @@ pub fn sleep_and_wake(at: &Address) {
 #[test]
 fn hole_check_then_park() {
     let options = TableOptions { waiting: Waiting::Sleep, ..owned() };
-    let what = "1000 round trips in which both sides sleep: none is lost (every order: `loom_semaphore.rs`)";
+    let what = "1000 round trips in which both sides sleep: none is lost (every order: `loom/semaphore.rs`)";
     attack("hole_check_then_park", what, options, is_gone);
 }
 
