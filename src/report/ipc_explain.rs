@@ -82,22 +82,49 @@ impl fmt::Display for IpcExplanation {
         if self.measured.is_empty() {
             return writeln!(f, "  measured  nothing: `memcpy-select ipc` makes a record");
         }
-        for at in &self.measured {
-            writeln!(f, "  measured  at {}, {}:", size(at.cell.payload_bytes), circumstances(&at.cell))?;
-            for row in &at.rows {
-                let shown = row.judged_ns().map_or_else(|| "-".to_owned(), time);
-                let copies = match row.copies {
-                    1 => "1 copy".to_owned(),
-                    copies => format!("{copies} copies"),
-                };
-                let calls = row.system_calls.map_or_else(String::new, |calls| format!(", {calls:.1} system calls"));
-                writeln!(f, "    {:<34}{shown:>10}  {copies}{calls}", path_name(row))?;
-            }
-            match at.pays_from_bytes {
-                Some(bytes) => writeln!(f, "    not copying pays from {} on", size(bytes))?,
-                None => writeln!(f, "    at the longest payload that was measured, not copying does not pay")?,
-            }
+        // The first circumstances are those that the others differ from: all ways there, and of the others what changes.
+        for (index, at) in self.measured.iter().enumerate() {
+            if index == 0 { at.whole(f)? } else { at.in_short(f)? }
         }
         Ok(())
     }
+}
+
+impl AtLength {
+    fn whole(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (length, place) = (size(self.cell.payload_bytes), circumstances(&self.cell));
+        writeln!(f, "  measured  at {length}, {place}, half round trip:")?;
+        for row in self.rows.iter().filter(|row| !is_floor(&row.path)) {
+            let shown = row.judged_ns().map_or_else(|| "-".to_owned(), time);
+            let calls = row.system_calls.map_or_else(String::new, |calls| format!(", {calls:.1} system calls"));
+            writeln!(f, "    {:<34}{shown:>10}  {}{calls}", path_name(row), copies(row.copies))?;
+        }
+        writeln!(f, "    {}", self.pays())?;
+        if self.rows.iter().any(|row| is_floor(&row.path)) {
+            let floor = self.rows.iter().filter(|row| is_floor(&row.path)).find_map(Row::judged_ns);
+            writeln!(f, "    the floor, a bare shared line each way, is at {}", floor.map_or("-".to_owned(), time))?;
+        }
+        Ok(())
+    }
+
+    fn in_short(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "  {} at {}:", circumstances(&self.cell), size(self.cell.payload_bytes))?;
+        let of = |is_meant: &dyn Fn(&Row) -> bool| {
+            let found = self.rows.iter().filter(|row| !is_floor(&row.path)).find(|row| is_meant(row))?;
+            Some(format!("{} {}, {}", path_name(found), found.judged_ns().map(time)?, copies(found.copies)))
+        };
+        let best: Vec<String> = [of(&|row| row.copies > 0), of(&|row| row.copies == 0)].into_iter().flatten().collect();
+        writeln!(f, "    {}; {}", best.join("; "), self.pays())
+    }
+
+    fn pays(&self) -> String {
+        match self.pays_from_bytes {
+            Some(bytes) => format!("not copying pays from {} on", size(bytes)),
+            None => "not copying does not pay at the longest length".to_owned(),
+        }
+    }
+}
+
+fn copies(count: u32) -> String {
+    if count == 1 { "1 copy".to_owned() } else { format!("{count} copies") }
 }

@@ -9,7 +9,9 @@ use document::{document, list, predicted_json, row_json, walked_json};
 use memcpy_select::cpu::Cpu;
 use memcpy_select::measure::conditions::conditions;
 use memcpy_select::measure::effort::Effort;
-use memcpy_select::measure::ipc::{self, Asked, CacheScope, Cell, Contender, CopyScope, Placement, Program, Scope};
+use memcpy_select::measure::ipc::{
+    self, Asked, CacheScope, Cell, Contender, CopyScope, Placement, Predicted, Program, Scope,
+};
 use memcpy_select::measure::scope;
 use memcpy_select::path::{Mode, paths};
 use memcpy_select::record::{Environment, GrowingIpc, IpcRecord, Progress, newest_ipc_record};
@@ -298,7 +300,10 @@ pub fn explain(payload_bytes: usize, folder: Option<&Path>, is_json: bool) -> Re
         print(&format!("{document:#}\n"));
     } else {
         print(&explanation.to_string());
-        print(&report::model_table(&predictions));
+        // As with the paths: all of the plainest circumstances, if they are there.
+        let plain: Vec<Predicted> =
+            predictions.iter().filter(|one| one.cell.is_plain() && one.cell.touch).cloned().collect();
+        print(&report::model_table(if plain.is_empty() { &predictions } else { &plain }));
         print(&report::cache_table(&walked));
         if let Some(folder) = folder {
             let so_far = if is_complete { "" } else { ", which is not complete" };

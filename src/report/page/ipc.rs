@@ -10,7 +10,7 @@ use super::{PAGE_GENERATOR, STYLE, Table, escape, figure, none, percent};
 use crate::measure::ipc::{Cell, Row, Summary, walked};
 use crate::record::IpcRecord;
 use crate::report::format::size;
-use crate::report::ipc::{circumstances, groups, path_name, time};
+use crate::report::ipc::{circumstances, groups, is_floor, path_name, time};
 use crate::report::ipc_explain::pays_from_bytes;
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -99,7 +99,7 @@ fn sizes(summary: &Summary, group: &Cell) -> Vec<usize> {
 }
 
 fn fastest<'a>(rows: &[&'a Row]) -> Option<&'a Row> {
-    let timed = rows.iter().filter(|row| row.judged_ns().is_some());
+    let timed = rows.iter().filter(|row| row.judged_ns().is_some() && !is_floor(&row.path));
     timed.min_by(|a, b| a.judged_ns().unwrap_or(0.0).total_cmp(&b.judged_ns().unwrap_or(0.0))).copied()
 }
 
@@ -137,6 +137,12 @@ fn look(name: &str, copies: u32, place: usize) -> Look {
     Look { family: FAMILIES[place % FAMILIES.len()], dashes: place / FAMILIES.len() % 5, is_thick: false }
 }
 
+/// What can be told apart in a plot: each path with its usual kernel, and of the floor what copies nothing. The table of
+/// figures has all rows.
+fn is_drawn(row: &Row) -> bool {
+    row.kernel.is_none() && !(is_floor(&row.path) && row.copies > 0)
+}
+
 fn curves(
     summary: &Summary,
     group: &Cell,
@@ -144,7 +150,7 @@ fn curves(
     said: &dyn Fn(f64) -> String,
 ) -> Vec<Series> {
     let mut series: Vec<Series> = Vec::new();
-    for row in summary.beside(group) {
+    for row in summary.beside(group).filter(|row| is_drawn(row)) {
         let Some(value) = value(row) else { continue };
         let name = path_name(row);
         let at = series.iter().position(|one| one.name == name).unwrap_or_else(|| {
@@ -156,6 +162,9 @@ fn curves(
         let said = format!("{name}, {}: {}", size(bytes), said(value));
         series[at].points.push(Point { len_bytes: bytes, value, said, id: None });
     }
+    // One length alone is no curve, unless no more was measured.
+    let longest = series.iter().map(|one| one.points.len()).max().unwrap_or(0);
+    series.retain(|one| one.points.len() > 1 || longest == 1);
     for one in &mut series {
         one.points.sort_by_key(|point| point.len_bytes);
     }
@@ -177,8 +186,13 @@ fn of_group(summary: &Summary, group: &Cell) -> String {
         series: curves(summary, group, &|row| Some(row.half_rtt_ns?.p50), &time),
         marks: pays,
     };
-    let _ =
-        writeln!(html, "<figure>\n{}<figcaption>Lower is better. {}</figcaption>\n</figure>", latency.svg(), LATENCY);
+    let _ = writeln!(
+        html,
+        "<figure>\n{}<figcaption>Lower is better. {} Kernels of choice and ways \
+             measured at one length are in the figures below.</figcaption>\n</figure>",
+        latency.svg(),
+        LATENCY
+    );
     let gb_per_s = |value: f64| format!("{} GB/s", figure(Some(value)));
     let throughput = LogLog {
         title: &format!("Throughput against size: {name}"),
