@@ -258,7 +258,7 @@ pub fn flood_descriptors(at: &Address) {
     while start.elapsed() < Duration::from_millis(300) {
         passed += flood(&enemy.channel, 200);
     }
-    // The server reads on, if seldom: more than a socket holds.
+    // What the server does not hear for a while waits in the socket, which holds so many and no more.
     assert!(passed > 100, "{passed}");
 }
 
