@@ -4,7 +4,7 @@
 //!
 //! The production code runs over memory that an adversary owns, in the same process. The fuzz targets
 //! `transport_ring_chain` and `transport_session` run the same with the choices of a fuzzer; here a seeded generator
-//! chooses. `MEMCPY_SELECT_TEST_SECONDS` makes it longer.
+//! chooses. `MEMCPY_SELECT_TEST_SECONDS` makes it longer, and `MEMCPY_SELECT_TEST_SEED` begins with another seed.
 
 #![cfg(target_os = "linux")]
 
@@ -67,9 +67,11 @@ fn drives(name: &str, bounded: u64, drive: fn(Choices) -> Tally) -> Tally {
     let start = Instant::now();
     let mut tally = Tally::default();
     let mut most_bytes = 0;
-    let mut seeds = 0..;
+    // Another first seed goes on where an earlier run ended.
+    let first = std::env::var("MEMCPY_SELECT_TEST_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(0);
+    let mut seeds = first..;
     while let Some(seed) = seeds.next()
-        && seconds.map_or(seed < bounded, |seconds| start.elapsed() < Duration::from_secs(seconds))
+        && seconds.map_or(seed - first < bounded, |seconds| start.elapsed() < Duration::from_secs(seconds))
     {
         let (one, most, left) = heap_of(|| drive(Choices::seeded(seed)));
         assert!(most < MOST_BYTES_OF_A_DRIVE, "{name}, seed {seed}: {most} bytes of the heap");
