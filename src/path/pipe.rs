@@ -12,12 +12,19 @@ const PIPE_BYTES: (usize, usize) = (64 << 10, 1 << 20);
 pub(super) struct Pipe;
 
 /// A pipe that holds a window of payloads, as far as the system lets it.
-pub(super) fn sized(config: &Config) -> Result<(OwnedFd, OwnedFd), PathError> {
+fn sized(config: &Config) -> Result<(OwnedFd, OwnedFd), PathError> {
     let (read, write) = pipe_with(PipeFlags::CLOEXEC).map_err(PathError::system("pipe2"))?;
     let wanted = config.max_bytes.saturating_mul(config.depth).clamp(PIPE_BYTES.0, PIPE_BYTES.1);
     // A smaller pipe is a slower one, no other.
     let _ = fcntl_setpipe_size(&write, wanted);
     Ok((read, write))
+}
+
+/// Two pipes, one each way: what the far end reads from and writes to, and what the near one does.
+pub(super) fn both_ways(config: &Config) -> Result<([OwnedFd; 2], [OwnedFd; 2]), PathError> {
+    let (far_reads, near_writes) = sized(config)?;
+    let (near_reads, far_writes) = sized(config)?;
+    Ok(([far_reads, far_writes], [near_reads, near_writes]))
 }
 
 impl Path for Pipe {
@@ -38,9 +45,8 @@ impl Path for Pipe {
     }
 
     fn open(&self, config: &Config) -> Result<Opening, PathError> {
-        let (far_reads, near_writes) = sized(config)?;
-        let (near_reads, far_writes) = sized(config)?;
-        Ok(Opening::ready(Token::of([far_reads, far_writes]), ByteStream::new(near_reads, near_writes, config)?))
+        let (far, [reads, writes]) = both_ways(config)?;
+        Ok(Opening::ready(Token::of(far), ByteStream::new(reads, writes, config)?))
     }
 
     fn join(&self, config: &Config, token: Token) -> Result<Box<dyn End>, PathError> {

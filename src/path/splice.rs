@@ -89,9 +89,8 @@ impl Path for Splice {
     }
 
     fn open(&self, config: &Config) -> Result<Opening, PathError> {
-        let (far_reads, near_writes) = pipe::sized(config)?;
-        let (near_reads, far_writes) = pipe::sized(config)?;
-        Ok(Opening::ready(Token::of([far_reads, far_writes]), Spliced::new(near_reads, near_writes, config)?))
+        let (far, [reads, writes]) = pipe::both_ways(config)?;
+        Ok(Opening::ready(Token::of(far), Spliced::new(reads, writes, config)?))
     }
 
     fn join(&self, config: &Config, token: Token) -> Result<Box<dyn End>, PathError> {

@@ -124,18 +124,37 @@ impl Growing {
     pub fn finish(mut self) -> Result<(PathBuf, Record), RecordError> {
         self.record.environment.noise_floor = Summary::of(&self.record.samples).noise_floor;
         let rows = self.record.samples.len() as u64 + self.record.failures.len() as u64;
-        let progress = Progress { complete: true, rows: Some(rows), ..self.progress.clone() };
         self.file.end().map_err(|error| self.partial(&error))?;
-        write_environment(&self.folder, &self.record.environment, &progress).map_err(|error| match error {
-            RecordError::Unwritable { cause, .. } => RecordError::Partial { folder: self.folder.clone(), cause },
-            other => other,
-        })?;
+        declare_complete(&self.folder, &self.record.environment, self.progress, rows)?;
         Ok((self.folder, self.record))
     }
 
     fn partial(&self, error: &io::Error) -> RecordError {
-        RecordError::Partial { folder: self.folder.clone(), cause: error.to_string() }
+        partial(&self.folder, error)
     }
+}
+
+/// A record of which a part cannot be written.
+pub(super) fn partial(folder: &Path, error: &io::Error) -> RecordError {
+    RecordError::Partial { folder: folder.to_owned(), cause: error.to_string() }
+}
+
+/// Says of a record whose rows are all there that it is complete.
+///
+/// # Errors
+///
+/// [`RecordError::Partial`] if that cannot be written.
+pub(super) fn declare_complete(
+    folder: &Path,
+    environment: &Environment,
+    progress: Progress,
+    rows: u64,
+) -> Result<(), RecordError> {
+    let progress = Progress { complete: true, rows: Some(rows), ..progress };
+    write_environment(folder, environment, &progress).map_err(|error| match error {
+        RecordError::Unwritable { cause, .. } => RecordError::Partial { folder: folder.to_owned(), cause },
+        other => other,
+    })
 }
 
 /// What a record that is to grow further says of itself, if it may.

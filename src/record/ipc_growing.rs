@@ -5,7 +5,7 @@ use super::appending::{Appending, Mark};
 use super::environment::Environment;
 use super::error::RecordError;
 use super::folder::{Progress, SAMPLES_FILE, make, unwritable, write_environment};
-use super::growing::{begun, resumable};
+use super::growing::{begun, declare_complete, partial, resumable};
 use super::ipc::{BENCH, IPC_FILE, IpcRecord, Rows, read_rows, rows_text};
 use super::ipc_further;
 use super::samples;
@@ -156,16 +156,12 @@ impl GrowingIpc {
     pub fn finish(mut self) -> Result<(PathBuf, IpcRecord), RecordError> {
         self.record.environment.noise_floor = self.record.summary().noise_floor;
         self.record.complete = true;
-        let progress = Progress { complete: true, rows: Some(0), ..self.progress.clone() };
         self.file.end().map_err(|error| self.partial(&error))?;
-        write_environment(&self.folder, &self.record.environment, &progress).map_err(|error| match error {
-            RecordError::Unwritable { cause, .. } => RecordError::Partial { folder: self.folder.clone(), cause },
-            other => other,
-        })?;
+        declare_complete(&self.folder, &self.record.environment, self.progress, 0)?;
         Ok((self.folder, self.record))
     }
 
     fn partial(&self, error: &io::Error) -> RecordError {
-        RecordError::Partial { folder: self.folder.clone(), cause: error.to_string() }
+        partial(&self.folder, error)
     }
 }

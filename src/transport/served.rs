@@ -74,12 +74,18 @@ impl Session {
         })
     }
 
-    /// Takes what the client asks for; whether it asked for something.
+    /// Takes in leases that were dropped without being sent.
     #[inline(always)]
-    pub(super) fn take(&mut self, key: Key, limit: usize, events: &mut VecDeque<Event>) -> Result<bool, Violation> {
+    fn take_returned(&mut self) {
         while let Some(chain) = self.place.take_returned() {
             self.side.give_back(chain);
         }
+    }
+
+    /// Takes what the client asks for; whether it asked for something.
+    #[inline(always)]
+    pub(super) fn take(&mut self, key: Key, limit: usize, events: &mut VecDeque<Event>) -> Result<bool, Violation> {
+        self.take_returned();
         let client = ClientKey(key);
         let mut any = false;
         for _ in 0..limit {
@@ -111,9 +117,7 @@ impl Session {
 
     #[inline(always)]
     pub(super) fn lend(&mut self, length: u32) -> Result<Chain, AllocateError> {
-        while let Some(chain) = self.place.take_returned() {
-            self.side.give_back(chain);
-        }
+        self.take_returned();
         if length >= WARM_BYTES && self.side.lent_blocks() > 0 {
             self.side.take_releases()?;
         }
