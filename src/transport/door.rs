@@ -1,8 +1,9 @@
-//! Those who wait to become clients: attended to one at a time, and seldom while clients are served.
+//! Those who wait to become clients: attended to for a moment, and seldom while clients are served.
 //!
 //! Taking somebody in is some dozen system calls, and whoever connects without end must not make the requests of the
-//! others wait for them. So the door is shut for a while after each step that was taken there, if a client has asked for
-//! something since the step before; with nobody to serve, one step follows the other.
+//! others wait for them. So the door is open for a moment, and then shut for a while, if a client has asked for something
+//! since it was open last; with nobody to serve, it stays open. The moment is long enough for several of those who say
+//! nothing, which cost little, so that a crowd of them does not keep the others out for long.
 //!
 //! Nobody stands here twice: who was seen is not reported again before he was attended to
 //! ([`Watch::add_once`](super::semaphore::Watch::add_once)).
@@ -13,9 +14,11 @@ use std::time::{Duration, Instant};
 
 /// How long it is shut: of a client's requests, far less than one in a hundred meets a newcomer.
 const MIN_PAUSE: Duration = Duration::from_millis(5);
-const MAX_PAUSE: Duration = Duration::from_millis(50);
-/// A step that takes long is followed by a pause that is longer by this factor.
+const MAX_PAUSE: Duration = Duration::from_millis(20);
+/// What took long is followed by a pause that is longer by this factor.
 const PAUSES_PER_STEP: u32 = 100;
+/// No further step is begun after so long.
+const MOMENT: Duration = Duration::from_micros(50);
 
 /// Those who wait to become clients, and when the next one has his turn.
 #[derive(Debug)]
@@ -43,9 +46,9 @@ impl Door {
         self.is_busy = true;
     }
 
-    /// The next one, if the door is open.
+    /// The next one.
     pub(super) fn pop(&mut self) -> Option<Key> {
-        if self.is_due() { self.waiting.pop_front() } else { None }
+        self.waiting.pop_front()
     }
 
     /// Whether it is open.
@@ -63,14 +66,19 @@ impl Door {
         if self.waiting.is_empty() { None } else { Some(self.opens.saturating_duration_since(Instant::now())) }
     }
 
-    /// Shuts it after a step that began then.
+    /// Whether there is time for one step more, if the first began then.
+    pub(super) fn has_time(start: Instant) -> bool {
+        start.elapsed() < MOMENT
+    }
+
+    /// Shuts it after steps of which the first began then.
     pub(super) fn shut(&mut self, start: Instant) {
         let now = Instant::now();
         self.opens = if std::mem::take(&mut self.is_busy) { now + pause_after(now - start) } else { now };
     }
 }
 
-/// How long the door is shut after a step.
-fn pause_after(step: Duration) -> Duration {
-    step.saturating_mul(PAUSES_PER_STEP).clamp(MIN_PAUSE, MAX_PAUSE)
+/// How long the door is shut after it was open so long.
+fn pause_after(moment: Duration) -> Duration {
+    moment.saturating_mul(PAUSES_PER_STEP).clamp(MIN_PAUSE, MAX_PAUSE)
 }

@@ -274,8 +274,8 @@ impl Table {
         !self.gone.is_empty() || self.door.is_due()
     }
 
-    /// Sees what the sockets have, waiting for it at most so long. Of those who come and of those who go, which takes a
-    /// while, one is attended to at each look, so that clients are served in between.
+    /// Sees what the sockets have, waiting for it at most so long. Of those who go, which takes a while, one is attended to at
+    /// each look, and those who come are for a moment, so that clients are served in between.
     fn look(&mut self, limit: Duration) -> Result<(), TableError> {
         self.looked = Instant::now();
         self.members.hear_all();
@@ -311,19 +311,37 @@ impl Table {
         }
     }
 
-    /// One step at the door, if it is open: the next of those who wait there, or one who took too long.
+    /// A moment at the door, if it is open.
     fn attend(&mut self) {
-        let start = Instant::now();
-        match self.door.pop() {
-            Some(key) if self.members.kind(key) == Some(Kind::Listener) => self.accept(key),
-            Some(key) => {
-                self.greet(key);
-                self.members.hear_again(key);
-            }
-            None if self.door.is_open() && self.members.drop_late_greeting() => {}
-            None => return,
+        if !self.door.is_open() {
+            return;
         }
-        self.door.shut(start);
+        let start = Instant::now();
+        let mut any = false;
+        while self.attend_one() {
+            any = true;
+            if !Door::has_time(start) {
+                break;
+            }
+        }
+        if any {
+            self.door.shut(start);
+        }
+    }
+
+    /// One step at the door: one who took too long, or the next of those who wait there; false if there is nobody.
+    fn attend_one(&mut self) -> bool {
+        if self.members.drop_late_greeting() {
+            return true;
+        }
+        let Some(key) = self.door.pop() else { return false };
+        if self.members.kind(key) == Some(Kind::Listener) {
+            self.accept(key);
+        } else {
+            self.greet(key);
+            self.members.hear_again(key);
+        }
+        true
     }
 
     fn accept(&mut self, listener: Key) {

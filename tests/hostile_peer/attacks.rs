@@ -12,6 +12,7 @@ use rustix::fs::FallocateFlags;
 use rustix::process::Signal;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 pub fn scribble(at: &Address) {
@@ -281,15 +282,25 @@ pub fn flood_connections(at: &Address) {
     }
     assert!(all.len() > 300);
     assert!(matches!(enemy.ask(Kind::SeekStart, Args::from_raw(1)), Got::Answer(_)));
-    // Whoever says nothing is hung up on, and then there is room again.
-    let options = || ClientOptions { limit: LONG, ..ClientOptions::default() };
-    until("there is room again", || Client::connect(at, options()).is_ok());
+    // Whoever says nothing is hung up on, and then there is room again, also while others keep coming.
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let start = Instant::now();
+            while !is_over.load(Ordering::Relaxed) && start.elapsed() < LONG {
+                drop(UnixStream::connect_addr(&address));
+            }
+        });
+        let options = || ClientOptions { limit: LONG, ..ClientOptions::default() };
+        until("there is room again", || Client::connect(at, options()).is_ok());
+        is_over.store(true, Ordering::Relaxed);
+    });
 }
 
 #[test]
 fn floods_with_connections() {
     let options = TableOptions { connect_limit: Duration::from_millis(200), ..owned() };
-    attack("floods_with_connections", "600 connections that say nothing", options, is_gone);
+    attack("floods_with_connections", "600 connections that say nothing, then one after the other", options, is_gone);
 }
 
 pub fn flood_requests(at: &Address) {
