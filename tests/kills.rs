@@ -82,7 +82,7 @@ fn kill_everywhere(title: &str, steps: &[&str], mut kill_at: impl FnMut(Point) -
         }
     }
     let mut rng = Rng::new(wanted("MEMCPY_SELECT_TEST_SEED", 1) as u64);
-    for _ in 0..wanted("MEMCPY_SELECT_TEST_KILLS", 100) {
+    for _ in 0..wanted("MEMCPY_SELECT_TEST_KILLS", 50) {
         let step = rng.below(steps.len());
         let calls = rng.below(calls[step] + 1);
         let (noticed, _) = kill_at(Point { step, calls, instructions: 1 + rng.below(MAX_INSTRUCTIONS) });

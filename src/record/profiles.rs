@@ -113,7 +113,7 @@ pub struct Profile {
 }
 
 impl Survey {
-    /// Reads all records under a folder. Folders whose name begins with a dot are those of runs that did not come to
+    /// Reads the records under a folder, of those that can make no profile only what says so. Folders whose name begins with a dot are those of runs that did not come to
     /// write a record; they are not looked at, and one in which nothing was written is passed over.
     ///
     /// # Errors
@@ -127,11 +127,20 @@ impl Survey {
                 passed_over.push((folder, "nothing was written in it".to_owned()));
                 continue;
             }
-            let (record, is_complete) = (Record::read(&folder)?, Progress::read(&folder)?.complete);
-            if !is_complete {
+            let progress = Progress::read(&folder)?;
+            if !progress.complete {
                 passed_over.push((folder, "its run did not come to its end".to_owned()));
-            } else if record.bench != BENCH {
-                passed_over.push((folder, format!("records of bench {} make no profile", record.bench)));
+                continue;
+            }
+            let other = |bench: &str| format!("records of bench {bench} make no profile");
+            // Older records name it in their rows alone.
+            if let Some(bench) = progress.bench.filter(|bench| bench != BENCH) {
+                passed_over.push((folder, other(&bench)));
+                continue;
+            }
+            let record = Record::read(&folder)?;
+            if record.bench != BENCH {
+                passed_over.push((folder, other(&record.bench)));
             } else {
                 counted.entry(record.environment.cpu.signature.clone()).or_default().push((folder, record));
             }

@@ -206,6 +206,15 @@ impl Members {
         }
     }
 
+    /// Hears of one who connects, and whose turn comes, only that he is gone.
+    pub(super) fn hear_end(&mut self, key: Key) {
+        if let Some(Member::Greeting(guest)) = self.member(key)
+            && self.watch.pause(key, guest.greeting.as_fd()).is_err()
+        {
+            self.remove(key);
+        }
+    }
+
     /// Does not hear a session's rings for a while; its end is noticed all the same.
     pub(super) fn stop_hearing(&mut self, key: Key) {
         if let Some(Member::Session(session)) = self.member(key)

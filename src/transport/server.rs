@@ -68,7 +68,7 @@ pub struct Table {
     events: VecDeque<Event>,
     /// Those who want to be clients.
     door: Door,
-    /// Sessions that have ended, as was seen and not attended to yet.
+    /// Those whose other side is gone, as was seen and not attended to yet.
     gone: VecDeque<Key>,
     spin: Spin,
     /// The one region of all clients, if they have one.
@@ -282,16 +282,23 @@ impl Table {
         if self.gone.is_empty() {
             for ready in self.members.wait(limit)? {
                 match self.members.kind(ready.key) {
-                    Some(Kind::Listener | Kind::Greeting) => self.door.push(ready.key),
-                    Some(Kind::Session) if !ready.is_gone => self.woken(ready.key),
-                    Some(Kind::Session) => self.gone.push_back(ready.key),
+                    Some(Kind::Greeting | Kind::Session) if ready.is_gone => self.gone.push_back(ready.key),
+                    Some(Kind::Session) => self.woken(ready.key),
+                    Some(Kind::Listener) => self.door.push(ready.key),
+                    Some(Kind::Greeting) => {
+                        self.members.hear_end(ready.key);
+                        self.door.push(ready.key);
+                    }
                     Some(Kind::Process(session)) => self.gone.push_back(session),
                     None => {}
                 }
             }
         }
         if let Some(key) = self.gone.pop_front() {
-            self.end(key, SessionError::PeerGone);
+            match self.members.kind(key) {
+                Some(Kind::Greeting) => self.members.remove(key),
+                _ => self.end(key, SessionError::PeerGone),
+            }
         }
         self.attend();
         Ok(())

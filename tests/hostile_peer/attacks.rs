@@ -76,7 +76,7 @@ fn scribbles_on_each_field() {
 }
 
 pub fn replay(at: &Address) {
-    for round in 0..30 {
+    for round in 0..14 {
         let mut enemy = Enemy::connect(at);
         let len_bytes = enemy.queue.len_bytes();
         let mut snapshots = Vec::new();

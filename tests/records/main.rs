@@ -17,4 +17,5 @@ mod scope;
 mod sweep;
 mod targets;
 mod terminal;
+mod tree;
 mod verbs;

@@ -1,5 +1,6 @@
 //! The promise: a page stands alone, shows only figures, and shows what it is given as text.
 
+use crate::tree::{records, results};
 use memcpy_select::measure::cell::{Cell, Residency};
 use memcpy_select::measure::sweep::{CORE_CLOCK, LIBC, LIBC_AGAIN, MEMCPY_AUTO, Sample};
 use memcpy_select::record::Record;
@@ -7,27 +8,10 @@ use memcpy_select::report::{PAGE_GENERATOR, page};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
 
 const LARGEST_PAGE_BYTES: usize = 6 << 20;
-
-fn results() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("results")
-}
-
-fn record_folders() -> Vec<PathBuf> {
-    let folders = |path: &Path| -> Vec<PathBuf> {
-        let entries = fs::read_dir(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        entries.map(|entry| entry.expect("an entry can be read").path()).filter(|path| path.is_dir()).collect()
-    };
-    let mut all: Vec<PathBuf> = folders(&results()).iter().flat_map(|machine| folders(machine)).collect();
-    // Records of paths between processes have a page of their own.
-    all.retain(|folder| !folder.join("ipc.csv").exists());
-    all.sort();
-    assert!(!all.is_empty(), "there are records");
-    all
-}
 
 fn read(folder: &Path) -> (String, Record) {
     let record = Record::read(folder).unwrap_or_else(|error| panic!("{error}"));
@@ -36,7 +20,7 @@ fn read(folder: &Path) -> (String, Record) {
 
 /// A record with the environment of the first in `results/` and samples of our own.
 fn record(bench: &str, samples: Vec<Sample>) -> Record {
-    let (_, mut record) = read(&record_folders()[0]);
+    let (_, mut record) = read(&records()[0].0);
     record.bench = bench.to_owned();
     record.samples = samples;
     record
@@ -73,8 +57,9 @@ fn check(html: &str) {
 
 #[test]
 fn the_page_of_every_record_stands_alone_and_answers_in_three_sentences() {
-    for folder in record_folders() {
-        let named = read(&folder);
+    // Records of paths between processes have a page of their own.
+    for (folder, record) in records().iter().filter(|(_, record)| record.bench != "ipc") {
+        let named = (folder.file_name().unwrap_or_default().to_string_lossy().into_owned(), record.clone());
         let is_grid = named.1.bench == "select";
         let plots = match named.1.bench.as_str() {
             "select" => 4,

@@ -1,15 +1,21 @@
 //! The promise: the profiles in the source are what the records in `results/` give, nothing else.
 
+use crate::verbs::{document, has_keys};
 use memcpy_select::record::{PROFILES_FILE, profiles_source};
+use serde_json::Value;
 use std::fs;
 use std::path::Path;
 
 #[test]
 fn the_source_is_what_the_records_give() {
-    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let generated = profiles_source(&package.join("results")).unwrap_or_else(|error| panic!("{error}"));
-    let source = fs::read_to_string(package.join(PROFILES_FILE)).expect("the source of the crate is here");
-    assert!(source == generated, "run `cargo run --release --features cli -- profiles` and commit {PROFILES_FILE}");
+    let found = document(&["profiles", "--check", "--json"]);
+    has_keys(&found, &["file", "is_current", "profiles", "passed_over"]);
+    assert_eq!(found["is_current"], true, "run `cargo run --release --features cli -- profiles`, commit {PROFILES_FILE}");
+    let records = found["profiles"].as_array().unwrap();
+    assert!(!records.is_empty());
+    assert!(records.iter().all(|one| one["policy"] == "user" || one["policy"] == "no-simd"), "{records:?}");
+    let why = |one: &Value| one["why"].as_str().unwrap_or_default().to_owned();
+    assert!(found["passed_over"].as_array().unwrap().iter().any(|one| why(one).contains("bench distributions")));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! with the file and the line.
 
 use crate::program::Scratch;
+use crate::tree::records;
 use memcpy_select::cpu::Cpu;
 use memcpy_select::measure::cell::Cell;
 use memcpy_select::measure::effort::Effort;
@@ -331,17 +332,10 @@ fn a_place_that_cannot_be_written_is_an_error_with_its_path() {
 
 #[test]
 fn every_record_in_the_tree_is_readable_and_in_its_place() {
-    let results = Path::new(env!("CARGO_MANIFEST_DIR")).join("results");
-    let folders = |path: &Path| -> Vec<PathBuf> {
-        let entries = fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path());
-        entries.filter(|path| path.is_dir()).collect()
-    };
-    for machine in folders(&results) {
-        for folder in folders(&machine) {
-            let record = Record::read(&folder).unwrap_or_else(|error| panic!("{error}"));
-            assert_eq!(machine.file_name().unwrap().to_string_lossy(), record.environment.machine);
-            assert!(folder.file_name().unwrap().to_string_lossy().starts_with(&record.environment.date));
-            assert!(!record.samples.is_empty() || !record.tables.is_empty());
-        }
+    for (folder, record) in records() {
+        let machine = folder.parent().and_then(Path::file_name).unwrap();
+        assert_eq!(machine.to_string_lossy(), record.environment.machine);
+        assert!(folder.file_name().unwrap().to_string_lossy().starts_with(&record.environment.date));
+        assert!(!record.samples.is_empty() || !record.tables.is_empty());
     }
 }

@@ -4,7 +4,7 @@ use core::mem::MaybeUninit;
 use core::slice;
 use memcpy_select::cpu::{Components, Cpu};
 use memcpy_select::kernel::{CopyFn, ReadyKernel};
-use memcpy_select::select::memcpy_auto_in_section;
+use memcpy_select::select::{Policy, memcpy_auto_in_section};
 use memcpy_select::xsave::{SavedState, Section, StateArea};
 use memcpy_select::{Kernel, kernels};
 use std::cell::RefCell;
@@ -59,6 +59,15 @@ pub enum Call {
 impl Call {
     pub const ALL: [Self; 5] =
         [Self::Auto, Self::AutoUninit, Self::AutoUnchecked, Self::AutoNoSimd, Self::AutoInSection];
+
+    /// Whose plan it follows.
+    pub const fn policy(self) -> Policy {
+        match self {
+            Self::Auto | Self::AutoUninit | Self::AutoUnchecked => Policy::User,
+            Self::AutoNoSimd => Policy::NoSimd,
+            Self::AutoInSection => Policy::Section,
+        }
+    }
 }
 
 thread_local! {
