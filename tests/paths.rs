@@ -235,7 +235,7 @@ fn a_child_killed_in_the_middle_is_reported_whatever_the_path() {
             };
             let victim = rustix::process::Pid::from_raw(pair.process_id(side).cast_signed()).unwrap();
             let killer = std::thread::spawn(move || {
-                std::thread::sleep(Duration::from_millis(60));
+                std::thread::sleep(Duration::from_millis(15));
                 rustix::process::kill_process(victim, rustix::process::Signal::KILL).unwrap();
             });
             let start = Instant::now();
