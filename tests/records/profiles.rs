@@ -10,7 +10,10 @@ use std::path::Path;
 fn the_source_is_what_the_records_give() {
     let found = document(&["profiles", "--check", "--json"]);
     has_keys(&found, &["file", "is_current", "profiles", "passed_over"]);
-    assert_eq!(found["is_current"], true, "run `cargo run --release --features cli -- profiles`, commit {PROFILES_FILE}");
+    assert_eq!(
+        found["is_current"], true,
+        "run `cargo run --release --features cli -- profiles`, commit {PROFILES_FILE}"
+    );
     let records = found["profiles"].as_array().unwrap();
     assert!(!records.is_empty());
     assert!(records.iter().all(|one| one["policy"] == "user" || one["policy"] == "no-simd"), "{records:?}");

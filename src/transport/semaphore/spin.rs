@@ -13,15 +13,15 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-/// The longest spin: about what a sleep and a wake from another CPU cost.
-const MAX_SPIN: Duration = Duration::from_micros(50);
+/// The longest spin: about what a sleep and a wake from another CPU cost together, and longer than a core fills or reads 1 MiB.
+const MAX_SPIN: Duration = Duration::from_micros(100);
 /// So many turns pass between two looks at the clock.
 const TURNS_PER_LOOK: u32 = 16;
 /// So many spins in vain are forgiven after one that paid.
 const MAX_CREDIT: u32 = 3;
 /// The first pause, in short waits, and the longest.
 const MIN_PAUSE: u32 = 8;
-const MAX_PAUSE: u32 = 1024;
+const MAX_PAUSE: u32 = 2048;
 
 /// What one waiting side has learned. Threads may share it: their figures only mix.
 #[derive(Debug)]
