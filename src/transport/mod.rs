@@ -27,16 +27,13 @@ pub mod chain;
 mod client;
 mod completion;
 pub mod connect;
-mod door;
 mod error;
 mod file;
 pub mod geometry;
 mod job;
 mod loan;
-mod members;
 pub mod memory;
 pub mod message;
-mod offer;
 #[doc = include_str!("PROTOCOL.md")]
 pub mod protocol {}
 mod proxy;
@@ -45,7 +42,6 @@ mod region_error;
 mod request;
 pub mod ring;
 pub mod semaphore;
-mod served;
 mod server;
 pub mod session;
 mod share;
@@ -60,7 +56,6 @@ pub use geometry::{Allocator, Blocks, Geometry, Limits};
 pub use job::{Answer, Answered, ClientKey, Event, Job, Operation, Payload};
 pub use loan::{Lease, View};
 pub use memory::{Access, Copier, Mapped, Memory};
-pub use offer::TableOptions;
 pub use proxy::{Asked, Proxy, ProxyOptions};
 pub use region::{PAGE_BYTES, PageKind, Promise, Region, RegionOptions, Sealing};
 pub use region_error::RegionError;
@@ -68,7 +63,7 @@ pub use request::{
     Args, ErrorCode, Flags, JobId, Kind, PHASE_BIT, PageRange, Request, Response, ResponseFlags, Slice, Value,
 };
 pub use ring::Publication;
-pub use server::Table;
+pub use server::{Table, TableOptions};
 pub use session::Ticket;
 pub use share::Object;
 pub use violation::Violation;

@@ -1,19 +1,19 @@
 //! One client's session, as the table has it: the logic of [`ServerSide`] with its socket, its doorbells and its regions.
 
-use super::blocks::AllocateError;
-use super::chain::Chain;
-use super::connect::{Channel, ConnectError, Greeted, Parcel};
-use super::error::SessionError;
-use super::geometry::Allocator;
-use super::job::{Answer, ClientKey, Event, Job};
-use super::loan::Lender;
-use super::memory::{Copier, Mapped};
-use super::region::Region;
-use super::request::{ErrorCode, Value};
-use super::semaphore::{Doorbell, Key};
-use super::session::{QueueLayout, Reply, ServerSide};
-use super::share::Object;
-use super::violation::Violation;
+use crate::transport::blocks::AllocateError;
+use crate::transport::chain::Chain;
+use crate::transport::connect::{Channel, ConnectError, Greeted, Parcel};
+use crate::transport::error::SessionError;
+use crate::transport::geometry::Allocator;
+use crate::transport::job::{Answer, ClientKey, Event, Job};
+use crate::transport::loan::Lender;
+use crate::transport::memory::{Copier, Mapped};
+use crate::transport::region::Region;
+use crate::transport::request::{ErrorCode, Value};
+use crate::transport::semaphore::{Doorbell, Key};
+use crate::transport::session::{QueueLayout, Reply, ServerSide};
+use crate::transport::share::Object;
+use crate::transport::violation::Violation;
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;

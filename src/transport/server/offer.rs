@@ -1,13 +1,13 @@
 //! What a table offers to whoever connects: the numbers of a session and its regions.
 
-use super::client::Waiting;
-use super::connect::Peers;
-use super::error::TableError;
-use super::geometry::{Allocator, Blocks, Geometry};
 use super::members::Guest;
-use super::region::{Region, RegionOptions};
-use super::ring::Publication;
-use super::session::{QueueLayout, data_bytes, lay_out_shared};
+use crate::transport::client::Waiting;
+use crate::transport::connect::Peers;
+use crate::transport::error::TableError;
+use crate::transport::geometry::{Allocator, Blocks, Geometry};
+use crate::transport::region::{Region, RegionOptions};
+use crate::transport::ring::Publication;
+use crate::transport::session::{QueueLayout, data_bytes, lay_out_shared};
 use std::time::Duration;
 
 /// How a table works.

@@ -3,13 +3,13 @@
 //! All are watched together. A session is *hot* while it is looked at in user space; one that has told its client to ring is
 //! left alone until it does ([`Watch`]).
 
-use super::connect::{ConnectError, Greeting, Listener};
-use super::error::{SessionError, TableError};
-use super::job::{Job, Payload};
-use super::memory::Mapped;
 use super::offer::TableOptions;
-use super::semaphore::{Key, Ready, Via, Watch};
 use super::served::Session;
+use crate::transport::connect::{ConnectError, Greeting, Listener};
+use crate::transport::error::{SessionError, TableError};
+use crate::transport::job::{Job, Payload};
+use crate::transport::memory::Mapped;
+use crate::transport::semaphore::{Key, Ready, Via, Watch};
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};

@@ -6,9 +6,9 @@
 //! nothing, which cost little, so that a crowd of them does not keep the others out for long.
 //!
 //! Nobody stands here twice: who was seen is not reported again before he was attended to
-//! ([`Watch::add_once`](super::semaphore::Watch::add_once)).
+//! ([`Watch::add_once`](crate::transport::semaphore::Watch::add_once)).
 
-use super::semaphore::Key;
+use crate::transport::semaphore::Key;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 

@@ -1,0 +1,232 @@
+//! The table: takes clients in, gathers what they ask for, and sends the answers.
+//!
+//! [`Table::next`] returns one event after the other. What the program answers between two of them is published when the
+//! events gathered so far are used up, with one wake-up for each client that sleeps, and none for one that is awake.
+
+mod door;
+mod members;
+mod offer;
+mod rounds;
+mod served;
+
+use crate::transport::blocks::AllocateError;
+use crate::transport::chain::clamp;
+use crate::transport::connect::{Address, Greeting, Listener};
+use crate::transport::error::{SessionError, TableError};
+use crate::transport::geometry::Allocator;
+use crate::transport::job::{Answer, Answered, ClientKey, Event, Job, Payload};
+use crate::transport::loan::Lease;
+use crate::transport::region::Region;
+use crate::transport::request::{ErrorCode, Value};
+use crate::transport::semaphore::{Key, Spin};
+use crate::transport::session::{AnswerError, QueueLayout, Reply};
+use door::Door;
+use members::{Guest, Member, Members};
+use offer::new_data;
+use std::collections::VecDeque;
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+pub use offer::TableOptions;
+
+/// A table of objects that other processes use.
+///
+/// A whole server, which serves one object:
+///
+/// ```no_run
+/// use memcpy_select::transport::{Address, Answer, ErrorCode, Event, Operation, Table, TableOptions};
+/// use std::time::Duration;
+///
+/// let mut table = Table::create(&Address::parse("@greetings")?, TableOptions::default())?;
+/// loop {
+///     let Some(Event::Job(job)) = table.next(Duration::from_secs(1))? else { continue };
+///     let answer = match job.operation() {
+///         Operation::Open if table.payload(&job).to_vec() == b"hello.txt" => Answer::Handle(1),
+///         Operation::Open => Answer::Error(ErrorCode::NOT_FOUND),
+///         Operation::Read { handle: 1, amount, .. } => {
+///             Answer::Bytes(&b"Hello from another process!"[..27.min(amount as usize)])
+///         }
+///         Operation::Read { .. } => Answer::Error(ErrorCode::WRONG_HANDLE),
+///         _ => Answer::Error(ErrorCode::UNSUPPORTED),
+///     };
+///     table.answer(job, answer);
+/// }
+/// # #[allow(unreachable_code)]
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Table {
+    options: TableOptions,
+    members: Members,
+    events: VecDeque<Event>,
+    /// Those who want to be clients.
+    door: Door,
+    /// Those whose other side is gone, as was seen and not attended to yet.
+    gone: VecDeque<Key>,
+    spin: Spin,
+    /// The one region of all clients, if they have one.
+    common: Option<Region>,
+    rounds: u32,
+    looked: Instant,
+    /// Since when nothing has happened.
+    idle: Option<Instant>,
+}
+
+impl Table {
+    /// A table that listens at an address.
+    ///
+    /// # Errors
+    ///
+    /// [`TableError`]: the address is in use, or no session can have this geometry.
+    pub fn create(address: &Address, options: TableOptions) -> Result<Self, TableError> {
+        let listener = Listener::bind(address, options.peers)?;
+        let mut table = Self::without_address(options)?;
+        table.members.add(Member::Listener(listener))?;
+        Ok(table)
+    }
+
+    /// A table that has only the clients that are [adopted](Self::adopt).
+    ///
+    /// # Errors
+    ///
+    /// As [`create`](Self::create).
+    pub fn without_address(options: TableOptions) -> Result<Self, TableError> {
+        QueueLayout::of(&options.geometry)?;
+        let is_common = options.one_region && options.geometry.allocator == Allocator::Shared;
+        let common = if is_common { Some(new_data(&options)?) } else { None };
+        Ok(Self {
+            options,
+            members: Members::new()?,
+            events: VecDeque::new(),
+            door: Door::new(),
+            gone: VecDeque::new(),
+            spin: Spin::default(),
+            common,
+            rounds: 0,
+            looked: Instant::now(),
+            idle: None,
+        })
+    }
+
+    /// Takes whoever is at the other end of a socket as a client.
+    ///
+    /// # Errors
+    ///
+    /// [`TableError::Wait`] if the system cannot watch one more.
+    pub fn adopt(&mut self, stream: UnixStream) -> Result<(), TableError> {
+        let greeting = Greeting::over(stream, self.options.connect_limit);
+        let key = self.members.add(Member::Greeting(Guest::new(greeting)))?;
+        self.greet(key);
+        Ok(())
+    }
+
+    /// How many clients there are.
+    pub fn clients(&self) -> usize {
+        self.members.sessions()
+    }
+
+    /// The next event, waiting for it at most so long; `None` if there was none.
+    ///
+    /// # Errors
+    ///
+    /// [`TableError::Wait`] if the system refuses to wait. What a client does wrong is an [`Event::Left`].
+    #[inline]
+    pub fn next(&mut self, limit: Duration) -> Result<Option<Event>, TableError> {
+        match self.events.pop_front() {
+            Some(event) => Ok(Some(event)),
+            None => self.next_round(limit),
+        }
+    }
+
+    /// Publishes the answers so far, and wakes the clients that sleep. [`next`](Self::next) does it when it has used up what
+    /// was gathered: only a program that does something else for long needs it.
+    #[inline(always)]
+    pub fn flush(&mut self) {
+        while let Some((key, result)) = self.members.flush_next() {
+            if let Err(why) = result {
+                self.end(key, why);
+            }
+        }
+    }
+
+    /// Ends a client's session.
+    ///
+    /// # Errors
+    ///
+    /// [`TableError::NoSuchClient`] if it has left.
+    pub fn disconnect(&mut self, client: ClientKey) -> Result<(), TableError> {
+        if self.members.session(client.0).is_none() {
+            return Err(TableError::NoSuchClient);
+        }
+        self.end(client.0, SessionError::PeerGone);
+        Ok(())
+    }
+
+    /// The bytes, or the name, that came with a job. Empty if there are none, or if the client has left.
+    #[inline]
+    pub fn payload(&self, job: &Job) -> Payload<'_> {
+        self.members.payload(job)
+    }
+
+    /// Blocks for an answer of `len_bytes`, to be filled and sent without a copy.
+    ///
+    /// # Errors
+    ///
+    /// [`TableError::OutOfBlocks`] if the client holds too many, [`TableError::TooLarge`] if it asked for less, or
+    /// [`TableError::NoSuchClient`].
+    #[inline]
+    pub fn lease(&mut self, job: &Job, len_bytes: usize) -> Result<Lease, TableError> {
+        let session = self.members.session(job.client.0).ok_or(TableError::NoSuchClient)?;
+        let max_bytes = session.side.asked(job.key).ok_or(TableError::NoSuchJob)? as usize;
+        if len_bytes > max_bytes {
+            return Err(TableError::TooLarge { len_bytes, max_bytes });
+        }
+        match session.lend(clamp(len_bytes)) {
+            Ok(chain) => Ok(Lease { loan: session.place.loan(chain) }),
+            Err(AllocateError::OutOfBlocks) => Err(TableError::OutOfBlocks { len_bytes }),
+            Err(AllocateError::Violation(violation)) => {
+                self.end(job.client.0, violation.into());
+                Err(TableError::NoSuchClient)
+            }
+        }
+    }
+
+    /// Answers a job. What cannot be sent is refused to the client, which is always answered.
+    #[inline]
+    pub fn answer(&mut self, job: Job, answer: Answer<'_>) -> Answered {
+        let Some(session) = self.members.session(job.client.0) else { return Answered::Left };
+        // An error of the program's own is what is sent; another one is sent instead.
+        let can_fail = !matches!(answer, Answer::Error(_));
+        let reply = match answer {
+            Answer::Error(code) => Ok(Reply::Value(code.value())),
+            Answer::Done => Ok(Reply::Value(Value::of(Value::AMOUNT, 0))),
+            Answer::Amount(amount) => Ok(Reply::Value(Value::of(Value::AMOUNT, amount))),
+            Answer::Handle(handle) => Ok(Reply::Value(Value::of(Value::HANDLE, handle))),
+            Answer::Position(position) => Ok(Reply::Value(Value::of(Value::POSITION, position))),
+            other => session.reply(&job, other),
+        };
+        let reply = match reply {
+            Ok(reply) => reply,
+            Err(why) => {
+                self.end(job.client.0, why);
+                return Answered::Left;
+            }
+        };
+        let refused = match &reply {
+            Reply::Value(value) if can_fail => ErrorCode::of(*value),
+            _ => None,
+        };
+        match session.side.answer(job.key, reply) {
+            Ok(()) => {
+                self.members.touch(job.client.0);
+                refused.map_or(Answered::Sent, Answered::Instead)
+            }
+            Err(AnswerError::Violation(violation)) => {
+                self.end(job.client.0, violation.into());
+                Answered::Left
+            }
+            // A job is used up by its answer, so that there is none twice.
+            Err(_) => Answered::Left,
+        }
+    }
+}
