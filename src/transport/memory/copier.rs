@@ -1,0 +1,63 @@
+//! Which kernel copies bytes in and out of shared memory.
+
+use crate::kernel::ReadyKernel;
+#[cfg(memcpy_select_asm)]
+use crate::select::{Class, Policy, plan_in_force};
+
+/// What copies bytes in and out: a kernel of the caller's choice, or the plan in force.
+///
+/// A transfer of many segments is one transfer: the plan is asked for its whole length, so that a long one is copied past
+/// the caches where the plan says so, however short its segments are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Copier {
+    kernel: Option<ReadyKernel>,
+    total_bytes: usize,
+}
+
+impl Copier {
+    /// Copies as [`memcpy_auto`](crate::memcpy_auto) would.
+    pub const AUTO: Self = Self { kernel: None, total_bytes: 0 };
+
+    /// Copies with one kernel, whatever the length.
+    #[inline]
+    pub const fn with(kernel: ReadyKernel) -> Self {
+        Self { kernel: Some(kernel), total_bytes: 0 }
+    }
+
+    /// The same choice of kernel, for a transfer of that length.
+    #[inline]
+    #[must_use]
+    pub const fn for_total(self, total_bytes: usize) -> Self {
+        Self { kernel: self.kernel, total_bytes }
+    }
+
+    /// # Safety
+    ///
+    /// `src` is valid for reads and `dst` for writes of `len_bytes`, the ranges do not overlap, and at most one of them is
+    /// written by others meanwhile, as memory and not as Rust objects.
+    #[inline]
+    pub(super) unsafe fn copy(self, dst: *mut u8, src: *const u8, len_bytes: usize) {
+        if let Some(ready) = self.kernel {
+            // SAFETY: the caller's; a `ReadyKernel` exists only for an available kernel.
+            return unsafe { ready.kernel().copy(dst, src, len_bytes) };
+        }
+        #[cfg(memcpy_select_asm)]
+        {
+            let class = Class::of(dst.addr(), src.addr());
+            let kernel = plan_in_force(Policy::User).kernel(self.total_bytes.max(len_bytes), class);
+            // SAFETY: the caller's; a plan comes into force only with kernels that are available here.
+            unsafe { kernel.copy(dst, src, len_bytes) }
+        }
+        #[cfg(not(memcpy_select_asm))]
+        for at in 0..len_bytes {
+            // SAFETY: the caller's: `at` is below the length.
+            let from = unsafe { src.add(at) };
+            // SAFETY: the caller's: `at` is below the length.
+            let to = unsafe { dst.add(at) };
+            // SAFETY: the caller's: the byte can be read.
+            let byte = unsafe { from.read_volatile() };
+            // SAFETY: the caller's: the byte can be written.
+            unsafe { to.write_volatile(byte) };
+        }
+    }
+}
