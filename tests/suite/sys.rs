@@ -4,6 +4,7 @@
 
 use core::ffi::{c_int, c_void};
 use core::ptr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 unsafe extern "C" {
     fn mmap(at: *mut c_void, len: usize, protection: c_int, flags: c_int, file: c_int, offset: i64) -> *mut c_void;
@@ -66,6 +67,13 @@ pub enum End {
     Signal(c_int),
 }
 
+/// Held while something is under way that a forked copy of this process could not finish: the copy has not the thread that
+/// does it.
+pub fn whole() -> MutexGuard<'static, ()> {
+    static WHOLE: Mutex<()> = Mutex::new(());
+    WHOLE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Runs `work` in a forked copy of this process; its result is the exit code. A memory fault ends only the copy.
 ///
 /// `work` must not print, nor wait for another thread: the copy has only the calling one.
@@ -82,8 +90,10 @@ pub struct Child {
 impl Child {
     /// Starts one. As with [`in_child`], `work` must not print, nor wait for another thread of this process.
     pub fn start(work: impl FnOnce() -> u8) -> Self {
+        let whole = whole();
         // SAFETY: the child runs `work` and leaves by `_exit`; the C library keeps its allocator usable across a fork.
         let number = unsafe { fork() };
+        drop(whole);
         assert!(number >= 0, "cannot fork: {}", std::io::Error::last_os_error());
         if number == 0 {
             let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));

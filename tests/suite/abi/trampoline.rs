@@ -1,12 +1,12 @@
 //! The trampoline: all registers in, one call, all registers out.
 
 use super::{Before, Rng};
+use crate::suite::sys;
 use core::arch::global_asm;
 use core::mem::offset_of;
 use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use memcpy_select::cpu::{self, Components, Features};
 use memcpy_select::kernel::CopyFn;
-use std::sync::{Mutex, PoisonError};
 
 /// The widest vector registers that this CPU and its operating system provide.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,10 +156,9 @@ impl Frame {
     ///
     /// The preconditions of `entry`. It may break every rule of the calling convention, if only it returns.
     pub unsafe fn call(&mut self, entry: CopyFn, dst: *mut u8, src: *const u8, len: usize) {
-        /// The trampoline finds its frame and the entry point here, since no register can be trusted.
-        static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
         (self.dst, self.src, self.len) = (dst, src, len);
-        let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        // One at a time, and no process is copied meanwhile.
+        let _whole = sys::whole();
         FRAME.store(self, Ordering::Relaxed);
         ENTRY.store(entry as usize, Ordering::Relaxed);
         // SAFETY: the frame is ours alone; the trampoline restores what the calling convention asks for.
@@ -167,6 +166,7 @@ impl Frame {
     }
 }
 
+/// The trampoline finds its frame and the entry point here, since no register can be trusted.
 static FRAME: AtomicPtr<Frame> = AtomicPtr::new(core::ptr::null_mut());
 static ENTRY: AtomicUsize = AtomicUsize::new(0);
 
