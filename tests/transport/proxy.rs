@@ -332,3 +332,75 @@ fn a_table_that_goes_ends_its_clients_sessions_and_one_without_room_has_none() {
         is_over.store(true, Ordering::Relaxed);
     });
 }
+
+/// The table is asked for a session while the others are served: one that never answers keeps nobody but the newcomer waiting.
+#[test]
+fn a_table_that_says_nothing_to_a_newcomer_does_not_keep_the_others_waiting() {
+    let folder = std::env::temp_dir().join(format!("memcpy-select-proxy-silent-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let (front, path) = (address("silent"), folder.join("table"));
+    let table = Table::create(&Address::Path(path.clone()), options()).unwrap();
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let server = scope.spawn(|| serve(table, &is_over));
+        let _over = Over(&is_over);
+        let names = [&front, &Address::Path(path.clone())];
+        let options = ProxyOptions { connect_limit: Duration::from_secs(1), ..ProxyOptions::default() };
+        with_proxy(
+            names,
+            options,
+            |_| Ok(()),
+            || {
+                let mut client = Client::connect(&front, ClientOptions::default()).unwrap();
+                // From now on somebody is at that address who takes connections and says nothing.
+                std::fs::remove_file(&path).unwrap();
+                let _silent = std::os::unix::net::UnixListener::bind(&path).unwrap();
+                let newcomer = thread::spawn({
+                    let front = front.clone();
+                    move || Client::connect(&front, ClientOptions::default()).map(drop)
+                });
+                let mut rounds = 0;
+                while !newcomer.is_finished() {
+                    assert!(matches!(client.open("nobody has it"), Err(ClientError::Refused(_))));
+                    rounds += 1;
+                }
+                let refused = newcomer.join().unwrap();
+                assert!(refused.is_err(), "{refused:?}");
+                assert!(rounds > 20, "{rounds} rounds while a newcomer waited for a second");
+            },
+        );
+        is_over.store(true, Ordering::Relaxed);
+        server.join().unwrap();
+    });
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+/// However many come at once, and however few may: each of those who wait has his turn.
+#[test]
+fn a_crowd_before_a_proxy_comes_in_after_all() {
+    let (front, behind) = (address("crowd"), address("crowd-behind"));
+    let table = Table::create(&behind, options()).unwrap();
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let server = scope.spawn(|| serve(table, &is_over));
+        let _over = Over(&is_over);
+        let options = ProxyOptions { max_clients: 2, ..ProxyOptions::default() };
+        let mut proxy = Proxy::create(&front, behind.clone(), options, |_: &Asked<'_>| Ok(())).unwrap();
+        // All of them before the proxy looks for the first time.
+        let Address::Abstract(name) = &front else { panic!("{front}") };
+        let at =
+            <std::os::unix::net::SocketAddr as std::os::linux::net::SocketAddrExt>::from_abstract_name(name).unwrap();
+        let silent: Vec<_> = (0..60).map(|_| std::os::unix::net::UnixStream::connect_addr(&at).unwrap()).collect();
+        let last = thread::spawn({
+            let front = front.clone();
+            move || Client::connect(&front, ClientOptions::default()).map(drop)
+        });
+        while !last.is_finished() {
+            proxy.serve(SOON).unwrap();
+        }
+        last.join().unwrap().unwrap();
+        drop(silent);
+        is_over.store(true, Ordering::Relaxed);
+        server.join().unwrap();
+    });
+}

@@ -7,7 +7,7 @@ use super::wire::{Message, Refusal, VERSION};
 use crate::transport::geometry::{Allocator, Geometry, GeometryError, Limits};
 use crate::transport::memory::Access;
 use crate::transport::region::{Promise, Region, RegionOptions, Sealing};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
@@ -102,58 +102,91 @@ pub fn join_over(stream: UnixStream, options: JoinOptions) -> Result<Joined, Con
 }
 
 fn shake_hands(channel: Channel, options: JoinOptions, deadline: &Deadline) -> Result<Joined, ConnectError> {
-    let welcomed = greet(channel, &options, deadline)?;
-    let own = match own_region(&welcomed.geometry, options.own_region) {
+    let mut asking = Asking::over(channel)?;
+    asking.wait(&options, deadline)?;
+    let offer = asking.offer.as_ref().ok_or(ConnectError::PeerGone)?;
+    let own = match own_region(&offer.geometry, options.own_region) {
         Ok(own) => own,
         Err(error) => {
-            welcomed.refuse();
+            // So that the server need not wait for its limit.
+            refuse(&asking.channel);
             return Err(error);
         }
     };
-    welcomed.ready(own.as_ref(), None)?;
-    welcomed.finish(own, deadline)
+    asking.ready(own.as_ref(), None)?;
+    let (message, _) = asking.channel.receive_until(deadline)?;
+    asking.take_word(message)?;
+    asking.finish(own)
 }
 
-/// What the server offered, before this side has accepted.
+/// A session that this side asks a table for. Whoever has other things to do takes it in steps that never wait, as the other
+/// side does with a [`Greeting`](super::Greeting).
 #[derive(Debug)]
-pub(in crate::transport) struct Welcomed {
+pub(in crate::transport) struct Asking {
     channel: Channel,
+    offer: Option<Offer>,
+    is_ready: bool,
+}
+
+/// What a server offers.
+#[derive(Debug)]
+pub(in crate::transport) struct Offer {
     pub(in crate::transport) geometry: Geometry,
-    queue: Region,
     pub(in crate::transport) data: Region,
+    queue: Region,
 }
 
-/// Says Hello and takes in the offer, for a side that has to do something else before it accepts.
-///
-/// # Errors
-///
-/// As [`join`].
-pub(in crate::transport) fn ask(address: &Address, options: &JoinOptions) -> Result<Welcomed, ConnectError> {
-    let deadline = Deadline::after(options.limit);
-    let stream = address.connect(&deadline)?;
-    greet(Channel::connected(stream), options, &deadline)
-}
-
-fn greet(mut channel: Channel, options: &JoinOptions, deadline: &Deadline) -> Result<Welcomed, ConnectError> {
-    channel.send(Message::Hello, &[])?;
-    let (message, descriptors) = channel.receive_until(deadline)?;
-    let (geometry, queue_bytes, data_bytes) = match message {
-        Message::Welcome { geometry, queue_bytes, data_bytes } => (geometry, queue_bytes, data_bytes),
-        other => return Err(unexpected(other)),
-    };
-    match map_offered(geometry, queue_bytes, data_bytes, descriptors, options) {
-        Ok((queue, data)) => Ok(Welcomed { channel, geometry, queue, data }),
-        Err(error) => {
-            refuse(&channel);
-            Err(error)
-        }
+impl Asking {
+    /// Connects at once, and says Hello.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError`]; [`ConnectError::Timeout`] if too many wait to connect.
+    pub(in crate::transport) fn start(address: &Address) -> Result<Self, ConnectError> {
+        Self::over(Channel::connected(address.connect(&Deadline::after(Duration::ZERO))?))
     }
-}
 
-impl Welcomed {
-    /// So that the server need not wait for its limit.
-    fn refuse(&self) {
-        refuse(&self.channel);
+    fn over(channel: Channel) -> Result<Self, ConnectError> {
+        channel.send(Message::Hello, &[])?;
+        Ok(Self { channel, offer: None, is_ready: false })
+    }
+
+    /// What the server offers, if that has come.
+    ///
+    /// # Errors
+    ///
+    /// Why there will be no session.
+    pub(in crate::transport) fn offered(&mut self, options: &JoinOptions) -> Result<Option<&Offer>, ConnectError> {
+        if self.offer.is_none()
+            && let Some((message, descriptors)) = self.channel.receive()?
+        {
+            self.take_offer(message, descriptors, options)?;
+        }
+        Ok(self.offer.as_ref())
+    }
+
+    fn wait(&mut self, options: &JoinOptions, deadline: &Deadline) -> Result<(), ConnectError> {
+        let (message, descriptors) = self.channel.receive_until(deadline)?;
+        self.take_offer(message, descriptors, options)
+    }
+
+    fn take_offer(
+        &mut self,
+        message: Message,
+        descriptors: Vec<OwnedFd>,
+        options: &JoinOptions,
+    ) -> Result<(), ConnectError> {
+        let Message::Welcome { geometry, queue_bytes, data_bytes } = message else { return Err(unexpected(message)) };
+        match map_offered(geometry, queue_bytes, data_bytes, descriptors, options) {
+            Ok((queue, data)) => {
+                self.offer = Some(Offer { geometry, data, queue });
+                Ok(())
+            }
+            Err(error) => {
+                refuse(&self.channel);
+                Err(error)
+            }
+        }
     }
 
     /// Accepts the offer, with the region of this side's own blocks, and one more whose blocks are the last of them.
@@ -164,23 +197,46 @@ impl Welcomed {
         self.channel.send(message, &descriptors)
     }
 
-    /// Waits for the server's word, at most so long.
-    pub(in crate::transport) fn finish_within(
-        self,
-        own: Option<Region>,
-        limit: Duration,
-    ) -> Result<Joined, ConnectError> {
-        self.finish(own, &Deadline::after(limit))
+    /// Whether the server's word has come, after which there is a session.
+    ///
+    /// # Errors
+    ///
+    /// Why there will be none.
+    pub(in crate::transport) fn has_word(&mut self) -> Result<bool, ConnectError> {
+        if !self.is_ready
+            && let Some((message, _)) = self.channel.receive()?
+        {
+            self.take_word(message)?;
+        }
+        Ok(self.is_ready)
     }
 
-    fn finish(self, own_data: Option<Region>, deadline: &Deadline) -> Result<Joined, ConnectError> {
-        let Self { mut channel, geometry, queue, data } = self;
-        let (message, _) = channel.receive_until(deadline)?;
+    fn take_word(&mut self, message: Message) -> Result<(), ConnectError> {
         if message != Message::Go {
             return Err(unexpected(message));
         }
+        self.is_ready = true;
+        Ok(())
+    }
+
+    /// The session.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError::PeerGone`] if the server has not given its word, or what is wrong with the queue region.
+    pub(in crate::transport) fn finish(self, own_data: Option<Region>) -> Result<Joined, ConnectError> {
+        let Self { channel, offer: Some(Offer { geometry, data, queue }), is_ready: true } = self else {
+            return Err(ConnectError::PeerGone);
+        };
         verify_sealed(&queue)?;
         Ok(Joined { channel, geometry, queue, own_data, data })
+    }
+}
+
+impl AsFd for Asking {
+    /// The socket, readable when the next step can be taken.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.channel.as_fd()
     }
 }
 

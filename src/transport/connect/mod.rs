@@ -23,7 +23,7 @@ mod wire;
 pub use channel::{Channel, Woken};
 pub use error::ConnectError;
 pub use greeting::{Greeted, Greeting, Step};
+pub(super) use join::Asking;
 pub use join::{DataTrust, JoinOptions, Joined, OwnRegion, join, join_over};
-pub(super) use join::{Welcomed, ask};
 pub use listen::{Address, Listener, Peers};
 pub use wire::{MAGIC, MESSAGE_BYTES, Parcel, Refusal, VERSION};

@@ -8,18 +8,17 @@
 //! out once, judged, and sent on from memory that the client cannot write. For that the proxy has the last few of the
 //! client's blocks in a region of its own, which the table maps behind the client's.
 
+mod guest;
 mod pair;
 
+use self::guest::{Guest, Progress};
 use self::pair::Pair;
 use super::client::Waiting;
-use super::connect::{Address, ConnectError, Greeting, JoinOptions, Listener, Peers, Refusal, Step, Welcomed, ask};
+use super::connect::{Address, Greeting, Listener, Peers};
 use super::error::{SessionError, TableError};
-use super::geometry::{Allocator, Geometry, GeometryError};
 use super::job::{ClientKey, Operation};
-use super::region::{Region, RegionOptions};
 use super::request::ErrorCode;
 use super::semaphore::{Key, Spin, Watch};
-use super::session::QueueLayout;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
@@ -42,7 +41,7 @@ pub struct ProxyOptions {
     pub peers: Peers,
     /// How many clients there may be.
     pub max_clients: usize,
-    /// How long a client may take to connect, and the table behind to take it; the others wait for the latter.
+    /// How long a client may take to connect, with what the table behind takes of it.
     pub connect_limit: Duration,
     /// How the proxy waits.
     pub waiting: Waiting,
@@ -63,6 +62,11 @@ impl Default for ProxyOptions {
 const MAX_SPUN: usize = 16;
 /// While somebody connects, it is seen so often whether his time is over.
 const GUEST_LOOK: Duration = Duration::from_millis(50);
+/// So many may connect at one time, and so many of those who wait are taken in at a look.
+const MAX_GUESTS: usize = 256;
+const ACCEPTS_PER_LOOK: usize = 16;
+/// More than the steps that a guest has.
+const MAX_STEPS: usize = 8;
 /// So many rounds with something to do pass between two looks at the sockets.
 const ROUNDS_PER_LOOK: u32 = 256;
 
@@ -72,22 +76,8 @@ enum Member {
     Listener(Listener),
     Guest(Box<Guest>),
     Pair(Box<Pair>),
-    /// The other socket of a pair: the one to the table behind.
+    /// The other socket of a guest or a pair: the one to the table behind.
     Behind(Key),
-}
-
-/// A client that connects.
-#[derive(Debug)]
-struct Guest {
-    greeting: Greeting,
-    behind: Option<Behind>,
-}
-
-/// What the table behind offered for a client.
-#[derive(Debug)]
-struct Behind {
-    welcomed: Welcomed,
-    names: Region,
 }
 
 /// A table that forwards what its rule allows.
@@ -161,7 +151,7 @@ impl<R: FnMut(&Asked<'_>) -> Result<(), ErrorCode>> Proxy<R> {
     /// [`TableError::Wait`] if the system cannot watch one more.
     pub fn adopt(&mut self, stream: UnixStream) -> Result<(), TableError> {
         let greeting = Greeting::over(stream, self.options.connect_limit);
-        let key = self.add(Member::Guest(Box::new(Guest { greeting, behind: None })))?;
+        let key = self.add(Member::Guest(Guest::new(greeting, self.options.connect_limit)))?;
         self.greet(key);
         Ok(())
     }
@@ -247,17 +237,25 @@ impl<R: FnMut(&Asked<'_>) -> Result<(), ErrorCode>> Proxy<R> {
             let key = match self.member(ready.key) {
                 None => continue,
                 Some(Member::Listener(_)) => {
-                    self.accept();
+                    self.accept(ready.key);
                     continue;
                 }
-                Some(Member::Guest(_)) => {
-                    self.greet(ready.key);
-                    continue;
-                }
-                Some(Member::Pair(_)) => ready.key,
-                Some(Member::Behind(pair)) => *pair,
+                Some(Member::Guest(_) | Member::Pair(_)) => ready.key,
+                Some(Member::Behind(other)) => *other,
             };
-            let Some(Some(Member::Pair(pair))) = self.members.get_mut(key.slot()) else { continue };
+            let pair = match self.members.get_mut(key.slot()) {
+                Some(Some(Member::Pair(pair))) => pair,
+                Some(Some(Member::Guest(_))) => {
+                    // What the table said before it went is no use without it, and neither is a client.
+                    if ready.is_gone {
+                        self.remove(key)
+                    } else {
+                        self.greet(key)
+                    }
+                    continue;
+                }
+                _ => continue,
+            };
             if ready.is_gone || pair.woken().is_err() {
                 // What the table answered before it went is forwarded still.
                 let _ = pair.forward(ClientKey(key), &mut self.rule);
@@ -269,7 +267,7 @@ impl<R: FnMut(&Asked<'_>) -> Result<(), ErrorCode>> Proxy<R> {
         for at in (0..self.guests.len()).rev() {
             if let Some(&key) = self.guests.get(at)
                 && let Some(Member::Guest(guest)) = self.member(key)
-                && guest.greeting.time_left().is_none()
+                && guest.is_late()
             {
                 self.remove(key);
             }
@@ -277,87 +275,85 @@ impl<R: FnMut(&Asked<'_>) -> Result<(), ErrorCode>> Proxy<R> {
         Ok(())
     }
 
-    fn accept(&mut self) {
-        // As many as may connect at one time: the socket says so once, and each of them is greeted.
-        for _ in 0..self.options.max_clients.max(1) {
-            let Some(Some(Member::Listener(listener))) =
-                self.members.iter_mut().find(|member| matches!(member, Some(Member::Listener(_))))
-            else {
-                return;
-            };
-            match listener.accept(self.options.connect_limit) {
+    /// Takes in some of those who wait, and hears of the others at the next look.
+    fn accept(&mut self, listener: Key) {
+        for _ in 0..ACCEPTS_PER_LOOK {
+            let Some(Some(Member::Listener(socket))) = self.members.get_mut(listener.slot()) else { return };
+            match socket.accept(self.options.connect_limit) {
+                // Too many connect at one time: this one is hung up on.
+                Ok(Some(_)) if self.guests.len() >= MAX_GUESTS => {}
                 Ok(Some(greeting)) => {
-                    if let Ok(key) = self.add(Member::Guest(Box::new(Guest { greeting, behind: None }))) {
+                    let guest = Guest::new(greeting, self.options.connect_limit);
+                    if let Ok(key) = self.add(Member::Guest(guest)) {
                         self.greet(key);
                     }
                 }
-                Ok(None) => return,
+                Ok(None) => break,
                 // That one was hung up on; the next may be welcome.
                 Err(_) => {}
             }
         }
+        if let Some(Member::Listener(socket)) = self.member(listener)
+            && self.watch.once_more(listener, socket.as_fd()).is_err()
+        {
+            self.remove(listener);
+        }
     }
 
-    /// Goes on with a client that connects, as far as it has come.
+    /// Goes on with a client that connects, as far as it and the table have come.
     fn greet(&mut self, key: Key) {
+        if self.try_greet(key).is_err() {
+            self.remove(key);
+        }
+    }
+
+    fn try_greet(&mut self, key: Key) -> Result<(), TableError> {
         let is_full = self.clients >= self.options.max_clients;
-        for _ in 0..4 {
-            let Some(Some(Member::Guest(guest))) = self.members.get_mut(key.slot()) else { return };
-            match guest.greeting.step() {
-                Ok(Step::Pending) => return,
-                Ok(Step::Asked) if is_full => {
-                    guest.greeting.refuse(Refusal::Full);
-                    break;
-                }
-                Ok(Step::Asked) => match offer(&mut guest.greeting, &self.behind, self.options.connect_limit) {
-                    Ok(behind) => guest.behind = Some(behind),
-                    Err(_) => {
-                        guest.greeting.refuse(Refusal::Handshake);
-                        break;
+        for _ in 0..MAX_STEPS {
+            let Some(Some(Member::Guest(guest))) = self.members.get_mut(key.slot()) else { return Ok(()) };
+            match guest.step(&self.behind, is_full)? {
+                Progress::Waits => return Ok(()),
+                Progress::GoesOn => {}
+                Progress::Asks => {
+                    let behind = self.add(Member::Behind(key))?;
+                    if let Some(Some(Member::Guest(guest))) = self.members.get_mut(key.slot()) {
+                        guest.behind_key = Some(behind);
                     }
-                },
-                Ok(Step::Agreed) => {
-                    if self.promote(key).is_ok() {
-                        return;
-                    }
-                    break;
                 }
-                Err(_) => break,
+                Progress::Agrees => return self.promote(key),
             }
         }
-        self.remove(key);
+        Ok(())
     }
 
-    /// Makes a pair of a client that agreed and the table behind, which hears of it now.
+    /// Makes a pair of a guest.
     fn promote(&mut self, key: Key) -> Result<(), TableError> {
         let Some(Member::Guest(guest)) = self.members.get_mut(key.slot()).and_then(Option::take) else {
             return Err(TableError::NoSuchClient);
         };
         self.guests.retain(|other| *other != key);
-        let Guest { greeting, behind } = *guest;
-        let pair = (|| {
-            let greeted = greeting.finish()?;
-            let Behind { welcomed, names, .. } = behind.ok_or(ConnectError::PeerGone)?;
-            welcomed.ready(greeted.client_data.as_ref(), Some(&names))?;
-            let joined = welcomed.finish_within(None, self.options.connect_limit)?;
-            Pair::new(greeted, joined, &names)
-        })();
-        let pair = match pair {
+        let behind = guest.behind_key;
+        let pair = match guest.finish() {
             Ok(pair) => pair,
             Err(error) => {
-                // Its socket is closed, and so watched no more.
-                self.watch.forget(key);
+                self.forget([Some(key), behind]);
                 return Err(error.into());
             }
         };
         self.members[key.slot()] = Some(Member::Pair(Box::new(pair)));
         self.clients += 1;
-        let behind = self.add(Member::Behind(key))?;
-        if let Some(Some(Member::Pair(pair))) = self.members.get_mut(key.slot()) {
-            pair.behind_key = Some(behind);
-        }
         self.watch.heat(key);
         Ok(())
+    }
+
+    /// Forgets those whose sockets are closed, and so watched no more.
+    fn forget(&mut self, keys: [Option<Key>; 2]) {
+        for key in keys.into_iter().flatten() {
+            self.watch.forget(key);
+            if let Some(place) = self.members.get_mut(key.slot()) {
+                *place = None;
+            }
+        }
     }
 
     fn member(&self, key: Key) -> Option<&Member> {
@@ -367,14 +363,17 @@ impl<R: FnMut(&Asked<'_>) -> Result<(), ErrorCode>> Proxy<R> {
     fn add(&mut self, member: Member) -> Result<Key, TableError> {
         let Self { watch, members, .. } = self;
         let key = match &member {
-            Member::Listener(listener) => watch.add(listener.as_fd()),
-            Member::Guest(guest) => watch.add(guest.greeting.as_fd()),
-            Member::Pair(pair) => watch.add(pair.front.as_fd()),
-            Member::Behind(pair) => match members.get(pair.slot()) {
-                Some(Some(Member::Pair(pair))) => watch.add(pair.behind.as_fd()),
-                _ => return Err(TableError::NoSuchClient),
-            },
-        }?;
+            Member::Listener(listener) => watch.add_once(listener.as_fd())?,
+            Member::Guest(guest) => watch.add(guest.front().ok_or(TableError::NoSuchClient)?)?,
+            Member::Pair(pair) => watch.add(pair.front.as_fd())?,
+            Member::Behind(front) => {
+                let behind = match members.get(front.slot()) {
+                    Some(Some(Member::Guest(guest))) => guest.behind(),
+                    _ => None,
+                };
+                watch.add(behind.ok_or(TableError::NoSuchClient)?)?
+            }
+        };
         if matches!(member, Member::Guest(_)) {
             self.guests.push(key);
         }
@@ -390,25 +389,20 @@ impl<R: FnMut(&Asked<'_>) -> Result<(), ErrorCode>> Proxy<R> {
         if !self.watch.contains(key) {
             return;
         }
-        match self.members.get_mut(key.slot()).and_then(Option::take) {
+        let behind = match self.members.get_mut(key.slot()).and_then(Option::take) {
             Some(Member::Pair(pair)) => {
                 self.clients -= 1;
-                self.watch.remove(key, pair.front.as_fd());
-                if let Some(behind) = pair.behind_key {
-                    self.watch.remove(behind, pair.behind.as_fd());
-                    if let Some(place) = self.members.get_mut(behind.slot()) {
-                        *place = None;
-                    }
-                }
+                pair.behind_key
             }
             Some(Member::Guest(guest)) => {
                 self.guests.retain(|other| *other != key);
-                self.watch.remove(key, guest.greeting.as_fd());
+                guest.behind_key
             }
-            Some(Member::Listener(listener)) => drop(self.watch.remove(key, listener.as_fd())),
+            Some(Member::Listener(_)) => None,
             // Goes with its pair.
-            Some(Member::Behind(_)) | None => {}
-        }
+            Some(Member::Behind(_)) | None => return,
+        };
+        self.forget([Some(key), behind]);
     }
 }
 
@@ -422,38 +416,6 @@ fn is_any_ready(watch: &mut Watch, members: &mut [Option<Member>]) -> bool {
         }
     }
     false
-}
-
-/// Asks the table behind for a session, and offers the same to a client, but for the blocks that the proxy needs for names.
-fn offer(greeting: &mut Greeting, behind: &Address, limit: Duration) -> Result<Behind, ConnectError> {
-    let welcomed = ask(behind, &JoinOptions { limit, ..JoinOptions::default() })?;
-    let (geometry, names_bytes) = without_names(welcomed.geometry)?;
-    let layout = QueueLayout::of(&geometry)?;
-    let queue = Region::create(layout.len_bytes, RegionOptions { huge_pages: false, prefault: true })?;
-    let names = Region::create(names_bytes, RegionOptions::default())?;
-    names.seal_writing()?;
-    greeting.offer(geometry, queue, &welcomed.data, false)?;
-    Ok(Behind { welcomed, names })
-}
-
-/// The geometry that is left for a client when the proxy has taken blocks for names, in whole pages, and their length.
-fn without_names(geometry: Geometry) -> Result<(Geometry, usize), GeometryError> {
-    const PAGE_BYTES: u32 = 4096;
-    let blocks = geometry.client_blocks;
-    let no_room =
-        GeometryError { what: "blocks of a client, too few to leave some to a proxy", found: blocks.count.into() };
-    if geometry.allocator == Allocator::Shared {
-        return Err(GeometryError { what: "blocks that both sides write, which no proxy can guard", ..no_room });
-    }
-    let unit = (PAGE_BYTES / blocks.block_bytes).max(1);
-    let wanted = (blocks.count / 8).clamp(1, geometry.capacity);
-    let names = wanted.next_multiple_of(unit);
-    if names >= blocks.count || !blocks.count.is_multiple_of(unit) {
-        return Err(no_room);
-    }
-    let mut left = geometry;
-    left.client_blocks.count -= names;
-    Ok((left, names as usize * blocks.block_bytes as usize))
 }
 
 /// Why a pair is over; the proxy only hangs up.
