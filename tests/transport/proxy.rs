@@ -6,9 +6,9 @@ use memcpy_select::transport::connect::{JoinOptions, join};
 use memcpy_select::transport::memory::{Load, Store};
 use memcpy_select::transport::session::QueueLayout;
 use memcpy_select::transport::{
-    Address, Allocator, Answer, Args, Asked, Blocks, Client, ClientError, ClientOptions, Copier, ErrorCode, Event,
-    Flags, Geometry, Handle, JobId, Kind, Memory, Object, Operation, PageRange, Proxy, ProxyOptions, Region,
-    RegionOptions, Request, SessionError, Slice, Table, TableOptions, Waiting,
+    Address, Allocator, Answer, Args, Asked, Blocks, Client, ClientError, ClientOptions, ConnectError, Copier,
+    ErrorCode, Event, Flags, Geometry, Handle, JobId, Kind, Memory, Object, Operation, PageRange, Proxy, ProxyOptions,
+    Region, RegionOptions, Request, SessionError, Slice, Table, TableOptions, Waiting,
 };
 use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -327,6 +327,26 @@ fn a_table_that_goes_ends_its_clients_sessions_and_one_without_room_has_none() {
             |_| Ok(()),
             || {
                 assert!(Client::connect(&front, ClientOptions::default()).is_err());
+            },
+        );
+        is_over.store(true, Ordering::Relaxed);
+    });
+    // Whom the table refuses, the proxy does.
+    let (front, behind) = (address("full"), address("full-behind"));
+    let table = Table::create(&behind, TableOptions { max_clients: 1, ..options() }).unwrap();
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| serve(table, &is_over));
+        let _over = Over(&is_over);
+        with_proxy(
+            [&front, &behind],
+            ProxyOptions::default(),
+            |_| Ok(()),
+            || {
+                let first = Client::connect(&front, ClientOptions::default()).unwrap();
+                let second = Client::connect(&front, ClientOptions::default()).unwrap_err();
+                assert!(matches!(second, ConnectError::Refused { .. }), "{second}");
+                drop(first);
             },
         );
         is_over.store(true, Ordering::Relaxed);

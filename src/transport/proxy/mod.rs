@@ -246,11 +246,12 @@ impl<R: FnMut(&Asked<'_>) -> Result<(), ErrorCode>> Proxy<R> {
             let pair = match self.members.get_mut(key.slot()) {
                 Some(Some(Member::Pair(pair))) => pair,
                 Some(Some(Member::Guest(_))) => {
-                    // What the table said before it went is no use without it, and neither is a client.
+                    // What the table said before it went may be why it will not have the client, which is told.
+                    if !ready.is_gone || ready.key != key {
+                        self.greet(key);
+                    }
                     if ready.is_gone {
-                        self.remove(key)
-                    } else {
-                        self.greet(key)
+                        self.remove(key);
                     }
                     continue;
                 }
