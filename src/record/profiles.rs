@@ -113,8 +113,9 @@ pub struct Profile {
 }
 
 impl Survey {
-    /// Reads the records under a folder, of those that can make no profile only what says so. Folders whose name begins with a dot are those of runs that did not come to
-    /// write a record; they are not looked at, and one in which nothing was written is passed over.
+    /// Reads the records under a folder, of those that can make no profile only what says so. Folders whose name begins
+    /// with a dot are those of runs that did not come to write a record; they are not looked at, and one in which nothing
+    /// was written is passed over.
     ///
     /// # Errors
     ///
@@ -132,17 +133,18 @@ impl Survey {
                 passed_over.push((folder, "its run did not come to its end".to_owned()));
                 continue;
             }
-            let other = |bench: &str| format!("records of bench {bench} make no profile");
-            // Older records name it in their rows alone.
-            if let Some(bench) = progress.bench.filter(|bench| bench != BENCH) {
-                passed_over.push((folder, other(&bench)));
-                continue;
-            }
-            let record = Record::read(&folder)?;
-            if record.bench != BENCH {
-                passed_over.push((folder, other(&record.bench)));
-            } else {
-                counted.entry(record.environment.cpu.signature.clone()).or_default().push((folder, record));
+            let record = match progress.bench {
+                Some(bench) if bench != BENCH => Err(bench),
+                // Older records name it in their rows alone.
+                _ => {
+                    Ok(Record::read(&folder)?).and_then(|one| if one.bench == BENCH { Ok(one) } else { Err(one.bench) })
+                }
+            };
+            match record {
+                Ok(record) => {
+                    counted.entry(record.environment.cpu.signature.clone()).or_default().push((folder, record));
+                }
+                Err(bench) => passed_over.push((folder, format!("records of bench {bench} make no profile"))),
             }
         }
         let is_first_rate = |(_, record): &(PathBuf, Record)| is_first_rate(&record.environment);

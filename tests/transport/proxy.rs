@@ -51,6 +51,18 @@ fn with_proxy<T>(
     })
 }
 
+/// Runs `body` with the address of a proxy that lets everything through, before a table of these options.
+fn before_a_table(name: &str, options: TableOptions, body: impl FnOnce(&Address)) {
+    let (front, behind) = (address(name), address(&format!("{name}-behind")));
+    let table = Table::create(&behind, options).unwrap();
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| serve(table, &is_over));
+        let _over = Over(&is_over);
+        with_proxy([&front, &behind], ProxyOptions::default(), |_| Ok(()), || body(&front));
+    });
+}
+
 #[test]
 fn a_client_sees_the_files_through_two_proxies_as_they_are() {
     for waiting in [Waiting::Adaptive, Waiting::Sleep] {
@@ -314,42 +326,16 @@ fn a_table_that_goes_ends_its_clients_sessions_and_one_without_room_has_none() {
         );
     });
     // A region that both sides write cannot be guarded.
-    let (front, behind) = (address("shared"), address("shared-behind"));
     let geometry = Geometry { allocator: Allocator::Shared, ..geometry() };
-    let table = Table::create(&behind, TableOptions { geometry, ..TableOptions::default() }).unwrap();
-    let is_over = AtomicBool::new(false);
-    thread::scope(|scope| {
-        scope.spawn(|| serve(table, &is_over));
-        let _over = Over(&is_over);
-        with_proxy(
-            [&front, &behind],
-            ProxyOptions::default(),
-            |_| Ok(()),
-            || {
-                assert!(Client::connect(&front, ClientOptions::default()).is_err());
-            },
-        );
-        is_over.store(true, Ordering::Relaxed);
+    before_a_table("shared", TableOptions { geometry, ..TableOptions::default() }, |front| {
+        assert!(Client::connect(front, ClientOptions::default()).is_err());
     });
     // Whom the table refuses, the proxy does.
-    let (front, behind) = (address("full"), address("full-behind"));
-    let table = Table::create(&behind, TableOptions { max_clients: 1, ..options() }).unwrap();
-    let is_over = AtomicBool::new(false);
-    thread::scope(|scope| {
-        scope.spawn(|| serve(table, &is_over));
-        let _over = Over(&is_over);
-        with_proxy(
-            [&front, &behind],
-            ProxyOptions::default(),
-            |_| Ok(()),
-            || {
-                let first = Client::connect(&front, ClientOptions::default()).unwrap();
-                let second = Client::connect(&front, ClientOptions::default()).unwrap_err();
-                assert!(matches!(second, ConnectError::Refused { .. }), "{second}");
-                drop(first);
-            },
-        );
-        is_over.store(true, Ordering::Relaxed);
+    before_a_table("full", TableOptions { max_clients: 1, ..options() }, |front| {
+        let first = Client::connect(front, ClientOptions::default()).unwrap();
+        let second = Client::connect(front, ClientOptions::default()).unwrap_err();
+        assert!(matches!(second, ConnectError::Refused { .. }), "{second}");
+        drop(first);
     });
 }
 

@@ -191,18 +191,9 @@ impl Table {
 
     /// A moment at the door, if it is open.
     fn attend(&mut self) {
-        if !self.door.is_open() {
-            return;
-        }
         let start = Instant::now();
-        let mut any = false;
-        while self.attend_one() {
-            any = true;
-            if !Door::has_time(start) {
-                break;
-            }
-        }
-        if any {
+        if self.door.is_open() && self.attend_one() {
+            while Door::has_time(start) && self.attend_one() {}
             self.door.shut(start);
         }
     }
