@@ -2,10 +2,11 @@
 
 #![forbid(unsafe_code)]
 
-use super::cell::Cell;
+use super::cell::{Cell, Residency};
 use super::statistics::{is_tie, median, noise_floor, paired_ratio, quantile};
 use super::sweep::{CORE_CLOCK, LIBC, LIBC_AGAIN, MEMCPY_AUTO, Sample};
 use crate::kernel::{Kernel, kernels};
+use crate::select::INLINE_MAX_BYTES;
 use std::collections::BTreeMap;
 
 /// No noise floor is below this: two routines may differ by as much through nothing but where their code lies.
@@ -31,7 +32,7 @@ pub struct CellSummary {
     contenders: BTreeMap<String, Vec<f64>>,
 }
 
-/// The kernel to use in a cell.
+/// The kernel to use in a cell, or what to call there.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Winner<'a> {
     /// Its name: the simplest of those that tie with the fastest.
@@ -129,6 +130,32 @@ impl CellSummary {
         Some(Winner { name, ties: equals.collect() })
     }
 
+    /// What a program should call here: `memcpy_auto` where it copies inlined or where it beats every kernel beyond the
+    /// noise floor, else the kernel to use. It is never slower than the installed libc or than `memcpy_auto` beyond that
+    /// floor.
+    pub fn advice(&self, noise_floor: f64) -> Option<Winner<'_>> {
+        let fastest = self.fastest()?;
+        let is_slower =
+            |name: &str, than: &str| self.time_ratio(name, than).is_some_and(|ratio| ratio > noise_floor);
+        let kernels = self.winner(noise_floor)?;
+        let has_auto = self.copy_ns(MEMCPY_AUTO).is_some();
+        let is_inlined = self.cell.len_bytes <= INLINE_MAX_BYTES && !matches!(self.cell.residency, Residency::Calls(_));
+        if has_auto && is_inlined && !is_slower(MEMCPY_AUTO, fastest) {
+            let ties = std::iter::once(kernels.name).chain(kernels.ties);
+            let ties = ties.filter(|name| !is_slower(name, MEMCPY_AUTO)).collect();
+            return Some(Winner { name: MEMCPY_AUTO, ties });
+        }
+        let mut equals = std::iter::once(kernels.name).chain(kernels.ties).filter(|name| {
+            // Ratios are medians of rounds: what ties with the fastest need not tie with both of these.
+            !is_slower(name, LIBC) && !is_slower(name, MEMCPY_AUTO)
+        });
+        Some(match equals.next() {
+            Some(name) => Winner { name, ties: equals.collect() },
+            None if has_auto && is_slower(fastest, MEMCPY_AUTO) => Winner { name: MEMCPY_AUTO, ties: Vec::new() },
+            None => Winner { name: fastest, ties: Vec::new() },
+        })
+    }
+
     /// Time of `memcpy_auto` over time of the fastest kernel.
     pub fn regret(&self) -> Option<f64> {
         self.time_ratio(MEMCPY_AUTO, self.fastest()?)
@@ -173,6 +200,30 @@ mod tests {
         let winner = summary.cells[0].winner(summary.noise_floor).unwrap();
         assert_eq!(winner, Winner { name: LIBC, ties: vec!["portable"] });
         assert_eq!(summary.cells[0].regret(), Some(0.5));
+    }
+
+    fn advised(len_bytes: usize, figures: &[(&'static str, [u64; 3])]) -> String {
+        let mut samples = samples(figures);
+        samples.iter_mut().for_each(|sample| sample.cell = Cell::hot(len_bytes, 0, 0));
+        Summary::of(&samples).cells[0].advice(1.02).unwrap().name.to_owned()
+    }
+
+    #[test]
+    fn advice_is_memcpy_auto_where_it_is_inlined_unless_something_beats_it() {
+        let equal = [("portable", [1000; 3]), (LIBC, [1000; 3]), (MEMCPY_AUTO, [1010; 3])];
+        assert_eq!(advised(64, &equal), MEMCPY_AUTO);
+        assert_eq!(advised(65, &equal), LIBC);
+        let beaten = [("portable", [900; 3]), (LIBC, [1000; 3]), (MEMCPY_AUTO, [1010; 3])];
+        assert_eq!(advised(64, &beaten), "portable");
+    }
+
+    #[test]
+    fn advice_is_never_slower_than_libc_or_memcpy_auto_beyond_the_floor() {
+        assert_eq!(advised(4096, &[("portable", [1100; 3]), (LIBC, [1000; 3]), (MEMCPY_AUTO, [1100; 3])]), LIBC);
+        assert_eq!(advised(4096, &[("portable", [1000; 3]), (LIBC, [1100; 3]), (MEMCPY_AUTO, [900; 3])]), MEMCPY_AUTO);
+        // The rounds of the three do not agree: by medians of ratios `portable` ties with the fastest and loses to libc.
+        let torn = [("portable", [1000, 1030, 1030]), (LIBC, [1005, 1000, 1000]), (MEMCPY_AUTO, [1000; 3])];
+        assert_eq!(advised(4096, &torn), LIBC);
     }
 
     #[test]

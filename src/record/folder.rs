@@ -242,7 +242,7 @@ fn unnamed_folder(machine: &Path) -> io::Result<PathBuf> {
 }
 
 /// Renames a folder to the first free name of a day. An empty folder of that name is replaced.
-fn first_free(unnamed: &Path, machine: &Path, date: &str) -> io::Result<PathBuf> {
+pub(super) fn first_free(unnamed: &Path, machine: &Path, date: &str) -> io::Result<PathBuf> {
     for n in 1_u32.. {
         let folder = machine.join(format!("{date}.{n}"));
         match fs::rename(unnamed, &folder) {

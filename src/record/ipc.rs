@@ -6,7 +6,7 @@ use super::error::RecordError;
 use super::folder::read_environment;
 use super::ipc_further;
 use super::ipc_growing::GrowingIpc;
-use super::profiles::record_folders;
+use super::profiles::all_folders;
 use crate::measure::ipc::{
     CacheSample, Cell, Copies, Cost, Moved, PartSample, Pattern, Placement, Predicted, Refusal, Sample, Summary, What,
     predictions,
@@ -151,7 +151,7 @@ pub(super) fn rows_text(samples: &[Sample], refusals: &[Refusal], has_header: bo
 /// [`RecordError`] if a record cannot be read.
 pub fn newest_ipc_record(results: &Path, signature: &str) -> Result<Option<(PathBuf, IpcRecord)>, RecordError> {
     let mut newest = None;
-    for folder in record_folders(results)?.into_iter().filter(|folder| folder.join(IPC_FILE).exists()) {
+    for folder in all_folders(results)?.into_iter().filter(|folder| folder.join(IPC_FILE).exists()) {
         let (environment, progress) = read_environment(&folder)?;
         let is_better = newest.as_ref().is_none_or(|(_, complete)| progress.complete || !complete);
         if environment.cpu.signature == signature && is_better {

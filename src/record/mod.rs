@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod appending;
+mod contribute;
 mod environment;
 mod error;
 mod folder;
@@ -20,13 +21,14 @@ mod table;
 #[cfg(target_arch = "x86_64")]
 pub mod xsave;
 
+pub use contribute::contribute;
 pub use environment::{Environment, KernelSource, PeerFile};
 pub use error::RecordError;
 pub use folder::{Progress, Record};
 pub use growing::Growing;
 pub use ipc::{IPC_FILE, IpcRecord, newest_ipc_record, round_trips, round_trips_text};
 pub use ipc_growing::GrowingIpc;
-pub use profiles::{PROFILES_FILE, Profile, Survey, newest_of_bench, newest_record, profiles_source};
+pub use profiles::{LOCAL, PROFILES_FILE, Profile, Survey, newest_of_bench, newest_record, plan};
 pub use table::Table;
 
 /// The version of the format that this build writes.

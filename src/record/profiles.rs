@@ -28,23 +28,18 @@ const BENCH: &str = "select";
 /// Where the generated source stands, from the package's folder.
 pub const PROFILES_FILE: &str = "src/select/profiles.rs";
 
-/// The source of the profiles that the records under a folder give.
-///
-/// # Errors
-///
-/// [`RecordError`] if a record cannot be read.
-pub fn profiles_source(results: &Path) -> Result<String, RecordError> {
-    Ok(Survey::of(results)?.source())
-}
+/// The folder under the results in which runs on this machine are kept: no profile is made from them, and version control
+/// ignores them. [`contribute`](super::contribute) takes one out of it.
+pub const LOCAL: &str = "local";
 
-/// The newest record under a folder that counts for a CPU signature, if there is one. Others are not read further than to
-/// see whose they are.
+/// The newest record under a folder that counts for a CPU signature, runs on this machine included, if there is one.
+/// Others are not read further than to see whose they are.
 ///
 /// # Errors
 ///
 /// [`RecordError`] if an environment, or the record itself, cannot be read.
 pub fn newest_record(results: &Path, signature: &str) -> Result<Option<(PathBuf, Record)>, RecordError> {
-    let mut folders = record_folders(results)?;
+    let mut folders = all_folders(results)?;
     folders.retain(|folder| !is_unused(folder));
     let mut own = Vec::new();
     for folder in folders.into_iter().rev() {
@@ -69,13 +64,14 @@ fn is_first_rate(environment: &Environment) -> bool {
     environment.effort != Effort::Quick.name() && environment.system.libc_tunables.is_none()
 }
 
-/// The newest record of a bench under a folder that was made on a CPU of that signature, if there is one.
+/// The newest record of a bench under a folder that was made on a CPU of that signature, runs on this machine included, if
+/// there is one.
 ///
 /// # Errors
 ///
 /// [`RecordError`] if a record cannot be read.
 pub fn newest_of_bench(results: &Path, signature: &str, bench: &str) -> Result<Option<(PathBuf, Record)>, RecordError> {
-    for folder in record_folders(results)?.into_iter().rev() {
+    for folder in all_folders(results)?.into_iter().rev() {
         let progress = Progress::read(&folder)?;
         if progress.complete && progress.bench.as_deref() == Some(bench) {
             let record = Record::read(&folder)?;
@@ -114,13 +110,26 @@ pub struct Profile {
 
 impl Survey {
     /// Reads the records under a folder, of those that can make no profile only what says so. Folders whose name begins
-    /// with a dot are those of runs that did not come to write a record; they are not looked at, and one in which nothing
-    /// was written is passed over.
+    /// with a dot are those of runs that did not come to write a record; they are not looked at, nor is [`LOCAL`], and a
+    /// folder in which nothing was written is passed over.
     ///
     /// # Errors
     ///
     /// [`RecordError`] if a record cannot be read.
     pub fn of(results: &Path) -> Result<Self, RecordError> {
+        Self::among(results, &|_| true)
+    }
+
+    /// The same of the records with these names alone, `<machine>/<date>.<n>`: the others are passed over.
+    ///
+    /// # Errors
+    ///
+    /// As for [`of`](Self::of).
+    pub fn of_named(results: &Path, names: &[&str]) -> Result<Self, RecordError> {
+        Self::among(results, &|name| names.iter().any(|wanted| name == Path::new(wanted)))
+    }
+
+    fn among(results: &Path, is_wanted: &dyn Fn(&Path) -> bool) -> Result<Self, RecordError> {
         let mut counted: BTreeMap<String, Records> = BTreeMap::new();
         let mut passed_over = Vec::new();
         for folder in record_folders(results)? {
@@ -135,6 +144,10 @@ impl Survey {
             }
             let record = match progress.bench {
                 Some(bench) if bench != BENCH => Err(bench),
+                Some(_) if !is_wanted(folder.strip_prefix(results).unwrap_or(&folder)) => {
+                    passed_over.push((folder, "the profiles were made without it".to_owned()));
+                    continue;
+                }
                 // Older records name it in their rows alone.
                 _ => {
                     Ok(Record::read(&folder)?).and_then(|one| if one.bench == BENCH { Ok(one) } else { Err(one.bench) })
@@ -187,23 +200,34 @@ impl Survey {
     pub fn source(&self) -> String {
         let mut source = String::from(
             "//! Plans of measured CPUs. Generated from `results/` by `cargo run --release --features cli -- profiles`: not to be\n\
-             //! edited.\n\npub(super) static PROFILES: &[&str] = &[",
+             //! edited.\n\nuse super::profile::Profile;\n\n#[rustfmt::skip]\npub(super) static PROFILES: &[Profile] = &[",
         );
         let profiles = self.profiles();
         for Profile { records, text, .. } in &profiles {
-            for folder in records {
-                let _ = write!(source, "\n    // {}", folder.display());
+            source.push_str("\n    Profile {\n        records: &[\n");
+            for record in records {
+                let _ = writeln!(source, "            \"{}\",", record.display());
             }
-            source.push_str("\n    \"\\\n");
+            source.push_str("        ],\n        text: \"\\\n");
             text.lines().for_each(|line| _ = writeln!(source, "{line}"));
-            source.push_str("\",");
+            source.push_str("\",\n    },");
         }
         source.push_str(if profiles.is_empty() { "];\n" } else { "\n];\n" });
         source
     }
 }
 
-/// All records, by machine, day and number of the day.
+/// All records, those of [`LOCAL`] after the others: what was measured on this machine tells more of it.
+pub(super) fn all_folders(results: &Path) -> Result<Vec<PathBuf>, RecordError> {
+    let mut all = record_folders(results)?;
+    let local = results.join(LOCAL);
+    if local.is_dir() {
+        all.extend(record_folders(&local)?);
+    }
+    Ok(all)
+}
+
+/// All records, by day, number of the day and machine, without those of [`LOCAL`].
 pub(super) fn record_folders(results: &Path) -> Result<Vec<PathBuf>, RecordError> {
     let folders = |path: &Path| -> Result<Vec<PathBuf>, RecordError> {
         let unreadable =
@@ -219,7 +243,7 @@ pub(super) fn record_folders(results: &Path) -> Result<Vec<PathBuf>, RecordError
         (date.to_owned(), number.parse::<u32>().unwrap_or(0), folder.clone())
     };
     let mut all = Vec::new();
-    for machine in folders(results)? {
+    for machine in folders(results)?.into_iter().filter(|machine| !machine.ends_with(LOCAL)) {
         all.extend(folders(&machine)?);
     }
     all.sort_by_key(age);

@@ -6,14 +6,17 @@
 
 #![forbid(unsafe_code)]
 
+use super::adopt::{RangeVerdict, adopt};
 use super::choose::{Point, Terms, choose};
 use super::class::Class;
-use super::plan::Plan;
+use super::plan::{Origin, Plan};
+use super::text::{CpuName, PlanText};
 use super::{Policy, formula, plan_for};
 use crate::cpu::{Cache, Cpu};
 use crate::kernel::{Kernel, ReadyKernel, Stores, kernels};
 use core::fmt;
 use std::hint::black_box;
+use std::string::{String, ToString};
 use std::time::{Duration, Instant};
 use std::vec::Vec;
 
@@ -46,17 +49,29 @@ pub struct Calibration {
     pub noise_floor: f64,
     /// Time under the plan before over time under the new one, geometric mean over the points: 1 where nothing changed.
     pub gain: f64,
+    /// What was decided for each range of lengths, shortest first.
+    pub verdicts: Vec<RangeVerdict>,
+    /// The CPU that was measured.
+    pub cpu: CpuName,
     /// How many points were measured, and how many there are: fewer where time ran out, longest lengths first left out.
     pub points: (usize, usize),
     /// How long it took.
     pub took: Duration,
 }
 
+impl Calibration {
+    /// The plan as text, as a file keeps it and [`load`](super::load) reads it.
+    pub fn text(&self) -> String {
+        PlanText { cpu: self.cpu, policy: Policy::User, plan: self.plan }.to_string()
+    }
+}
+
 /// Times the kernels on this machine and returns the best plan for it.
 ///
 /// Takes at most [`CALIBRATE_MAX_TIME`] and [`CALIBRATE_MAX_BYTES`]. The calling thread may be moved or interrupted:
 /// medians and the noise floor account for that, and where they cannot tell two kernels apart, the plan stays as it
-/// was. Nothing is put in force.
+/// was. It changes a range of lengths only if both halves of the timings in that range speak for the change, and never
+/// lengths above the longest that was measured. Nothing is put in force.
 pub fn calibrate() -> Calibration {
     let started = Instant::now();
     let cpu = Cpu::detect();
@@ -82,8 +97,18 @@ pub fn calibrate() -> Calibration {
     let noise_floor = noise_floor(&measured);
     let size = |cache: Option<Cache>| cache.map(|cache| cache.size_bytes);
     let limits = formula::natural_limits(size(cpu.caches.l1d), size(cpu.caches.l2), size(cpu.caches.l3));
-    let (plan, gain) = decide(&before, &candidates, &measured, &limits, noise_floor);
-    Calibration { plan, before, noise_floor, gain, points: (measured.len(), all), took: started.elapsed() }
+    let Decision { plan, gain, verdicts } = decide(&before, &candidates, &measured, &limits, noise_floor);
+    let plan = if plan == before { before } else { plan.with_origin(Origin::Calibrated) };
+    Calibration {
+        plan,
+        before,
+        noise_floor,
+        gain,
+        verdicts,
+        cpu: CpuName::of(&cpu.signature),
+        points: (measured.len(), all),
+        took: started.elapsed(),
+    }
 }
 
 /// Powers of two and the middles between them, where the plans of the formulas change kernels.
@@ -95,11 +120,12 @@ fn lengths() -> Vec<usize> {
     lengths
 }
 
-/// One point: for each candidate the median, and for each that was in the running to the end the medians of the odd and
-/// of the even rounds.
-struct Measured {
-    point: Point,
-    halves: Vec<(f64, f64)>,
+/// One point: for each candidate the median, and the medians of the even and of the odd rounds for each that was in the
+/// running to the end.
+#[derive(Clone, Debug)]
+pub(super) struct Measured {
+    pub(super) point: Point,
+    pub(super) halves: Vec<Option<(f64, f64)>>,
 }
 
 /// Shorter copies past the caches cost ten times as much and more, and leave the next candidate a cold destination.
@@ -164,12 +190,12 @@ impl Ground {
             }
         }
         let half = |samples: &[f64], odd: usize| median(samples.iter().copied().skip(odd).step_by(2).collect());
+        let mut halves = std::vec![None; candidates.len()];
         for (at, samples) in running.iter().zip(&samples) {
             copy_ns[*at] = median(samples.clone())?;
+            halves[*at] = Some((half(samples, 0)?, half(samples, 1)?));
         }
-        let halves: Option<Vec<(f64, f64)>> =
-            samples.iter().map(|samples| Some((half(samples, 0)?, half(samples, 1)?))).collect();
-        Some(Measured { point: Point { len_bytes, class, weight: 1.0, copy_ns }, halves: halves? })
+        Some(Measured { point: Point { len_bytes, class, weight: 1.0, copy_ns }, halves })
     }
 }
 
@@ -189,20 +215,27 @@ fn median(mut values: Vec<f64>) -> Option<f64> {
 
 /// How far the odd rounds differ from the even ones: the ratio that nine of ten kernels and points stay below.
 fn noise_floor(measured: &[Measured]) -> f64 {
-    let halves = measured.iter().flat_map(|measured| &measured.halves);
+    let halves = measured.iter().flat_map(|measured| measured.halves.iter().flatten());
     let mut spread: Vec<f64> = halves.map(|(odd, even)| (odd / even).ln().abs()).collect();
     spread.sort_unstable_by(f64::total_cmp);
     spread.get(spread.len() * 9 / 10).copied().unwrap_or(0.0).exp()
 }
 
-/// The best plan on these points if it beats the one before by more than the noise on the average; else that one.
+/// The plan, what it gains, and why.
+struct Decision {
+    plan: Plan,
+    gain: f64,
+    verdicts: Vec<RangeVerdict>,
+}
+
+/// The plan before, with the kernels of the best plan on these points where the measurements speak for them.
 fn decide(
     before: &Plan,
     candidates: &[ReadyKernel],
     measured: &[Measured],
     limits: &[usize],
     noise_floor: f64,
-) -> (Plan, f64) {
+) -> Decision {
     let kernels: Vec<&'static Kernel> = candidates.iter().map(|ready| ready.kernel()).collect();
     // What is already chosen counts as faster by the noise floor: it is left only for something that is beyond doubt.
     let points: Vec<Point> = measured
@@ -219,10 +252,15 @@ fn decide(
     // A line more in the plan takes two lengths that speak for it, or one that does so twice as loud.
     let line = noise_floor * noise_floor;
     let terms = Terms { tie: 1.0, line, class: Terms::CLASS_FLOOR.max(line) };
-    let Some(plan) = choose(&kernels, &points, limits, terms) else { return (*before, 1.0) };
-    let plan = plan.with_small(before.small());
+    let wanted = choose(&kernels, &points, limits, terms).unwrap_or(*before);
+    let (plan, verdicts) = adopt(before, &wanted, &kernels, measured);
     let gain = gain(before, &plan, &kernels, measured);
-    if gain > WORTH_IT { (plan, gain) } else { (*before, 1.0) }
+    if gain > WORTH_IT {
+        return Decision { plan, gain, verdicts };
+    }
+    // What gains next to nothing in all is not worth another plan.
+    let verdicts = verdicts.into_iter().map(RangeVerdict::kept).collect();
+    Decision { plan: *before, gain: 1.0, verdicts }
 }
 
 /// Time under one plan over time under another, geometric mean over the points.
@@ -238,23 +276,26 @@ fn gain(before: &Plan, after: &Plan, kernels: &[&'static Kernel], measured: &[Me
     if ratios.is_empty() { 1.0 } else { (ratios.iter().sum::<f64>() / ratios.len() as f64).exp() }
 }
 
-/// What was decided and how sure that is, in a few lines.
+/// What was decided for each range of lengths and why, then the plan.
 impl fmt::Display for Calibration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (measured, all) = self.points;
         writeln!(
             f,
-            "measured {measured} of {all} points in {} ms; differences below {:.1}% were ignored",
+            "measured {measured} of {all} points in {} ms; differences below {:.1}% count as noise\n",
             self.took.as_millis(),
             (self.noise_floor - 1.0) * 100.0
         )?;
+        writeln!(f, "{:<24} {:<18} {:<18} why", "lengths in bytes", "before", "now")?;
+        self.verdicts.iter().try_for_each(|verdict| writeln!(f, "{verdict}"))?;
         if self.plan == self.before {
-            writeln!(f, "nothing beat the plan that was there:")?;
+            writeln!(f, "\nNothing changes. The plan is {}:", self.before.origin())?;
         } else {
             writeln!(
                 f,
-                "{:.1}% faster than the plan that was there, on the average of the points:",
-                (self.gain - 1.0) * 100.0
+                "\nThe new plan takes {:.1}% less time than the one before ({}), geometric mean of the points:",
+                (1.0 - 1.0 / self.gain) * 100.0,
+                self.before.origin().name()
             )?;
         }
         write!(f, "{}", self.plan)
@@ -266,7 +307,7 @@ mod tests {
     use super::*;
 
     fn measured(copy_ns: Vec<f64>, spread: f64) -> Measured {
-        let halves = copy_ns.iter().map(|ns| (*ns, ns * spread)).collect();
+        let halves = copy_ns.iter().map(|ns| Some((*ns, ns * spread))).collect();
         Measured { point: Point { len_bytes: 4096, class: Class::ALL[0], weight: 1.0, copy_ns }, halves }
     }
 
@@ -283,16 +324,25 @@ mod tests {
         (Plan::new(&[super::super::Band::new(usize::MAX, candidates[0].kernel())]).unwrap(), candidates)
     }
 
+    fn at(len_bytes: usize, copy_ns: [f64; 2]) -> Measured {
+        let mut measured = measured(copy_ns.to_vec(), 1.0);
+        measured.point.len_bytes = len_bytes;
+        measured
+    }
+
     #[test]
     fn a_win_beyond_the_noise_changes_the_plan_and_one_within_does_not() {
         let (before, candidates) = setting();
-        let (plan, gain) = decide(&before, &candidates, &[measured(std::vec![200.0, 100.0], 1.0)], &[], 1.05);
-        assert_eq!(plan.kernel(4096, Class::ALL[0]), candidates[1].kernel());
-        assert!((gain - 2.0).abs() < 1e-9);
-        let (plan, gain) = decide(&before, &candidates, &[measured(std::vec![102.0, 100.0], 1.0)], &[], 1.05);
-        assert_eq!((plan, gain), (before, 1.0));
-        let (plan, gain) = decide(&before, &candidates, &[], &[], 1.05);
-        assert_eq!((plan, gain), (before, 1.0));
+        let won = [at(4096, [200.0, 100.0]), at(8192, [400.0, 200.0])];
+        let decision = decide(&before, &candidates, &won, &[], 1.05);
+        assert_eq!(decision.plan.kernel(4096, Class::ALL[0]), candidates[1].kernel());
+        assert!((decision.gain - 2.0).abs() < 1e-9);
+        let close = [at(4096, [102.0, 100.0]), at(8192, [204.0, 200.0])];
+        for measured in [&close[..], &[]] {
+            let decision = decide(&before, &candidates, measured, &[], 1.05);
+            assert_eq!((decision.plan, decision.gain), (before, 1.0));
+            assert!(decision.verdicts.iter().all(|verdict| !verdict.is_changed));
+        }
     }
 
     #[test]

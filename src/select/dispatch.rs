@@ -6,7 +6,7 @@
 //! may go on with the one it has read.
 
 use super::inline::{self, INLINE_MAX_BYTES, Small};
-use super::plan::{Band, Plan, PlanError};
+use super::plan::{Band, Origin, Plan, PlanError};
 use super::slot::Slot;
 use super::{Policy, formula, plan_for};
 use crate::kernel::portable::entry_point;
@@ -168,7 +168,7 @@ const fn baseline(above: Option<&'static Kernel>) -> Plan {
         _ => Plan::new(&[Band::new(usize::MAX, PORTABLE)]),
     };
     match plan {
-        Ok(plan) => plan,
+        Ok(plan) => plan.with_origin(Origin::Start),
         Err(_) => panic!("the limits above rise to usize::MAX"),
     }
 }

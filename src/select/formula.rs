@@ -4,7 +4,7 @@
 
 #![forbid(unsafe_code)]
 
-use super::plan::{Band, Plan};
+use super::plan::{Band, Origin, Plan};
 use super::{Aliasing, CpuName, INLINE_MAX_BYTES, Policy};
 use crate::cpu::{Cpu, Features, Vendor};
 use crate::kernel::Kernel;
@@ -28,7 +28,7 @@ pub fn plan(cpu: &Cpu, policy: Policy) -> Plan {
         Policy::NoSimd | Policy::Section => no_simd(cpu),
     };
     // Where nothing was assembled, the kernels above do not exist and the platform's copy is all there is.
-    chosen.unwrap_or_else(platform)
+    chosen.unwrap_or_else(platform).with_origin(Origin::Formulas)
 }
 
 fn platform() -> Plan {

@@ -5,11 +5,15 @@
 //! else the [plan for this CPU](plan_for) from its profile or the [`formula`]s, decided at the first call.
 
 #[cfg(feature = "std")]
+mod adopt;
+#[cfg(feature = "std")]
 mod calibrate;
 #[cfg(feature = "std")]
 pub mod choose;
 mod class;
 mod dispatch;
+#[cfg(feature = "std")]
+mod file;
 pub mod formula;
 mod inline;
 mod plan;
@@ -21,6 +25,8 @@ mod text;
 mod text_error;
 
 #[cfg(feature = "std")]
+pub use adopt::RangeVerdict;
+#[cfg(feature = "std")]
 pub use calibrate::{CALIBRATE_MAX_BYTES, CALIBRATE_MAX_TIME, Calibration, calibrate};
 pub use class::{Aliasing, Alignment, Class};
 #[cfg(feature = "cli")]
@@ -28,9 +34,11 @@ pub(crate) use dispatch::memcpy_auto_as;
 pub use dispatch::{
     install, memcpy_auto, memcpy_auto_nosimd, memcpy_auto_unchecked, memcpy_auto_uninit, plan_in_force, uninstall,
 };
+#[cfg(feature = "std")]
+pub use file::{LoadFileCause, LoadFileError, install_file, install_owned, load_file};
 pub use inline::{INLINE_MAX_BYTES, Small};
-pub use plan::{Band, MAX_BANDS, Plan, PlanError};
-pub use profile::plan_for;
+pub use plan::{Band, MAX_BANDS, Origin, Plan, PlanError};
+pub use profile::{plan_for, profiled_records};
 pub use sectioned::{InSection, memcpy_auto_in_section};
 pub use text::{CpuName, MAX_TEXT_BYTES, PlanText, load};
 pub use text_error::{Excerpt, LoadError, TextError, TextErrorKind};

@@ -78,6 +78,51 @@ impl Band {
     }
 }
 
+/// Where a plan comes from. It is no part of the plan: two plans of different origins can be equal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Origin {
+    /// What serves before the CPU is known.
+    Start,
+    /// The [formulas](super::formula): knowledge of the design, its features and its caches.
+    Formulas,
+    /// The profile of this CPU model, made from records.
+    Profile,
+    /// Measured on this machine by [`calibrate`](super::calibrate).
+    Calibrated,
+    /// The text of a plan, as a file keeps it.
+    Saved,
+    /// Made by the program.
+    Program,
+}
+
+impl Origin {
+    /// One word, as reports write it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Formulas => "formulas",
+            Self::Profile => "profile",
+            Self::Calibrated => "calibrated",
+            Self::Saved => "saved",
+            Self::Program => "program",
+        }
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Start => "the plan of the start, before the CPU is known",
+            Self::Formulas => "the formulas: this CPU model has no profile",
+            Self::Profile => "the profile of this CPU model",
+            Self::Calibrated => "a calibration on this machine",
+            Self::Saved => "a saved plan",
+            Self::Program => "a plan that the program made",
+        })
+    }
+}
+
 /// Bands in ascending order that cover every length.
 ///
 /// Lengths up to [`INLINE_MAX_BYTES`](super::INLINE_MAX_BYTES) never reach a band under [`Policy::User`](super::Policy):
@@ -103,6 +148,7 @@ pub struct Plan {
     bands: [Band; MAX_BANDS],
     band_count: usize,
     small: Small,
+    origin: Origin,
 }
 
 impl Plan {
@@ -153,6 +199,7 @@ impl Plan {
             bands: [band; MAX_BANDS],
             band_count: 1,
             small: Small::Pieces,
+            origin: Origin::Program,
         }
     }
 
@@ -166,6 +213,18 @@ impl Plan {
     /// How lengths up to [`INLINE_MAX_BYTES`](super::INLINE_MAX_BYTES) are copied.
     pub const fn small(&self) -> Small {
         self.small
+    }
+
+    /// The same plan, said to come from elsewhere.
+    #[must_use]
+    pub(super) const fn with_origin(mut self, origin: Origin) -> Self {
+        self.origin = origin;
+        self
+    }
+
+    /// Where the plan comes from.
+    pub const fn origin(&self) -> Origin {
+        self.origin
     }
 
     /// The entry point for a copy.

@@ -4,8 +4,21 @@
 
 use super::profiles::PROFILES;
 use super::text::{CpuName, PlanText};
-use super::{Plan, Policy, formula};
+use super::{Origin, Plan, Policy, formula};
 use crate::cpu::Cpu;
+
+/// The plan of a CPU model, and the records that it was made from.
+pub(super) struct Profile {
+    /// `<machine>/<date>.<n>` under `results/`, oldest first.
+    pub(super) records: &'static [&'static str],
+    /// The plan as [`PlanText`] reads it.
+    pub(super) text: &'static str,
+}
+
+/// The records that the profiles of this build were made from, as `<machine>/<date>.<n>` under `results/`.
+pub fn profiled_records() -> impl Iterator<Item = &'static str> {
+    PROFILES.iter().flat_map(|profile| profile.records.iter().copied())
+}
 
 /// The plan that the calls start with on this CPU: its profile if it has one that it can follow, else what the
 /// [formulas](formula) say. Pure.
@@ -18,9 +31,10 @@ pub fn plan_for(cpu: &Cpu, policy: Policy) -> Plan {
 
 fn profile(cpu: &Cpu, policy: Policy) -> Option<Plan> {
     let here = CpuName::of(&cpu.signature);
-    let profiles = PROFILES.iter().filter_map(|text| PlanText::parse(text).ok());
+    let profiles = PROFILES.iter().filter_map(|profile| PlanText::parse(profile.text).ok());
     let mut fitting = profiles.filter(|profile| profile.policy == policy && profile.cpu.is_same_model(&here));
-    fitting.find(|profile| profile.plan.check(policy, cpu.features).is_ok()).map(|profile| profile.plan)
+    let found = fitting.find(|profile| profile.plan.check(policy, cpu.features).is_ok())?;
+    Some(found.plan.with_origin(Origin::Profile))
 }
 
 #[cfg(test)]
@@ -31,7 +45,7 @@ mod tests {
     #[test]
     #[cfg(memcpy_select_asm)]
     fn every_profile_is_a_plan_of_this_build() {
-        for text in PROFILES {
+        for Profile { text, .. } in PROFILES {
             let profile = PlanText::parse(text).unwrap_or_else(|error| panic!("{error}\n{text}"));
             assert_eq!(profile.to_string(), *text);
         }

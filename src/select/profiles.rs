@@ -1,9 +1,15 @@
 //! Plans of measured CPUs. Generated from `results/` by `cargo run --release --features cli -- profiles`: not to be
 //! edited.
 
-pub(super) static PROFILES: &[&str] = &[
-    // amd-25-1-1-kvm/2026-11-23.1
-    "\
+use super::profile::Profile;
+
+#[rustfmt::skip]
+pub(super) static PROFILES: &[Profile] = &[
+    Profile {
+        records: &[
+            "amd-25-1-1-kvm/2026-11-23.1",
+        ],
+        text: "\
 memcpy-select plan 1
 cpu amd-25-1-1
 policy user
@@ -11,36 +17,52 @@ policy user
 11863232 rep_movsb_aligned
 above avx_nt
 ",
-    // amd-25-1-1-kvm/2026-11-23.1
-    "\
+    },
+    Profile {
+        records: &[
+            "amd-25-1-1-kvm/2026-11-23.1",
+        ],
+        text: "\
 memcpy-select plan 1
 cpu amd-25-1-1
 policy no-simd
 704 gpr
 above rep_movsb
 ",
-    // amd-26-2-1-kvm/2026-11-23.9
-    // amd-26-2-1-kvm/2026-11-23.10
-    // amd-26-2-1-kvm/2026-11-23.12
-    "\
+    },
+    Profile {
+        records: &[
+            "amd-26-2-1-kvm/2026-11-23.9",
+            "amd-26-2-1-kvm/2026-11-23.10",
+            "amd-26-2-1-kvm/2026-11-23.12",
+        ],
+        text: "\
 memcpy-select plan 1
 cpu amd-26-2-1
 policy user
 26624 avx512_aligned
 above rep_movsb
 ",
-    // amd-26-2-1-kvm/2026-11-23.9
-    // amd-26-2-1-kvm/2026-11-23.10
-    // amd-26-2-1-kvm/2026-11-23.12
-    "\
+    },
+    Profile {
+        records: &[
+            "amd-26-2-1-kvm/2026-11-23.9",
+            "amd-26-2-1-kvm/2026-11-23.10",
+            "amd-26-2-1-kvm/2026-11-23.12",
+        ],
+        text: "\
 memcpy-select plan 1
 cpu amd-26-2-1
 policy no-simd
 320 gpr
 above rep_movsb
 ",
-    // intel-6-167-1-masked-kvm/2026-11-24.1
-    "\
+    },
+    Profile {
+        records: &[
+            "intel-6-167-1-masked-kvm/2026-11-24.1",
+        ],
+        text: "\
 memcpy-select plan 1
 cpu intel-6-167-1-masked
 policy user
@@ -48,12 +70,17 @@ policy user
 1048576 rep_movsb
 above avx512_nt
 ",
-    // intel-6-167-1-masked-kvm/2026-11-24.1
-    "\
+    },
+    Profile {
+        records: &[
+            "intel-6-167-1-masked-kvm/2026-11-24.1",
+        ],
+        text: "\
 memcpy-select plan 1
 cpu intel-6-167-1-masked
 policy no-simd
 704 gpr
 above rep_movsb
 ",
+    },
 ];

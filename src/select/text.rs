@@ -19,7 +19,7 @@
 use super::Policy;
 use super::class::Class;
 use super::inline::Small;
-use super::plan::{Band, MAX_BANDS, Plan, PlanError};
+use super::plan::{Band, MAX_BANDS, Origin, Plan, PlanError};
 use super::text_error::{Excerpt, LoadError, TextError, TextErrorKind};
 use crate::cpu::{Cpu, MASKED, Signature, Vendor};
 use crate::kernel::Kernel;
@@ -42,15 +42,18 @@ const fn policy_name(policy: Policy) -> &'static str {
     }
 }
 
-/// Reads a plan for this CPU from its text. It is not put in force: that is [`install`](super::install).
+/// Reads a plan for this CPU from its text. It is not put in force: that is [`install`](super::install). With `std`,
+/// [`install_file`](super::install_file) does both from a file.
 ///
-/// ```no_run
-/// use memcpy_select::{cpu::Cpu, select};
+/// ```
+/// use memcpy_select::{cpu::Cpu, select::{LoadError, load}};
 ///
-/// let text = std::fs::read_to_string("copy.plan")?;
-/// let (policy, plan) = select::load(&text, &Cpu::detect())?;
-/// select::install(policy, Box::leak(Box::new(plan)))?;
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// let text = "memcpy-select plan 1\ncpu amd-26-2-1\npolicy no-simd\nabove rep_movsb\n";
+/// match load(text, &Cpu::detect()) {
+///     Ok((_, plan)) => assert_eq!(plan.bands().len(), 1),
+///     Err(LoadError::OtherCpu { made_for, here }) => assert_ne!(made_for, here),
+///     Err(error) => println!("{error}"),
+/// }
 /// ```
 ///
 /// # Errors
@@ -230,7 +233,8 @@ fn plan(lines: &mut Lines<'_>) -> Result<Plan, TextErrorKind> {
         }
         next = lines.words();
     }
-    let plan = Plan::new(&bands[..count]).map_err(TextErrorKind::Refused)?.with_small(small);
+    let plan = Plan::new(&bands[..count]).map_err(TextErrorKind::Refused)?;
+    let plan = plan.with_small(small).with_origin(Origin::Saved);
     match lines.words().and_then(|mut words| words.next()) {
         Some(word) => Err(TextErrorKind::AfterAbove(Excerpt::new(word))),
         None => Ok(plan),

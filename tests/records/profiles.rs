@@ -1,7 +1,11 @@
-//! The promise: the profiles in the source are what the records in `results/` give, nothing else.
+//! The promise: the profiles in the source are what the records that they name give, nothing else; what a reader measures
+//! changes none of it.
 
+use crate::program::{Scratch, run};
+use crate::tree::results;
 use crate::verbs::{document, has_keys};
-use memcpy_select::record::{PROFILES_FILE, profiles_source};
+use memcpy_select::record::{LOCAL, PROFILES_FILE, Record, Survey, contribute};
+use memcpy_select::select::profiled_records;
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
@@ -23,10 +27,66 @@ fn the_source_is_what_the_records_give() {
 
 #[test]
 fn a_folder_without_records_gives_no_profile_and_a_missing_one_is_an_error() {
-    let scratch = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("profiles-{}", std::process::id()));
-    fs::create_dir_all(&scratch).unwrap();
-    assert!(profiles_source(&scratch).unwrap().ends_with("&[];\n"));
-    fs::remove_dir(&scratch).unwrap();
-    let error = profiles_source(&scratch).unwrap_err().to_string();
+    let scratch = Scratch::new("profiles");
+    assert!(Survey::of(&scratch.0).unwrap().source().ends_with("&[];\n"));
+    let missing = scratch.0.join("missing");
+    let error = Survey::of(&missing).unwrap_err().to_string();
     assert!(error.contains("there is no record to read"), "{error}");
+}
+
+/// Copies the record that a profile was made from.
+fn copied(to: &Path) {
+    let from = results().join(profiled_records().next().unwrap());
+    fs::create_dir_all(to).unwrap();
+    for file in fs::read_dir(from).unwrap() {
+        let file = file.unwrap();
+        fs::copy(file.path(), to.join(file.file_name())).unwrap();
+    }
+}
+
+#[test]
+fn what_a_reader_measures_makes_no_profile_until_it_is_contributed() {
+    let scratch = Scratch::new("contribute");
+    let name = profiled_records().next().unwrap();
+    let local = scratch.0.join(LOCAL).join(name);
+    copied(&local);
+    fs::write(local.join("report.html"), "a page").unwrap();
+    assert!(Survey::of(&scratch.0).unwrap().profiles().is_empty());
+
+    let output = run(&["contribute", local.to_str().unwrap()]);
+    assert!(output.status.success(), "{output:?}");
+    assert!(!local.exists());
+    let contributed = scratch.0.join(name);
+    assert!(String::from_utf8_lossy(&output.stdout).contains(contributed.to_str().unwrap()), "{output:?}");
+    assert!(!contributed.join("report.html").exists());
+    assert!(!Record::read(&contributed).unwrap().samples.is_empty());
+    let survey = Survey::of(&scratch.0).unwrap();
+    assert!(survey.profiles().iter().all(|profile| profile.records == [Path::new(name)]));
+
+    // A second of the same day gets the next number; what is no run on this machine stays where it is.
+    copied(&local);
+    assert_ne!(contribute(&local).unwrap(), contributed);
+    let output = run(&["contribute", contributed.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("results/local"), "{output:?}");
+    assert!(contributed.is_dir());
+}
+
+/// Records beside those that the profiles name, older or newer, change nothing that is checked.
+#[test]
+fn further_records_leave_the_profiles_as_they_are() {
+    let scratch = Scratch::new("further");
+    for name in profiled_records() {
+        let to = scratch.0.join(name);
+        if !to.exists() {
+            fs::create_dir_all(to.parent().unwrap()).unwrap();
+            std::os::unix::fs::symlink(results().join(name), to).unwrap();
+        }
+    }
+    let machine = Path::new(profiled_records().next().unwrap()).parent().unwrap();
+    copied(&scratch.0.join(machine).join("2999-01-01.1"));
+    let found = document(&["profiles", "--check", "--json", "--results", scratch.out()]);
+    assert_eq!(found["is_current"], true, "{found:#}");
+    let passed_over = found["passed_over"].to_string();
+    assert!(passed_over.contains("2999-01-01.1") && passed_over.contains("made without it"), "{passed_over}");
 }

@@ -4,6 +4,7 @@ use crate::json;
 use clap::Args;
 use memcpy_select::record::{PROFILES_FILE, Profile, Survey};
 use memcpy_select::report::hanging;
+use memcpy_select::select::profiled_records;
 use serde_json::{Value, json};
 use std::fmt::Write;
 use std::fs;
@@ -12,8 +13,10 @@ use std::process::ExitCode;
 
 /// Generate the profiles of measured CPUs from the records, in the folder of the crate's source.
 ///
-/// Records of `cargo bench --bench select` count, of each CPU those that measured today's kernels; the others are named
-/// with the reason. Exit status 1 if --check finds another source, 2 if a record cannot be read.
+/// Records of `cargo bench` count, of each CPU those that measured today's kernels; the others are named with the reason.
+/// Those of runs on this machine, in results/local, do not: `memcpy-select contribute` moves one to where it does. --check
+/// makes the profiles again from the records that they name. Exit status 1 if it finds another source, 2 if a record cannot
+/// be read.
 #[derive(Args)]
 pub struct Profiles {
     /// Change nothing; fail if the source is not what the records give
@@ -29,7 +32,12 @@ pub struct Profiles {
 
 impl Profiles {
     pub fn run(self) -> Result<ExitCode, String> {
-        let survey = Survey::of(&self.results).map_err(|error| error.to_string())?;
+        let survey = if self.check {
+            Survey::of_named(&self.results, &profiled_records().collect::<Vec<_>>())
+        } else {
+            Survey::of(&self.results)
+        };
+        let survey = survey.map_err(|error| error.to_string())?;
         let generated = survey.source();
         let current = fs::read_to_string(PROFILES_FILE)
             .map_err(|error| format!("{PROFILES_FILE}: {error}: run this in the folder of the crate's source"))?;

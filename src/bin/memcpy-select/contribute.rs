@@ -1,0 +1,29 @@
+//! `contribute`: a run on this machine becomes a record that others can use.
+
+use clap::Args;
+use memcpy_select::record::{PROFILES_FILE, contribute};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Turn a run on this machine into a contribution: move it from results/local to results.
+///
+/// What was measured on one machine serves every machine with that CPU. Pages and plans beside the record are removed, since
+/// they can be made again.
+#[derive(Args)]
+#[command(after_help = "Example: memcpy-select contribute results/local/amd-26-2-1-kvm/2026-11-23.1")]
+pub struct Contribute {
+    /// The folder of the record: results/local/<machine>/<date>.<n>
+    record: PathBuf,
+}
+
+impl Contribute {
+    pub fn run(self) -> Result<ExitCode, String> {
+        let folder = contribute(&self.record).map_err(|error| error.to_string())?;
+        println!("record: {}", folder.display());
+        println!(
+            "next: `memcpy-select profiles` makes the plans of recorded CPUs anew; commit the record first, then\n      \
+             {PROFILES_FILE}"
+        );
+        Ok(ExitCode::SUCCESS)
+    }
+}

@@ -1,0 +1,71 @@
+//! `plan`: the plan that a record gives, and how a program uses it.
+
+use crate::json;
+use clap::{Args, ValueEnum};
+use memcpy_select::cpu::Cpu;
+use memcpy_select::record::{Record, plan};
+use memcpy_select::report;
+use memcpy_select::select::{self, CpuName, PlanText};
+use serde_json::json;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Print the plan that a record of `cargo bench` gives, and how a program uses it.
+#[derive(Args)]
+#[command(after_help = "Example: memcpy-select plan results/local/amd-26-2-1-kvm/2026-11-23.1 --save copy.plan")]
+pub struct Plan {
+    /// The folder of a record: results/local/<machine>/<date>.<n>
+    record: PathBuf,
+    /// What the callers may use
+    #[arg(long, value_enum, default_value_t = Policy::User)]
+    policy: Policy,
+    /// Keep the plan in this file, which must not exist yet
+    #[arg(long, value_name = "FILE")]
+    save: Option<PathBuf>,
+    /// One JSON document instead of text
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Policy {
+    User,
+    NoSimd,
+}
+
+impl Plan {
+    pub fn run(self) -> Result<ExitCode, String> {
+        let record = Record::read(&self.record).map_err(|error| error.to_string())?;
+        let policy = match self.policy {
+            Policy::User => select::Policy::User,
+            Policy::NoSimd => select::Policy::NoSimd,
+        };
+        let signature = &record.environment.cpu.signature;
+        let found = plan([&record].into_iter(), policy).zip(CpuName::named(signature));
+        let (plan, cpu) = found.ok_or_else(|| {
+            format!(
+                "{}: a record of bench {} gives no plan: it holds no copies of several lengths by kernels of this build; \
+                 name one that `cargo bench` wrote",
+                self.record.display(),
+                record.bench
+            )
+        })?;
+        let text = PlanText { cpu, policy, plan }.to_string();
+        if let Some(path) = &self.save {
+            crate::output::save_new(path, &text)?;
+        }
+        let here = CpuName::of(&Cpu::detect().signature);
+        if self.json {
+            json::print(&json!({
+                "cpu": signature, "is_this_cpu": cpu == here, "text": text,
+                "plan": text.lines().collect::<Vec<_>>(), "saved": self.save,
+            }))?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        print!("{}", report::use_this_plan(&text, self.save.as_deref()));
+        if cpu != here {
+            println!("\nThis machine is another CPU, {here}: it refuses the plan.");
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
