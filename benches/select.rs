@@ -1,74 +1,36 @@
-//! Which kernel wins at which size and alignment on this CPU?
+//! What should be copied with what on this CPU?
 //!
-//! An interleaved sweep of its own, not criterion's: contenders of one cell run in turns, so that drift of a shared
-//! machine falls on all of them alike. It prints what to use, saves a record under `results/`, and ends with the
-//! record's folder. Criterion's options are understood, as far as they mean something here.
+//! What `cargo bench` runs: copies, calls as programs make them, sections and paths, measured in turns within four minutes,
+//! and the answer last. Records and the page go to `results/local/`. Criterion's options are understood, as far as they
+//! mean something here.
 
 mod support;
 
-use memcpy_select::cpu::Cpu;
-use memcpy_select::measure::cell::Cell;
-use memcpy_select::measure::conditions::conditions;
+use memcpy_select::lab::{self, Options};
 use memcpy_select::measure::effort::Effort;
-use memcpy_select::measure::summary::Summary;
-use memcpy_select::measure::sweep::{Contender, Sample, Sweep};
-use memcpy_select::record::{Environment, Record};
-use memcpy_select::report;
+use memcpy_select::measure::ipc;
+use memcpy_select::measure::sweep::Contender;
+use memcpy_select::path::paths;
+use std::path::Path;
 use std::process::ExitCode;
 use support::harness;
 
 fn main() -> ExitCode {
-    let question = "Which kernel wins at which size and alignment on this CPU?";
+    // Paths are measured between two processes, which are this program once more.
+    if let Some(status) = ipc::serve_if_asked(paths()) {
+        return status;
+    }
+    let question = "What should be copied with what on this CPU?";
     harness::main("select", question, Contender::all_available, measure)
 }
 
 fn measure(effort: Effort) -> ExitCode {
-    let pinned_to = support::pin();
-    let cpu = Cpu::detect();
-    let mut environment = Environment::gather(&cpu, effort, pinned_to);
-    println!("{}", report::machine(&environment, &conditions(&cpu, pinned_to)));
-
-    let (mut contenders, failed) = harness::verified(Contender::all_available());
-    contenders.extend(harness::peers(&mut environment));
-    contenders.extend(Contender::libc_again());
-    let grid = effort.grid();
-    let mut sweep = match Sweep::new(contenders, effort.buffer_bytes(&cpu), effort) {
-        Ok(sweep) => sweep,
+    let options = Options { effort, results: Path::new(harness::RESULTS).to_owned(), pinned_to: support::pin() };
+    match lab::run(&options, &mut std::io::stdout()) {
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
-            return ExitCode::FAILURE;
-        }
-    };
-
-    let passes = |cell: &Cell| effort.passes(cell.len_bytes);
-    let progress = harness::progress(grid.iter().flatten().map(|cell| passes(cell) as usize).sum());
-    let mut samples: Vec<Sample> = Vec::new();
-    for (at, column) in grid.iter().enumerate() {
-        for pass in 0..column.iter().map(passes).max().unwrap_or(0) {
-            for cell in column.iter().filter(|cell| pass < passes(cell)) {
-                progress.set_message(cell.to_string());
-                samples.extend(sweep.measure(*cell, pass));
-                progress.inc(1);
-            }
-        }
-        if at == 0 {
-            let summary = Summary::of(&samples);
-            progress.suspend(|| {
-                println!("{}\n{}", report::answer(&summary), report::selection_table(&summary, true));
-            });
+            ExitCode::FAILURE
         }
     }
-    progress.finish_and_clear();
-
-    let summary = Summary::of(&samples);
-    println!(
-        "{}\n{}\n{}",
-        report::placement_table(&summary),
-        report::kernel_table(&summary, &environment),
-        report::losses(&summary)
-    );
-
-    environment.noise_floor = summary.noise_floor;
-    harness::save(Record::new("select", environment, samples), &failed);
-    ExitCode::SUCCESS
 }

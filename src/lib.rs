@@ -18,13 +18,16 @@
 //! Each floor stands on the ones before it: [`cpu`] (what this CPU is), [`kernel`] (what can copy), [`xsave`] (what vector
 //! state costs), [`select`] (what to use when); with the feature `transport` `transport` (StreamTable: moving bytes between
 //! processes); and with the feature `cli` `path` (every way to move a payload between two processes), `measure` (how it is
-//! measured), `record` (what is kept) and `report` (what is shown). Without default features the crate is `no_std` and
+//! measured), `record` (what is kept), `report` (what is shown) and `lab` (what `cargo bench` runs). Without default features the crate is `no_std` and
 //! needs no allocator. On anything that is not x86-64 it compiles, and every call is the platform's copy.
 
 #![cfg_attr(not(feature = "std"), no_std)]
 
 pub mod cpu;
 pub mod kernel;
+#[cfg(feature = "cli")]
+#[doc(hidden)]
+pub mod lab;
 #[cfg(feature = "cli")]
 pub mod measure;
 #[cfg(feature = "cli")]

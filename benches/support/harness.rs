@@ -53,6 +53,9 @@ pub fn peers(environment: &mut Environment) -> Vec<Contender> {
     peers.into_iter().map(|peer| peer.contender).collect()
 }
 
+/// Where the records of this machine go: version control ignores them, and `memcpy-select contribute` takes one out.
+pub const RESULTS: &str = "results/local";
+
 /// A contender that copies wrongly, and how.
 pub type Failed = (String, String);
 
@@ -61,10 +64,10 @@ pub fn save(mut record: Record, failed: &[Failed]) {
     let cells: BTreeSet<Cell> = record.samples.iter().map(|sample| sample.cell).collect();
     let of_cells = |(name, cause): &Failed| Failure::in_all(cells.iter().copied(), name, cause);
     record.failures = failed.iter().flat_map(of_cells).collect();
-    match record.save(Path::new("results")) {
+    match record.save(Path::new(RESULTS)) {
         Ok(folder) => {
             let page = folder.join("report.html");
-            let name = folder.strip_prefix("results").unwrap_or(&folder).display().to_string();
+            let name = folder.strip_prefix(RESULTS).unwrap_or(&folder).display().to_string();
             match std::fs::write(&page, report::page(&[(name, record)])) {
                 Ok(()) => println!("page: {}", page.display()),
                 Err(error) => eprintln!("no page: {}: {error}", page.display()),

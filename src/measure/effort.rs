@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 use super::cell::{Cell, Residency};
+use super::thread::{THREAD, ThreadRow};
 use crate::cpu::Cpu;
 use std::fmt;
 
@@ -25,6 +26,11 @@ pub enum Effort {
 const PLACEMENTS: [(usize, usize); 8] = [(0, 0), (0, 1), (1, 0), (1, 1), (0, 32), (32, 0), (15, 0), (65, 66)];
 /// Placements with these offsets in a page: one follows the other closely modulo 4096.
 const ALIASED: [(usize, usize); 4] = [(64, 0), (0, 64), (65, 2), (1, 66)];
+/// A placement that `malloc` gives: lengths between the powers of two are measured at it. No plan is made from them, so
+/// that they can judge one.
+const MALLOC: (usize, usize) = (16, 48);
+/// The shortest of these lengths is three quarters of the power of two above.
+const MIN_BETWEEN_BYTES: usize = 64;
 /// Placements that are also measured cold, and with a consumer.
 const SPREAD: [(usize, usize); 2] = [(0, 0), (65, 66)];
 
@@ -127,7 +133,8 @@ impl Effort {
     }
 
     /// The grid in the order of measuring, a placement after the other: aligned first, so that there is a table early;
-    /// then the other placements, aliased ones, those with a consumer, cold ones, and all cores at once.
+    /// then the other placements, the rows of the [thread](super::thread), lengths between the powers of two, aliased
+    /// placements, those with a consumer, cold ones, and all cores at once.
     pub fn grid(self) -> Vec<Vec<Cell>> {
         let (placements, aliased, spread) = match self {
             Self::Quick => (&PLACEMENTS[..4], &ALIASED[..1], &SPREAD[..1]),
@@ -145,7 +152,15 @@ impl Effort {
         };
         let crowd = self.lengths().into_iter().filter(|bytes| CROWD_BYTES.contains(bytes) && bytes.is_power_of_two());
         let crowd = crowd.map(|len_bytes| Cell::hot(len_bytes, 0, 0).with(Residency::Crowd)).collect();
-        hot.chain(aliased).chain(with(Residency::Touch)).chain(with(Residency::Cold)).chain([crowd]).collect()
+        let thread = THREAD.iter().map(ThreadRow::cell).collect();
+        let (dst, src) = MALLOC;
+        let lengths = self.lengths();
+        let between = lengths.iter().filter(|bytes| bytes.is_power_of_two() && **bytes > MIN_BETWEEN_BYTES);
+        let between: Vec<Cell> = between.map(|bytes| Cell::hot(bytes / 4 * 3, dst, src)).collect();
+        let between = if self == Self::Quick { Vec::new() } else { between };
+        let columns = hot.chain([thread, between]).chain(aliased).chain(with(Residency::Touch));
+        let columns = columns.chain(with(Residency::Cold)).chain([crowd]);
+        columns.filter(|column: &Vec<Cell>| !column.is_empty()).collect()
     }
 }
 

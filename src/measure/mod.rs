@@ -17,6 +17,7 @@ pub mod scope;
 pub mod statistics;
 pub mod summary;
 pub mod sweep;
+pub mod thread;
 pub mod verify;
 mod workload;
 #[cfg(target_arch = "x86_64")]

@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod answer;
 mod compare;
 mod explain;
 mod format;
@@ -14,6 +15,7 @@ mod terminal;
 #[cfg(target_arch = "x86_64")]
 pub mod xsave;
 
+pub use answer::{Answer, answer, calls_table, held_back_ratio, paths_in_short, thread_table, use_this_plan};
 pub use compare::{Change, Comparison, NotComparable};
 pub use explain::{Explanation, Measured};
 pub use format::{gb_per_s, size};
@@ -21,4 +23,4 @@ pub use ipc::{circumstances, groups, ipc_tables, is_floor, parts, path_name, ref
 pub use ipc_answers::{cache_table, model_table, tiers_table};
 pub use ipc_explain::{AtLength, IpcExplanation, nearest, pays_from_bytes};
 pub use page::{PAGE_GENERATOR, ipc_page, page, plot};
-pub use terminal::{answer, hanging, kernel_table, losses, machine, placement_table, selection_table};
+pub use terminal::{hanging, kernel_table, losses, machine, placement_table, selection_table};

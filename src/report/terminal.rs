@@ -7,7 +7,7 @@ use crate::measure::statistics::{geometric_mean, is_tie};
 use crate::measure::summary::{CellSummary, Summary};
 use crate::measure::sweep::{LIBC, MEMCPY_AUTO};
 use crate::record::Environment;
-use crate::select::{Aliasing, INLINE_MAX_BYTES};
+use crate::select::Aliasing;
 use std::borrow::Cow;
 use std::fmt::Write;
 
@@ -42,25 +42,6 @@ pub fn machine(environment: &Environment, conditions: &[Condition]) -> String {
     text
 }
 
-/// One sentence: what to use on this CPU, from the aligned cells.
-pub fn answer(summary: &Summary) -> String {
-    let mut parts: Vec<String> = Vec::new();
-    let inlined = placed(summary, ALIGNED).filter(|cell| cell.cell.len_bytes <= INLINE_MAX_BYTES);
-    let gains: Vec<f64> = inlined.filter_map(|cell| cell.time_ratio(LIBC, MEMCPY_AUTO)).collect();
-    if let Some(least) = gains.iter().copied().min_by(f64::total_cmp) {
-        parts.push(format!(
-            "up to {} what memcpy_auto inlines, {least:.1} times as fast as libc or more",
-            size(INLINE_MAX_BYTES)
-        ));
-    }
-    let called = bands(summary, ALIGNED, INLINE_MAX_BYTES + 1);
-    parts.extend(called.iter().map(|(from, to, name)| format!("{} {name}", range(*from, *to))));
-    if parts.is_empty() {
-        return "No size was measured.\n".to_owned();
-    }
-    wrap(&format!("On this CPU use, with an aligned destination and data in cache: {}.", parts.join("; ")))
-}
-
 /// The selection: for each aligned size the kernel to use, and what is won against the installed libc. Where the run goes
 /// on, the noise floor is that of the cells so far, which is said.
 pub fn selection_table(summary: &Summary, goes_on: bool) -> String {
@@ -71,7 +52,7 @@ pub fn selection_table(summary: &Summary, goes_on: bool) -> String {
         "size", "use", "ties", "GB/s", "B/cycle", "vs libc", "memcpy_auto"
     );
     for cell in placed(summary, ALIGNED) {
-        let Some(winner) = cell.winner(summary.noise_floor) else { continue };
+        let Some(winner) = cell.advice(summary.noise_floor) else { continue };
         let figure = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), gb_per_s);
         let _ = writeln!(
             text,
@@ -102,14 +83,14 @@ pub fn placement_table(summary: &Summary) -> String {
     let mut text = String::new();
     for placement in columns(summary) {
         let ratios = placed(summary, placement).filter_map(|cell| {
-            let winner = cell.winner(summary.noise_floor)?;
-            cell.time_ratio(LIBC, winner.name)
+            let advice = cell.advice(summary.noise_floor)?;
+            cell.time_ratio(LIBC, advice.name)
         });
         let mean = geometric_mean(ratios).map_or_else(|| "-".to_owned(), |mean| format!("{mean:.2}x libc"));
         text.push_str(&hanging(
             4,
             &format!(
-                "destination +{}, source +{}{} (best kernels {mean})",
+                "destination +{}, source +{}{} (best {mean})",
                 placement.0,
                 placement.1,
                 condition(placement)
@@ -231,14 +212,14 @@ fn condition((_, _, aliasing, residency): Column) -> Cow<'static, str> {
     })
 }
 
-/// Neighbouring sizes with one winner, from a size on: first size, last size, kernel.
+/// Neighbouring sizes with the same advice, from a size on: first size, last size, what to call.
 pub(super) fn bands(summary: &Summary, wanted: Column, from_bytes: usize) -> Vec<(usize, usize, &str)> {
     let mut bands: Vec<(usize, usize, &str)> = Vec::new();
     for cell in placed(summary, wanted).filter(|cell| cell.cell.len_bytes >= from_bytes) {
-        let Some(winner) = cell.winner(summary.noise_floor) else { continue };
+        let Some(winner) = cell.advice(summary.noise_floor) else { continue };
         let len_bytes = cell.cell.len_bytes;
         match bands.last_mut() {
-            // A kernel that is as good as the winner here goes on: a plan with fewer bands.
+            // What is as good as the advice here goes on: a plan with fewer bands.
             Some((_, to, name)) if winner.name == *name || winner.ties.contains(name) => *to = len_bytes,
             _ => bands.push((len_bytes, len_bytes, winner.name)),
         }

@@ -28,7 +28,7 @@ fn tables_of_every_record_fit_80_columns() {
             continue;
         }
         let summary = Summary::of(&record.samples);
-        check(&name, &report::answer(&summary));
+        check(&name, &report::answer(&summary, &record.environment));
         check(&name, &report::selection_table(&summary, true));
         check(&name, &report::placement_table(&summary));
         check(&name, &report::kernel_table(&summary, &record.environment));

@@ -1,6 +1,6 @@
 //! The records of the tree, each read once for all who ask.
 
-use memcpy_select::record::Record;
+use memcpy_select::record::{LOCAL, Record};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock};
@@ -42,5 +42,7 @@ fn record_folders() -> Vec<PathBuf> {
         let entries = fs::read_dir(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         entries.map(|entry| entry.expect("an entry can be read").path()).filter(|path| path.is_dir()).collect()
     };
-    folders(&results()).iter().flat_map(|machine| folders(machine)).collect()
+    // What a reader measured here is no part of the tree.
+    let machines = folders(&results()).into_iter().filter(|machine| !machine.ends_with(LOCAL));
+    machines.flat_map(|machine| folders(&machine)).collect()
 }

@@ -82,7 +82,7 @@ pub struct Ipc {
     #[arg(long)]
     cache: bool,
     /// The folder of the records
-    #[arg(long, value_name = "DIR", default_value = "results")]
+    #[arg(long, value_name = "DIR", default_value = "results/local")]
     out: PathBuf,
     /// Go on with the record in this folder, with the options it was started with: they need not be given again
     #[arg(long, value_name = "FOLDER", conflicts_with = "out")]

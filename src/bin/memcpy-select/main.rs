@@ -4,10 +4,12 @@
 
 mod calibrate;
 mod compare;
+mod contribute;
 mod doctor;
 mod explain;
 mod ipc;
 mod json;
+mod plan;
 mod profiles;
 mod progress;
 mod report;
@@ -36,8 +38,10 @@ enum Verb {
     Explain(explain::Explain),
     Ipc(ipc::Ipc),
     Calibrate(calibrate::Calibrate),
+    Plan(plan::Plan),
     #[cfg(target_arch = "x86_64")]
     Xsave(xsave::Xsave),
+    Contribute(contribute::Contribute),
     Profiles(profiles::Profiles),
 }
 
@@ -54,8 +58,10 @@ fn main() -> ExitCode {
         Verb::Explain(verb) => verb.run(),
         Verb::Ipc(verb) => verb.run(),
         Verb::Calibrate(verb) => verb.run(),
+        Verb::Plan(verb) => verb.run(),
         #[cfg(target_arch = "x86_64")]
         Verb::Xsave(verb) => verb.run(),
+        Verb::Contribute(verb) => verb.run(),
         Verb::Profiles(verb) => verb.run(),
     };
     result.unwrap_or_else(|message| {

@@ -74,7 +74,7 @@ pub struct Sweep {
     #[arg(long, value_name = "NAME=PATH")]
     peer: Vec<String>,
     /// The folder of the records
-    #[arg(long, value_name = "DIR", default_value = "results")]
+    #[arg(long, value_name = "DIR", default_value = "results/local")]
     out: PathBuf,
     /// Go on with the record in this folder, with the options it was started with: they need not be given again
     #[arg(long, value_name = "FOLDER", conflicts_with = "out")]
@@ -110,7 +110,7 @@ impl Sweep {
         if self.json {
             json::print(&document(&folder, &record, &summary))?;
         } else {
-            print(&tables(&summary));
+            print(&tables(&summary, &record.environment));
             print(&format!("record: {}\n", folder.display()));
         }
         Ok(ExitCode::SUCCESS)
@@ -230,12 +230,12 @@ fn measure(
 }
 
 /// What the run says. Where nothing hot was measured, there is no table of aligned cells.
-fn tables(summary: &Summary) -> String {
+fn tables(summary: &Summary, environment: &Environment) -> String {
     let is_aligned_hot =
         |cell: &CellSummary| cell.cell.residency == Residency::Hot && cell.cell.line_offsets() == (0, 0);
     let mut parts = Vec::new();
     if summary.cells.iter().any(is_aligned_hot) {
-        parts.extend([report::answer(summary), report::selection_table(summary, false)]);
+        parts.extend([report::answer(summary, environment), report::selection_table(summary, false)]);
     }
     if !summary.cells.iter().all(is_aligned_hot) {
         parts.push(report::placement_table(summary));

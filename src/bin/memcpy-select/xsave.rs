@@ -3,15 +3,9 @@
 use crate::json;
 use crate::sweep::{effort_named, pin, print};
 use clap::Args;
-use memcpy_select::cpu::Cpu;
-use memcpy_select::kernels;
-use memcpy_select::measure::buffers::Buffers;
+use memcpy_select::lab::sections;
 use memcpy_select::measure::effort::Effort;
-use memcpy_select::measure::xsave::prediction::{Model, Predicted};
-use memcpy_select::measure::xsave::timings::Timings;
-use memcpy_select::measure::xsave::{Runner, composites, costs, curves, in_use, round_trip};
-use memcpy_select::record::xsave::{BENCH, StateRecord, measured_tables, prediction_table};
-use memcpy_select::record::{Environment, Record, RecordError};
+use memcpy_select::record::{Record, RecordError};
 use memcpy_select::report::xsave::{Figures, Parameters, section_plan};
 use memcpy_select::select::{CpuName, PlanText, Policy};
 use std::fs::File;
@@ -50,7 +44,7 @@ pub struct Xsave {
     #[arg(long, value_name = "SHARE", default_value_t = 0.9)]
     usable_share: f64,
     /// The folder of the records
-    #[arg(long, value_name = "DIR", default_value = "results")]
+    #[arg(long, value_name = "DIR", default_value = "results/local")]
     out: PathBuf,
     /// Measure nothing: the figures of the record in this folder
     #[arg(long, value_name = "FOLDER", conflicts_with = "out")]
@@ -66,25 +60,6 @@ pub struct Xsave {
     json: bool,
 }
 
-/// Rounds of each part.
-struct Rounds {
-    costs: u32,
-    curves: u32,
-    composites: u32,
-    trips: u32,
-}
-
-impl Rounds {
-    /// Trips: fifty of each arm a round, so that 2,000 rounds are 100,000.
-    const fn of(effort: Effort) -> Self {
-        match effort {
-            Effort::Quick => Self { costs: 11, curves: 7, composites: 5, trips: 100 },
-            Effort::Default => Self { costs: 41, curves: 21, composites: 11, trips: 2000 },
-            Effort::Full => Self { costs: 201, curves: 101, composites: 51, trips: 10_000 },
-        }
-    }
-}
-
 impl Xsave {
     pub fn run(self) -> Result<ExitCode, String> {
         let text = |error: RecordError| error.to_string();
@@ -97,7 +72,10 @@ impl Xsave {
         }
         let folder = match &self.record {
             Some(folder) => folder.clone(),
-            None => measure(&self.out, self.effort)?,
+            None => {
+                let say = |what: &str| eprintln!("measuring {what}");
+                sections::measure(&self.out, self.effort, pin(), &say).map_err(|error| error.to_string())?
+            }
         };
         let record = Record::read(&folder).map_err(text)?;
         let parameters = Parameters {
@@ -140,55 +118,4 @@ impl Xsave {
         eprintln!("plan for sections of {} copies: {}", self.copies, path.display());
         Ok(())
     }
-}
-
-/// Measures everything, and keeps it.
-fn measure(results: &Path, effort: Effort) -> Result<PathBuf, String> {
-    let pinned_to = pin();
-    let cpu = Cpu::detect();
-    if cpu.xstate.enabled.is_empty() {
-        return Err(
-            "this CPU or its operating system lacks XSAVE: there is no state to set and save; nothing was measured; \
-             --record shows another machine's figures"
-                .to_owned(),
-        );
-    }
-    let rounds = Rounds::of(effort);
-    let environment = Environment::gather(&cpu, effort, pinned_to);
-    let buffers = Buffers::new(curves::MAX_LEN_BYTES).map_err(|error| error.to_string())?;
-    let mut runner = Runner::new();
-    let say = |what: &str| eprintln!("measuring {what}");
-    say("the instructions");
-    costs::measure(&mut runner, &cpu.xstate, &buffers, rounds.costs);
-    say("copies, and registers kept by hand");
-    curves::measure(&mut runner, &curves::fitted_lengths(&cpu.caches), &buffers, rounds.curves);
-    curves::measure_spills(&mut runner, rounds.costs);
-    let model = Model::fit(&Timings::of(runner.samples()), &cpu.xstate);
-    let predicted: Vec<Predicted> = model.predict(&cpu.xstate);
-    let before = [prediction_table(&predicted).map_err(|error| error.to_string())?];
-
-    let after = || {
-        say(&format!("{} sections, which were predicted", predicted.len()));
-        composites::measure(&mut runner, &cpu.xstate, &buffers, rounds.composites);
-        say("switches and signals");
-        // Where the system allows no pipe or pinning, there is no such figure: absent, not zero.
-        let trips = match pinned_to {
-            Some(cpu_number) => round_trip::measure_switches(&mut runner, &cpu.xstate, cpu_number, rounds.trips).err(),
-            None => Some(std::io::Error::other("this thread could not be pinned")),
-        };
-        let signals = round_trip::measure_signals(&mut runner, &cpu.xstate, rounds.trips).err();
-        for (what, error) in [("switches", trips), ("signals", signals)] {
-            if let Some(error) = error {
-                eprintln!("warning: {what} were not measured: {error}");
-            }
-        }
-        let in_use = kernels()
-            .iter()
-            .filter_map(|kernel| Some((kernel.name().to_owned(), in_use::after(kernel, &cpu.xstate, &buffers)?)))
-            .collect();
-        let noise_floor = Timings::of(runner.samples()).noise_floor();
-        let record = StateRecord { samples: runner.samples().to_vec(), predicted: predicted.clone(), in_use };
-        Ok((measured_tables(&record)?, noise_floor))
-    };
-    Record::save_in_steps(results, BENCH, environment, &before, after).map_err(|error| error.to_string())
 }

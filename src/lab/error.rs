@@ -1,0 +1,62 @@
+//! Why a stage has no figures.
+
+use crate::measure::buffers::BufferError;
+use crate::record::RecordError;
+use std::fmt;
+use std::io;
+
+/// Why a stage has no figures.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum LabError {
+    /// There is no memory for the buffers.
+    Buffers(BufferError),
+    /// What was measured could not be kept.
+    Record(RecordError),
+    /// The CPU or its system lacks XSAVE.
+    NoXsave,
+    /// No routine copies rightly, so that none is timed.
+    NothingVerified,
+    /// A path between processes could not be set up.
+    Paths(String),
+    /// What was found could not be printed.
+    Output(io::Error),
+}
+
+impl fmt::Display for LabError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Buffers(error) => error.fmt(f),
+            Self::Record(error) => error.fmt(f),
+            Self::NoXsave => f.write_str(
+                "this CPU or its operating system lacks XSAVE: there is no state to set and save; nothing was measured; \
+                 --record shows another machine's figures",
+            ),
+            Self::NothingVerified => f.write_str(
+                "no routine copies rightly here: nothing was timed; `cargo test` says what is wrong with them",
+            ),
+            Self::Paths(cause) => write!(f, "{cause}: no path was measured"),
+            Self::Output(error) => write!(f, "standard output: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for LabError {}
+
+impl From<BufferError> for LabError {
+    fn from(error: BufferError) -> Self {
+        Self::Buffers(error)
+    }
+}
+
+impl From<RecordError> for LabError {
+    fn from(error: RecordError) -> Self {
+        Self::Record(error)
+    }
+}
+
+impl From<io::Error> for LabError {
+    fn from(error: io::Error) -> Self {
+        Self::Output(error)
+    }
+}

@@ -1,0 +1,192 @@
+//! The stages in turn, and the answer.
+
+use super::error::LabError;
+use super::time::TimeLimit;
+use super::{calls, copies, paths};
+use crate::cpu::Cpu;
+use crate::measure::cell::Cell;
+use crate::measure::conditions::conditions;
+use crate::measure::effort::Effort;
+use crate::measure::peer;
+use crate::measure::summary::Summary;
+use crate::measure::sweep::{Contender, Failure, Sample};
+use crate::measure::verify::verify;
+use crate::record::{Environment, PeerFile, Record, plan};
+use crate::report::{self, Answer};
+use crate::select::{CpuName, PlanText, Policy, plan_in_force};
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::Write;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How long a run takes at most with default effort: four minutes.
+const DEFAULT_LIMIT: Duration = Duration::from_secs(240);
+const QUICK_LIMIT: Duration = Duration::from_secs(60);
+/// The plan of a run, in the folder of its record.
+const PLAN_FILE: &str = "user.plan";
+
+/// What a run is to do.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// How much; [`Effort::Full`] has no time limit.
+    pub effort: Effort,
+    /// Where the records go.
+    pub results: PathBuf,
+    /// The logical CPU that this thread is pinned to.
+    pub pinned_to: Option<usize>,
+}
+
+/// The routines that copy rightly, and what is wrong with the others.
+pub(super) struct Verified {
+    pub(super) contenders: Vec<Contender>,
+    peers: Vec<String>,
+    failed: Vec<(String, String)>,
+}
+
+impl Verified {
+    pub(super) fn is_peer(&self, name: &str) -> bool {
+        self.peers.iter().any(|peer| peer == name)
+    }
+
+    /// A record of these samples, which says who has none and why.
+    pub(super) fn record(&self, bench: &str, environment: Environment, samples: Vec<Sample>) -> Record {
+        let cells: BTreeSet<Cell> = samples.iter().map(|sample| sample.cell).collect();
+        let of_cells = |(name, cause): &(String, String)| Failure::in_all(cells.iter().copied(), name, cause);
+        let failures = self.failed.iter().flat_map(of_cells).collect();
+        Record { failures, ..Record::new(bench, environment, samples) }
+    }
+}
+
+/// Measures all stages, prints what each says, and the answer last.
+///
+/// # Errors
+///
+/// [`LabError`] if nothing could be measured, kept or printed. A stage other than the first that has no figures says why,
+/// and the run goes on.
+pub fn run(options: &Options, out: &mut dyn Write) -> Result<(), LabError> {
+    let limit = match options.effort {
+        Effort::Quick => Some(QUICK_LIMIT),
+        Effort::Default => Some(DEFAULT_LIMIT),
+        Effort::Full => None,
+    };
+    let time = TimeLimit::starts_now(limit);
+    let cpu = Cpu::detect();
+    let mut environment = Environment::gather(&cpu, options.effort, options.pinned_to);
+    writeln!(out, "{}", report::machine(&environment, &conditions(&cpu, options.pinned_to)))?;
+    let takes = limit.map_or_else(|| "as long as it takes".to_owned(), |limit| format!("{} s at most", limit.as_secs()));
+    writeln!(
+        out,
+        "This run: copies, calls as programs make them, sections, paths; {takes}.\nThe answer is its last screen; the \
+         first table comes within a minute.\n"
+    )?;
+    let verified = verified(&mut environment, out)?;
+
+    let copied = copies::measure(options, &verified, environment.clone(), &cpu, &time, out)?;
+    let folder = copied.save(&options.results)?;
+    let summary = Summary::of(&copied.samples);
+    time.aside(|| writeln!(out, "{}", report::thread_table(&summary)))?;
+
+    let called = calls::measure(options, &verified, environment.clone(), &time)?;
+    let call_summary = called.as_ref().map(|record| Summary::of(&record.samples));
+    if let Some(record) = &called {
+        record.save(&options.results)?;
+    }
+    if let Some(summary) = &call_summary {
+        time.aside(|| writeln!(out, "{}", report::calls_table(summary)))?;
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    sections(options, &time, out)?;
+    match paths::measure(&options.results, environment, &time) {
+        Ok((_, rows)) => time.aside(|| writeln!(out, "{}", report::paths_in_short(&rows)))?,
+        Err(error) => time.aside(|| writeln!(out, "paths between processes: {error}\n"))?,
+    }
+    time.end();
+
+    let own = plan([&copied].into_iter(), Policy::User);
+    let plan_file = own.and_then(|plan| {
+        let text = PlanText { cpu: CpuName::of(&cpu.signature), policy: Policy::User, plan }.to_string();
+        keep(folder.join(PLAN_FILE), &text, out)
+    });
+    let name = folder.strip_prefix(&options.results).unwrap_or(&folder).display().to_string();
+    let page = keep(folder.join("report.html"), &report::page(&[(name, copied.clone())]), out);
+    let answer = Answer {
+        environment: &copied.environment,
+        copies: &summary,
+        calls: call_summary.as_ref(),
+        in_force: plan_in_force(Policy::User),
+        own: own.as_ref(),
+        plan_file: plan_file.as_deref(),
+        page: page.as_deref(),
+        record: &folder,
+    };
+    write!(out, "{answer}")?;
+    out.flush()?;
+    Ok(())
+}
+
+/// What saving and restoring vector registers costs, in two sentences.
+#[cfg(target_arch = "x86_64")]
+fn sections(options: &Options, time: &TimeLimit, out: &mut dyn Write) -> Result<(), LabError> {
+    use super::sections;
+    time.begin("sections", sections::ENDS_BY);
+    if time.is_past(sections::ENDS_BY) {
+        time.aside(|| writeln!(out, "sections: no time was left; `cargo bench --bench xsave` measures them\n"))?;
+        return Ok(());
+    }
+    let say = |what: &str| time.show(what);
+    let effort = if options.effort == Effort::Full { Effort::Default } else { Effort::Quick };
+    let text = match sections::measure(&options.results, effort, options.pinned_to, &say) {
+        Ok(folder) => {
+            let figures = report::xsave::Figures::of(&Record::read(&folder)?, &report::xsave::Parameters::default())?;
+            figures.answer().map(|sentence| report::hanging(0, &sentence)).concat()
+        }
+        Err(error) => format!("sections: {error}\n"),
+    };
+    time.aside(|| writeln!(out, "{text}"))?;
+    Ok(())
+}
+
+/// Everything that can run here, verified, and the peers that the environment names.
+fn verified(environment: &mut Environment, out: &mut dyn Write) -> Result<Verified, LabError> {
+    let all = Contender::all_available();
+    let count = all.len();
+    let (mut cases, mut failed) = (0, Vec::new());
+    let mut contenders: Vec<Contender> = Vec::new();
+    for contender in all {
+        match verify(&contender) {
+            Ok(checked) => {
+                cases += checked;
+                contenders.push(contender);
+            }
+            Err(wrong) => {
+                writeln!(out, "error: {wrong}")?;
+                failed.push((contender.name().to_owned(), wrong.to_string()));
+            }
+        }
+    }
+    writeln!(out, "verified: {} of {count} routines, {cases} copies compared byte by byte\n", contenders.len())?;
+    if contenders.is_empty() {
+        return Err(LabError::NothingVerified);
+    }
+    let (peers, errors) = peer::from_environment();
+    for error in &errors {
+        writeln!(out, "warning: {error}")?;
+    }
+    environment.peers = peers.iter().map(PeerFile::of).collect();
+    let names = peers.iter().map(|peer| peer.contender.name().to_owned()).collect();
+    contenders.extend(peers.into_iter().map(|peer| peer.contender));
+    Ok(Verified { contenders, peers: names, failed })
+}
+
+/// Writes a file beside the record, for the reader. A run without it has still measured what it has.
+fn keep(path: PathBuf, text: &str, out: &mut dyn Write) -> Option<PathBuf> {
+    match fs::write(&path, text) {
+        Ok(()) => Some(path),
+        Err(error) => {
+            let _ = writeln!(out, "{}: {error}: it is not kept", path.display());
+            None
+        }
+    }
+}

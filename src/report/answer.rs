@@ -1,0 +1,289 @@
+//! The answer of a run: what to use on this CPU and why, what `memcpy_auto` loses, and how to use what was found.
+
+use super::format::size;
+use super::terminal::{ALIGNED, hanging, placed, range, speed_up};
+use crate::measure::ipc::Row;
+use crate::measure::statistics::{geometric_mean, is_tie};
+use crate::measure::summary::{CellSummary, Summary};
+use crate::measure::sweep::{LIBC, MEMCPY_AUTO};
+use crate::measure::thread::THREAD;
+use crate::record::Environment;
+use crate::select::{INLINE_MAX_BYTES, Plan};
+use std::fmt::{self, Write};
+use std::path::Path;
+
+/// The last screen of a run.
+pub struct Answer<'a> {
+    /// Where it ran.
+    pub environment: &'a Environment,
+    /// Copies by length and place.
+    pub copies: &'a Summary,
+    /// Calls as programs make them, if they were measured.
+    pub calls: Option<&'a Summary>,
+    /// The plan that `memcpy_auto` followed.
+    pub in_force: &'a Plan,
+    /// The plan that the copies give.
+    pub own: Option<&'a Plan>,
+    /// Where that plan was written.
+    pub plan_file: Option<&'a Path>,
+    /// Where the page was written.
+    pub page: Option<&'a Path>,
+    /// The folder of the record.
+    pub record: &'a Path,
+}
+
+impl fmt::Display for Answer<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let cpu = &self.environment.cpu;
+        writeln!(f, "{}", "=".repeat(78))?;
+        f.write_str(&hanging(0, &format!("WHAT TO USE on {} ({})", cpu.microarchitecture, cpu.signature)))?;
+        writeln!(f, "\n{}", answer(self.copies, self.environment))?;
+        f.write_str(&hanging(0, &self.loss()))?;
+        writeln!(f)?;
+        self.plan_block(f)?;
+        if let Some(page) = self.page {
+            writeln!(f, "page:   {}", page.display())?;
+        }
+        writeln!(f, "record: {}", self.record.display())
+    }
+}
+
+impl Answer<'_> {
+    /// What `memcpy_auto` loses against the best kernel, and how it stands to libc.
+    fn loss(&self) -> String {
+        let cells = &self.copies.cells;
+        let mean = |of: &dyn Fn(&CellSummary) -> Option<f64>| geometric_mean(cells.iter().filter_map(of));
+        let (Some(regret), Some(libc)) =
+            (mean(&CellSummary::regret), mean(&|cell| cell.time_ratio(MEMCPY_AUTO, LIBC)))
+        else {
+            return "memcpy_auto was not measured.".to_owned();
+        };
+        let slower = cells.iter().filter(|cell| cell.regret().is_some_and(|ratio| ratio > self.copies.noise_floor)).count();
+        let mut text = format!(
+            "memcpy_auto as it is (plan: {}) takes {regret:.2} times as long as the best kernel and {libc:.2} times as \
+             long as libc: geometric means of {} cells, {slower} of them slower than the best beyond the noise floor of \
+             {:.1}%.",
+            self.in_force.origin().name(),
+            cells.len(),
+            (self.copies.noise_floor - 1.0) * 100.0
+        );
+        if let Some(ratio) = self.calls.and_then(calls_over_libc) {
+            let _ = write!(text, " In calls as programs make them it takes {ratio:.2} times as long as libc.");
+        }
+        text
+    }
+
+    /// The plan that this run gives, if it is another one, what it gains where it was not made, and the line to write.
+    fn plan_block(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Some(own), Some(path)) = (self.own, self.plan_file) else {
+            return writeln!(f, "This run gives no plan: too little was measured.\n");
+        };
+        if own == self.in_force {
+            return writeln!(f, "The plan of this run is the one in force: nothing is to be done.\n");
+        }
+        let gain = held_back_ratio(self.copies, own, self.in_force);
+        f.write_str(&match gain {
+            Some(ratio) if ratio > 1.0 => hanging(
+                0,
+                &format!(
+                    "The plan of this run takes {ratio:.2} times as long as the plan in force at lengths that it was not \
+                     made from: keep the plan in force. It is in {}.",
+                    path.display()
+                ),
+            ),
+            Some(ratio) => hanging(
+                0,
+                &format!(
+                    "The plan of this run takes {ratio:.2} times as long as the plan in force, at lengths that it was not \
+                     made from. To use it, write once at the start of your program:"
+                ),
+            ) + &line_of_code(path),
+            None => hanging(0, "To use the plan of this run, write once at the start of your program:") + &line_of_code(path),
+        })?;
+        writeln!(f)
+    }
+}
+
+fn line_of_code(path: &Path) -> String {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    format!("\n    memcpy_select::select::install_file({:?})?;\n", path.display().to_string())
+}
+
+/// The text of a plan and how a program uses it. `file` is where it was saved.
+pub fn use_this_plan(text: &str, file: Option<&Path>) -> String {
+    let mut shown = format!("{text}\n");
+    match file {
+        Some(file) => {
+            let _ = write!(shown, "To use this plan, write once at the start of your program:\n{}", line_of_code(file));
+        }
+        None => shown.push_str("To use this plan, keep it with --save FILE, and call install_file(FILE) once.\n"),
+    }
+    shown
+}
+
+/// Time under one plan over time under another at the lengths that no plan is made from: those between powers of two.
+/// Kernels alone are compared; what is inlined is left out.
+pub fn held_back_ratio(summary: &Summary, own: &Plan, other: &Plan) -> Option<f64> {
+    let is_held_back = |cell: &&CellSummary| {
+        cell.cell.len_bytes > INLINE_MAX_BYTES && !cell.cell.len_bytes.is_power_of_two()
+    };
+    let ratio = |cell: &CellSummary| {
+        let name = |plan: &Plan| plan.kernel(cell.cell.len_bytes, cell.cell.class()).name();
+        cell.time_ratio(name(own), name(other))
+    };
+    geometric_mean(summary.cells.iter().filter(is_held_back).filter_map(ratio))
+}
+
+/// From where to where which routine is the one to use, against libc, and what limits it.
+pub fn answer(summary: &Summary, environment: &Environment) -> String {
+    let mut text = format!("  {:<20}{:<22}{:<18}{}\n", "length", "use", "times as fast", "what limits it");
+    text += &format!("  {:<20}{:<22}{:<18}\n", "", "", "as libc");
+    for band in bands(summary) {
+        let (least, most) = (band.least, band.most);
+        let gain = if is_tie(least, summary.noise_floor) && is_tie(most, summary.noise_floor) {
+            "=".to_owned()
+        } else if most - least < 0.05 {
+            format!("{least:.2}")
+        } else {
+            format!("{least:.2} to {most:.2}")
+        };
+        let limit = limit(environment, band.to_bytes);
+        let name = if band.is_inlined { format!("{}, inlined", band.name) } else { band.name.to_owned() };
+        let length = if band.is_inlined { format!("up to {}", size(band.to_bytes)) } else { range(band.from_bytes, band.to_bytes) };
+        let _ = writeln!(text, "  {length:<20}{name:<22}{gain:<18}{limit}");
+    }
+    text.push_str("  data in cache as far as it fits, destination aligned to a line; \"=\": within the\n  noise floor\n");
+    text
+}
+
+struct UseBand<'a> {
+    from_bytes: usize,
+    to_bytes: usize,
+    name: &'a str,
+    is_inlined: bool,
+    /// How many times as fast as libc, at its worst and its best length.
+    least: f64,
+    most: f64,
+}
+
+/// Neighbouring aligned lengths with the same advice. What ties with the advice at one length goes on from the length before.
+fn bands(summary: &Summary) -> Vec<UseBand<'_>> {
+    let mut bands: Vec<UseBand<'_>> = Vec::new();
+    for cell in placed(summary, ALIGNED) {
+        let Some(advice) = cell.advice(summary.noise_floor) else { continue };
+        let len_bytes = cell.cell.len_bytes;
+        let is_inlined = len_bytes <= INLINE_MAX_BYTES && advice.name == MEMCPY_AUTO;
+        let goes_on = |band: &UseBand<'_>| {
+            band.is_inlined == is_inlined && (band.name == advice.name || advice.ties.contains(&band.name))
+        };
+        let last = bands.last_mut().filter(|band| goes_on(band));
+        let name = last.as_ref().map_or(advice.name, |band| band.name);
+        let gain = cell.time_ratio(LIBC, name).unwrap_or(1.0);
+        match last {
+            Some(band) => {
+                band.to_bytes = len_bytes;
+                band.least = band.least.min(gain);
+                band.most = band.most.max(gain);
+            }
+            None => bands.push(UseBand {
+                from_bytes: len_bytes,
+                to_bytes: len_bytes,
+                name: advice.name,
+                is_inlined,
+                least: gain,
+                most: gain,
+            }),
+        }
+    }
+    bands
+}
+
+/// What limits a copy of that length, in a few words.
+fn limit(environment: &Environment, len_bytes: usize) -> &'static str {
+    let both = 2 * len_bytes as u64;
+    let fits = |bytes: Option<u64>| bytes.is_some_and(|bytes| both <= bytes);
+    let cpu = &environment.cpu;
+    if len_bytes <= INLINE_MAX_BYTES {
+        "the call"
+    } else if fits(cpu.l1d_bytes) {
+        "L1: stores"
+    } else if fits(cpu.l2_bytes) {
+        "L2: lines moved"
+    } else if fits(cpu.l3_bytes) {
+        "L3: lines moved"
+    } else {
+        "memory"
+    }
+}
+
+/// The thread's table beside this CPU's figures: `builtin` is `copy_from_slice`, `rust` is `rep movsq`.
+pub fn thread_table(summary: &Summary) -> String {
+    let mut text = format!(
+        "{:<20}{:>16}    this CPU, MB/s, buffers as in the thread\n{:<20}{:>8}{:>8}{:>10}{:>10}{:>11}{:>13}\n",
+        "osdev.org thread", "Ryzen 2700X", "", "builtin", "rust", "builtin", "rust", "rep_movsb", "memcpy_auto"
+    );
+    for row in THREAD {
+        let cell = summary.cells.iter().find(|cell| cell.cell == row.cell());
+        let [here, here_rust, movsb, auto] = ["portable", "rep_movsq", "rep_movsb", MEMCPY_AUTO].map(|contender| {
+            let gb_per_s = cell.and_then(|cell| cell.gb_per_s(contender));
+            gb_per_s.map_or_else(|| "-".to_owned(), |gb_per_s| format!("{:.0}", gb_per_s * 1e3))
+        });
+        let (builtin, rust) = (row.builtin_mb_per_s, row.rust_mb_per_s);
+        let _ = writeln!(text, "{:<20}{builtin:>8}{rust:>8}{here:>10}{here_rust:>10}{movsb:>11}{auto:>13}", row.name);
+    }
+    text
+}
+
+/// Time of `memcpy_auto` over libc's in sequences of calls.
+fn calls_over_libc(calls: &Summary) -> Option<f64> {
+    geometric_mean(calls.cells.iter().filter_map(|cell| cell.time_ratio(MEMCPY_AUTO, LIBC)))
+}
+
+/// Core cycles for one call, sequence by sequence.
+pub fn calls_table(calls: &Summary) -> String {
+    const OTHERS: [&str; 3] = [MEMCPY_AUTO, "copy_from_slice", LIBC];
+    let mut text = format!("{:<32}", "core cycles a call");
+    OTHERS.iter().for_each(|name| {
+        let _ = write!(text, "{name:>16}");
+    });
+    text.push('\n');
+    for cell in &calls.cells {
+        let _ = write!(text, "{:<32}", cell.cell.to_string());
+        for name in OTHERS {
+            let cycles = cell.copy_ns(name).zip(cell.core_cycles_per_ns).map(|(ns, per_ns)| ns * per_ns);
+            let _ = write!(text, "{:>16}", cycles.map_or_else(|| "-".to_owned(), |cycles| format!("{cycles:.1}")));
+        }
+        text.push('\n');
+    }
+    let ratio = speed_up(calls_over_libc(calls).map(|ratio| 1.0 / ratio), calls.noise_floor);
+    let _ = writeln!(text, "memcpy_auto is {} times as fast as libc in the mean", ratio.trim_end_matches('x'));
+    text
+}
+
+/// Half round trips of a few paths, lengths across.
+pub fn paths_in_short(rows: &[Row]) -> String {
+    let mut sizes: Vec<usize> = rows.iter().map(|row| row.cell.payload_bytes).collect();
+    sizes.sort_unstable();
+    sizes.dedup();
+    let mut names: Vec<&str> = Vec::new();
+    rows.iter().for_each(|row| {
+        if !names.contains(&row.path.as_str()) {
+            names.push(&row.path);
+        }
+    });
+    let mut text = format!("{:<34}", "to another process, half round trip");
+    sizes.iter().for_each(|bytes| {
+        let _ = write!(text, "{:>11}", size(*bytes));
+    });
+    text.push('\n');
+    for name in names {
+        let _ = write!(text, "{name:<34}");
+        for bytes in &sizes {
+            let row = rows.iter().find(|row| row.path == name && row.cell.payload_bytes == *bytes);
+            let p50 = row.and_then(|row| row.half_rtt_ns).map(|half| super::ipc::time(half.p50));
+            let _ = write!(text, "{:>11}", p50.unwrap_or_else(|| "-".to_owned()));
+        }
+        text.push('\n');
+    }
+    text
+}
