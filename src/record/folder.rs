@@ -2,19 +2,18 @@
 
 use super::environment::Environment;
 use super::error::RecordError;
+use super::file;
 use super::samples::{self, Expected};
 use super::table::Table;
 use super::{FORMAT_VERSION, OLDEST_FORMAT};
 use crate::measure::sweep::{Failure, Sample};
 use serde::{Deserialize, Serialize};
-use std::fs::{self, File};
-use std::io::{self, ErrorKind, Write};
+use std::fs;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 pub(super) const ENVIRONMENT_FILE: &str = "env.toml";
 pub(super) const SAMPLES_FILE: &str = "samples.csv";
-/// What becomes [`ENVIRONMENT_FILE`] once it is written.
-const NEW_ENVIRONMENT_FILE: &str = "env.toml.new";
 
 /// A run: its environment and all its samples.
 #[derive(Clone, Debug)]
@@ -191,17 +190,13 @@ pub(super) fn write_environment(
     progress: &Progress,
 ) -> Result<(), RecordError> {
     let text = |error: toml::ser::Error| io::Error::other(error.to_string());
+    let path = folder.join(ENVIRONMENT_FILE);
     let write = || {
         let progress = toml::to_string_pretty(progress).map_err(text)?;
         let environment = toml::to_string_pretty(environment).map_err(text)?;
-        let new = folder.join(NEW_ENVIRONMENT_FILE);
-        let mut file = File::create(&new)?;
-        file.write_all(progress.as_bytes())?;
-        file.write_all(environment.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&new, folder.join(ENVIRONMENT_FILE))
+        file::replace(&path, (progress + &environment).as_bytes())
     };
-    write().map_err(|error| unwritable(&folder.join(ENVIRONMENT_FILE), &error))
+    write().map_err(|error| unwritable(&path, &error))
 }
 
 pub(super) fn unwritable(path: &Path, cause: &dyn ToString) -> RecordError {

@@ -8,8 +8,7 @@ use super::table::Table;
 use crate::measure::ipc::{CacheSample, PartSample, Sample};
 use crate::path::Way;
 use serde::{Deserialize, Serialize};
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io;
 use std::path::Path;
 
 pub(super) const COPIES_FILE: &str = "ipc-copies.csv";
@@ -100,13 +99,4 @@ pub(super) fn cache_text(samples: &[CacheSample]) -> io::Result<Vec<u8>> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     samples.iter().try_for_each(|sample| writer.serialize(CacheRow::of(sample))).map_err(io::Error::other)?;
     writer.into_inner().map_err(|error| io::Error::other(error.to_string()))
-}
-
-/// Writes a file as a whole: whoever reads finds all of it, or none.
-pub(super) fn write_whole(folder: &Path, name: &str, text: &[u8]) -> io::Result<()> {
-    let new = folder.join(format!("{name}.new"));
-    let mut file = File::create(&new)?;
-    file.write_all(text)?;
-    file.sync_all()?;
-    fs::rename(&new, folder.join(name))
 }

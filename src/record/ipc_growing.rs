@@ -4,6 +4,7 @@
 use super::appending::{Appending, Mark};
 use super::environment::Environment;
 use super::error::RecordError;
+use super::file;
 use super::folder::{Progress, SAMPLES_FILE, make, unwritable, write_environment};
 use super::growing::{begun, declare_complete, partial, resumable};
 use super::ipc::{BENCH, IPC_FILE, IpcRecord, Rows, read_rows, rows_text};
@@ -118,7 +119,7 @@ impl GrowingIpc {
     /// [`RecordError::Partial`] if they cannot be written.
     pub fn keep_copies(&mut self, copies: Vec<Sample>, refusals: &[Refusal]) -> Result<(), RecordError> {
         let text = rows_text(&copies, refusals, false);
-        let written = text.and_then(|text| ipc_further::write_whole(&self.folder, ipc_further::COPIES_FILE, &text));
+        let written = text.and_then(|text| file::replace(&self.folder.join(ipc_further::COPIES_FILE), &text));
         written.map_err(|error| self.partial(&error))?;
         self.record.copies = copies;
         Ok(())
@@ -142,7 +143,7 @@ impl GrowingIpc {
     /// [`RecordError::Partial`] if it cannot be written.
     pub fn keep_cache(&mut self, cache: Vec<CacheSample>) -> Result<(), RecordError> {
         let text = ipc_further::cache_text(&cache);
-        let written = text.and_then(|text| ipc_further::write_whole(&self.folder, ipc_further::CACHE_FILE, &text));
+        let written = text.and_then(|text| file::replace(&self.folder.join(ipc_further::CACHE_FILE), &text));
         written.map_err(|error| self.partial(&error))?;
         self.record.cache = cache;
         Ok(())

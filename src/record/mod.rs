@@ -10,6 +10,7 @@ mod appending;
 mod contribute;
 mod environment;
 mod error;
+pub mod file;
 mod folder;
 mod growing;
 mod ipc;

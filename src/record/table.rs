@@ -2,11 +2,12 @@
 //! are no timings of copies. What their columns mean is for the module that writes and reads them.
 
 use super::error::RecordError;
+use super::file;
 use super::folder::{SAMPLES_FILE, unwritable};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// A further file of a record.
@@ -73,12 +74,7 @@ impl Table {
 
     pub(super) fn write(&self, folder: &Path) -> Result<(), RecordError> {
         let path = folder.join(format!("{}.csv", self.name));
-        let write = || -> io::Result<()> {
-            let mut file = File::create_new(&path)?;
-            file.write_all(self.text.as_bytes())?;
-            file.sync_all()
-        };
-        write().map_err(|error| unwritable(&path, &error))
+        file::replace(&path, self.text.as_bytes()).map_err(|error| unwritable(&path, &error))
     }
 
     /// The further file of that name, if the record has it.

@@ -1,4 +1,7 @@
-//! Figures as text.
+//! Figures as text, and text that is safe to show.
+
+use std::borrow::Cow;
+use std::fmt::Write;
 
 /// A length with its binary unit: `64 B`, `4 KiB`, `1.5 MiB`; exact bytes where no unit fits.
 pub fn size(bytes: usize) -> String {
@@ -23,6 +26,28 @@ pub fn gb_per_s(value: f64) -> String {
     }
 }
 
+/// A text without what a terminal or a browser obeys and does not show: each control character but line breaks and tabs, and
+/// each that changes the direction of writing, becomes its number, as in `\u001b`. So JSON stays the same JSON.
+pub fn printable(text: &str) -> Cow<'_, str> {
+    let is_hidden = |character: char| match character {
+        '\n' | '\t' => false,
+        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => true,
+        character => character.is_control(),
+    };
+    if !text.contains(is_hidden) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        if is_hidden(character) {
+            let _ = write!(shown, "\\u{:04x}", u32::from(character));
+        } else {
+            shown.push(character);
+        }
+    }
+    Cow::Owned(shown)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -36,6 +61,18 @@ mod tests {
         assert_eq!(size(64 << 20), "64 MiB");
         assert_eq!(size((1 << 20) + 1), "1048577 B");
         assert_eq!(size(3 << 29), "1.5 GiB");
+    }
+
+    #[test]
+    fn what_a_terminal_obeys_is_shown_as_its_number() {
+        assert_eq!(
+            printable("a \u{1b}[31m\u{7f}\u{9b}\u{202e}\rb\0"),
+            "a \\u001b[31m\\u007f\\u009b\\u202e\\u000db\\u0000"
+        );
+        assert!(matches!(printable("lines\n\tand µs, größer\n"), Cow::Borrowed(_)));
+        let json = format!("{:#}", serde_json::json!({ "name": "\u{1b}\u{9b}\u{7f}" }));
+        let read: serde_json::Value = serde_json::from_str(&printable(&json)).unwrap();
+        assert_eq!(read["name"], "\u{1b}\u{9b}\u{7f}");
     }
 
     #[test]
