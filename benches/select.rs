@@ -26,7 +26,7 @@ fn main() -> ExitCode {
 
 fn measure(effort: Effort) -> ExitCode {
     let options = Options { effort, results: Path::new(harness::RESULTS).to_owned(), pinned_to: support::pin() };
-    match lab::run(&options, &mut std::io::stdout()) {
+    match lab::run(&options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");

@@ -23,9 +23,8 @@ pub(super) fn measure(
     time: &TimeLimit,
 ) -> Result<Option<Record>, LabError> {
     time.begin("calls as programs make them", ENDS_BY);
-    let is_wanted = |contender: &&Contender| {
-        [LIBC, MEMCPY_AUTO].contains(&contender.name()) || verified.is_peer(contender.name())
-    };
+    let is_wanted =
+        |contender: &&Contender| [LIBC, MEMCPY_AUTO].contains(&contender.name()) || verified.is_peer(contender.name());
     let mut contenders: Vec<Contender> = verified.contenders.iter().filter(is_wanted).cloned().collect();
     contenders.push(Contender::copy_from_slice());
     contenders.extend(Contender::libc_again());

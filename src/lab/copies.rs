@@ -9,7 +9,6 @@ use crate::measure::summary::Summary;
 use crate::measure::sweep::{Contender, Sample, Sweep};
 use crate::record::{Environment, Record};
 use crate::report;
-use std::io::Write;
 
 /// The first table is due by this share of the run.
 const FIRST_TABLE_BY: f64 = 0.2;
@@ -25,7 +24,6 @@ pub(super) fn measure(
     mut environment: Environment,
     cpu: &Cpu,
     time: &TimeLimit,
-    out: &mut dyn Write,
 ) -> Result<Record, LabError> {
     let effort = options.effort;
     time.begin("copies", ENDS_BY);
@@ -45,7 +43,7 @@ pub(super) fn measure(
         }
     }
     let summary = Summary::of(&samples);
-    time.aside(|| writeln!(out, "{}", report::selection_table(&summary, true)))?;
+    time.print(report::selection_table(&summary, true))?;
 
     let mut steps: Vec<(Cell, u32)> = effort.steps(rest).collect();
     steps.sort_by_key(|(_, pass)| *pass);
@@ -60,7 +58,7 @@ pub(super) fn measure(
     }
     if left_out > 0 {
         let cells = grid.iter().flatten().count();
-        time.aside(|| writeln!(out, "{left_out} of {cells} cells were left out for want of time\n"))?;
+        time.print(format_args!("{left_out} of {cells} cells were left out for want of time\n"))?;
     }
     environment.noise_floor = Summary::of(&samples).noise_floor;
     Ok(verified.record("select", environment, samples))

@@ -2,8 +2,8 @@
 
 use crate::measure::buffers::BufferError;
 use crate::record::RecordError;
+use crate::report::OutputError;
 use std::fmt;
-use std::io;
 
 /// Why a stage has no figures.
 #[derive(Debug)]
@@ -20,7 +20,7 @@ pub enum LabError {
     /// A path between processes could not be set up.
     Paths(String),
     /// What was found could not be printed.
-    Output(io::Error),
+    Output(OutputError),
 }
 
 impl fmt::Display for LabError {
@@ -36,7 +36,7 @@ impl fmt::Display for LabError {
                 "no routine copies rightly here: nothing was timed; `cargo test` says what is wrong with them",
             ),
             Self::Paths(cause) => write!(f, "{cause}: no path was measured"),
-            Self::Output(error) => write!(f, "standard output: {error}"),
+            Self::Output(error) => error.fmt(f),
         }
     }
 }
@@ -55,8 +55,8 @@ impl From<RecordError> for LabError {
     }
 }
 
-impl From<io::Error> for LabError {
-    fn from(error: io::Error) -> Self {
+impl From<OutputError> for LabError {
+    fn from(error: OutputError) -> Self {
         Self::Output(error)
     }
 }

@@ -11,12 +11,10 @@ use crate::measure::peer;
 use crate::measure::summary::Summary;
 use crate::measure::sweep::{Contender, Failure, Sample};
 use crate::measure::verify::verify;
-use crate::record::{Environment, PeerFile, Record, plan};
+use crate::record::{Environment, PeerFile, Record, file, plan};
 use crate::report::{self, Answer};
 use crate::select::{CpuName, PlanText, Policy, plan_in_force};
 use std::collections::BTreeSet;
-use std::fs;
-use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -64,7 +62,7 @@ impl Verified {
 ///
 /// [`LabError`] if nothing could be measured, kept or printed. A stage other than the first that has no figures says why,
 /// and the run goes on.
-pub fn run(options: &Options, out: &mut dyn Write) -> Result<(), LabError> {
+pub fn run(options: &Options) -> Result<(), LabError> {
     let limit = match options.effort {
         Effort::Quick => Some(QUICK_LIMIT),
         Effort::Default => Some(DEFAULT_LIMIT),
@@ -73,44 +71,42 @@ pub fn run(options: &Options, out: &mut dyn Write) -> Result<(), LabError> {
     let time = TimeLimit::starts_now(limit);
     let cpu = Cpu::detect();
     let mut environment = Environment::gather(&cpu, options.effort, options.pinned_to);
-    writeln!(out, "{}", report::machine(&environment, &conditions(&cpu, options.pinned_to)))?;
-    let takes = limit.map_or_else(|| "as long as it takes".to_owned(), |limit| format!("{} s at most", limit.as_secs()));
-    writeln!(
-        out,
+    time.print(report::machine(&environment, &conditions(&cpu, options.pinned_to)))?;
+    let takes =
+        limit.map_or_else(|| "as long as it takes".to_owned(), |limit| format!("{} s at most", limit.as_secs()));
+    time.print(format_args!(
         "This run: copies, calls as programs make them, sections, paths; {takes}.\nThe answer is its last screen; the \
          first table comes within a minute.\n"
-    )?;
-    let verified = verified(&mut environment, out)?;
+    ))?;
+    let verified = verified(&mut environment, &time)?;
 
-    let copied = copies::measure(options, &verified, environment.clone(), &cpu, &time, out)?;
+    let copied = copies::measure(options, &verified, environment.clone(), &cpu, &time)?;
     let folder = copied.save(&options.results)?;
     let summary = Summary::of(&copied.samples);
-    time.aside(|| writeln!(out, "{}", report::thread_table(&summary)))?;
+    time.print(report::thread_table(&summary))?;
 
     let called = calls::measure(options, &verified, environment.clone(), &time)?;
     let call_summary = called.as_ref().map(|record| Summary::of(&record.samples));
-    if let Some(record) = &called {
+    if let (Some(record), Some(summary)) = (&called, &call_summary) {
         record.save(&options.results)?;
-    }
-    if let Some(summary) = &call_summary {
-        time.aside(|| writeln!(out, "{}", report::calls_table(summary)))?;
+        time.print(report::calls_table(summary))?;
     }
 
     #[cfg(target_arch = "x86_64")]
-    sections(options, &time, out)?;
+    sections(options, &time)?;
     match paths::measure(&options.results, environment, &time) {
-        Ok((_, rows)) => time.aside(|| writeln!(out, "{}", report::paths_in_short(&rows)))?,
-        Err(error) => time.aside(|| writeln!(out, "paths between processes: {error}\n"))?,
+        Ok((_, rows)) => time.print(report::paths_in_short(&rows))?,
+        Err(error) => time.print(format_args!("paths between processes: {error}\n"))?,
     }
     time.end();
 
     let own = plan([&copied].into_iter(), Policy::User);
     let plan_file = own.and_then(|plan| {
         let text = PlanText { cpu: CpuName::of(&cpu.signature), policy: Policy::User, plan }.to_string();
-        keep(folder.join(PLAN_FILE), &text, out)
+        keep(folder.join(PLAN_FILE), &text)
     });
     let name = folder.strip_prefix(&options.results).unwrap_or(&folder).display().to_string();
-    let page = keep(folder.join("report.html"), &report::page(&[(name, copied.clone())]), out);
+    let page = keep(folder.join("report.html"), &report::page(&[(name, copied.clone())]));
     let answer = Answer {
         environment: &copied.environment,
         copies: &summary,
@@ -121,18 +117,17 @@ pub fn run(options: &Options, out: &mut dyn Write) -> Result<(), LabError> {
         page: page.as_deref(),
         record: &folder,
     };
-    write!(out, "{answer}")?;
-    out.flush()?;
+    report::print(answer)?;
     Ok(())
 }
 
 /// What saving and restoring vector registers costs, in two sentences.
 #[cfg(target_arch = "x86_64")]
-fn sections(options: &Options, time: &TimeLimit, out: &mut dyn Write) -> Result<(), LabError> {
+fn sections(options: &Options, time: &TimeLimit) -> Result<(), LabError> {
     use super::sections;
     time.begin("sections", sections::ENDS_BY);
     if time.is_past(sections::ENDS_BY) {
-        time.aside(|| writeln!(out, "sections: no time was left; `cargo bench --bench xsave` measures them\n"))?;
+        time.print("sections: no time was left; `cargo bench --bench xsave` measures them\n")?;
         return Ok(());
     }
     let say = |what: &str| time.show(what);
@@ -144,12 +139,12 @@ fn sections(options: &Options, time: &TimeLimit, out: &mut dyn Write) -> Result<
         }
         Err(error) => format!("sections: {error}\n"),
     };
-    time.aside(|| writeln!(out, "{text}"))?;
+    time.print(text)?;
     Ok(())
 }
 
 /// Everything that can run here, verified, and the peers that the environment names.
-fn verified(environment: &mut Environment, out: &mut dyn Write) -> Result<Verified, LabError> {
+fn verified(environment: &mut Environment, time: &TimeLimit) -> Result<Verified, LabError> {
     let all = Contender::all_available();
     let count = all.len();
     let (mut cases, mut failed) = (0, Vec::new());
@@ -161,18 +156,19 @@ fn verified(environment: &mut Environment, out: &mut dyn Write) -> Result<Verifi
                 contenders.push(contender);
             }
             Err(wrong) => {
-                writeln!(out, "error: {wrong}")?;
+                time.print(format_args!("error: {wrong}"))?;
                 failed.push((contender.name().to_owned(), wrong.to_string()));
             }
         }
     }
-    writeln!(out, "verified: {} of {count} routines, {cases} copies compared byte by byte\n", contenders.len())?;
+    let right = contenders.len();
+    time.print(format_args!("verified: {right} of {count} routines, {cases} copies compared byte by byte\n"))?;
     if contenders.is_empty() {
         return Err(LabError::NothingVerified);
     }
     let (peers, errors) = peer::from_environment();
     for error in &errors {
-        writeln!(out, "warning: {error}")?;
+        time.print(format_args!("warning: {error}"))?;
     }
     environment.peers = peers.iter().map(PeerFile::of).collect();
     let names = peers.iter().map(|peer| peer.contender.name().to_owned()).collect();
@@ -181,12 +177,8 @@ fn verified(environment: &mut Environment, out: &mut dyn Write) -> Result<Verifi
 }
 
 /// Writes a file beside the record, for the reader. A run without it has still measured what it has.
-fn keep(path: PathBuf, text: &str, out: &mut dyn Write) -> Option<PathBuf> {
-    match fs::write(&path, text) {
-        Ok(()) => Some(path),
-        Err(error) => {
-            let _ = writeln!(out, "{}: {error}: it is not kept", path.display());
-            None
-        }
-    }
+fn keep(path: PathBuf, text: &str) -> Option<PathBuf> {
+    let kept = file::replace(&path, text.as_bytes());
+    kept.inspect_err(|error| report::say(format_args!("{}: {error}: it is not kept", path.display()))).ok()?;
+    Some(path)
 }

@@ -1,6 +1,8 @@
 //! How long a run may take, and how far it is.
 
+use crate::report::{self, OutputError};
 use indicatif::{ProgressBar, ProgressStyle};
+use std::fmt::Display;
 use std::time::{Duration, Instant};
 
 /// A run's time: when it began, and when it has to end.
@@ -44,14 +46,14 @@ impl TimeLimit {
             None => format!("{stage}: as long as it takes"),
         };
         if self.bar.is_hidden() {
-            eprintln!("{line}");
+            report::say(line);
         } else {
             self.bar.println(line);
         }
     }
 
     /// Shows what is measured now.
-    pub fn show(&self, what: impl std::fmt::Display) {
+    pub fn show(&self, what: impl Display) {
         self.bar.set_position(self.elapsed().as_secs());
         self.bar.set_message(match self.limit {
             Some(_) => format!("{} s left at most: {what}", self.left_s()),
@@ -59,9 +61,13 @@ impl TimeLimit {
         });
     }
 
-    /// Prints while the bar is out of the way.
-    pub fn aside<T>(&self, print: impl FnOnce() -> T) -> T {
-        self.bar.suspend(print)
+    /// Prints a text and a line break while the bar is out of the way.
+    ///
+    /// # Errors
+    ///
+    /// As for [`report::print`].
+    pub fn print(&self, text: impl Display) -> Result<(), OutputError> {
+        self.bar.suspend(|| report::print(format_args!("{text}\n")))
     }
 
     /// Takes the bar away.

@@ -135,8 +135,7 @@ impl CellSummary {
     /// floor.
     pub fn advice(&self, noise_floor: f64) -> Option<Winner<'_>> {
         let fastest = self.fastest()?;
-        let is_slower =
-            |name: &str, than: &str| self.time_ratio(name, than).is_some_and(|ratio| ratio > noise_floor);
+        let is_slower = |name: &str, than: &str| self.time_ratio(name, than).is_some_and(|ratio| ratio > noise_floor);
         let kernels = self.winner(noise_floor)?;
         let has_auto = self.copy_ns(MEMCPY_AUTO).is_some();
         let is_inlined = self.cell.len_bytes <= INLINE_MAX_BYTES && !matches!(self.cell.residency, Residency::Calls(_));

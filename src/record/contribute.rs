@@ -18,8 +18,7 @@ const FOR_THE_READER: [&str; 2] = ["report.html", "user.plan"];
 /// [`RecordError`] if the record cannot be read or is not complete, does not lie in such a folder, or cannot be moved. It
 /// stays where it is then.
 pub fn contribute(folder: &Path) -> Result<PathBuf, RecordError> {
-    let unreadable =
-        |cause: &str| RecordError::Unreadable { path: folder.to_owned(), cause: cause.to_owned() };
+    let unreadable = |cause: &str| RecordError::Unreadable { path: folder.to_owned(), cause: cause.to_owned() };
     let (environment, progress) = read_environment(folder)?;
     if !progress.complete {
         return Err(unreadable("its run did not come to its end, so that it is of no use to others"));

@@ -53,12 +53,12 @@ impl Answer<'_> {
     fn loss(&self) -> String {
         let cells = &self.copies.cells;
         let mean = |of: &dyn Fn(&CellSummary) -> Option<f64>| geometric_mean(cells.iter().filter_map(of));
-        let (Some(regret), Some(libc)) =
-            (mean(&CellSummary::regret), mean(&|cell| cell.time_ratio(MEMCPY_AUTO, LIBC)))
+        let (Some(regret), Some(libc)) = (mean(&CellSummary::regret), mean(&|cell| cell.time_ratio(MEMCPY_AUTO, LIBC)))
         else {
             return "memcpy_auto was not measured.".to_owned();
         };
-        let slower = cells.iter().filter(|cell| cell.regret().is_some_and(|ratio| ratio > self.copies.noise_floor)).count();
+        let slower =
+            cells.iter().filter(|cell| cell.regret().is_some_and(|ratio| ratio > self.copies.noise_floor)).count();
         let mut text = format!(
             "memcpy_auto as it is (plan: {}) takes {regret:.2} times as long as the best kernel and {libc:.2} times as \
              long as libc: geometric means of {} cells, {slower} of them slower than the best beyond the noise floor of \
@@ -124,9 +124,8 @@ pub fn use_this_plan(text: &str, file: Option<&Path>) -> String {
 /// Time under one plan over time under another at the lengths that no plan is made from: those between powers of two.
 /// Kernels alone are compared; what is inlined is left out.
 pub fn held_back_ratio(summary: &Summary, own: &Plan, other: &Plan) -> Option<f64> {
-    let is_held_back = |cell: &&CellSummary| {
-        cell.cell.len_bytes > INLINE_MAX_BYTES && !cell.cell.len_bytes.is_power_of_two()
-    };
+    let is_held_back =
+        |cell: &&CellSummary| cell.cell.len_bytes > INLINE_MAX_BYTES && !cell.cell.len_bytes.is_power_of_two();
     let ratio = |cell: &CellSummary| {
         let name = |plan: &Plan| plan.kernel(cell.cell.len_bytes, cell.cell.class()).name();
         cell.time_ratio(name(own), name(other))
@@ -149,10 +148,16 @@ pub fn answer(summary: &Summary, environment: &Environment) -> String {
         };
         let limit = limit(environment, band.to_bytes);
         let name = if band.is_inlined { format!("{}, inlined", band.name) } else { band.name.to_owned() };
-        let length = if band.is_inlined { format!("up to {}", size(band.to_bytes)) } else { range(band.from_bytes, band.to_bytes) };
+        let length = if band.is_inlined {
+            format!("up to {}", size(band.to_bytes))
+        } else {
+            range(band.from_bytes, band.to_bytes)
+        };
         let _ = writeln!(text, "  {length:<20}{name:<22}{gain:<18}{limit}");
     }
-    text.push_str("  data in cache as far as it fits, destination aligned to a line; \"=\": within the\n  noise floor\n");
+    text.push_str(
+        "  data in cache as far as it fits, destination aligned to a line; \"=\": within the\n  noise floor\n",
+    );
     text
 }
 

@@ -89,12 +89,7 @@ pub fn placement_table(summary: &Summary) -> String {
         let mean = geometric_mean(ratios).map_or_else(|| "-".to_owned(), |mean| format!("{mean:.2}x libc"));
         text.push_str(&hanging(
             4,
-            &format!(
-                "destination +{}, source +{}{} (best {mean})",
-                placement.0,
-                placement.1,
-                condition(placement)
-            ),
+            &format!("destination +{}, source +{}{} (best {mean})", placement.0, placement.1, condition(placement)),
         ));
         let parts: Vec<String> = bands(summary, placement, 0)
             .iter()

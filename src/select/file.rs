@@ -2,11 +2,11 @@
 
 #![forbid(unsafe_code)]
 
+use super::Policy;
 use super::dispatch::install;
 use super::plan::{Plan, PlanError};
 use super::text::{MAX_TEXT_BYTES, load};
 use super::text_error::LoadError;
-use super::Policy;
 use crate::cpu::Cpu;
 use core::fmt;
 use std::boxed::Box;

@@ -1,18 +1,18 @@
 //! `calibrate`: the best plan for this machine, from a fraction of a second of measuring.
 
 use crate::json;
+use crate::plan::keep;
 use clap::Args;
-use memcpy_select::cpu::Cpu;
-use memcpy_select::select::{Calibration, CpuName, Plan, PlanText, Policy, calibrate};
+use memcpy_select::report;
+use memcpy_select::select::{Calibration, Plan, calibrate};
 use serde_json::{Value, json};
-use std::fs::File;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Find the best plan for this machine in under a third of a second, and print it.
 ///
-/// A program loads a saved plan with memcpy_select::select::load, or calls calibrate() itself.
+/// A program puts a saved plan in force with memcpy_select::select::install_file, or measures one with calibrate() and
+/// passes it to install_owned().
 #[derive(Args)]
 pub struct Calibrate {
     /// Keep the plan in this file, which must not exist yet
@@ -27,20 +27,13 @@ impl Calibrate {
     pub fn run(self) -> Result<ExitCode, String> {
         let calibration = calibrate();
         if !self.json {
-            print!("{calibration}");
+            report::print(&calibration)?;
         }
-        let cpu = CpuName::of(&Cpu::detect().signature);
-        let text = PlanText { cpu, policy: Policy::User, plan: calibration.plan }.to_string();
+        let text = calibration.text();
         if let Some(path) = &self.save {
-            let write = || File::create_new(path)?.write_all(text.as_bytes());
-            write().map_err(|error| {
-                format!(
-                    "{}: {error}: the plan is not kept; name a file that can be made and does not exist",
-                    path.display()
-                )
-            })?;
+            keep(path, &text)?;
             if !self.json {
-                println!("saved: {}", path.display());
+                report::print(format_args!("saved: {}\n", path.display()))?;
             }
         }
         if self.json {
@@ -58,6 +51,11 @@ fn document(calibration: &Calibration, text: &str, saved: Option<&Path>) -> Valu
         "before": lines(&calibration.before),
         "is_new": calibration.plan != calibration.before,
         "gain": calibration.gain,
+        "ranges": calibration.verdicts.iter().map(|range| json!({
+            "from_bytes": range.from_bytes, "up_to_bytes": (range.up_to_bytes < usize::MAX).then_some(range.up_to_bytes),
+            "before": range.before, "wanted": range.wanted, "is_changed": range.is_changed, "points": range.points,
+            "points_for": range.points_for, "gain": range.gain,
+        })).collect::<Vec<Value>>(),
         "noise_floor": calibration.noise_floor,
         "points": calibration.points.0,
         "points_planned": calibration.points.1,

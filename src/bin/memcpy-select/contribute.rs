@@ -2,6 +2,7 @@
 
 use clap::Args;
 use memcpy_select::record::{PROFILES_FILE, contribute};
+use memcpy_select::report;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -19,11 +20,11 @@ pub struct Contribute {
 impl Contribute {
     pub fn run(self) -> Result<ExitCode, String> {
         let folder = contribute(&self.record).map_err(|error| error.to_string())?;
-        println!("record: {}", folder.display());
-        println!(
-            "next: `memcpy-select profiles` makes the plans of recorded CPUs anew; commit the record first, then\n      \
-             {PROFILES_FILE}"
-        );
+        report::print(format_args!(
+            "record: {}\nnext: commit it, then `memcpy-select profiles` makes the plans of recorded CPUs anew in\n      \
+             {PROFILES_FILE}\n",
+            folder.display()
+        ))?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -3,11 +3,11 @@
 use crate::json;
 use clap::{Args, ValueEnum};
 use memcpy_select::cpu::Cpu;
-use memcpy_select::record::{Record, plan};
+use memcpy_select::record::{Record, file, plan};
 use memcpy_select::report;
 use memcpy_select::select::{self, CpuName, PlanText};
 use serde_json::json;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Print the plan that a record of `cargo bench` gives, and how a program uses it.
@@ -52,7 +52,7 @@ impl Plan {
         })?;
         let text = PlanText { cpu, policy, plan }.to_string();
         if let Some(path) = &self.save {
-            crate::output::save_new(path, &text)?;
+            keep(path, &text)?;
         }
         let here = CpuName::of(&Cpu::detect().signature);
         if self.json {
@@ -62,10 +62,17 @@ impl Plan {
             }))?;
             return Ok(ExitCode::SUCCESS);
         }
-        print!("{}", report::use_this_plan(&text, self.save.as_deref()));
+        report::print(report::use_this_plan(&text, self.save.as_deref()))?;
         if cpu != here {
-            println!("\nThis machine is another CPU, {here}: it refuses the plan.");
+            report::print(format_args!("\nThis machine is another CPU, {here}: it refuses the plan.\n"))?;
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// Keeps a plan in a file that must not exist yet.
+pub(super) fn keep(path: &Path, text: &str) -> Result<(), String> {
+    file::create(path, text.as_bytes()).map_err(|error| {
+        format!("{}: {error}: the plan is not kept; name a file that can be made and does not exist", path.display())
+    })
 }
