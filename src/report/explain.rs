@@ -6,7 +6,7 @@ use crate::cpu::{Caches, Cpu};
 use crate::measure::cell::Residency;
 use crate::measure::summary::{CellSummary, Summary};
 use crate::record::Record;
-use crate::select::{Class, INLINE_MAX_BYTES, Plan, Policy, plan_for};
+use crate::select::{Class, INLINE_MAX_BYTES, Origin, Plan, Policy, plan_for};
 use std::fmt;
 
 /// An explanation for one length and placement.
@@ -20,6 +20,8 @@ pub struct Explanation {
     pub kernel: Option<&'static str>,
     /// From which length on, and up to which, the plan says so; nothing above the last limit.
     pub band: (usize, Option<usize>),
+    /// Where the plan comes from.
+    pub origin: Origin,
     /// What limits a copy of this length, inferred from the cache sizes.
     pub limit: String,
     /// The cell of the record that is nearest, and its figures: contender, nanoseconds, bytes a cycle; fastest first.
@@ -48,6 +50,7 @@ impl Explanation {
             class,
             kernel: (!is_inlined).then(|| plan.kernel(len_bytes, class).name()),
             band,
+            origin: plan.origin(),
             limit: limit(&cpu.caches, len_bytes),
             measured: record.and_then(|record| nearest(&Summary::of(&record.samples), len_bytes, class)),
         }
@@ -101,6 +104,7 @@ impl fmt::Display for Explanation {
         let (from, to) = self.band;
         let to = to.map_or_else(|| "on".to_owned(), |to| format!("to {to}"));
         writeln!(f, "  plan      from {from} bytes {to}")?;
+        writeln!(f, "  origin    {}", self.origin)?;
         f.write_str(&hanging(12, &format!("  inferred  {}", self.limit)))?;
         let Some(measured) = &self.measured else {
             let nothing = "  measured  nothing: there is no record of this CPU here; `cargo bench` makes one";

@@ -33,6 +33,8 @@ pub struct RangeVerdict {
     pub wanted: &'static str,
     /// Whether the wanted kernels were taken.
     pub is_changed: bool,
+    /// How many points were measured in the range.
+    pub measured: usize,
     /// The points at which the two plans differ.
     pub points: usize,
     /// At how many of them the wanted kernel is the faster one.
@@ -77,7 +79,7 @@ pub(super) fn adopt(
         };
         let (old, new) = (at(before), if up_to_bytes > longest { at(before) } else { at(wanted) });
         let covered = measured.iter().filter(|one| (from_bytes..=up_to_bytes).contains(&one.point.len_bytes));
-        let evidence = Evidence::of(&old, &new, kernels, covered);
+        let evidence = Evidence::of(&old, &new, kernels, covered.clone());
         let is_changed = evidence.is_enough();
         verdicts.push(RangeVerdict {
             from_bytes,
@@ -85,6 +87,7 @@ pub(super) fn adopt(
             before: most(&old),
             wanted: most(&new),
             is_changed,
+            measured: covered.count(),
             points: evidence.gains.len(),
             points_for: evidence.count_for(),
             gain: evidence.gain(),
@@ -170,10 +173,11 @@ impl fmt::Display for RangeVerdict {
         let now = if self.is_changed { self.wanted } else { self.before };
         write!(f, "{range:<24} {:<18} {now:<18} ", self.before)?;
         let Self { points, points_for, gain, wanted, .. } = self;
-        match (self.is_changed, points) {
-            (true, _) => write!(f, "{gain:.2} times as fast at {points} points"),
-            (false, 0) => f.write_str("nothing better was measured"),
-            (false, _) => write!(f, "{wanted}: {gain:.2} times, {points_for} of {points} points: no proof"),
+        match (self.is_changed, self.measured, points) {
+            (true, ..) => write!(f, "{gain:.2} times as fast at {points} points"),
+            (false, 0, _) => f.write_str("not measured"),
+            (false, _, 0) => f.write_str("the best"),
+            (false, ..) => write!(f, "no proof for {wanted}: {points_for} of {points} points"),
         }
     }
 }

@@ -98,7 +98,8 @@ impl Explain {
             });
             let document = json!({
                 "len_bytes": explanation.len_bytes, "class": explanation.class.name(), "kernel": explanation.kernel,
-                "from_bytes": explanation.band.0, "up_to_bytes": explanation.band.1, "inferred_limit": explanation.limit,
+                "from_bytes": explanation.band.0, "up_to_bytes": explanation.band.1,
+                "plan_origin": explanation.origin.name(), "inferred_limit": explanation.limit,
                 "sections": sections.iter().map(|at| json!({
                     "copies": at.copies, "section_cycles": at.section_cycles, "plain_cycles": at.plain_cycles,
                     "verdict": format!("{:?}", at.verdict).to_lowercase(),

@@ -14,6 +14,7 @@ use memcpy_select::measure::sweep::{self, Contender, Failure, LIBC, MEMCPY_AUTO}
 use memcpy_select::measure::verify::verify;
 use memcpy_select::record::{Environment, Growing, PeerFile, Progress, Record};
 use memcpy_select::report;
+use memcpy_select::select::{Policy, install_file};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -70,6 +71,9 @@ pub struct Sweep {
     /// each of these
     #[arg(long, value_name = "LIST")]
     threads: Option<String>,
+    /// A saved plan for memcpy_auto to follow, instead of the one that this CPU starts with
+    #[arg(long, value_name = "FILE")]
+    plan: Option<PathBuf>,
     /// The memcpy of a shared object, measured under that name. May be given several times
     #[arg(long, value_name = "NAME=PATH")]
     peer: Vec<String>,
@@ -88,6 +92,15 @@ impl Sweep {
     pub fn run(self) -> Result<ExitCode, String> {
         let scope = self.scope()?;
         let grid = scope.grid().map_err(text)?;
+        if let Some(path) = &self.plan {
+            let policy = install_file(path).map_err(text)?;
+            if policy != Policy::User {
+                return Err(format!(
+                    "{}: the plan is not for memcpy_auto, which follows those of policy user: nothing was measured",
+                    path.display()
+                ));
+            }
+        }
         let pinned_to = pin();
         let cpu = Cpu::detect();
         let mut environment = Environment::gather(&cpu, scope.effort, pinned_to);
