@@ -34,6 +34,7 @@ pub fn main_with(
     test: impl FnOnce() -> ExitCode,
     measure: fn(Effort) -> ExitCode,
 ) -> ExitCode {
+    super::enter_repository();
     match mode(name, question) {
         Mode::List => {
             println!("{name}: benchmark");

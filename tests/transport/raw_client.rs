@@ -131,7 +131,7 @@ fn a_client_of_raw_bytes_is_served_by_the_file_server() {
     let folder = std::env::temp_dir().join(format!("memcpy-select-raw-{}", std::process::id()));
     std::fs::create_dir(&folder).unwrap();
     let name = format!("@memcpy-select-raw-files-{}", std::process::id());
-    let mut server = Command::new(env!("CARGO_BIN_EXE_file_server"))
+    let mut server = Command::new(env!("CARGO_BIN_EXE_streamtable-server"))
         .arg(&folder)
         .args(["--at", &name])
         .stderr(Stdio::piped())

@@ -9,27 +9,21 @@
 //! At each interruption inside a kernel the direction flag is clear, as a handler's code needs it, and the stack pointer
 //! is at the caller's or a small frame below it, where what the kernel keeps is safe from the signal.
 
-#![cfg(all(target_arch = "x86_64", target_os = "linux", memcpy_select_asm))]
-
-mod code;
-mod signals;
-mod suite;
-
-use code::Code;
+use crate::code::{self, Code};
+use crate::signals::{self, Alarm, Context, SIGALRM, SIGTRAP, SigInfo};
+use crate::suite::abi::{Before, Observed, Subject};
+use crate::suite::arena::{Arena, region_bytes};
+use crate::suite::cases::{Case, Effort, Side};
+use crate::suite::pattern::{Pattern, Polarity};
+use crate::suite::routine::{self, Entry, Routine};
+use crate::suite::sys::{self, End};
 use core::arch::global_asm;
 use core::ffi::c_int;
 use memcpy_select::cpu::Components;
 use memcpy_select::kernel::{ReadyKernel, Stores};
-use signals::{Alarm, Context, SIGALRM, SIGTRAP, SigInfo};
 use std::cell::RefCell;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
-use suite::abi::{Before, Observed, Subject};
-use suite::arena::{Arena, region_bytes};
-use suite::cases::{Case, Effort, Side};
-use suite::pattern::{Pattern, Polarity};
-use suite::routine::{self, Entry, Routine};
-use suite::sys::{self, End};
 
 /// The longest copy that a handler makes.
 const IN_HANDLER_BYTES: usize = 700;

@@ -12,13 +12,13 @@
 mod support;
 
 #[cfg(target_os = "linux")]
-#[path = "../../tests/hostile_peer/enemy.rs"]
+#[path = "../../../tests/hostile_peer/enemy.rs"]
 #[allow(dead_code, reason = "the tests use the rest")]
 mod enemy;
 #[cfg(target_os = "linux")]
 mod latency;
 #[cfg(target_os = "linux")]
-#[path = "../../tests/neighbours/mod.rs"]
+#[path = "../../../tests/neighbours/mod.rs"]
 mod neighbours;
 #[cfg(target_os = "linux")]
 mod roles;

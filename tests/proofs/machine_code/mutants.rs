@@ -2,22 +2,15 @@
 //! on the processor and then under the interpreter, and each has to be caught by the check it names; kernels without a
 //! defect pass all of them.
 
-#![cfg(all(target_arch = "x86_64", target_os = "linux"))]
-
-mod interpreter;
-#[path = "mutants/kernels.rs"]
-mod kernels;
-mod suite;
-
-use interpreter::{Fault, Place, run};
-use kernels::{MUTANTS, Mutant};
+use crate::broken::{MUTANTS, Mutant};
+use crate::interpreter::{Fault, Place, run};
+use crate::suite::abi::{Before, Observed, Subject};
+use crate::suite::arena::{Arena, region_bytes};
+use crate::suite::cases::{self, Case, Effort};
+use crate::suite::check::Check;
+use crate::suite::pattern::{Pattern, Polarity};
+use crate::suite::sys::{self, End};
 use std::sync::Arc;
-use suite::abi::{Before, Observed, Subject};
-use suite::arena::{Arena, region_bytes};
-use suite::cases::{self, Case, Effort};
-use suite::check::Check;
-use suite::pattern::{Pattern, Polarity};
-use suite::sys::{self, End};
 
 /// The lengths that the native checks run through.
 const LENGTHS: std::ops::RangeInclusive<usize> = 0..=320;

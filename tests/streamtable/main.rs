@@ -61,7 +61,7 @@ impl Server {
     }
 
     fn start_at(directory: &Path, address: String, options: &[&str]) -> Self {
-        Self::run(Command::new(env!("CARGO_BIN_EXE_file_server")), directory, address, options)
+        Self::run(Command::new(env!("CARGO_BIN_EXE_streamtable-server")), directory, address, options)
     }
 
     /// Starts it with a command that may have another one before it.
@@ -82,7 +82,7 @@ impl Server {
     }
 
     fn tool(&self, folder: &Folder, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_file_client"));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_streamtable-client"));
         command.current_dir(&folder.0).args(["--at", &self.address]).args(arguments);
         command
     }

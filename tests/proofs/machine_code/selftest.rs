@@ -1,9 +1,7 @@
 //! The promise: the interpreter that judges the kernels does what a processor does, and sees each way to break the
 //! contract.
 
-mod interpreter;
-
-use interpreter::{Fault, Place, run};
+use crate::interpreter::{Fault, Place, run};
 use memcpy_select::kernels;
 use std::arch::global_asm;
 

@@ -11,19 +11,11 @@
 //! loop count, address and content. It says what an address is relative to and not how far from it; `every_address.rs`
 //! says that, for every length up to 1100.
 
-#![cfg(all(target_arch = "x86_64", target_os = "linux", memcpy_select_asm))]
-
-mod code;
-#[allow(dead_code, reason = "what a mutant does when it runs is judged elsewhere")]
-#[path = "mutants/kernels.rs"]
-mod kernels;
-mod suite;
-
-use code::origin::{Misuse, misuses};
-use code::registers::{Declared, written};
-use code::{Code, text};
+use crate::broken::{MUTANTS, Mutant};
+use crate::code::origin::{Misuse, misuses};
+use crate::code::registers::{Declared, written};
+use crate::code::{Code, text};
 use iced_x86::{CpuidFeature, EncodingKind, Mnemonic};
-use kernels::{MUTANTS, Mutant};
 use memcpy_select::Kernel;
 use memcpy_select::cpu::{Components, Features};
 use memcpy_select::kernel::Stores;
@@ -83,7 +75,7 @@ fn code(kernel: &Kernel) -> Code {
 
 /// What a kernel's file says of the registers it dirties.
 fn declared(kernel: &Kernel) -> Declared {
-    let path = format!("{}/asm/{}.S", env!("CARGO_MANIFEST_DIR"), kernel.name());
+    let path = format!("{}/../../asm/{}.S", env!("CARGO_MANIFEST_DIR"), kernel.name());
     let file = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("cannot read {path}: {error}"));
     Declared::parse(&file).unwrap_or_else(|line| panic!("{path}: {line}"))
 }

@@ -3,22 +3,13 @@
 //! running its machine code on symbols, for each length and each residue of the destination modulo 64: see
 //! `symbolic/mod.rs` for why that covers the rest.
 
-#![cfg(all(target_arch = "x86_64", target_os = "linux", memcpy_select_asm))]
-
-mod code;
-#[allow(dead_code, reason = "what a mutant claims is judged elsewhere")]
-#[path = "mutants/kernels.rs"]
-mod kernels;
-mod suite;
-mod symbolic;
-
-use code::Code;
-use kernels::{MUTANTS, Mutant};
+use crate::broken::{MUTANTS, Mutant};
+use crate::code::Code;
+use crate::suite::runner::in_parallel;
+use crate::symbolic::{Case, Outcome, Program};
 use memcpy_select::Kernel;
 use memcpy_select::kernel::Stores;
 use std::sync::atomic::{AtomicU64, Ordering};
-use suite::runner::in_parallel;
-use symbolic::{Case, Outcome, Program};
 
 /// Beyond the length at which every kernel has come to its loop, and around several times.
 const EVERY_LENGTH_UP_TO: usize = 1100;

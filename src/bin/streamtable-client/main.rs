@@ -1,4 +1,4 @@
-//! Gets files from a `file_server`, and puts them there, over shared memory. Each verb has a file of its own.
+//! Gets files from a `streamtable-server`, and puts them there, over shared memory. Each verb has a file of its own.
 
 #![forbid(unsafe_code)]
 
@@ -13,9 +13,9 @@ use memcpy_select::transport::{Address, Client, ClientOptions, RegionOptions};
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// Get files from a file_server on this machine, and put them there, over shared memory.
+/// Get files from a streamtable-server on this machine, and put them there, over shared memory.
 #[derive(Parser)]
-#[command(name = "file_client", version, max_term_width = 100)]
+#[command(name = "streamtable-client", version, max_term_width = 100)]
 struct Arguments {
     #[command(flatten)]
     server: Server,

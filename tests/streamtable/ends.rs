@@ -73,13 +73,13 @@ fn no_buffer_lies_between_file_and_block() {
     let server_log = logs.join("server");
     // The tracer is the child (-D), so that what is started, and killed in the end, is the server itself.
     let mut command = Command::new("strace");
-    command.args(["-D", "-q", "-e", TRACED, "-o"]).arg(&server_log).arg(env!("CARGO_BIN_EXE_file_server"));
+    command.args(["-D", "-q", "-e", TRACED, "-o"]).arg(&server_log).arg(env!("CARGO_BIN_EXE_streamtable-server"));
     let address = format!("@memcpy-select-traced-{}", std::process::id());
     let server = Server::run(command, &exported.0, address, &[]);
     for verb in [["put", "file", "there"], ["get", "there", "back"]] {
         let client_log = logs.join(verb[0]);
         let mut command = Command::new("strace");
-        command.args(["-q", "-e", TRACED, "-o"]).arg(&client_log).arg(env!("CARGO_BIN_EXE_file_client"));
+        command.args(["-q", "-e", TRACED, "-o"]).arg(&client_log).arg(env!("CARGO_BIN_EXE_streamtable-client"));
         command.args(["--at", &server.address]).args(verb).current_dir(&here.0);
         assert_ok(&command.output().unwrap());
     }

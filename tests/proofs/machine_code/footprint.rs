@@ -2,17 +2,12 @@
 //! stores each byte of the destination and no other, not even inside the same page, fences what it wrote past the
 //! caches, and leaves the registers as the contract says. Shown by interpreting its machine code.
 
-#![cfg(unix)]
-
-mod interpreter;
-mod suite;
-
-use interpreter::{Outcome, Place, run};
+use crate::interpreter::{Outcome, Place, run};
+use crate::suite::cases::Effort;
+use crate::suite::runner::in_parallel;
 use memcpy_select::cpu::Components;
 use memcpy_select::kernel::Stores;
 use memcpy_select::{Kernel, kernels};
-use suite::cases::Effort;
-use suite::runner::in_parallel;
 
 /// Bases whose sum with any offset is far from other ranges; they do not alias modulo 4096.
 const DST_BASE: u64 = 0x1_0000_0000;

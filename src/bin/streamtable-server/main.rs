@@ -18,7 +18,7 @@ use std::process::ExitCode;
 
 /// Serve the files of a directory to other processes on this machine, over shared memory.
 #[derive(Parser)]
-#[command(name = "file_server", version, max_term_width = 100)]
+#[command(name = "streamtable-server", version, max_term_width = 100)]
 struct Arguments {
     /// The directory; nothing outside of it can be reached
     directory: PathBuf,

@@ -27,7 +27,7 @@
 //! registers 16 to 31 were not written; aligned moves are aligned; non-temporal stores are fenced; nothing lies below
 //! the stack pointer, where an interrupt would overwrite it.
 //!
-//! The instructions are taught here again and independently of the interpreter in `tests/interpreter`, which runs the
+//! The instructions are taught here again and independently of the interpreter in `interpreter`, which runs the
 //! same code on plain numbers: a misreading of the manual would have to be made twice.
 //!
 //! Semantics: Intel SDM vol. 2, the page of each instruction; decoding by `iced-x86`.
