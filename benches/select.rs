@@ -4,6 +4,7 @@
 //! and the answer last. Records and the page go to `results/local/`. Criterion's options are understood, as far as they
 //! mean something here.
 
+#[path = "support/mod.rs"]
 mod support;
 
 use memcpy_select::lab::{self, Options};
@@ -15,7 +16,8 @@ use std::path::Path;
 use std::process::ExitCode;
 use support::harness;
 
-fn main() -> ExitCode {
+/// Does what the command line asks.
+pub fn main() -> ExitCode {
     // Paths are measured between two processes, which are this program once more.
     if let Some(status) = ipc::serve_if_asked(paths()) {
         return status;
