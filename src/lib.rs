@@ -22,6 +22,7 @@
 //! needs no allocator. On anything that is not x86-64 it compiles, and every call is the platform's copy.
 
 #![cfg_attr(not(feature = "std"), no_std)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod cpu;
 pub mod kernel;
