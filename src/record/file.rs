@@ -12,19 +12,57 @@ use std::path::{Path, PathBuf};
 /// [`ErrorKind::AlreadyExists`] if there is anything of that name, which stays as it is, even if another process made it
 /// meanwhile; what the system says if the file cannot be made or written.
 pub fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    refuse_existing(path)?;
-    let temporary = Temporary::with(path, bytes)?;
-    match fs::hard_link(&temporary.path, path) {
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => return Err(error),
-        // Not every file system has links. Then the name is claimed first: only our own empty file is replaced.
-        Err(_) => {
-            File::create_new(path)?;
-            temporary.rename(path).inspect_err(|_| _ = fs::remove_file(path))?;
+    let new = NewFile::begin(path)?;
+    new.file().write_all(bytes)?;
+    new.file().sync_all()?;
+    new.finish()
+}
+
+/// A file that gets its name once it is whole; dropped before that, it is gone.
+#[derive(Debug)]
+pub struct NewFile<'a> {
+    path: &'a Path,
+    temporary: Temporary,
+}
+
+impl<'a> NewFile<'a> {
+    /// Begins a file that must not exist yet. To begin one and to drop it tells whether it could be made.
+    ///
+    /// # Errors
+    ///
+    /// As for [`create`].
+    pub fn begin(path: &'a Path) -> io::Result<Self> {
+        // A link to nothing is something, too.
+        if fs::symlink_metadata(path).is_ok() {
+            return Err(ErrorKind::AlreadyExists.into());
         }
-        Ok(()) => {}
+        Ok(Self { path, temporary: Temporary::beside(path)? })
     }
-    sync(folder_of(path));
-    Ok(())
+
+    /// Where its bytes go.
+    pub const fn file(&self) -> &File {
+        &self.temporary.file
+    }
+
+    /// Gives it its name.
+    ///
+    /// # Errors
+    ///
+    /// As for [`create`].
+    pub fn finish(self) -> io::Result<()> {
+        let Self { path, temporary } = self;
+        match fs::hard_link(&temporary.path, path) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => return Err(error),
+            // Not every file system has links. Then the name is claimed first: only our own empty file is replaced.
+            Err(_) => {
+                File::create_new(path)?;
+                temporary.rename(path).inspect_err(|_| _ = fs::remove_file(path))?;
+            }
+            Ok(()) => {}
+        }
+        sync(folder_of(path));
+        Ok(())
+    }
 }
 
 /// Makes a file, or puts it in the place of another: a reader finds the old one or the new one.
@@ -36,23 +74,15 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     // The file behind a symbolic link is replaced, not the link.
     let path = &fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     refuse_special(path)?;
-    let temporary = Temporary::with(path, bytes)?;
+    let mut temporary = Temporary::beside(path)?;
+    temporary.file.write_all(bytes)?;
+    temporary.file.sync_all()?;
     if let Ok(old) = fs::metadata(path) {
         fs::set_permissions(&temporary.path, old.permissions())?;
     }
     temporary.rename(path)?;
     sync(folder_of(path));
     Ok(())
-}
-
-/// Whether [`create`] can make a file of that name, as far as can be told before there is anything to write.
-///
-/// # Errors
-///
-/// As for [`create`].
-pub fn may_create(path: &Path) -> io::Result<()> {
-    refuse_existing(path)?;
-    Temporary::beside(path).map(drop)
 }
 
 /// Whether [`replace`] can write a file of that name, as far as can be told before there is anything to write.
@@ -64,11 +94,6 @@ pub fn may_replace(path: &Path) -> io::Result<()> {
     let path = &fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     refuse_special(path)?;
     Temporary::beside(path).map(drop)
-}
-
-/// A link to nothing is something, too.
-fn refuse_existing(path: &Path) -> io::Result<()> {
-    if fs::symlink_metadata(path).is_ok() { Err(ErrorKind::AlreadyExists.into()) } else { Ok(()) }
 }
 
 /// A device or a folder is nothing to put a file in the place of.
@@ -89,6 +114,7 @@ fn sync(folder: &Path) {
 }
 
 /// A file whose name begins with a dot; it is gone when this is dropped, unless it was renamed.
+#[derive(Debug)]
 struct Temporary {
     path: PathBuf,
     file: File,
@@ -109,13 +135,6 @@ impl Temporary {
             }
         }
         Err(ErrorKind::AlreadyExists.into())
-    }
-
-    fn with(path: &Path, bytes: &[u8]) -> io::Result<Self> {
-        let mut temporary = Self::beside(path)?;
-        temporary.file.write_all(bytes)?;
-        temporary.file.sync_all()?;
-        Ok(temporary)
     }
 
     fn rename(mut self, to: &Path) -> io::Result<()> {
@@ -152,9 +171,10 @@ mod tests {
     fn a_file_is_made_once_and_replaced_only_when_asked() {
         let folder = folder("once");
         let path = folder.join("plan");
-        may_create(&path).unwrap();
+        drop(NewFile::begin(&path).unwrap());
+        assert!(names(&folder).is_empty(), "what was begun and dropped is gone");
         create(&path, b"first").unwrap();
-        assert_eq!(may_create(&path).unwrap_err().kind(), ErrorKind::AlreadyExists);
+        assert_eq!(NewFile::begin(&path).unwrap_err().kind(), ErrorKind::AlreadyExists);
         assert_eq!(create(&path, b"second").unwrap_err().kind(), ErrorKind::AlreadyExists);
         assert_eq!(fs::read(&path).unwrap(), b"first");
         may_replace(&path).unwrap();
@@ -168,10 +188,23 @@ mod tests {
     fn what_cannot_be_a_file_is_refused_before_anything_is_written() {
         let folder = folder("refused");
         for path in [folder.join("missing/plan"), folder.join("..")] {
-            assert!(may_create(&path).is_err() && create(&path, b"").is_err(), "{path:?}");
+            assert!(NewFile::begin(&path).is_err() && create(&path, b"").is_err(), "{path:?}");
         }
         assert!(may_replace(&folder).is_err() && replace(&folder, b"").is_err());
         assert!(names(&folder).is_empty());
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn what_another_process_made_meanwhile_stays() {
+        let folder = folder("meanwhile");
+        let path = folder.join("plan");
+        let new = NewFile::begin(&path).unwrap();
+        new.file().write_all(b"ours").unwrap();
+        fs::write(&path, b"theirs").unwrap();
+        assert_eq!(new.finish().unwrap_err().kind(), ErrorKind::AlreadyExists);
+        assert_eq!(fs::read(&path).unwrap(), b"theirs");
+        assert_eq!(names(&folder), ["plan"], "nothing else is left");
         fs::remove_dir_all(&folder).unwrap();
     }
 

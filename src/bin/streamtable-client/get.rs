@@ -3,9 +3,9 @@
 use crate::Server;
 use crate::progress::{DEPTH, Progress, chunk_bytes};
 use clap::Args;
+use memcpy_select::record::file::NewFile;
 use memcpy_select::transport::{Client, Completion, Handle};
 use std::collections::VecDeque;
-use std::fs::{self, File};
 use std::io::{self, ErrorKind, SeekFrom};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
@@ -35,16 +35,13 @@ impl Get {
         };
         let mut client = server.connect()?;
         let remote = client.open(&self.name).map_err(|error| format!("{}: {error}", self.name))?;
-        let local = File::create_new(&path).map_err(|error| {
+        let failed = |error: io::Error| {
             format!("{}: {error}: nothing was got; name a file that can be made and does not exist", path.display())
-        })?;
-        let result = fetch(&mut client, remote, &local, &self.name);
-        if let Err(FetchError(message)) = result {
-            // Half a file is none.
-            let _ = fs::remove_file(&path);
-            return Err(format!("{}: {message}", self.name));
-        }
-        Ok(())
+        };
+        let local = NewFile::begin(&path).map_err(failed)?;
+        let result = fetch(&mut client, remote, local.file(), &self.name);
+        result.map_err(|FetchError(message)| format!("{}: {message}", self.name))?;
+        local.finish().map_err(failed)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Gets files from a `streamtable-server`, and puts them there, over shared memory. Each verb has a file of its own.
 
 #![forbid(unsafe_code)]
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod get;
 mod progress;
@@ -8,6 +9,7 @@ mod put;
 mod remove;
 
 use clap::{Args, Parser, Subcommand};
+use memcpy_select::report::say;
 use memcpy_select::transport::connect::JoinOptions;
 use memcpy_select::transport::{Address, Client, ClientOptions, RegionOptions};
 use std::process::ExitCode;
@@ -70,7 +72,7 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
-            eprintln!("error: {message}");
+            say(format_args!("error: {message}"));
             ExitCode::from(2)
         }
     }

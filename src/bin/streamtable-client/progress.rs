@@ -1,6 +1,7 @@
 //! What is shown of a transfer, on standard error: a bar while it goes on, where that is a terminal, and a line at its end.
 
 use indicatif::{ProgressBar, ProgressStyle};
+use memcpy_select::report::say;
 use std::time::Instant;
 
 /// The bytes on their way from or to the server, in one transfer: long enough that a request costs nothing beside it.
@@ -52,6 +53,6 @@ impl Progress {
             }
             bytes => format!("this side copied {bytes} of them twice, over a buffer, and the others once"),
         };
-        eprintln!("{what}: {} bytes in {seconds:.3} s, {rate:.2} GB/s; {copies}", self.len_bytes);
+        say(format_args!("{what}: {} bytes in {seconds:.3} s, {rate:.2} GB/s; {copies}", self.len_bytes));
     }
 }

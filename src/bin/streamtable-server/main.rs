@@ -4,6 +4,7 @@
 //! to a file: no buffer lies in between.
 
 #![forbid(unsafe_code)]
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod directory;
 mod handles;
@@ -11,6 +12,7 @@ mod serve;
 
 use clap::Parser;
 use directory::Directory;
+use memcpy_select::report::say;
 use memcpy_select::transport::{Address, Blocks, Geometry, Peers, RegionOptions, Table, TableOptions};
 use serve::Server;
 use std::path::PathBuf;
@@ -46,7 +48,7 @@ fn main() -> ExitCode {
     match run(Arguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
-            eprintln!("error: {message}");
+            say(format_args!("error: {message}"));
             ExitCode::from(2)
         }
     }
@@ -64,10 +66,10 @@ fn run(arguments: Arguments) -> Result<(), String> {
         ..TableOptions::default()
     };
     let table = Table::create(&address, options).map_err(|error| error.to_string())?;
-    eprintln!(
+    say(format_args!(
         "serving {}{} at {address}; end with Ctrl-C",
         arguments.directory.display(),
         if arguments.read_only { ", to be read only," } else { "" }
-    );
+    ));
     Server::new(table, directory).run()
 }

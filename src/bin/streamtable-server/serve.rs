@@ -2,6 +2,7 @@
 
 use crate::directory::{Directory, MAX_NAME_BYTES, code_of};
 use crate::handles::Handles;
+use memcpy_select::report::say;
 use memcpy_select::transport::{
     Answer, Answered, ErrorCode, Event, Job, Lease, Operation, SessionError, Table, TableError,
 };
@@ -35,14 +36,14 @@ impl Server {
         loop {
             match self.table.next(Duration::from_secs(1)).map_err(|error| error.to_string())? {
                 None => {}
-                Some(Event::Joined(_)) => eprintln!("a client joined; there are {} now", self.table.clients()),
+                Some(Event::Joined(_)) => say(format_args!("a client joined; there are {} now", self.table.clients())),
                 Some(Event::Left { client, why }) => {
                     self.handles.close_all(client);
                     match why {
                         SessionError::PeerGone => {
-                            eprintln!("a client left; there are {} now", self.table.clients());
+                            say(format_args!("a client left; there are {} now", self.table.clients()));
                         }
-                        why => eprintln!("a client was disconnected: {why}"),
+                        why => say(format_args!("a client was disconnected: {why}")),
                     }
                 }
                 Some(Event::Closed { client, handle }) => self.handles.close(client, handle),
@@ -108,7 +109,7 @@ impl Server {
             Err(code) => self.table.answer(job, Answer::Error(code)),
         };
         if let Answered::Instead(code) = answered {
-            eprintln!("a client could not be sent what it asked for: {code}");
+            say(format_args!("a client could not be sent what it asked for: {code}"));
         }
     }
 
