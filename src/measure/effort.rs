@@ -4,6 +4,7 @@
 
 use super::cell::{Cell, Residency};
 use super::thread::{THREAD, ThreadRow};
+use super::words::unknown;
 use crate::cpu::Cpu;
 use std::fmt;
 
@@ -200,7 +201,8 @@ pub struct UnknownEffort(String);
 
 impl fmt::Display for UnknownEffort {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{VARIABLE}={}: there is no such effort, so nothing was measured; use quick, default or full", self.0)
+        let known = Effort::ALL.map(Effort::name);
+        write!(f, "{VARIABLE}={}: nothing was measured: {}", self.0, unknown("effort", &self.0, &known))
     }
 }
 

@@ -19,6 +19,7 @@ pub mod summary;
 pub mod sweep;
 pub mod thread;
 pub mod verify;
+pub mod words;
 mod workload;
 #[cfg(target_arch = "x86_64")]
 pub mod xsave;

@@ -2,11 +2,19 @@
 
 use super::sweep::Contender;
 use super::verify::{WrongCopy, verify};
+use rustix::process::{Resource, Rlimit};
 use std::fmt;
 use std::path::PathBuf;
+use std::process::{Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
 
 /// The environment variable that `cargo bench` reads peers from: `name=/path/lib.so`, several with commas between.
 pub const VARIABLE: &str = "MEMCPY_SELECT_PEER";
+
+/// The environment variable by which a process knows that it tries a peer, and which.
+const TRIED_VARIABLE: &str = "MEMCPY_SELECT_TRIED_PEER";
+/// Verification takes far less than a second; what takes longer than this does not end.
+const BOUND: Duration = Duration::from_secs(60);
 
 /// Somebody else's `memcpy`, loaded and verified.
 #[derive(Clone, Debug)]
@@ -19,12 +27,53 @@ pub struct Peer {
     pub hash: Option<u64>,
 }
 
-/// The peers that the environment names, each loaded, verified and ready; and why each of the others is left out.
+/// Loads and verifies one peer, if the environment says that this process is there for it, and then returns how that ended. A
+/// program that [tries](try_apart) peers calls this before anything else.
+pub fn serve_if_asked() -> Option<ExitCode> {
+    let word = std::env::var(TRIED_VARIABLE).ok()?;
+    // That a peer crashes is an answer; its memory is of no use.
+    let _ = rustix::process::setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
+    Some(if load(&word).is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Loads and verifies a peer in a process of its own, of this program, which calls [`serve_if_asked`]: one that crashes takes
+/// nothing else with it.
+///
+/// # Errors
+///
+/// [`PeerError::Crashed`] if a signal ended that process, or if it did not come to an end. What else is wrong [`load`] says.
+pub fn try_apart(word: &str) -> Result<(), PeerError> {
+    let name = word.split('=').next().unwrap_or_default();
+    let crashed = |how: String| PeerError::Crashed { name: name.to_owned(), how };
+    // Where no process can be started, there is no such trial.
+    let Ok(program) = std::env::current_exe() else { return Ok(()) };
+    let mut command = Command::new(program);
+    command.env(TRIED_VARIABLE, word).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let Ok(mut child) = command.spawn() else { return Ok(()) };
+    let start = Instant::now();
+    loop {
+        match child.try_wait() {
+            Ok(Some(status)) if status.code().is_none() => {
+                return Err(crashed(format!("ends its process by {status}")));
+            }
+            Ok(None) if start.elapsed() < BOUND => std::thread::sleep(Duration::from_millis(2)),
+            Ok(None) => {
+                let _ = child.kill();
+                let _ = child.wait();
+                return Err(crashed(format!("did not come to an end in {} s", BOUND.as_secs())));
+            }
+            _ => return Ok(()),
+        }
+    }
+}
+
+/// The peers that the environment names, each [tried](try_apart), loaded, verified and ready; and why each of the others is
+/// left out.
 pub fn from_environment() -> (Vec<Peer>, Vec<PeerError>) {
     let text = std::env::var(VARIABLE).unwrap_or_default();
     let (mut peers, mut errors) = (Vec::new(), Vec::new());
     for word in text.split(',').map(str::trim).filter(|word| !word.is_empty()) {
-        match load(word) {
+        match try_apart(word).and_then(|()| load(word)) {
             Ok(peer) => peers.push(peer),
             Err(error) => errors.push(error),
         }
@@ -169,6 +218,13 @@ pub enum PeerError {
     },
     /// It copies wrongly.
     Wrong(WrongCopy),
+    /// It does not survive its verification.
+    Crashed {
+        /// The peer's name.
+        name: String,
+        /// What became of the process that tried it.
+        how: String,
+    },
 }
 
 impl fmt::Display for PeerError {
@@ -186,6 +242,10 @@ impl fmt::Display for PeerError {
                 path.display()
             ),
             Self::Wrong(wrong) => write!(f, "{VARIABLE}: {wrong}"),
+            Self::Crashed { name, how } => write!(
+                f,
+                "{VARIABLE}: {name} {how} when it is loaded and verified: it is left out; look at its memcpy with a debugger"
+            ),
         }
     }
 }

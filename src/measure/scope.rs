@@ -7,6 +7,7 @@ use super::cell::{APART_BYTES, Cell, Residency};
 use super::crowd::{MAX_THREADS, logical_cpus};
 use super::effort::{CROWD_BYTES, Effort};
 use super::sweep::{LIBC, MEMCPY_AUTO};
+use super::words;
 use crate::cpu::Cpu;
 use crate::kernel::{Kernel, kernels};
 use std::fmt;
@@ -15,8 +16,6 @@ use std::fmt;
 pub const MAX_LEN_BYTES: usize = 1 << 30;
 /// The longest copy that can be asked for with all cores at once: each has buffers of its own.
 pub const CROWD_MAX_BYTES: usize = *CROWD_BYTES.end();
-/// Binary units, as lengths are written.
-const UNITS: [(&str, usize); 4] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
 
 /// What is to be measured. What a list does not say is the effort's; once any of lengths, offsets and residencies is
 /// given, the others are the effort's lengths, 0:0 and hot.
@@ -129,14 +128,14 @@ impl fmt::Display for Scope {
     }
 }
 
-/// Lengths in bytes from a list: `64,4KiB,1MiB..64MiB`. A range is the powers of two from its first length to its last.
+/// Lengths in bytes from a list of [lengths](words::length): `64,4KiB,1MiB..64MiB`. A range is the powers of two from its first length to its last.
 ///
 /// # Errors
 ///
 /// [`ScopeError`] with the word that is no length, or none from 1 byte to [`MAX_LEN_BYTES`].
 pub fn sizes(list: &str) -> Result<Vec<usize>, ScopeError> {
     let mut sizes = Vec::new();
-    for word in words("--sizes", list)? {
+    for word in listed("--sizes", list)? {
         let Some((first, last)) = word.split_once("..") else {
             sizes.push(size(word)?);
             continue;
@@ -155,17 +154,11 @@ pub fn sizes(list: &str) -> Result<Vec<usize>, ScopeError> {
 }
 
 fn size(word: &str) -> Result<usize, ScopeError> {
-    let error = |cause| ScopeError::new("--sizes", word, cause);
-    let unit = UNITS.into_iter().find(|(unit, _)| word.ends_with(unit));
-    let (digits, unit_bytes) = unit.map_or((word, 1), |(unit, bytes)| (word[..word.len() - unit.len()].trim(), bytes));
-    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(error("a length is a whole number of bytes, or of B, KiB, MiB or GiB, as in 64 or 4KiB"));
-    }
-    let bytes = digits.parse::<usize>().ok().and_then(|count| count.checked_mul(unit_bytes));
-    match bytes {
-        Some(0) => Err(error("a copy of no bytes has no speed; use 1 or more")),
-        Some(bytes) if bytes <= MAX_LEN_BYTES => Ok(bytes),
-        _ => Err(error("this is more than is measured; use 1GiB or less")),
+    let error = |cause: String| ScopeError::new("--sizes", word, cause);
+    match words::length(word).map_err(error)? {
+        0 => Err(error("a copy of no bytes has no speed; use 1 or more".to_owned())),
+        bytes if bytes <= MAX_LEN_BYTES => Ok(bytes),
+        _ => Err(error("this is more than is measured; use 1GiB or less".to_owned())),
     }
 }
 
@@ -175,16 +168,13 @@ fn size(word: &str) -> Result<usize, ScopeError> {
 ///
 /// [`ScopeError`] with the word that is no pair of offsets below half a page.
 pub fn offsets(list: &str) -> Result<Vec<(usize, usize)>, ScopeError> {
-    let offset = |word: &str| {
-        let is_number = !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit());
-        word.parse::<usize>().ok().filter(|offset| is_number && *offset < APART_BYTES)
-    };
+    let offset = |word: &str| words::length(word).ok().filter(|offset| *offset < APART_BYTES);
     let pair = |word: &str| {
         let pair = word.split_once(':').and_then(|(dst, src)| Some((offset(dst)?, offset(src)?)));
         let cause = "write destination:source, as in 0:1, each below 2048";
         pair.ok_or_else(|| ScopeError::new("--offsets", word, cause))
     };
-    once(words("--offsets", list)?.into_iter().map(pair))
+    once(listed("--offsets", list)?.into_iter().map(pair))
 }
 
 /// Residencies from a list of their names.
@@ -198,9 +188,10 @@ pub fn residencies(list: &str) -> Result<Vec<Residency>, ScopeError> {
             return threads_of("--residency", word, usize::from(count));
         }
         let found = Residency::named(word).filter(|residency| !matches!(residency, Residency::Calls(_)));
-        found.ok_or_else(|| ScopeError::new("--residency", word, "there is none; use hot, cold, touch or crowd"))
+        let known = ["hot", "cold", "touch", "crowd"];
+        found.ok_or_else(|| ScopeError::new("--residency", word, words::unknown("residency", word, &known)))
     };
-    once(words("--residency", list)?.into_iter().map(named))
+    once(listed("--residency", list)?.into_iter().map(named))
 }
 
 /// Hot copies by so many threads at once, from a list of numbers: one thread is plain [`Residency::Hot`].
@@ -215,7 +206,7 @@ pub fn threads(list: &str) -> Result<Vec<Residency>, ScopeError> {
         let count = count.ok_or_else(|| ScopeError::new("--threads", word, "write how many, as in 2"))?;
         threads_of("--threads", word, count)
     };
-    once(words("--threads", list)?.into_iter().map(count))
+    once(listed("--threads", list)?.into_iter().map(count))
 }
 
 fn threads_of(option: &'static str, word: &str, count: usize) -> Result<Residency, ScopeError> {
@@ -242,18 +233,18 @@ pub fn kernel_names(list: &str) -> Result<Vec<String>, ScopeError> {
             Some(kernel) if kernel.is_available() => Ok(word.to_owned()),
             Some(_) => Err(error("this CPU cannot run it; leave it out".to_owned())),
             None => {
-                let known: Vec<&str> = kernels().iter().map(Kernel::name).collect();
-                Err(error(format!("there is no such kernel; use {}", known.join(", "))))
+                let known: Vec<&str> = kernels().iter().map(Kernel::name).chain([MEMCPY_AUTO]).collect();
+                Err(error(words::unknown("kernel", word, &known)))
             }
         }
     };
-    let mut names = once(words("--kernels", list)?.into_iter().map(named))?;
+    let mut names = once(listed("--kernels", list)?.into_iter().map(named))?;
     names.sort_unstable();
     Ok(names)
 }
 
 /// The words of a list, of which there is one at least and none is empty.
-fn words<'a>(option: &'static str, list: &'a str) -> Result<Vec<&'a str>, ScopeError> {
+fn listed<'a>(option: &'static str, list: &'a str) -> Result<Vec<&'a str>, ScopeError> {
     let words: Vec<&str> = list.split(',').map(str::trim).collect();
     let is_whole = words.iter().all(|word| !word.is_empty());
     is_whole.then_some(words).ok_or_else(|| ScopeError::new(option, list, "a list has a word between its commas"))

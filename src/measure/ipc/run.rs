@@ -7,6 +7,7 @@ use super::sweep::{Refusal, Sample, Sweep};
 use super::tiers::{TIERED, TIERS};
 use crate::kernel::Kernel;
 use crate::measure::effort::Effort;
+use crate::measure::words::unknown;
 use crate::path::{Path, Tiers};
 use rustix::thread::{CpuSet, sched_getaffinity};
 use std::fmt;
@@ -41,7 +42,8 @@ pub struct AskedError {
 impl fmt::Display for AskedError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { what, name, known } = self;
-        write!(f, "there is no {what} {name:?}, so nothing was measured; there are {}", known.join(", "))
+        let known: Vec<&str> = known.iter().map(String::as_str).collect();
+        write!(f, "{what} {name:?}: nothing was measured: {}", unknown(what, name, &known))
     }
 }
 
@@ -54,16 +56,16 @@ impl std::error::Error for AskedError {}
 ///
 /// [`AskedError`] for a name that no path or kernel has.
 pub fn contenders<'a>(paths: &[&'a dyn Path], asked: &Asked) -> Result<Vec<Contender<'a>>, AskedError> {
-    let unknown = |what, name: &String, known: Vec<String>| AskedError { what, name: name.clone(), known };
+    let refused = |what, name: &String, known: Vec<String>| AskedError { what, name: name.clone(), known };
     for name in &asked.paths {
         if !paths.iter().any(|path| path.name() == name) {
-            return Err(unknown("path", name, paths.iter().map(|path| path.name().to_owned()).collect()));
+            return Err(refused("path", name, paths.iter().map(|path| path.name().to_owned()).collect()));
         }
     }
     for name in &asked.kernels {
         if Kernel::named(name).is_none() {
             let known = crate::kernels().iter().map(|kernel| kernel.name().to_owned()).collect();
-            return Err(unknown("kernel", name, known));
+            return Err(refused("kernel", name, known));
         }
     }
     let wanted = |path: &&&dyn Path| asked.paths.is_empty() || asked.paths.iter().any(|name| name == path.name());
