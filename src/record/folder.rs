@@ -28,12 +28,28 @@ pub struct Record {
     pub failures: Vec<Failure>,
     /// What else lies in the folder as `<name>.csv`.
     pub tables: Vec<Table>,
+    /// Whether the run came to its end.
+    pub complete: bool,
 }
 
 impl Record {
     /// A record of these timings alone.
     pub fn new(bench: impl Into<String>, environment: Environment, samples: Vec<Sample>) -> Self {
-        Self { bench: bench.into(), environment, samples, failures: Vec::new(), tables: Vec::new() }
+        Self { bench: bench.into(), environment, samples, failures: Vec::new(), tables: Vec::new(), complete: true }
+    }
+
+    /// Whether a record of this machine can be saved there, as far as can be told before anything is measured.
+    ///
+    /// # Errors
+    ///
+    /// [`RecordError::Unwritable`] if a folder cannot be made.
+    pub fn may_save(results: &Path, environment: &Environment) -> Result<(), RecordError> {
+        let machine = results.join(&environment.machine);
+        let attempt = || {
+            fs::create_dir_all(&machine)?;
+            fs::remove_dir(unnamed_folder(&machine)?)
+        };
+        attempt().map_err(|error| unwritable(&machine, &error))
     }
 
     /// Saves the record as `<results>/<machine>/<date>.<n>` with the first free `n`, and returns that folder. It has that
@@ -96,7 +112,8 @@ impl Record {
         let (environment, progress) = read_environment(folder)?;
         let read = samples::read(&folder.join(SAMPLES_FILE), &Expected::of(&environment, &progress))?;
         let tables = Table::read_all(folder)?;
-        Ok(Self { bench: read.bench, environment, samples: read.samples, failures: read.failures, tables })
+        let samples::Samples { bench, samples, failures, .. } = read;
+        Ok(Self { bench, environment, samples, failures, tables, complete: progress.complete })
     }
 
     /// The further file of that name, if the record has one.
@@ -169,12 +186,31 @@ pub(super) fn read_environment(folder: &Path) -> Result<(Environment, Progress),
     for key in Progress::KEYS {
         table.get_mut().remove(key);
     }
+    show_controls(table.get_mut());
     let environment = Environment::deserialize(toml::Deserializer::from(table)).map_err(damaged)?;
     if let Some((key, cause)) = environment.absurdity() {
         let at = text.lines().position(|line| line.split('=').next().is_some_and(|word| word.trim() == key));
         return Err(RecordError::Damaged { path, line: at.map_or(1, |at| at as u64 + 1), cause });
     }
     Ok((environment, progress))
+}
+
+/// A line break in a name would begin a line of its own wherever it is shown. The plan alone has several lines.
+fn show_controls(table: &mut toml::de::DeTable<'_>) {
+    for (_, value) in table.iter_mut().filter(|(key, _)| key.get_ref() != "plan") {
+        show_control(value.get_mut());
+    }
+}
+
+fn show_control(value: &mut toml::de::DeValue<'_>) {
+    match value {
+        toml::de::DeValue::String(text) if text.contains(char::is_control) => {
+            *text = text.escape_debug().to_string().into();
+        }
+        toml::de::DeValue::Array(values) => values.iter_mut().for_each(|value| show_control(value.get_mut())),
+        toml::de::DeValue::Table(table) => show_controls(table),
+        _ => {}
+    }
 }
 
 /// Whether a folder holds neither of the files of a record: a run that was ended before it wrote anything, or a folder

@@ -16,6 +16,7 @@ mod growing;
 mod ipc;
 mod ipc_further;
 mod ipc_growing;
+mod listing;
 mod profiles;
 mod samples;
 mod table;
@@ -29,6 +30,7 @@ pub use folder::{Progress, Record};
 pub use growing::Growing;
 pub use ipc::{IPC_FILE, IpcRecord, newest_ipc_record, round_trips, round_trips_text};
 pub use ipc_growing::GrowingIpc;
+pub use listing::{Listed, is_record, records_below};
 pub use profiles::{LOCAL, PROFILES_FILE, Profile, Survey, newest_of_bench, newest_record, plan};
 pub use table::Table;
 

@@ -1,5 +1,6 @@
 //! Two records side by side: which contender changed against the installed libc.
 
+use super::format::count;
 use super::terminal::hanging;
 use crate::measure::cell::Cell;
 use crate::measure::statistics::{geometric_mean, is_tie};
@@ -111,9 +112,9 @@ impl fmt::Display for Comparison {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let changed = self.changed();
         let head = format!(
-            "{} contenders in {} cells, against libc in the same run; a change below {:.1}% is a tie",
-            self.contenders.len(),
-            self.cells,
+            "{} in {}, against libc in the same run; a change below {:.1}% is a tie",
+            count(self.contenders.len(), "contender"),
+            count(self.cells, "cell"),
             (self.noise_floor - 1.0) * 100.0
         );
         f.write_str(&hanging(0, &head))?;

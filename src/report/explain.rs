@@ -26,6 +26,8 @@ pub struct Explanation {
     pub limit: String,
     /// The cell of the record that is nearest, and its figures: contender, nanoseconds, bytes a cycle; fastest first.
     pub measured: Option<Measured>,
+    /// Whether there is a record at all.
+    pub is_recorded: bool,
 }
 
 /// What a record says about a cell.
@@ -52,6 +54,7 @@ impl Explanation {
             band,
             origin: plan.origin(),
             limit: limit(&cpu.caches, len_bytes),
+            is_recorded: record.is_some(),
             measured: record.and_then(|record| nearest(&Summary::of(&record.samples), len_bytes, class)),
         }
     }
@@ -107,7 +110,11 @@ impl fmt::Display for Explanation {
         writeln!(f, "  origin    {}", self.origin)?;
         f.write_str(&hanging(12, &format!("  inferred  {}", self.limit)))?;
         let Some(measured) = &self.measured else {
-            let nothing = "  measured  nothing: there is no record of this CPU here; `cargo bench` makes one";
+            let nothing = if self.is_recorded {
+                "  measured  nothing: the record has no hot copies of one length"
+            } else {
+                "  measured  nothing: there is no record of this CPU here; `cargo bench` makes one"
+            };
             return f.write_str(&hanging(12, nothing));
         };
         writeln!(f, "  measured  at {}, hot:", size(measured.len_bytes))?;

@@ -1,7 +1,7 @@
 //! Figures as text, and text that is safe to show.
 
 use std::borrow::Cow;
-use std::fmt::Write;
+use std::fmt::{Display, Write};
 
 /// A length with its binary unit: `64 B`, `4 KiB`, `1.5 MiB`; exact bytes where no unit fits.
 pub fn size(bytes: usize) -> String {
@@ -23,6 +23,16 @@ pub fn gb_per_s(value: f64) -> String {
         value if value >= 100.0 => format!("{value:.0}"),
         value if value >= 10.0 => format!("{value:.1}"),
         value => format!("{value:.2}"),
+    }
+}
+
+/// How many there are of a thing: `1 cell`, `2 cells`, `2 copies`.
+pub fn count(count: impl Display, thing: &str) -> String {
+    let count = count.to_string();
+    match thing.strip_suffix('y') {
+        _ if count == "1" => format!("1 {thing}"),
+        Some(stem) => format!("{count} {stem}ies"),
+        None => format!("{count} {thing}s"),
     }
 }
 
@@ -61,6 +71,12 @@ mod tests {
         assert_eq!(size(64 << 20), "64 MiB");
         assert_eq!(size((1 << 20) + 1), "1048577 B");
         assert_eq!(size(3 << 29), "1.5 GiB");
+    }
+
+    #[test]
+    fn one_is_not_many() {
+        assert_eq!([0, 1, 2].map(|of| count(of, "copy")), ["0 copies", "1 copy", "2 copies"]);
+        assert_eq!([count(1_usize, "cell"), count(1000_u64, "cell")], ["1 cell", "1000 cells"]);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Paths between processes, as text: a table for each set of circumstances, lengths across.
 
-use super::format::{gb_per_s, size};
+use super::format::{count, gb_per_s, size};
 use crate::measure::ipc::{Cell, Part, PartFigure, Refusal, Row, Summary};
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -129,7 +129,7 @@ pub fn refusals(refusals: &[Refusal]) -> String {
         refusals.iter().map(|refusal| (refusal.path.as_str(), refusal.reason.as_str())).collect();
     for (path, reason) in once {
         let cells = refusals.iter().filter(|refusal| refusal.path == path && refusal.reason == reason).count();
-        let _ = writeln!(text, "not measured: {path}, {cells} cells: {reason}");
+        let _ = writeln!(text, "not measured: {path}, {}: {reason}", count(cells, "cell"));
     }
     text
 }
@@ -146,7 +146,7 @@ pub fn parts(figures: &[PartFigure]) -> String {
             Part::Block => ("block taken and given back", format!("{members} held")),
             Part::ChainEntry => ("chain entry checked", format!("of {members}")),
             Part::WaitSetAny => ("post and wait_set_any", format!("of {members}")),
-            Part::Idle => ("idle for a second", format!("{members} client")),
+            Part::Idle => ("idle for a second", count(members, "client")),
         };
         let cost = match part {
             Part::Idle => format!("{:.2}% of a CPU", figure.cpu_share * 100.0),

@@ -1,7 +1,7 @@
 //! What a record says about a payload between two processes: each way's cost at the nearest length, and from which length
 //! on not copying pays.
 
-use super::format::size;
+use super::format::{count, size};
 use super::ipc::{circumstances, groups, is_floor, path_name, time};
 use crate::measure::ipc::{Cell, Row, Summary};
 use std::fmt;
@@ -97,7 +97,7 @@ impl AtLength {
         for row in self.rows.iter().filter(|row| !is_floor(&row.path)) {
             let shown = row.judged_ns().map_or_else(|| "-".to_owned(), time);
             let calls = row.system_calls.map_or_else(String::new, |calls| format!(", {calls:.1} system calls"));
-            writeln!(f, "    {:<34}{shown:>10}  {}{calls}", path_name(row), copies(row.copies))?;
+            writeln!(f, "    {:<34}{shown:>10}  {}{calls}", path_name(row), count(row.copies, "copy"))?;
         }
         writeln!(f, "    {}", self.pays())?;
         if self.rows.iter().any(|row| is_floor(&row.path)) {
@@ -111,7 +111,7 @@ impl AtLength {
         writeln!(f, "  {} at {}:", circumstances(&self.cell), size(self.cell.payload_bytes))?;
         let of = |is_meant: &dyn Fn(&Row) -> bool| {
             let found = self.rows.iter().filter(|row| !is_floor(&row.path)).find(|row| is_meant(row))?;
-            Some(format!("{} {}, {}", path_name(found), found.judged_ns().map(time)?, copies(found.copies)))
+            Some(format!("{} {}, {}", path_name(found), found.judged_ns().map(time)?, count(found.copies, "copy")))
         };
         let best: Vec<String> = [of(&|row| row.copies > 0), of(&|row| row.copies == 0)].into_iter().flatten().collect();
         writeln!(f, "    {}; {}", best.join("; "), self.pays())
@@ -123,8 +123,4 @@ impl AtLength {
             None => "not copying does not pay at the longest length".to_owned(),
         }
     }
-}
-
-fn copies(count: u32) -> String {
-    if count == 1 { "1 copy".to_owned() } else { format!("{count} copies") }
 }

@@ -19,7 +19,7 @@ pub mod xsave;
 pub use answer::{Answer, answer, calls_table, held_back_ratio, paths_in_short, thread_table, use_this_plan};
 pub use compare::{Change, Comparison, NotComparable};
 pub use explain::{Explanation, Measured};
-pub use format::{gb_per_s, printable, size};
+pub use format::{count, gb_per_s, printable, size};
 pub use ipc::{circumstances, groups, ipc_tables, is_floor, parts, path_name, refusals, time};
 pub use ipc_answers::{cache_table, model_table, tiers_table};
 pub use ipc_explain::{AtLength, IpcExplanation, nearest, pays_from_bytes};

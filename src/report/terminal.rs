@@ -1,6 +1,6 @@
 //! Plain text for a terminal of 80 columns, with or without colour, or for a file.
 
-use super::format::{gb_per_s, size};
+use super::format::{count, gb_per_s, size};
 use crate::measure::cell::{Cell, Residency};
 use crate::measure::conditions::{Condition, State};
 use crate::measure::statistics::{geometric_mean, is_tie};
@@ -140,11 +140,11 @@ pub fn losses(summary: &Summary) -> String {
     let mut regrets: Vec<(&CellSummary, f64)> =
         summary.cells.iter().filter_map(|cell| Some((cell, cell.regret()?))).collect();
     let mean = geometric_mean(regrets.iter().map(|(_, regret)| *regret)).unwrap_or(1.0);
-    let count = regrets.len();
+    let cells = count(regrets.len(), "cell");
     regrets.retain(|(_, regret)| *regret > summary.noise_floor);
     regrets.sort_by(|a, b| b.1.total_cmp(&a.1));
     text.push_str(&wrap(&format!(
-        "memcpy_auto takes {mean:.3} times as long as the best kernel (geometric mean of {count} cells); slower than it \
+        "memcpy_auto takes {mean:.3} times as long as the best kernel (geometric mean of {cells}); slower than it \
          beyond the noise floor in {}{}",
         regrets.len(),
         if regrets.is_empty() { "." } else { ", the worst, each with its best kernel:" }

@@ -1,9 +1,9 @@
 //! `calibrate`: the best plan for this machine, from a fraction of a second of measuring.
 
 use crate::json;
-use crate::plan::keep;
+use crate::plan::{keep, may_keep};
 use clap::Args;
-use memcpy_select::report;
+use memcpy_select::report::print;
 use memcpy_select::select::{Calibration, Plan, calibrate};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -25,15 +25,18 @@ pub struct Calibrate {
 
 impl Calibrate {
     pub fn run(self) -> Result<ExitCode, String> {
+        if let Some(path) = &self.save {
+            may_keep(path)?;
+        }
         let calibration = calibrate();
         if !self.json {
-            report::print(&calibration)?;
+            print(&calibration)?;
         }
         let text = calibration.text();
         if let Some(path) = &self.save {
             keep(path, &text)?;
             if !self.json {
-                report::print(format_args!("saved: {}\n", path.display()))?;
+                print(format_args!("saved: {}\n", path.display()))?;
             }
         }
         if self.json {

@@ -1,17 +1,15 @@
 //! `compare`: what changed between two records.
 
-use crate::json;
+use crate::{caveats, json};
 use clap::Args;
 use memcpy_select::measure::cell::Cell;
 use memcpy_select::record::Record;
-use memcpy_select::report::{Change, Comparison};
+use memcpy_select::report::{Change, Comparison, print};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Compare two records: which contender became slower or faster against the installed libc.
-///
-/// Exit status 1 if a contender is slower by more than --fail-over, 2 if the records cannot be read or compared.
 #[derive(Args)]
 #[command(
     after_help = "Example: memcpy-select compare results/amd-26-2-1-kvm/2026-11-23.6 \\\n                               results/amd-26-2-1-kvm/2026-11-23.12 --fail-over 5"
@@ -21,7 +19,7 @@ pub struct Compare {
     first: PathBuf,
     /// The folder of the record after
     second: PathBuf,
-    /// Fail if a contender is slower by more than so many percent (ties never fail)
+    /// Exit status 1 if a contender is slower by more than so many percent (a tie never is)
     #[arg(long, value_name = "PERCENT", value_parser = percent)]
     fail_over: Option<f64>,
     /// One JSON document instead of text
@@ -38,7 +36,11 @@ impl Compare {
     pub fn run(self) -> Result<ExitCode, String> {
         let read = |folder: &PathBuf| Record::read(folder).map_err(|error| error.to_string());
         let (first, second) = (read(&self.first)?, read(&self.second)?);
-        let comparison = Comparison::of(&first, &second).map_err(|error| error.to_string())?;
+        let notes = caveats::of_pair([(&self.first, &first), (&self.second, &second)]);
+        let comparison = Comparison::of(&first, &second).map_err(|error| {
+            let notes: String = notes.iter().map(|note| format!("\nnote: {note}")).collect();
+            format!("{error}{notes}")
+        })?;
         let limit = self.fail_over.map(|percent| 1.0 + percent / 100.0);
         let over: Vec<&str> = comparison
             .changed()
@@ -52,9 +54,10 @@ impl Compare {
             document["second"] = json!(self.second);
             document["fail_over_percent"] = json!(self.fail_over);
             document["over"] = json!(over);
+            document["notes"] = json!(notes);
             json::print(&document)?;
         } else {
-            print!("{comparison}");
+            print(format_args!("{}{comparison}", caveats::text(&notes)))?;
         }
         Ok(if over.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }

@@ -4,8 +4,9 @@ use crate::json;
 use clap::Args;
 use memcpy_select::cpu::Cpu;
 use memcpy_select::measure::conditions::{State, conditions};
-use memcpy_select::report::hanging;
+use memcpy_select::report::{count, hanging, print};
 use serde_json::json;
+use std::fmt::Write;
 use std::process::ExitCode;
 
 /// Say what makes figures from this machine untrustworthy, and the command that helps. Changes nothing.
@@ -33,16 +34,17 @@ impl Doctor {
             return Ok(ExitCode::SUCCESS);
         }
         let machine = format!("{} ({}, {})", cpu.signature.brand(), cpu.signature.microarch(), cpu.signature);
-        println!("{}", hanging(0, &machine));
+        let mut text = format!("{}\n", hanging(0, &machine));
         for condition in &found {
             let line = format!("{:<8}{:<14}{}", condition.state.name(), condition.name, condition.finding);
-            print!("{}", hanging(22, &line));
+            text.push_str(&hanging(22, &line));
             if let Some(command) = condition.fix {
-                println!("{:22}{command}", "");
+                let _ = writeln!(text, "{:22}{command}", "");
             }
         }
         let warnings = found.iter().filter(|condition| condition.state == State::Warn).count();
-        println!("\n{warnings} warnings; every record keeps these lines");
+        let warnings = count(warnings, "warning");
+        print(format_args!("{text}\n{warnings}; every record keeps these lines\n"))?;
         Ok(ExitCode::SUCCESS)
     }
 }

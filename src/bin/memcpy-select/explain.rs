@@ -1,12 +1,13 @@
 //! `explain`: what `memcpy_auto` picks for a length, and why.
 
-use crate::json;
+use crate::{caveats, json};
 use clap::{Args, ValueEnum};
 use memcpy_select::cpu::Cpu;
+use memcpy_select::measure::words::length;
 use memcpy_select::record::xsave::BENCH;
 use memcpy_select::record::{Record, newest_of_bench, newest_record};
-use memcpy_select::report::Explanation;
 use memcpy_select::report::xsave::{AtLength, Parameters, at_length};
+use memcpy_select::report::{Explanation, print, say};
 use memcpy_select::select::{self, CpuName};
 use memcpy_select::xsave::Verdict;
 use serde_json::json;
@@ -17,13 +18,14 @@ use std::process::ExitCode;
 #[derive(Args)]
 #[command(after_help = "Example: memcpy-select explain 4096 --dst-offset 1 --src-offset 2048")]
 pub struct Explain {
-    /// The length in bytes
+    /// The length, as in 64, 4k or 1MiB (see `memcpy-select --help`)
+    #[arg(value_parser = length)]
     len: usize,
     /// Where the destination starts in its page
-    #[arg(long, value_name = "BYTES", default_value_t = 0)]
+    #[arg(long, value_name = "BYTES", default_value = "0", value_parser = length)]
     dst_offset: usize,
     /// Where the source starts in its page
-    #[arg(long, value_name = "BYTES", default_value_t = 2048)]
+    #[arg(long, value_name = "BYTES", default_value = "2048", value_parser = length)]
     src_offset: usize,
     /// What the caller may use
     #[arg(long, value_enum, default_value_t = Policy::User)]
@@ -54,9 +56,23 @@ fn newest(signature: &str) -> Option<(PathBuf, Record)> {
         return None;
     }
     newest_record(results, signature).unwrap_or_else(|error| {
-        eprintln!("warning: {error}");
+        say(format_args!("warning: {error}"));
         None
     })
+}
+
+/// What a reader has to know of the record before its figures.
+fn notes(folder: &Path, record: &Record, here: &str) -> Vec<String> {
+    let mut notes = caveats::of_record(folder, record);
+    notes.extend(caveats::other_cpu(folder, &record.environment, here));
+    if record.bench != "select" && record.bench != "sweep" {
+        let bench = &record.bench;
+        notes.push(format!(
+            "{} is of bench {bench}, which is not about lengths: `select` and `sweep` are",
+            folder.display()
+        ));
+    }
+    notes
 }
 
 impl Explain {
@@ -83,6 +99,8 @@ impl Explain {
             Some(folder) => Some((folder.clone(), Record::read(folder).map_err(|error| error.to_string())?)),
             None => newest(&CpuName::of(&cpu.signature).to_string()),
         };
+        let here = CpuName::of(&cpu.signature).to_string();
+        let notes = record.as_ref().map(|(folder, record)| notes(folder, record, &here)).unwrap_or_default();
         let sections = if matches!(self.policy, Policy::Section) { self.sections(&cpu)? } else { Vec::new() };
         let place = (self.dst_offset, self.src_offset);
         let figures = record.as_ref().map(|(_, record)| record);
@@ -104,24 +122,24 @@ impl Explain {
                     "copies": at.copies, "section_cycles": at.section_cycles, "plain_cycles": at.plain_cycles,
                     "verdict": format!("{:?}", at.verdict).to_lowercase(),
                 })).collect::<Vec<_>>(),
-                "measured": measured, "record": record.map(|(folder, _)| folder),
+                "measured": measured, "record": record.map(|(folder, _)| folder), "notes": notes,
             });
             json::print(&document)?;
         } else {
-            print!("{explanation}");
+            print(format_args!("{}{explanation}", caveats::text(&notes)))?;
             for at in &sections {
                 let verdict = match at.verdict {
                     Verdict::Vector => "vector registers win",
                     Verdict::Tie => "a tie",
                     Verdict::Plain => "without is faster",
                 };
-                println!(
-                    "  sections  of {:>2}: {:.0} cycles a copy, {:.0} without: {verdict}",
+                print(format_args!(
+                    "  sections  of {:>2}: {:.0} cycles a copy, {:.0} without: {verdict}\n",
                     at.copies, at.section_cycles, at.plain_cycles
-                );
+                ))?;
             }
             if let Some((folder, _)) = record {
-                println!("  record    {}", folder.display());
+                print(format_args!("  record    {}\n", folder.display()))?;
             }
         }
         Ok(ExitCode::SUCCESS)

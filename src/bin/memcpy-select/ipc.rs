@@ -2,8 +2,11 @@
 
 mod document;
 
+pub use document::figures;
+
 use crate::progress::Printer;
-use crate::sweep::{effort_named, print};
+use crate::sweep::effort_named;
+use crate::{caveats, records};
 use clap::{Args, Parser};
 use document::{document, list, predicted_json, row_json, walked_json};
 use memcpy_select::cpu::Cpu;
@@ -13,9 +16,10 @@ use memcpy_select::measure::ipc::{
     self, Asked, CacheScope, Cell, Contender, CopyScope, Placement, Predicted, Program, Scope,
 };
 use memcpy_select::measure::scope;
+use memcpy_select::measure::words::{length, unknown};
 use memcpy_select::path::{Mode, paths};
-use memcpy_select::record::{Environment, GrowingIpc, IpcRecord, Progress, newest_ipc_record};
-use memcpy_select::report;
+use memcpy_select::record::{Environment, GrowingIpc, Progress, newest_ipc_record};
+use memcpy_select::report::{self, print, say};
 use memcpy_select::select::CpuName;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -35,7 +39,7 @@ Examples:
       The paths, what they carry, and how often they copy
 
 The record is written cell by cell, <out>/<machine>/<date>.<n>; results/FORMAT.md says what is in it. A path that this system does not offer
-is listed with the reason, and the run goes on. The exit status is 0, or 2 if nothing could be measured or kept.";
+is listed with the reason, and the run goes on.";
 
 /// Measure every way to move a payload between two processes, and keep a record.
 ///
@@ -47,7 +51,7 @@ pub struct Ipc {
     /// How much: quick (under a minute), default (some minutes) or full (many) [default: default]
     #[arg(long, value_name = "EFFORT", value_parser = effort_named)]
     effort: Option<Effort>,
-    /// Payloads in bytes, B, KiB, MiB or GiB, up to 1GiB; A..B is each power of two from A to B
+    /// Payloads, as in 64,4k,1MiB (see `memcpy-select --help`), up to 1GiB; A..B is each power of two from A to B
     #[arg(long, value_name = "LIST")]
     sizes: Option<String>,
     /// How the sides wait: polling, blocking, adaptive
@@ -98,7 +102,7 @@ pub struct Ipc {
 impl Ipc {
     pub fn run(self) -> Result<ExitCode, String> {
         if self.list {
-            print(&list(self.json));
+            print(list(self.json))?;
             return Ok(ExitCode::SUCCESS);
         }
         match &self.resume {
@@ -119,7 +123,7 @@ impl Ipc {
         let cpu = Cpu::detect();
         let environment = Environment::gather(&cpu, effort, cpus.0);
         if !self.json {
-            print(&report::machine(&environment, &conditions(&cpu, cpus.0)));
+            print(report::machine(&environment, &conditions(&cpu, cpus.0)))?;
         }
         let grid = self.grid(cpus);
         let growing = match &self.resume {
@@ -127,7 +131,7 @@ impl Ipc {
             None => GrowingIpc::create(&self.out, environment, &grid),
         };
         let mut growing = growing.map_err(text)?;
-        eprintln!("record: {}, as it grows", growing.folder().display());
+        say(format_args!("record: {}, as it grows", growing.folder().display()));
         let mut run = ipc::Run::new(&program, cpus, effort, &cells, &contenders);
         let left: Vec<&Cell> = cells.iter().filter(|cell| !growing.has(cell)).collect();
         let mut progress = Printer::new(left.len(), left.iter().map(|cell| share(cell)).sum());
@@ -145,16 +149,16 @@ impl Ipc {
             return Err(format!("nothing was measured\n{}", report::refusals(&record.refusals)));
         }
         if self.json {
-            print(&format!("{:#}\n", document(&folder.display().to_string(), &record, &summary, &left_out)));
+            print(format_args!("{:#}\n", document(&folder.display().to_string(), &record, &summary, &left_out)))?;
         } else {
-            print(&report::ipc_tables(&summary));
-            print(&report::tiers_table(&summary));
-            print(&report::model_table(&record.predictions()));
-            print(&report::cache_table(&ipc::walked(&record.cache)));
-            print(&report::parts(&ipc::part_figures(&record.parts)));
-            print(&report::refusals(&record.refusals));
-            print(&left_out.iter().map(|part| format!("not measured: {part}\n")).collect::<String>());
-            print(&format!("record: {}\n", folder.display()));
+            print(report::ipc_tables(&summary))?;
+            print(report::tiers_table(&summary))?;
+            print(report::model_table(&record.predictions()))?;
+            print(report::cache_table(&ipc::walked(&record.cache)))?;
+            print(report::parts(&ipc::part_figures(&record.parts)))?;
+            print(report::refusals(&record.refusals))?;
+            print(left_out.iter().map(|part| format!("not measured: {part}\n")).collect::<String>())?;
+            print(format_args!("record: {}\n", folder.display()))?;
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -273,7 +277,7 @@ fn share(cell: &Cell) -> f64 {
 pub fn explain(payload_bytes: usize, folder: Option<&Path>, is_json: bool) -> Result<ExitCode, String> {
     let signature = CpuName::of(&Cpu::detect().signature).to_string();
     let record = match folder {
-        Some(folder) => Some((folder.to_owned(), IpcRecord::read(folder).map_err(text)?)),
+        Some(folder) => Some((folder.to_owned(), records::read_paths(folder)?)),
         None => newest_ipc_record("results".as_ref(), &signature).unwrap_or_default(),
     };
     let summary = record.as_ref().map(|(_, record)| record.summary()).unwrap_or_default();
@@ -282,6 +286,13 @@ pub fn explain(payload_bytes: usize, folder: Option<&Path>, is_json: bool) -> Re
         record.as_ref().map(|(_, record)| (record.predictions(), ipc::walked(&record.cache))).unwrap_or_default();
     let predictions = report::nearest(predictions, payload_bytes, |one| one.cell.payload_bytes);
     let walked = report::nearest(walked, payload_bytes, |one| one.payload_bytes);
+    let notes: Vec<String> = record
+        .iter()
+        .flat_map(|(folder, record)| {
+            let other_cpu = caveats::other_cpu(folder, &record.environment, &signature);
+            caveats::of_paths(folder, record).into_iter().chain(other_cpu)
+        })
+        .collect();
     let is_complete = record.as_ref().is_none_or(|(_, record)| record.complete);
     let folder = record.map(|(folder, _)| folder.display().to_string());
     if is_json {
@@ -293,21 +304,20 @@ pub fn explain(payload_bytes: usize, folder: Option<&Path>, is_json: bool) -> Re
         };
         let measured: Vec<Value> = explanation.measured.iter().map(measured).collect();
         let document = json!({
-            "payload_bytes": payload_bytes, "measured": measured, "record": folder, "complete": is_complete,
+            "payload_bytes": payload_bytes, "measured": measured, "record": folder, "complete": is_complete, "notes": notes,
             "model": predictions.iter().map(predicted_json).collect::<Vec<Value>>(),
             "cache": walked.iter().map(walked_json).collect::<Vec<Value>>(),
         });
-        print(&format!("{document:#}\n"));
+        print(format_args!("{document:#}\n"))?;
     } else {
-        print(&explanation.to_string());
+        print(format_args!("{}{explanation}", caveats::text(&notes)))?;
         // As with the paths: all of the plainest circumstances, if they are there.
         let plain: Vec<Predicted> =
             predictions.iter().filter(|one| one.cell.is_plain() && one.cell.touch).cloned().collect();
-        print(&report::model_table(if plain.is_empty() { &predictions } else { &plain }));
-        print(&report::cache_table(&walked));
+        print(report::model_table(if plain.is_empty() { &predictions } else { &plain }))?;
+        print(report::cache_table(&walked))?;
         if let Some(folder) = folder {
-            let so_far = if is_complete { "" } else { ", which is not complete" };
-            print(&format!("  record    {folder}{so_far}\n"));
+            print(format_args!("  record    {folder}\n"))?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -315,25 +325,25 @@ pub fn explain(payload_bytes: usize, folder: Option<&Path>, is_json: bool) -> Re
 
 fn mode_named(word: &str) -> Result<Mode, String> {
     let found = Mode::ALL.into_iter().find(|mode| mode.name() == word);
-    found.ok_or_else(|| "there is no such mode; use polling, blocking or adaptive".to_owned())
+    found.ok_or_else(|| unknown("mode", word, &Mode::ALL.map(Mode::name)))
 }
 
 fn placement_named(word: &str) -> Result<Placement, String> {
     let found = Placement::ALL.into_iter().find(|placement| placement.name() == word);
-    found.ok_or_else(|| "there is no such placement; use two_cores or one_core".to_owned())
+    found.ok_or_else(|| unknown("placement", word, &Placement::ALL.map(Placement::name)))
 }
 
 fn touch_named(word: &str) -> Result<bool, String> {
     match word {
         "touched" => Ok(true),
         "untouched" => Ok(false),
-        _ => Err("use touched or untouched".to_owned()),
+        _ => Err(unknown("touch", word, &["touched", "untouched"])),
     }
 }
 
 fn offsets(word: &str) -> Result<(usize, usize), String> {
-    let parsed = word.split_once(':').and_then(|(src, dst)| Some((src.parse().ok()?, dst.parse().ok()?)));
-    parsed.ok_or_else(|| "offsets are two numbers of bytes, as in 1:64".to_owned())
+    let parsed = word.split_once(':').and_then(|(src, dst)| Some((length(src).ok()?, length(dst).ok()?)));
+    parsed.ok_or_else(|| "offsets are two numbers of bytes, sender:receiver, as in 1:64".to_owned())
 }
 
 fn text(error: impl ToString) -> String {

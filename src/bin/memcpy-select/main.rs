@@ -1,8 +1,11 @@
 //! Measures copy kernels, and turns what was measured into plans. Each verb has a file of its own.
 
 #![forbid(unsafe_code)]
+// They panic where the output is closed or full: `report::print` and `report::say` do not.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod calibrate;
+mod caveats;
 mod compare;
 mod contribute;
 mod doctor;
@@ -12,6 +15,7 @@ mod json;
 mod plan;
 mod profiles;
 mod progress;
+mod records;
 mod report;
 mod sweep;
 mod targets;
@@ -19,11 +23,24 @@ mod targets;
 mod xsave;
 
 use clap::{Parser, Subcommand};
+use memcpy_select::report::{print, say};
 use std::process::ExitCode;
+
+const AFTER_HELP: &str = "\
+Lengths are bytes, or have a unit, in either case: K, KB or KiB (1024 bytes), M, MB or MiB, G, GB or GiB. So 4096, 4k, 4KB
+and 4KiB are one length. Throughput is in decimal GB/s.
+
+--json of every verb prints one document on the standard output; all else goes to the standard error.
+
+Exit status, of every verb:
+  0  done; a reader that closes the standard output early (`| head -1`) changes nothing about it
+  1  compare --fail-over: a contender is slower; profiles --check: the source is another one
+  2  something could not be read, measured, kept or printed, or the command line was not understood; the message says
+     what, why and what helps. What could be measured is kept.";
 
 /// Measure copy kernels on this CPU, and turn what was measured into plans.
 #[derive(Parser)]
-#[command(name = "memcpy-select", version, max_term_width = 100)]
+#[command(name = "memcpy-select", version, max_term_width = 100, after_help = AFTER_HELP)]
 struct Arguments {
     #[command(subcommand)]
     verb: Verb,
@@ -50,7 +67,27 @@ fn main() -> ExitCode {
     if let Some(status) = memcpy_select::measure::ipc::serve_if_asked(memcpy_select::path::paths()) {
         return status;
     }
-    let result = match Arguments::parse().verb {
+    // And `sweep`, to try a peer.
+    if let Some(status) = memcpy_select::measure::peer::serve_if_asked() {
+        return status;
+    }
+    let result = match Arguments::try_parse() {
+        Ok(arguments) => run(arguments.verb),
+        Err(error) if error.use_stderr() => {
+            say(error.to_string().trim_end());
+            return ExitCode::from(2);
+        }
+        // What --help and --version ask for.
+        Err(text) => print(&text).map(|()| ExitCode::SUCCESS).map_err(String::from),
+    };
+    result.unwrap_or_else(|message| {
+        say(format_args!("error: {message}"));
+        ExitCode::from(2)
+    })
+}
+
+fn run(verb: Verb) -> Result<ExitCode, String> {
+    match verb {
         Verb::Doctor(verb) => verb.run(),
         Verb::Sweep(verb) => verb.run(),
         Verb::Report(verb) => verb.run(),
@@ -63,9 +100,5 @@ fn main() -> ExitCode {
         Verb::Xsave(verb) => verb.run(),
         Verb::Contribute(verb) => verb.run(),
         Verb::Profiles(verb) => verb.run(),
-    };
-    result.unwrap_or_else(|message| {
-        eprintln!("error: {message}");
-        ExitCode::from(2)
-    })
+    }
 }

@@ -3,7 +3,8 @@
 use crate::json;
 use clap::{Args, ValueEnum};
 use memcpy_select::cpu::Cpu;
-use memcpy_select::record::{Record, file, plan};
+use memcpy_select::record::file::{self, NewFile};
+use memcpy_select::record::{Record, plan};
 use memcpy_select::report;
 use memcpy_select::select::{self, CpuName, PlanText};
 use serde_json::json;
@@ -71,8 +72,15 @@ impl Plan {
 }
 
 /// Keeps a plan in a file that must not exist yet.
-pub(super) fn keep(path: &Path, text: &str) -> Result<(), String> {
-    file::create(path, text.as_bytes()).map_err(|error| {
-        format!("{}: {error}: the plan is not kept; name a file that can be made and does not exist", path.display())
-    })
+pub fn keep(path: &Path, text: &str) -> Result<(), String> {
+    file::create(path, text.as_bytes()).map_err(|error| not_kept(path, &error))
+}
+
+/// Whether [`keep`] can make that file, as far as can be told before there is a plan.
+pub fn may_keep(path: &Path) -> Result<(), String> {
+    NewFile::begin(path).map(drop).map_err(|error| not_kept(path, &error))
+}
+
+fn not_kept(path: &Path, error: &std::io::Error) -> String {
+    format!("{}: {error}: the plan is not kept; name a file that can be made and does not exist", path.display())
 }

@@ -2,8 +2,8 @@
 
 use crate::json;
 use clap::Args;
-use memcpy_select::record::{PROFILES_FILE, Profile, Survey};
-use memcpy_select::report::hanging;
+use memcpy_select::record::{PROFILES_FILE, Profile, Survey, file};
+use memcpy_select::report::{count, hanging, print};
 use memcpy_select::select::profiled_records;
 use serde_json::{Value, json};
 use std::fmt::Write;
@@ -15,11 +15,10 @@ use std::process::ExitCode;
 ///
 /// Records of `cargo bench` count, of each CPU those that measured today's kernels; the others are named with the reason.
 /// Those of runs on this machine, in results/local, do not: `memcpy-select contribute` moves one to where it does. --check
-/// makes the profiles again from the records that they name. Exit status 1 if it finds another source, 2 if a record cannot
-/// be read.
+/// makes the profiles again from the records that they name.
 #[derive(Args)]
 pub struct Profiles {
-    /// Change nothing; fail if the source is not what the records give
+    /// Change nothing; exit status 1 if the source is not what the records give
     #[arg(long)]
     check: bool,
     /// Where the records are
@@ -43,7 +42,8 @@ impl Profiles {
             .map_err(|error| format!("{PROFILES_FILE}: {error}: run this in the folder of the crate's source"))?;
         let is_same = generated == current;
         if !is_same && !self.check {
-            fs::write(PROFILES_FILE, generated).map_err(|error| format!("{PROFILES_FILE}: {error}"))?;
+            file::replace(PROFILES_FILE.as_ref(), generated.as_bytes())
+                .map_err(|error| format!("{PROFILES_FILE}: {error}"))?;
         }
         let state = match (is_same, self.check) {
             (true, _) => State::Same,
@@ -53,7 +53,7 @@ impl Profiles {
         if self.json {
             json::print(&document(&survey, state))?;
         } else {
-            print!("{}", text(&survey, state));
+            print(text(&survey, state))?;
         }
         Ok(if state == State::Different { ExitCode::FAILURE } else { ExitCode::SUCCESS })
     }
@@ -72,10 +72,10 @@ fn text(survey: &Survey, state: State) -> String {
     for (folder, why) in survey.passed_over() {
         text.push_str(&hanging(4, &format!("passed over: {}: {why}", folder.display())));
     }
-    let count = survey.profiles().len();
+    let profiles = count(survey.profiles().len(), "profile");
     let _ = match state {
-        State::Same => writeln!(text, "{PROFILES_FILE}: {count} profiles, as the records give them"),
-        State::Written => writeln!(text, "{PROFILES_FILE}: {count} profiles written"),
+        State::Same => writeln!(text, "{PROFILES_FILE}: {profiles}, as the records give"),
+        State::Written => writeln!(text, "{PROFILES_FILE}: {profiles} written"),
         State::Different => text.write_str(&hanging(
             4,
             &format!("{PROFILES_FILE}: not what the records give; run `memcpy-select profiles` and commit the file"),

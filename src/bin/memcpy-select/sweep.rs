@@ -12,13 +12,13 @@ use memcpy_select::measure::scope::{self, Scope};
 use memcpy_select::measure::summary::{CellSummary, Summary};
 use memcpy_select::measure::sweep::{self, Contender, Failure, LIBC, MEMCPY_AUTO};
 use memcpy_select::measure::verify::verify;
+use memcpy_select::measure::words::unknown;
 use memcpy_select::record::{Environment, Growing, PeerFile, Progress, Record};
-use memcpy_select::report;
+use memcpy_select::report::{self, print, say};
 use memcpy_select::select::{Policy, install_file};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -41,8 +41,8 @@ Examples:
       Go on where a run was ended, by Ctrl-C or anything else
 
 The record is written as it is measured, <out>/<machine>/<date>.<n>; results/FORMAT.md says what is in it. Its samples
-are for report, compare and explain --record; a profile is made from `cargo bench` alone. The exit status is 0, or 2 if
-something could not be measured or kept.";
+are for report, compare and explain --record; a profile is made from `cargo bench` alone. A kernel or peer that copies
+wrongly or crashes is left out and named, the others are measured, and the exit status is 2.";
 
 /// Measure copy kernels over a grid of sizes, offsets and residencies, and keep a record.
 ///
@@ -54,7 +54,7 @@ pub struct Sweep {
     /// How much: quick (seconds), default (under a minute) or full (many minutes) [default: default]
     #[arg(long, value_name = "EFFORT", value_parser = effort_named)]
     effort: Option<Effort>,
-    /// Lengths in bytes, B, KiB, MiB or GiB, up to 1GiB; A..B is each power of two from A to B
+    /// Lengths, as in 64,4k,1MiB (see `memcpy-select --help`), up to 1GiB; A..B is each power of two from A to B
     #[arg(long, value_name = "LIST")]
     sizes: Option<String>,
     /// Offsets destination:source from a cache line, below 2048; the source stands half a page further
@@ -105,7 +105,7 @@ impl Sweep {
         let cpu = Cpu::detect();
         let mut environment = Environment::gather(&cpu, scope.effort, pinned_to);
         if !self.json {
-            print(&report::machine(&environment, &conditions(&cpu, pinned_to)));
+            print(report::machine(&environment, &conditions(&cpu, pinned_to)))?;
         }
         let (contenders, failures) = contenders(&scope, &grid, &mut environment)?;
         let buffer_bytes = scope.buffer_bytes(&grid, &cpu);
@@ -116,17 +116,18 @@ impl Sweep {
         };
         let mut growing = growing.map_err(text)?;
         growing.leave_out(failures).map_err(text)?;
-        eprintln!("record: {}, as it grows", growing.folder().display());
+        say(format_args!("record: {}, as it grows", growing.folder().display()));
         let (folder, record) = measure(sweep, growing, &grid, scope.effort)?;
 
         let summary = Summary::of(&record.samples);
         if self.json {
             json::print(&document(&folder, &record, &summary))?;
         } else {
-            print(&tables(&summary, &record.environment));
-            print(&format!("record: {}\n", folder.display()));
+            print(tables(&summary, &record.environment))?;
+            print(format_args!("record: {}\n", folder.display()))?;
         }
-        Ok(ExitCode::SUCCESS)
+        // What was asked for and copies wrongly has no figure.
+        Ok(if record.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(2) })
     }
 
     /// What the options say; where a record is resumed without any, what its run was started with.
@@ -164,16 +165,11 @@ impl Sweep {
 }
 
 pub(super) fn effort_named(word: &str) -> Result<Effort, String> {
-    Effort::named(word).map_err(|_| "there is no such effort; use quick, default or full".to_owned())
+    Effort::named(word).map_err(|_| unknown("effort", word, &Effort::ALL.map(Effort::name)))
 }
 
 fn text(error: impl ToString) -> String {
     error.to_string()
-}
-
-/// Writes to the standard output; whoever closed it does not want to read.
-pub(super) fn print(text: &str) {
-    let _ = std::io::stdout().write_all(text.as_bytes());
 }
 
 /// Pins this thread to the last logical CPU it may use: not the first, which serves most interrupts.
@@ -195,7 +191,7 @@ fn contenders(
     let is_wanted = |contender: &Contender| contender.name() == MEMCPY_AUTO || scope.has_kernel(contender.name());
     let mut failures = Vec::new();
     let mut fails = |name: &str, cause: &str| {
-        eprintln!("error: {cause}");
+        say(format_args!("error: {cause}"));
         failures.extend(Failure::in_all(grid.iter().flatten().copied(), name, cause));
     };
     let mut contenders: Vec<Contender> = Contender::all_available().into_iter().filter(is_wanted).collect();
@@ -207,23 +203,26 @@ fn contenders(
         if is_taken {
             return Err(format!("--peer {word}: the name is given twice; nothing was measured; choose another"));
         }
-        match peer::load(word) {
+        match peer::try_apart(word).and_then(|()| peer::load(word)) {
             Ok(peer) => {
                 environment.peers.push(PeerFile::of(&peer));
                 contenders.push(peer.contender);
             }
-            Err(PeerError::Wrong(wrong)) => {
+            // It is as it was asked for, and not fit to be measured; the others are.
+            Err(error @ (PeerError::Wrong(_) | PeerError::Crashed { .. })) => {
                 environment.peers.push(PeerFile { name: name.to_owned(), file: None, hash: None });
-                fails(name, &wrong.to_string());
+                fails(name, &cause(&error));
             }
-            Err(error) => {
-                let message = error.to_string().replacen(peer::VARIABLE, "--peer", 1);
-                return Err(format!("{message}; nothing was measured"));
-            }
+            Err(error) => return Err(format!("--peer: {}; nothing was measured", cause(&error))),
         }
     }
     contenders.extend(Contender::libc_again());
     Ok((contenders, failures))
+}
+
+/// A message about a peer, for a reader who named it with an option.
+fn cause(error: &PeerError) -> String {
+    error.to_string().replacen(&format!("{}: ", peer::VARIABLE), "", 1)
 }
 
 /// Measures the passes and cells that are missing, and ends the record.

@@ -1,9 +1,9 @@
 //! `report --targets`: what one record of paths between processes says of the transport's targets.
 
-use crate::json;
-use crate::sweep::print;
+use crate::{caveats, json, records};
 use memcpy_select::cpu::Cpu;
 use memcpy_select::record::{IpcRecord, newest_ipc_record};
+use memcpy_select::report::print;
 use memcpy_select::report::targets::{Bound, Figure, Outcome, Target, Targets};
 use memcpy_select::select::CpuName;
 use serde_json::{Value, json};
@@ -16,18 +16,19 @@ const RESULTS: &str = "results";
 pub fn run(records: &[PathBuf], is_json: bool) -> Result<ExitCode, String> {
     let (folder, record) = match records {
         [] => newest()?,
-        [folder] => (folder.clone(), IpcRecord::read(folder).map_err(|error| error.to_string())?),
+        [folder] => (folder.clone(), records::read_paths(folder)?),
         _ => return Err("targets are judged by one record: nothing was printed; name one".to_owned()),
     };
+    let notes = caveats::of_paths(&folder, &record);
     let targets = Targets::of(&record.summary(), &record.parts, &record.predictions());
     if is_json {
         let [met, missed, absent] = targets.counts();
         json::print(&json!({
-            "record": folder.display().to_string(), "met": met, "missed": missed, "absent": absent,
+            "record": folder.display().to_string(), "notes": notes, "met": met, "missed": missed, "absent": absent,
             "targets": targets.list.iter().map(of_target).collect::<Vec<Value>>(),
         }))?;
     } else {
-        print(&format!("{targets}\nrecord: {}\n", folder.display()));
+        print(format_args!("{}{targets}\nrecord: {}\n", caveats::text(&notes), folder.display()))?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,15 +1,15 @@
 //! `xsave`: what saving and restoring vector registers costs here, and from which length on that pays.
 
 use crate::json;
-use crate::sweep::{effort_named, pin, print};
+use crate::plan::{keep, may_keep};
+use crate::sweep::{effort_named, pin};
 use clap::Args;
 use memcpy_select::lab::sections;
 use memcpy_select::measure::effort::Effort;
 use memcpy_select::record::{Record, RecordError};
 use memcpy_select::report::xsave::{Figures, Parameters, section_plan};
+use memcpy_select::report::{count, print, say};
 use memcpy_select::select::{CpuName, PlanText, Policy};
-use std::fs::File;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -70,11 +70,14 @@ impl Xsave {
         if !(0.0..=1.0).contains(&self.usable_share) {
             return Err(format!("--usable-share {}: a share lies between 0 and 1", self.usable_share));
         }
+        if let Some(path) = &self.plan {
+            may_keep(path)?;
+        }
         let folder = match &self.record {
             Some(folder) => folder.clone(),
             None => {
-                let say = |what: &str| eprintln!("measuring {what}");
-                sections::measure(&self.out, self.effort, pin(), &say).map_err(|error| error.to_string())?
+                let measuring = |what: &str| say(format_args!("measuring {what}"));
+                sections::measure(&self.out, self.effort, pin(), &measuring).map_err(|error| error.to_string())?
             }
         };
         let record = Record::read(&folder).map_err(text)?;
@@ -93,7 +96,7 @@ impl Xsave {
             json::print(&document)?;
             return Ok(ExitCode::SUCCESS);
         }
-        print(&format!("{figures}\nrecord: {}\n", folder.display()));
+        print(format_args!("{figures}\nrecord: {}\n", folder.display()))?;
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -108,14 +111,8 @@ impl Xsave {
             ));
         };
         let text = PlanText { cpu, policy: Policy::Section, plan }.to_string();
-        let write = || File::create_new(path)?.write_all(text.as_bytes());
-        write().map_err(|error| {
-            format!(
-                "{}: {error}: the plan is not kept; name a file that can be made and does not exist",
-                path.display()
-            )
-        })?;
-        eprintln!("plan for sections of {} copies: {}", self.copies, path.display());
+        keep(path, &text)?;
+        say(format_args!("plan for sections of {}: {}", count(self.copies, "copy"), path.display()));
         Ok(())
     }
 }

@@ -6,7 +6,7 @@
 use super::ipc_answers::answers;
 use super::loglog::LogLog;
 use super::series::{Look, Point, Series};
-use super::{PAGE_GENERATOR, STYLE, Table, escape, figure, none, percent};
+use super::{PAGE_GENERATOR, STYLE, Table, escape, figure, none, percent, unfinished};
 use crate::measure::ipc::{Cell, Row, Summary, walked};
 use crate::record::IpcRecord;
 use crate::report::format::size;
@@ -49,6 +49,7 @@ fn section(number: usize, name: &str, record: &IpcRecord) -> String {
     let summary = record.summary();
     let environment = &record.environment;
     let mut html = format!("<section id=\"paths-{number}\">\n<h1>{}</h1>\n", escape(name));
+    html.push_str(&unfinished(record.complete, record.samples.is_empty()));
     let _ = writeln!(
         html,
         "<p class=\"machine\">{}, core at {} GHz; {}; noise floor {}.</p>",
@@ -57,9 +58,6 @@ fn section(number: usize, name: &str, record: &IpcRecord) -> String {
         escape(environment.system.kernel.as_deref().unwrap_or("kernel not known")),
         percent(summary.noise_floor)
     );
-    if !record.complete {
-        html.push_str("<p class=\"note\">The run was ended before its time: what it had measured by then.</p>\n");
-    }
     html.push_str(&answer(&summary));
     html.push_str(&answers(&summary, &record.predictions(), &walked(&record.cache)));
     for group in groups(&summary) {

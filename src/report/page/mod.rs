@@ -223,7 +223,7 @@ impl Table {
 /// Text as it may stand in HTML, between tags and in attributes.
 fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
+    for character in format::printable(text).chars() {
         match character {
             '&' => escaped.push_str("&amp;"),
             '<' => escaped.push_str("&lt;"),
@@ -234,6 +234,16 @@ fn escape(text: &str) -> String {
         }
     }
     escaped
+}
+
+/// What there is to say before the figures of a record that was ended before its time, or that has none.
+fn unfinished(complete: bool, is_empty: bool) -> String {
+    let ended = if complete { "" } else { "This record is not complete: its run was ended before its time. " };
+    let empty = if is_empty { "The record is empty: nothing was measured. " } else { "" };
+    match format!("{ended}{empty}").trim_end() {
+        "" => String::new(),
+        text => format!("<p class=\"warning\">{text}</p>\n"),
+    }
 }
 
 /// What stands where there is no figure.

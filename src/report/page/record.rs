@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use super::plot::{Plot, Segment};
-use super::{SWEEP_BENCH, Shown, answer, escape, figure, figures, heat, percent, series, tables};
+use super::{SWEEP_BENCH, Shown, answer, escape, figure, figures, heat, percent, series, tables, unfinished};
 use crate::measure::summary::{CellSummary, Summary};
 use crate::measure::sweep::{LIBC, MEMCPY_AUTO};
 use crate::record::Environment;
@@ -15,6 +15,8 @@ use std::fmt::Write;
 pub(super) fn section(shown: &Shown<'_>) -> String {
     let environment = &shown.record.environment;
     let mut html = format!("<section id=\"record-{}\">\n<h1>{}</h1>\n", shown.number, escape(shown.name));
+    let is_empty = shown.record.samples.is_empty() && shown.record.tables.is_empty();
+    html.push_str(&unfinished(shown.record.complete, is_empty));
     html.push_str(&machine(environment));
     html.push_str(&tables::left_out(shown));
     let has_samples = !shown.summary.cells.is_empty();
@@ -24,8 +26,6 @@ pub(super) fn section(shown: &Shown<'_>) -> String {
         let bench = escape(&shown.record.bench);
         let _ = writeln!(html, "<h2>Figures of bench <code>{bench}</code></h2>");
         html.push_str(&figures::matrix(shown));
-    } else if shown.record.tables.is_empty() {
-        html.push_str("<p>The record holds no samples.</p>\n");
     }
     html.push_str(&tables::all(shown));
     html.push_str("<h2>Environment</h2>\n");

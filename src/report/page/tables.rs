@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+use super::format::count;
 use super::{Shown, Table, escape};
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -68,8 +69,8 @@ pub(super) fn left_out(shown: &Shown<'_>) -> String {
     }
     let mut html = String::new();
     for ((name, cause), cells) in causes {
-        let (name, cause) = (escape(name), escape(cause));
-        let _ = writeln!(html, "<p class=\"warning\"><b>{name}</b> has no figure in {cells} cells: {cause}.</p>");
+        let (name, cause, cells) = (escape(name), escape(cause), count(cells, "cell"));
+        let _ = writeln!(html, "<p class=\"warning\"><b>{name}</b> has no figure in {cells}: {cause}.</p>");
     }
     html
 }

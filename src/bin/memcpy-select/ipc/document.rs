@@ -26,27 +26,33 @@ pub(super) fn list(is_json: bool) -> String {
 
 /// The figures as JSON. Times are nanoseconds; what is given for a message counts both sides.
 pub(super) fn document(folder: &str, record: &IpcRecord, summary: &Summary, left_out: &[PartRefusal]) -> Value {
+    let without = |refusal: &PartRefusal| json!({ "part": refusal.part.name(), "reason": refusal.reason });
+    let mut document = figures(record, summary);
+    document["record"] = json!(folder);
+    document["parts_left_out"] = left_out.iter().map(without).collect();
+    document
+}
+
+/// The same as far as the record tells.
+pub fn figures(record: &IpcRecord, summary: &Summary) -> Value {
     let part = |figure: &PartFigure| {
         json!({
             "part": figure.part.name(), "subject": figure.subject, "members": figure.members, "bytes": figure.bytes,
             "ns": figure.ns, "quartiles_ns": [figure.quartiles_ns.0, figure.quartiles_ns.1], "cpu_share": figure.cpu_share,
         })
     };
-    let without = |refusal: &PartRefusal| json!({ "part": refusal.part.name(), "reason": refusal.reason });
     let refusal = |refusal: &ipc::Refusal| {
         let mut of_it = cell_json(&refusal.cell, &refusal.path, refusal.kernel.as_deref());
         of_it["reason"] = json!(refusal.reason);
         of_it
     };
     json!({
-        "record": folder,
         "noise_floor": summary.noise_floor,
         "rows": summary.rows.iter().map(row_json).collect::<Vec<Value>>(),
         "model": record.predictions().iter().map(predicted_json).collect::<Vec<Value>>(),
         "cache": ipc::walked(&record.cache).iter().map(walked_json).collect::<Vec<Value>>(),
         "unavailable": record.refusals.iter().map(refusal).collect::<Vec<Value>>(),
         "parts": ipc::part_figures(&record.parts).iter().map(part).collect::<Vec<Value>>(),
-        "parts_left_out": left_out.iter().map(without).collect::<Vec<Value>>(),
     })
 }
 
