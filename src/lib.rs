@@ -25,6 +25,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod cpu;
+pub mod guide;
 pub mod kernel;
 #[cfg(feature = "cli")]
 #[doc(hidden)]
@@ -44,3 +45,8 @@ pub mod xsave;
 
 pub use kernel::{Kernel, kernels};
 pub use select::{memcpy_auto, memcpy_auto_nosimd, memcpy_auto_unchecked, memcpy_auto_uninit};
+
+/// What README shows compiles and runs.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
