@@ -6,7 +6,7 @@ mod guests;
 #[path = "cpu_decode/words.rs"]
 mod words;
 
-use memcpy_select::cpu::{self, Caches, Components, CoreKind, Cpu, Features, Microarch, Source, Vendor, Word};
+use memcpy_select::cpu::{self, Caches, Components, CoreKind, Features, Microarch, Source, Vendor, Word};
 use words::{Words, XCR0_AVX, XCR0_AVX512};
 
 /// What is publicly known of one CPU.
@@ -257,7 +257,7 @@ fn a_masked_cpu_differs_in_its_features_alone() {
 #[cfg(target_arch = "x86_64")]
 #[test]
 fn this_machine_agrees_with_the_standard_library() {
-    let features = Cpu::detect().features;
+    let features = cpu::Cpu::detect().features;
     assert_eq!(features, cpu::features());
     assert_eq!(cpu::features(), cpu::features());
     assert!(features.contains(Features::SSE2));
@@ -279,7 +279,7 @@ fn this_machine_agrees_with_the_standard_library() {
 #[test]
 fn this_machine_can_be_decoded_again_from_its_words() {
     let words: Words = cpu::raw_words().map(|word| word.to_string().parse::<Word>().expect("its own form")).collect();
-    let (again, now) = (words.decode(cpu::xcr0().map(Components::bits)), Cpu::detect());
+    let (again, now) = (words.decode(cpu::xcr0().map(Components::bits)), cpu::Cpu::detect());
     assert_eq!(again.features, now.features);
     assert_eq!(again.signature.to_string(), now.signature.to_string());
     assert_eq!(again.signature.brand(), now.signature.brand());

@@ -6,6 +6,7 @@
 use std::time::Instant;
 
 /// How many dependent one-cycle steps [`core_cycles`] takes in one turn of its loop.
+#[cfg(target_arch = "x86_64")]
 const STEPS_PER_TURN: u64 = 16;
 
 /// The smallest step between two readings of the clock, in nanoseconds: the median of the shortest differences seen.

@@ -81,6 +81,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg(target_arch = "x86_64")]
     fn a_wrong_copy_is_named_with_its_length() {
         unsafe extern "sysv64" fn forgets_the_last_of_300(dst: *mut u8, src: *const u8, len: usize) {
             let copied = if len == 300 { 299 } else { len };

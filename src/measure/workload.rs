@@ -164,12 +164,21 @@ fn touch(dst: *const u8, len_bytes: usize) {
 }
 
 /// 0, but only after `byte` is there.
+#[cfg(target_arch = "x86_64")]
 #[inline(always)]
 fn nothing_of(byte: u8) -> usize {
     let mut value = usize::from(byte);
     // SAFETY: arithmetic on one register.
     unsafe { core::arch::asm!("and {value:e}, 0", value = inout(reg) value, options(nomem, nostack)) };
     value
+}
+
+/// 0, but only after `byte` is there: the compiler cannot know either.
+#[cfg(not(target_arch = "x86_64"))]
+#[inline(always)]
+fn nothing_of(byte: u8) -> usize {
+    use std::hint::black_box;
+    black_box(usize::from(byte)) & black_box(0)
 }
 
 #[cfg(test)]

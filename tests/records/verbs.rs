@@ -7,7 +7,7 @@ use memcpy_select::record::Record;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 /// The one document of a verb that succeeds.
@@ -149,7 +149,7 @@ fn a_peer_that_copies_wrongly_has_no_timing_and_the_record_says_why() {
     assert!(record.samples.iter().all(|sample| sample.contender != "wrong"));
 
     // Resumed, in the middle or from the beginning, it says so once and has the same rows.
-    let folder = PathBuf::from(document["record"].as_str().unwrap());
+    let folder = Path::new(document["record"].as_str().unwrap());
     let (environment, samples) = (folder.join("env.toml"), folder.join("samples.csv"));
     let whole = fs::read_to_string(&samples).unwrap();
     for lines in [0, 2, 40, 90] {

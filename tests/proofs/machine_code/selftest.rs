@@ -8,7 +8,6 @@ use std::arch::global_asm;
 const PLACE: Place = Place { dst_address: 0x10_0000, src_address: 0x20_0800 };
 
 #[test]
-#[cfg(target_arch = "x86_64")]
 fn it_agrees_with_the_processor_on_every_kernel_that_runs_here() {
     for kernel in kernels().iter().filter(|kernel| !["libc", "portable"].contains(&kernel.name())) {
         let Some(ready) = kernel.ready() else { continue };
