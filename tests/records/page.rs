@@ -56,6 +56,7 @@ fn check(html: &str) {
 }
 
 #[test]
+#[cfg_attr(not(memcpy_select_repository), ignore = "reads results/, which the published package lacks")]
 fn the_page_of_every_record_stands_alone_and_answers_in_three_sentences() {
     // Records of paths between processes have a page of their own.
     for (folder, record) in records().iter().filter(|(_, record)| record.bench != "ipc") {
@@ -77,6 +78,7 @@ fn the_page_of_every_record_stands_alone_and_answers_in_three_sentences() {
 }
 
 #[test]
+#[cfg_attr(not(memcpy_select_repository), ignore = "reads results/, which the published package lacks")]
 fn several_records_stand_beside_each_other() {
     let both = [
         read(&results().join("amd-26-2-1-kvm/2026-11-23.12")),
@@ -93,6 +95,7 @@ fn several_records_stand_beside_each_other() {
 }
 
 #[test]
+#[cfg_attr(not(memcpy_select_repository), ignore = "reads results/, which the published package lacks")]
 fn a_figure_leads_to_its_samples() {
     let cell = Cell::hot(4096, 1, 15);
     let samples = (0..3).flat_map(|round| {
@@ -120,6 +123,7 @@ fn check_answer(html: &str) {
 }
 
 #[test]
+#[cfg_attr(not(memcpy_select_repository), ignore = "reads results/, which the published package lacks")]
 fn the_figures_of_a_map_are_a_table_too() {
     let html = page(&[read(&results().join("amd-26-2-1-kvm/2026-11-23.10"))]);
     assert_eq!(html.matches("<summary>The figures of this map</summary>").count(), 2);
@@ -131,6 +135,7 @@ fn the_figures_of_a_map_are_a_table_too() {
 }
 
 #[test]
+#[cfg_attr(not(memcpy_select_repository), ignore = "reads results/, which the published package lacks")]
 fn a_sweep_over_sizes_is_drawn_and_said_to_make_no_profile() {
     let samples = |lengths: &[usize]| -> Vec<Sample> {
         let of =
@@ -147,6 +152,7 @@ fn a_sweep_over_sizes_is_drawn_and_said_to_make_no_profile() {
 }
 
 #[test]
+#[cfg_attr(not(memcpy_select_repository), ignore = "reads results/, which the published package lacks")]
 fn whatever_a_record_says_is_shown_as_text() {
     let hostile = "<script>alert('\"&</svg></table>";
     let cell = Cell::hot(4096, 0, 0);
@@ -164,6 +170,7 @@ fn whatever_a_record_says_is_shown_as_text() {
 }
 
 #[test]
+#[cfg_attr(not(memcpy_select_repository), ignore = "reads results/, which the published package lacks")]
 fn what_was_not_measured_is_left_out() {
     let hot = Cell::hot(4096, 0, 0);
     let cases: [Vec<Sample>; 8] = [
@@ -197,6 +204,7 @@ fn report(arguments: &[&str]) -> Output {
 }
 
 #[test]
+#[cfg_attr(not(memcpy_select_repository), ignore = "reads results/, which the published package lacks")]
 fn the_verb_overwrites_only_what_it_wrote() {
     let scratch = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("page-{}", std::process::id()));
     fs::create_dir_all(&scratch).unwrap();
@@ -228,6 +236,7 @@ fn the_verb_overwrites_only_what_it_wrote() {
 }
 
 #[test]
+#[cfg_attr(not(memcpy_select_repository), ignore = "reads results/, which the published package lacks")]
 fn the_verb_prints_figures_as_json() {
     let folder = results().join("amd-25-1-1-kvm/2026-11-23.1");
     let output = report(&["--json", folder.to_str().unwrap()]);

@@ -11,6 +11,7 @@ use std::fs;
 use std::path::Path;
 
 #[test]
+#[cfg_attr(not(memcpy_select_repository), ignore = "reads results/, which the published package lacks")]
 fn the_source_is_what_the_records_give() {
     let found = document(&["profiles", "--check", "--json"]);
     has_keys(&found, &["file", "is_current", "profiles", "passed_over"]);

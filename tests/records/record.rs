@@ -331,6 +331,7 @@ fn a_place_that_cannot_be_written_is_an_error_with_its_path() {
 }
 
 #[test]
+#[cfg_attr(not(memcpy_select_repository), ignore = "reads results/, which the published package lacks")]
 fn every_record_in_the_tree_is_readable_and_in_its_place() {
     for (folder, record) in records() {
         let machine = folder.parent().and_then(Path::file_name).unwrap();
