@@ -6,6 +6,7 @@
 mod suite;
 
 use memcpy_select::cpu::Components;
+use memcpy_select::select::{memcpy_auto_inlined, memcpy_auto_nosimd_inlined};
 use std::sync::Arc;
 use suite::abi::{Before, Frame, Observed, Subject};
 use suite::arena::{Arena, region_bytes};
@@ -67,9 +68,19 @@ unsafe extern "sysv64" fn auto_nosimd(dst: *mut u8, src: *const u8, len: usize) 
     unsafe { memcpy_select::memcpy_auto_nosimd(dst, src, len) }
 }
 
+unsafe extern "sysv64" fn auto_nosimd_inlined(dst: *mut u8, src: *const u8, len: usize) {
+    // SAFETY: the caller's promise is the function's precondition.
+    unsafe { memcpy_auto_nosimd_inlined(dst, src, len) }
+}
+
 unsafe extern "sysv64" fn auto_unchecked(dst: *mut u8, src: *const u8, len: usize) {
     // SAFETY: the caller's promise is the function's precondition.
     unsafe { memcpy_select::memcpy_auto_unchecked(dst, src, len) }
+}
+
+unsafe extern "sysv64" fn auto_inlined(dst: *mut u8, src: *const u8, len: usize) {
+    // SAFETY: the caller's promise is the function's precondition.
+    unsafe { memcpy_auto_inlined(dst, src, len) }
 }
 
 #[test]
@@ -82,9 +93,11 @@ fn the_calls_keep_it_too() {
         leaves_in_use: Components::NONE,
         ours: cfg!(memcpy_select_asm),
     };
-    check(&mut arena, nosimd, &cases);
+    let inlined = Subject { name: "memcpy_auto_nosimd_inlined", entry: auto_nosimd_inlined, ..nosimd };
+    [nosimd, inlined].into_iter().for_each(|subject| check(&mut arena, subject, &cases));
     let unchecked = Subject { name: "memcpy_auto_unchecked", entry: auto_unchecked, ours: false, ..nosimd };
-    check(&mut arena, unchecked, &cases);
+    let inlined = Subject { name: "memcpy_auto_inlined", entry: auto_inlined, ..unchecked };
+    [unchecked, inlined].into_iter().for_each(|subject| check(&mut arena, subject, &cases));
 }
 
 /// A kernel that claims less than it does would be believed by whoever saves vector state around it.

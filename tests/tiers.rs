@@ -11,8 +11,8 @@ mod suite;
 use memcpy_select::Kernel;
 use memcpy_select::cpu::{self, Cpu, Features};
 use memcpy_select::select::{
-    Aliasing, Alignment, Band, Class, Plan, PlanError, Policy, Small, formula, install, plan_for, plan_in_force,
-    uninstall,
+    Aliasing, Alignment, Band, Class, Plan, PlanError, Policy, Small, formula, install, memcpy_auto_inlined, plan_for,
+    plan_in_force, uninstall,
 };
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -58,6 +58,9 @@ impl Drop for Turn {
         POLICIES.into_iter().for_each(uninstall);
     }
 }
+
+/// A call of machine code and what is inlined where there are no debug assertions.
+const BOTH_WAYS: [&dyn Routine; 2] = [&Call::AutoUnchecked, &Call::AutoInlined];
 
 fn leak(plan: Plan) -> &'static Plan {
     forever(plan)
@@ -110,11 +113,10 @@ fn limits(plan: &'static Plan) -> impl Iterator<Item = usize> {
 #[test]
 fn a_plan_of_every_kernel_alone_copies_exactly() {
     let _turn = Turn::take();
-    let routines = Call::ALL.each_ref().map(|call| call as &dyn Routine);
     for kernel in kernels_here().0 {
         let kernel = kernel.kernel();
         install(Policy::User, one_kernel(kernel)).expect("the kernel is available");
-        runner::every_length(&format!("only {}", kernel.name()), &routines[2..3], Effort::Sampled);
+        runner::every_length(&format!("only {}", kernel.name()), &BOTH_WAYS, Effort::Sampled);
     }
 }
 
@@ -132,13 +134,17 @@ fn short_lengths_by_one_masked_store_copy_exactly() {
             return println!("skipped: a masked store needs {needs:?}, which this CPU or its operating system lacks");
         }
     }
-    let routines = Call::ALL.each_ref().map(|call| call as &dyn Routine);
-    runner::every_length("short lengths masked", &routines[2..3], Effort::chosen());
+    runner::every_length("short lengths masked", &BOTH_WAYS, Effort::chosen());
 }
 
 unsafe extern "sysv64" fn auto_unchecked(dst: *mut u8, src: *const u8, len: usize) {
     // SAFETY: the caller's promise is the function's precondition.
     unsafe { memcpy_select::memcpy_auto_unchecked(dst, src, len) }
+}
+
+unsafe extern "sysv64" fn auto_inlined(dst: *mut u8, src: *const u8, len: usize) {
+    // SAFETY: as above.
+    unsafe { memcpy_auto_inlined(dst, src, len) }
 }
 
 /// Offsets of destination and source in their pages: every class, and the distances at which one ends.
@@ -187,13 +193,15 @@ fn each_length_and_class_reaches_the_kernel_of_the_plan() {
         for (dst_at, src_at) in PLACEMENTS {
             let to = dst.as_mut_slice()[dst_at..dst_at + len].as_mut_ptr();
             let from = src.as_mut_slice()[src_at..src_at + len].as_ptr();
-            frame.prepare(Before::Filled, &mut Rng::new(1));
-            // SAFETY: both ranges were just checked against their regions, which are two.
-            unsafe { frame.call(auto_unchecked, to, from, len) };
             let class = Class::of(to.addr(), from.addr());
-            let wrote_vectors = frame.vectors_changed();
-            assert_eq!(wrote_vectors, plan.kernel(len, class) == sse2, "{len} bytes, {}", class.name());
-            copies += 1;
+            for call in [auto_unchecked, auto_inlined] {
+                frame.prepare(Before::Filled, &mut Rng::new(1));
+                // SAFETY: both ranges were just checked against their regions, which are two.
+                unsafe { frame.call(call, to, from, len) };
+                let wrote_vectors = frame.vectors_changed();
+                assert_eq!(wrote_vectors, plan.kernel(len, class) == sse2, "{len} bytes, {}", class.name());
+                copies += 1;
+            }
             reached.push(class.name());
         }
     }

@@ -6,6 +6,8 @@
 //! may go on with the one it has read.
 
 use super::inline::{self, INLINE_MAX_BYTES, Small};
+#[cfg(all(memcpy_select_asm, debug_assertions))]
+use super::out_of_line;
 use super::plan::{Band, Origin, Plan, PlanError};
 use super::slot::Slot;
 use super::{Policy, formula, plan_for};
@@ -55,13 +57,15 @@ pub fn memcpy_auto_uninit<'a>(dst: &'a mut [MaybeUninit<u8>], src: &[u8]) -> &'a
     // SAFETY: both ranges are valid for `src.len()` bytes and cannot overlap, since one is borrowed exclusively.
     unsafe { memcpy_auto_unchecked(start, src.as_ptr(), src.len()) };
     // SAFETY: the copy has initialised all `dst.len()` bytes, which stay borrowed exclusively for 'a.
-    unsafe { core::slice::from_raw_parts_mut(start, src.len()) }
+    unsafe { &mut *(dst as *mut [MaybeUninit<u8>] as *mut [u8]) }
 }
 
 /// Copies `len` bytes from `src` to `dst`, by the plan in force for this CPU.
 ///
 /// Up to [`INLINE_MAX_BYTES`] the copy is inlined into the caller, in the way that the plan in force says
-/// ([`Small`]); above, it is one load of the plan and one call.
+/// ([`Small`]); above, it is one load of the plan and one call. Where this crate is compiled with debug assertions, as
+/// `cargo build` without `--release` does, nothing is inlined: code that is not optimised is faster with one call for
+/// every length.
 ///
 /// # Safety
 ///
@@ -69,6 +73,26 @@ pub fn memcpy_auto_uninit<'a>(dst: &'a mut [MaybeUninit<u8>], src: &[u8]) -> &'a
 /// vector registers.
 #[inline(always)]
 pub unsafe fn memcpy_auto_unchecked(dst: *mut u8, src: *const u8, len: usize) {
+    #[cfg(all(memcpy_select_asm, debug_assertions))]
+    // SAFETY: the same preconditions; a plan comes into force only on a CPU that has what it needs.
+    unsafe {
+        out_of_line::small_or_by_slot(dst, src, len, &USER)
+    }
+    #[cfg(not(all(memcpy_select_asm, debug_assertions)))]
+    // SAFETY: the same preconditions.
+    unsafe {
+        memcpy_auto_inlined(dst, src, len)
+    }
+}
+
+/// [`memcpy_auto_unchecked`] as it is without debug assertions: for tests, which have them.
+///
+/// # Safety
+///
+/// As [`memcpy_auto_unchecked`].
+#[doc(hidden)]
+#[inline(always)]
+pub unsafe fn memcpy_auto_inlined(dst: *mut u8, src: *const u8, len: usize) {
     // SAFETY: the same preconditions; a plan comes into force only on a CPU that has what its way to copy small lengths
     // needs.
     unsafe { copy(dst, src, len, || USER.small()) }
@@ -119,6 +143,26 @@ unsafe fn copy(dst: *mut u8, src: *const u8, len: usize, small: impl FnOnce() ->
 /// `src` is valid for reads and `dst` for writes of `len` bytes, and the two ranges do not overlap.
 #[inline]
 pub unsafe fn memcpy_auto_nosimd(dst: *mut u8, src: *const u8, len: usize) {
+    #[cfg(all(memcpy_select_asm, debug_assertions))]
+    // SAFETY: the same preconditions; a plan comes into force only with kernels that are available here.
+    unsafe {
+        out_of_line::by_slot(dst, src, len, &NO_SIMD)
+    }
+    #[cfg(not(all(memcpy_select_asm, debug_assertions)))]
+    // SAFETY: the same preconditions.
+    unsafe {
+        memcpy_auto_nosimd_inlined(dst, src, len)
+    }
+}
+
+/// [`memcpy_auto_nosimd`] as it is without debug assertions: for tests, which have them.
+///
+/// # Safety
+///
+/// As [`memcpy_auto_nosimd`].
+#[doc(hidden)]
+#[inline(always)]
+pub unsafe fn memcpy_auto_nosimd_inlined(dst: *mut u8, src: *const u8, len: usize) {
     let entry = NO_SIMD.entry(len, dst.addr(), src.addr());
     // SAFETY: the same preconditions; a plan comes into force only with kernels that are available here.
     unsafe { entry(dst, src, len) }
@@ -237,8 +281,8 @@ unsafe impl Sync for PlanCell {}
 #[inline(always)]
 #[track_caller]
 fn assert_same_length(dst_bytes: usize, src_bytes: usize) {
-    if let Err(mismatch) = LengthMismatch::check(dst_bytes, src_bytes) {
-        refuse(mismatch);
+    if dst_bytes != src_bytes {
+        refuse(LengthMismatch { dst_bytes, src_bytes });
     }
 }
 

@@ -16,6 +16,8 @@ mod dispatch;
 mod file;
 pub mod formula;
 mod inline;
+#[cfg(all(memcpy_select_asm, debug_assertions))]
+mod out_of_line;
 mod plan;
 mod profile;
 mod profiles;
@@ -34,6 +36,8 @@ pub(crate) use dispatch::memcpy_auto_as;
 pub use dispatch::{
     install, memcpy_auto, memcpy_auto_nosimd, memcpy_auto_unchecked, memcpy_auto_uninit, plan_in_force, uninstall,
 };
+#[doc(hidden)]
+pub use dispatch::{memcpy_auto_inlined, memcpy_auto_nosimd_inlined};
 #[cfg(feature = "std")]
 pub use file::{LoadFileCause, LoadFileError, install_file, install_owned, load_file};
 pub use inline::{INLINE_MAX_BYTES, Small};

@@ -151,6 +151,12 @@ pub struct Plan {
     origin: Origin,
 }
 
+/// Where what the calls read lies, for machine code.
+#[cfg(all(memcpy_select_asm, debug_assertions))]
+pub(super) const LIMITS_OFFSET: usize = core::mem::offset_of!(Plan, limits);
+#[cfg(all(memcpy_select_asm, debug_assertions))]
+pub(super) const ENTRIES_OFFSET: usize = core::mem::offset_of!(Plan, entries);
+
 impl Plan {
     /// A plan of these bands.
     ///

@@ -23,11 +23,19 @@ pub(super) struct Slot {
 }
 
 /// Lengths are compared in units of this many bytes.
-const UNIT_BYTES: usize = 64;
+pub(super) const UNIT_BYTES: usize = 64;
 /// Bits of the word that count them: up to 4 MiB.
-const LIMIT_BITS: u32 = 16;
+pub(super) const LIMIT_BITS: u32 = 16;
 /// Bits of an address. What more an address has repeats its highest bit, on all systems that do not ask for more.
-const ADDRESS_BITS: u32 = usize::BITS - LIMIT_BITS;
+pub(super) const ADDRESS_BITS: u32 = usize::BITS - LIMIT_BITS;
+
+/// Where the words lie, for machine code.
+#[cfg(all(memcpy_select_asm, debug_assertions))]
+pub(super) const SMALL_OFFSET: usize = core::mem::offset_of!(Slot, small);
+#[cfg(all(memcpy_select_asm, debug_assertions))]
+pub(super) const SHORT_OFFSET: usize = core::mem::offset_of!(Slot, short);
+#[cfg(all(memcpy_select_asm, debug_assertions))]
+pub(super) const PLAN_OFFSET: usize = core::mem::offset_of!(Slot, plan);
 
 impl Slot {
     /// A slot with this plan. Nothing is known of its short band yet: code has no address at compile time.

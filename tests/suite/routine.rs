@@ -4,7 +4,7 @@ use core::mem::MaybeUninit;
 use core::slice;
 use memcpy_select::cpu::{Components, Cpu};
 use memcpy_select::kernel::{CopyFn, ReadyKernel};
-use memcpy_select::select::{Policy, memcpy_auto_in_section};
+use memcpy_select::select::{Policy, memcpy_auto_in_section, memcpy_auto_inlined, memcpy_auto_nosimd_inlined};
 use memcpy_select::xsave::{SavedState, Section, StateArea};
 use memcpy_select::{Kernel, kernels};
 use std::cell::RefCell;
@@ -52,19 +52,30 @@ pub enum Call {
     AutoUninit,
     AutoUnchecked,
     AutoNoSimd,
+    /// What `AutoUnchecked` is without debug assertions.
+    AutoInlined,
+    /// What `AutoNoSimd` is without debug assertions.
+    AutoNoSimdInlined,
     /// In a section of its own, which saves and restores the vector state where the plan wants a vector kernel.
     AutoInSection,
 }
 
 impl Call {
-    pub const ALL: [Self; 5] =
-        [Self::Auto, Self::AutoUninit, Self::AutoUnchecked, Self::AutoNoSimd, Self::AutoInSection];
+    pub const ALL: [Self; 7] = [
+        Self::Auto,
+        Self::AutoUninit,
+        Self::AutoUnchecked,
+        Self::AutoNoSimd,
+        Self::AutoInlined,
+        Self::AutoNoSimdInlined,
+        Self::AutoInSection,
+    ];
 
     /// Whose plan it follows.
     pub const fn policy(self) -> Policy {
         match self {
-            Self::Auto | Self::AutoUninit | Self::AutoUnchecked => Policy::User,
-            Self::AutoNoSimd => Policy::NoSimd,
+            Self::Auto | Self::AutoUninit | Self::AutoUnchecked | Self::AutoInlined => Policy::User,
+            Self::AutoNoSimd | Self::AutoNoSimdInlined => Policy::NoSimd,
             Self::AutoInSection => Policy::Section,
         }
     }
@@ -107,6 +118,8 @@ impl Routine for Call {
             Self::AutoUninit => "memcpy_auto_uninit",
             Self::AutoUnchecked => "memcpy_auto_unchecked",
             Self::AutoNoSimd => "memcpy_auto_nosimd",
+            Self::AutoInlined => "memcpy_auto_inlined",
+            Self::AutoNoSimdInlined => "memcpy_auto_nosimd_inlined",
             Self::AutoInSection => "memcpy_auto_in_section",
         }
     }
@@ -136,6 +149,14 @@ impl Routine for Call {
             Self::AutoNoSimd => {
                 // SAFETY: the caller's promise is the function's precondition.
                 unsafe { memcpy_select::memcpy_auto_nosimd(dst, src, len) }
+            }
+            Self::AutoInlined => {
+                // SAFETY: the caller's promise is the function's precondition.
+                unsafe { memcpy_auto_inlined(dst, src, len) }
+            }
+            Self::AutoNoSimdInlined => {
+                // SAFETY: the caller's promise is the function's precondition.
+                unsafe { memcpy_auto_nosimd_inlined(dst, src, len) }
             }
             Self::AutoInSection => {
                 // SAFETY: the caller's promise is the function's precondition.
