@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use super::series::{contenders, placement};
-use super::{Shown, Table, escape, figure, finite, percent, times};
+use super::{Shown, Table, against_best, escape, figure, finite, is_slower, percent, speed, times};
 use crate::measure::cell::{Cell, Residency};
 use crate::measure::statistics::geometric_mean;
 use crate::measure::summary::{CellSummary, Summary};
@@ -18,43 +18,44 @@ const LOSSES_SHOWN: usize = 12;
 
 /// Where `memcpy_auto` is slower than the best kernel: the worst, and all.
 pub(super) fn losses(shown: &Shown<'_>) -> String {
-    let summary = &shown.summary;
-    let mut regrets: Vec<(&CellSummary, f64)> =
-        summary.cells.iter().filter_map(|cell| Some((cell, finite(cell.regret())?))).collect();
-    let Some(mean) = geometric_mean(regrets.iter().map(|(_, regret)| *regret).filter(|regret| *regret > 0.0)) else {
+    let floor = shown.summary.noise_floor;
+    let cells = shown.summary.cells.iter();
+    let mut speeds: Vec<(&CellSummary, f64)> =
+        cells.filter_map(|cell| Some((cell, against_best(cell)?))).collect();
+    let Some(mean) = geometric_mean(speeds.iter().map(|(_, speed)| *speed)) else {
         return "<p>memcpy_auto was not measured beside the kernels in this record.</p>\n".to_owned();
     };
-    let count = regrets.len();
-    regrets.retain(|(_, regret)| *regret > summary.noise_floor);
-    regrets.sort_by(|a, b| b.1.total_cmp(&a.1));
+    let count = speeds.len();
+    speeds.retain(|(_, speed)| is_slower(*speed, floor));
+    speeds.sort_by(|a, b| a.1.total_cmp(&b.1));
     let mut html = format!(
-        "<p>memcpy_auto takes {mean:.3} times as long as the best kernel (geometric mean of {count} cells), and is slower \
+        "<p>memcpy_auto is {mean:.3} times as fast as the best kernel (geometric mean of {count} cells), and is slower \
          than it beyond the noise floor in {}.</p>\n",
-        regrets.len()
+        speeds.len()
     );
-    let table = |regrets: &[(&CellSummary, f64)]| {
-        let heads = ["size", "placement", "time / best kernel", "best kernel", "memcpy_auto ns", "best ns", "vs libc"];
+    let table = |speeds: &[(&CellSummary, f64)]| {
+        let heads = ["size", "placement", "vs best kernel", "best kernel", "memcpy_auto ns", "best ns", "vs libc"];
         let mut table = Table::new(&heads);
-        for (cell, regret) in regrets {
+        for (cell, of_best) in speeds {
             let best = cell.fastest().unwrap_or_default();
             table.row(&[
                 shown.link(&cell.cell, &size(cell.cell.len_bytes)),
                 escape(&placement(&cell.cell)),
-                format!("{regret:.2}"),
+                format!("{of_best:.2}×"),
                 escape(best),
                 figure(cell.copy_ns(MEMCPY_AUTO)),
                 figure(cell.copy_ns(best)),
-                times(cell.time_ratio(LIBC, MEMCPY_AUTO), summary.noise_floor),
+                times(speed(cell, MEMCPY_AUTO, LIBC), floor),
             ]);
         }
         format!("<div class=\"left\">{}</div>", table.html())
     };
-    if !regrets.is_empty() {
-        html.push_str(&table(&regrets[..regrets.len().min(LOSSES_SHOWN)]));
+    if !speeds.is_empty() {
+        html.push_str(&table(&speeds[..speeds.len().min(LOSSES_SHOWN)]));
     }
-    if regrets.len() > LOSSES_SHOWN {
-        let all = table(&regrets);
-        let _ = write!(html, "<details><summary>All {}, worst first</summary>\n{all}</details>\n", regrets.len());
+    if speeds.len() > LOSSES_SHOWN {
+        let all = table(&speeds);
+        let _ = write!(html, "<details><summary>All {}, worst first</summary>\n{all}</details>\n", speeds.len());
     }
     html
 }
@@ -65,7 +66,7 @@ pub(super) fn all(shown: &Shown<'_>) -> String {
     for sample in &shown.record.samples {
         *rounds.entry((sample.cell, &sample.contender)).or_default() += 1;
     }
-    let heads = ["kernel", "median ns", "GB/s", "B/cycle", "time / libc", "spread", "rounds"];
+    let heads = ["kernel", "median ns", "GB/s", "B/cycle", "vs libc", "spread", "rounds"];
     // Benches with a placement for each of a few cells have one table for all.
     let is_grid = shown.is_grid();
     let groups: Vec<Vec<&CellSummary>> = if is_grid {
@@ -86,7 +87,7 @@ pub(super) fn all(shown: &Shown<'_>) -> String {
                     figure(cell.copy_ns(contender)),
                     figure(length(cell).and(cell.gb_per_s(contender))),
                     figure(length(cell).and(cell.bytes_per_cycle(contender))),
-                    figure(cell.time_ratio(contender, LIBC)),
+                    times(speed(cell, contender, LIBC), shown.summary.noise_floor),
                     cell.spread(contender).map_or_else(super::none, |spread| percent(1.0 + spread)),
                     rounds.get(&(cell.cell, contender)).copied().unwrap_or(0).to_string(),
                 ]);
@@ -125,16 +126,10 @@ pub(super) fn matrix(shown: &Shown<'_>) -> String {
             }
         }
     }
-    if names.is_empty() {
-        return "<p>The record holds no samples.</p>\n".to_owned();
-    }
     let heads: Vec<&str> = ["cell"].into_iter().chain(names.iter().copied()).collect();
     let mut table = Table::new(&heads);
     for cell in &summary.cells {
-        let name = match cell.cell.residency {
-            Residency::Calls(_) => placement(&cell.cell),
-            _ => format!("{} {}", size(cell.cell.len_bytes), placement(&cell.cell)),
-        };
+        let name = cell_name(cell);
         let least = names.iter().filter_map(|name| finite(cell.copy_ns(name))).min_by(f64::total_cmp);
         let mut row = vec![shown.link(&cell.cell, &escape(&name))];
         for contender in &names {
@@ -144,7 +139,19 @@ pub(super) fn matrix(shown: &Shown<'_>) -> String {
         }
         table.row(&row);
     }
-    format!("{}<p class=\"note\">Median nanoseconds of one copy; in bold the least of the row.</p>\n", table.html())
+    format!(
+        "<details><summary>Every contender in every cell</summary>\n{}<p class=\"note\">Median nanoseconds of one copy; in bold \
+         the least of the row.</p></details>\n",
+        table.html()
+    )
+}
+
+/// A cell in a few words: length and place, or the kind of calls.
+pub(super) fn cell_name(cell: &CellSummary) -> String {
+    match cell.cell.residency {
+        Residency::Calls(_) => placement(&cell.cell),
+        _ => format!("{}, {}", size(cell.cell.len_bytes), placement(&cell.cell)),
+    }
 }
 
 /// What must be known to judge the figures, or to repeat them.

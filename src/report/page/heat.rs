@@ -1,4 +1,4 @@
-//! Placements by sizes, coloured by a ratio of times, as SVG.
+//! Placements by sizes, coloured by a speed, as SVG.
 
 #![forbid(unsafe_code)]
 
@@ -18,24 +18,24 @@ const ROW: f64 = 21.0;
 /// A column must be as wide as this to hold its figure.
 const FIGURE_WIDTH: f64 = 27.0;
 
-/// Steps of colour: the class, the largest ratio that has it, and what the legend says.
+/// Steps of colour: the class, the least speed that has it, and what the legend says.
 const STEPS: [(&str, f64, &str); 8] = [
-    ("f3", 0.67, "0.67 or less: faster"),
-    ("f2", 0.83, "to 0.83"),
-    ("f1", 1.0, "to the noise floor"),
+    ("f3", 1.5, "1.5 times as fast or more"),
+    ("f2", 1.2, "from 1.2"),
+    ("f1", 1.0, "from the noise floor"),
     ("tie", 1.0, "within the noise floor"),
-    ("s1", 1.1, "to 1.1: slower"),
-    ("s2", 1.25, "to 1.25"),
-    ("s3", 1.5, "to 1.5"),
-    ("s4", f64::INFINITY, "more"),
+    ("s1", 0.91, "from 0.91: slower"),
+    ("s2", 0.8, "from 0.8"),
+    ("s3", 0.67, "from 0.67"),
+    ("s4", 0.0, "less"),
 ];
 
-/// The class of a ratio.
-fn step(ratio: f64, noise_floor: f64) -> &'static str {
-    if is_tie(ratio, noise_floor) {
+/// The class of a speed.
+fn step(speed: f64, noise_floor: f64) -> &'static str {
+    if is_tie(speed, noise_floor) {
         return "tie";
     }
-    let fitting = STEPS.iter().filter(|(class, ..)| *class != "tie").find(|(_, most, _)| ratio <= *most);
+    let fitting = STEPS.iter().filter(|(class, ..)| *class != "tie").find(|(_, least, _)| speed >= *least);
     fitting.map_or("s4", |(class, ..)| class)
 }
 
@@ -49,17 +49,17 @@ pub(super) fn legend() -> String {
     html
 }
 
-/// A ratio of times that can be shown, and what it compares with.
-fn shown_ratio(ratio: Option<(f64, &str)>) -> Option<(f64, &str)> {
-    ratio.filter(|(ratio, _)| ratio.is_finite() && *ratio > 0.0)
+/// A speed that can be shown, and what it compares with.
+fn shown_speed(speed: Option<(f64, &str)>) -> Option<(f64, &str)> {
+    speed.filter(|(speed, _)| speed.is_finite() && *speed > 0.0)
 }
 
-/// The figures of a heat map as a table in a closed element: for columns that are too narrow to hold them, and for who
-/// cannot point at them.
+/// The figures of a heat map as a table in a closed element: for columns that are too narrow to hold them, and for those
+/// who cannot point at them.
 pub(super) fn table<'a>(
     shown: &'a Shown<'_>,
     lengths: &[usize],
-    ratio: impl Fn(&'a CellSummary) -> Option<(f64, &'a str)>,
+    speed: impl Fn(&'a CellSummary) -> Option<(f64, &'a str)>,
 ) -> String {
     let places = columns(&shown.summary);
     let mut names = vec![None; places.len()];
@@ -67,9 +67,9 @@ pub(super) fn table<'a>(
     for cell in &shown.summary.cells {
         let Some(at) = places.iter().position(|place| *place == column(&cell.cell)) else { continue };
         names[at].get_or_insert_with(|| placement(&cell.cell));
-        let Some((ratio, _)) = shown_ratio(ratio(cell)) else { continue };
+        let Some((speed, _)) = shown_speed(speed(cell)) else { continue };
         let row = rows.entry(cell.cell.len_bytes).or_insert_with(|| vec![none(); places.len()]);
-        row[at] = shown.link(&cell.cell, &format!("{ratio:.2}"));
+        row[at] = shown.link(&cell.cell, &format!("{speed:.2}"));
     }
     let names: Vec<String> = names.into_iter().map(Option::unwrap_or_default).collect();
     let heads: Vec<&str> = ["size"].into_iter().chain(names.iter().map(String::as_str)).collect();
@@ -80,12 +80,12 @@ pub(super) fn table<'a>(
     format!("<details><summary>The figures of this map</summary>\n{}</details>\n", table.html())
 }
 
-/// A heat map of a ratio; `ratio` also names what it compares with.
+/// A heat map of a speed; `speed` also names what it compares with.
 pub(super) fn svg<'a>(
     title: &str,
     shown: &'a Shown<'_>,
     lengths: &[usize],
-    ratio: impl Fn(&'a CellSummary) -> Option<(f64, &'a str)>,
+    speed: impl Fn(&'a CellSummary) -> Option<(f64, &'a str)>,
 ) -> String {
     let summary = &shown.summary;
     let rows = columns(summary);
@@ -125,13 +125,13 @@ pub(super) fn svg<'a>(
                 let (x, y) = (LEFT - 8.0, y + 14.0);
                 let _ = writeln!(svg, "<text class=\"row\" x=\"{x}\" y=\"{y:.1}\">{label}</text>");
             }
-            let Some((ratio, other)) = shown_ratio(ratio(cell)) else { continue };
-            let class = step(ratio, summary.noise_floor);
+            let Some((speed, other)) = shown_speed(speed(cell)) else { continue };
+            let class = step(speed, summary.noise_floor);
             let x = LEFT + step_x * column as f64;
             let _ = writeln!(
                 svg,
                 "<a href=\"#{}\" tabindex=\"-1\"><rect class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\" width=\"{step_x:.1}\" height=\"{ROW}\"><title>{}, \
-                 {}: {ratio:.2} of {}</title></rect></a>",
+                 {}: {speed:.2} times as fast as {}</title></rect></a>",
                 shown.id(&cell.cell),
                 size(cell.cell.len_bytes),
                 escape(&placement(&cell.cell)),
@@ -144,7 +144,7 @@ pub(super) fn svg<'a>(
                     _ => "",
                 };
                 let (x, y) = (x + step_x / 2.0, y + 14.5);
-                let _ = writeln!(svg, "<text{lit} x=\"{x:.1}\" y=\"{y:.1}\">{ratio:.2}</text>");
+                let _ = writeln!(svg, "<text{lit} x=\"{x:.1}\" y=\"{y:.1}\">{speed:.2}</text>");
             }
         }
     }
@@ -165,20 +165,20 @@ mod tests {
     fn colours_change_at_their_limits() {
         let floor = 1.05;
         let expected = [
-            (0.5, "f3"),
-            (0.67, "f3"),
-            (0.68, "f2"),
-            (0.84, "f1"),
-            (0.96, "tie"),
-            (1.0, "tie"),
+            (2.0, "f3"),
+            (1.5, "f3"),
+            (1.49, "f2"),
+            (1.19, "f1"),
             (1.04, "tie"),
-            (1.06, "s1"),
-            (1.11, "s2"),
-            (1.3, "s3"),
-            (1.51, "s4"),
+            (1.0, "tie"),
+            (0.96, "tie"),
+            (0.95, "s1"),
+            (0.9, "s2"),
+            (0.79, "s3"),
+            (0.66, "s4"),
         ];
-        for (ratio, class) in expected {
-            assert_eq!(step(ratio, floor), class, "{ratio}");
+        for (speed, class) in expected {
+            assert_eq!(step(speed, floor), class, "{speed}");
         }
     }
 }

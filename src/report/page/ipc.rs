@@ -4,21 +4,18 @@
 #![forbid(unsafe_code)]
 
 use super::ipc_answers::answers;
+use super::ipc_curves::{TABLE, USUAL, fastest, latency, rows_at, sizes, table, throughput};
 use super::loglog::LogLog;
 use super::series::{Look, Point, Series};
-use super::{PAGE_GENERATOR, STYLE, Table, escape, figure, none, percent, unfinished};
+use super::{Table, caveat, document, escape, figure, none, percent};
 use crate::measure::ipc::{Cell, Row, Summary, walked};
+use crate::path::paths;
 use crate::record::IpcRecord;
 use crate::report::format::size;
-use crate::report::ipc::{circumstances, groups, is_floor, path_name, time};
+use crate::report::ipc::{circumstances, groups, path_name, time};
 use crate::report::ipc_explain::pays_from_bytes;
 use std::collections::BTreeSet;
 use std::fmt::Write;
-
-/// The colours of paths that are not the table's, each with five kinds of dashes.
-const FAMILIES: [&str; 7] = ["rep", "sse2", "avx", "avx512", "gpr", "base", "peer"];
-/// What the names of the table's paths begin with.
-const TABLE: &str = "table_";
 
 /// A page of these records of the verb `ipc`, each with the name to show it under.
 ///
@@ -26,30 +23,20 @@ const TABLE: &str = "table_";
 /// script.
 pub fn ipc_page(records: &[(String, IpcRecord)]) -> String {
     let title = match records {
-        [(name, _)] => format!("memcpy-select: {name}"),
-        several => format!("memcpy-select: {} records of paths", several.len()),
+        [(name, _)] => name.clone(),
+        several => format!("{} records of paths", several.len()),
     };
-    let mut html = format!(
-        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"generator\" \
-         content=\"{PAGE_GENERATOR}{}\">\n<meta name=\"viewport\" content=\"width=device-width, \
-         initial-scale=1\">\n<meta name=\"color-scheme\" content=\"light dark\">\n<title>{}</title>\n<style>\n{STYLE}\
-         </style>\n</head>\n<body>\n<main>\n",
-        env!("CARGO_PKG_VERSION"),
-        escape(&title)
-    );
-    for (number, (name, record)) in records.iter().enumerate() {
-        html.push_str(&section(number + 1, name, record));
-    }
-    html.push_str("</main>\n</body>\n</html>\n");
-    html
+    let numbered = records.iter().enumerate();
+    let body: String = numbered.map(|(at, (name, record))| section(at + 1, name, record)).collect();
+    document(&title, &body)
 }
 
-/// One record, from its answer to how it was measured.
+/// One record: first the paths in the plainest circumstances, then the answers, then everything else.
 fn section(number: usize, name: &str, record: &IpcRecord) -> String {
     let summary = record.summary();
     let environment = &record.environment;
     let mut html = format!("<section id=\"paths-{number}\">\n<h1>{}</h1>\n", escape(name));
-    html.push_str(&unfinished(record.complete, record.samples.is_empty()));
+    html.push_str(caveat(record.complete, summary.rows.is_empty()));
     let _ = writeln!(
         html,
         "<p class=\"machine\">{}, core at {} GHz; {}; noise floor {}.</p>",
@@ -58,10 +45,30 @@ fn section(number: usize, name: &str, record: &IpcRecord) -> String {
         escape(environment.system.kernel.as_deref().unwrap_or("kernel not known")),
         percent(summary.noise_floor)
     );
-    html.push_str(&answer(&summary));
-    html.push_str(&answers(&summary, &record.predictions(), &walked(&record.cache)));
-    for group in groups(&summary) {
-        html.push_str(&of_group(&summary, &group));
+    let groups = groups(&summary);
+    if let Some((first, others)) = groups.split_first() {
+        let _ = writeln!(html, "<h2>Paths by size: {}</h2>\n{}", escape(&circumstances(first)), table(&summary, first));
+        html.push_str(&words(&summary));
+        let _ = writeln!(html, "<figure>\n{}{CURVES}</figure>", latency(&summary, first));
+        html.push_str("<h2>Which way, and when not copying pays</h2>\n");
+        html.push_str(&answer(&summary));
+        html.push_str(&answers(&summary, &record.predictions(), &walked(&record.cache)));
+        let _ = writeln!(html, "<h2>More of {}</h2>", escape(&circumstances(first)));
+        html.push_str(&more(&summary, first));
+        if !others.is_empty() {
+            html.push_str("<h2>Other circumstances</h2>\n");
+        }
+        for group in others {
+            let _ = writeln!(
+                html,
+                "<details><summary>{}</summary>\n{}<figure>\n{}{CURVES}</figure>\n{}</details>",
+                escape(&circumstances(group)),
+                table(&summary, group),
+                latency(&summary, group),
+                more(&summary, group)
+            );
+        }
+        html.push_str(&what_they_are(&summary));
     }
     html.push_str(&refused(record));
     html.push_str("<h2>How it was measured</h2>\n");
@@ -72,6 +79,37 @@ fn section(number: usize, name: &str, record: &IpcRecord) -> String {
     }
     html.push_str("</ul>\n</section>\n");
     html
+}
+
+/// What the words of the circumstances mean.
+fn words(summary: &Summary) -> String {
+    format!(
+        "<p class=\"note\">Half of a round trip, median; several messages under way: a message’s time. Bold: the fastest of its \
+         length, or within the noise floor of {} of it. The first rows are nearest to the fastest over all lengths; \
+         <code>bare</code>, last, is no way for programs but the floor: what two cores need to pass a line. \
+         <b>Polling</b>: both sides look again and again; <b>blocking</b>: they sleep in the kernel; <b>adaptive</b>: they \
+         look for about as long as a sleep would cost, then sleep. <b>Touched</b>: the sender writes every byte, the receiver \
+         reads and checks it. <b>Depth</b>: how many messages may be under way.</p>\n",
+        percent(summary.noise_floor.max(1.0))
+    )
+}
+
+const CURVES: &str = "<figcaption>Lower is better; both axes are logarithmic. In colour: the paths that are fastest at most \
+    lengths, a Unix stream socket as what programs use, and the floor; grey: the others of the table. Point at a curve for \
+    its name and figures.</figcaption>\n";
+
+/// What each path of the record is, in the words of this build.
+fn what_they_are(summary: &Summary) -> String {
+    let measured: BTreeSet<&str> = summary.rows.iter().map(|row| row.path.as_str()).collect();
+    let mut table = Table::new(&["path", "what it is"]);
+    for path in paths().iter().filter(|path| measured.contains(path.name())) {
+        table.row(&[escape(path.name()), escape(path.about())]);
+    }
+    format!(
+        "<h2>What the paths are</h2>\n<details><summary>Every path that was measured</summary>\n<div class=\"words\">{}</div>\
+         </details>\n",
+        table.html()
+    )
 }
 
 /// The table's cheapest and dearest path of a length, by their copies: what one copy costs.
@@ -87,130 +125,50 @@ fn copy_cost(rows: &[&Row]) -> Option<(f64, u32)> {
     Some(((most.judged_ns()? - least.judged_ns()?) / f64::from(removed), removed))
 }
 
-fn rows_at<'a>(summary: &'a Summary, group: &Cell, bytes: usize) -> Vec<&'a Row> {
-    summary.beside(group).filter(|row| row.cell.payload_bytes == bytes).collect()
-}
-
-fn sizes(summary: &Summary, group: &Cell) -> Vec<usize> {
-    let sizes: BTreeSet<usize> = summary.beside(group).map(|row| row.cell.payload_bytes).collect();
-    sizes.into_iter().collect()
-}
-
-fn fastest<'a>(rows: &[&'a Row]) -> Option<&'a Row> {
-    let timed = rows.iter().filter(|row| row.judged_ns().is_some() && !is_floor(&row.path));
-    timed.min_by(|a, b| a.judged_ns().unwrap_or(0.0).total_cmp(&b.judged_ns().unwrap_or(0.0))).copied()
-}
-
-/// The break-even of each set of circumstances, and who is fastest there.
+/// The break-even of each set of circumstances, and what is fastest there.
 fn answer(summary: &Summary) -> String {
-    let mut html = String::from("<div class=\"answer\">\n");
+    let mut table = Table::new(&["circumstances", "fastest, short", "fastest, long", "not copying pays"]);
     for group in groups(summary) {
         let pays = match pays_from_bytes(summary, &group) {
-            Some(bytes) => format!("not copying pays from {} on", size(bytes)),
-            None => "at the longest payload, not copying does not pay".to_owned(),
+            Some(bytes) => format!("from {} on", size(bytes)),
+            None => "at no length up to the longest".to_owned(),
         };
         let best = |bytes: Option<&usize>| {
             let rows = rows_at(summary, &group, *bytes?);
             let row = fastest(&rows)?;
-            Some(format!("{} at {} ({})", path_name(row), size(row.cell.payload_bytes), time(row.judged_ns()?)))
+            let ns = row.judged_ns()?;
+            let usual = rows.iter().find(|row| row.path == USUAL && row.kernel.is_none()).and_then(|row| row.judged_ns());
+            let gain = usual.filter(|_| row.path != USUAL && ns > 0.0).map(|usual| format!(", {:.1}×", usual / ns));
+            let name = escape(&path_name(row));
+            Some(format!(
+                "<code>{name}</code> at {}: {}{}",
+                size(row.cell.payload_bytes),
+                time(ns),
+                gain.unwrap_or_default()
+            ))
         };
         let sizes = sizes(summary, &group);
-        let ends: Vec<String> = [best(sizes.first()), best(sizes.last())].into_iter().flatten().collect();
-        let _ = writeln!(
-            html,
-            "<p><b>{}</b>: {pays}. Fastest: {}.</p>",
-            escape(&circumstances(&group)),
-            escape(&ends.join("; "))
-        );
+        let [short, long] = [sizes.first(), sizes.last()].map(|bytes| best(bytes).unwrap_or_else(none));
+        table.row(&[escape(&circumstances(&group)), short, long, pays]);
     }
-    html.push_str("</div>\n");
-    html
+    format!(
+        "<div class=\"answer\">\n<div class=\"words\">{}</div>\n<p class=\"note\">×: how many times as fast as a Unix stream \
+         socket (<code>{USUAL}</code>) at that length. “Not copying pays” from the length on at which, there and at all longer ones, the \
+         fastest path without a copy beats the fastest with one.</p>\n</div>\n",
+        table.html()
+    )
 }
 
-/// How a path looks: the table's in one colour, thick where nothing is copied; the others by their place.
-fn look(name: &str, copies: u32, place: usize) -> Look {
-    if name.starts_with(TABLE) {
-        return Look { family: "auto", dashes: copies as usize % 5, is_thick: copies == 0 };
-    }
-    Look { family: FAMILIES[place % FAMILIES.len()], dashes: place / FAMILIES.len() % 5, is_thick: false }
+/// Throughput, what copies cost, and every figure.
+fn more(summary: &Summary, group: &Cell) -> String {
+    format!(
+        "<details><summary>Throughput against size</summary>\n<figure>\n{}<figcaption>Higher is better. The payload counted \
+         once, decimal.</figcaption>\n</figure></details>\n{}{}",
+        throughput(summary, group),
+        saving(summary, group),
+        figures(summary, group)
+    )
 }
-
-/// What can be told apart in a plot: each path with its usual kernel, and of the floor what copies nothing. The table of
-/// figures has all rows.
-fn is_drawn(row: &Row) -> bool {
-    row.kernel.is_none() && !(is_floor(&row.path) && row.copies > 0)
-}
-
-fn curves(
-    summary: &Summary,
-    group: &Cell,
-    value: &dyn Fn(&Row) -> Option<f64>,
-    said: &dyn Fn(f64) -> String,
-) -> Vec<Series> {
-    let mut series: Vec<Series> = Vec::new();
-    for row in summary.beside(group).filter(|row| is_drawn(row)) {
-        let Some(value) = value(row) else { continue };
-        let name = path_name(row);
-        let at = series.iter().position(|one| one.name == name).unwrap_or_else(|| {
-            let look = look(&name, row.copies, series.iter().filter(|one| !one.name.starts_with(TABLE)).count());
-            series.push(Series { name: name.clone(), look, points: Vec::new() });
-            series.len() - 1
-        });
-        let bytes = row.cell.payload_bytes;
-        let said = format!("{name}, {}: {}", size(bytes), said(value));
-        series[at].points.push(Point { len_bytes: bytes, value, said, id: None });
-    }
-    // One length alone is no curve, unless no more was measured.
-    let longest = series.iter().map(|one| one.points.len()).max().unwrap_or(0);
-    series.retain(|one| one.points.len() > 1 || longest == 1);
-    for one in &mut series {
-        one.points.sort_by_key(|point| point.len_bytes);
-    }
-    series
-}
-
-/// Plots and figures of one set of circumstances.
-fn of_group(summary: &Summary, group: &Cell) -> String {
-    let name = circumstances(group);
-    let mut html = format!("<h2>{}</h2>\n", escape(&name));
-    let pays: Vec<(usize, String)> = pays_from_bytes(summary, group)
-        .map(|bytes| (bytes, format!("not copying pays from {} on", size(bytes))))
-        .into_iter()
-        .collect();
-    let latency = LogLog {
-        title: &format!("Half a round trip against size: {name}"),
-        unit: "half round trip, p50",
-        tick: &time,
-        series: curves(summary, group, &|row| Some(row.half_rtt_ns?.p50), &time),
-        marks: pays,
-    };
-    let _ = writeln!(
-        html,
-        "<figure>\n{}<figcaption>Lower is better. {} Kernels of choice and ways \
-             measured at one length are in the figures below.</figcaption>\n</figure>",
-        latency.svg(),
-        LATENCY
-    );
-    let gb_per_s = |value: f64| format!("{} GB/s", figure(Some(value)));
-    let throughput = LogLog {
-        title: &format!("Throughput against size: {name}"),
-        unit: "GB/s one way",
-        tick: &|value| if value < 1.0 { value.to_string() } else { figure(Some(value)) },
-        series: curves(summary, group, &|row| row.gb_per_s, &gb_per_s),
-        marks: Vec::new(),
-    };
-    let _ = writeln!(
-        html,
-        "<figure>\n{}<figcaption>Higher is better. The payload counted once, decimal.</figcaption>\n</figure>",
-        throughput.svg()
-    );
-    html.push_str(&saving(summary, group));
-    html.push_str(&figures(summary, group));
-    html
-}
-
-const LATENCY: &str = "Every payload goes there and back; with more than one message under way, half of the time from \
-    sending a message to hearing that it was received.";
 
 /// What a copy costs in the table, and how that compares with the whole.
 fn saving(summary: &Summary, group: &Cell) -> String {
@@ -233,8 +191,9 @@ fn saving(summary: &Summary, group: &Cell) -> String {
         marks: Vec::new(),
     };
     format!(
-        "<figure>\n{}<figcaption>The table copying in and out against the table in place, divided by the copies between \
-         the two. Where a point is missing, nothing was saved.</figcaption>\n</figure>\n",
+        "<details><summary>What each copy removed saves</summary>\n<figure>\n{}<figcaption>The table copying in and out \
+         against the table in place, divided by the copies between the two. Where a point is missing, nothing was \
+         saved.</figcaption>\n</figure></details>\n",
         plot.svg()
     )
 }

@@ -7,6 +7,7 @@ use super::{Table, escape, none};
 use crate::measure::ipc::{
     Cell, Predicted, Summary, TIERS_TOLERANCE, TOLERANCE, Walked, share_that_holds, tier_checks,
 };
+use crate::path::Way;
 use crate::report::format::size;
 use crate::report::ipc::{circumstances, time};
 use crate::report::ipc_answers::{signed_percent, signed_time, slowdown, walked_kinds, walked_lengths, way_name};
@@ -84,17 +85,30 @@ fn cache(walked: &[Walked]) -> String {
     let mut head = vec!["transfer between two walks".to_owned()];
     head.extend(sets.iter().map(|set| format!("through {}", size(*set))));
     let mut table = Table::new(&head.iter().map(String::as_str).collect::<Vec<&str>>());
-    for length in lengths {
-        table.caption(head.len(), &format!("payloads of {}", size(length)));
+    let speed = |kind: &Walked, length: usize, set: usize| {
+        slowdown(walked, kind, length, set).filter(|of| of.is_finite() && *of > 0.0).map(|of| 1.0 / of)
+    };
+    for length in &lengths {
+        table.caption(head.len(), &format!("payloads of {}", size(*length)));
         for kind in walked_kinds(walked) {
-            let figure = |set: &usize| slowdown(walked, kind, length, *set);
-            let cells = sets.iter().map(|set| figure(set).map_or_else(none, |of| format!("{of:.2}")));
+            let cells = sets.iter().map(|set| speed(kind, *length, *set).map_or_else(none, |of| format!("{of:.2}×")));
             table.row(&std::iter::once(escape(&way_name(kind))).chain(cells).collect::<Vec<String>>());
         }
     }
+    let of_all = walked.iter().filter(|one| one.way != Way::Apart);
+    let speeds = of_all.filter_map(|one| Some((speed(one, one.payload_bytes, one.walk_bytes)?, one)));
+    let worst = speeds.min_by(|a, b| a.0.total_cmp(&b.0)).map_or_else(String::new, |(of, one)| {
+        format!(
+            " At worst, through {} after a payload of {} {}, the walk is {of:.2} times as fast.",
+            size(one.walk_bytes),
+            size(one.payload_bytes),
+            escape(&way_name(one))
+        )
+    });
     format!(
         "<h2>Other data in the consumer's cache</h2>\n<p>After each payload the consumer walks through a working set of its own, \
-         and only the walk is timed: its time over that of a walk after nothing has passed.</p>\n{}",
+         and only the walk is timed: how many times as fast as a walk after nothing has passed.{worst}</p>\n\
+         <details><summary>Every walk</summary>\n{}</details>\n",
         table.html()
     )
 }

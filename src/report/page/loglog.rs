@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 use super::escape;
+use super::ipc_curves::REST;
 use super::plot::apart;
 use super::series::{Look, Point, Series};
 use crate::report::format::size;
@@ -56,9 +57,15 @@ impl LogLog<'_> {
             escape(self.title)
         );
         self.axes(&mut svg, decades, lengths, &x, &y);
-        let ends: Vec<f64> = self.series.iter().filter_map(|one| Some(y(one.points.last()?.value))).collect();
-        for ((series, end), label_y) in self.series.iter().zip(&ends).zip(apart(&ends, TOP, BOTTOM)) {
-            curve(&mut svg, series, &x, &y, *end, label_y);
+        let (rest, named): (Vec<&Series>, Vec<&Series>) = self.series.iter().partition(|one| one.look.family == REST);
+        for series in rest {
+            line(&mut svg, series, &x, &y);
+            svg.push_str("</g>\n");
+        }
+        let ends: Vec<f64> = named.iter().filter_map(|one| Some(y(one.points.last()?.value))).collect();
+        for ((series, end), label_y) in named.iter().zip(&ends).zip(apart(&ends, TOP, BOTTOM)) {
+            line(&mut svg, series, &x, &y);
+            label(&mut svg, series, &x, *end, label_y);
         }
         svg.push_str("</svg></div>\n");
         svg
@@ -110,7 +117,8 @@ impl LogLog<'_> {
     }
 }
 
-fn curve(svg: &mut String, series: &Series, x: &dyn Fn(f64) -> f64, y: &dyn Fn(f64) -> f64, end: f64, label_y: f64) {
+/// A curve with its points, whose group is still open.
+fn line(svg: &mut String, series: &Series, x: &dyn Fn(f64) -> f64, y: &dyn Fn(f64) -> f64) {
     let Look { family, dashes, is_thick } = series.look;
     let thick = if is_thick { " thick" } else { "" };
     let _ = write!(svg, "<g class=\"series {family} d{dashes}{thick}\"><polyline points=\"");
@@ -127,6 +135,10 @@ fn curve(svg: &mut String, series: &Series, x: &dyn Fn(f64) -> f64, y: &dyn Fn(f
             escape(said)
         );
     }
+}
+
+/// What a curve is called, at its end; closes its group.
+fn label(svg: &mut String, series: &Series, x: &dyn Fn(f64) -> f64, end: f64, label_y: f64) {
     let last_x = series.points.last().map_or(RIGHT, |point| x(point.len_bytes as f64));
     let _ = writeln!(
         svg,

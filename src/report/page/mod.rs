@@ -6,13 +6,18 @@
 #![forbid(unsafe_code)]
 
 mod answer;
+mod bands;
+mod calls;
 mod figures;
 mod heat;
 mod ipc;
 mod ipc_answers;
+mod ipc_curves;
 mod loglog;
-mod merge;
+mod neighbour;
+mod plan;
 mod plot;
+mod ranking;
 mod record;
 mod series;
 mod tables;
@@ -24,7 +29,9 @@ pub use ipc::ipc_page;
 use super::format;
 use super::terminal::{ALIGNED, placed};
 use crate::measure::cell::Cell;
-use crate::measure::summary::Summary;
+use crate::measure::statistics::is_tie;
+use crate::measure::summary::{CellSummary, Summary};
+use crate::measure::sweep::{LIBC, MEMCPY_AUTO};
 use crate::record::Record;
 use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write;
@@ -83,32 +90,53 @@ impl<'a> Shown<'a> {
 ///
 /// The page is complete HTML, encoded as UTF-8, with its style and its plots inside; it asks for no network and has no
 /// script. Records of the bench `select`, and of sweeps over several sizes, get the selection, plots and lists of losses;
-/// others a table of their cells. Figures lead to the rows that name their samples.
+/// others an answer, a small table and all of their cells. Figures lead to the rows that name their samples. Ratios are
+/// speeds throughout: above 1 is faster.
 pub fn page(records: &[(String, Record)]) -> String {
     let numbered = records.iter().enumerate();
     let shown: Vec<Shown<'_>> = numbered.map(|(at, (name, record))| Shown::of(at + 1, name, record)).collect();
     let title = match &shown[..] {
-        [one] => format!("memcpy-select: {}", one.name),
-        several => format!("memcpy-select: {} records", several.len()),
+        [one] => one.name.to_owned(),
+        several => format!("{} records", several.len()),
     };
-    let mut html = format!(
-        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"generator\" \
-         content=\"{PAGE_GENERATOR}{}\">\n<meta name=\"viewport\" content=\"width=device-width, \
-         initial-scale=1\">\n<meta name=\"color-scheme\" content=\"light dark\">\n<title>{}</title>\n<style>\n{STYLE}\
-         </style>\n</head>\n<body>\n<main>\n",
-        env!("CARGO_PKG_VERSION"),
-        escape(&title)
-    );
+    let mut body = String::new();
     if shown.is_empty() {
-        html.push_str("<h1>memcpy-select</h1>\n<p>No record was given.</p>\n");
+        body.push_str("<h1>memcpy-select</h1>\n<p>No record was given.</p>\n");
     } else if shown.len() > 1 {
-        html.push_str(&side_by_side(&shown));
+        body.push_str(&side_by_side(&shown));
     }
     for record in &shown {
-        html.push_str(&record::section(record));
+        body.push_str(&record::section(record));
     }
-    html.push_str("</main>\n</body>\n</html>\n");
-    html
+    document(&title, &body)
+}
+
+/// A whole page around its body.
+fn document(title: &str, body: &str) -> String {
+    format!(
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"generator\" \
+         content=\"{PAGE_GENERATOR}{}\">\n<meta name=\"viewport\" content=\"width=device-width, \
+         initial-scale=1\">\n<meta name=\"color-scheme\" content=\"light dark\">\n<title>memcpy-select: {}</title>\n\
+         <style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n{body}</main>\n</body>\n</html>\n",
+        env!("CARGO_PKG_VERSION"),
+        escape(title)
+    )
+}
+
+/// What a reader must know before any figure: that the run did not come to its end, or that it holds nothing.
+fn caveat(is_complete: bool, is_empty: bool) -> &'static str {
+    match (is_complete, is_empty) {
+        (true, false) => "",
+        (true, true) => "<p class=\"warning\"><b>This record is empty.</b> Nothing was measured: it gives no advice.</p>\n",
+        (false, true) => {
+            "<p class=\"warning\"><b>This record is unfinished and empty.</b> Its run was ended, or goes on, and nothing was \
+             measured by then: it gives no advice.</p>\n"
+        }
+        (false, false) => {
+            "<p class=\"warning\"><b>This record is unfinished.</b> Its run was ended, or goes on: what follows is what it \
+             had measured by then, and what is missing may change the answer.</p>\n"
+        }
+    }
 }
 
 /// The plot of every kernel's throughput as a file of its own, with the name to show the record under; nothing where the
@@ -155,9 +183,9 @@ fn side_by_side(shown: &[Shown<'_>]) -> String {
         return html;
     }
     html.push_str(
-        "<h2>Winner by size</h2>\n<p>Destination +0, source +0, data in cache. In brackets: GB/s, and how many times as \
-         fast as the libc of the same machine memcpy_auto is (“=”: within the noise floor). Machines differ in clock and \
-         memory: compare the kernels and the ratios, not the GB/s.</p>\n",
+        "<h2>What to use by size</h2>\n<p>Destination and source at the start of a cache line, data in cache. In brackets: \
+         GB/s, and how many times as fast as the libc of the same machine it is (“=”: within the noise floor). Machines \
+         differ in clock and memory: compare the names and the ratios, not the GB/s.</p>\n",
     );
     let sizes: BTreeSet<usize> =
         grids.iter().flat_map(|one| placed(&one.summary, ALIGNED)).map(|cell| cell.cell.len_bytes).collect();
@@ -168,11 +196,10 @@ fn side_by_side(shown: &[Shown<'_>]) -> String {
         for one in &grids {
             let floor = one.summary.noise_floor;
             let at_size = placed(&one.summary, ALIGNED).find(|cell| cell.cell.len_bytes == len_bytes);
-            row.push(at_size.and_then(|cell| Some((cell, cell.winner(floor)?))).map_or_else(none, |(cell, winner)| {
-                let gb_per_s = figure(cell.gb_per_s(winner.name));
-                let gain = cell.time_ratio(crate::measure::sweep::LIBC, crate::measure::sweep::MEMCPY_AUTO);
-                let name = one.link(&cell.cell, &format!("<b>{}</b>", escape(winner.name)));
-                format!("{name} ({gb_per_s}; {})", times(gain, floor))
+            row.push(at_size.and_then(|cell| Some((cell, cell.advice(floor)?))).map_or_else(none, |(cell, advice)| {
+                let gb_per_s = figure(cell.gb_per_s(advice.name));
+                let name = one.link(&cell.cell, &format!("<b>{}</b>", escape(advice.name)));
+                format!("{name} ({gb_per_s}; {})", times(speed(cell, advice.name, LIBC), floor))
             }));
         }
         winners.row(&row);
@@ -261,12 +288,31 @@ fn figure(value: Option<f64>) -> String {
     finite(value).map_or_else(none, format::gb_per_s)
 }
 
+/// How many times as fast one contender is as another: above 1 is faster. All ratios of a page have this direction.
+fn speed(cell: &CellSummary, name: &str, than: &str) -> Option<f64> {
+    // The other's time over this one's, round by round.
+    positive(cell.time_ratio(than, name))
+}
+
+/// How many times as fast as the best kernel of the cell `memcpy_auto` is.
+fn against_best(cell: &CellSummary) -> Option<f64> {
+    speed(cell, MEMCPY_AUTO, cell.fastest()?)
+}
+
+fn positive(value: Option<f64>) -> Option<f64> {
+    finite(value).filter(|value| *value > 0.0)
+}
+
+/// Whether a speed is below that of what it is compared with, beyond the noise floor.
+fn is_slower(speed: f64, noise_floor: f64) -> bool {
+    speed < 1.0 && !is_tie(speed, noise_floor)
+}
+
 /// How many times as fast; "=" for a tie.
-fn times(ratio: Option<f64>, noise_floor: f64) -> String {
-    match finite(ratio).filter(|ratio| *ratio > 0.0) {
-        Some(ratio) => super::terminal::speed_up(Some(ratio), noise_floor).replace('x', "×"),
-        None => none(),
-    }
+fn times(speed: Option<f64>, noise_floor: f64) -> String {
+    positive(speed).map_or_else(none, |speed| {
+        super::terminal::speed_up(Some(speed), noise_floor).replace('x', "×")
+    })
 }
 
 /// A ratio above 1 as what it is more than 1.

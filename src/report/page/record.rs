@@ -3,7 +3,11 @@
 #![forbid(unsafe_code)]
 
 use super::plot::{Plot, Segment};
-use super::{SWEEP_BENCH, Shown, answer, escape, figure, figures, heat, percent, series, tables, unfinished};
+use super::{
+    SWEEP_BENCH, Shown, against_best, answer, calls, caveat, escape, figure, figures, heat, percent, plan, ranking, series,
+    speed, tables,
+};
+use crate::measure::cell::Residency;
 use crate::measure::summary::{CellSummary, Summary};
 use crate::measure::sweep::{LIBC, MEMCPY_AUTO};
 use crate::record::Environment;
@@ -15,16 +19,16 @@ use std::fmt::Write;
 pub(super) fn section(shown: &Shown<'_>) -> String {
     let environment = &shown.record.environment;
     let mut html = format!("<section id=\"record-{}\">\n<h1>{}</h1>\n", shown.number, escape(shown.name));
-    let is_empty = shown.record.samples.is_empty() && shown.record.tables.is_empty();
-    html.push_str(&unfinished(shown.record.complete, is_empty));
+    let has_samples = !shown.summary.cells.is_empty();
+    html.push_str(caveat(shown.record.complete, !has_samples && shown.record.tables.is_empty()));
     html.push_str(&machine(environment));
     html.push_str(&tables::left_out(shown));
-    let has_samples = !shown.summary.cells.is_empty();
     if shown.is_grid() && has_samples {
         html.push_str(&grid(shown));
     } else if has_samples {
-        let bench = escape(&shown.record.bench);
-        let _ = writeln!(html, "<h2>Figures of bench <code>{bench}</code></h2>");
+        let is_of_calls = |cell: &CellSummary| matches!(cell.cell.residency, Residency::Calls(_));
+        let is_of_calls = shown.summary.cells.iter().all(is_of_calls);
+        html.push_str(&if is_of_calls { calls::section(shown) } else { ranking::section(shown) });
         html.push_str(&figures::matrix(shown));
     }
     html.push_str(&tables::all(shown));
@@ -62,8 +66,9 @@ fn machine(environment: &Environment) -> String {
 fn grid<'a>(shown: &'a Shown<'_>) -> String {
     let summary = &shown.summary;
     let lengths = series::lengths(summary);
-    let mut html = answer::sentences(shown);
-    html.push_str("<h2>What to use</h2>\n");
+    let mut html = answer::answer(shown);
+    html.push_str(&plan::blocks(shown));
+    html.push_str("<h2>What to use at each size</h2>\n");
     html.push_str(&answer::selection(shown));
     html.push_str("<h2>By condition</h2>\n");
     html.push_str(&answer::by_condition(shown));
@@ -72,7 +77,7 @@ fn grid<'a>(shown: &'a Shown<'_>) -> String {
     html.push_str("<h2>Throughput</h2>\n<figure>\n");
     html.push_str(&throughput.svg());
     html.push_str(
-        "<figcaption>Destination +0, source +0, data in cache; decimal gigabytes per second, the payload counted once. \
+        "<figcaption>Destination and source at the start of a cache line, data in cache; decimal gigabytes per second, the payload counted once. \
          Colour is the family of a kernel, dashes tell its members apart. Left of a vertical line source and destination \
          fit that cache together. Point at a curve for its figures; a point leads to those of its cell.",
     );
@@ -83,37 +88,37 @@ fn grid<'a>(shown: &'a Shown<'_>) -> String {
 
     html.push_str("<h2>memcpy_auto by size and placement</h2>\n");
     html.push_str(&heat::legend());
-    html.push_str("<h3>Time over that of the best kernel</h3>\n<figure>\n");
-    let best = |cell: &'a CellSummary| Some((cell.regret()?, cell.fastest()?));
-    html.push_str(&heat::svg("memcpy_auto over the best kernel", shown, &lengths, best));
+    html.push_str("<h3>Times as fast as the best kernel</h3>\n<figure>\n");
+    let best = |cell: &'a CellSummary| Some((against_best(cell)?, cell.fastest()?));
+    html.push_str(&heat::svg("memcpy_auto against the best kernel", shown, &lengths, best));
     html.push_str("</figure>\n");
     html.push_str(&heat::table(shown, &lengths, best));
-    html.push_str("<h3>Time over that of libc</h3>\n<figure>\n");
-    let libc = |cell: &'a CellSummary| Some((cell.time_ratio(MEMCPY_AUTO, LIBC)?, LIBC));
-    html.push_str(&heat::svg("memcpy_auto over libc", shown, &lengths, libc));
+    html.push_str("<h3>Times as fast as libc</h3>\n<figure>\n");
+    let libc = |cell: &'a CellSummary| Some((speed(cell, MEMCPY_AUTO, LIBC)?, LIBC));
+    html.push_str(&heat::svg("memcpy_auto against libc", shown, &lengths, libc));
     html.push_str(
-        "<figcaption>Rows: where in a cache line destination and source begin, and the condition. Below 1: memcpy_auto is \
+        "<figcaption>Rows: where in a cache line destination and source begin, and the condition. Above 1: memcpy_auto is \
          faster. A field leads to the figures of its cell.</figcaption>\n</figure>\n",
     );
     html.push_str(&heat::table(shown, &lengths, libc));
 
     let floor = summary.noise_floor;
-    let regret = Plot {
-        title: "Time of memcpy_auto over that of the best kernel against size",
-        unit: "time of memcpy_auto / time of the best kernel",
-        series: series::regret(shown),
+    let plot = Plot {
+        title: "How many times as fast as the best kernel memcpy_auto is, against size",
+        unit: "times as fast as the best kernel",
+        series: series::against_best(shown),
         span: span(summary),
         marks: Vec::new(),
         strip: Vec::new(),
         shade: Some((1.0 / floor, floor)),
     };
-    html.push_str("<h2>Regret</h2>\n<figure>\n");
-    html.push_str(&regret.svg());
+    html.push_str("<h2>memcpy_auto against the best kernel</h2>\n<figure>\n");
+    html.push_str(&plot.svg());
     let _ = writeln!(
         html,
         "<figcaption>1: as fast as the best kernel of the cell, which is another from cell to cell; the shaded band is the \
-         noise floor of {}. Up to {} memcpy_auto is below 1, for no kernel is inlined. All but the thick curve are \
-         geometric means over placements.</figcaption>\n</figure>",
+         noise floor of {}. The inverse is called regret elsewhere. Up to {} memcpy_auto may be above 1, for no kernel is \
+         inlined. All but the thick curve are geometric means over placements.</figcaption>\n</figure>",
         percent(floor),
         size(INLINE_MAX_BYTES)
     );

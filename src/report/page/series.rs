@@ -124,44 +124,82 @@ pub(super) fn throughput(shown: &Shown<'_>) -> Vec<Series> {
     names.into_iter().map(curve).collect()
 }
 
-/// Conditions that regret is shown for: name, look, and whether a cell is of it.
-type Condition = (&'static str, &'static str, usize, fn(&CellSummary) -> bool);
+/// A condition: name, look, whether a cell is of it, and what it means.
+type Condition = (&'static str, &'static str, usize, fn(&CellSummary) -> bool, &'static str);
 
 /// In which way cells are measured, apart from where in a line source and destination lie.
 pub(super) const CONDITIONS: [Condition; 6] = [
-    ("in cache", "peer", 0, |cell| is(cell, Residency::Hot) && cell.cell.class().aliasing == Aliasing::Apart),
-    ("aliased", "rep", 1, |cell| is(cell, Residency::Hot) && cell.cell.class().aliasing != Aliasing::Apart),
-    ("read afterwards", "avx", 2, |cell| is(cell, Residency::Touch)),
-    ("cold", "sse2", 3, |cell| is(cell, Residency::Cold)),
-    ("all cores at once", "avx512", 1, |cell| is(cell, Residency::Crowd)),
-    ("several threads", "gpr", 4, |cell| matches!(cell.cell.residency, Residency::Threads(_))),
+    (
+        "in cache",
+        "peer",
+        0,
+        |cell| is(cell, Residency::Hot) && cell.cell.class().aliasing == Aliasing::Apart,
+        "the same two buffers again and again, in the smallest cache that holds both (“hot” in samples)",
+    ),
+    (
+        ALIASED,
+        "rep",
+        1,
+        |cell| is(cell, Residency::Hot) && cell.cell.class().aliasing != Aliasing::Apart,
+        "the same, with destination and source at nearly the same place modulo 4096, where a CPU may take a load for one \
+         that depends on a store before it; “dst follows src” says which of the two comes shortly after the other",
+    ),
+    (
+        "read afterwards",
+        "avx",
+        2,
+        |cell| is(cell, Residency::Touch),
+        "as in cache, and one word of each line of the copy is read, in the time that counts (“touch” in samples)",
+    ),
+    (
+        "cold",
+        "sse2",
+        3,
+        |cell| is(cell, Residency::Cold),
+        "other buffers each time, which are in no cache (“cold” in samples)",
+    ),
+    (
+        "all cores at once",
+        "avx512",
+        1,
+        |cell| is(cell, Residency::Crowd),
+        "as in cache, while every other logical CPU copies in buffers of its own (“crowd” in samples)",
+    ),
+    (
+        "several threads",
+        "gpr",
+        4,
+        |cell| matches!(cell.cell.residency, Residency::Threads(_)),
+        "as many threads as the name says copy at once, each in buffers of its own; the figures are of one",
+    ),
 ];
+
+const ALIASED: &str = "aliased";
 
 fn is(cell: &CellSummary, residency: Residency) -> bool {
     cell.cell.residency == residency
 }
 
-/// Time of `memcpy_auto` over that of the best kernel, against size: aligned, and the mean of each condition.
-pub(super) fn regret(shown: &Shown<'_>) -> Vec<Series> {
+/// How many times as fast as the best kernel `memcpy_auto` is, against size: aligned, and the mean of each condition.
+pub(super) fn against_best(shown: &Shown<'_>) -> Vec<Series> {
     let summary = &shown.summary;
     let auto = Look { family: "auto", dashes: 0, is_thick: true };
     let is_drawn = is_drawn(summary);
     let aligned = placed(summary, ALIGNED).filter_map(|cell| {
-        let value = finite(cell.regret()).filter(|_| is_drawn(cell.cell.len_bytes))?;
+        let value = super::against_best(cell).filter(|_| is_drawn(cell.cell.len_bytes))?;
         let fastest = cell.fastest().unwrap_or_default();
-        let said = format!("{}, aligned: {value:.2} times as long as {fastest}", size(cell.cell.len_bytes));
+        let said = format!("{}, aligned: {value:.2} times as fast as {fastest}", size(cell.cell.len_bytes));
         Some(Point { len_bytes: cell.cell.len_bytes, value, said, id: Some(shown.id(&cell.cell)) })
     });
     let mut series = vec![Series { name: "aligned, in cache".to_owned(), look: auto, points: by_length(aligned) }];
-    for (name, family, dashes, contains) in CONDITIONS {
-        let mut regrets: BTreeMap<usize, Vec<f64>> = BTreeMap::new();
+    for (name, family, dashes, contains, _) in CONDITIONS {
+        let mut speeds: BTreeMap<usize, Vec<f64>> = BTreeMap::new();
         for cell in summary.cells.iter().filter(|cell| contains(cell) && is_drawn(cell.cell.len_bytes)) {
-            let positive = finite(cell.regret()).filter(|regret| *regret > 0.0);
-            regrets.entry(cell.cell.len_bytes).or_default().extend(positive);
+            speeds.entry(cell.cell.len_bytes).or_default().extend(super::against_best(cell));
         }
-        let points = regrets.into_iter().filter_map(|(len_bytes, regrets)| {
-            let mean = geometric_mean(regrets.iter().copied())?;
-            let count = regrets.len();
+        let points = speeds.into_iter().filter_map(|(len_bytes, speeds)| {
+            let mean = geometric_mean(speeds.iter().copied())?;
+            let count = speeds.len();
             let said = format!("{}, {name}: {mean:.2}, geometric mean of {count} placements", size(len_bytes));
             Some(Point { len_bytes, value: mean, said, id: None })
         });
@@ -181,6 +219,8 @@ pub(super) fn placement(cell: &Cell) -> String {
         (Residency::Hot, Aliasing::DstAfterSrc) => Cow::Borrowed("dst follows src"),
         (Residency::Hot, Aliasing::SrcAfterDst) => Cow::Borrowed("src follows dst"),
         (Residency::Calls(calls), _) => return calls.to_string(),
+        (Residency::Touch, _) => Cow::Borrowed("read afterwards"),
+        (Residency::Crowd, _) => Cow::Borrowed("all cores"),
         (residency, _) => residency.name(),
     };
     format!("dst+{dst} src+{src}, {condition}")

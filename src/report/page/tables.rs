@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use super::format::count;
-use super::{Shown, Table, escape};
+use super::{Shown, Table, escape, neighbour};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
@@ -14,16 +14,18 @@ const ROWS_SHOWN: usize = 400;
 /// in the place of its bare rows, if it can be read.
 type Section = (&'static str, fn(&Shown<'_>) -> Option<String>);
 
-/// The sections, in the order of the page.
-#[cfg(target_arch = "x86_64")]
+/// The sections.
 const SECTIONS: &[Section] = &[
+    ("neighbour", neighbour::section),
+    ("safety", neighbour::safety),
+    #[cfg(target_arch = "x86_64")]
     ("xsave", |shown| Some(super::xsave::section(shown))),
     // What the section above shows already.
+    #[cfg(target_arch = "x86_64")]
     ("xsave-in-use", |_| Some(String::new())),
+    #[cfg(target_arch = "x86_64")]
     ("xsave-prediction", |_| Some(String::new())),
 ];
-#[cfg(not(target_arch = "x86_64"))]
-const SECTIONS: &[Section] = &[];
 
 /// Every further file of the record.
 pub(super) fn all(shown: &Shown<'_>) -> String {

@@ -189,7 +189,7 @@ fn costs(figures: &Figures) -> String {
 const STATE_NAMES: [&str; 6] = ["initial", "XMM", "YMM", "ZMM 0–15, masks", "XMM, 16–31", "all"];
 
 fn spills(figures: &Figures) -> String {
-    let mut table = Table::new(&["XMM registers kept on the stack", "cycles a copy", "times cheaper than XSAVE"]);
+    let mut table = Table::new(&["XMM registers kept on the stack", "cycles a copy", "times as fast as XSAVE"]);
     for row in &figures.spill {
         table.row(&[row.registers.to_string(), figure(Some(row.cycles)), figure(row.times_cheaper)]);
     }
