@@ -21,8 +21,8 @@ pub(super) fn answer(shown: &Shown<'_>) -> String {
     if !table.is_empty() {
         let _ = writeln!(
             html,
-            "<p><b>What to use</b> with data in cache, and destination and source at the start of a cache line, against \
-             libc ({}):</p>\n{table}",
+            "<p><b>What to use</b> with data in cache, destination and source at the start of a cache line, and how many times \
+             as fast as libc ({}) it is:</p>\n{table}",
             escape(libc)
         );
     }
@@ -48,22 +48,17 @@ fn what_to_use(summary: &Summary) -> String {
     if bands.is_empty() {
         return String::new();
     }
-    let mut table = Table::new(&["length", "use", "times as fast as libc", ""]);
+    let mut table = Table::new(&["length", "use", "times as fast"]);
     for Band { from_bytes, to_bytes, name, gain } in bands {
-        let gain = gain.map(|(least, most)| {
-            let is_even = is_tie(least, summary.noise_floor) && is_tie(most, summary.noise_floor);
-            if is_even { "=".to_owned() } else { from_to(least, most) }
-        });
         let said = match name {
-            LIBC => "nothing else is as fast",
-            MEMCPY_AUTO => "it copies in the caller itself, without a call",
+            LIBC => ": it wins or ties",
+            MEMCPY_AUTO => ", without a call",
             _ => "",
         };
         table.row(&[
             range(from_bytes, to_bytes),
-            format!("<code>{}</code>", escape(name)),
-            if name == LIBC { none() } else { gain.unwrap_or_else(none) },
-            said.to_owned(),
+            format!("<code>{}</code>{said}", escape(name)),
+            gain.filter(|_| name != LIBC).map_or_else(none, |gain| from_to(gain, summary.noise_floor)),
         ]);
     }
     format!("<div class=\"words\">{}</div>\n", table.html())
@@ -94,17 +89,17 @@ fn gain(shown: &Shown<'_>) -> String {
 /// The words of this page, for the conditions that the record has.
 fn terms(summary: &Summary) -> String {
     let mut html = format!(
-        "<p class=\"note\">All ratios are speeds: 2 is twice as fast, 0.5 takes twice as long. “=”: within the noise floor of \
-         {}, by which libc differs from itself in this run. “dst+1 src+15”: the destination begins 1 byte into a cache line \
-         of 64 bytes, the source 15 bytes into one.",
+        "<ul class=\"note\">\n<li>All ratios are speeds: 2 is twice as fast, 0.5 takes twice as long. “=”: within the noise \
+         floor of {}, by which libc differs from itself in this run.\n<li>“dst+1 src+15”: the destination begins 1 byte into \
+         a cache line of 64 bytes, the source 15 bytes into one.\n",
         percent(summary.noise_floor)
     );
     for (name, _, _, contains, meaning) in CONDITIONS {
         if summary.cells.iter().any(contains) {
-            let _ = write!(html, " <b>{name}</b>: {meaning}.");
+            let _ = writeln!(html, "<li><b>{name}</b>: {meaning}.");
         }
     }
-    html.push_str("</p>\n");
+    html.push_str("</ul>\n");
     html
 }
 
@@ -121,16 +116,8 @@ fn worst<'a>(speeds: &[(&'a CellSummary, f64)]) -> Option<(&'a CellSummary, f64)
 /// The same for each condition.
 pub(super) fn by_condition(shown: &Shown<'_>) -> String {
     let summary = &shown.summary;
-    let mut table = Table::new(&[
-        "condition",
-        "cells",
-        "vs libc",
-        "slower in",
-        "worst",
-        "vs best kernel",
-        "slower in",
-        "worst",
-    ]);
+    let mut table =
+        Table::new(&["condition", "cells", "vs libc", "slower in", "worst", "vs best kernel", "slower in", "worst"]);
     for (name, _, _, contains, _) in CONDITIONS {
         let cells = || summary.cells.iter().filter(|cell| contains(cell));
         let best: Speeds<'_> = cells().filter_map(|cell| Some((cell, against_best(cell)?))).collect();
@@ -194,8 +181,9 @@ fn selection_of(shown: &Shown<'_>, cells: &[&CellSummary]) -> String {
     format!("<div class=\"left\">{}</div>\n", table.html())
 }
 
-/// A range of ratios, as one figure where its ends look alike.
-fn from_to(least: f64, most: f64) -> String {
-    let (least, most) = (format!("{least:.2}"), format!("{most:.2}"));
+/// A range of speeds, as one figure where its ends look alike; "=" within the noise floor.
+fn from_to((least, most): (f64, f64), noise_floor: f64) -> String {
+    let shown = |speed| if is_tie(speed, noise_floor) { "=".to_owned() } else { format!("{speed:.2}×") };
+    let (least, most) = (shown(least), shown(most));
     if least == most { least } else { format!("{least} to {most}") }
 }

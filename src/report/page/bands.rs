@@ -1,4 +1,4 @@
-//! The fewest bands of lengths with one name each that is good advice at all of them.
+//! The fewest bands of lengths with one name each that is good at all of them.
 
 #![forbid(unsafe_code)]
 
@@ -23,39 +23,38 @@ pub(super) struct Band<'a> {
 /// The bands over these cells, which are of rising lengths.
 ///
 /// At each length the [advice](CellSummary::advice) and what ties with it are good, so no band names what is slower than
-/// libc or than `memcpy_auto` there. A band goes on as long as one name is good at all of its lengths, which gives the
-/// fewest; of several such names it takes the one that comes first where it begins. Lengths that `memcpy_auto` copies
-/// inlined have a band of their own.
+/// libc or than `memcpy_auto` there. Lengths that `memcpy_auto` copies inlined have a band of their own.
 pub(super) fn bands<'a>(cells: &[&'a CellSummary], noise_floor: f64) -> Vec<Band<'a>> {
-    let mut bands: Vec<Band<'a>> = Vec::new();
-    let mut good_so_far: Vec<&str> = Vec::new();
-    let mut begun: Vec<&CellSummary> = Vec::new();
-    for cell in cells {
-        let Some(advice) = cell.advice(noise_floor) else { continue };
-        let good: Vec<&str> = if advice.name == MEMCPY_AUTO && cell.cell.len_bytes <= INLINE_MAX_BYTES {
-            vec![MEMCPY_AUTO]
-        } else {
-            std::iter::once(advice.name).chain(advice.ties).collect()
-        };
-        let common: Vec<&str> = good_so_far.iter().copied().filter(|name| good.contains(name)).collect();
-        if common.is_empty() {
-            bands.extend(band(&begun, &good_so_far));
-            begun.clear();
-            good_so_far = good;
-        } else {
-            good_so_far = common;
-        }
-        begun.push(cell);
-    }
-    bands.extend(band(&begun, &good_so_far));
-    bands
+    let good = |cell: &&'a CellSummary| {
+        let advice = cell.advice(noise_floor)?;
+        let is_inlined = advice.name == MEMCPY_AUTO && cell.cell.len_bytes <= INLINE_MAX_BYTES;
+        let ties = if is_inlined { Vec::new() } else { advice.ties };
+        Some((cell.cell.len_bytes, std::iter::once(advice.name).chain(ties).collect()))
+    };
+    let band = |(from_bytes, to_bytes, name): (usize, usize, &'a str)| {
+        let inside = || cells.iter().filter(|cell| (from_bytes..=to_bytes).contains(&cell.cell.len_bytes));
+        let gains = || inside().filter_map(|cell| speed(cell, name, LIBC));
+        Band { from_bytes, to_bytes, name, gain: gains().reduce(f64::min).zip(gains().reduce(f64::max)) }
+    };
+    cover(cells.iter().filter_map(good)).into_iter().map(band).collect()
 }
 
-fn band<'a>(cells: &[&'a CellSummary], good: &[&'a str]) -> Option<Band<'a>> {
-    let (first, last, name) = (cells.first()?, cells.last()?, *good.first()?);
-    let gains = || cells.iter().filter_map(|cell| speed(cell, name, LIBC));
-    let gain = gains().reduce(f64::min).zip(gains().reduce(f64::max));
-    Some(Band { from_bytes: first.cell.len_bytes, to_bytes: last.cell.len_bytes, name, gain })
+/// Rising lengths, each with the names that are good there, as ranges with one name each: first length, last length, name.
+/// A range goes on as long as one name is good at all of its lengths; of several such names it has the one that comes first
+/// where it begins.
+pub(super) fn cover<'a>(lengths: impl IntoIterator<Item = (usize, Vec<&'a str>)>) -> Vec<(usize, usize, &'a str)> {
+    let mut ranges: Vec<(usize, usize, Vec<&str>)> = Vec::new();
+    for (len_bytes, good) in lengths {
+        let common: Vec<&str> = match ranges.last() {
+            Some((_, _, so_far)) => so_far.iter().copied().filter(|name| good.contains(name)).collect(),
+            None => Vec::new(),
+        };
+        match ranges.last_mut().filter(|_| !common.is_empty()) {
+            Some((_, to_bytes, so_far)) => (*to_bytes, *so_far) = (len_bytes, common),
+            None => ranges.push((len_bytes, len_bytes, good)),
+        }
+    }
+    ranges.into_iter().filter_map(|(from, to, good)| Some((from, to, *good.first()?))).collect()
 }
 
 #[cfg(all(test, memcpy_select_asm))]
@@ -90,10 +89,7 @@ mod tests {
     #[test]
     fn bands_change_where_the_advice_does() {
         let times = [[100, 200, 300, 400], [100, 200, 300, 400], [200, 100, 300, 400], [300, 200, 100, 400]];
-        assert_eq!(
-            names(1024, &times),
-            expected(&[(1, 2, "gpr"), (3, 3, "sse2_aligned"), (4, 4, LIBC)])
-        );
+        assert_eq!(names(1024, &times), expected(&[(1, 2, "gpr"), (3, 3, "sse2_aligned"), (4, 4, LIBC)]));
         assert!(bands(&[], 1.05).is_empty());
     }
 
@@ -107,10 +103,7 @@ mod tests {
     #[test]
     fn no_band_hides_a_length_at_which_libc_or_memcpy_auto_wins() {
         let times = [[100, 200, 300, 400], [110, 200, 100, 400], [100, 200, 300, 400], [100, 200, 300, 50]];
-        assert_eq!(
-            names(1024, &times),
-            expected(&[(1, 1, "gpr"), (2, 2, LIBC), (3, 3, "gpr"), (4, 4, MEMCPY_AUTO)])
-        );
+        assert_eq!(names(1024, &times), expected(&[(1, 1, "gpr"), (2, 2, LIBC), (3, 3, "gpr"), (4, 4, MEMCPY_AUTO)]));
     }
 
     #[test]

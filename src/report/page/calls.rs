@@ -40,9 +40,9 @@ fn against(shown: &Shown<'_>, other: &str, said: &str) -> String {
     let speeds: Vec<(&CellSummary, f64)> =
         cells.filter_map(|cell| Some((cell, speed(cell, MEMCPY_AUTO, other)?))).collect();
     let mean = |is_near: bool| {
-        let of = speeds.iter().filter(|(cell, _)| {
-            calls_of(cell).is_some_and(|calls| (calls.region == Region::L1) == is_near)
-        });
+        let of = speeds
+            .iter()
+            .filter(|(cell, _)| calls_of(cell).is_some_and(|calls| (calls.region == Region::L1) == is_near));
         geometric_mean(of.map(|(_, speed)| *speed))
     };
     let parts = [(mean(true), "in the first-level cache"), (mean(false), "further out")];
@@ -56,10 +56,11 @@ fn against(shown: &Shown<'_>, other: &str, said: &str) -> String {
     let slower = speeds.iter().filter(|(_, speed)| is_slower(*speed, floor)).count();
     let mut html = format!(
         "<p><code>memcpy_auto</code> is {} (geometric means of {} kinds of calls), and slower beyond the noise floor of {} in \
-         {slower} of them",
+         {} of them",
         parts.join(" and "),
         speeds.len(),
-        percent(floor)
+        percent(floor),
+        if slower == 0 { "none".to_owned() } else { slower.to_string() }
     );
     if let Some((cell, worst)) = speeds.iter().min_by(|a, b| a.1.total_cmp(&b.1)).filter(|_| slower > 0) {
         let _ = write!(html, ", at worst {worst:.2} times as fast ({})", shown.link(&cell.cell, &name(cell)));
@@ -95,14 +96,16 @@ fn against_kernels(shown: &Shown<'_>) -> String {
 
 /// A row for each kind of calls, by the memory that they are spread over.
 fn table(shown: &Shown<'_>) -> String {
-    let heads =
-        ["calls", "memcpy_auto", COPY_FROM_SLICE, "libc", "best kernel", "its name", "memcpy_auto vs libc", "vs best"];
+    let heads = ["calls", MEMCPY_AUTO, COPY_FROM_SLICE, "libc", "best kernel", "vs libc", "vs best"];
     let mut table = Table::new(&heads);
     let mut region = None;
     for cell in &shown.summary.cells {
         let Some(calls) = calls_of(cell) else { continue };
         if region != Some(calls.region) {
-            table.caption(heads.len(), &format!("spread over {} each: {}", size(calls.region.bytes()), place(calls.region)));
+            table.caption(
+                heads.len(),
+                &format!("spread over {} each: {}", size(calls.region.bytes()), place(calls.region)),
+            );
             region = Some(calls.region);
         }
         let best = cell.fastest().unwrap_or_default();
@@ -111,14 +114,13 @@ fn table(shown: &Shown<'_>) -> String {
             figure(cell.copy_ns(MEMCPY_AUTO)),
             figure(cell.copy_ns(COPY_FROM_SLICE)),
             figure(cell.copy_ns(LIBC)),
-            figure(cell.copy_ns(best)),
-            if best.is_empty() { none() } else { escape(best) },
+            if best.is_empty() { none() } else { format!("{} {}", escape(best), figure(cell.copy_ns(best))) },
             times(speed(cell, MEMCPY_AUTO, LIBC), shown.summary.noise_floor),
             times(speed(cell, MEMCPY_AUTO, best), shown.summary.noise_floor),
         ]);
     }
     format!(
-        "{}<p class=\"note\">Nanoseconds a call, medians. “vs”: how many times as fast, “=” within the noise floor. Lengths and \
+        "{}<p class=\"note\">Nanoseconds a call, medians. “vs”: how many times as fast <code>memcpy_auto</code> is, “=” within the noise floor. Lengths and \
          places are drawn from what was recorded in a fleet of servers (google/fleetbench). <b>All programs</b>: half of the \
          calls are for 8 bytes or less; <b>program 0</b>: half are for 513 to 768 bytes; <b>program 3</b>: two thirds are for \
          8 bytes or less. <b>Predictable</b>: the sequence repeats after 1,000 calls, and a branch predictor learns it; \

@@ -20,8 +20,7 @@ const LOSSES_SHOWN: usize = 12;
 pub(super) fn losses(shown: &Shown<'_>) -> String {
     let floor = shown.summary.noise_floor;
     let cells = shown.summary.cells.iter();
-    let mut speeds: Vec<(&CellSummary, f64)> =
-        cells.filter_map(|cell| Some((cell, against_best(cell)?))).collect();
+    let mut speeds: Vec<(&CellSummary, f64)> = cells.filter_map(|cell| Some((cell, against_best(cell)?))).collect();
     let Some(mean) = geometric_mean(speeds.iter().map(|(_, speed)| *speed)) else {
         return "<p>memcpy_auto was not measured beside the kernels in this record.</p>\n".to_owned();
     };

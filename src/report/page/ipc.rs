@@ -4,7 +4,7 @@
 #![forbid(unsafe_code)]
 
 use super::ipc_answers::answers;
-use super::ipc_curves::{TABLE, USUAL, fastest, latency, rows_at, sizes, table, throughput};
+use super::ipc_curves::{TABLE, USUAL, fastest, latency, rows_at, sizes, table, throughput, winners};
 use super::loglog::LogLog;
 use super::series::{Look, Point, Series};
 use super::{Table, caveat, document, escape, figure, none, percent};
@@ -14,6 +14,7 @@ use crate::record::IpcRecord;
 use crate::report::format::size;
 use crate::report::ipc::{circumstances, groups, path_name, time};
 use crate::report::ipc_explain::pays_from_bytes;
+use crate::report::terminal::range;
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
@@ -51,7 +52,7 @@ fn section(number: usize, name: &str, record: &IpcRecord) -> String {
         html.push_str(&words(&summary));
         let _ = writeln!(html, "<figure>\n{}{CURVES}</figure>", latency(&summary, first));
         html.push_str("<h2>Which way, and when not copying pays</h2>\n");
-        html.push_str(&answer(&summary));
+        html.push_str(&answer(&summary, first));
         html.push_str(&answers(&summary, &record.predictions(), &walked(&record.cache)));
         let _ = writeln!(html, "<h2>More of {}</h2>", escape(&circumstances(first)));
         html.push_str(&more(&summary, first));
@@ -125,20 +126,22 @@ fn copy_cost(rows: &[&Row]) -> Option<(f64, u32)> {
     Some(((most.judged_ns()? - least.judged_ns()?) / f64::from(removed), removed))
 }
 
-/// The break-even of each set of circumstances, and what is fastest there.
-fn answer(summary: &Summary) -> String {
+/// What is fastest from which length to which in the first circumstances; the ends and the break-even of all.
+fn answer(summary: &Summary, first: &Cell) -> String {
     let mut table = Table::new(&["circumstances", "fastest, short", "fastest, long", "not copying pays"]);
     for group in groups(summary) {
         let pays = match pays_from_bytes(summary, &group) {
             Some(bytes) => format!("from {} on", size(bytes)),
-            None => "at no length up to the longest".to_owned(),
+            None => "not up to the longest".to_owned(),
         };
         let best = |bytes: Option<&usize>| {
             let rows = rows_at(summary, &group, *bytes?);
             let row = fastest(&rows)?;
             let ns = row.judged_ns()?;
-            let usual = rows.iter().find(|row| row.path == USUAL && row.kernel.is_none()).and_then(|row| row.judged_ns());
-            let gain = usual.filter(|_| row.path != USUAL && ns > 0.0).map(|usual| format!(", {:.1}×", usual / ns));
+            let usual =
+                rows.iter().find(|row| row.path == USUAL && row.kernel.is_none()).and_then(|row| row.judged_ns());
+            let gain =
+                usual.filter(|_| row.path != USUAL && ns > 0.0).map(|usual| format!(", {}×", figure(Some(usual / ns))));
             let name = escape(&path_name(row));
             Some(format!(
                 "<code>{name}</code> at {}: {}{}",
@@ -151,10 +154,17 @@ fn answer(summary: &Summary) -> String {
         let [short, long] = [sizes.first(), sizes.last()].map(|bytes| best(bytes).unwrap_or_else(none));
         table.row(&[escape(&circumstances(&group)), short, long, pays]);
     }
+    let winners: Vec<String> = winners(summary, first)
+        .into_iter()
+        .map(|(from, to, name)| format!("<code>{}</code> {}", escape(name), range(from, to)))
+        .collect();
     format!(
-        "<div class=\"answer\">\n<div class=\"words\">{}</div>\n<p class=\"note\">×: how many times as fast as a Unix stream \
+        "<div class=\"answer\">\n<p><b>Fastest</b>, or within the noise floor of it, with {}: {}.</p>\n<div \
+         class=\"words\">{}</div>\n<p class=\"note\">×: how many times as fast as a Unix stream \
          socket (<code>{USUAL}</code>) at that length. “Not copying pays” from the length on at which, there and at all longer ones, the \
          fastest path without a copy beats the fastest with one.</p>\n</div>\n",
+        escape(&circumstances(first)),
+        winners.join("; "),
         table.html()
     )
 }

@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+use super::bands::cover;
 use super::loglog::LogLog;
 use super::series::{Look, Point, Series};
 use super::{Table, escape, figure, none};
@@ -53,7 +54,8 @@ struct Paths<'a> {
 impl<'a> Paths<'a> {
     fn of(summary: &'a Summary, group: &Cell) -> Self {
         let shown = || summary.beside(group).filter(|row| is_shown(row) && row.judged_ns().is_some());
-        let sizes: Vec<usize> = shown().map(|row| row.cell.payload_bytes).collect::<BTreeSet<_>>().into_iter().collect();
+        let sizes: Vec<usize> =
+            shown().map(|row| row.cell.payload_bytes).collect::<BTreeSet<_>>().into_iter().collect();
         let names: BTreeSet<&str> = shown().map(|row| row.path.as_str()).collect();
         let at = |name: &str, bytes: usize| {
             let of = |row: &&Row| row.path == name && row.cell.payload_bytes == bytes;
@@ -61,15 +63,17 @@ impl<'a> Paths<'a> {
         };
         let rows = names.into_iter().map(|name| (name, sizes.iter().map(|bytes| at(name, *bytes)).collect()));
         let mut paths = Self { rows: rows.collect(), sizes };
+        // A path at one length alone is in the figures, unless no more was measured.
+        let lengths = |times: &[Option<f64>]| times.iter().flatten().count();
+        let most = paths.rows.iter().map(|(_, times)| lengths(times)).max().unwrap_or(0);
+        paths.rows.retain(|(_, times)| lengths(times) > 1 || most == 1);
         let best: Vec<f64> = (0..paths.sizes.len()).map(|column| paths.best(column).unwrap_or(1.0)).collect();
         let distance = |times: &[Option<f64>]| {
             let ratios: Vec<f64> =
                 times.iter().zip(&best).filter_map(|(ns, best)| Some(((*ns)? / best).ln())).collect();
             ratios.iter().sum::<f64>() / ratios.len().max(1) as f64
         };
-        paths.rows.sort_by(|a, b| {
-            is_floor(a.0).cmp(&is_floor(b.0)).then(distance(&a.1).total_cmp(&distance(&b.1)))
-        });
+        paths.rows.sort_by(|a, b| is_floor(a.0).cmp(&is_floor(b.0)).then(distance(&a.1).total_cmp(&distance(&b.1))));
         paths
     }
 
@@ -79,10 +83,17 @@ impl<'a> Paths<'a> {
         times.min_by(f64::total_cmp)
     }
 
+    /// Whether a time is the best of its column, or not to be told from it.
+    fn is_best(&self, column: usize, ns: f64, noise_floor: f64) -> bool {
+        self.best(column).is_some_and(|best| is_tie(ns / best, noise_floor.max(1.0)))
+    }
+
     /// The paths whose curves are told apart: what programs use, those that are fastest at most lengths, and the floor.
     fn highlighted(&self) -> Vec<&'a str> {
         let wins = |times: &[Option<f64>]| {
-            (0..self.sizes.len()).filter(|column| times[*column].is_some() && times[*column] == self.best(*column)).count()
+            (0..self.sizes.len())
+                .filter(|column| times[*column].is_some() && times[*column] == self.best(*column))
+                .count()
         };
         let mut winners: Vec<(&str, usize)> =
             self.rows.iter().filter(|(name, _)| !is_floor(name)).map(|(name, times)| (*name, wins(times))).collect();
@@ -101,25 +112,36 @@ impl<'a> Paths<'a> {
 /// A table of paths by lengths: the fastest of each length, and what ties with it, stand out.
 pub(super) fn table(summary: &Summary, group: &Cell) -> String {
     let paths = Paths::of(summary, group);
-    let heads: Vec<String> = std::iter::once("path".to_owned()).chain(paths.sizes.iter().map(|one| size(*one))).collect();
+    let heads: Vec<String> =
+        std::iter::once("path".to_owned()).chain(paths.sizes.iter().map(|one| size(*one))).collect();
     let mut table = Table::new(&heads.iter().map(String::as_str).collect::<Vec<_>>());
     for (name, times) in &paths.rows {
         let time = |(column, ns): (usize, &Option<f64>)| {
             let Some(ns) = *ns else { return none() };
-            let is_best = !is_floor(name)
-                && paths.best(column).is_some_and(|best| is_tie(ns / best, summary.noise_floor.max(1.0)));
+            let is_best = !is_floor(name) && paths.is_best(column, ns, summary.noise_floor);
             if is_best { format!("<b>{}</b>", time(ns)) } else { time(ns) }
         };
-        let row: Vec<String> =
-            std::iter::once(escape(name)).chain(times.iter().enumerate().map(time)).collect();
+        let row: Vec<String> = std::iter::once(escape(name)).chain(times.iter().enumerate().map(time)).collect();
         table.row(&row);
     }
     format!("<div class=\"best\">{}</div>\n", table.html())
 }
 
+/// From which length to which a path is the fastest, or not to be told from it, in as few ranges as may be.
+pub(super) fn winners<'a>(summary: &'a Summary, group: &Cell) -> Vec<(usize, usize, &'a str)> {
+    let paths = Paths::of(summary, group);
+    let good = |column: usize| {
+        let is_best = |ns: Option<f64>| ns.is_some_and(|ns| paths.is_best(column, ns, summary.noise_floor));
+        let of_programs = paths.rows.iter().filter(|(name, _)| !is_floor(name));
+        of_programs.filter(|(_, times)| is_best(times[column])).map(|(name, _)| *name).collect()
+    };
+    cover(paths.sizes.iter().enumerate().map(|(column, bytes)| (*bytes, good(column))))
+}
+
 /// Half a round trip against size.
 pub(super) fn latency(summary: &Summary, group: &Cell) -> String {
-    let pays = pays_from_bytes(summary, group).map(|bytes| (bytes, format!("not copying pays from {} on", size(bytes))));
+    let pays =
+        pays_from_bytes(summary, group).map(|bytes| (bytes, format!("not copying pays from {} on", size(bytes))));
     let plot = LogLog {
         title: &format!("Half a round trip against size: {}", circumstances(group)),
         unit: "half a round trip, median",

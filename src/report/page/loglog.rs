@@ -52,7 +52,7 @@ impl LogLog<'_> {
         let (first, last) = ((lengths.0 as f64).log2(), (lengths.1 as f64).log2());
         let x = |bytes: f64| LEFT + (bytes.log2() - first) / (last - first).max(1.0) * (RIGHT - LEFT);
         let mut svg = format!(
-            "<div class=\"scroll\"><svg viewBox=\"0 0 {WIDTH} {}\" role=\"img\" aria-label=\"{}\">\n",
+            "<div class=\"scroll\"><svg class=\"few\" viewBox=\"0 0 {WIDTH} {}\" role=\"img\" aria-label=\"{}\">\n",
             BOTTOM + 30.0,
             escape(self.title)
         );

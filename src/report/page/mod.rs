@@ -127,7 +127,9 @@ fn document(title: &str, body: &str) -> String {
 fn caveat(is_complete: bool, is_empty: bool) -> &'static str {
     match (is_complete, is_empty) {
         (true, false) => "",
-        (true, true) => "<p class=\"warning\"><b>This record is empty.</b> Nothing was measured: it gives no advice.</p>\n",
+        (true, true) => {
+            "<p class=\"warning\"><b>This record is empty.</b> Nothing was measured: it gives no advice.</p>\n"
+        }
         (false, true) => {
             "<p class=\"warning\"><b>This record is unfinished and empty.</b> Its run was ended, or goes on, and nothing was \
              measured by then: it gives no advice.</p>\n"
@@ -310,9 +312,7 @@ fn is_slower(speed: f64, noise_floor: f64) -> bool {
 
 /// How many times as fast; "=" for a tie.
 fn times(speed: Option<f64>, noise_floor: f64) -> String {
-    positive(speed).map_or_else(none, |speed| {
-        super::terminal::speed_up(Some(speed), noise_floor).replace('x', "×")
-    })
+    positive(speed).map_or_else(none, |speed| super::terminal::speed_up(Some(speed), noise_floor).replace('x', "×"))
 }
 
 /// A ratio above 1 as what it is more than 1.

@@ -92,7 +92,8 @@ pub(super) fn section(shown: &Shown<'_>) -> Option<String> {
         }
     }
     modes.sort_unstable();
-    let mut html = String::from("<h2>What an honest client notices of a hostile neighbour</h2>\n<div class=\"answer\">\n");
+    let mut html =
+        String::from("<h2>What an honest client notices of a hostile neighbour</h2>\n<div class=\"answer\">\n");
     let heads = ["how all wait", "idle", "busy", "stranger", "worst hostile", "which", "it adds to busy"];
     let mut table = Table::new(&heads);
     for mode in &modes {
@@ -105,9 +106,13 @@ pub(super) fn section(shown: &Shown<'_>) -> Option<String> {
         if let Some((one, more)) = &worst {
             let _ = writeln!(
                 html,
-                "<p><b>{}</b>: {}.</p>",
+                "<p><b>{}</b>: beside the worst hostile neighbour, <code>{}</code>, 99 of 100 requests of an honest client take \
+                 at most {}; beside an honest busy one {} ({}).</p>",
                 escape(mode),
-                said(*more, &one.neighbour)
+                escape(&one.neighbour),
+                p99(Some(one)),
+                p99(busy),
+                signed_percent(*more)
             );
         }
         table.row(&[
@@ -123,7 +128,7 @@ pub(super) fn section(shown: &Shown<'_>) -> Option<String> {
     let _ = writeln!(
         html,
         "</div>\n{}<p class=\"note\">99th percentile of an honest client’s round trips of 64 bytes beside each neighbour, which \
-         shares its logical CPU. <b>Idle</b>: {}. <b>Busy</b>: {}. <b>Stranger</b>: {}. Whoever uses a CPU costs the others on \
+         shares its logical CPU; how all wait: in the kernel (blocking), looking again and again (polling), or looking for a while first (adaptive). <b>Idle</b>: {}. <b>Busy</b>: {}. <b>Stranger</b>: {}. Whoever uses a CPU costs the others on \
          it; what a hostile client costs beyond an honest busy one is what the server lets it do. Percentages: how much \
          longer, the median over rounds.</p>",
         table.html(),
@@ -137,16 +142,6 @@ pub(super) fn section(shown: &Shown<'_>) -> Option<String> {
     Some(html)
 }
 
-/// What the worst hostile neighbour does.
-fn said(more: f64, name: &str) -> String {
-    let name = format!("<code>{}</code>", escape(name));
-    if more > 0.0 {
-        format!("the worst hostile neighbour, {name}, makes the 99th percentile {:.0}% longer than an honest busy one does", more * 100.0)
-    } else {
-        format!("no hostile neighbour costs more than an honest busy one; the worst is {name} ({})", signed_percent(more))
-    }
-}
-
 fn every_neighbour(all: &[Beside], mode: &str) -> String {
     let of_mode = || all.iter().filter(|one| one.mode == mode);
     let find = |name: &str| of_mode().find(|one| one.neighbour == name);
@@ -155,7 +150,8 @@ fn every_neighbour(all: &[Beside], mode: &str) -> String {
     for one in of_mode() {
         let trips = one.all();
         let at = |share| percentile(&trips, share).map_or_else(none, |ns| time(ns as f64));
-        let over = |other: Option<&Beside>| other.and_then(|other| one.more_than(other)).map_or_else(none, signed_percent);
+        let over =
+            |other: Option<&Beside>| other.and_then(|other| one.more_than(other)).map_or_else(none, signed_percent);
         let does = KNOWN.iter().find(|(name, _)| *name == one.neighbour).map_or("", |(_, does)| does);
         table.row(&[
             format!("<code>{}</code>", escape(&one.neighbour)),

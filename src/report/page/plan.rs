@@ -21,7 +21,11 @@ pub(super) fn blocks(shown: &Shown<'_>) -> String {
         Some(PlanText { cpu, policy, plan: plan([shown.record].into_iter(), policy)? }.to_string())
     };
     let Some(user) = text(Policy::User) else { return String::new() };
-    let mut html = format!("<h2>Use this plan</h2>\n{}", use_this_plan(&user, FILE));
+    let mut html = format!(
+        "<h2>Use this plan</h2>\n{}<p class=\"note\"><code>memcpy-select plan RECORD --save {FILE}</code> writes that file from the \
+         record’s folder.</p>\n",
+        use_this_plan(&user, FILE)
+    );
     if let Some(no_simd) = text(Policy::NoSimd) {
         let _ = write!(
             html,

@@ -29,7 +29,8 @@ pub(super) fn section(shown: &Shown<'_>) -> String {
     let count = shown.summary.cells.len();
     let cells = if count == 1 { "the one cell".to_owned() } else { format!("{count} cells") };
     let Some((first, others)) = ranks.split_first() else {
-        return html + "<p>libc was not measured beside the others, so that there is no ratio to rank them by.</p>\n</div>\n";
+        return html
+            + "<p>libc was not measured beside the others, so that there is no ratio to rank them by.</p>\n</div>\n";
     };
     let floor = shown.summary.noise_floor;
     let equal: Vec<String> = others
@@ -51,7 +52,8 @@ pub(super) fn section(shown: &Shown<'_>) -> String {
     }
     html.push_str(".</p>\n");
     if let Some(libc) = others.iter().find(|one| one.name == LIBC).filter(|libc| libc.unbeaten > 0 && count > 1) {
-        let _ = writeln!(html, "<p>Nothing is faster than libc beyond the noise floor in {} of them.</p>", libc.unbeaten);
+        let _ =
+            writeln!(html, "<p>Nothing is faster than libc beyond the noise floor in {} of them.</p>", libc.unbeaten);
     }
     html.push_str("</div>\n");
     let mut table = Table::new(&["contender", "vs libc", "worst", "best", "unbeaten in", "cells"]);
@@ -75,9 +77,9 @@ fn ranks<'a>(shown: &'a Shown<'_>) -> Vec<Rank<'a>> {
     let names: BTreeSet<&str> = cells.iter().flat_map(contenders).filter(|name| *name != LIBC_AGAIN).collect();
     let is_unbeaten = |cell: &CellSummary, name: &str| {
         cell.copy_ns(name).is_some()
-            && names.iter().all(|other| {
-                speed(cell, name, other).is_none_or(|speed| !is_slower(speed, shown.summary.noise_floor))
-            })
+            && names
+                .iter()
+                .all(|other| speed(cell, name, other).is_none_or(|speed| !is_slower(speed, shown.summary.noise_floor)))
     };
     let rank = |name: &&'a str| {
         let speeds: Vec<f64> = cells.iter().filter_map(|cell| speed(cell, name, LIBC)).collect();

@@ -4,8 +4,8 @@
 
 use super::plot::{Plot, Segment};
 use super::{
-    SWEEP_BENCH, Shown, against_best, answer, calls, caveat, escape, figure, figures, heat, percent, plan, ranking, series,
-    speed, tables,
+    SWEEP_BENCH, Shown, against_best, answer, calls, caveat, escape, figure, figures, heat, percent, plan, ranking,
+    series, speed, tables,
 };
 use crate::measure::cell::Residency;
 use crate::measure::summary::{CellSummary, Summary};

@@ -41,6 +41,24 @@ pub(super) fn section(shown: &Shown<'_>) -> String {
     html
 }
 
+/// Who owns the vector registers under each policy, and when they are saved and restored.
+const POLICIES: [(&str, &str); 8] = [
+    ("user", "a program’s own registers: nothing is saved"),
+    ("restore-at-once", "somebody else’s, saved when a section begins and restored when it ends"),
+    (
+        "restore-at-return",
+        "somebody else’s, saved by the first section after an entry into the kernel and restored on the way back",
+    ),
+    ("dead-registers", "somebody’s who does not need them any more, as after a system call that may change them"),
+    ("lazy-trap", "somebody else’s: the first use traps, and so does the owner’s next one"),
+    ("interrupt", "an interrupt’s handler, which may use them only where no section was interrupted"),
+    (
+        "user-from-initial",
+        "a program’s own that were in their initial state: from the copy on each switch of threads saves more",
+    ),
+    ("partial-spill", "only the XMM registers that the copy uses are kept, on the stack"),
+];
+
 /// For each policy, state and number of copies a bar over the lengths.
 fn map(figures: &Figures) -> String {
     let rows = &figures.break_even;
@@ -86,6 +104,11 @@ fn map(figures: &Figures) -> String {
          section is taken as nothing, a trap as a system call measured in the same run).</p>",
         100.0 * (figures.noise_floor - 1.0)
     );
+    svg.push_str("<ul class=\"note\">\n");
+    for (name, meaning) in POLICIES.iter().filter(|(name, _)| rows.iter().any(|row| row.policy == *name)) {
+        let _ = writeln!(svg, "<li><b>{name}</b>: {meaning}.");
+    }
+    svg.push_str("</ul>\n");
     let mut table =
         Table::new(&["policy", "in use", "copies", "cycles a section", "wins at", "20% cheaper", "20% dearer"]);
     for row in rows {
