@@ -265,16 +265,6 @@ fn escape(text: &str) -> String {
     escaped
 }
 
-/// What there is to say before the figures of a record that was ended before its time, or that has none.
-fn unfinished(complete: bool, is_empty: bool) -> String {
-    let ended = if complete { "" } else { "This record is not complete: its run was ended before its time. " };
-    let empty = if is_empty { "The record is empty: nothing was measured. " } else { "" };
-    match format!("{ended}{empty}").trim_end() {
-        "" => String::new(),
-        text => format!("<p class=\"warning\">{text}</p>\n"),
-    }
-}
-
 /// What stands where there is no figure.
 fn none() -> String {
     "–".to_owned()
