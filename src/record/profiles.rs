@@ -144,7 +144,7 @@ impl Survey {
             }
             let record = match progress.bench {
                 Some(bench) if bench != BENCH => Err(bench),
-                Some(_) if !is_wanted(folder.strip_prefix(results).unwrap_or(&folder)) => {
+                _ if !is_wanted(folder.strip_prefix(results).unwrap_or(&folder)) => {
                     passed_over.push((folder, "the profiles were made without it".to_owned()));
                     continue;
                 }

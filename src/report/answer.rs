@@ -135,17 +135,12 @@ pub fn held_back_ratio(summary: &Summary, own: &Plan, other: &Plan) -> Option<f6
 
 /// From where to where which routine is the one to use, against libc, and what limits it.
 pub fn answer(summary: &Summary, environment: &Environment) -> String {
-    let mut text = format!("  {:<20}{:<22}{:<18}{}\n", "length", "use", "times as fast", "what limits it");
-    text += &format!("  {:<20}{:<22}{:<18}\n", "", "", "as libc");
+    let mut text = format!("  {:<20}{:<22}{:<18}what limits it\n", "length", "use", "speed over libc");
     for band in bands(summary) {
         let (least, most) = (band.least, band.most);
-        let gain = if is_tie(least, summary.noise_floor) && is_tie(most, summary.noise_floor) {
-            "=".to_owned()
-        } else if most - least < 0.05 {
-            format!("{least:.2}")
-        } else {
-            format!("{least:.2} to {most:.2}")
-        };
+        let times = |gain: f64| if is_tie(gain, summary.noise_floor) { "=".to_owned() } else { format!("{gain:.2}x") };
+        let (least, most) = (times(least), times(most));
+        let gain = if least == most { most } else { format!("{least} to {most}") };
         let limit = limit(environment, band.to_bytes);
         let name = if band.is_inlined { format!("{}, inlined", band.name) } else { band.name.to_owned() };
         let length = if band.is_inlined {
