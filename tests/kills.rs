@@ -6,6 +6,8 @@
 
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 
+#[path = "kills/records.rs"]
+mod records;
 #[path = "kills/trace.rs"]
 mod trace;
 

@@ -37,7 +37,7 @@ fn records(results: &Path) -> Vec<(PathBuf, Record)> {
         entries.filter(|path| path.is_dir()).collect()
     };
     let all = folders(results).into_iter().flat_map(|machine| folders(&machine));
-    all.filter(|folder| folder.join("xsave.csv").exists())
+    all.filter(|folder| program::gz(folder, "xsave.csv").exists())
         .map(|folder| (folder.clone(), Record::read(&folder).unwrap_or_else(|error| panic!("{error}"))))
         .collect()
 }

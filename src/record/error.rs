@@ -50,6 +50,11 @@ pub enum RecordError {
         /// Why.
         cause: String,
     },
+    /// A record that another process is writing to.
+    InUse {
+        /// The record.
+        folder: PathBuf,
+    },
     /// A record of another format.
     OtherFormat {
         /// The file that says so.
@@ -90,6 +95,12 @@ impl fmt::Display for RecordError {
             Self::NotResumable { folder, cause } => write!(
                 f,
                 "{}: {cause}: the record cannot be resumed and stays as it is; start a new one without --resume",
+                folder.display()
+            ),
+            Self::InUse { folder } => write!(
+                f,
+                "{0}: another process is writing to this record: it stays as it is; wait until that process has ended, or \
+                 end it, and then go on with --resume {0}",
                 folder.display()
             ),
             Self::OtherFormat { path, found } => write!(

@@ -96,6 +96,16 @@ pub fn may_replace(path: &Path) -> io::Result<()> {
     Temporary::beside(path).map(drop)
 }
 
+/// Removes what processes left of files in a folder when they were killed before the files had their names.
+pub(super) fn remove_left_over(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        if name.to_str().is_some_and(|name| name.starts_with(PREFIX) && name.ends_with(SUFFIX)) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
 /// A device or a folder is nothing to put a file in the place of.
 fn refuse_special(path: &Path) -> io::Result<()> {
     match fs::metadata(path) {
@@ -113,6 +123,10 @@ fn sync(folder: &Path) {
     let _ = File::open(folder).and_then(|folder| folder.sync_all());
 }
 
+/// How the names of temporary files begin and end.
+const PREFIX: &str = ".memcpy-select-";
+const SUFFIX: &str = ".new";
+
 /// A file whose name begins with a dot; it is gone when this is dropped, unless it was renamed.
 #[derive(Debug)]
 struct Temporary {
@@ -127,7 +141,7 @@ impl Temporary {
             return Err(io::Error::new(ErrorKind::InvalidInput, "this is no name of a file"));
         }
         for n in 0_u32.. {
-            let path = folder_of(path).join(format!(".memcpy-select-{}-{n}.new", std::process::id()));
+            let path = folder_of(path).join(format!("{PREFIX}{}-{n}{SUFFIX}", std::process::id()));
             match File::create_new(&path) {
                 Ok(file) => return Ok(Self { path, file, is_renamed: false }),
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {}

@@ -4,6 +4,7 @@ use super::environment::Environment;
 use super::error::RecordError;
 use super::file;
 use super::samples::{self, Expected};
+use super::stored;
 use super::table::Table;
 use super::{FORMAT_VERSION, OLDEST_FORMAT};
 use crate::measure::sweep::{Failure, Sample};
@@ -26,7 +27,7 @@ pub struct Record {
     pub samples: Vec<Sample>,
     /// The contenders that have no timing in a cell, and why.
     pub failures: Vec<Failure>,
-    /// What else lies in the folder as `<name>.csv`.
+    /// What else lies in the folder as `<name>.csv` or `<name>.csv.gz`.
     pub tables: Vec<Table>,
     /// Whether the run came to its end.
     pub complete: bool,
@@ -70,7 +71,7 @@ impl Record {
         let hashes = environment.source_hashes();
         let fill = |folder: &Path| {
             write_environment(folder, &environment, &progress)?;
-            samples::write(&folder.join(SAMPLES_FILE), &self.bench, &hashes, &self.samples, &self.failures)?;
+            samples::write(folder, &self.bench, &hashes, &self.samples, &self.failures)?;
             self.tables.iter().try_for_each(|table| table.write(folder))
         };
         make(results, &environment, fill).map(|(folder, ())| folder)
@@ -96,7 +97,7 @@ impl Record {
             let (after, noise_floor) = measure()?;
             environment.noise_floor = noise_floor;
             write_environment(folder, &environment, &progress)?;
-            samples::write(&folder.join(SAMPLES_FILE), bench, &environment.source_hashes(), &[], &[])?;
+            samples::write(folder, bench, &environment.source_hashes(), &[], &[])?;
             after.iter().try_for_each(|table| table.write(folder))
         };
         make(results, &named, fill).map(|(folder, ())| folder)
@@ -110,8 +111,8 @@ impl Record {
     /// [`RecordError`] with the file, and where there is one the line, that cannot be what a run has written.
     pub fn read(folder: &Path) -> Result<Self, RecordError> {
         let (environment, progress) = read_environment(folder)?;
-        let read = samples::read(&folder.join(SAMPLES_FILE), &Expected::of(&environment, &progress))?;
-        let tables = Table::read_all(folder)?;
+        let read = samples::read(folder, &Expected::of(&environment, &progress))?;
+        let tables = Table::read_all(folder, progress.complete)?;
         let samples::Samples { bench, samples, failures, .. } = read;
         Ok(Self { bench, environment, samples, failures, tables, complete: progress.complete })
     }
@@ -216,7 +217,8 @@ fn show_control(value: &mut toml::de::DeValue<'_>) {
 /// Whether a folder holds neither of the files of a record: a run that was ended before it wrote anything, or a folder
 /// of something else.
 pub(super) fn is_unused(folder: &Path) -> bool {
-    folder.is_dir() && [ENVIRONMENT_FILE, SAMPLES_FILE].iter().all(|name| !folder.join(name).exists())
+    let is_here = |name| stored::find(&folder.join(name), true).is_some();
+    folder.is_dir() && !is_here(ENVIRONMENT_FILE) && !is_here(SAMPLES_FILE)
 }
 
 /// Puts the environment in its place as a whole: whoever reads finds the old file or the new one.

@@ -5,8 +5,11 @@ use super::FORMAT_VERSION;
 use super::appending::Mark;
 use super::environment::Environment;
 use super::error::RecordError;
+use super::file;
 use super::folder::{Progress, Record, SAMPLES_FILE, make, read_environment, unwritable, write_environment};
+use super::lock::Lock;
 use super::samples::{self, Expected};
+use super::stored;
 use crate::measure::cell::Cell;
 use crate::measure::effort::Effort;
 use crate::measure::summary::Summary;
@@ -17,9 +20,11 @@ use std::path::{Path, PathBuf};
 
 /// A record that is written as it is measured, one cell and pass after the other.
 ///
-/// Whatever ends the process, the record can be read, and [resumed](Self::resume).
+/// Whatever ends the process, the record can be read, and [resumed](Self::resume). No other process can resume it while
+/// this one runs.
 #[derive(Debug)]
 pub struct Growing {
+    _lock: Lock,
     folder: PathBuf,
     progress: Progress,
     record: Record,
@@ -38,13 +43,15 @@ impl Growing {
         let progress = begun(bench, grid);
         let hashes = environment.source_hashes();
         let fill = |folder: &Path| {
+            let lock = Lock::of(folder)?;
             write_environment(folder, &environment, &progress)?;
             let path = folder.join(SAMPLES_FILE);
-            samples::Appender::open(&path, bench, hashes, Mark::default(), 0).map_err(|error| unwritable(&path, &error))
+            let file = samples::Appender::open(&path, bench, hashes, Mark::default(), 0);
+            Ok((lock, file.map_err(|error| unwritable(&path, &error))?))
         };
-        let (folder, file) = make(results, &environment, fill)?;
+        let (folder, (lock, file)) = make(results, &environment, fill)?;
         let record = Record::new(bench, environment, Vec::new());
-        Ok(Self { folder, progress, record, file, kept: HashSet::new() })
+        Ok(Self { _lock: lock, folder, progress, record, file, kept: HashSet::new() })
     }
 
     /// Goes on with a record that is not complete: what is kept of it [is known](Self::has), the rest is cut off with the
@@ -55,12 +62,11 @@ impl Growing {
     /// # Errors
     ///
     /// [`RecordError::NotResumable`] if the record is complete, of another format, bench or grid, or from another machine
-    /// or build; [`RecordError`] as for [`Record::read`]; [`RecordError::Partial`] if it cannot be written. In all but
-    /// the last the record stays as it was.
+    /// or build; [`RecordError::InUse`] if another process is writing to it; [`RecordError`] as for [`Record::read`];
+    /// [`RecordError::Partial`] if it cannot be written. In all but the last the record stays as it was.
     pub fn resume(folder: &Path, bench: &str, now: &Environment, grid: &str) -> Result<Self, RecordError> {
-        let (environment, progress) = resumable(folder, bench, now, grid)?;
-        let path = folder.join(SAMPLES_FILE);
-        let mut read = samples::read(&path, &Expected::of(&environment, &progress))?;
+        let (lock, environment, progress) = resumable(folder, SAMPLES_FILE, bench, now, grid)?;
+        let mut read = samples::read(folder, &Expected::of(&environment, &progress))?;
         let (kept, count) = whole_passes(&read.samples, Effort::named(&environment.effort).ok());
         read.samples.truncate(count);
         let kept_bytes = count.checked_sub(1).map_or(0, |last| read.ends[last]);
@@ -68,10 +74,10 @@ impl Growing {
             read.failures.clear();
         }
         let hashes = environment.source_hashes();
-        let file = samples::Appender::open(&path, bench, hashes, read.found, kept_bytes)
+        let file = samples::Appender::open(&folder.join(SAMPLES_FILE), bench, hashes, read.found, kept_bytes)
             .map_err(|error| RecordError::Partial { folder: folder.to_owned(), cause: error.to_string() })?;
         let record = Record { failures: read.failures, ..Record::new(bench, environment, read.samples) };
-        Ok(Self { folder: folder.to_owned(), progress: begun(bench, grid), record, file, kept })
+        Ok(Self { _lock: lock, folder: folder.to_owned(), progress: begun(bench, grid), record, file, kept })
     }
 
     /// The folder.
@@ -125,7 +131,7 @@ impl Growing {
         self.record.environment.noise_floor = Summary::of(&self.record.samples).noise_floor;
         let rows = self.record.samples.len() as u64 + self.record.failures.len() as u64;
         self.file.end().map_err(|error| self.partial(&error))?;
-        declare_complete(&self.folder, &self.record.environment, self.progress, rows)?;
+        complete(&self.folder, SAMPLES_FILE, &self.record.environment, self.progress, rows)?;
         Ok((self.folder, self.record))
     }
 
@@ -139,36 +145,44 @@ pub(super) fn partial(folder: &Path, error: &io::Error) -> RecordError {
     RecordError::Partial { folder: folder.to_owned(), cause: error.to_string() }
 }
 
-/// Says of a record whose rows are all there that it is complete.
+/// Compresses the file that grew, whose rows are all there, and says of the record that it is complete.
 ///
 /// # Errors
 ///
 /// [`RecordError::Partial`] if that cannot be written.
-pub(super) fn declare_complete(
+pub(super) fn complete(
     folder: &Path,
+    file: &str,
     environment: &Environment,
     progress: Progress,
     rows: u64,
 ) -> Result<(), RecordError> {
     let progress = Progress { complete: true, rows: Some(rows), ..progress };
+    let plain = folder.join(file);
+    stored::compress(&plain).map_err(|error| partial(folder, &error))?;
     write_environment(folder, environment, &progress).map_err(|error| match error {
         RecordError::Unwritable { cause, .. } => RecordError::Partial { folder: folder.to_owned(), cause },
         other => other,
-    })
+    })?;
+    stored::remove_plain(&plain);
+    Ok(())
 }
 
-/// What a record that is to grow further says of itself, if it may.
+/// What a record that is to grow further says of itself, if it may, and this process's right to write to it. `grows` is
+/// the file that rows are appended to.
 ///
 /// # Errors
 ///
-/// [`RecordError::NotResumable`] with what speaks against it.
+/// [`RecordError::InUse`]; [`RecordError::NotResumable`] with what speaks against it.
 pub(super) fn resumable(
     folder: &Path,
+    grows: &str,
     bench: &str,
     now: &Environment,
     grid: &str,
-) -> Result<(Environment, Progress), RecordError> {
+) -> Result<(Lock, Environment, Progress), RecordError> {
     let refused = |cause: String| RecordError::NotResumable { folder: folder.to_owned(), cause };
+    let lock = Lock::of(folder)?;
     let (environment, progress) = read_environment(folder)?;
     if progress.complete {
         return Err(refused("it is complete".to_owned()));
@@ -188,7 +202,12 @@ pub(super) fn resumable(
     if found != bench {
         return Err(refused(format!("it is of bench {found}, not {bench}")));
     }
-    Ok((environment, progress))
+    let plain = folder.join(grows);
+    if let Some(path) = stored::find(&plain, false).filter(|path| *path != plain) {
+        return Err(refused(format!("rows cannot be appended to {}: decompress it", path.display())));
+    }
+    file::remove_left_over(folder);
+    Ok((lock, environment, progress))
 }
 
 /// How far a record has got that was just begun.

@@ -1,12 +1,14 @@
 //! `ipc.csv`: paths between processes, one run of one path a row, integers and names only; and `ipc-parts.csv`: parts of
 //! the transport by themselves, one round of one part a row.
 
+use super::appending::Mark;
 use super::environment::Environment;
 use super::error::RecordError;
 use super::folder::read_environment;
 use super::ipc_further;
 use super::ipc_growing::GrowingIpc;
 use super::profiles::all_folders;
+use super::stored;
 use crate::measure::ipc::{
     CacheSample, Cell, Copies, Cost, Moved, PartSample, Pattern, Placement, Predicted, Refusal, Sample, Summary, What,
     predictions,
@@ -17,7 +19,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 /// The file by which a record of paths is known.
-pub const IPC_FILE: &str = "ipc.csv";
+pub(super) const IPC_FILE: &str = "ipc.csv";
 /// The bench of such records, and the name of that file without its ending.
 pub(super) const BENCH: &str = "ipc";
 /// What stands in the column `pattern` of a row that tells what setting up took.
@@ -55,6 +57,8 @@ pub(super) struct Rows {
     pub(super) refusals: Vec<Refusal>,
     /// The cell of the last rows, and how long the file is before them.
     pub(super) last: Option<(Cell, u64)>,
+    /// How the file ends.
+    pub(super) found: Mark,
 }
 
 impl IpcRecord {
@@ -85,7 +89,9 @@ impl IpcRecord {
     /// [`RecordError`] with the file, and where there is one the line, that cannot be what a run has written.
     pub fn read(folder: &Path) -> Result<Self, RecordError> {
         let (environment, progress) = read_environment(folder)?;
-        let Rows { samples, refusals, .. } = read_rows(&folder.join(IPC_FILE), progress.complete)?;
+        let plain = folder.join(IPC_FILE);
+        let path = stored::find(&plain, progress.complete).unwrap_or(plain);
+        let Rows { samples, refusals, .. } = read_rows(&path, progress.complete)?;
         let (grid, complete) = (progress.grid.unwrap_or_default(), progress.complete);
         let (copies, cache) = (ipc_further::read_copies(folder)?, ipc_further::read_cache(folder)?);
         let parts = ipc_further::read_parts(folder)?;
@@ -106,11 +112,11 @@ impl IpcRecord {
 /// The rows of a file. Of one that is not complete, a last line that was not written to its end is left out.
 pub(super) fn read_rows(path: &Path, is_complete: bool) -> Result<Rows, RecordError> {
     let unreadable = |cause: String| RecordError::Unreadable { path: path.to_owned(), cause };
-    let mut text = std::fs::read(path).map_err(|error| unreadable(error.to_string()))?;
+    let mut text = stored::read(path)?;
+    let mut rows = Rows { found: Mark::of(&text), ..Rows::default() };
     if !is_complete {
         text.truncate(text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1));
     }
-    let mut rows = Rows::default();
     let mut reader = csv::Reader::from_reader(&text[..]);
     let headers = reader.headers().cloned().map_err(|error| unreadable(error.to_string()))?;
     for (at, record) in reader.records().enumerate() {
@@ -144,6 +150,11 @@ pub(super) fn rows_text(samples: &[Sample], refusals: &[Refusal], has_header: bo
     writer.into_inner().map_err(|error| io::Error::other(error.to_string()))
 }
 
+/// Whether the record in a folder is one of paths.
+pub fn is_of_paths(folder: &Path) -> bool {
+    stored::find(&folder.join(IPC_FILE), true).is_some()
+}
+
 /// The newest record of paths among those of a CPU in a folder of records: a complete one, if there is any.
 ///
 /// # Errors
@@ -151,7 +162,7 @@ pub(super) fn rows_text(samples: &[Sample], refusals: &[Refusal], has_header: bo
 /// [`RecordError`] if a record cannot be read.
 pub fn newest_ipc_record(results: &Path, signature: &str) -> Result<Option<(PathBuf, IpcRecord)>, RecordError> {
     let mut newest = None;
-    for folder in all_folders(results)?.into_iter().filter(|folder| folder.join(IPC_FILE).exists()) {
+    for folder in all_folders(results)?.into_iter().filter(|folder| is_of_paths(folder)) {
         let (environment, progress) = read_environment(&folder)?;
         let is_better = newest.as_ref().is_none_or(|(_, complete)| progress.complete || !complete);
         if environment.cpu.signature == signature && is_better {

@@ -4,6 +4,7 @@
 
 use super::error::RecordError;
 use super::ipc::read_rows;
+use super::stored;
 use super::table::Table;
 use crate::measure::ipc::{CacheSample, PartSample, Sample};
 use crate::path::Way;
@@ -65,18 +66,15 @@ impl CacheRow {
 
 /// Samples of copies; none if the record has no such file.
 pub(super) fn read_copies(folder: &Path) -> Result<Vec<Sample>, RecordError> {
-    let path = folder.join(COPIES_FILE);
-    if path.exists() { Ok(read_rows(&path, true)?.samples) } else { Ok(Vec::new()) }
+    let path = stored::find(&folder.join(COPIES_FILE), true);
+    path.map_or(Ok(Vec::new()), |path| Ok(read_rows(&path, true)?.samples))
 }
 
 /// Walks; none if the record has no such file.
 pub(super) fn read_cache(folder: &Path) -> Result<Vec<CacheSample>, RecordError> {
-    let path = folder.join(CACHE_FILE);
-    if !path.exists() {
-        return Ok(Vec::new());
-    }
-    let unreadable = |error: csv::Error| RecordError::Unreadable { path: path.clone(), cause: error.to_string() };
-    let mut reader = csv::Reader::from_path(&path).map_err(unreadable)?;
+    let Some(path) = stored::find(&folder.join(CACHE_FILE), true) else { return Ok(Vec::new()) };
+    let text = stored::read(&path)?;
+    let mut reader = csv::Reader::from_reader(&text[..]);
     let rows = reader.deserialize::<CacheRow>().enumerate().map(|(at, row)| {
         let damaged = |cause| RecordError::Damaged { path: path.clone(), line: at as u64 + 2, cause };
         row.map_err(|error| error.to_string()).and_then(CacheRow::read).map_err(damaged)

@@ -4,12 +4,13 @@
 use super::appending::{Appending, Mark};
 use super::environment::Environment;
 use super::error::RecordError;
-use super::file;
-use super::folder::{Progress, SAMPLES_FILE, make, unwritable, write_environment};
-use super::growing::{begun, declare_complete, partial, resumable};
+use super::folder::{Progress, make, unwritable, write_environment};
+use super::growing::{begun, complete, partial, resumable};
 use super::ipc::{BENCH, IPC_FILE, IpcRecord, Rows, read_rows, rows_text};
 use super::ipc_further;
+use super::lock::Lock;
 use super::samples;
+use super::stored;
 use crate::measure::ipc::{CacheSample, Cell, PartSample, Refusal, Sample};
 use std::collections::HashSet;
 use std::io;
@@ -17,9 +18,11 @@ use std::path::{Path, PathBuf};
 
 /// A record that is written as it is measured, one cell after the other.
 ///
-/// Whatever ends the process, the record can be read, and [resumed](Self::resume).
+/// Whatever ends the process, the record can be read, and [resumed](Self::resume). No other process can resume it while
+/// this one runs.
 #[derive(Debug)]
 pub struct GrowingIpc {
+    _lock: Lock,
     folder: PathBuf,
     progress: Progress,
     record: IpcRecord,
@@ -36,13 +39,15 @@ impl GrowingIpc {
     pub fn create(results: &Path, environment: Environment, grid: &str) -> Result<Self, RecordError> {
         let progress = begun(BENCH, grid);
         let fill = |folder: &Path| {
+            let lock = Lock::of(folder)?;
             write_environment(folder, &environment, &progress)?;
             // No copies are timed.
-            samples::write(&folder.join(SAMPLES_FILE), BENCH, &environment.source_hashes(), &[], &[])?;
+            samples::write(folder, BENCH, &environment.source_hashes(), &[], &[])?;
             let path = folder.join(IPC_FILE);
-            Appending::open(&path, Mark::default(), 0).map_err(|error| unwritable(&path, &error))
+            let file = Appending::open(&path, Mark::default(), 0);
+            Ok((lock, file.map_err(|error| unwritable(&path, &error))?))
         };
-        let (folder, file) = make(results, &environment, fill)?;
+        let (folder, (lock, file)) = make(results, &environment, fill)?;
         let record = IpcRecord {
             environment,
             grid: grid.to_owned(),
@@ -53,7 +58,7 @@ impl GrowingIpc {
             cache: Vec::new(),
             parts: Vec::new(),
         };
-        Ok(Self { folder, progress, record, file, kept: HashSet::new() })
+        Ok(Self { _lock: lock, folder, progress, record, file, kept: HashSet::new() })
     }
 
     /// Goes on with a record that is not complete: what is kept of it [is known](Self::has). The last cell of the file may
@@ -65,21 +70,20 @@ impl GrowingIpc {
     ///
     /// As [`Growing::resume`](super::Growing::resume).
     pub fn resume(folder: &Path, now: &Environment, grid: &str) -> Result<Self, RecordError> {
-        let (environment, progress) = resumable(folder, BENCH, now, grid)?;
+        let (lock, environment, progress) = resumable(folder, IPC_FILE, BENCH, now, grid)?;
         let path = folder.join(IPC_FILE);
-        let Rows { mut samples, mut refusals, last } = read_rows(&path, false)?;
+        let Rows { mut samples, mut refusals, last, found } = read_rows(&path, false)?;
         if let Some((last, _)) = last {
             samples.retain(|sample| sample.cell != last);
             refusals.retain(|refusal| refusal.cell != last);
         }
         let kept = samples.iter().map(|sample| sample.cell).chain(refusals.iter().map(|one| one.cell)).collect();
         let partial = |error: io::Error| RecordError::Partial { folder: folder.to_owned(), cause: error.to_string() };
-        let found = std::fs::read(&path).map_err(partial)?;
-        let file = Appending::open(&path, Mark::of(&found), last.map_or(0, |(_, start)| start)).map_err(partial)?;
+        let file = Appending::open(&path, found, last.map_or(0, |(_, start)| start)).map_err(partial)?;
         let (copies, cache) = (ipc_further::read_copies(folder)?, ipc_further::read_cache(folder)?);
         let (grid, parts) = (grid.to_owned(), ipc_further::read_parts(folder)?);
         let record = IpcRecord { environment, grid, samples, refusals, complete: false, copies, cache, parts };
-        Ok(Self { folder: folder.to_owned(), progress, record, file, kept })
+        Ok(Self { _lock: lock, folder: folder.to_owned(), progress, record, file, kept })
     }
 
     /// The folder.
@@ -119,7 +123,7 @@ impl GrowingIpc {
     /// [`RecordError::Partial`] if they cannot be written.
     pub fn keep_copies(&mut self, copies: Vec<Sample>, refusals: &[Refusal]) -> Result<(), RecordError> {
         let text = rows_text(&copies, refusals, false);
-        let written = text.and_then(|text| file::replace(&self.folder.join(ipc_further::COPIES_FILE), &text));
+        let written = text.and_then(|text| stored::write(&self.folder.join(ipc_further::COPIES_FILE), &text));
         written.map_err(|error| self.partial(&error))?;
         self.record.copies = copies;
         Ok(())
@@ -143,7 +147,7 @@ impl GrowingIpc {
     /// [`RecordError::Partial`] if it cannot be written.
     pub fn keep_cache(&mut self, cache: Vec<CacheSample>) -> Result<(), RecordError> {
         let text = ipc_further::cache_text(&cache);
-        let written = text.and_then(|text| file::replace(&self.folder.join(ipc_further::CACHE_FILE), &text));
+        let written = text.and_then(|text| stored::write(&self.folder.join(ipc_further::CACHE_FILE), &text));
         written.map_err(|error| self.partial(&error))?;
         self.record.cache = cache;
         Ok(())
@@ -158,7 +162,7 @@ impl GrowingIpc {
         self.record.environment.noise_floor = self.record.summary().noise_floor;
         self.record.complete = true;
         self.file.end().map_err(|error| self.partial(&error))?;
-        declare_complete(&self.folder, &self.record.environment, self.progress, 0)?;
+        complete(&self.folder, IPC_FILE, &self.record.environment, self.progress, 0)?;
         Ok((self.folder, self.record))
     }
 

@@ -1,6 +1,7 @@
 //! What is kept: raw samples and the environment they were taken in, one folder a run, never changed afterwards.
 //!
-//! `results/<machine>/<date>.<n>/` holds `env.toml`, `samples.csv` and whatever else was measured as `<name>.csv`.
+//! `results/<machine>/<date>.<n>/` holds `env.toml`, `samples.csv` and whatever else was measured as `<name>.csv`, each
+//! compressed once the run has come to its end (`samples.csv.gz`).
 //! Statistics are derived on reading, so that a mistake in a statistic never costs a measurement. The format is described
 //! in `results/FORMAT.md`.
 
@@ -17,8 +18,10 @@ mod ipc;
 mod ipc_further;
 mod ipc_growing;
 mod listing;
+mod lock;
 mod profiles;
 mod samples;
+mod stored;
 mod table;
 #[cfg(target_arch = "x86_64")]
 pub mod xsave;
@@ -28,7 +31,7 @@ pub use environment::{Environment, KernelSource, PeerFile};
 pub use error::RecordError;
 pub use folder::{Progress, Record};
 pub use growing::Growing;
-pub use ipc::{IPC_FILE, IpcRecord, newest_ipc_record, round_trips, round_trips_text};
+pub use ipc::{IpcRecord, is_of_paths, newest_ipc_record, round_trips, round_trips_text};
 pub use ipc_growing::GrowingIpc;
 pub use listing::{Listed, is_record, records_below};
 pub use profiles::{LOCAL, PROFILES_FILE, Profile, Survey, newest_of_bench, newest_record, plan};

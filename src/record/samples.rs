@@ -3,15 +3,15 @@
 use super::appending::{Appending, Mark};
 use super::environment::{Environment, MOST_CYCLES_PER_NS};
 use super::error::RecordError;
-use super::folder::{Progress, unwritable};
+use super::folder::{Progress, SAMPLES_FILE, unwritable};
+use super::stored;
 use crate::measure::cell::{Cell, Residency};
 use crate::measure::scope::MAX_LEN_BYTES;
 use crate::measure::sweep::{CORE_CLOCK, Failure, Sample};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io;
 use std::path::Path;
 
 /// The header line of each format.
@@ -85,20 +85,17 @@ fn rows(
     writer.into_inner().map_err(|error| io::Error::other(error.to_string()))
 }
 
+/// Writes a file of samples as a whole.
 pub(super) fn write(
-    path: &Path,
+    folder: &Path,
     bench: &str,
     hashes: &HashMap<String, String>,
     samples: &[Sample],
     failures: &[Failure],
 ) -> Result<(), RecordError> {
-    let write = || {
-        let rows = rows(false, bench, hashes, samples, failures)?;
-        let mut file = File::create_new(path)?;
-        file.write_all(&rows)?;
-        file.sync_all()
-    };
-    write().map_err(|error| unwritable(path, &error))
+    let path = folder.join(SAMPLES_FILE);
+    let rows = rows(false, bench, hashes, samples, failures);
+    rows.and_then(|rows| stored::write(&path, &rows)).map_err(|error| unwritable(&path, &error))
 }
 
 /// A file of samples that grows piece by piece.
@@ -222,16 +219,18 @@ pub(super) struct Samples {
 
 /// Reads samples back. A row that cannot be a measurement is refused with its line. Where the record is not complete, a
 /// last line that was not written to its end is left out.
-pub(super) fn read(path: &Path, expected: &Expected) -> Result<Samples, RecordError> {
-    let damaged = |line, cause: String| RecordError::Damaged { path: path.to_owned(), line, cause };
+pub(super) fn read(folder: &Path, expected: &Expected) -> Result<Samples, RecordError> {
     let bench = expected.bench.clone();
     let mut read = Samples { bench: bench.clone().unwrap_or_default(), ..Samples::default() };
-    let bytes = match fs::read(path) {
-        Ok(bytes) => bytes,
+    let plain = folder.join(SAMPLES_FILE);
+    let path = match stored::find(&plain, expected.is_complete) {
+        Some(path) => path,
         // The run was ended before the first cell.
-        Err(error) if error.kind() == io::ErrorKind::NotFound && !expected.is_complete => return Ok(read),
-        Err(error) => return Err(RecordError::Unreadable { path: path.to_owned(), cause: error.to_string() }),
+        None if !expected.is_complete => return Ok(read),
+        None => plain,
     };
+    let damaged = |line, cause: String| RecordError::Damaged { path: path.clone(), line, cause };
+    let bytes = stored::read(&path)?;
     read.found = Mark::of(&bytes);
     let bytes = if expected.is_complete { &bytes[..] } else { without_torn_line(&bytes) };
     check_header(bytes, expected.format).map_err(|cause| damaged(1, cause))?;

@@ -1,11 +1,12 @@
-//! What else a record holds: further files `<name>.csv` beside the samples, each with a header line, for measurements that
+//! What else a record holds: further files `<name>.csv`, compressed or not, beside the samples, each with a header line, for measurements that
 //! are no timings of copies. What their columns mean is for the module that writes and reads them.
 
 use super::error::RecordError;
-use super::file;
 use super::folder::{SAMPLES_FILE, unwritable};
+use super::stored;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -40,7 +41,7 @@ impl Table {
         Ok(Self { name: name.to_owned(), text, path })
     }
 
-    /// The file's name without `.csv`.
+    /// The file's name without `.csv` and what follows.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -74,35 +75,35 @@ impl Table {
 
     pub(super) fn write(&self, folder: &Path) -> Result<(), RecordError> {
         let path = folder.join(format!("{}.csv", self.name));
-        file::replace(&path, self.text.as_bytes()).map_err(|error| unwritable(&path, &error))
+        stored::write(&path, self.text.as_bytes()).map_err(|error| unwritable(&path, &error))
     }
 
     /// The further file of that name, if the record has it.
     pub(super) fn read_named(folder: &Path, name: &str) -> Result<Option<Self>, RecordError> {
-        let path = folder.join(format!("{name}.csv"));
-        if path.exists() { Self::read(path).map(Some) } else { Ok(None) }
+        Self::read(&folder.join(format!("{name}.csv")), true)
     }
 
-    fn read(path: PathBuf) -> Result<Self, RecordError> {
-        let text = fs::read_to_string(&path).map_err(|error| unreadable(&path, error))?;
-        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        Ok(Self { name, text, path })
+    fn read(plain: &Path, is_complete: bool) -> Result<Option<Self>, RecordError> {
+        let Some(path) = stored::find(plain, is_complete) else { return Ok(None) };
+        let text = String::from_utf8(stored::read(&path)?).map_err(|error| {
+            let read = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+            let line = 1 + read.iter().filter(|byte| **byte == b'\n').count() as u64;
+            RecordError::Damaged { path: path.clone(), line, cause: error.utf8_error().to_string() }
+        })?;
+        let name = plain.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        Ok(Some(Self { name, text, path }))
     }
 
     /// All further files of a record, by name.
-    pub(super) fn read_all(folder: &Path) -> Result<Vec<Self>, RecordError> {
+    pub(super) fn read_all(folder: &Path, is_complete: bool) -> Result<Vec<Self>, RecordError> {
         let entries = fs::read_dir(folder).map_err(|error| unreadable(folder, error))?;
-        let mut tables = Vec::new();
+        let mut paths = BTreeSet::new();
         for entry in entries {
-            let path = entry.map_err(|error| unreadable(folder, error))?.path();
-            let is_table = path.extension().is_some_and(|extension| extension == "csv");
-            if !is_table || path.file_name().is_some_and(|name| name == SAMPLES_FILE) {
-                continue;
-            }
-            tables.push(Self::read(path)?);
+            paths.insert(stored::plain(&entry.map_err(|error| unreadable(folder, error))?.path()));
         }
-        tables.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(tables)
+        paths.retain(|path| path.extension().is_some_and(|extension| extension == "csv"));
+        paths.remove(&folder.join(SAMPLES_FILE));
+        paths.iter().filter_map(|path| Self::read(path, is_complete).transpose()).collect()
     }
 }
 

@@ -2,7 +2,10 @@
 
 #![allow(dead_code, reason = "each suite uses its own part")]
 
+use flate2::bufread::GzDecoder;
+use flate2::write::GzEncoder;
 use std::fs;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -41,4 +44,29 @@ pub fn record_in(results: &Path) -> Option<PathBuf> {
     let is_named = |path: &PathBuf| !path.file_name().unwrap_or_default().to_string_lossy().starts_with('.');
     let only = |path: &Path| fs::read_dir(path).ok()?.filter_map(|entry| Some(entry.ok()?.path())).find(is_named);
     only(&only(results)?)
+}
+
+/// Where the compressed form of a record's file is.
+pub fn gz(folder: &Path, name: &str) -> PathBuf {
+    folder.join(format!("{name}.gz"))
+}
+
+/// What a file of a record holds, compressed or not.
+pub fn kept(folder: &Path, name: &str) -> Vec<u8> {
+    let Ok(compressed) = fs::read(gz(folder, name)) else { return fs::read(folder.join(name)).unwrap() };
+    let mut bytes = Vec::new();
+    GzDecoder::new(&compressed[..]).read_to_end(&mut bytes).unwrap();
+    bytes
+}
+
+/// Gives a file of a record other contents, as a plain file.
+pub fn put(folder: &Path, name: &str, bytes: &[u8]) {
+    let _ = fs::remove_file(gz(folder, name));
+    fs::write(folder.join(name), bytes).unwrap();
+}
+
+pub fn compressed(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
 }

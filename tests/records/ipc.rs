@@ -1,7 +1,7 @@
 //! The promise: the verb `ipc` says in one document what each path costs, keeps a record that reads back as it was, and
 //! what is derived from a record is what the samples say.
 
-use crate::program::{Scratch, run};
+use crate::program::{Scratch, kept, put, run};
 use memcpy_select::measure::effort::Effort;
 use memcpy_select::measure::ipc::{
     CacheSample, Cell, Cost, Moved, Part, PartSample, Pattern, Placement, Refusal, Row, Sample, Summary, What,
@@ -247,8 +247,7 @@ fn a_record_reads_back_as_it_was_written_and_a_damaged_one_is_refused_by_line() 
     assert_eq!((&read.copies, &read.cache), (&written.copies, &written.cache));
     assert_ne!(written.save(&scratch.0).unwrap(), folder, "a record is never written over");
 
-    let path = folder.join("ipc.csv");
-    let text = fs::read_to_string(&path).unwrap();
+    let text = String::from_utf8(kept(&folder, "ipc.csv")).unwrap();
     for (from, to, word) in [
         ("ping_pong", "pong_ping", "pong_ping"),
         ("polling", "praying", "praying"),
@@ -260,7 +259,7 @@ fn a_record_reads_back_as_it_was_written_and_a_damaged_one_is_refused_by_line() 
     ] {
         let damaged = text.replacen(from, to, if from == "polling" { 1 } else { usize::MAX });
         assert_ne!(damaged, text, "{from}");
-        fs::write(&path, damaged).unwrap();
+        put(&folder, "ipc.csv", damaged.as_bytes());
         match IpcRecord::read(&folder) {
             Err(RecordError::Damaged { line, cause, .. }) => {
                 assert!(line >= 2 && cause.contains(word), "{line}: {cause}")

@@ -1,7 +1,7 @@
 //! The promise: a run of the verb `ipc` that is ended at any moment leaves what it has measured, to be read and marked as
 //! not complete, and `--resume` brings it to the rows of a run that was left alone.
 
-use crate::program::{Scratch, record_in, run};
+use crate::program::{Scratch, put, record_in, run};
 use memcpy_select::cpu::Cpu;
 use memcpy_select::measure::effort::Effort;
 use memcpy_select::measure::ipc::{Cell, Cost, Placement, Refusal, Sample, What};
@@ -139,6 +139,6 @@ fn a_file_that_is_torn_anywhere_is_read_to_its_last_line_and_resumed_from_its_la
     let read = IpcRecord::read(&folder).unwrap();
     assert!(read.complete && read.samples.len() == 5 && read.refusals.len() == 2);
     assert_eq!(read.samples, record.samples);
-    fs::write(&path, &text[..text.len() - 3]).unwrap();
+    put(&folder, "ipc.csv", &text[..text.len() - 3]);
     assert!(matches!(IpcRecord::read(&folder), Err(RecordError::Damaged { .. })), "a complete one is not torn");
 }

@@ -14,6 +14,7 @@ mod profiles;
 mod program;
 mod record;
 mod scope;
+mod stored;
 mod sweep;
 mod targets;
 mod terminal;

@@ -1,7 +1,7 @@
 //! The promise: what a run has measured is read back as it was written, and what no run can have written is refused
 //! with the file and the line.
 
-use crate::program::Scratch;
+use crate::program::{Scratch, kept, put};
 use crate::tree::records;
 use memcpy_select::cpu::Cpu;
 use memcpy_select::measure::cell::Cell;
@@ -46,12 +46,12 @@ fn a_record_is_read_back_as_it_was_written() {
 fn a_second_record_of_the_day_leaves_the_first_alone() {
     let scratch = Scratch::new("second");
     let first = record().save(&scratch.0).unwrap();
-    let before = fs::read(first.join("samples.csv")).unwrap();
+    let before = kept(&first, "samples.csv");
     let mut other = record();
     other.samples.truncate(1);
     let second = other.save(&scratch.0).unwrap();
     assert!(second.to_string_lossy().ends_with(".2"));
-    assert_eq!(fs::read(first.join("samples.csv")).unwrap(), before);
+    assert_eq!(kept(&first, "samples.csv"), before);
 }
 
 /// The header line of the samples that this build writes.
@@ -64,7 +64,7 @@ const OLD_HEADER: &str = "bench,kernel,len_bytes,dst_offset,src_offset,residency
 fn with_samples(scratch: &Scratch, lines: &[&str]) -> PathBuf {
     let folder = record().save(&scratch.0).unwrap();
     let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
-    fs::write(folder.join("samples.csv"), text).unwrap();
+    put(&folder, "samples.csv", text.as_bytes());
     edit(&folder, "rows = 3", &format!("rows = {}", lines.len() - 1));
     folder
 }
@@ -164,14 +164,13 @@ fn every_verb_that_reads_records_refuses_damaged_ones_with_file_line_cause_and_f
 fn a_cut_file_is_refused_wherever_it_is_cut() {
     let scratch = Scratch::new("cut");
     let folder = record().save(&scratch.0).unwrap();
-    let path = folder.join("samples.csv");
-    let whole = fs::read(&path).unwrap();
+    let whole = kept(&folder, "samples.csv");
     for cut in 0..whole.len() {
-        fs::write(&path, &whole[..cut]).unwrap();
+        put(&folder, "samples.csv", &whole[..cut]);
         let error = Record::read(&folder).expect_err("a part is not the whole");
         assert!(matches!(error, RecordError::Damaged { .. }), "cut at {cut}: {error}");
     }
-    fs::write(&path, &whole).unwrap();
+    put(&folder, "samples.csv", &whole);
     assert_eq!(Record::read(&folder).unwrap().samples.len(), 3);
 }
 
@@ -226,7 +225,7 @@ fn rows_carry_the_source_of_their_kernel() {
     let scratch = Scratch::new("sources");
     let written = record();
     let folder = written.save(&scratch.0).unwrap();
-    let text = fs::read_to_string(folder.join("samples.csv")).unwrap();
+    let text = String::from_utf8(kept(&folder, "samples.csv")).unwrap();
     assert_eq!(text.lines().next(), Some(HEADER));
     let hash =
         written.environment.kernels.iter().find(|kernel| kernel.name == "gpr").and_then(|gpr| gpr.source_hash.clone());
@@ -262,7 +261,7 @@ fn further_files_of_a_record_are_kept_beside_its_samples() {
     let html = page(&[("mine".to_owned(), read)]);
     assert!(html.contains("restore.csv") && html.contains("<td>xrstor<td>90"), "the page shows it");
 
-    fs::write(folder.join("restore.csv"), "instruction,cycles\nxrstor,90\nxrstor,-1\n").unwrap();
+    put(&folder, "restore.csv", b"instruction,cycles\nxrstor,90\nxrstor,-1\n");
     let error = Record::read(&folder).unwrap().table("restore").unwrap().rows::<Restore>().unwrap_err();
     assert!(matches!(error, RecordError::Damaged { line: 3, .. }), "{error}");
     for name in ["samples", "", "../up", "a b"] {

@@ -1,7 +1,7 @@
 //! The promise: whatever ends a sweep, and whenever, its record reads back, and a later process goes on with it to what
 //! an uninterrupted run would have given.
 
-use crate::program::{Scratch, record_in};
+use crate::program::{Scratch, kept, put, record_in};
 use memcpy_select::cpu::Cpu;
 use memcpy_select::measure::cell::Cell;
 use memcpy_select::measure::effort::Effort;
@@ -10,7 +10,6 @@ use memcpy_select::measure::sweep::{Contender, Sample, Sweep};
 use memcpy_select::record::{Environment, Growing, Progress, Record, RecordError};
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -98,7 +97,7 @@ fn a_record_is_readable_after_every_cell_and_complete_at_the_end() {
     assert!(read.environment.noise_floor > 1.0);
     assert!(Progress::read(&folder).unwrap().complete);
     let files: BTreeSet<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    assert_eq!(files, ["env.toml".into(), "samples.csv".into()].into());
+    assert_eq!(files, ["env.toml".into(), "samples.csv.gz".into()].into());
 }
 
 #[test]
@@ -180,10 +179,7 @@ fn a_torn_line_is_cut_off_only_where_the_record_is_not_complete() {
         let scratch = Scratch::new("torn");
         let folder = begun(&scratch, 3);
         let count = Record::read(&folder).unwrap().samples.len();
-        let tear = || {
-            let mut file = fs::File::options().append(true).open(folder.join("samples.csv")).unwrap();
-            file.write_all(torn.as_bytes()).unwrap();
-        };
+        let tear = || put(&folder, "samples.csv", &[kept(&folder, "samples.csv"), torn.into()].concat());
         tear();
         assert_eq!(Record::read(&folder).unwrap().samples.len(), count);
         write_missing(resume(&folder), &scope());
@@ -230,22 +226,41 @@ fn what_cannot_be_resumed_is_refused_with_the_reason_and_left_alone() {
 }
 
 #[test]
-fn a_file_that_somebody_else_writes_ends_the_run_and_keeps_the_record() {
+fn a_record_that_is_written_to_is_not_resumed_beside() {
     let scratch = Scratch::new("two");
     let folder = begun(&scratch, 3);
-    let before = fs::read(folder.join("samples.csv")).unwrap();
-    let (mut first, mut second) = (resume(&folder), resume(&folder));
-    assert_eq!(fs::read(folder.join("samples.csv")).unwrap(), before, "nothing is lost before something is written");
-    let (cell, pass) = steps(&scope()).into_iter().find(|(cell, pass)| !first.has(*cell, *pass)).unwrap();
+    let first = resume(&folder);
+    let before = kept(&folder, "samples.csv");
+    let refused = || match Growing::resume(&folder, BENCH, &environment(), &scope().to_string()) {
+        Err(error @ RecordError::InUse { .. }) => error.to_string(),
+        other => panic!("{other:?}"),
+    };
+    let message = refused();
+    assert!(message.contains("another process is writing") && message.contains("--resume"), "{message}");
+    drop(first);
+    let second = resume(&folder);
+    refused();
+    assert_eq!(kept(&folder, "samples.csv"), before);
+    write_missing(second, &scope());
+}
+
+/// Where the file system has no locks, or a program that knows of none writes.
+#[test]
+fn a_file_that_another_process_changes_ends_the_run_and_keeps_the_record() {
+    let scratch = Scratch::new("changed");
+    let folder = begun(&scratch, 3);
+    let mut growing = resume(&folder);
     // Of the length that is there already, and not the same.
-    let mut other = made_up(cell, pass);
-    other.last_mut().unwrap().total_ns += 1;
-    first.append(other).unwrap();
-    let error = second.append(made_up(cell, pass)).unwrap_err();
+    let mut other = kept(&folder, "samples.csv");
+    let last = other.len() - 3;
+    other[last] ^= 1;
+    put(&folder, "samples.csv", &other);
+    let (cell, pass) = steps(&scope()).into_iter().find(|(cell, pass)| !growing.has(*cell, *pass)).unwrap();
+    let error = growing.append(made_up(cell, pass)).unwrap_err();
     assert!(matches!(error, RecordError::Partial { .. }));
     let message = error.to_string();
     assert!(message.contains("another process") && message.contains("--resume"), "{message}");
-    assert!(Record::read(&folder).unwrap().samples == first.record().samples);
+    assert_eq!(kept(&folder, "samples.csv"), other);
 }
 
 #[test]

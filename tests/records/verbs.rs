@@ -1,7 +1,7 @@
 //! The promise: with `--json` every verb prints one document on the standard output and nothing else there; what a sweep
 //! cannot have is in its record, or refused with the reason.
 
-use crate::program::{Scratch, run};
+use crate::program::{Scratch, kept, put, run};
 use memcpy_select::measure::crowd::logical_cpus;
 use memcpy_select::record::Record;
 use serde_json::Value;
@@ -152,14 +152,14 @@ fn a_peer_that_copies_wrongly_has_no_timing_and_the_record_says_why() {
 
     // Resumed, in the middle or from the beginning, it says so once and has the same rows.
     let folder = Path::new(document["record"].as_str().unwrap());
-    let (environment, samples) = (folder.join("env.toml"), folder.join("samples.csv"));
-    let whole = fs::read_to_string(&samples).unwrap();
+    let environment = folder.join("env.toml");
+    let whole = String::from_utf8(kept(folder, "samples.csv")).unwrap();
     for lines in [0, 2, 40, 90] {
         reopen(&environment);
-        fs::write(&samples, whole.split_inclusive('\n').take(lines).collect::<String>()).unwrap();
+        put(folder, "samples.csv", whole.split_inclusive('\n').take(lines).collect::<String>().as_bytes());
         let output = run(&["sweep", "--resume", folder.to_str().unwrap(), "--json"]);
         assert!(output.status.success(), "{output:?}");
-        let resumed = Record::read(&folder).unwrap();
+        let resumed = Record::read(folder).unwrap();
         assert_eq!((&resumed.failures, resumed.samples.len()), (&record.failures, record.samples.len()), "{lines}");
     }
 }
@@ -187,17 +187,18 @@ fn a_peer_with_other_contents_is_not_resumed_with() {
     let text = fs::read_to_string(&path).unwrap();
     assert!(text.contains("[[peers]]") && text.contains("hash = "), "{text}");
     reopen(&path);
-    let samples = fs::read(Path::new(folder).join("samples.csv")).unwrap();
+    let samples = kept(Path::new(folder), "samples.csv");
+    put(Path::new(folder), "samples.csv", &samples);
 
     shared_object(&peer, &format!("    if (n == 12345678) return 0;\n{right}"));
     let output = run(&["sweep", "--resume", folder]);
     let message = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{message}");
     assert!(message.contains("peer peer was") && message.contains("with contents"), "{message}");
-    assert_eq!(fs::read(Path::new(folder).join("samples.csv")).unwrap(), samples);
+    assert_eq!(kept(Path::new(folder), "samples.csv"), samples);
 
     shared_object(&peer, right);
     let output = run(&["sweep", "--resume", folder, "--json"]);
     assert!(output.status.success(), "{output:?}");
-    assert_eq!(fs::read(Path::new(folder).join("samples.csv")).unwrap(), samples, "everything was there");
+    assert_eq!(kept(Path::new(folder), "samples.csv"), samples, "everything was there");
 }

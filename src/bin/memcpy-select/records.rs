@@ -1,7 +1,7 @@
 //! Records as a reader names them: by their folders, or by a folder that has some.
 
 use crate::json;
-use memcpy_select::record::{IPC_FILE, IpcRecord, Listed, Record, RecordError, is_record, records_below};
+use memcpy_select::record::{IpcRecord, Listed, Record, RecordError, is_of_paths, is_record, records_below};
 use memcpy_select::report::{count, hanging, print};
 use serde_json::{Value, json};
 use std::fmt::Write;
@@ -16,7 +16,7 @@ pub enum Kind {
 
 impl Kind {
     pub fn read(folder: &Path) -> Result<Self, RecordError> {
-        if folder.join(IPC_FILE).exists() {
+        if is_of_paths(folder) {
             IpcRecord::read(folder).map(Self::Paths)
         } else {
             Record::read(folder).map(Self::Copies)
