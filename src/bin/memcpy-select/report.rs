@@ -48,7 +48,7 @@ Examples:
       The page of one, report.html
   memcpy-select report results/*/* --out machines.html
       All of them beside each other; what is no record is passed over with a note
-  memcpy-select report results/intel-6-167-1-masked-kvm/2026-11-24.5 --json
+  memcpy-select report results/intel-6-167-1-masked-kvm/2026-11-24.6 --json
       The figures of one, of whatever bench it is";
 
 /// The records that a page or a document is of, and whether all that was named could be read.
