@@ -68,6 +68,7 @@ pub fn conditions(cpu: &Cpu, pinned_to: Option<usize>) -> Vec<Condition> {
     let of_cpu = |file: &str| read(&format!("/sys/devices/system/cpu/cpu{logical}/{file}"));
     vec![
         build(cfg!(debug_assertions)),
+        kernels(cfg!(memcpy_select_asm), std::env::consts::ARCH),
         pinning(pinned_to),
         hypervisor(cpu.signature.hypervisor().is_some()),
         governor(of_cpu("cpufreq/scaling_governor").as_deref()),
@@ -97,6 +98,15 @@ fn build(has_debug_assertions: bool) -> Condition {
     } else {
         Condition::new("build", State::Ok, "optimised")
     }
+}
+
+fn kernels(has_ours: bool, architecture: &str) -> Condition {
+    let finding = match (has_ours, architecture) {
+        (true, _) => return Condition::new("kernels", State::Ok, "those of this crate are part of the build"),
+        (false, "x86_64") => "built without this crate's kernels: the platform's copy is the only one".to_owned(),
+        (false, other) => format!("this crate's are for x86-64: on {other} the platform's copy is the only one"),
+    };
+    Condition::new("kernels", State::Warn, finding)
 }
 
 fn pinning(pinned_to: Option<usize>) -> Condition {
@@ -241,6 +251,10 @@ mod tests {
     fn each_condition_knows_all_three_states() {
         use State::{Ok, Unknown, Warn};
         assert_eq!(states(&[build(false), build(true)]), [Ok, Warn]);
+        assert_eq!(
+            states(&[kernels(true, "x86_64"), kernels(false, "x86_64"), kernels(false, "aarch64")]),
+            [Ok, Warn, Warn]
+        );
         assert_eq!(states(&[pinning(Some(1)), pinning(None)]), [Ok, Warn]);
         assert_eq!(states(&[hypervisor(false), hypervisor(true)]), [Ok, Warn]);
         assert_eq!(
