@@ -4,13 +4,13 @@
 
 #![cfg(target_os = "linux")]
 
+mod browser;
 mod compare;
 mod ipc;
 mod ipc_killed;
 mod killed;
 mod page;
 mod profiles;
-#[path = "../program/mod.rs"]
 mod program;
 mod record;
 mod scope;
@@ -20,3 +20,5 @@ mod targets;
 mod terminal;
 mod tree;
 mod verbs;
+#[cfg(all(target_arch = "x86_64", memcpy_select_asm))]
+mod xsave;

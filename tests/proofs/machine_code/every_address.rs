@@ -76,7 +76,7 @@ fn every_mutant_that_breaks_its_copy_is_caught() {
         let fault = caught(mutant);
         println!("  {:<28} -> {}", mutant.name, fault.as_deref().unwrap_or("passes"));
         // What a kernel leaves in use, and which parts of a register it says that it writes, are no question of contents:
-        // `tests/abi.rs` and `tests/instructions.rs` ask them.
+        // `tests/copies/abi.rs` and `instructions.rs` ask them.
         if !["in_use_unclaimed", "upper_part_unclaimed"].contains(&mutant.name) {
             assert_eq!(fault.is_some(), mutant.caught_by.is_some(), "{}: {fault:?}", mutant.name);
         }

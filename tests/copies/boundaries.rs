@@ -1,14 +1,10 @@
 //! Promise: nothing goes wrong where a routine changes its way: around every power of two, every block of pages and
 //! every limit of the plans in force, up to 64 MiB.
 
-#![cfg(unix)]
-
-mod suite;
-
+use crate::suite::cases::Effort;
+use crate::suite::routine::{self, Call, Routine};
+use crate::suite::runner;
 use memcpy_select::select::{Policy, plan_in_force};
-use suite::cases::Effort;
-use suite::routine::{self, Call, Routine};
-use suite::runner;
 
 #[test]
 fn every_routine_copies_around_every_boundary() {

@@ -5,13 +5,9 @@
 //! bytes that `rep movsb` copies in a cycle, and cycles for one aligned store of each width. They say nothing about
 //! where a plan changes kernels further out: on CPUs without a record in `results/` those limits are unverified.
 
-#[path = "cpu_decode/words.rs"]
-#[allow(dead_code, reason = "the decoding tests use the rest")]
-mod words;
-
+use crate::words::{self, Words, XCR0_AVX, XCR0_AVX512};
 use memcpy_select::cpu::{Cpu, Features};
 use memcpy_select::select::{Aliasing, Alignment, Class, Policy, formula};
-use words::{Words, XCR0_AVX, XCR0_AVX512};
 
 /// A CPU's words, its XCR0, bytes a cycle by `rep movsb`, and cycles of a store of 16, 32 and 64 bytes.
 type Figures = (&'static str, Option<u64>, f64, [Option<f64>; 3]);

@@ -3,17 +3,13 @@
 //! The every-length run pins placements modulo a cache line; here whole pages vary, so that sources and destinations
 //! alias modulo 4096 in every way. The seed is a constant: a failure comes back.
 
-#![cfg(unix)]
-
-mod suite;
-
+use crate::suite::cases::Effort;
+use crate::suite::guarded::Guarded;
+use crate::suite::oracle;
+use crate::suite::rng::Rng;
+use crate::suite::routine::{self, Call, Routine};
+use crate::suite::runner::in_parallel;
 use memcpy_select::kernel::ReadyKernel;
-use suite::cases::Effort;
-use suite::guarded::Guarded;
-use suite::oracle;
-use suite::rng::Rng;
-use suite::routine::{self, Call, Routine};
-use suite::runner::in_parallel;
 
 const SEED: u64 = 0x5eed_0001;
 const REGION_BYTES: usize = 5 << 16;
@@ -78,7 +74,7 @@ fn random_copies_equal_the_oracles() {
         Effort::Exhaustive | Effort::Full => 12_000,
         Effort::Sampled => 1_000,
     };
-    suite::fault::report();
+    crate::suite::fault::report();
     let (ready, lacking): (Vec<ReadyKernel>, _) = routine::kernels_here();
     let kernels = ready.iter().map(|kernel| kernel as &dyn Routine);
     let routines: Vec<&dyn Routine> = kernels.chain(Call::ALL.iter().map(|call| call as &dyn Routine)).collect();

@@ -1,16 +1,12 @@
 //! Promise: the calls copy every length at every alignment under the plan that is in force from the start, and refuse
 //! unequal lengths.
 
-#![cfg(unix)]
-
-mod suite;
-
+use crate::suite::cases::Effort;
+use crate::suite::routine::{Call, Routine};
+use crate::suite::runner;
 use memcpy_select::{memcpy_auto, memcpy_auto_uninit};
 use std::mem::MaybeUninit;
 use std::panic::catch_unwind;
-use suite::cases::Effort;
-use suite::routine::{Call, Routine};
-use suite::runner;
 
 #[test]
 fn every_call_copies_every_length_exactly() {

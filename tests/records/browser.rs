@@ -1,8 +1,6 @@
 //! The promise: in a browser the page is as wide as its window, on a phone and on a desk, follows the reader's theme, and
 //! logs nothing. Skipped, and said to be, where there is no Chromium.
 
-#![cfg(target_os = "linux")]
-
 use memcpy_select::record::Record;
 use memcpy_select::report::page;
 use std::fs;

@@ -1,17 +1,13 @@
 //! The promise: what `memcpy-select xsave` says of sections was predicted before they were measured, from costs and curves
 //! alone; its record holds all that its figures are derived from; and what cannot be had is said.
 
-#![cfg(all(target_arch = "x86_64", target_os = "linux", memcpy_select_asm))]
-
-mod program;
-
+use crate::program::{self, Scratch};
 use memcpy_select::cpu::Cpu;
 use memcpy_select::measure::xsave::prediction::Model;
 use memcpy_select::measure::xsave::timings::Timings;
 use memcpy_select::measure::xsave::{Part, Sample};
 use memcpy_select::record::{Record, xsave};
 use memcpy_select::select::load;
-use program::Scratch;
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};

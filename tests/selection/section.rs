@@ -1,24 +1,17 @@
 //! Promise: in a section, vector kernels may be used while the registers belong to somebody else, who finds all of them
 //! as they were; and where no vector kernel is used, nothing is saved.
 
-#![cfg(all(target_arch = "x86_64", unix, memcpy_select_asm))]
-
-mod suite;
-
+use crate::suite::abi::{Before, Frame, Vectors};
+use crate::suite::forever::forever;
+use crate::suite::rng::Rng;
+use crate::turn::Turn;
 use memcpy_select::Kernel;
 use memcpy_select::cpu::{Components, Cpu};
 use memcpy_select::select::{Band, InSection, Plan, Policy, install, memcpy_auto_in_section, uninstall};
 use memcpy_select::xsave::{Save, SavedState, Section, SectionError, StateArea};
 use std::cell::RefCell;
-use std::sync::Mutex;
-use suite::abi::{Before, Frame, Vectors};
-use suite::forever::forever;
-use suite::rng::Rng;
 
 const ALL: Components = Components::X87.union(Components::SSE).union(Components::AVX).union(Components::AVX512);
-
-/// The plan in force is everybody's.
-static PLAN: Mutex<()> = Mutex::new(());
 
 /// `gpr` up to 100 bytes, then the widest kernel that this CPU has.
 fn install_plan() -> &'static Kernel {
@@ -44,7 +37,7 @@ unsafe extern "sysv64" fn in_section(dst: *mut u8, src: *const u8, len: usize) {
 
 #[test]
 fn whoever_owns_the_registers_finds_them_as_they_were() {
-    let _guard = PLAN.lock().unwrap();
+    let _turn = Turn::take();
     let (cpu, kernel) = (Cpu::detect(), install_plan());
     let mut tried = 0;
     for save in Save::ALL.into_iter().filter(|save| save.is_available(&cpu.xstate)) {
@@ -96,7 +89,7 @@ unsafe impl Section for Counted {
 
 #[test]
 fn a_section_is_entered_once_and_only_for_kernels_that_need_it() {
-    let _guard = PLAN.lock().unwrap();
+    let _turn = Turn::take();
     let kernel = install_plan();
     let (mut dst, src) = ([0; 1000], [7; 1000]);
     let mut copy = |copies: &mut InSection<'_, Counted>, len: usize| {

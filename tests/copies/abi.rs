@@ -1,18 +1,14 @@
 //! Promise: a call leaves no trace but the copy: callee-saved registers, stack, flags, MXCSR and the x87 unit are kept,
 //! and of the vector state only what the kernel claims is written or left in use.
 
-#![cfg(all(target_arch = "x86_64", unix))]
-
-mod suite;
-
+use crate::suite::abi::{Before, Frame, Observed, Subject};
+use crate::suite::arena::{Arena, region_bytes};
+use crate::suite::cases::{Case, Effort, Side};
+use crate::suite::pattern::{Pattern, Polarity};
+use crate::suite::routine;
 use memcpy_select::cpu::Components;
 use memcpy_select::select::{memcpy_auto_inlined, memcpy_auto_nosimd_inlined};
 use std::sync::Arc;
-use suite::abi::{Before, Frame, Observed, Subject};
-use suite::arena::{Arena, region_bytes};
-use suite::cases::{Case, Effort, Side};
-use suite::pattern::{Pattern, Polarity};
-use suite::routine;
 
 const LARGEST: usize = (1 << 20) + 1;
 

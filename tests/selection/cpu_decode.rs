@@ -1,13 +1,8 @@
 //! What the crate believes of a CPU is what the CPU is: nineteen real ones, row by row, and the one that runs this.
-//! What guests hide or invent is in `cpu_decode/guests.rs`.
+//! What guests hide or invent is in `guests.rs`.
 
-#[path = "cpu_decode/guests.rs"]
-mod guests;
-#[path = "cpu_decode/words.rs"]
-mod words;
-
+use crate::words::{self, Words, XCR0_AVX, XCR0_AVX512};
 use memcpy_select::cpu::{self, Caches, Components, CoreKind, Features, Microarch, Source, Vendor, Word};
-use words::{Words, XCR0_AVX, XCR0_AVX512};
 
 /// What is publicly known of one CPU.
 struct Row {

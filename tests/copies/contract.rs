@@ -1,12 +1,8 @@
 //! Promise: every kernel that this CPU can run copies every length at every alignment, and touches nothing else.
 
-#![cfg(unix)]
-
-mod suite;
-
-use suite::cases::Effort;
-use suite::routine::{self, Routine};
-use suite::runner;
+use crate::suite::cases::Effort;
+use crate::suite::routine::{self, Routine};
+use crate::suite::runner;
 
 #[test]
 fn every_kernel_copies_every_length_exactly() {

@@ -1,10 +1,7 @@
 //! Promise: the text of a plan reads back as the same plan, and a text that is not one, or not one for this CPU, is
 //! refused with its line and its reason.
 
-#![cfg(memcpy_select_asm)]
-
-mod suite;
-
+use crate::suite::rng::Rng;
 use memcpy_select::cpu::{Cpu, Features, Vendor};
 use memcpy_select::select::{
     Aliasing, Alignment, Band, Class, CpuName, LoadError, MAX_BANDS, MAX_TEXT_BYTES, Plan, PlanError, PlanText, Policy,
@@ -12,7 +9,6 @@ use memcpy_select::select::{
 };
 use memcpy_select::{Kernel, kernels};
 use std::sync::LazyLock;
-use suite::rng::Rng;
 
 const POLICIES: [Policy; 3] = [Policy::User, Policy::NoSimd, Policy::Section];
 const HEAD: &str = "memcpy-select plan 1\ncpu amd-26-2-1\npolicy user\n";

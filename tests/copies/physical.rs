@@ -6,16 +6,12 @@
 //! Where one page is mapped twice, a store through one address has to be seen by a load through the other, although
 //! nothing in the two addresses says so.
 
-#![cfg(all(target_arch = "x86_64", target_os = "linux"))]
-
-mod suite;
-
+use crate::suite::oracle;
+use crate::suite::pages::{Memory, PAGE_BYTES, Pages};
+use crate::suite::rng::Rng;
+use crate::suite::routine::{self, Routine, with_calls};
+use crate::suite::runner::in_parallel;
 use std::sync::atomic::{AtomicU64, Ordering};
-use suite::oracle;
-use suite::pages::{Memory, PAGE_BYTES, Pages};
-use suite::rng::Rng;
-use suite::routine::{self, Routine, with_calls};
-use suite::runner::in_parallel;
 
 const MEMORY_BYTES: usize = 6 * PAGE_BYTES;
 
@@ -64,7 +60,7 @@ impl Twice {
 
 /// Runs every routine through what `cases` gives, and prints the count under `title`.
 fn run(title: &str, cases: &[(usize, usize, usize)]) {
-    suite::fault::report();
+    crate::suite::fault::report();
     let (ready, lacking) = routine::kernels_here();
     let (routines, count) = (with_calls(&ready), AtomicU64::new(0));
     in_parallel(&routines, Twice::new, |twice, routine| {

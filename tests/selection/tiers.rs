@@ -1,13 +1,16 @@
 //! Promise: whatever the CPU offers, the plan for it names only what it offers, and the calls copy exactly under it;
 //! a plan that this CPU cannot follow is refused.
 //!
-//! Masks hide features from detection, so that one machine walks every tier from its own down to plain x86-64. A plan
-//! is in force for the whole process, so the tests here take turns.
+//! Masks hide features from detection, so that one machine walks every tier from its own down to plain x86-64.
 
-#![cfg(all(unix, target_arch = "x86_64", memcpy_select_asm))]
-
-mod suite;
-
+use crate::suite::abi::{Before, Frame};
+use crate::suite::cases::Effort;
+use crate::suite::forever::forever;
+use crate::suite::guarded::Guarded;
+use crate::suite::rng::Rng;
+use crate::suite::routine::{Call, Routine, kernels_here};
+use crate::suite::runner;
+use crate::turn::{POLICIES, Turn};
 use memcpy_select::Kernel;
 use memcpy_select::cpu::{self, Cpu, Features};
 use memcpy_select::select::{
@@ -15,17 +18,8 @@ use memcpy_select::select::{
     plan_in_force, uninstall,
 };
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
-use suite::abi::{Before, Frame};
-use suite::cases::Effort;
-use suite::forever::forever;
-use suite::guarded::Guarded;
-use suite::rng::Rng;
-use suite::routine::{Call, Routine, kernels_here};
-use suite::runner;
 
-const POLICIES: [Policy; 3] = [Policy::User, Policy::NoSimd, Policy::Section];
 /// SSE2 belongs to x86-64: no mask takes it away.
 const PLAIN: Features = Features::SSE2;
 const STRING: Features = Features::ERMS.union(Features::FSRM);
@@ -40,24 +34,6 @@ const TIERS: [(&str, Features); 7] = [
     ("SSE2 with ERMS", PLAIN.union(Features::ERMS)),
     ("plain x86-64", PLAIN),
 ];
-
-/// Held while a test relies on the plan in force; the plans are as at the start when it is given back.
-struct Turn {
-    _guard: MutexGuard<'static, ()>,
-}
-
-impl Turn {
-    fn take() -> Self {
-        static TURNS: Mutex<()> = Mutex::new(());
-        Self { _guard: TURNS.lock().unwrap_or_else(PoisonError::into_inner) }
-    }
-}
-
-impl Drop for Turn {
-    fn drop(&mut self) {
-        POLICIES.into_iter().for_each(uninstall);
-    }
-}
 
 /// A call of machine code and what is inlined where there are no debug assertions.
 const BOTH_WAYS: [&dyn Routine; 2] = [&Call::AutoUnchecked, &Call::AutoInlined];

@@ -1,10 +1,12 @@
 //! The promise: what calibration decides, this CPU can follow, and copies stay exact under it.
 
+use crate::turn::Turn;
 use memcpy_select::cpu::{Cpu, features};
 use memcpy_select::select::{CpuName, PlanText, Policy, calibrate, install, load, plan_for, plan_in_force};
 
 #[test]
 fn a_calibrated_plan_can_be_followed_kept_and_loaded() {
+    let _turn = Turn::take();
     let calibration = calibrate();
     let (measured, all) = calibration.points;
     assert!(measured <= all && calibration.gain >= 1.0 && calibration.noise_floor >= 1.0);
