@@ -11,7 +11,9 @@ use std::process::Command;
 fn main() {
     println!("cargo::rerun-if-changed=asm");
     println!("cargo::rerun-if-env-changed=MEMCPY_SELECT_NO_ASM");
-    println!("cargo::rustc-check-cfg=cfg(memcpy_select_asm, memcpy_select_repository)");
+    println!(
+        "cargo::rustc-check-cfg=cfg(memcpy_select_asm, memcpy_select_out_of_line, memcpy_select_repository)"
+    );
     if is_repository() {
         println!("cargo::rustc-cfg=memcpy_select_repository");
     }
@@ -33,6 +35,9 @@ fn main() {
         explain(&error);
     }
     println!("cargo::rustc-cfg=memcpy_select_asm");
+    if is_debug_build() {
+        println!("cargo::rustc-cfg=memcpy_select_out_of_line");
+    }
     println!(
         "cargo::rustc-env=MEMCPY_SELECT_CC={}",
         first_line(&build.get_compiler().path().to_string_lossy(), "--version")
@@ -86,6 +91,12 @@ fn target(part: &str) -> String {
 fn is_x86_64() -> bool {
     // x32 also reports x86_64, with 32-bit pointers, which the kernels do not take.
     target("ARCH") == "x86_64" && target("POINTER_WIDTH") == "64"
+}
+
+/// Whether the profile inherits from `dev`. How the program is optimised, and this crate in it, may differ: `OPT_LEVEL` is
+/// this crate's.
+fn is_debug_build() -> bool {
+    env::var("PROFILE").is_ok_and(|profile| profile == "debug")
 }
 
 fn is_documentation_build() -> bool {

@@ -6,7 +6,7 @@
 //! may go on with the one it has read.
 
 use super::inline::{self, INLINE_MAX_BYTES, Small};
-#[cfg(all(memcpy_select_asm, debug_assertions))]
+#[cfg(memcpy_select_out_of_line)]
 use super::out_of_line;
 use super::plan::{Band, Origin, Plan, PlanError};
 use super::slot::Slot;
@@ -63,9 +63,8 @@ pub fn memcpy_auto_uninit<'a>(dst: &'a mut [MaybeUninit<u8>], src: &[u8]) -> &'a
 /// Copies `len` bytes from `src` to `dst`, by the plan in force for this CPU.
 ///
 /// Up to [`INLINE_MAX_BYTES`] the copy is inlined into the caller, in the way that the plan in force says
-/// ([`Small`]); above, it is one load of the plan and one call. Where this crate is compiled with debug assertions, as
-/// `cargo build` without `--release` does, nothing is inlined: code that is not optimised is faster with one call for
-/// every length.
+/// ([`Small`]); above, it is one load of the plan and one call. In builds of cargo's profile `dev` and those that
+/// inherit from it nothing is inlined: code that is not optimised is faster with one call for every length.
 ///
 /// # Safety
 ///
@@ -73,19 +72,19 @@ pub fn memcpy_auto_uninit<'a>(dst: &'a mut [MaybeUninit<u8>], src: &[u8]) -> &'a
 /// vector registers.
 #[inline(always)]
 pub unsafe fn memcpy_auto_unchecked(dst: *mut u8, src: *const u8, len: usize) {
-    #[cfg(all(memcpy_select_asm, debug_assertions))]
+    #[cfg(memcpy_select_out_of_line)]
     // SAFETY: the same preconditions; a plan comes into force only on a CPU that has what it needs.
     unsafe {
         out_of_line::small_or_by_slot(dst, src, len, &USER)
     }
-    #[cfg(not(all(memcpy_select_asm, debug_assertions)))]
+    #[cfg(not(memcpy_select_out_of_line))]
     // SAFETY: the same preconditions.
     unsafe {
         memcpy_auto_inlined(dst, src, len)
     }
 }
 
-/// [`memcpy_auto_unchecked`] as it is without debug assertions: for tests, which have them.
+/// [`memcpy_auto_unchecked`] as it is in builds for release: for tests, which are none.
 ///
 /// # Safety
 ///
@@ -143,19 +142,19 @@ unsafe fn copy(dst: *mut u8, src: *const u8, len: usize, small: impl FnOnce() ->
 /// `src` is valid for reads and `dst` for writes of `len` bytes, and the two ranges do not overlap.
 #[inline]
 pub unsafe fn memcpy_auto_nosimd(dst: *mut u8, src: *const u8, len: usize) {
-    #[cfg(all(memcpy_select_asm, debug_assertions))]
+    #[cfg(memcpy_select_out_of_line)]
     // SAFETY: the same preconditions; a plan comes into force only with kernels that are available here.
     unsafe {
         out_of_line::by_slot(dst, src, len, &NO_SIMD)
     }
-    #[cfg(not(all(memcpy_select_asm, debug_assertions)))]
+    #[cfg(not(memcpy_select_out_of_line))]
     // SAFETY: the same preconditions.
     unsafe {
         memcpy_auto_nosimd_inlined(dst, src, len)
     }
 }
 
-/// [`memcpy_auto_nosimd`] as it is without debug assertions: for tests, which have them.
+/// [`memcpy_auto_nosimd`] as it is in builds for release: for tests, which are none.
 ///
 /// # Safety
 ///

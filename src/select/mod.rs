@@ -16,7 +16,7 @@ mod dispatch;
 mod file;
 pub mod formula;
 mod inline;
-#[cfg(all(memcpy_select_asm, debug_assertions))]
+#[cfg(memcpy_select_out_of_line)]
 mod out_of_line;
 mod plan;
 mod profile;

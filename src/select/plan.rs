@@ -142,20 +142,14 @@ impl fmt::Display for Origin {
 #[repr(C, align(64))]
 pub struct Plan {
     // What the calls read, first.
-    limits: [usize; MAX_BANDS],
+    pub(super) limits: [usize; MAX_BANDS],
     /// In the order of [`Class::ALL`].
-    entries: [[CopyFn; CLASSES]; MAX_BANDS],
+    pub(super) entries: [[CopyFn; CLASSES]; MAX_BANDS],
     bands: [Band; MAX_BANDS],
     band_count: usize,
     small: Small,
     origin: Origin,
 }
-
-/// Where what the calls read lies, for machine code.
-#[cfg(all(memcpy_select_asm, debug_assertions))]
-pub(super) const LIMITS_OFFSET: usize = core::mem::offset_of!(Plan, limits);
-#[cfg(all(memcpy_select_asm, debug_assertions))]
-pub(super) const ENTRIES_OFFSET: usize = core::mem::offset_of!(Plan, entries);
 
 impl Plan {
     /// A plan of these bands.

@@ -17,9 +17,9 @@ use core::sync::atomic::{AtomicPtr, AtomicU8, AtomicUsize, Ordering};
 /// The plan in force under one policy. On a cache line of its own: nobody else's writes slow the calls down.
 #[repr(align(64))]
 pub(super) struct Slot {
-    small: AtomicU8,
-    short: AtomicUsize,
-    plan: AtomicPtr<Plan>,
+    pub(super) small: AtomicU8,
+    pub(super) short: AtomicUsize,
+    pub(super) plan: AtomicPtr<Plan>,
 }
 
 /// Lengths are compared in units of this many bytes.
@@ -28,14 +28,6 @@ pub(super) const UNIT_BYTES: usize = 64;
 pub(super) const LIMIT_BITS: u32 = 16;
 /// Bits of an address. What more an address has repeats its highest bit, on all systems that do not ask for more.
 pub(super) const ADDRESS_BITS: u32 = usize::BITS - LIMIT_BITS;
-
-/// Where the words lie, for machine code.
-#[cfg(all(memcpy_select_asm, debug_assertions))]
-pub(super) const SMALL_OFFSET: usize = core::mem::offset_of!(Slot, small);
-#[cfg(all(memcpy_select_asm, debug_assertions))]
-pub(super) const SHORT_OFFSET: usize = core::mem::offset_of!(Slot, short);
-#[cfg(all(memcpy_select_asm, debug_assertions))]
-pub(super) const PLAN_OFFSET: usize = core::mem::offset_of!(Slot, plan);
 
 impl Slot {
     /// A slot with this plan. Nothing is known of its short band yet: code has no address at compile time.

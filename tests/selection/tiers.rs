@@ -35,7 +35,7 @@ const TIERS: [(&str, Features); 7] = [
     ("plain x86-64", PLAIN),
 ];
 
-/// A call of machine code and what is inlined where there are no debug assertions.
+/// A call of machine code and what is inlined in builds for release.
 const BOTH_WAYS: [&dyn Routine; 2] = [&Call::AutoUnchecked, &Call::AutoInlined];
 
 fn leak(plan: Plan) -> &'static Plan {

@@ -52,9 +52,9 @@ pub enum Call {
     AutoUninit,
     AutoUnchecked,
     AutoNoSimd,
-    /// What `AutoUnchecked` is without debug assertions.
+    /// What `AutoUnchecked` is in a build for release.
     AutoInlined,
-    /// What `AutoNoSimd` is without debug assertions.
+    /// What `AutoNoSimd` is in a build for release.
     AutoNoSimdInlined,
     /// In a section of its own, which saves and restores the vector state where the plan wants a vector kernel.
     AutoInSection,
