@@ -9,6 +9,7 @@ mod compare;
 mod ipc;
 mod ipc_killed;
 mod killed;
+mod manners;
 mod page;
 mod profiles;
 mod program;

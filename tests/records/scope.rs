@@ -9,7 +9,7 @@ use super::sweep::scope;
 
 #[test]
 fn sizes_are_bytes_units_and_ranges() {
-    let cases: [(&str, &[usize]); 7] = [
+    let cases: [(&str, &[usize]); 9] = [
         ("64", &[64]),
         ("64, 4KiB,1 MiB", &[64, 4096, 1 << 20]),
         ("4KiB..32KiB", &[4096, 8192, 16384, 32768]),
@@ -17,11 +17,13 @@ fn sizes_are_bytes_units_and_ranges() {
         ("4KiB..4KiB,4096,64B", &[64, 4096]),
         ("1GiB", &[1 << 30]),
         ("1", &[1]),
+        ("4KB,4kib", &[4096]),
+        ("1.5KiB", &[1536]),
     ];
     for (list, sizes) in cases {
         assert_eq!(scope::sizes(list).unwrap(), sizes, "{list}");
     }
-    let refused = ["", ",", "64,", "0", "0KiB", "1GiB,1073741825", "2GiB", "4KB", "4kib", "-1", "+1", "1.5KiB", "KiB"];
+    let refused = ["", ",", "64,", "0", "0KiB", "1GiB,1073741825", "2GiB", "4KX", "-1", "+1", "1.3", "KiB"];
     for list in
         refused.into_iter().chain(["8..4", "5..7", "..8", "8..", "99999999999999999999", "18014398509481985KiB"])
     {

@@ -1,0 +1,455 @@
+//! The promise: the program behaves as others do on a command line. A closed pipe is no error and a full device is one, a
+//! length is a length everywhere, a file is there as a whole or not at all, what cannot be had is refused before anything is
+//! measured, and what a record is not is said before its figures.
+
+use crate::program::{Scratch, run};
+use crate::verbs::{FIRST, SECOND, TINY, document, has_keys, reopen};
+use memcpy_select::record::Record;
+use serde_json::Value;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+const PATHS: &str = "results/intel-6-167-1-masked-kvm/2026-11-24.7";
+const SECTIONS: &str = "results/intel-6-167-1-masked-kvm/2026-11-24.2";
+const NEIGHBOURS: &str = "results/intel-6-167-1-masked-kvm/2026-11-24.5";
+const DISTRIBUTIONS: &str = "results/amd-26-2-1-kvm/2026-11-23.8";
+
+fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_memcpy-select"));
+    command.current_dir(env!("CARGO_MANIFEST_DIR")).stdin(Stdio::null());
+    command
+}
+
+/// A pipe that nobody reads.
+fn closed_pipe() -> Stdio {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    writer.into()
+}
+
+fn full_device() -> Stdio {
+    File::options().write(true).open("/dev/full").unwrap().into()
+}
+
+fn errors(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn printed(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// What each verb is asked that it answers without measuring for long.
+fn questions() -> Vec<Vec<&'static str>> {
+    let mut questions = vec![
+        vec!["--help"],
+        vec!["--version"],
+        vec!["sweep", "--help"],
+        vec!["doctor"],
+        vec!["doctor", "--json"],
+        vec!["calibrate"],
+        vec!["calibrate", "--json"],
+        vec!["explain", "4096", "--record", FIRST],
+        vec!["explain", "4096", "--policy", "section", "--record", FIRST],
+        vec!["explain", "--ipc", "4096", "--record", PATHS],
+        vec!["compare", FIRST, SECOND],
+        vec!["report", "results"],
+        vec!["report", "--json", NEIGHBOURS],
+        vec!["report", "--targets", PATHS],
+        vec!["report", "--targets", PATHS, "--json"],
+        vec!["ipc", "--list"],
+        vec!["ipc", "--list", "--json"],
+    ];
+    if cfg!(target_arch = "x86_64") {
+        questions.push(vec!["xsave", "--record", SECTIONS]);
+    }
+    questions
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_error() {
+    for question in questions() {
+        let output = program().args(&question).stdout(closed_pipe()).output().unwrap();
+        assert_eq!((output.status.code(), errors(&output).contains("panicked")), (Some(0), false), "{question:?}");
+        let output = program().args(&question).stderr(closed_pipe()).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{question:?}");
+    }
+    // What the status says is said without a reader, too.
+    let scratch = Scratch::new("manners-slower");
+    let slower = scratch.0.join("slower");
+    copy(Path::new(SECOND), &slower);
+    double_the_times(&slower, "gpr");
+    let compare = ["compare", FIRST, slower.to_str().unwrap(), "--fail-over", "5"];
+    assert_eq!(program().args(compare).stdout(closed_pipe()).output().unwrap().status.code(), Some(1));
+    let output = program().args(["explain", "4q"]).stderr(closed_pipe()).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+}
+
+#[test]
+fn a_full_device_is_an_error() {
+    for question in questions() {
+        let output = program().args(&question).stdout(full_device()).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{question:?}");
+        assert!(errors(&output).contains("error: standard output: No space left"), "{question:?}: {}", errors(&output));
+        let output = program().args(&question).stderr(full_device()).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{question:?}");
+    }
+}
+
+#[test]
+fn measuring_verbs_print_as_the_others_do() {
+    let scratch = Scratch::new("manners-measuring");
+    let out = scratch.0.join("results");
+    let sweep = [&TINY[..], &[out.to_str().unwrap()]].concat();
+    let ipc = ["ipc", "--effort", "quick", "--sizes", "64", "--paths", "pipe", "--out", out.to_str().unwrap()];
+    for verb in [&sweep[..], &ipc[..]] {
+        let output = program().args(verb).stdout(full_device()).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{}", errors(&output));
+        assert!(errors(&output).contains("error: standard output: No space left"), "{}", errors(&output));
+        assert!(!out.exists(), "what cannot be printed is not measured either");
+        let output = program().args(verb).stdout(closed_pipe()).stderr(closed_pipe()).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", errors(&output));
+        // Its record is kept all the same.
+        let listed = document(&["report", out.to_str().unwrap(), "--json"]);
+        let listed = listed["listed"].as_array().unwrap();
+        assert_eq!((listed.len(), &listed[0]["complete"]), (1, &Value::Bool(true)));
+        fs::remove_dir_all(&out).unwrap();
+    }
+}
+
+#[test]
+fn a_length_is_a_length_everywhere() {
+    for word in ["4096", "4096B", "4k", "4K", "4kb", "4KB", "4KiB", "4 kib"] {
+        assert_eq!(document(&["explain", word, "--json", "--record", FIRST])["len_bytes"], 4096, "{word}");
+        let paths = document(&["explain", "--ipc", word, "--json", "--record", PATHS]);
+        assert_eq!(paths["payload_bytes"], 4096, "{word}");
+    }
+    assert_eq!(document(&["explain", "1.5k", "--json", "--record", FIRST])["len_bytes"], 1536);
+    let offset = document(&["explain", "64", "--dst-offset", "1k", "--src-offset", "1k", "--json", "--record", FIRST]);
+    assert_eq!(
+        offset["class"],
+        document(&["explain", "64", "--dst-offset", "1024", "--src-offset", "1024", "--json"])["class"]
+    );
+    let scratch = Scratch::new("manners-lengths");
+    let sweep =
+        ["sweep", "--effort", "quick", "--sizes", "1k,2KB", "--kernels", "portable", "--json", "--out", scratch.out()];
+    let lengths: Vec<u64> =
+        document(&sweep)["cells"].as_array().unwrap().iter().map(|cell| cell["len_bytes"].as_u64().unwrap()).collect();
+    assert_eq!(lengths, [1024, 2048]);
+    assert!(printed(&run(&["--help"])).contains("4096, 4k, 4KB"));
+}
+
+#[test]
+fn a_near_miss_is_answered_with_what_was_meant() {
+    let cases: [(&[&str], &str); 12] = [
+        (&["explain", "4kbi"], "did you mean 4KiB (4096 bytes)?"),
+        (&["sweep", "--sizes", "64,4kbi"], "did you mean 4KiB (4096 bytes)?"),
+        (&["ipc", "--sizes", "1mibi"], "did you mean 1MiB (1048576 bytes)?"),
+        (&["sweep", "--kernels", "rep_movb"], "did you mean rep_movsb?"),
+        (&["ipc", "--kernels", "rep_movb"], "did you mean rep_movsb?"),
+        (&["ipc", "--paths", "unixstream"], "did you mean unix_stream?"),
+        (&["ipc", "--modes", "pooling"], "did you mean polling?"),
+        (&["ipc", "--placements", "one-core"], "did you mean one_core?"),
+        (&["ipc", "--touch", "untouch"], "did you mean untouched?"),
+        (&["sweep", "--residency", "hott"], "did you mean hot?"),
+        (&["sweep", "--effort", "quik"], "did you mean quick?"),
+        (&["sweap"], "'sweep'"),
+    ];
+    for (arguments, meant) in cases {
+        let output = run(arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(errors(&output).contains(meant), "{arguments:?}: {}", errors(&output));
+    }
+    assert!(errors(&run(&["sweep", "--kernels", "zzz"])).contains("use rep_movsb, "), "or with what there is");
+}
+
+/// The program where no file can have any bytes.
+fn on_a_full_disk(arguments: &[&str]) -> Output {
+    let mut command = Command::new("sh");
+    let script = "trap '' XFSZ; ulimit -f 0; exec \"$@\"";
+    command.args(["-c", script, "sh", env!("CARGO_BIN_EXE_memcpy-select")]).args(arguments);
+    command.current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap()
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap();
+    let mut names: Vec<String> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn what_a_full_disk_had_no_room_for_can_be_tried_again() {
+    let scratch = Scratch::new("manners-disk");
+    let (plan, page) = (scratch.0.join("plan"), scratch.0.join("page.html"));
+    let (plan_word, page_word) = (plan.to_str().unwrap(), page.to_str().unwrap());
+    let mut verbs = vec![vec!["calibrate", "--save", plan_word], vec!["report", NEIGHBOURS, "--out", page_word]];
+    if cfg!(target_arch = "x86_64") {
+        verbs.push(vec!["xsave", "--record", SECTIONS, "--plan", plan_word]);
+    }
+    for verb in verbs {
+        let output = on_a_full_disk(&verb);
+        assert_eq!(output.status.code(), Some(2), "{verb:?}: {}", errors(&output));
+        assert!(errors(&output).contains("File too large"), "{verb:?}: {}", errors(&output));
+        assert!(names(&scratch.0).is_empty(), "{verb:?} leaves nothing");
+        assert!(run(&verb).status.success(), "{verb:?}");
+        assert_eq!(names(&scratch.0).len(), 1, "{verb:?}");
+        let whole = fs::read(scratch.0.join(&names(&scratch.0)[0])).unwrap();
+        // Of a page, the older one stays; a plan is never replaced.
+        assert_eq!(on_a_full_disk(&verb).status.code(), Some(2), "{verb:?}");
+        assert_eq!(fs::read(scratch.0.join(&names(&scratch.0)[0])).unwrap(), whole, "{verb:?}");
+        fs::remove_file(scratch.0.join(&names(&scratch.0)[0])).unwrap();
+    }
+}
+
+#[test]
+fn what_cannot_be_written_is_refused_before_anything_is_measured() {
+    let scratch = Scratch::new("manners-first");
+    let (file, out) = (scratch.0.join("file"), scratch.0.join("results"));
+    fs::write(&file, "mine").unwrap();
+    let (file_word, out_word) = (file.to_str().unwrap(), out.to_str().unwrap());
+    let missing = scratch.0.join("missing/plan");
+    let mut refused: Vec<Vec<&str>> = vec![
+        vec!["calibrate", "--save", file_word],
+        vec!["calibrate", "--save", missing.to_str().unwrap()],
+        [&TINY[..], &[file_word]].concat(),
+        vec!["ipc", "--effort", "quick", "--out", file_word],
+    ];
+    if cfg!(target_arch = "x86_64") {
+        refused.push(vec!["xsave", "--effort", "quick", "--plan", file_word, "--out", out_word]);
+        refused.push(vec!["xsave", "--effort", "quick", "--plan", missing.to_str().unwrap(), "--out", out_word]);
+        refused.push(vec!["xsave", "--effort", "quick", "--out", file_word]);
+    }
+    for verb in refused {
+        let output = run(&verb);
+        assert_eq!(output.status.code(), Some(2), "{verb:?}: {}", errors(&output));
+        let messages = errors(&output);
+        assert!(!messages.contains("measuring") && !messages.contains("as it grows"), "{verb:?}: {messages}");
+        assert!(!printed(&output).contains("plan"), "{verb:?}");
+        assert_eq!(
+            (names(&scratch.0), fs::read(&file).unwrap()),
+            (vec!["file".to_owned()], b"mine".to_vec()),
+            "{verb:?}"
+        );
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn a_peer_that_crashes_is_named_and_the_others_are_measured() {
+    let scratch = Scratch::new("manners-crash");
+    let right = "    for (unsigned long i = 0; i < n; i++) ((char *)d)[i] = ((char *)s)[i];";
+    let cases = [
+        ("fault", format!("    if (n == 300) *(volatile char *)8 = 1;\n{right}"), "SIGSEGV"),
+        ("abort", format!("    if (n == 300) __builtin_trap();\n{right}"), "SIGILL"),
+    ];
+    for (name, body, signal) in cases {
+        let library = scratch.0.join(format!("{name}.so"));
+        crate::verbs::shared_object(&library, &body);
+        let peer = format!("{name}={}", library.display());
+        let output = run(&[&TINY[..], &[scratch.out(), "--json", "--peer", &peer]].concat());
+        assert_eq!(output.status.code(), Some(2), "{}", errors(&output));
+        let message = errors(&output);
+        assert!(message.contains(&format!("error: {name} ")) && message.contains(signal), "{message}");
+        let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let cause = document["left_out"][name].as_str().unwrap();
+        assert!(cause.contains(signal), "{cause}");
+        let record = Record::read(Path::new(document["record"].as_str().unwrap())).unwrap();
+        assert!(record.complete && record.samples.iter().any(|sample| sample.contender == "portable"));
+        assert!(record.samples.iter().all(|sample| sample.contender != name));
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(from)).unwrap() {
+        let entry = entry.unwrap();
+        fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+    }
+}
+
+fn double_the_times(folder: &Path, contender: &str) {
+    let mut record = Record::read(folder).unwrap();
+    for sample in record.samples.iter_mut().filter(|sample| sample.contender == contender) {
+        sample.total_ns *= 2;
+    }
+    let saved = record.save(&folder.join("saved")).unwrap();
+    for entry in fs::read_dir(folder).unwrap().map(Result::unwrap).filter(|entry| entry.path().is_file()) {
+        fs::remove_file(entry.path()).unwrap();
+    }
+    copy(&saved, folder);
+    fs::remove_dir_all(folder.join("saved")).unwrap();
+}
+
+fn edit(folder: &Path, change: impl FnOnce(String) -> String) {
+    let path = folder.join("env.toml");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, change(text)).unwrap();
+}
+
+/// A record of two cells, made here.
+fn tiny(scratch: &Scratch) -> PathBuf {
+    PathBuf::from(document(&[&TINY[..], &[scratch.out(), "--json"]].concat())["record"].as_str().unwrap())
+}
+
+#[test]
+fn all_records_of_a_tree_are_reported_by_kind() {
+    let scratch = Scratch::new("manners-kinds");
+    let (page, broken) = (scratch.0.join("all.html"), scratch.0.join("2026-01-01.1"));
+    let svg = "results/intel-6-167-1-masked-kvm/2026-11-24.1.svg";
+    let named = ["report", FIRST, svg, PATHS, NEIGHBOURS, SECTIONS, "--out", page.to_str().unwrap()];
+    let output = run(&named);
+    assert!(output.status.success(), "{}", errors(&output));
+    assert!(errors(&output).contains(&format!("note: {svg}: this is no record")), "{}", errors(&output));
+    assert_eq!(printed(&output).lines().count(), 2);
+    assert_eq!(names(&scratch.0), ["all-paths.html", "all.html"]);
+    let copies = fs::read_to_string(&page).unwrap();
+    assert!(
+        copies.matches("<section").count() == 3 && copies.contains("2026-11-23.9") && !copies.contains("2026-11-24.7")
+    );
+    assert!(fs::read_to_string(scratch.0.join("all-paths.html")).unwrap().contains("2026-11-24.7"));
+
+    // Records of one kind have the page that was asked for.
+    assert!(run(&["report", PATHS, "--out", page.to_str().unwrap()]).status.success());
+    assert!(fs::read_to_string(&page).unwrap().contains("2026-11-24.7"));
+
+    // One that cannot be read keeps none of the others from the page, and is an error all the same.
+    fs::create_dir(&broken).unwrap();
+    fs::write(broken.join("env.toml"), "format = 2\n").unwrap();
+    let output = run(&["report", broken.to_str().unwrap(), NEIGHBOURS, "--out", page.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(errors(&output).contains("env.toml") && fs::read_to_string(&page).unwrap().contains("2026-11-24.5"));
+    let output = run(&["report", svg, "src", "--out", page.to_str().unwrap()]);
+    assert!(output.status.code() == Some(2) && errors(&output).contains("no record among what was named"));
+}
+
+#[test]
+fn a_folder_of_records_is_listed() {
+    let output = run(&["report", "results"]);
+    assert!(output.status.success(), "{}", errors(&output));
+    let text = printed(&output);
+    let line =
+        |name: &str| text.lines().find(|line| line.contains(name)).unwrap_or_else(|| panic!("{name} in\n{text}"));
+    assert!(line("2026-11-24.7 ").contains("ipc") && line("2026-11-24.7 ").ends_with("complete"));
+    assert!(line("2026-11-23.8 ").contains("distributions"));
+    assert!(line("amd-26-2-1-kvm").contains("AMD EPYC"));
+    let one = printed(&run(&["report", "results/amd-25-1-1-kvm"]));
+    assert!(one.contains("1 record;") && one.lines().count() == 3, "{one}");
+
+    let scratch = Scratch::new("manners-list");
+    let folder = tiny(&scratch);
+    reopen(&folder.join("env.toml"));
+    let listed = document(&["report", scratch.out(), "--json"]);
+    let one = &listed["listed"][0];
+    has_keys(one, &["record", "name", "bench", "date", "effort", "machine", "cpu"]);
+    assert_eq!((&one["bench"], &one["complete"]), (&Value::from("sweep"), &Value::Bool(false)));
+    assert!(printed(&run(&["report", scratch.out()])).contains("not complete"));
+    fs::write(folder.join("env.toml"), "format = 99\n").unwrap();
+    let output = run(&["report", scratch.out()]);
+    assert!(output.status.code() == Some(2) && printed(&output).contains("unreadable"), "{}", printed(&output));
+}
+
+#[test]
+fn every_kind_of_record_is_a_document() {
+    let one = |folder: &str| document(&["report", "--json", folder])["records"][0].clone();
+    for folder in [FIRST, PATHS, SECTIONS, NEIGHBOURS, DISTRIBUTIONS] {
+        has_keys(&one(folder), &["name", "bench", "complete", "machine", "date", "effort", "cpu", "noise_floor"]);
+    }
+    let paths = one(PATHS);
+    assert!(paths["rows"].as_array().unwrap().len() > 100 && !paths["parts"].as_array().unwrap().is_empty());
+    let neighbours = one(NEIGHBOURS);
+    assert_eq!(neighbours["rows"]["neighbour"].as_array().unwrap().len(), 216);
+    assert!(neighbours["rows"]["safety"][0].as_object().unwrap().values().any(Value::is_number));
+    assert!(!one(DISTRIBUTIONS)["cells"].as_array().unwrap().is_empty());
+    if cfg!(target_arch = "x86_64") {
+        assert_eq!(one(SECTIONS)["xsave"], document(&["xsave", "--record", SECTIONS, "--json"]));
+    }
+}
+
+#[test]
+fn what_a_record_is_not_is_said_before_its_figures() {
+    let scratch = Scratch::new("manners-notes");
+    let (here, there) = (tiny(&scratch), scratch.0.join("there"));
+    copy(&here, &there);
+    let (here_word, there_word) = (here.to_str().unwrap(), there.to_str().unwrap());
+    let first_line = |arguments: &[&str]| printed(&run(arguments)).lines().next().unwrap_or_default().to_owned();
+    assert!(!first_line(&["explain", "64", "--record", there_word]).starts_with("note:"));
+    assert!(!first_line(&["compare", here_word, there_word]).starts_with("note:"));
+
+    edit(&there, |text| {
+        let line = text.lines().find(|line| line.starts_with("signature = ")).unwrap().to_owned();
+        text.replace(&line, "signature = \"intel-6-1-1\"")
+    });
+    for arguments in [&["explain", "64", "--record", there_word][..], &["compare", here_word, there_word]] {
+        let text = printed(&run(arguments));
+        assert!(text.starts_with("note: ") && text.contains("CPU") && text.contains("intel-6-1-1"), "{text}");
+    }
+    let comparison = document(&["compare", here_word, there_word, "--json"]);
+    assert_eq!(comparison["notes"].as_array().unwrap().len(), 1);
+    assert!(printed(&run(&["explain", "64", "--record", NEIGHBOURS])).contains("is of bench neighbour"));
+    let output = run(&["explain", "--ipc", "64", "--record", FIRST]);
+    assert!(output.status.code() == Some(2) && errors(&output).contains("is of bench select"), "{}", errors(&output));
+    let output = run(&["compare", FIRST, NEIGHBOURS]);
+    assert!(output.status.code() == Some(2) && errors(&output).contains("of bench select, the other of neighbour"));
+
+    // A run that was ended before its time, and one before anything was measured.
+    reopen(&here.join("env.toml"));
+    let page = scratch.0.join("page.html");
+    let report = ["report", here_word, "--out", page.to_str().unwrap()];
+    for (is_empty, word) in [(false, "not complete"), (true, "is empty")] {
+        if is_empty {
+            names(&here)
+                .iter()
+                .filter(|name| name.starts_with("samples"))
+                .for_each(|name| fs::remove_file(here.join(name)).unwrap());
+        }
+        let text = printed(&run(&["explain", "64", "--record", here_word]));
+        assert!(text.starts_with("note: ") && text.replace("\n      ", " ").contains(word), "{text}");
+        let output = run(&report);
+        assert!(output.status.success() && errors(&output).contains(word), "{}", errors(&output));
+        let html = fs::read_to_string(&page).unwrap();
+        let (said, figures) = (html.find(word).expect("the page says so"), html.find("class=\"machine\"").unwrap());
+        assert!(said < figures, "before anything else");
+    }
+    assert!(errors(&run(&["compare", here_word, there_word])).contains("is empty"));
+}
+
+#[test]
+fn control_characters_of_a_file_do_not_reach_the_terminal() {
+    let scratch = Scratch::new("manners-controls");
+    let made = tiny(&scratch);
+    let folder = scratch.0.join("machine\u{1b}[2J/2026-01-01.1");
+    copy(&made, &folder);
+    edit(&folder, |text| {
+        let name = text.lines().find(|line| line.starts_with("name = ")).unwrap().to_owned();
+        let text = text.replacen(&name, "name = \"\\u001b[31mred\\u0007\\u009b\\u202e\\nerror: false\\r\"", 1);
+        let signature = text.lines().find(|line| line.starts_with("signature = ")).unwrap().to_owned();
+        text.replacen(&signature, "signature = \"intel-6-1-1\"", 1)
+    });
+    let (word, page) = (folder.to_str().unwrap(), scratch.0.join("page.html"));
+    let page = page.to_str().unwrap();
+    let questions: [&[&str]; 8] = [
+        &["report", scratch.out()],
+        &["report", scratch.out(), "--json"],
+        &["report", word, "--out", page],
+        &["report", word, "--json"],
+        &["explain", "64", "--record", word],
+        &["compare", made.to_str().unwrap(), word],
+        &["explain", "\u{1b}[31m"],
+        &["report", "\u{1b}[31m"],
+    ];
+    for question in questions {
+        let output = run(question);
+        for text in [printed(&output), errors(&output)] {
+            let is_bad = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
+            assert!(!text.contains(is_bad), "{question:?}: {text:?}");
+            assert!(!text.lines().any(|line| line.starts_with("error: false")), "{question:?}: {text}");
+        }
+        if question.contains(&"--json") {
+            serde_json::from_slice::<Value>(&output.stdout).unwrap();
+        }
+    }
+    let html = fs::read_to_string(page).unwrap();
+    assert!(html.contains("[31mred") && !html.contains(|c: char| c.is_control() && c != '\n'), "the page");
+}
