@@ -12,6 +12,7 @@ use memcpy_select::measure::effort::Effort;
 use memcpy_select::measure::ipc;
 use memcpy_select::measure::sweep::Contender;
 use memcpy_select::path::paths;
+use memcpy_select::report::say;
 use std::path::Path;
 use std::process::ExitCode;
 use support::harness;
@@ -31,7 +32,7 @@ fn measure(effort: Effort) -> ExitCode {
     match lab::run(&options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
+            say(format_args!("error: {error}"));
             ExitCode::FAILURE
         }
     }

@@ -37,7 +37,7 @@ fn measure(effort: Effort) -> ExitCode {
     let pinned_to = support::pin();
     let cpu = Cpu::detect();
     let mut environment = Environment::gather(&cpu, effort, pinned_to);
-    println!("{}", report::machine(&environment, &conditions(&cpu, pinned_to)));
+    support::print(format_args!("{}\n", report::machine(&environment, &conditions(&cpu, pinned_to))));
 
     let (mut contenders, failed) = harness::verified(Contender::all_available());
     contenders.push(Contender::copy_from_slice());
@@ -47,7 +47,7 @@ fn measure(effort: Effort) -> ExitCode {
     let mut sweep = match Sweep::new(contenders, Region::Memory.bytes() + 4096, effort) {
         Ok(sweep) => sweep,
         Err(error) => {
-            eprintln!("error: {error}");
+            report::say(format_args!("error: {error}"));
             return ExitCode::FAILURE;
         }
     };
@@ -72,13 +72,16 @@ fn measure(effort: Effort) -> ExitCode {
 
 /// Core cycles for one call; then how `memcpy_auto` compares with each of the others. In 80 columns: the page has them all.
 fn print_table(summary: &Summary) {
-    println!("{:<32} {:>11} {:>7} {:>7}  best kernel", "core cycles a call", MEMCPY_AUTO, LIBC, "best");
+    support::print(format_args!(
+        "{:<32} {:>11} {:>7} {:>7}  best kernel\n",
+        "core cycles a call", MEMCPY_AUTO, LIBC, "best"
+    ));
     for cell in &summary.cells {
         let best = cell.fastest().unwrap_or("-");
         let [auto, libc, least] = [MEMCPY_AUTO, LIBC, best].map(|name| cycles(cell, name));
-        println!("{:<32} {auto:>11} {libc:>7} {least:>7}  {best}", cell.cell.to_string());
+        support::print(format_args!("{:<32} {auto:>11} {libc:>7} {least:>7}  {best}\n", cell.cell.to_string()));
     }
-    println!("\n{:<32} {:>11} {:>15}", "time of memcpy_auto over that of", "L1", "further out");
+    support::print(format_args!("\n{:<32} {:>11} {:>15}\n", "time of memcpy_auto over that of", "L1", "further out"));
     let mut others = vec![LIBC];
     others.extend(summary.cells.first().into_iter().flat_map(CellSummary::others));
     for name in others {
@@ -87,15 +90,15 @@ fn print_table(summary: &Summary) {
             let mean = geometric_mean(cells.filter_map(|cell| cell.time_ratio(MEMCPY_AUTO, name)));
             mean.map_or_else(|| "-".to_owned(), |mean| format!("{mean:.3}"))
         });
-        println!("{name:<32} {near:>11} {far:>15}");
+        support::print(format_args!("{name:<32} {near:>11} {far:>15}\n"));
     }
     let worst = summary.cells.iter().filter_map(|cell| Some((cell.time_ratio(MEMCPY_AUTO, LIBC)?, cell)));
     if let Some((ratio, cell)) = worst.max_by(|a, b| a.0.total_cmp(&b.0)) {
-        println!(
-            "  worst against libc: {ratio:.2} in {}; noise floor {:.1}%\n",
+        support::print(format_args!(
+            "  worst against libc: {ratio:.2} in {}; noise floor {:.1}%\n\n",
             cell.cell,
             (summary.noise_floor - 1.0) * 100.0
-        );
+        ));
     }
 }
 

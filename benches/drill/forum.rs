@@ -118,12 +118,12 @@ fn print_table(placement: &str, batches: &HashMap<String, Vec<f64>>) {
     if !batches.iter().any(is_measured) {
         return;
     }
-    println!("MB/s, buffers {placement} modulo 4096 (in the thread: aliased)");
-    println!("{:<18}{:>15}   this CPU", "", "Ryzen 2700X");
-    println!(
-        "{:<18}{:>8}{:>7}{:>10}{:>7}{:>10}{:>10}{:>8}",
+    support::print(format_args!("MB/s, buffers {placement} modulo 4096 (in the thread: aliased)\n"));
+    support::print(format_args!("{:<18}{:>15}   this CPU\n", "", "Ryzen 2700X"));
+    support::print(format_args!(
+        "{:<18}{:>8}{:>7}{:>10}{:>7}{:>10}{:>10}{:>8}\n",
         "", "builtin", "rust", "builtin", "rust", "r.movsq_a", "rep_movsb", "auto"
-    );
+    ));
     for row in &ROWS {
         let measured = COLUMNS.map(|(column, _)| {
             let batches = batches.get(&format!("{placement}/{}", identifier(column, row)));
@@ -131,12 +131,12 @@ fn print_table(placement: &str, batches: &HashMap<String, Vec<f64>>) {
             mb_per_s.map_or_else(|| "-".to_owned(), |value| format!("{value:.0}"))
         });
         let [builtin, rust, aligned, movsb, auto] = measured;
-        println!(
-            "{:<18}{:>8}{:>7}{builtin:>10}{rust:>7}{aligned:>10}{movsb:>10}{auto:>8}",
+        support::print(format_args!(
+            "{:<18}{:>8}{:>7}{builtin:>10}{rust:>7}{aligned:>10}{movsb:>10}{auto:>8}\n",
             format!("{}{}", row.len_bytes, row.suffix),
             row.thread_builtin,
             row.thread_rust,
-        );
+        ));
     }
-    println!();
+    support::print("\n");
 }

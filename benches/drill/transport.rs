@@ -40,7 +40,11 @@ fn bench(criterion: &mut Criterion) {
                 let mut pair = match verified(&contender, &cell, cpus) {
                     Ok(pair) => pair,
                     Err(reason) => {
-                        println!("transport/{}/{size}/{}: not measured: {reason}", pattern.name(), path.name());
+                        support::print(format_args!(
+                            "transport/{}/{size}/{}: not measured: {reason}\n",
+                            pattern.name(),
+                            path.name()
+                        ));
                         continue;
                     }
                 };
@@ -71,7 +75,7 @@ fn verified(contender: &Contender<'_>, cell: &Cell, cpus: (Option<usize>, Option
 fn timed(pair: &mut Pair, contender: &Contender<'_>, cell: &Cell, pattern: Pattern, messages: u64) -> Duration {
     let time: Result<Duration, Failure> = pair.time(0, contender, cell, pattern, messages);
     let time = time.unwrap_or_else(|failure| {
-        eprintln!("error: {}: {failure}", contender.path.name());
+        memcpy_select::report::say(format_args!("error: {}: {failure}", contender.path.name()));
         std::process::exit(1);
     });
     if pattern == Pattern::PingPong { time / 2 } else { time }

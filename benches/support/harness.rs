@@ -1,5 +1,6 @@
 //! What the benches with an interleaved sweep of their own share: criterion's options, verification, progress.
 
+use super::print;
 use clap::{Arg, ArgAction, Command};
 use indicatif::{ProgressBar, ProgressStyle};
 use memcpy_select::measure::cell::Cell;
@@ -7,8 +8,8 @@ use memcpy_select::measure::effort::Effort;
 use memcpy_select::measure::peer;
 use memcpy_select::measure::sweep::{Contender, Failure};
 use memcpy_select::measure::verify::verify;
-use memcpy_select::record::{Environment, PeerFile, Record};
-use memcpy_select::report;
+use memcpy_select::record::{Environment, PeerFile, Record, file};
+use memcpy_select::report::{self, say};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::ExitCode;
@@ -34,22 +35,33 @@ pub fn main_with(
     test: impl FnOnce() -> ExitCode,
     measure: fn(Effort) -> ExitCode,
 ) -> ExitCode {
+    // A peer is tried by this program once more.
+    if let Some(status) = peer::serve_if_asked() {
+        return status;
+    }
     super::enter_repository();
     match mode(name, question) {
         Mode::List => {
-            println!("{name}: benchmark");
+            print(format_args!("{name}: benchmark\n"));
             ExitCode::SUCCESS
         }
         Mode::Skip => ExitCode::SUCCESS,
         Mode::Test => test(),
-        Mode::Measure { quick } => measure(if quick { Effort::Quick } else { super::effort() }),
+        Mode::Measure { quick } => {
+            let effort = if quick { Effort::Quick } else { super::effort() };
+            if let Err(error) = Record::may_save(Path::new(RESULTS)) {
+                say(format_args!("error: {error}"));
+                return ExitCode::from(2);
+            }
+            measure(effort)
+        }
     }
 }
 
 /// The peers that the environment names, which the record's environment names too; why any of them is left out is printed.
 pub fn peers(environment: &mut Environment) -> Vec<Contender> {
     let (peers, errors) = peer::from_environment();
-    errors.iter().for_each(|error| eprintln!("warning: {error}"));
+    errors.iter().for_each(|error| say(format_args!("warning: {error}")));
     environment.peers = peers.iter().map(PeerFile::of).collect();
     peers.into_iter().map(|peer| peer.contender).collect()
 }
@@ -69,13 +81,13 @@ pub fn save(mut record: Record, failed: &[Failed]) {
         Ok(folder) => {
             let page = folder.join("report.html");
             let name = folder.strip_prefix(RESULTS).unwrap_or(&folder).display().to_string();
-            match std::fs::write(&page, report::page(&[(name, record)])) {
-                Ok(()) => println!("page: {}", page.display()),
-                Err(error) => eprintln!("no page: {}: {error}", page.display()),
+            match file::replace(&page, report::page(&[(name, record)]).as_bytes()) {
+                Ok(()) => print(format_args!("page: {}\n", page.display())),
+                Err(error) => say(format_args!("no page: {}: {error}", page.display())),
             }
-            println!("record: {}", folder.display());
+            print(format_args!("record: {}\n", folder.display()));
         }
-        Err(error) => eprintln!("no record: {error}"),
+        Err(error) => say(format_args!("no record: {error}")),
     }
 }
 
@@ -99,13 +111,13 @@ pub fn verified(contenders: Vec<Contender>) -> (Vec<Contender>, Vec<Failed>) {
                 true
             }
             Err(wrong) => {
-                eprintln!("error: {wrong}");
+                say(format_args!("error: {wrong}"));
                 failed.push((contender.name().to_owned(), wrong.to_string()));
                 false
             }
         })
         .collect();
-    println!("verified: {} of {count} routines, {cases} copies compared byte by byte\n", right.len());
+    print(format_args!("verified: {} of {count} routines, {cases} copies compared byte by byte\n\n", right.len()));
     (right, failed)
 }
 
@@ -178,7 +190,7 @@ fn mode(name: &'static str, question: &'static str) -> Mode {
         return Mode::Test;
     }
     if ["save-baseline", "s", "baseline", "b", "load-baseline"].iter().any(|option| matches.contains_id(option)) {
-        eprintln!("{name}: baselines are criterion's; this bench keeps every run as a record under results/");
+        say(format_args!("{name}: baselines are criterion's; this bench keeps every run as a record under results/"));
     }
     Mode::Measure { quick: matches.get_flag("quick") }
 }

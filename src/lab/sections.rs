@@ -33,7 +33,7 @@ pub fn measure(
     }
     let rounds = Rounds::of(effort);
     let environment = Environment::gather(&cpu, effort, pinned_to);
-    Record::may_save(results, &environment)?;
+    Record::may_save(results)?;
     let buffers = Buffers::new(curves::MAX_LEN_BYTES)?;
     let mut runner = Runner::new();
     say("the instructions");

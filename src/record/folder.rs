@@ -39,18 +39,17 @@ impl Record {
         Self { bench: bench.into(), environment, samples, failures: Vec::new(), tables: Vec::new(), complete: true }
     }
 
-    /// Whether a record of this machine can be saved there, as far as can be told before anything is measured.
+    /// Whether a record can be saved there, as far as can be told before anything is measured.
     ///
     /// # Errors
     ///
     /// [`RecordError::Unwritable`] if a folder cannot be made.
-    pub fn may_save(results: &Path, environment: &Environment) -> Result<(), RecordError> {
-        let machine = results.join(&environment.machine);
+    pub fn may_save(results: &Path) -> Result<(), RecordError> {
         let attempt = || {
-            fs::create_dir_all(&machine)?;
-            fs::remove_dir(unnamed_folder(&machine)?)
+            fs::create_dir_all(results)?;
+            fs::remove_dir(unnamed_folder(results)?)
         };
-        attempt().map_err(|error| unwritable(&machine, &error))
+        attempt().map_err(|error| unwritable(results, &error))
     }
 
     /// Saves the record as `<results>/<machine>/<date>.<n>` with the first free `n`, and returns that folder. It has that

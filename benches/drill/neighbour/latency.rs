@@ -47,11 +47,11 @@ pub fn test() -> ExitCode {
     });
     match done.and_then(|()| safety::verify()) {
         Ok(()) => {
-            println!("verified: {} neighbours in {} modes", NEIGHBOURS.len(), MODES.len());
+            crate::support::print(format_args!("verified: {} neighbours in {} modes\n", NEIGHBOURS.len(), MODES.len()));
             ExitCode::SUCCESS
         }
         Err(error) => {
-            eprintln!("error: {error}");
+            report::say(format_args!("error: {error}"));
             ExitCode::FAILURE
         }
     }
@@ -65,14 +65,16 @@ pub fn measure(effort: Effort) -> ExitCode {
     }
     let cpu = Cpu::detect();
     let environment = Environment::gather(&cpu, effort, client_cpu);
-    println!("{}", report::machine(&environment, &conditions(&cpu, client_cpu)));
+    crate::support::print(format_args!("{}\n", report::machine(&environment, &conditions(&cpu, client_cpu))));
     let name = |cpu: Option<usize>| cpu.map_or_else(|| "any".to_owned(), |cpu| cpu.to_string());
     let (server, client) = (name(server_cpu), name(client_cpu));
-    println!("server on logical CPU {server}; the client, and beside it its neighbour, on {client}\n");
+    crate::support::print(format_args!(
+        "server on logical CPU {server}; the client, and beside it its neighbour, on {client}\n\n"
+    ));
     let samples = match all_rounds(effort, (server_cpu, client_cpu)) {
         Ok(samples) => samples,
         Err(error) => {
-            eprintln!("error: {error}");
+            report::say(format_args!("error: {error}"));
             return ExitCode::FAILURE;
         }
     };
@@ -80,7 +82,7 @@ pub fn measure(effort: Effort) -> ExitCode {
     let prices = match safety::measure(effort) {
         Ok(prices) => prices,
         Err(error) => {
-            eprintln!("error: {error}");
+            report::say(format_args!("error: {error}"));
             return ExitCode::FAILURE;
         }
     };
@@ -99,7 +101,7 @@ pub fn measure(effort: Effort) -> ExitCode {
     match tables.into_iter().collect() {
         Ok(tables) => record.tables = tables,
         Err(error) => {
-            eprintln!("no record: {error}");
+            report::say(format_args!("no record: {error}"));
             return ExitCode::FAILURE;
         }
     }
@@ -184,10 +186,10 @@ fn print_tables(samples: &[Sample]) {
         // Rounds of all are in the same order.
         let of_rounds = |name: &str| -> Vec<f64> { of(name).iter().map(|one| at(&one.round_trips, 0.99)).collect() };
         let (idle, busy) = (of_rounds(IDLE), of_rounds(BUSY));
-        println!(
-            "{mode:<20}{:>9}{:>10}{:>10}{:>10}{:>13}{:>13}",
+        crate::support::print(format_args!(
+            "{mode:<20}{:>9}{:>10}{:>10}{:>10}{:>13}{:>13}\n",
             "requests", "p50 us", "p99 us", "p99.9 us", "p99 / idle", "p99 / busy"
-        );
+        ));
         let mut worst = ("", 0.0);
         for neighbour in NEIGHBOURS {
             let name = neighbour.name;
@@ -197,11 +199,16 @@ fn print_tables(samples: &[Sample]) {
             let over = |others: &[f64]| paired_ratio(&rounds, others).unwrap_or(f64::NAN);
             let [p50, p99, p999] = [0.5, 0.99, 0.999].map(|share| at(&all, share) / 1000.0);
             let (over_idle, over_busy) = (over(&idle), over(&busy));
-            println!("  {name:<18}{requests:>9}{p50:>10.1}{p99:>10.1}{p999:>10.1}{over_idle:>13.2}{over_busy:>13.2}",);
+            crate::support::print(format_args!(
+                "  {name:<18}{requests:>9}{p50:>10.1}{p99:>10.1}{p999:>10.1}{over_idle:>13.2}{over_busy:>13.2}\n",
+            ));
             if neighbour.nature == Nature::Hostile && over_busy > worst.1 {
                 worst = (name, over_busy);
             }
         }
-        println!("  worst hostile neighbour over the honest busy one: {} ({:.2})\n", worst.0, worst.1);
+        crate::support::print(format_args!(
+            "  worst hostile neighbour over the honest busy one: {} ({:.2})\n\n",
+            worst.0, worst.1
+        ));
     }
 }

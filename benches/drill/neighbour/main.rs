@@ -37,5 +37,5 @@ fn main() -> std::process::ExitCode {
 
 #[cfg(not(target_os = "linux"))]
 fn main() {
-    println!("neighbour: there is no transport on this system");
+    support::print("neighbour: there is no transport on this system\n");
 }

@@ -265,19 +265,31 @@ pub fn print(prices: &[Price]) {
         let is_it = |price: &&Price| (price.what, price.allocator, price.size) == (what, allocator, size);
         prices.iter().filter(is_it).map(Price::turn_ns).collect()
     };
-    println!("{:<34}{:>10}{:>10}{:>16}", "price of safety", "owned ns", "shared ns", "owned / shared");
+    crate::support::print(format_args!(
+        "{:<34}{:>10}{:>10}{:>16}\n",
+        "price of safety", "owned ns", "shared ns", "owned / shared"
+    ));
     let rows = [1, 16].map(|blocks| ("allocate", "blocks taken and given back", blocks));
     let rows = rows.into_iter().chain(PAYLOADS.map(|bytes| ("request", "bytes there and back", bytes as u32)));
     for (what, unit, size) in rows {
         let [owned, shared] = ["owned", "shared"].map(|allocator| of(what, allocator, size));
         let middle = |values: &[f64]| median(values).unwrap_or(f64::NAN);
         let ratio = paired_ratio(&owned, &shared).unwrap_or(f64::NAN);
-        println!("  {:<32}{:>10.1}{:>10.1}{ratio:>16.3}", format!("{size} {unit}"), middle(&owned), middle(&shared));
+        crate::support::print(format_args!(
+            "  {:<32}{:>10.1}{:>10.1}{ratio:>16.3}\n",
+            format!("{size} {unit}"),
+            middle(&owned),
+            middle(&shared)
+        ));
     }
-    println!("{:<34}{:>10}{:>10}", "validation of a chain", "ns", "an entry");
+    crate::support::print(format_args!("{:<34}{:>10}{:>10}\n", "validation of a chain", "ns", "an entry"));
     for entries in ENTRIES {
         let whole = median(&of("validate", "", entries)).unwrap_or(f64::NAN);
-        println!("  {:<32}{whole:>10.1}{:>10.2}", format!("{entries} entries"), whole / f64::from(entries));
+        crate::support::print(format_args!(
+            "  {:<32}{whole:>10.1}{:>10.2}\n",
+            format!("{entries} entries"),
+            whole / f64::from(entries)
+        ));
     }
-    println!();
+    crate::support::print("\n");
 }

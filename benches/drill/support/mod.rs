@@ -6,17 +6,18 @@
 mod common;
 pub mod variants;
 
-pub use common::{effort, harness, pin};
+pub use common::{effort, harness, pin, print};
 
 use criterion::Criterion;
 use memcpy_select::measure::buffers::Buffers;
 use memcpy_select::measure::effort::Effort;
+use memcpy_select::report;
 use std::time::Duration;
 
 /// Buffers, or the end of the program with the reason.
 pub fn buffers(max_len_bytes: usize) -> Buffers {
     Buffers::new(max_len_bytes).unwrap_or_else(|error| {
-        eprintln!("error: {error}");
+        report::say(format_args!("error: {error}"));
         std::process::exit(1);
     })
 }

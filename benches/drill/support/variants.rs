@@ -38,7 +38,7 @@ pub fn measure(bench: &str, contenders: Vec<Contender>, lengths: &[usize], effor
     let pinned_to = super::pin();
     let cpu = Cpu::detect();
     let mut environment = Environment::gather(&cpu, effort, pinned_to);
-    println!("{}", report::machine(&environment, &conditions(&cpu, pinned_to)));
+    super::print(format_args!("{}\n", report::machine(&environment, &conditions(&cpu, pinned_to))));
 
     let (mut contenders, failed) = harness::verified(contenders);
     contenders.extend(Contender::libc_again());
@@ -46,7 +46,7 @@ pub fn measure(bench: &str, contenders: Vec<Contender>, lengths: &[usize], effor
     let mut sweep = match Sweep::new(contenders, longest, effort) {
         Ok(sweep) => sweep,
         Err(error) => {
-            eprintln!("error: {error}");
+            report::say(format_args!("error: {error}"));
             return ExitCode::FAILURE;
         }
     };
@@ -85,17 +85,17 @@ fn print_table(summary: &Summary) {
     rows.sort_by(|a, b| a.0.total_cmp(&b.0));
     for at in (0..summary.cells.len()).step_by(CELLS_SHOWN) {
         let shown = at..summary.cells.len().min(at + CELLS_SHOWN);
-        print!("{:<24}{:>8}", "time over libc's", "mean");
+        super::print(format_args!("{:<24}{:>8}", "time over libc's", "mean"));
         for cell in &summary.cells[shown.clone()] {
-            print!("{:>9}", report::size(cell.cell.len_bytes));
+            super::print(format_args!("{:>9}", report::size(cell.cell.len_bytes)));
         }
-        println!();
+        super::print("\n");
         for (mean, name, ratios) in &rows {
-            print!("{name:<24}{mean:>8.3}");
+            super::print(format_args!("{name:<24}{mean:>8.3}"));
             let of_shown = ratios.iter().skip(shown.start).take(shown.len());
-            of_shown.for_each(|ratio| print!("{ratio:>9.3}"));
-            println!();
+            of_shown.for_each(|ratio| super::print(format_args!("{ratio:>9.3}")));
+            super::print("\n");
         }
     }
-    println!("  noise floor {:.1}%\n", (summary.noise_floor - 1.0) * 100.0);
+    super::print(format_args!("  noise floor {:.1}%\n\n", (summary.noise_floor - 1.0) * 100.0));
 }
