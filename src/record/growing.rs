@@ -50,7 +50,7 @@ impl Growing {
             Ok((lock, file.map_err(|error| unwritable(&path, &error))?))
         };
         let (folder, (lock, file)) = make(results, &environment, fill)?;
-        let record = Record::new(bench, environment, Vec::new());
+        let record = Record { complete: false, ..Record::new(bench, environment, Vec::new()) };
         Ok(Self { _lock: lock, folder, progress, record, file, kept: HashSet::new() })
     }
 
@@ -76,7 +76,8 @@ impl Growing {
         let hashes = environment.source_hashes();
         let file = samples::Appender::open(&folder.join(SAMPLES_FILE), bench, hashes, read.found, kept_bytes)
             .map_err(|error| RecordError::Partial { folder: folder.to_owned(), cause: error.to_string() })?;
-        let record = Record { failures: read.failures, ..Record::new(bench, environment, read.samples) };
+        let record =
+            Record { failures: read.failures, complete: false, ..Record::new(bench, environment, read.samples) };
         Ok(Self { _lock: lock, folder: folder.to_owned(), progress: begun(bench, grid), record, file, kept })
     }
 
@@ -132,6 +133,7 @@ impl Growing {
         let rows = self.record.samples.len() as u64 + self.record.failures.len() as u64;
         self.file.end().map_err(|error| self.partial(&error))?;
         complete(&self.folder, SAMPLES_FILE, &self.record.environment, self.progress, rows)?;
+        self.record.complete = true;
         Ok((self.folder, self.record))
     }
 

@@ -1,8 +1,8 @@
 //! The promise: in a browser the page is as wide as its window, on a phone and on a desk, follows the reader's theme, and
 //! logs nothing. Skipped, and said to be, where there is no Chromium.
 
-use memcpy_select::record::Record;
-use memcpy_select::report::page;
+use memcpy_select::record::{IPC_FILE, IpcRecord, Record};
+use memcpy_select::report::{ipc_page, page};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -16,9 +16,15 @@ const PATIENCE: Duration = Duration::from_secs(90);
 const WIDTHS: [u32; 2] = [400, 1400];
 /// What Chromium calls a theme, and the colour of the page's paper in it.
 const THEMES: [(&str, &str); 2] = [("1", "rgb(255, 255, 255)"), ("0", "rgb(22, 24, 27)")];
-/// Pages: one of two machines, with plots, maps and closed elements, which are opened; one of another bench.
-const PAGES: [&[&str]; 2] =
-    [&["intel-6-167-1-masked-kvm/2026-11-24.1", "amd-25-1-1-kvm/2026-11-23.1"], &["amd-26-2-1-kvm/2026-11-23.8"]];
+/// Pages, one of each kind; those of several records stand beside each other. Closed elements are opened.
+const PAGES: [&[&str]; 6] = [
+    &["intel-6-167-1-masked-kvm/2026-11-24.1", "amd-25-1-1-kvm/2026-11-23.1"],
+    &["amd-26-2-1-kvm/2026-11-23.8"],
+    &["amd-26-2-1-kvm/2026-11-23.11"],
+    &["intel-6-167-1-masked-kvm/2026-11-24.2"],
+    &["intel-6-167-1-masked-kvm/2026-11-24.4"],
+    &["intel-6-167-1-masked-kvm/2026-11-24.6"],
+];
 /// Tells the frame around a page what its reader sees.
 const MEASURE: &str = "<script>addEventListener('load', () => { const root = document.documentElement; \
     document.querySelectorAll('details').forEach(one => { one.open = true; }); \
@@ -32,9 +38,17 @@ fn chromium() -> Option<PathBuf> {
     files.into_iter().find(|file| file.is_file())
 }
 
-fn record(name: &str) -> (String, Record) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("results").join(name);
-    (name.to_owned(), Record::read(&folder).unwrap_or_else(|error| panic!("{error}")))
+fn html(names: &[&str]) -> String {
+    let folder = |name: &str| Path::new(env!("CARGO_MANIFEST_DIR")).join("results").join(name);
+    if names.iter().all(|name| folder(name).join(IPC_FILE).exists()) {
+        let read = |name: &&str| {
+            ((*name).to_owned(), IpcRecord::read(&folder(name)).unwrap_or_else(|error| panic!("{error}")))
+        };
+        return ipc_page(&names.iter().map(read).collect::<Vec<_>>());
+    }
+    let read =
+        |name: &&str| ((*name).to_owned(), Record::read(&folder(name)).unwrap_or_else(|error| panic!("{error}")));
+    page(&names.iter().map(read).collect::<Vec<_>>())
 }
 
 /// What Chromium prints of a page once it is loaded, and what it logs.
@@ -79,7 +93,7 @@ fn pages_fit_their_window_in_both_themes_and_log_nothing() {
     fs::create_dir_all(&scratch).unwrap();
     let mut frames = String::new();
     for (at, names) in PAGES.iter().enumerate() {
-        let html = page(&names.iter().map(|name| record(name)).collect::<Vec<_>>());
+        let html = html(names);
         let file = format!("page-{at}.html");
         fs::write(scratch.join(&file), html.replacen("</body>", MEASURE, 1)).unwrap();
         for width in WIDTHS {

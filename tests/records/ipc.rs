@@ -11,6 +11,7 @@ use memcpy_select::path::{Mode, Way};
 use memcpy_select::record::{Environment, IpcRecord, RecordError};
 use memcpy_select::report::{IpcExplanation, ipc_page, ipc_tables, pays_from_bytes};
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
@@ -362,8 +363,55 @@ fn a_page_stands_alone_and_shows_names_as_text() {
         assert!(!html.contains(foreign), "{foreign}");
     }
     assert!(html.contains("What each copy removed saves") && html.contains("not copying pays from 64 B on"));
+    // The table of paths by lengths comes first, then the curves, then the answer.
+    let [table, plot, answer] =
+        ["<table>", "<svg class=\"few\"", "<div class=\"answer\">"].map(|tag| html.find(tag).unwrap());
+    assert!(table < plot && plot < answer);
+    let row = "<tr><td>table_in_place<td><b>32.0 ns</b><td><b>512 ns</b><td><b>524 us</b>";
+    assert!(html.contains(row), "the fastest of a length stands out");
+    assert!(html.contains("<code>table_in_place</code> 64 B to 1 MiB"));
     let tables = ipc_tables(&Summary::of(&samples));
     assert!(tables.contains("polling, two cores, touched, depth 1"), "{tables}");
+}
+
+#[test]
+fn a_few_curves_are_told_apart_and_the_others_are_grey() {
+    let mut samples = Vec::new();
+    for bytes in [64, 1 << 10, 1 << 20] {
+        for path in 0..20 {
+            samples.extend(both(&format!("path_{path:02}"), bytes, 1, bytes as u64 * (2 + path)));
+        }
+        samples.extend(both("unix_stream", bytes, 2, bytes as u64 * 30));
+        samples.extend(both("bare", bytes, 0, bytes as u64));
+    }
+    let html = ipc_page(&[("machine/day.1".to_owned(), record(samples))]);
+    let plot = html.split("<svg class=\"few\"").nth(1).and_then(|rest| rest.split("</svg>").next()).unwrap();
+    let looks: Vec<&str> = plot
+        .split("<g class=\"series ")
+        .skip(1)
+        .map(|rest| rest.split('"').next().unwrap())
+        .filter(|look| !look.starts_with("rest "))
+        .collect();
+    let colours: BTreeSet<&str> = looks.iter().map(|look| look.split(' ').next().unwrap()).collect();
+    assert_eq!((looks.len(), colours.len()), (6, 6), "{looks:?}");
+    let labels: BTreeSet<&str> = ["path_00", "unix_stream", "bare"].into();
+    assert!(labels.iter().all(|name| plot.contains(&format!(">{name}</text>"))));
+    assert_eq!(plot.matches("series rest ").count(), 16);
+}
+
+#[test]
+fn a_page_of_an_unfinished_or_empty_record_of_paths_says_so_first() {
+    let whole = record(both("pipe", 64, 2, 100).to_vec());
+    for (record, said) in [
+        (IpcRecord { complete: false, ..whole.clone() }, "This record is unfinished."),
+        (IpcRecord { samples: Vec::new(), ..whole.clone() }, "This record is empty."),
+        (IpcRecord { samples: Vec::new(), complete: false, ..whole.clone() }, "unfinished and empty"),
+    ] {
+        let html = ipc_page(&[("machine/day.1".to_owned(), record)]);
+        let after = html.split("</h1>\n").nth(1).unwrap();
+        assert!(after.starts_with("<p class=\"warning\">") && after.lines().next().unwrap().contains(said), "{said}");
+    }
+    assert!(!ipc_page(&[("machine/day.1".to_owned(), whole)]).contains("This record is"));
 }
 
 #[test]

@@ -5,6 +5,8 @@ use memcpy_select::measure::cell::{Cell, Residency};
 use memcpy_select::measure::sweep::{CORE_CLOCK, LIBC, LIBC_AGAIN, MEMCPY_AUTO, Sample};
 use memcpy_select::record::Record;
 use memcpy_select::report::{PAGE_GENERATOR, page};
+#[cfg(target_arch = "x86_64")]
+use memcpy_select::select::{PlanText, Policy};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fs;
@@ -57,7 +59,7 @@ fn check(html: &str) {
 
 #[test]
 #[cfg_attr(not(memcpy_select_repository), ignore = "reads results/, which the published package lacks")]
-fn the_page_of_every_record_stands_alone_and_answers_in_three_sentences() {
+fn the_page_of_every_record_stands_alone_and_answers_first() {
     // Records of paths between processes have a page of their own.
     for (folder, record) in records().iter().filter(|(_, record)| record.bench != "ipc") {
         let named = (folder.file_name().unwrap_or_default().to_string_lossy().into_owned(), record.clone());
@@ -69,10 +71,10 @@ fn the_page_of_every_record_stands_alone_and_answers_in_three_sentences() {
         };
         let html = page(&[named]);
         check(&html);
-        if is_grid {
-            check_answer(&html);
-        }
-        assert_eq!(html.contains("<h2>What to use</h2>"), is_grid, "{}", folder.display());
+        check_answer(&html);
+        let [answer, table] = ["<div class=\"answer\">", "<table>"].map(|tag| html.find(tag).expect("it has one"));
+        assert!(answer < table, "{}: the answer comes before any table", folder.display());
+        assert_eq!(html.contains("<h2>Use this plan</h2>"), is_grid, "{}", folder.display());
         assert_eq!(html.matches("<svg").count(), plots, "{}", folder.display());
     }
 }
@@ -88,7 +90,7 @@ fn several_records_stand_beside_each_other() {
     let html = page(&both);
     check(&html);
     assert_eq!(html.matches("<section").count(), 3);
-    assert!(html.contains("<h2>Winner by size</h2>"));
+    assert!(html.contains("<h2>What to use by size</h2>"));
     for anchor in ["record-1", "record-2", "record-3"] {
         assert!(html.contains(&format!("href=\"#{anchor}\"")) && html.contains(&format!("id=\"{anchor}\"")));
     }
@@ -108,18 +110,119 @@ fn a_figure_leads_to_its_samples() {
     let id = row.split('"').next().unwrap_or_default();
     assert!(html.matches(&format!("href=\"#{id}\"")).count() > 3, "tables and plots lead to {id}");
     assert!(html.contains("bench select, len_bytes 4096 (4 KiB), dst_offset 1, src_offset 2063, residency hot"));
-    // 51 ns are 80.3 GB/s, at two cycles a nanosecond 40.2 bytes a cycle; 0.51 of libc; three rounds.
-    assert!(html.contains("<tr><td>memcpy_auto<td>51.0<td>80.3<td>40.2<td>0.51<td>1.0%<td>3\n"));
+    // 51 ns are 80.3 GB/s, at two cycles a nanosecond 40.2 bytes a cycle; 1.96 times as fast as libc; three rounds.
+    assert!(html.contains("<tr><td>memcpy_auto<td>51.0<td>80.3<td>40.2<td>1.96×<td>1.0%<td>3\n"));
 }
 
-/// Three sentences, however many bands there are.
+/// What holds for the answer of a page: sentences, none of which recommends what loses.
 fn check_answer(html: &str) {
-    let answer = html.split("<div class=\"answer\">").nth(1).and_then(|rest| rest.split("</div>").next()).unwrap();
-    let sentences: Vec<&str> = answer.split("<p>").skip(1).collect();
-    assert_eq!(sentences.len(), 3, "{answer}");
-    // A figure has points of its own; a sentence ends with its line.
-    assert!(sentences.iter().all(|one| one.trim_end().ends_with('.') && one.trim_end().lines().count() == 1));
-    assert!(sentences[1].matches("<code>").count() <= 4, "{}", sentences[1]);
+    let answer = html.split("<div class=\"answer\">").nth(1).and_then(|rest| rest.split("</div>\n").next()).unwrap();
+    assert!(answer.contains("<p>") && answer.len() < 8000, "{answer}");
+    for word in [" times as long", "time over", "time / "] {
+        assert!(!html.contains(word), "ratios of a page have one direction: {word}");
+    }
+}
+
+/// What the table at the head of a page says to use, by the text of its rows.
+fn advised(html: &str) -> Vec<String> {
+    let table = html.split("<b>What to use</b>").nth(1).and_then(|rest| rest.split("</table>").next()).unwrap();
+    let rows = table.split("<tbody>").nth(1).unwrap().split("</tbody>").next().unwrap().split("<tr>").skip(1);
+    rows.map(|row| row.trim().replace("<td>", "|").replace("<code>", "").replace("</code>", "")).collect()
+}
+
+/// A record with times of `gpr`, `libc`, the same again, and `memcpy_auto` at some lengths.
+fn of_times(times: &[(usize, [u64; 3])]) -> Record {
+    let samples = times.iter().flat_map(|(len_bytes, [gpr, libc, auto])| {
+        [("gpr", gpr), (LIBC, libc), (LIBC_AGAIN, libc), (MEMCPY_AUTO, auto)]
+            .map(|(name, total_ns)| sample(Cell::hot(*len_bytes, 0, 0), name, 0, *total_ns))
+    });
+    record("select", samples.collect())
+}
+
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn nothing_slower_than_libc_or_memcpy_auto_is_recommended() {
+    let record = of_times(&[
+        (32, [500, 900, 500]),
+        (64, [500, 900, 500]),
+        (4096, [500, 1000, 500]),
+        (8192, [1100, 1000, 1100]),
+        (16384, [1000, 1100, 900]),
+        (32768, [1000, 2000, 1200]),
+    ]);
+    let html = page(&[("mine".to_owned(), record)]);
+    check(&html);
+    let expected = [
+        "|32 B to 64 B|memcpy_auto, inlined|1.80×",
+        "|at 4 KiB|gpr|2.00×",
+        "|at 8 KiB|libc: it wins or ties|–",
+        "|at 16 KiB|memcpy_auto|1.22×",
+        "|at 32 KiB|gpr|2.00×",
+    ];
+    assert_eq!(advised(&html), expected);
+    // The same at each size, and side by side.
+    for (size, name) in [("64 B", MEMCPY_AUTO), ("8 KiB", LIBC), ("16 KiB", MEMCPY_AUTO), ("32 KiB", "gpr")] {
+        let row = html.split(&format!(">{size}</a><td><b>")).nth(1).unwrap();
+        assert!(row.starts_with(name), "{size}: {}", &row[..40]);
+    }
+}
+
+#[test]
+fn a_page_of_an_unfinished_or_empty_record_says_so_first() {
+    let whole = of_times(&[(4096, [500, 1000, 500])]);
+    let finished = page(&[("mine".to_owned(), whole.clone())]);
+    assert!(!finished.contains("This record is"), "a whole record has no caveat");
+    let part = Record { complete: false, ..whole.clone() };
+    let empty = Record { samples: Vec::new(), tables: Vec::new(), ..whole };
+    let neither = Record { complete: false, ..empty.clone() };
+    let cases =
+        [(part, "This record is unfinished."), (empty, "This record is empty."), (neither, "unfinished and empty")];
+    for (record, said) in cases {
+        let html = page(&[("mine".to_owned(), record)]);
+        check(&html);
+        let after = html.split("</h1>\n").nth(1).unwrap();
+        assert!(after.starts_with("<p class=\"warning\">") && after.lines().next().unwrap().contains(said), "{said}");
+        assert!(!html.contains("Use this plan"), "a run that did not come to its end gives no plan");
+    }
+}
+
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn the_plan_on_a_page_is_a_file_that_loads() {
+    let html = page(&[read(&results().join("amd-25-1-1-kvm/2026-11-23.1"))]);
+    let text = |block: &str| block.replace("&quot;", "\"").trim().to_owned();
+    let blocks: Vec<String> =
+        html.split("<pre>").skip(1).map(|rest| text(rest.split("</pre>").next().unwrap())).collect();
+    let [line, user, nosimd_line, no_simd] = &blocks[..] else { panic!("{blocks:?}") };
+    assert_eq!(line, "memcpy_select::select::install_file(\"copy.plan\")?;");
+    assert_eq!(nosimd_line, "memcpy_select::select::install_file(\"nosimd.plan\")?;");
+    for (text, policy) in [(user, Policy::User), (no_simd, Policy::NoSimd)] {
+        let plan: PlanText = text.parse().unwrap_or_else(|error| panic!("{error}: {text}"));
+        assert_eq!((plan.policy, plan.cpu.to_string()), (policy, "amd-25-1-1".to_owned()));
+    }
+}
+
+#[test]
+fn neighbours_and_calls_are_told_in_sentences_and_not_as_rows() {
+    let neighbours = page(&[read(&results().join("intel-6-167-1-masked-kvm/2026-11-24.6"))]);
+    check(&neighbours);
+    assert!(neighbours.contains("the worst hostile neighbour") && neighbours.contains("What safety costs"));
+    assert!(!neighbours.contains("round_trips") && neighbours.len() < 64 << 10, "{} bytes", neighbours.len());
+    let calls = page(&[read(&results().join("amd-26-2-1-kvm/2026-11-23.8"))]);
+    assert!(calls.contains("times as fast as libc in the first-level cache"));
+    for term in ["All programs", "Predictable", "Read at once"] {
+        assert!(calls.to_lowercase().contains(&format!("<b>{}</b>", term.to_lowercase())), "{term}");
+    }
+}
+
+#[test]
+fn conditions_are_explained_before_they_are_used_in_tables() {
+    let html = page(&[read(&results().join("intel-6-167-1-masked-kvm/2026-11-24.1"))]);
+    for term in ["aliased", "read afterwards", "cold", "all cores at once"] {
+        let told = html.find(&format!("<li><b>{term}</b>:")).unwrap_or_else(|| panic!("{term} is not explained"));
+        assert!(html.find(&format!("<tr><td>{term}")).is_none_or(|row| told < row), "{term}");
+    }
+    assert!(!html.contains("src+0, touch") && !html.contains("src+0, crowd"));
 }
 
 #[test]
@@ -146,8 +249,8 @@ fn a_sweep_over_sizes_is_drawn_and_said_to_make_no_profile() {
     let (several, one) = (html(&[4096, 8192]), html(&[4096]));
     check(&several);
     check(&one);
-    assert!(several.contains("<svg") && several.contains("<h2>What to use</h2>"));
-    assert!(!one.contains("<svg") && one.contains("<h2>Figures of bench"));
+    assert!(several.contains("<svg") && several.contains("<h2>What to use at each size</h2>"));
+    assert!(!one.contains("<svg") && one.contains("<h2>Fastest in bench"));
     assert!(several.contains("makes no profile of a CPU") && one.contains("makes no profile of a CPU"));
 }
 

@@ -10,6 +10,7 @@ use crate::measure::summary::{CellSummary, Summary};
 use crate::measure::sweep::{LIBC, MEMCPY_AUTO};
 use crate::report::format::size;
 use crate::report::terminal::{ALIGNED, placed, range};
+use crate::select::INLINE_MAX_BYTES;
 use std::fmt::Write;
 
 /// What to use from which length to which, and what `memcpy_auto` gains and loses; then the terms.
@@ -52,7 +53,7 @@ fn what_to_use(summary: &Summary) -> String {
     for Band { from_bytes, to_bytes, name, gain } in bands {
         let said = match name {
             LIBC => ": it wins or ties",
-            MEMCPY_AUTO => ", without a call",
+            MEMCPY_AUTO if to_bytes <= INLINE_MAX_BYTES => ", inlined",
             _ => "",
         };
         table.row(&[

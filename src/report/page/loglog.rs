@@ -56,6 +56,7 @@ impl LogLog<'_> {
             BOTTOM + 30.0,
             escape(self.title)
         );
+        svg.insert_str(0, &self.keys());
         self.axes(&mut svg, decades, lengths, &x, &y);
         let (rest, named): (Vec<&Series>, Vec<&Series>) = self.series.iter().partition(|one| one.look.family == REST);
         for series in rest {
@@ -69,6 +70,21 @@ impl LogLog<'_> {
         }
         svg.push_str("</svg></div>\n");
         svg
+    }
+
+    /// The curves that have names, for windows so narrow that the names beside the plot are out of sight.
+    fn keys(&self) -> String {
+        let mut html = String::from("<div class=\"keys note\" aria-hidden=\"true\">");
+        for Series { name, look, .. } in self.series.iter().filter(|one| one.look.family != REST) {
+            let (Look { family, dashes, is_thick }, name) = (look, escape(name));
+            let thick = if *is_thick { " thick" } else { "" };
+            let _ = write!(
+                html,
+                "<span class=\"series {family} d{dashes}{thick}\"><svg viewBox=\"0 0 32 6\"><path class=\"key\" \
+                 d=\"M0 3h32\"/></svg>{name}</span>"
+            );
+        }
+        html + "</div>\n"
     }
 
     fn axes(

@@ -128,8 +128,8 @@ pub(super) fn section(shown: &Shown<'_>) -> Option<String> {
     let _ = writeln!(
         html,
         "</div>\n{}<p class=\"note\">99th percentile of an honest client’s round trips of 64 bytes beside each neighbour, which \
-         shares its logical CPU; how all wait: in the kernel (blocking), looking again and again (polling), or looking for a while first (adaptive). <b>Idle</b>: {}. <b>Busy</b>: {}. <b>Stranger</b>: {}. Whoever uses a CPU costs the others on \
-         it; what a hostile client costs beyond an honest busy one is what the server lets it do. Percentages: how much \
+         shares its logical CPU. All wait in the kernel (blocking), look again and again (polling), or look for a while first \
+         (adaptive). <b>Idle</b>: {}. <b>Busy</b>: {}. <b>Stranger</b>: {}. A process that uses a CPU costs the others on it; what a hostile client costs beyond an honest busy one is what the server lets it do. Percentages: how much \
          longer, the median over rounds.</p>",
         table.html(),
         KNOWN[0].1,
@@ -145,8 +145,16 @@ pub(super) fn section(shown: &Shown<'_>) -> Option<String> {
 fn every_neighbour(all: &[Beside], mode: &str) -> String {
     let of_mode = || all.iter().filter(|one| one.mode == mode);
     let find = |name: &str| of_mode().find(|one| one.neighbour == name);
-    let mut table =
-        Table::new(&["neighbour", "requests", "p50", "p99", "p99.9", "p99 over idle", "p99 over busy", "what it does"]);
+    let mut table = Table::new(&[
+        "neighbour",
+        "requests",
+        "p50",
+        "p99",
+        "p99.9",
+        "p99, more than idle",
+        "than busy",
+        "what it does",
+    ]);
     for one in of_mode() {
         let trips = one.all();
         let at = |share| percentile(&trips, share).map_or_else(none, |ns| time(ns as f64));

@@ -1,4 +1,4 @@
-//! Records of other benches: who is fastest on the average, and by how much.
+//! Records of other benches: what is fastest on the average, and by how much.
 
 #![forbid(unsafe_code)]
 
@@ -24,7 +24,7 @@ struct Rank<'a> {
 /// The part of the page before the figures of all contenders.
 pub(super) fn section(shown: &Shown<'_>) -> String {
     let bench = escape(&shown.record.bench);
-    let mut html = format!("<h2>Who is fastest in bench <code>{bench}</code></h2>\n<div class=\"answer\">\n");
+    let mut html = format!("<h2>Fastest in bench <code>{bench}</code></h2>\n<div class=\"answer\">\n");
     let ranks = ranks(shown);
     let count = shown.summary.cells.len();
     let cells = if count == 1 { "the one cell".to_owned() } else { format!("{count} cells") };
@@ -93,7 +93,7 @@ fn ranks<'a>(shown: &'a Shown<'_>) -> Vec<Rank<'a>> {
         })
     };
     let mut ranks: Vec<Rank<'a>> = names.iter().filter_map(rank).collect();
-    // Who has no figure in some cells cannot be compared over all of them, and comes after those who have.
+    // A contender without a figure in some cells cannot be compared over all of them, and comes after the others.
     let most = ranks.iter().map(|rank| rank.cells).max().unwrap_or(0);
     ranks.sort_by(|a, b| (a.cells < most).cmp(&(b.cells < most)).then(b.mean.total_cmp(&a.mean)));
     ranks

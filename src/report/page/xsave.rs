@@ -44,13 +44,13 @@ pub(super) fn section(shown: &Shown<'_>) -> String {
 /// Who owns the vector registers under each policy, and when they are saved and restored.
 const POLICIES: [(&str, &str); 8] = [
     ("user", "a program’s own registers: nothing is saved"),
-    ("restore-at-once", "somebody else’s, saved when a section begins and restored when it ends"),
+    ("restore-at-once", "another owner’s, saved when a section begins and restored when it ends"),
     (
         "restore-at-return",
-        "somebody else’s, saved by the first section after an entry into the kernel and restored on the way back",
+        "another owner’s, saved by the first section after an entry into the kernel and restored on the way back",
     ),
-    ("dead-registers", "somebody’s who does not need them any more, as after a system call that may change them"),
-    ("lazy-trap", "somebody else’s: the first use traps, and so does the owner’s next one"),
+    ("dead-registers", "an owner’s that does not need them any more, as after a system call that may change them"),
+    ("lazy-trap", "another owner’s: the first use traps, and so does the owner’s next one"),
     ("interrupt", "an interrupt’s handler, which may use them only where no section was interrupted"),
     (
         "user-from-initial",
