@@ -175,8 +175,11 @@ fn a_page_of_an_unfinished_or_empty_record_says_so_first() {
     let part = Record { complete: false, ..whole.clone() };
     let empty = Record { samples: Vec::new(), tables: Vec::new(), ..whole };
     let neither = Record { complete: false, ..empty.clone() };
-    let cases =
-        [(part, "This record is unfinished."), (empty, "This record is empty."), (neither, "unfinished and empty")];
+    let cases = [
+        (part.clone(), "This record is unfinished."),
+        (empty, "This record is empty."),
+        (neither, "unfinished and empty"),
+    ];
     for (record, said) in cases {
         let html = page(&[("mine".to_owned(), record)]);
         check(&html);
@@ -184,6 +187,9 @@ fn a_page_of_an_unfinished_or_empty_record_says_so_first() {
         assert!(after.starts_with("<p class=\"warning\">") && after.lines().next().unwrap().contains(said), "{said}");
         assert!(!html.contains("Use this plan"), "a run that did not come to its end gives no plan");
     }
+    let both = page(&[("one".to_owned(), part.clone()), ("two".to_owned(), part)]);
+    let beside = both.split("<section").next().unwrap();
+    assert_eq!(beside.matches("<b>unfinished</b>").count(), 2, "a table of several says it too");
 }
 
 #[test]

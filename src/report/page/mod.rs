@@ -176,7 +176,7 @@ fn side_by_side(shown: &[Shown<'_>]) -> String {
             figure(Some(environment.clock.core_cycles_per_ns)),
             escape(environment.system.libc.as_deref().unwrap_or("not known")),
             percent(one.summary.noise_floor),
-            escape(&environment.effort),
+            escape(&environment.effort) + if one.record.complete { "" } else { ", <b>unfinished</b>" },
         ]);
     }
     html.push_str(&facts.html());

@@ -21,6 +21,12 @@ struct Rank<'a> {
     unbeaten: usize,
 }
 
+/// How the variants of a bench are named, which no kernel of the table is.
+const VARIANTS: [(&str, &str); 2] = [
+    ("bodies", "&lt;vector&gt;_&lt;vectors a turn&gt;_&lt;order of loads and stores&gt;"),
+    ("nontemporal", "&lt;vector&gt;_&lt;pages at once&gt;p_&lt;prefetch hint&gt;&lt;bytes ahead&gt;"),
+];
+
 /// The part of the page before the figures of all contenders.
 pub(super) fn section(shown: &Shown<'_>) -> String {
     let bench = escape(&shown.record.bench);
@@ -65,8 +71,11 @@ pub(super) fn section(shown: &Shown<'_>) -> String {
     let _ = writeln!(
         html,
         "{}<p class=\"note\">“vs libc”: how many times as fast, geometric mean over the cells; “worst” and “best”: in one cell; \
-         “=”: within the noise floor. “Unbeaten in”: cells in which no other is faster beyond that floor.</p>",
-        table.html()
+         “=”: within the noise floor. “Unbeaten in”: cells in which no other is faster beyond that floor.{}</p>",
+        table.html(),
+        VARIANTS.iter().find(|(name, _)| *name == shown.record.bench).map_or_else(String::new, |(_, parts)| {
+            format!(" Variants that were considered for the kernels are named <code>{parts}</code>.")
+        })
     );
     html
 }
