@@ -11,9 +11,7 @@ use std::process::Command;
 fn main() {
     println!("cargo::rerun-if-changed=asm");
     println!("cargo::rerun-if-env-changed=MEMCPY_SELECT_NO_ASM");
-    println!(
-        "cargo::rustc-check-cfg=cfg(memcpy_select_asm, memcpy_select_out_of_line, memcpy_select_repository)"
-    );
+    println!("cargo::rustc-check-cfg=cfg(memcpy_select_asm, memcpy_select_out_of_line, memcpy_select_repository)");
     if is_repository() {
         println!("cargo::rustc-cfg=memcpy_select_repository");
     }

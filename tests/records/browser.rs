@@ -1,7 +1,7 @@
 //! The promise: in a browser the page is as wide as its window, on a phone and on a desk, follows the reader's theme, and
 //! logs nothing. Skipped, and said to be, where there is no Chromium.
 
-use memcpy_select::record::{IPC_FILE, IpcRecord, Record};
+use memcpy_select::record::{IpcRecord, Record, is_of_paths};
 use memcpy_select::report::{ipc_page, page};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -40,7 +40,7 @@ fn chromium() -> Option<PathBuf> {
 
 fn html(names: &[&str]) -> String {
     let folder = |name: &str| Path::new(env!("CARGO_MANIFEST_DIR")).join("results").join(name);
-    if names.iter().all(|name| folder(name).join(IPC_FILE).exists()) {
+    if names.iter().all(|name| is_of_paths(&folder(name))) {
         let read = |name: &&str| {
             ((*name).to_owned(), IpcRecord::read(&folder(name)).unwrap_or_else(|error| panic!("{error}")))
         };

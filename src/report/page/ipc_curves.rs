@@ -97,7 +97,7 @@ impl<'a> Paths<'a> {
         };
         let mut winners: Vec<(&str, usize)> =
             self.rows.iter().filter(|(name, _)| !is_floor(name)).map(|(name, times)| (*name, wins(times))).collect();
-        winners.sort_by(|a, b| b.1.cmp(&a.1));
+        winners.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
         let mut names: Vec<&str> = winners.iter().filter(|(_, wins)| *wins > 0).map(|(name, _)| *name).collect();
         // The best by distance fill up what the fastest leave.
         names.extend(winners.iter().filter(|(_, wins)| *wins == 0).map(|(name, _)| *name));
