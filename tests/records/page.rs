@@ -127,7 +127,8 @@ fn check_answer(html: &str) {
 fn advised(html: &str) -> Vec<String> {
     let table = html.split("<b>What to use</b>").nth(1).and_then(|rest| rest.split("</table>").next()).unwrap();
     let rows = table.split("<tbody>").nth(1).unwrap().split("</tbody>").next().unwrap().split("<tr>").skip(1);
-    rows.map(|row| row.trim().replace("<td>", "|").replace("<code>", "").replace("</code>", "")).collect()
+    rows.map(|row| row.trim().replace('\u{a0}', " ").replace("<td>", "|").replace("<code>", "").replace("</code>", ""))
+        .collect()
 }
 
 /// A record with times of `gpr`, `libc`, the same again, and `memcpy_auto` at some lengths.

@@ -57,7 +57,8 @@ fn what_to_use(summary: &Summary) -> String {
             _ => "",
         };
         table.row(&[
-            range(from_bytes, to_bytes),
+            // Lines break between two lengths, and not before a unit.
+            range(from_bytes, to_bytes).replace(' ', "\u{a0}").replace("to\u{a0}", "to "),
             format!("<code>{}</code>{said}", escape(name)),
             gain.filter(|_| name != LIBC).map_or_else(none, |gain| from_to(gain, summary.noise_floor)),
         ]);

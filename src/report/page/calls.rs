@@ -120,7 +120,7 @@ fn table(shown: &Shown<'_>) -> String {
         ]);
     }
     format!(
-        "{}<p class=\"note\">Nanoseconds a call, medians. “vs”: how many times as fast <code>memcpy_auto</code> is, “=” within the noise floor. Lengths and \
+        "<div class=\"phrases\">{}</div>\n<p class=\"note\">Nanoseconds a call, medians. “vs”: how many times as fast <code>memcpy_auto</code> is, “=” within the noise floor. Lengths and \
          places are drawn from what was recorded in a fleet of servers (google/fleetbench). <b>All programs</b>: half of the \
          calls are for 8 bytes or less; <b>program 0</b>: half are for 513 to 768 bytes; <b>program 3</b>: two thirds are for \
          8 bytes or less. <b>Predictable</b>: the sequence repeats after 1,000 calls, and a branch predictor learns it; \

@@ -11,6 +11,7 @@ use crate::measure::statistics::is_tie;
 use crate::report::format::size;
 use crate::report::ipc::{circumstances, is_floor, path_name, time};
 use crate::report::ipc_explain::pays_from_bytes;
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 /// What a program uses that looks for nothing else.
@@ -97,7 +98,7 @@ impl<'a> Paths<'a> {
         };
         let mut winners: Vec<(&str, usize)> =
             self.rows.iter().filter(|(name, _)| !is_floor(name)).map(|(name, times)| (*name, wins(times))).collect();
-        winners.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        winners.sort_by_key(|(_, wins)| Reverse(*wins));
         let mut names: Vec<&str> = winners.iter().filter(|(_, wins)| *wins > 0).map(|(name, _)| *name).collect();
         // The best by distance fill up what the fastest leave.
         names.extend(winners.iter().filter(|(_, wins)| *wins == 0).map(|(name, _)| *name));

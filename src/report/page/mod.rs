@@ -170,13 +170,18 @@ fn side_by_side(shown: &[Shown<'_>]) -> String {
     for one in shown {
         let environment = &one.record.environment;
         facts.row(&[
-            format!("<a href=\"#record-{}\">{}</a>", one.number, escape(one.name)),
+            format!(
+                "<a href=\"#record-{}\">{}</a>{}",
+                one.number,
+                escape(one.name),
+                if one.record.complete { "" } else { ", <b>unfinished</b>" }
+            ),
             escape(&one.record.bench),
             escape(&format!("{} ({})", environment.cpu.name, environment.cpu.microarchitecture)),
             figure(Some(environment.clock.core_cycles_per_ns)),
             escape(environment.system.libc.as_deref().unwrap_or("not known")),
             percent(one.summary.noise_floor),
-            escape(&environment.effort) + if one.record.complete { "" } else { ", <b>unfinished</b>" },
+            escape(&environment.effort),
         ]);
     }
     html.push_str(&facts.html());

@@ -241,7 +241,7 @@ pub(super) fn safety(shown: &Shown<'_>) -> Option<String> {
     }
     let _ = writeln!(
         html,
-        "{}<p class=\"note\">Both sides in one thread, so that nothing but the code is timed; medians of a turn. “vs”: how many \
+        "<div class=\"phrases\">{}</div>\n<p class=\"note\">Both sides in one thread, so that nothing but the code is timed; medians of a turn. “vs”: how many \
          times as fast.</p>\n{}<p class=\"note\">A payload longer than a block comes as a chain of blocks, which the receiver \
          checks entry by entry.</p>",
         table.html(),
