@@ -38,8 +38,8 @@ Examples:
   memcpy-select ipc --list
       The paths, what they carry, and how often they copy
 
-The record is written cell by cell, <out>/<machine>/<date>.<n>; results/FORMAT.md says what is in it. A path that this system does not offer
-is listed with the reason, and the run goes on.";
+The record is written cell by cell, <out>/<machine>/<date>.<n>; results/FORMAT.md says what is in it. A path that this \
+system does not offer is listed with the reason, and the run goes on.";
 
 /// Measure every way to move a payload between two processes, and keep a record.
 ///

@@ -27,16 +27,16 @@ use memcpy_select::report::{print, say};
 use std::process::ExitCode;
 
 const AFTER_HELP: &str = "\
-Lengths are bytes, or have a unit, in either case: K, KB or KiB (1024 bytes), M, MB or MiB, G, GB or GiB. So 4096, 4k, 4KB
+Lengths are bytes, or have a unit, in either case: K, KB or KiB (1024 bytes), M, MB or MiB, G, GB or GiB. So 4096, 4k, 4KB \
 and 4KiB are one length. Throughput is in decimal GB/s.
 
---json of every verb prints one document on the standard output; all else goes to the standard error.
+With --json a verb prints one document on the standard output; all else goes to the standard error.
 
 Exit status, of every verb:
   0  done; a reader that closes the standard output early (`| head -1`) changes nothing about it
   1  compare --fail-over: a contender is slower; profiles --check: the source is another one
-  2  something could not be read, measured, kept or printed, or the command line was not understood; the message says
-     what, why and what helps. What could be measured is kept.";
+  2  something could not be read, measured, kept or printed, or the command line was not
+     understood: the message says what, why and what helps; what could be measured is kept";
 
 /// Measure copy kernels on this CPU, and turn what was measured into plans.
 #[derive(Parser)]

@@ -40,8 +40,8 @@ Examples:
   memcpy-select sweep --resume results/amd-25-1-1-kvm/2026-11-23.1
       Go on where a run was ended, by Ctrl-C or anything else
 
-The record is written as it is measured, <out>/<machine>/<date>.<n>; results/FORMAT.md says what is in it. Its samples
-are for report, compare and explain --record; a profile is made from `cargo bench` alone. A kernel or peer that copies
+The record is written as it is measured, <out>/<machine>/<date>.<n>; results/FORMAT.md says what is in it. Its samples \
+are for report, compare and explain --record; a profile is made from `cargo bench` alone. A kernel or peer that copies \
 wrongly or crashes is left out and named, the others are measured, and the exit status is 2.";
 
 /// Measure copy kernels over a grid of sizes, offsets and residencies, and keep a record.

@@ -17,7 +17,7 @@ const AFTER_HELP: &str = "\
 Examples:
   memcpy-select xsave
       The costs of XSAVE and its relatives here, where sections pay, and how right the model was
-  memcpy-select xsave --record results/amd-26-2-1-kvm/2026-11-24.1 --json
+  memcpy-select xsave --record results/intel-6-167-1-masked-kvm/2026-11-24.2 --json
       The same of an older run, as JSON
   memcpy-select xsave --entry-cycles 60 --trap-cycles 900
       With what your kernel's own entry and a trap cost, which user mode cannot measure
