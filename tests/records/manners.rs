@@ -12,7 +12,7 @@ use std::process::{Command, Output, Stdio};
 
 const PATHS: &str = "results/intel-6-167-1-masked-kvm/2026-11-24.7";
 const SECTIONS: &str = "results/intel-6-167-1-masked-kvm/2026-11-24.2";
-const NEIGHBOURS: &str = "results/intel-6-167-1-masked-kvm/2026-11-24.5";
+const NEIGHBOURS: &str = "results/intel-6-167-1-masked-kvm/2026-11-24.6";
 const DISTRIBUTIONS: &str = "results/amd-26-2-1-kvm/2026-11-23.8";
 
 fn program() -> Command {
@@ -311,7 +311,7 @@ fn all_records_of_a_tree_are_reported_by_kind() {
     fs::write(broken.join("env.toml"), "format = 2\n").unwrap();
     let output = run(&["report", broken.to_str().unwrap(), NEIGHBOURS, "--out", page.to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(errors(&output).contains("env.toml") && fs::read_to_string(&page).unwrap().contains("2026-11-24.5"));
+    assert!(errors(&output).contains("env.toml") && fs::read_to_string(&page).unwrap().contains("2026-11-24.6"));
     let output = run(&["report", svg, "src", "--out", page.to_str().unwrap()]);
     assert!(output.status.code() == Some(2) && errors(&output).contains("no record among what was named"));
 }

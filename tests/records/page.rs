@@ -338,7 +338,10 @@ fn the_verb_overwrites_only_what_it_wrote() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("left as it is"), "{output:?}");
     assert_eq!(fs::read_to_string(&foreign).unwrap(), "<html>mine");
 
+    // Among others, a folder that is no record is passed over; alone, it is refused.
     let output = report(&[folder, scratch.to_str().unwrap(), "--out", out_name]);
+    assert!(output.status.success() && String::from_utf8_lossy(&output.stderr).contains("no record"), "{output:?}");
+    let output = report(&[scratch.to_str().unwrap(), "--out", out_name]);
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("neither env.toml nor samples.csv"), "{output:?}");
     assert_eq!(fs::read_to_string(&out).unwrap(), written);
