@@ -1,7 +1,7 @@
 //! The answer of a run: what to use on this CPU and why, what `memcpy_auto` loses, and how to use what was found.
 
 use super::format::size;
-use super::terminal::{ALIGNED, hanging, placed, range, speed_up};
+use super::terminal::{ALIGNED, hanging, placed, range};
 use crate::measure::ipc::Row;
 use crate::measure::statistics::{geometric_mean, is_tie};
 use crate::measure::summary::{CellSummary, Summary};
@@ -52,23 +52,25 @@ impl Answer<'_> {
     /// What `memcpy_auto` loses against the best kernel, and how it stands to libc.
     fn loss(&self) -> String {
         let cells = &self.copies.cells;
-        let mean = |of: &dyn Fn(&CellSummary) -> Option<f64>| geometric_mean(cells.iter().filter_map(of));
-        let (Some(regret), Some(libc)) = (mean(&CellSummary::regret), mean(&|cell| cell.time_ratio(MEMCPY_AUTO, LIBC)))
+        let speed = |of: &dyn Fn(&CellSummary) -> Option<f64>| {
+            geometric_mean(cells.iter().filter_map(of)).map(|time_ratio| 1.0 / time_ratio)
+        };
+        let (Some(best), Some(libc)) = (speed(&CellSummary::regret), speed(&|cell| cell.time_ratio(MEMCPY_AUTO, LIBC)))
         else {
             return "memcpy_auto was not measured.".to_owned();
         };
-        let slower =
-            cells.iter().filter(|cell| cell.regret().is_some_and(|ratio| ratio > self.copies.noise_floor)).count();
+        let is_slower = |cell: &&CellSummary| cell.regret().is_some_and(|ratio| ratio > self.copies.noise_floor);
         let mut text = format!(
-            "memcpy_auto as it is (plan: {}) takes {regret:.2} times as long as the best kernel and {libc:.2} times as \
-             long as libc: geometric means of {} cells, {slower} of them slower than the best beyond the noise floor of \
+            "memcpy_auto as it is (plan: {}) is {best:.2} times as fast as the best kernel of each cell and {libc:.2} times \
+             as fast as libc: geometric means of {} cells, in {} of which the best kernel is faster beyond the noise floor of \
              {:.1}%.",
             self.in_force.origin().name(),
             cells.len(),
+            cells.iter().filter(is_slower).count(),
             (self.copies.noise_floor - 1.0) * 100.0
         );
-        if let Some(ratio) = self.calls.and_then(calls_over_libc) {
-            let _ = write!(text, " In calls as programs make them it takes {ratio:.2} times as long as libc.");
+        if let Some(ratio) = self.calls.and_then(calls_speed) {
+            let _ = write!(text, " In calls as programs make them it is {ratio:.2} times as fast as libc.");
         }
         text
     }
@@ -81,24 +83,24 @@ impl Answer<'_> {
         if own == self.in_force {
             return writeln!(f, "The plan of this run is the one in force: nothing is to be done.\n");
         }
-        let gain = held_back_ratio(self.copies, own, self.in_force);
+        let gain = held_back_speed(self.copies, own, self.in_force);
+        let measured = |gain: f64| {
+            format!("is {gain:.2} times as fast as the plan in force, at lengths that it was not made from")
+        };
         f.write_str(&match gain {
-            Some(ratio) if ratio > 1.0 => hanging(
+            Some(gain) if gain < 1.0 => hanging(
                 0,
                 &format!(
-                    "The plan of this run takes {ratio:.2} times as long as the plan in force at lengths that it was not \
-                     made from: keep the plan in force. It is in {}.",
+                    "The plan of this run {}: keep the one in force. It is in {}.",
+                    measured(gain),
                     path.display()
                 ),
             ),
-            Some(ratio) => hanging(
-                0,
-                &format!(
-                    "The plan of this run takes {ratio:.2} times as long as the plan in force, at lengths that it was not \
-                     made from. To use it, write once at the start of your program:"
-                ),
-            ) + &line_of_code(path),
-            None => hanging(0, "To use the plan of this run, write once at the start of your program:") + &line_of_code(path),
+            Some(gain) => {
+                let text = format!("The plan of this run {}. To use it, write once in your program:", measured(gain));
+                hanging(0, &text) + &line_of_code(path)
+            }
+            None => hanging(0, "To use the plan of this run, write once in your program:") + &line_of_code(path),
         })?;
         writeln!(f)
     }
@@ -121,16 +123,16 @@ pub fn use_this_plan(text: &str, file: Option<&Path>) -> String {
     shown
 }
 
-/// Time under one plan over time under another at the lengths that no plan is made from: those between powers of two.
-/// Kernels alone are compared; what is inlined is left out.
-pub fn held_back_ratio(summary: &Summary, own: &Plan, other: &Plan) -> Option<f64> {
+/// How many times as fast copies are under one plan as under another at the lengths that no plan is made from: those
+/// between powers of two. Kernels alone are compared; what is inlined is left out.
+pub fn held_back_speed(summary: &Summary, own: &Plan, other: &Plan) -> Option<f64> {
     let is_held_back =
         |cell: &&CellSummary| cell.cell.len_bytes > INLINE_MAX_BYTES && !cell.cell.len_bytes.is_power_of_two();
-    let ratio = |cell: &CellSummary| {
+    let speed = |cell: &CellSummary| {
         let name = |plan: &Plan| plan.kernel(cell.cell.len_bytes, cell.cell.class()).name();
-        cell.time_ratio(name(own), name(other))
+        cell.time_ratio(name(other), name(own))
     };
-    geometric_mean(summary.cells.iter().filter(is_held_back).filter_map(ratio))
+    geometric_mean(summary.cells.iter().filter(is_held_back).filter_map(speed))
 }
 
 /// From where to where which routine is the one to use, against libc, and what limits it.
@@ -234,9 +236,9 @@ pub fn thread_table(summary: &Summary) -> String {
     text
 }
 
-/// Time of `memcpy_auto` over libc's in sequences of calls.
-fn calls_over_libc(calls: &Summary) -> Option<f64> {
-    geometric_mean(calls.cells.iter().filter_map(|cell| cell.time_ratio(MEMCPY_AUTO, LIBC)))
+/// How many times as fast as libc `memcpy_auto` is in sequences of calls.
+fn calls_speed(calls: &Summary) -> Option<f64> {
+    geometric_mean(calls.cells.iter().filter_map(|cell| cell.time_ratio(LIBC, MEMCPY_AUTO)))
 }
 
 /// Core cycles for one call, sequence by sequence.
@@ -255,8 +257,9 @@ pub fn calls_table(calls: &Summary) -> String {
         }
         text.push('\n');
     }
-    let ratio = speed_up(calls_over_libc(calls).map(|ratio| 1.0 / ratio), calls.noise_floor);
-    let _ = writeln!(text, "memcpy_auto is {} times as fast as libc in the mean", ratio.trim_end_matches('x'));
+    if let Some(speed) = calls_speed(calls) {
+        let _ = writeln!(text, "memcpy_auto is {speed:.2} times as fast as libc, geometric mean");
+    }
     text
 }
 

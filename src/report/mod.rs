@@ -16,7 +16,7 @@ mod terminal;
 #[cfg(target_arch = "x86_64")]
 pub mod xsave;
 
-pub use answer::{Answer, answer, calls_table, held_back_ratio, paths_in_short, thread_table, use_this_plan};
+pub use answer::{Answer, answer, calls_table, held_back_speed, paths_in_short, thread_table, use_this_plan};
 pub use compare::{Change, Comparison, NotComparable};
 pub use explain::{Explanation, Measured};
 pub use format::{count, gb_per_s, printable, size};

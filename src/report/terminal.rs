@@ -144,8 +144,9 @@ pub fn losses(summary: &Summary) -> String {
     regrets.retain(|(_, regret)| *regret > summary.noise_floor);
     regrets.sort_by(|a, b| b.1.total_cmp(&a.1));
     text.push_str(&wrap(&format!(
-        "memcpy_auto takes {mean:.3} times as long as the best kernel (geometric mean of {cells}); slower than it \
-         beyond the noise floor in {}{}",
+        "memcpy_auto is {:.3} times as fast as the best kernel (geometric mean of {cells}); slower than it beyond the noise \
+         floor in {}{}",
+        1.0 / mean,
         regrets.len(),
         if regrets.is_empty() { "." } else { ", the worst, each with its best kernel:" }
     )));
@@ -153,9 +154,10 @@ pub fn losses(summary: &Summary) -> String {
         let libc = speed_up(cell.time_ratio(LIBC, MEMCPY_AUTO), summary.noise_floor);
         let _ = writeln!(
             text,
-            "  {:>11}  {:<22}{regret:>5.2} {:<18} libc {libc}",
+            "  {:>11}  {:<22}{:>5.2} {:<18} libc {libc}",
             size(cell.cell.len_bytes),
             place(&cell.cell),
+            1.0 / regret,
             cell.fastest().unwrap_or("-"),
         );
     }
