@@ -3,6 +3,7 @@
 //! There are two ways, and neither is the better one everywhere ([`Small`]): the plan in force says which.
 
 use crate::cpu::Features;
+use core::ptr;
 
 /// Up to this length the calls copy in the caller itself: what one masked load and store cover, and the last step of
 /// pieces that is cheaper than reading a plan and calling through it.
@@ -59,7 +60,7 @@ impl Small {
 #[inline(always)]
 pub(super) unsafe fn copy(dst: *mut u8, src: *const u8, len: usize, small: Small) {
     #[cfg(memcpy_select_asm)]
-    if let Small::Masked = small {
+    if small == Small::Masked {
         // SAFETY: the caller's.
         return unsafe { masked(dst, src, len) };
     }
@@ -122,26 +123,27 @@ unsafe fn masked(dst: *mut u8, src: *const u8, len: usize) {
 /// As [`copy`], with `size_of::<T>() <= len <= 4 * size_of::<T>()`. `T` is plain data of a power-of-two size.
 #[inline(always)]
 unsafe fn four_pieces<T: Copy>(dst: *mut u8, src: *const u8, len: usize) {
+    let size = size_of::<T>();
     // 0 below 2 * size, size from there on, 2 * size for 4 * size.
-    let inner = (len / 2) & const { 3 * size_of::<T>() };
-    let last = len.wrapping_sub(const { size_of::<T>() });
-    let before_last = last.wrapping_sub(inner);
+    let inner = (len / 2) & (3 * size);
+    let last = len - size;
+    let offsets = (0, inner, last - inner, last);
     // SAFETY: each offset and the word from it lie in the ranges.
-    let first = unsafe { load::<T>(src, 0) };
+    let first = unsafe { load::<T>(src, offsets.0) };
     // SAFETY: as above.
-    let second = unsafe { load::<T>(src, inner) };
+    let second = unsafe { load::<T>(src, offsets.1) };
     // SAFETY: as above.
-    let third = unsafe { load::<T>(src, before_last) };
+    let third = unsafe { load::<T>(src, offsets.2) };
     // SAFETY: as above.
-    let fourth = unsafe { load::<T>(src, last) };
+    let fourth = unsafe { load::<T>(src, offsets.3) };
     // SAFETY: as above, in the destination.
-    unsafe { store(dst, 0, first) };
+    unsafe { store(dst, offsets.0, first) };
     // SAFETY: as above, in the destination.
-    unsafe { store(dst, inner, second) };
+    unsafe { store(dst, offsets.1, second) };
     // SAFETY: as above, in the destination.
-    unsafe { store(dst, before_last, third) };
+    unsafe { store(dst, offsets.2, third) };
     // SAFETY: as above, in the destination.
-    unsafe { store(dst, last, fourth) };
+    unsafe { store(dst, offsets.3, fourth) };
 }
 
 /// Copies one to three bytes without a branch.
@@ -151,24 +153,16 @@ unsafe fn four_pieces<T: Copy>(dst: *mut u8, src: *const u8, len: usize) {
 /// As [`copy`], with `1 <= len <= 3`.
 #[inline(always)]
 unsafe fn first_middle_last(dst: *mut u8, src: *const u8, len: usize) {
-    let (middle, last) = (len / 2, len.wrapping_sub(1));
-    // SAFETY: each offset is below len.
-    let first_byte = unsafe { load::<u8>(src, 0) };
-    // SAFETY: as above.
-    let middle_byte = unsafe { load::<u8>(src, middle) };
-    // SAFETY: as above.
-    let last_byte = unsafe { load::<u8>(src, last) };
-    // SAFETY: as above.
-    unsafe { store(dst, 0, first_byte) };
-    // SAFETY: as above.
-    unsafe { store(dst, middle, middle_byte) };
-    // SAFETY: as above.
-    unsafe { store(dst, last, last_byte) };
+    let offsets = [0, len / 2, len - 1];
+    let bytes = offsets.map(|offset| {
+        // SAFETY: each offset is below len.
+        unsafe { load::<u8>(src, offset) }
+    });
+    for (offset, byte) in offsets.into_iter().zip(bytes) {
+        // SAFETY: each offset is below len.
+        unsafe { store(dst, offset, byte) };
+    }
 }
-
-/// A `T` at any alignment. Where nothing is optimised, `ptr::read_unaligned` is a call, and an access to a field is not.
-#[repr(C, packed)]
-struct Unaligned<T>(T);
 
 /// Reads a `T` at any alignment.
 ///
@@ -177,9 +171,10 @@ struct Unaligned<T>(T);
 /// `src + offset` is valid for reads of `size_of::<T>()` bytes in the object that `src` points into. `T` is plain data.
 #[inline(always)]
 unsafe fn load<T: Copy>(src: *const u8, offset: usize) -> T {
-    let place = src.wrapping_add(offset).cast::<Unaligned<T>>();
+    // SAFETY: the caller's: the place lies in the same object.
+    let place = unsafe { src.add(offset) };
     // SAFETY: the caller's.
-    unsafe { (*place).0 }
+    unsafe { ptr::read_unaligned(place.cast::<T>()) }
 }
 
 /// Writes a `T` at any alignment.
@@ -189,7 +184,8 @@ unsafe fn load<T: Copy>(src: *const u8, offset: usize) -> T {
 /// `dst + offset` is valid for writes of `size_of::<T>()` bytes in the object that `dst` points into.
 #[inline(always)]
 unsafe fn store<T: Copy>(dst: *mut u8, offset: usize, value: T) {
-    let place = dst.wrapping_add(offset).cast::<Unaligned<T>>();
+    // SAFETY: the caller's: the place lies in the same object.
+    let place = unsafe { dst.add(offset) };
     // SAFETY: the caller's.
-    unsafe { (*place).0 = value }
+    unsafe { ptr::write_unaligned(place.cast::<T>(), value) }
 }
