@@ -23,7 +23,7 @@ fn the_source_is_what_the_records_give() {
     assert!(!records.is_empty());
     assert!(records.iter().all(|one| one["policy"] == "user" || one["policy"] == "no-simd"), "{records:?}");
     let why = |one: &Value| one["why"].as_str().unwrap_or_default().to_owned();
-    assert!(found["passed_over"].as_array().unwrap().iter().any(|one| why(one).contains("bench distributions")));
+    assert!(found["passed_over"].as_array().unwrap().iter().any(|one| why(one).contains("bench neighbour")));
 }
 
 #[test]
