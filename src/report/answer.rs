@@ -152,9 +152,11 @@ pub fn answer(summary: &Summary, environment: &Environment) -> String {
         };
         let _ = writeln!(text, "  {length:<20}{name:<22}{gain:<18}{limit}");
     }
-    text.push_str(
-        "  data in cache as far as it fits, destination aligned to a line; \"=\": within the\n  noise floor\n",
-    );
+    text.push_str(&hanging(
+        2,
+        "  Both ends aligned to a line, data in cache as far as it fits. \"1.50x\": 1.5 times as fast as the installed libc; \
+         \"=\": within the noise floor.",
+    ));
     text
 }
 
