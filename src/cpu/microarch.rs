@@ -53,6 +53,7 @@ microarchitectures! {
     RocketLake "Rocket Lake", GoldenCove "Golden Cove", SapphireRapids "Sapphire Rapids",
     RaptorCove "Raptor Cove", EmeraldRapids "Emerald Rapids", RedwoodCove "Redwood Cove",
     GraniteRapids "Granite Rapids", LionCove "Lion Cove", CougarCove "Cougar Cove",
+    NovaLake "Nova Lake", DiamondRapids "Diamond Rapids",
     Bonnell "Bonnell", Silvermont "Silvermont", Airmont "Airmont", Goldmont "Goldmont",
     GoldmontPlus "Goldmont Plus", Tremont "Tremont", Gracemont "Gracemont", Crestmont "Crestmont",
     Skymont "Skymont", Darkmont "Darkmont", KnightsLanding "Knights Landing", KnightsMill "Knights Mill",
@@ -72,7 +73,10 @@ impl fmt::Display for Microarch {
 impl Microarch {
     /// Whether a CPU of this design may have tile registers (AMX): those known to have them, and any that is not known.
     pub(super) const fn may_have_tiles(self) -> bool {
-        matches!(self, Self::SapphireRapids | Self::EmeraldRapids | Self::GraniteRapids | Self::Unknown)
+        matches!(
+            self,
+            Self::SapphireRapids | Self::EmeraldRapids | Self::GraniteRapids | Self::DiamondRapids | Self::Unknown
+        )
     }
 
     /// The design with this family and model (extended fields included). `kind` tells the cores of a hybrid CPU apart;
@@ -171,6 +175,8 @@ const fn intel(family: u16, model: u8, stepping: u8, kind: CoreKind) -> Microarc
         (6, 0x57) => M::KnightsLanding,
         (6, 0x85) => M::KnightsMill,
         (15, _) => M::NetBurst,
+        (18, 0x01 | 0x03) => M::NovaLake,
+        (19, 0x01) => M::DiamondRapids,
         _ => M::Unknown,
     }
 }

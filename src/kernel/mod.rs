@@ -107,6 +107,12 @@ impl Kernel {
         self.stores
     }
 
+    /// Whether a measured plan may name it for lengths at which it is the best: all that need no care of the caller's, and the
+    /// platform's copy, under one of its two names.
+    pub fn may_be_planned(&self) -> bool {
+        !self.restores && (self.stores != Stores::Unknown || self.name == "libc")
+    }
+
     /// Whether this CPU and its operating system provide what the kernel needs.
     pub fn is_available(&self) -> bool {
         cpu::features().contains(self.needs)

@@ -76,12 +76,8 @@ pub fn calibrate() -> Calibration {
     let started = Instant::now();
     let cpu = Cpu::detect();
     let before = plan_for(&cpu, Policy::User);
-    let candidates: Vec<ReadyKernel> = kernels()
-        .iter()
-        // A plan may be used where there is no libc, and the platform's copy is what a plan should beat.
-        .filter(|kernel| kernel.stores() != Stores::Unknown && !kernel.restores())
-        .filter_map(Kernel::ready)
-        .collect();
+    let candidates: Vec<ReadyKernel> =
+        kernels().iter().filter(|kernel| kernel.may_be_planned()).filter_map(Kernel::ready).collect();
     let lengths = lengths();
     let all = lengths.len() * PLACES.len();
     let mut measured: Vec<Measured> = Vec::new();

@@ -1,22 +1,20 @@
 //! The calls, and the plan they follow.
 //!
-//! The plan in force has one [`Slot`] for each [`Policy`]. At the start the user-mode one holds a plan whose only entry
-//! detects the CPU, puts the [plan for it](plan_for) in its place and goes on through that: the hot path has no "was this
-//! initialised?" branch. A plan, once published, is never changed or freed, so that a thread in the middle of a copy
-//! may go on with the one it has read.
+//! The plan in force has one [`Slot`] for each [`Policy`]. At the start it holds a plan whose only entry [decides](decide),
+//! puts the plan for this CPU in its place and goes on through that: the hot path has no "was this initialised?" branch. A
+//! plan, once published, is never changed or freed, so that a thread in the middle of a copy may go on with the one it has
+//! read.
 
+use super::Policy;
+use super::decide::{NO_SIMD_START, UNDECIDED, UNDECIDED_NO_SIMD, decide};
 use super::inline::{self, INLINE_MAX_BYTES, Small};
 #[cfg(memcpy_select_out_of_line)]
 use super::out_of_line;
-use super::plan::{Band, Origin, Plan, PlanError};
+use super::plan::{Plan, PlanError};
 use super::slot::Slot;
-use super::{Policy, formula, plan_for};
-use crate::kernel::portable::entry_point;
-use crate::kernel::{Kernel, LengthMismatch};
-use core::cell::UnsafeCell;
+use crate::kernel::LengthMismatch;
 use core::mem::MaybeUninit;
 use core::ptr;
-use core::sync::atomic::{AtomicU8, Ordering};
 
 /// Copies `src` into `dst`, by the plan in force for this CPU.
 ///
@@ -132,10 +130,13 @@ unsafe fn copy(dst: *mut u8, src: *const u8, len: usize, small: impl FnOnce() ->
 /// Copies `len` bytes from `src` to `dst` without touching vector state, MXCSR or the x87 unit: nothing has to be
 /// saved around it.
 ///
-/// It follows a plan that needs no detection (`gpr` for short lengths, `rep movsq` to an aligned destination above)
-/// until one is [`install`]ed for [`Policy::NoSimd`]; [`formula::plan`] makes a better one for this CPU. That promise
-/// is for builds with the crate's kernels; where there are none, see `MEMCPY_SELECT_NO_ASM` in the README, this is the
-/// platform's copy, of which nothing is known.
+/// The first call decides on the plan for this CPU, as [`memcpy_auto`] does, from its profile or the
+/// [formulas](super::formula): without a lock, without allocation where there is no operating system, and with all
+/// vector state kept, on some kilobytes of stack. A call that comes meanwhile, as from an interrupt, follows a plan
+/// that is slow at no alignment on any design. [`install`] puts another plan in force for [`Policy::NoSimd`].
+///
+/// The promise is for builds with the crate's kernels; where there are none (`MEMCPY_SELECT_NO_ASM`), this is the platform's
+/// copy, of which nothing is known.
 ///
 /// # Safety
 ///
@@ -183,38 +184,20 @@ pub fn install(policy: Policy, plan: &'static Plan) -> Result<(), PlanError> {
 pub fn uninstall(policy: Policy) {
     slot(policy).publish(match policy {
         Policy::User => &UNDECIDED,
-        Policy::NoSimd | Policy::Section => &NO_SIMD_START,
+        Policy::NoSimd => &UNDECIDED_NO_SIMD,
+        Policy::Section => &NO_SIMD_START,
     });
 }
 
 /// The plan that calls under a policy follow now.
 pub fn plan_in_force(policy: Policy) -> &'static Plan {
     let plan = slot(policy).plan();
-    if ptr::eq(plan, &UNDECIDED) { decide() } else { plan }
+    if ptr::eq(plan, &UNDECIDED) || ptr::eq(plan, &UNDECIDED_NO_SIMD) { decide(policy) } else { plan }
 }
 
-static USER: Slot = Slot::new(&UNDECIDED);
-static NO_SIMD: Slot = Slot::new(&NO_SIMD_START);
+pub(super) static USER: Slot = Slot::new(&UNDECIDED);
+pub(super) static NO_SIMD: Slot = Slot::new(&UNDECIDED_NO_SIMD);
 static SECTION: Slot = Slot::new(&NO_SIMD_START);
-
-/// What runs without knowing the CPU: kernels that need nothing.
-static BASELINE: Plan = baseline(Kernel::named("sse2_aligned"));
-static NO_SIMD_START: Plan = baseline(Kernel::named("rep_movsq_aligned"));
-static UNDECIDED: Plan = Plan::from_entry(Band::new(usize::MAX, PORTABLE), decide_and_copy);
-
-const PORTABLE: &Kernel = Kernel::named("portable").unwrap();
-
-/// `gpr` while it is cheaper than starting anything else, then `above`; the platform's copy where neither exists.
-const fn baseline(above: Option<&'static Kernel>) -> Plan {
-    let plan = match (Kernel::named("gpr"), above) {
-        (Some(gpr), Some(above)) => Plan::new(&[Band::new(formula::GPR_MAX_BYTES, gpr), Band::new(usize::MAX, above)]),
-        _ => Plan::new(&[Band::new(usize::MAX, PORTABLE)]),
-    };
-    match plan {
-        Ok(plan) => plan.with_origin(Origin::Start),
-        Err(_) => panic!("the limits above rise to usize::MAX"),
-    }
-}
 
 fn slot(policy: Policy) -> &'static Slot {
     match policy {
@@ -235,47 +218,6 @@ unsafe fn copy_by_plan(dst: *mut u8, src: *const u8, len: usize) {
     // SAFETY: the same preconditions; a plan comes into force only with kernels that are available here.
     unsafe { entry(dst, src, len) }
 }
-
-entry_point! {
-    /// The entry point of [`UNDECIDED`]: the first copy of the program above the inlined lengths.
-    #[cold]
-    decide_and_copy(dst, src, len) {
-        let entry = decide().entry(len, dst.addr(), src.addr());
-        // SAFETY: the same preconditions; the plan decided on has only kernels that are available here.
-        unsafe { entry(dst, src, len) }
-    }
-}
-
-/// The plan for this CPU, from its profile or the formulas, computed once, and put in force unless one was installed meanwhile.
-#[cold]
-fn decide() -> &'static Plan {
-    static STATE: AtomicU8 = AtomicU8::new(EMPTY);
-    static PLAN: PlanCell = PlanCell(UnsafeCell::new(BASELINE));
-    const EMPTY: u8 = 0;
-    const BUSY: u8 = 1;
-    const READY: u8 = 2;
-
-    if STATE.compare_exchange(EMPTY, BUSY, Ordering::Acquire, Ordering::Acquire).is_ok() {
-        let plan = plan_for(&crate::cpu::Cpu::detect(), Policy::User);
-        // SAFETY: only the one thread that moved EMPTY to BUSY gets here, and nobody reads before READY.
-        unsafe { PLAN.0.get().write(plan) };
-        STATE.store(READY, Ordering::Release);
-    }
-    if STATE.load(Ordering::Acquire) != READY {
-        // Another thread, or the code that this signal handler interrupted, is deciding: do not wait for it.
-        return &BASELINE;
-    }
-    // SAFETY: READY is stored after the only write, and nothing writes after it.
-    let plan: &'static Plan = unsafe { &*PLAN.0.get() };
-    // If somebody installed a plan meanwhile, theirs stays.
-    USER.publish_instead(&UNDECIDED, plan);
-    plan
-}
-
-struct PlanCell(UnsafeCell<Plan>);
-
-// SAFETY: `decide` writes once, before it publishes, and only reads afterwards.
-unsafe impl Sync for PlanCell {}
 
 #[inline(always)]
 #[track_caller]

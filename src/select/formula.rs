@@ -1,112 +1,220 @@
-//! A plan for a CPU that nobody measured: from its features, its family and its cache sizes. Pure.
+//! A plan for a CPU that nobody measured: its row of the [knowledge] table, its features and its cache sizes. Pure.
 //!
-//! The figures come from what public code and manuals use, named beside each constant; a measured plan is better.
+//! The design decides, by family and model, since guests hide feature bits. A design that is not known gets the
+//! platform's copy where there is one, for callers who may use vector registers.
 
 #![forbid(unsafe_code)]
 
+use super::knowledge::{Design, NoSimd, StringFrom, Vector};
 use super::plan::{Band, Origin, Plan};
-use super::{Aliasing, CpuName, INLINE_MAX_BYTES, Policy};
-use crate::cpu::{Cpu, Features, Vendor};
+use super::{Aliasing, Alignment, Class, INLINE_MAX_BYTES, Policy};
+use crate::cpu::{Cpu, Features};
 use crate::kernel::Kernel;
 
 /// Up to here eight-byte moves cost no more than starting a string instruction, which takes 35 cycles and more on
-/// processors without fast short strings (Intel Optimization Reference Manual, "REP MOVSB and STOSB operation").
-pub const GPR_MAX_BYTES: usize = 256;
+/// processors without fast short strings (Intel Optimization Reference Manual, "REP MOVSB and STOSB operation";
+/// results/intel-6-167-1-masked-kvm, amd-26-2-1-kvm and amd-25-1-1-kvm: better or tied to here).
+pub const GPR_MAX_BYTES: usize = 512;
 
-/// From here on Intel's `rep movsb` is taken to beat 16-byte vectors; wider vectors push it up in proportion
-/// (glibc, `sysdeps/x86/dl-cacheinfo.h`: `rep_movsb_threshold` is 2048 × vector bytes / 16).
-const INTEL_MOVSB_FROM_BYTES_PER_16: usize = 2048;
-
-/// What is assumed where no last-level cache is known.
-const ASSUMED_LAST_LEVEL_BYTES: u64 = 4 << 20;
+/// No border to non-temporal stores is believed below this, where the design has a third level.
+const NON_TEMPORAL_LEAST_BYTES: u64 = 4 << 20;
+/// First-level caches outside these are taken for [`USUAL_L1D_BYTES`].
+const PLAUSIBLE_L1D_BYTES: core::ops::RangeInclusive<u64> = 16 << 10..=128 << 10;
+const USUAL_L1D_BYTES: u64 = 32 << 10;
+const USUAL_L2_BYTES: u64 = 1 << 20;
 
 /// The plan for a CPU under a policy.
 pub fn plan(cpu: &Cpu, policy: Policy) -> Plan {
+    let known = Design::of(cpu.signature.microarch());
+    let design = known.unwrap_or(Design::of_unknown(cpu.signature.vendor));
     let chosen = match policy {
-        Policy::User => user(cpu),
+        Policy::User if known.is_none() && Kernel::named("libc").is_some() => of_platform(),
+        Policy::User => user(cpu, &design),
         // What a section costs is only known where somebody measured it.
-        Policy::NoSimd | Policy::Section => no_simd(cpu),
+        Policy::NoSimd | Policy::Section => no_simd(cpu, &design),
     };
     // Where nothing was assembled, the kernels above do not exist and the platform's copy is all there is.
-    chosen.unwrap_or_else(platform).with_origin(Origin::Formulas)
+    chosen.or_else(of_platform).unwrap_or_else(portable).with_origin(Origin::Formulas)
 }
 
-fn platform() -> Plan {
+/// Where the row of this CPU's design is from: the letters are explained in the source of the table. Nothing for a design
+/// that is not known.
+pub fn source(cpu: &Cpu) -> Option<&'static str> {
+    Design::of(cpu.signature.microarch()).map(|design| design.source)
+}
+
+/// A measured plan without what its record cannot have seen: where a design's `rep movsb` is known to collapse at some
+/// placements, those take the formulas' kernel (glibc bug 30994: Zen 3, 2113 bytes, 4.4 GB/s instead of 84).
+pub(super) fn without_collapse(plan: &Plan, cpu: &Cpu, policy: Policy) -> Plan {
+    let Some(design) = Design::of(cpu.signature.microarch()) else { return *plan };
+    if design.no_simd != NoSimd::StringUnlessAliased {
+        return *plan;
+    }
+    let formulas = self::plan(cpu, policy);
+    let safe = |band: &Band| {
+        let classes = Class::ALL.into_iter().filter(|class| class.aliasing == Aliasing::DstAfterSrc);
+        classes.fold(*band, |band, class| {
+            let collapses = ["rep_movsb", "rep_movsb_aligned"].contains(&band.kernel(class).name());
+            if collapses { band.with(class, formulas.kernel(band.up_to_bytes(), class)) } else { band }
+        })
+    };
+    let mut bands = [Band::new(usize::MAX, formulas.kernel(usize::MAX, Class::ALL[0])); super::MAX_BANDS];
+    for (to, from) in bands.iter_mut().zip(plan.bands()) {
+        *to = safe(from);
+    }
+    let corrected = Plan::new(&bands[..plan.bands().len()]);
+    corrected.map_or(*plan, |corrected| corrected.with_small(plan.small()).with_origin(plan.origin()))
+}
+
+/// The platform's `memcpy` for every length, where there is one.
+fn of_platform() -> Option<Plan> {
+    Plan::new(&[Band::new(usize::MAX, Kernel::named("libc")?)]).ok()
+}
+
+fn portable() -> Plan {
     const PORTABLE: &Kernel = Kernel::named("portable").unwrap();
-    const PLATFORM: Plan = match Plan::new(&[Band::new(usize::MAX, PORTABLE)]) {
+    const PLAN: Plan = match Plan::new(&[Band::new(usize::MAX, PORTABLE)]) {
         Ok(plan) => plan,
         Err(_) => panic!("one band covers every length"),
     };
-    PLATFORM
+    PLAN
 }
 
-/// General-purpose moves, then the string instruction that this CPU has in its faster form.
-fn no_simd(cpu: &Cpu) -> Option<Plan> {
-    let gpr = Kernel::named("gpr")?;
-    let string = if cpu.features.contains(Features::ERMS) { "rep_movsb_aligned" } else { "rep_movsq_aligned" };
-    Plan::new(&[Band::new(GPR_MAX_BYTES, gpr), Band::new(usize::MAX, Kernel::named(string)?)]).ok()
-}
-
-/// Vectors while the copy fits the caches, a string instruction where it is known to win, non-temporal stores where
-/// source and destination outgrow the last-level cache.
-fn user(cpu: &Cpu) -> Option<Plan> {
-    let width = Width::of(cpu);
-    let (vector, non_temporal) = (Kernel::named(width.aligned)?, Kernel::named(width.non_temporal)?);
-    if let Some(from) = string_beyond_l1_from_bytes(cpu) {
-        let string = Band::new(usize::MAX, Kernel::named("rep_movsb")?);
-        return Plan::new(&[Band::new(from - 1, vector), string]).ok();
+/// What callers use before the CPU is known that must not touch vector registers: at no alignment slow on any design.
+pub(super) const fn no_simd_start() -> Option<Plan> {
+    let (Some(gpr), Some(words)) = (Kernel::named("gpr"), Kernel::named("rep_movsq_aligned")) else { return None };
+    let Some(above) = string_unless_aliased(words) else { return None };
+    match Plan::new(&[Band::new(GPR_MAX_BYTES, gpr), above]) {
+        Ok(plan) => Some(plan.with_origin(Origin::Start)),
+        Err(_) => None,
     }
-    let non_temporal_from = non_temporal_from_bytes(cpu);
-    let cached = Band::new(non_temporal_from - 1, vector);
-    let beyond = Band::new(usize::MAX, non_temporal);
-    let Some(string_from) = intel_string_from_bytes(cpu, width.bytes).filter(|from| *from < non_temporal_from) else {
-        return Plan::new(&[cached, beyond]).ok();
+}
+
+/// `alike` where both ends lie alike in a line, else `rep movsb`, but `gpr` where it collapses on Zen 3 and Zen 4.
+const fn string_unless_aliased(alike: &'static Kernel) -> Option<Band> {
+    let (Some(gpr), Some(string)) = (Kernel::named("gpr"), Kernel::named("rep_movsb")) else { return None };
+    let Some(aligned) = Kernel::named("rep_movsb_aligned") else { return None };
+    let band = Band::new(usize::MAX, alike)
+        .with_alignment(Alignment::DstAligned, string)
+        .with_alignment(Alignment::Unequal, aligned)
+        .with(Class::new(Alignment::DstAligned, Aliasing::DstAfterSrc), gpr)
+        .with(Class::new(Alignment::Unequal, Aliasing::DstAfterSrc), gpr);
+    Some(band)
+}
+
+/// General-purpose moves, then what the design has beyond them.
+fn no_simd(cpu: &Cpu, design: &Design) -> Option<Plan> {
+    let named = Kernel::named;
+    let gpr = named("gpr")?;
+    let has_string = design.string != StringFrom::Never || cpu.features.contains(Features::ERMS);
+    let above = match design.no_simd {
+        NoSimd::String if has_string => string(usize::MAX)?,
+        // Without ERMS `rep movsb` may go byte by byte.
+        NoSimd::String | NoSimd::Words => Band::new(usize::MAX, gpr)
+            .with_alignment(Alignment::BothAligned, named("rep_movsq")?)
+            .with_alignment(Alignment::Equal, named("rep_movsq_aligned")?),
+        NoSimd::StringUnlessAliased => {
+            let band = string_unless_aliased(named("rep_movsb_aligned")?)?;
+            band.with_alignment(Alignment::BothAligned, named("rep_movsb")?)
+        }
+        NoSimd::WordsAligned => Band::new(usize::MAX, named("rep_movsq_aligned")?),
     };
-    let string = Band::new(non_temporal_from - 1, Kernel::named("rep_movsb_aligned")?)
-        .with_aliasing(Aliasing::DstAfterSrc, vector);
-    Plan::new(&[Band::new(string_from - 1, vector), string, beyond]).ok()
+    Plan::new(&[Band::new(GPR_MAX_BYTES, gpr), above]).ok()
 }
 
-/// AMD's family of Zen 5.
-const ZEN_5_FAMILY: u16 = 26;
-
-/// A vector width and its kernels.
-struct Width {
-    bytes: usize,
-    aligned: &'static str,
-    non_temporal: &'static str,
+/// `rep movsb`, with the destination aligned first where it is not.
+fn string(up_to_bytes: usize) -> Option<Band> {
+    let aligned = Kernel::named("rep_movsb_aligned")?;
+    let band = Band::new(up_to_bytes, Kernel::named("rep_movsb")?);
+    Some(band.with_alignment(Alignment::Equal, aligned).with_alignment(Alignment::Unequal, aligned))
 }
 
-impl Width {
-    fn of(cpu: &Cpu) -> Self {
-        let has = |features| cpu.features.contains(features);
-        // The first server generation with AVX-512 lowers its clock for it (Intel Optimization Reference Manual,
-        // "Skylake server power management"); it is model 85, with Cascade Lake and Cooper Lake.
-        let pays_for_512 =
-            cpu.signature.vendor == Vendor::Intel && (cpu.signature.family, cpu.signature.model) == (6, 85);
-        if has(Features::AVX512F) && !pays_for_512 {
-            Self { bytes: 64, aligned: "avx512_aligned", non_temporal: "avx512_nt" }
-        } else if has(Features::AVX.union(Features::AVX2)) {
-            // Without AVX2 the CPU splits unaligned 32-byte loads (Sandy Bridge, Bulldozer): 16 bytes serve it better.
-            Self { bytes: 32, aligned: "avx_aligned", non_temporal: "avx_nt" }
-        } else {
-            Self { bytes: 16, aligned: "sse2_aligned", non_temporal: "sse2_nt" }
+/// Vectors while the copy fits the first-level cache, the string instruction where it is known to win, non-temporal stores
+/// where source and destination outgrow the last-level cache.
+fn user(cpu: &Cpu, design: &Design) -> Option<Plan> {
+    let width = width(cpu, design);
+    let (vector, non_temporal) = match width {
+        Vector::Zmm => ("avx512_aligned", "avx512_nt"),
+        // The prefetches of the others cost more than they bring on every design with AVX-512 (results/TRIED.md).
+        Vector::Ymm if cpu.features.contains(Features::AVX512F) => ("avx_aligned", "avx512_nt"),
+        Vector::Ymm => ("avx_aligned", "avx_nt"),
+        Vector::Xmm => ("sse2_aligned", "sse2_nt"),
+    };
+    let (vector, non_temporal) = (Kernel::named(vector)?, Kernel::named(non_temporal)?);
+    let border = non_temporal_from_bytes(cpu, design).map_or(usize::MAX, |from| from - 1);
+    let mut bands = Bands::new(vector);
+    if let Some(from) = string_from_bytes(cpu, design).filter(|from| *from <= border) {
+        bands.push(Band::new(from - 1, vector));
+        // Where loads look as if they depended on the stores just before, and lines lie differently, vectors are faster.
+        let unlike = [Alignment::DstAligned, Alignment::Unequal];
+        let with_vector = |band: Band, aliasing| {
+            unlike.iter().fold(band, |band, alignment| band.with(Class::new(*alignment, aliasing), vector))
+        };
+        let again = design.vector_again_eighths_of_l2;
+        if again > 0 {
+            let l1 = l1d_limit_bytes(l1d_bytes(cpu));
+            let l2 =
+                usize::try_from(cpu.caches.l2.map_or(USUAL_L2_BYTES, |cache| cache.size_bytes) / 8 * again).ok()?;
+            bands.push(with_vector(string(l1)?, Aliasing::DstAfterSrc));
+            bands.push(Aliasing::ALL.into_iter().fold(string(l2.min(border))?, with_vector));
+        }
+        bands.push(with_vector(string(border)?, Aliasing::DstAfterSrc));
+    } else {
+        bands.push(Band::new(border, vector));
+    }
+    bands.push(Band::new(usize::MAX, non_temporal));
+    Plan::new(bands.as_slice()).ok()
+}
+
+/// The bands of a formula by rising limits, as many as it makes at most. One that does not rise is empty, and left out.
+struct Bands {
+    bands: [Band; 5],
+    count: usize,
+}
+
+impl Bands {
+    fn new(unused: &'static Kernel) -> Self {
+        Self { bands: [Band::new(usize::MAX, unused); 5], count: 0 }
+    }
+
+    fn push(&mut self, band: Band) {
+        let rises = self.as_slice().last().is_none_or(|last| last.up_to_bytes() < band.up_to_bytes());
+        if let (true, Some(slot)) = (rises && band.up_to_bytes() > 0, self.bands.get_mut(self.count)) {
+            *slot = band;
+            self.count += 1;
         }
     }
+
+    fn as_slice(&self) -> &[Band] {
+        &self.bands[..self.count]
+    }
 }
 
-/// Where the string instruction takes over from vectors for good, on CPUs where it does.
-///
-/// From Zen 5 on `rep movsb` is the fastest or within noise of it as soon as source and destination leave the
-/// first-level cache, up to copies from and to memory, aliased or not (results/amd-26-2-1-kvm; AOCL-LibMem takes it
-/// from half of that cache too). Before, it collapses at some placements (glibc bug 30994).
-fn string_beyond_l1_from_bytes(cpu: &Cpu) -> Option<usize> {
-    let is_zen_5_or_later = CpuName::of(&cpu.signature).is_amd_from_family(ZEN_5_FAMILY);
-    if !is_zen_5_or_later || !cpu.features.contains(Features::ERMS) {
-        return None;
+/// The widest vector that pays on the design and that this CPU has.
+fn width(cpu: &Cpu, design: &Design) -> Vector {
+    let has = |features| cpu.features.contains(features);
+    // Without AVX2 the CPU splits unaligned 32-byte loads.
+    let has_ymm = has(Features::AVX.union(Features::AVX2)) && !design.is_unaligned_avx_slow;
+    match design.vector {
+        Vector::Zmm if has(Features::AVX512F) => Vector::Zmm,
+        Vector::Zmm | Vector::Ymm if has_ymm => Vector::Ymm,
+        _ => Vector::Xmm,
     }
-    let l1d_bytes = cpu.caches.l1d.map_or(32 << 10, |cache| cache.size_bytes);
-    Some(l1d_limit_bytes(l1d_bytes) + 1)
+}
+
+/// Where `rep movsb` takes over from vectors. The design decides; the bit that a CPU shows only where designs differ in it
+/// that share a row.
+fn string_from_bytes(cpu: &Cpu, design: &Design) -> Option<usize> {
+    match design.string {
+        StringFrom::Never => None,
+        StringFrom::BeyondL1 => Some(l1d_limit_bytes(l1d_bytes(cpu)) + 1),
+        StringFrom::Bytes(from) => cpu.features.contains(Features::ERMS).then_some(from),
+    }
+}
+
+fn l1d_bytes(cpu: &Cpu) -> u64 {
+    let size = cpu.caches.l1d.map(|cache| cache.size_bytes);
+    size.filter(|bytes| PLAUSIBLE_L1D_BYTES.contains(bytes)).unwrap_or(USUAL_L1D_BYTES)
 }
 
 /// The longest copy whose source and destination fit a first-level cache, or nearly: what does not fit is too little to
@@ -123,17 +231,35 @@ pub fn natural_limits(l1d_bytes: Option<u64>, l2_bytes: Option<u64>, l3_bytes: O
     limits.into_iter().flatten().collect()
 }
 
-/// Where Intel's string instruction takes over from vectors while the copy fits the caches.
-fn intel_string_from_bytes(cpu: &Cpu, vector_bytes: usize) -> Option<usize> {
-    let is_fast = cpu.signature.vendor == Vendor::Intel && cpu.features.contains(Features::ERMS);
-    is_fast.then_some(INTEL_MOVSB_FROM_BYTES_PER_16 * vector_bytes / 16)
+/// Where ordinary stores evict what the copy still has to read: a share of the third level that one core reaches; nothing
+/// where non-temporal stores win nowhere.
+fn non_temporal_from_bytes(cpu: &Cpu, design: &Design) -> Option<usize> {
+    let from = design.non_temporal;
+    if from.eighths_of_l3 == 0 {
+        return None;
+    }
+    let l3_bytes = cpu.caches.l3.map_or(from.usual_l3_bytes, |cache| cache.size_bytes);
+    let share = l3_bytes.saturating_mul(from.eighths_of_l3) / 8;
+    let bytes = share.min(from.at_most_bytes).max(NON_TEMPORAL_LEAST_BYTES);
+    Some(usize::try_from(bytes).unwrap_or(usize::MAX).max(2 * INLINE_MAX_BYTES))
 }
 
-/// Half of the last-level cache that one core reaches: from there on source and destination together do not fit it, and
-/// ordinary stores evict what the copy still has to read (results/amd-25-1-1-kvm: at half, half as fast again; at a
-/// quarter, a tie).
-fn non_temporal_from_bytes(cpu: &Cpu) -> usize {
-    let last_level = [cpu.caches.l3, cpu.caches.l2].into_iter().flatten().next();
-    let bytes = last_level.map_or(ASSUMED_LAST_LEVEL_BYTES, |cache| cache.size_bytes) / 2;
-    usize::try_from(bytes).unwrap_or(usize::MAX).max(2 * INLINE_MAX_BYTES)
+#[cfg(test)]
+#[cfg(memcpy_select_asm)]
+mod tests {
+    use super::*;
+
+    /// Before detection nobody knows whether this is a Zen 3, nor whether it is an Intel CPU, where `rep movsq` to a source
+    /// that lies differently is four to eight times as slow as `rep movsb`.
+    #[test]
+    fn the_plan_of_the_start_is_slow_at_no_alignment() {
+        let plan = no_simd_start().unwrap();
+        for (distance, src) in (0..4096_usize).flat_map(|distance| [0, 1, 16, 63].map(move |src| (distance, src))) {
+            let class = Class::of(0x10_0000 + src + distance, 0x10_0000 + src);
+            let kernel = plan.kernel(2113, class).name();
+            let is_alike = distance % 64 == 0;
+            assert!(is_alike || !kernel.starts_with("rep_movsq"), "D {distance}, source +{src}: {kernel}");
+            assert!(!(1..64).contains(&distance) || kernel == "gpr", "D {distance}, source +{src}: {kernel}");
+        }
+    }
 }

@@ -11,11 +11,13 @@ mod calibrate;
 #[cfg(feature = "std")]
 pub mod choose;
 mod class;
+mod decide;
 mod dispatch;
 #[cfg(feature = "std")]
 mod file;
 pub mod formula;
 mod inline;
+mod knowledge;
 #[cfg(memcpy_select_out_of_line)]
 mod out_of_line;
 mod plan;

@@ -23,6 +23,9 @@ pub fn profiled_records() -> impl Iterator<Item = &'static str> {
 /// The plan that the calls start with on this CPU: its profile if it has one that it can follow, else what the
 /// [formulas](formula) say. Pure.
 ///
+/// Where a design has placements that no record of it has measured and at which a kernel is known to collapse, the formulas
+/// correct the profile.
+///
 /// A profile serves every stepping of its model. A guest from which features are hidden follows the formulas: what was
 /// measured with those features says nothing about it.
 pub fn plan_for(cpu: &Cpu, policy: Policy) -> Plan {
@@ -34,7 +37,7 @@ fn profile(cpu: &Cpu, policy: Policy) -> Option<Plan> {
     let profiles = PROFILES.iter().filter_map(|profile| PlanText::parse(profile.text).ok());
     let mut fitting = profiles.filter(|profile| profile.policy == policy && profile.cpu.is_same_model(&here));
     let found = fitting.find(|profile| profile.plan.check(policy, cpu.features).is_ok())?;
-    Some(found.plan.with_origin(Origin::Profile))
+    Some(formula::without_collapse(&found.plan.with_origin(Origin::Profile), cpu, policy))
 }
 
 #[cfg(test)]

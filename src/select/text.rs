@@ -290,11 +290,6 @@ impl CpuName {
         Self { vendor, family, model, stepping, is_masked }
     }
 
-    /// Whether it is AMD's, of this family or a later one.
-    pub(super) fn is_amd_from_family(self, family: u16) -> bool {
-        self.vendor == Vendor::Amd && self.family >= family
-    }
-
     /// Whether the two differ in nothing but the stepping.
     pub const fn is_same_model(&self, other: &Self) -> bool {
         self.vendor as u8 == other.vendor as u8
