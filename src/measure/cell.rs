@@ -16,6 +16,11 @@ pub enum Residency {
     Cold,
     /// As hot, and after each copy a consumer reads one word of every cache line of it.
     Touch,
+    /// Before each copy other code has written the destination and read the source: both are as much in the caches as they
+    /// fit. Neither is timed.
+    Used,
+    /// As used, and the time until every byte of the copy has been read counts.
+    Read,
     /// As hot, while all other cores do the same in memory of their own.
     Crowd,
     /// As hot, by so many threads at once, each on a logical CPU and in memory of its own; figures are of one of them.
@@ -31,6 +36,8 @@ impl Residency {
             Self::Hot => Cow::Borrowed("hot"),
             Self::Cold => Cow::Borrowed("cold"),
             Self::Touch => Cow::Borrowed("touch"),
+            Self::Used => Cow::Borrowed("used"),
+            Self::Read => Cow::Borrowed("read"),
             Self::Crowd => Cow::Borrowed("crowd"),
             Self::Threads(count) => Cow::Owned(format!("{THREADS}{count}")),
             Self::Calls(calls) => Cow::Owned(calls.to_string()),
@@ -48,7 +55,7 @@ impl Residency {
             let threads = count.parse().ok().filter(|count| *count > 1).map(Self::Threads);
             return threads.filter(|threads| threads.name() == name);
         }
-        let single = [Self::Hot, Self::Cold, Self::Touch, Self::Crowd];
+        let single = [Self::Hot, Self::Cold, Self::Touch, Self::Used, Self::Read, Self::Crowd];
         single.into_iter().chain(Calls::all().map(Self::Calls)).find(|residency| residency.name() == name)
     }
 }
@@ -98,7 +105,12 @@ impl Cell {
     pub const fn class(&self) -> Class {
         let class = Class::of(self.dst_offset, self.src_offset);
         match self.residency {
-            Residency::Hot | Residency::Touch | Residency::Crowd | Residency::Threads(_) => class,
+            Residency::Hot
+            | Residency::Touch
+            | Residency::Used
+            | Residency::Read
+            | Residency::Crowd
+            | Residency::Threads(_) => class,
             Residency::Cold | Residency::Calls(_) => Class::new(class.alignment, Aliasing::Apart),
         }
     }
@@ -127,7 +139,15 @@ mod tests {
 
     #[test]
     fn residencies_have_one_name_each() {
-        let single = [Residency::Hot, Residency::Cold, Residency::Touch, Residency::Crowd, Residency::Threads(2)];
+        let single = [
+            Residency::Hot,
+            Residency::Cold,
+            Residency::Touch,
+            Residency::Used,
+            Residency::Read,
+            Residency::Crowd,
+            Residency::Threads(2),
+        ];
         for residency in single.into_iter().chain(Calls::all().map(Residency::Calls)) {
             assert_eq!(Residency::named(&residency.name()), Some(residency));
         }

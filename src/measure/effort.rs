@@ -27,13 +27,15 @@ pub enum Effort {
 const PLACEMENTS: [(usize, usize); 8] = [(0, 0), (0, 1), (1, 0), (1, 1), (0, 32), (32, 0), (15, 0), (65, 66)];
 /// Placements with these offsets in a page: one follows the other closely modulo 4096.
 const ALIASED: [(usize, usize); 4] = [(64, 0), (0, 64), (65, 2), (1, 66)];
-/// A placement that `malloc` gives: lengths between the powers of two are measured at it. No plan is made from them, so
+/// A placement that `malloc` gives. Lengths between the powers of two are measured at it, too: no plan is made from them, so
 /// that they can judge one.
 const MALLOC: (usize, usize) = (16, 48);
 /// The shortest of these lengths is three quarters of the power of two above.
 const MIN_BETWEEN_BYTES: usize = 64;
-/// Placements that are also measured cold, and with a consumer.
+/// Placements that are also measured cold.
 const SPREAD: [(usize, usize); 2] = [(0, 0), (65, 66)];
+/// Placements that are also measured in use, and with a consumer.
+const IN_USE: [(usize, usize); 2] = [(0, 0), MALLOC];
 
 impl Effort {
     /// All efforts.
@@ -135,21 +137,21 @@ impl Effort {
 
     /// The grid in the order of measuring, a placement after the other: aligned first, so that there is a table early;
     /// then the other placements, the rows of the [thread](super::thread), lengths between the powers of two, aliased
-    /// placements, those with a consumer, cold ones, and all cores at once.
+    /// placements, buffers in use, those with a consumer too, cold ones, and all cores at once.
     pub fn grid(self) -> Vec<Vec<Cell>> {
-        let (placements, aliased, spread) = match self {
-            Self::Quick => (&PLACEMENTS[..4], &ALIASED[..1], &SPREAD[..1]),
-            Self::Default | Self::Full => (&PLACEMENTS[..], &ALIASED[..], &SPREAD[..]),
+        let (placements, aliased, spread, in_use) = match self {
+            Self::Quick => (&PLACEMENTS[..4], &ALIASED[..1], &SPREAD[..1], &IN_USE[..1]),
+            Self::Default | Self::Full => (&PLACEMENTS[..], &ALIASED[..], &SPREAD[..], &IN_USE[..]),
         };
         let column = |cell: &dyn Fn(usize) -> Cell| -> Vec<Cell> { self.lengths().into_iter().map(cell).collect() };
         let hot = placements.iter().map(|&(dst, src)| column(&|len_bytes| Cell::hot(len_bytes, dst, src)));
         let aliased = aliased.iter().map(|&(dst, src)| column(&|len_bytes| Cell::at(len_bytes, dst, src)));
-        let with = |residency: Residency| {
+        let with = |residency: Residency, places: &'static [(usize, usize)]| {
             let place = move |&(dst, src): &(usize, usize)| {
                 let lengths = self.lengths().into_iter().filter(|bytes| *bytes <= SPREAD_MAX_BYTES);
                 lengths.map(|len_bytes| Cell::hot(len_bytes, dst, src).with(residency)).collect()
             };
-            spread.iter().map(place)
+            places.iter().map(place)
         };
         let crowd = self.lengths().into_iter().filter(|bytes| CROWD_BYTES.contains(bytes) && bytes.is_power_of_two());
         let crowd = crowd.map(|len_bytes| Cell::hot(len_bytes, 0, 0).with(Residency::Crowd)).collect();
@@ -159,8 +161,9 @@ impl Effort {
         let between = lengths.iter().filter(|bytes| bytes.is_power_of_two() && **bytes > MIN_BETWEEN_BYTES);
         let between: Vec<Cell> = between.map(|bytes| Cell::hot(bytes / 4 * 3, dst, src)).collect();
         let between = if self == Self::Quick { Vec::new() } else { between };
-        let columns = hot.chain([thread, between]).chain(aliased).chain(with(Residency::Touch));
-        let columns = columns.chain(with(Residency::Cold)).chain([crowd]);
+        let columns = hot.chain([thread, between]).chain(aliased);
+        let columns = columns.chain(with(Residency::Used, in_use)).chain(with(Residency::Read, in_use));
+        let columns = columns.chain(with(Residency::Cold, spread)).chain([crowd]);
         columns.filter(|column: &Vec<Cell>| !column.is_empty()).collect()
     }
 }

@@ -188,7 +188,7 @@ pub fn residencies(list: &str) -> Result<Vec<Residency>, ScopeError> {
             return threads_of("--residency", word, usize::from(count));
         }
         let found = Residency::named(word).filter(|residency| !matches!(residency, Residency::Calls(_)));
-        let known = ["hot", "cold", "touch", "crowd"];
+        let known = ["hot", "cold", "touch", "used", "read", "crowd"];
         found.ok_or_else(|| ScopeError::new("--residency", word, words::unknown("residency", word, &known)))
     };
     once(listed("--residency", list)?.into_iter().map(named))

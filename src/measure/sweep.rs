@@ -362,7 +362,9 @@ mod tests {
         let calls = Calls::all().nth(3).unwrap();
         let mut sweep = Sweep::new(contenders.clone(), 1 << 20, Effort::Quick).unwrap();
         let hot = Cell::hot(4096, 1, 2);
-        for cell in [hot, hot.with(Residency::Cold), hot.with(Residency::Touch), Cell::calls(calls)] {
+        let ways = [Residency::Hot, Residency::Cold, Residency::Touch, Residency::Used, Residency::Read];
+        let short = Cell::hot(24, 16, 48).with(Residency::Used);
+        for cell in ways.map(|residency| hot.with(residency)).into_iter().chain([short, Cell::calls(calls)]) {
             let samples = sweep.measure(cell, 0);
             let rounds = samples.iter().map(|sample| sample.round).max().unwrap() as usize + 1;
             assert_eq!(rounds, Effort::Quick.rounds_at(cell.len_bytes) as usize);

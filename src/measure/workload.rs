@@ -19,10 +19,23 @@ pub(super) struct Workload<'a> {
 
 enum Kind {
     Same { len_bytes: usize, is_touched: bool },
+    Used(Used),
     Walk(Walk),
     Crowd { len_bytes: usize, crowd: Crowd },
     Calls { list: Vec<Call>, next: usize, is_read: bool },
 }
+
+/// Pairs of destination and source that other code uses before each is copied once: as many as are in the first-level cache
+/// together, so that a timing has more than one copy where copies are short.
+struct Used {
+    len_bytes: usize,
+    stride_bytes: usize,
+    pairs: u64,
+    is_read: bool,
+}
+
+/// What the pairs of a timing take together at most: a share of the first-level cache of every CPU.
+const USED_BYTES: usize = 8 << 10;
 
 /// A walk over all slots of a range, each once before any comes again, far apart from one another.
 struct Walk {
@@ -45,6 +58,8 @@ impl<'a> Workload<'a> {
         let kind = match cell.residency {
             Residency::Hot => Kind::Same { len_bytes: cell.len_bytes, is_touched: false },
             Residency::Touch => Kind::Same { len_bytes: cell.len_bytes, is_touched: true },
+            Residency::Used => Kind::Used(Used::new(cell.len_bytes, room, false)),
+            Residency::Read => Kind::Used(Used::new(cell.len_bytes, room, true)),
             Residency::Crowd | Residency::Threads(_) => {
                 let threads = match cell.residency {
                     Residency::Threads(count) => Some(usize::from(count)),
@@ -76,6 +91,8 @@ impl<'a> Workload<'a> {
                 // SAFETY: as above.
                 unsafe { contender.time_each(iterations, || (dst, src, len_bytes), touch) }
             }
+            // SAFETY: every pair lies in the buffers with room for the length behind it.
+            Kind::Used(used) => unsafe { used.time(contender, dst, src, iterations) },
             Kind::Crowd { len_bytes, crowd } => {
                 crowd.copy_with(Some(contender.clone()));
                 // SAFETY: as above.
@@ -130,6 +147,47 @@ impl<'a> Workload<'a> {
     }
 }
 
+impl Used {
+    fn new(len_bytes: usize, room_bytes: usize, is_read: bool) -> Self {
+        let stride_bytes = (len_bytes + 64).next_multiple_of(64);
+        let pairs = (USED_BYTES.min(room_bytes) / stride_bytes).max(1) as u64;
+        Self { len_bytes, stride_bytes, pairs, is_read }
+    }
+
+    /// Times the copies alone, and the reading where it counts.
+    ///
+    /// # Safety
+    ///
+    /// `dst` is valid for writes and `src` for reads of the length at each pair's place, and the two are apart.
+    unsafe fn time(&self, contender: &Contender, dst: *mut u8, src: *const u8, iterations: u64) -> Duration {
+        let Self { len_bytes, stride_bytes, is_read, .. } = *self;
+        let place = |pair: usize| (dst.wrapping_add(pair * stride_bytes), src.wrapping_add(pair * stride_bytes));
+        let (mut passed, mut left) = (Duration::ZERO, iterations);
+        while left > 0 {
+            let count = left.min(self.pairs);
+            for (dst, src) in (0..count as usize).map(place) {
+                write_lines(dst, len_bytes);
+                touch(src, len_bytes);
+            }
+            let pair = std::cell::Cell::new(0);
+            let next = || {
+                let (dst, src) = place(pair.get());
+                pair.set(pair.get() + 1);
+                (dst, src, len_bytes)
+            };
+            passed += if is_read {
+                // SAFETY: the caller's: there are no more copies than pairs.
+                unsafe { contender.time_each(count, next, read_all) }
+            } else {
+                // SAFETY: as above.
+                unsafe { contender.time_each(count, next, |_, _| {}) }
+            };
+            left -= count;
+        }
+        passed
+    }
+}
+
 impl Walk {
     fn new(len_bytes: usize, room_bytes: usize) -> Self {
         // A line between neighbours, so that none brings part of the next into the cache.
@@ -160,6 +218,34 @@ fn touch(dst: *const u8, len_bytes: usize) {
     for at in (0..len_bytes).step_by(64) {
         // SAFETY: `at` is below the length of the copy that was just made there.
         let _ = unsafe { dst.wrapping_add(at).read_volatile() };
+    }
+}
+
+/// Reads every byte, as a consumer of the whole copy does: eight at a time, the last ones one by one.
+#[inline(always)]
+fn read_all(dst: *const u8, len_bytes: usize) {
+    let words = len_bytes / 8 * 8;
+    for at in (0..words).step_by(8) {
+        // SAFETY: the word lies in the copy that was just made there.
+        let _ = unsafe { dst.wrapping_add(at).cast::<Unaligned>().read_volatile() };
+    }
+    for at in words..len_bytes {
+        // SAFETY: `at` is below the length of the copy that was just made there.
+        let _ = unsafe { dst.wrapping_add(at).read_volatile() };
+    }
+}
+
+/// Eight bytes at any address.
+#[repr(C, packed)]
+#[derive(Clone, Copy)]
+struct Unaligned(#[allow(dead_code, reason = "it is read to be read")] u64);
+
+/// Writes one byte of every line, as other code that uses the destination does.
+#[inline(always)]
+fn write_lines(dst: *mut u8, len_bytes: usize) {
+    for at in (0..len_bytes).step_by(64) {
+        // SAFETY: `at` is below the length that is copied there next.
+        unsafe { dst.wrapping_add(at).write_volatile(0x5a) };
     }
 }
 

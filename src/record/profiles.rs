@@ -2,10 +2,9 @@
 //! What `sweep` measures is a choice of its user's, which makes no plan for everybody.
 //!
 //! All records count whose kernels are those of the newest, if they were made with default effort at least and beside an
-//! untuned libc: what one day's neighbours did to the memory, another day's did not. Per length, the copies in hot
-//! buffers, those that are read afterwards, those between cold ones and those beside busy cores weigh the same,
-//! however many placements each was measured at: nobody knows in which of these ways a caller's data is found and used,
-//! and a plan that only one of them likes would be a plan for a benchmark.
+//! untuned libc: what one day's neighbours did to the memory, another day's did not. Per length, each way of use has its
+//! [weight], however many placements it was measured at: a plan that only a loop likes would be a plan for a benchmark. For
+//! the same reason a non-temporal kernel counts only at lengths at which it wins when the copy is read afterwards.
 
 use super::environment::Environment;
 use super::error::RecordError;
@@ -13,7 +12,7 @@ use super::folder::{Progress, Record, is_unused, read_environment};
 use crate::kernel::{Kernel, Stores, kernels};
 use crate::measure::cell::Residency;
 use crate::measure::effort::Effort;
-use crate::measure::statistics::median;
+use crate::measure::statistics::{geometric_mean, median};
 use crate::measure::summary::{CellSummary, Summary};
 use crate::select::choose::{Point, Terms, choose};
 use crate::select::{CpuName, INLINE_MAX_BYTES, Plan, PlanText, Policy, formula};
@@ -262,8 +261,8 @@ pub fn plan<'a>(records: impl Iterator<Item = &'a Record> + Clone, policy: Polic
     let available =
         |kernel: &&Kernel| newest.kernels.iter().any(|known| known.name == kernel.name() && known.available);
     let is_allowed = |kernel: &&Kernel| policy == Policy::User || kernel.writes().is_empty();
-    let own = kernels().iter().filter(|kernel| kernel.stores() != Stores::Unknown && !kernel.restores());
-    let candidates: Vec<&'static Kernel> = own.filter(available).filter(is_allowed).collect();
+    let planned = kernels().iter().filter(|kernel| kernel.may_be_planned());
+    let candidates: Vec<&'static Kernel> = planned.filter(available).filter(is_allowed).collect();
     let summaries: Vec<Summary> = records.map(|record| Summary::of(&record.samples)).collect();
     let points: Vec<Point> = summaries.iter().flat_map(|summary| points(summary, &candidates, policy)).collect();
     let floors: Vec<f64> = summaries.iter().map(|summary| summary.noise_floor).collect();
@@ -282,9 +281,39 @@ fn points(summary: &Summary, candidates: &[&'static Kernel], policy: Policy) -> 
         same.count() as f64
     };
     let point = |cell: &&CellSummary| {
-        let copy_ns: Option<Vec<f64>> = candidates.iter().map(|kernel| cell.copy_ns(kernel.name())).collect();
-        let weight = 1.0 / count(cell.cell.len_bytes, cell.cell.residency);
-        Some(Point { len_bytes: cell.cell.len_bytes, class: cell.cell.class(), weight, copy_ns: copy_ns? })
+        let len_bytes = cell.cell.len_bytes;
+        let bars_non_temporal = non_temporal_loses_when_read(&cells, candidates, len_bytes);
+        let ns = |kernel: &&'static Kernel| {
+            let is_barred = bars_non_temporal && kernel.stores() == Stores::NonTemporal;
+            if is_barred { Some(f64::INFINITY) } else { cell.copy_ns(kernel.name()) }
+        };
+        let copy_ns: Option<Vec<f64>> = candidates.iter().map(ns).collect();
+        let weight = weight(cell.cell.residency) / count(len_bytes, cell.cell.residency);
+        Some(Point { len_bytes, class: cell.cell.class(), weight, copy_ns: copy_ns? })
     };
     cells.iter().filter_map(point).collect()
+}
+
+/// How much a way of use counts. Programs write to memory that they have just used and read what they copied: these ways
+/// count twice. A loop over one pair of buffers, cold buffers and busy neighbours are what some programs have.
+const fn weight(residency: Residency) -> f64 {
+    match residency {
+        Residency::Used | Residency::Read | Residency::Touch => 2.0,
+        Residency::Hot | Residency::Cold | Residency::Crowd | Residency::Threads(_) | Residency::Calls(_) => 1.0,
+    }
+}
+
+/// Whether copies of a length by non-temporal stores lose to others once the copy is read: a loop that does not read keeps
+/// the destination out of the caches for the next such copy, which no program does for it. Records without such cells say
+/// nothing.
+fn non_temporal_loses_when_read(cells: &[&CellSummary], candidates: &[&'static Kernel], len_bytes: usize) -> bool {
+    let least = |cell: &CellSummary, stores: Stores| {
+        let of_kind = candidates.iter().filter(|kernel| kernel.stores() == stores);
+        of_kind.filter_map(|kernel| cell.copy_ns(kernel.name())).min_by(f64::total_cmp)
+    };
+    let is_read = |cell: &&&CellSummary| {
+        cell.cell.len_bytes == len_bytes && matches!(cell.cell.residency, Residency::Read | Residency::Touch)
+    };
+    let ratio = |cell: &&CellSummary| Some(least(cell, Stores::NonTemporal)? / least(cell, Stores::Temporal)?);
+    geometric_mean(cells.iter().filter(is_read).filter_map(ratio)).is_some_and(|ratio| ratio >= 1.0)
 }

@@ -202,6 +202,8 @@ fn condition((_, _, aliasing, residency): Column) -> Cow<'static, str> {
         (Residency::Hot, Aliasing::DstAfterSrc) => ", aliased: destination after source",
         (Residency::Hot, Aliasing::SrcAfterDst) => ", aliased: source after destination",
         (Residency::Touch, _) => ", read afterwards",
+        (Residency::Used, _) => ", in use",
+        (Residency::Read, _) => ", in use and read",
         (Residency::Cold, _) => ", cold",
         (Residency::Crowd, _) => ", all cores at once",
         (Residency::Threads(count), _) => return Cow::Owned(format!(", {count} threads at once")),

@@ -54,7 +54,7 @@ above rep_movsb
 memcpy-select plan 1
 cpu amd-26-2-1
 policy no-simd
-320 gpr
+704 gpr
 above rep_movsb
 ",
     },
@@ -66,9 +66,8 @@ above rep_movsb
 memcpy-select plan 1
 cpu intel-6-167-1-masked
 policy user
-46336 avx512_aligned
-1048576 rep_movsb
-above avx512_nt
+26624 avx512_aligned
+above rep_movsb
 ",
     },
     Profile {

@@ -4,8 +4,10 @@
 use crate::program::{Scratch, run};
 use crate::tree::results;
 use crate::verbs::{document, has_keys};
-use memcpy_select::record::{LOCAL, PROFILES_FILE, Record, Survey, contribute};
-use memcpy_select::select::profiled_records;
+use memcpy_select::kernel::Stores;
+use memcpy_select::measure::cell::Residency;
+use memcpy_select::record::{LOCAL, PROFILES_FILE, Record, Survey, contribute, plan};
+use memcpy_select::select::{Class, Plan, Policy, profiled_records};
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
@@ -90,4 +92,26 @@ fn further_records_leave_the_profiles_as_they_are() {
     assert_eq!(found["is_current"], true, "{found:#}");
     let passed_over = found["passed_over"].to_string();
     assert!(passed_over.contains("2999-01-01.1") && passed_over.contains("made without it"), "{passed_over}");
+}
+
+/// A loop that never reads keeps the destination out of the caches for the next non-temporal copy, which no program does.
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn a_non_temporal_kernel_has_to_win_when_the_copy_is_read() {
+    const FASTER: u64 = 20;
+    let folder = results().join("amd-26-2-1-kvm/2026-11-23.12");
+    let record = Record::read(&folder).unwrap();
+    let with = |is_read_faster: bool| {
+        let mut changed = record.clone();
+        for sample in changed.samples.iter_mut().filter(|sample| sample.contender.ends_with("_nt")) {
+            if is_read_faster || sample.cell.residency != Residency::Touch {
+                sample.total_ns = (sample.total_ns / FASTER).max(1);
+            }
+        }
+        plan([&changed].into_iter(), Policy::User).unwrap()
+    };
+    let long = 16 << 20;
+    let is_non_temporal = |plan: &Plan| plan.kernel(long, Class::ALL[0]).stores() == Stores::NonTemporal;
+    assert!(!is_non_temporal(&with(false)), "it wins in the loop alone");
+    assert!(is_non_temporal(&with(true)), "it wins in every way of use");
 }

@@ -40,7 +40,7 @@ fn offsets_residencies_and_kernels_are_known_ones() {
         assert!(scope::offsets(list).unwrap_err().to_string().contains("--offsets"), "{list}");
     }
     assert_eq!(scope::residencies("cold,hot").unwrap(), [Residency::Cold, Residency::Hot]);
-    assert!(scope::residencies("warm").unwrap_err().to_string().contains("use hot, cold, touch or crowd"));
+    assert!(scope::residencies("warm").unwrap_err().to_string().contains("use hot, cold, touch, used, read or crowd"));
     assert_eq!(scope::kernel_names("portable,memcpy_auto,libc").unwrap(), ["libc", "memcpy_auto", "portable"]);
     let message = scope::kernel_names("portable,memmove").unwrap_err().to_string();
     assert!(message.contains("\"memmove\"") && message.contains("rep_movsb, "), "{message}");

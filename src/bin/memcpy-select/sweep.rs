@@ -63,7 +63,9 @@ pub struct Sweep {
     /// Kernels by name; without it, all that this CPU can run
     #[arg(long, value_name = "LIST")]
     kernels: Option<String>,
-    /// hot: the same buffers again; cold: others each time; touch: as hot, and the copy is read; crowd: as hot, on all
+    /// hot: the same buffers again; cold: others each time; touch: as hot, and the copy is read; used: other code
+    /// writes the destination and reads the source before each copy; read: as used, and every byte of the copy is read in the
+    /// time that counts; crowd: as hot, on all
     /// CPUs at once. May be given several times
     #[arg(long, value_name = "LIST")]
     residency: Vec<String>,

@@ -128,7 +128,7 @@ pub(super) fn throughput(shown: &Shown<'_>) -> Vec<Series> {
 type Condition = (&'static str, &'static str, usize, fn(&CellSummary) -> bool, &'static str);
 
 /// In which way cells are measured, apart from where in a line source and destination lie.
-pub(super) const CONDITIONS: [Condition; 6] = [
+pub(super) const CONDITIONS: [Condition; 8] = [
     (
         "in cache",
         "peer",
@@ -150,6 +150,21 @@ pub(super) const CONDITIONS: [Condition; 6] = [
         2,
         |cell| is(cell, Residency::Touch),
         "as in cache, and one word of each line of the copy is read, in the time that counts (“touch” in samples)",
+    ),
+    (
+        "in use",
+        "avx",
+        3,
+        |cell| is(cell, Residency::Used),
+        "before each copy other code has written the destination and read the source, which does not count (“used” in \
+         samples)",
+    ),
+    (
+        "in use and read",
+        "avx512",
+        2,
+        |cell| is(cell, Residency::Read),
+        "as in use, and every byte of the copy is read, in the time that counts (“read” in samples)",
     ),
     (
         "cold",
@@ -220,6 +235,8 @@ pub(super) fn placement(cell: &Cell) -> String {
         (Residency::Hot, Aliasing::SrcAfterDst) => Cow::Borrowed("src follows dst"),
         (Residency::Calls(calls), _) => return calls.to_string(),
         (Residency::Touch, _) => Cow::Borrowed("read afterwards"),
+        (Residency::Used, _) => Cow::Borrowed("in use"),
+        (Residency::Read, _) => Cow::Borrowed("in use and read"),
         (Residency::Crowd, _) => Cow::Borrowed("all cores"),
         (residency, _) => residency.name(),
     };
