@@ -28,7 +28,10 @@ pub fn main() -> ExitCode {
 }
 
 fn measure(effort: Effort) -> ExitCode {
-    let options = Options { effort, results: Path::new(harness::RESULTS).to_owned(), pinned_to: support::pin() };
+    // Once this thread is pinned, it has no other CPU for the second process of a path.
+    let cpus = ipc::cpus();
+    let results = Path::new(harness::RESULTS).to_owned();
+    let options = Options { effort, results, pinned_to: support::pin(), cpus };
     match lab::run(&options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -33,6 +33,8 @@ pub struct Options {
     pub results: PathBuf,
     /// The logical CPU that this thread is pinned to.
     pub pinned_to: Option<usize>,
+    /// The logical CPUs of two processes, as they were before this thread was pinned.
+    pub cpus: (Option<usize>, Option<usize>),
 }
 
 /// The routines that copy rightly, and what is wrong with the others.
@@ -94,7 +96,7 @@ pub fn run(options: &Options) -> Result<(), LabError> {
 
     #[cfg(target_arch = "x86_64")]
     sections(options, &time)?;
-    match paths::measure(&options.results, environment, &time) {
+    match paths::measure(options, environment, &time) {
         Ok((_, rows)) => time.print(report::paths_in_short(&rows))?,
         Err(error) => time.print(format_args!("paths between processes: {error}\n"))?,
     }

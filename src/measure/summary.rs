@@ -3,11 +3,11 @@
 #![forbid(unsafe_code)]
 
 use super::cell::{Cell, Residency};
-use super::statistics::{is_tie, median, noise_floor, paired_ratio, quantile};
+use super::statistics::{geometric_mean, is_tie, median, noise_floor, paired_ratio, quantile};
 use super::sweep::{CORE_CLOCK, LIBC, LIBC_AGAIN, MEMCPY_AUTO, Sample};
-use crate::kernel::{Kernel, kernels};
+use crate::kernel::{Kernel, Stores, kernels};
 use crate::select::INLINE_MAX_BYTES;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// No noise floor is below this: two routines may differ by as much through nothing but where their code lies.
 pub const FINEST_FLOOR: f64 = 1.01;
@@ -29,6 +29,8 @@ pub struct CellSummary {
     pub cell: Cell,
     /// Core cycles per nanosecond while this cell was measured.
     pub core_cycles_per_ns: Option<f64>,
+    /// Whether the run shows that non-temporal stores lose at this length once the copy is read.
+    pub non_temporal_loses: bool,
     contenders: BTreeMap<String, Vec<f64>>,
 }
 
@@ -48,7 +50,12 @@ impl Summary {
         let mut position: BTreeMap<Cell, usize> = BTreeMap::new();
         for sample in samples {
             let at = *position.entry(sample.cell).or_insert_with(|| {
-                cells.push(CellSummary { cell: sample.cell, core_cycles_per_ns: None, contenders: BTreeMap::new() });
+                cells.push(CellSummary {
+                    cell: sample.cell,
+                    core_cycles_per_ns: None,
+                    non_temporal_loses: false,
+                    contenders: BTreeMap::new(),
+                });
                 cells.len() - 1
             });
             let per_iteration_ns = sample.total_ns as f64 / sample.iterations as f64;
@@ -58,10 +65,32 @@ impl Summary {
             let cycle_ns = cell.contenders.remove(CORE_CLOCK).as_deref().and_then(median);
             cell.core_cycles_per_ns = cycle_ns.filter(|ns| *ns > 0.0).map(|ns| 1.0 / ns);
         }
+        let losing: BTreeSet<usize> = non_temporal_loses_at(&cells);
+        for cell in &mut cells {
+            cell.non_temporal_loses = losing.contains(&cell.cell.len_bytes);
+        }
         let same: Vec<f64> = cells.iter().filter_map(|cell| cell.time_ratio(LIBC_AGAIN, LIBC)).collect();
         let noise_floor = noise_floor(&same).unwrap_or(1.0).max(FINEST_FLOOR);
         Self { cells, noise_floor }
     }
+}
+
+/// The lengths at which copies by non-temporal stores lose to others once the copy is read: a loop that does not read keeps
+/// the destination out of the caches for the next such copy, which no program does for it. Runs without such cells say
+/// nothing.
+fn non_temporal_loses_at(cells: &[CellSummary]) -> BTreeSet<usize> {
+    let least = |cell: &CellSummary, stores: Stores| {
+        let of_kind = kernels().iter().filter(|kernel| kernel.stores() == stores && !kernel.restores());
+        of_kind.filter_map(|kernel| cell.copy_ns(kernel.name())).min_by(f64::total_cmp)
+    };
+    let mut ratios: BTreeMap<usize, Vec<f64>> = BTreeMap::new();
+    for cell in cells.iter().filter(|cell| matches!(cell.cell.residency, Residency::Read | Residency::Touch)) {
+        if let Some((past, others)) = least(cell, Stores::NonTemporal).zip(least(cell, Stores::Temporal)) {
+            ratios.entry(cell.cell.len_bytes).or_default().push(past / others);
+        }
+    }
+    let loses = |ratios: &[f64]| geometric_mean(ratios.iter().copied()).is_some_and(|ratio| ratio >= 1.0);
+    ratios.into_iter().filter(|(_, ratios)| loses(ratios)).map(|(len_bytes, _)| len_bytes).collect()
 }
 
 impl CellSummary {
@@ -115,28 +144,41 @@ impl CellSummary {
 
     /// The fastest kernel, ties aside.
     pub fn fastest(&self) -> Option<&str> {
-        let timed = self.kernels().filter_map(|name| Some((name, self.copy_ns(name)?)));
+        self.fastest_of(|_| true)
+    }
+
+    fn fastest_of(&self, is_eligible: impl Fn(&str) -> bool) -> Option<&'static str> {
+        let timed =
+            self.kernels().filter(|name| is_eligible(name)).filter_map(|name| Some((name, self.copy_ns(name)?)));
         timed.min_by(|a, b| a.1.total_cmp(&b.1)).map(|(name, _)| name)
     }
 
     /// The kernel to use: the simplest of those that the noise floor does not tell from the fastest.
     pub fn winner(&self, noise_floor: f64) -> Option<Winner<'_>> {
-        let fastest = self.fastest()?;
+        self.winner_of(noise_floor, |_| true)
+    }
+
+    fn winner_of(&self, noise_floor: f64, is_eligible: impl Fn(&str) -> bool) -> Option<Winner<'_>> {
+        let fastest = self.fastest_of(&is_eligible)?;
         let is_as_fast = |name: &&str| {
             self.time_ratio(name, fastest).is_some_and(|ratio| *name == fastest || is_tie(ratio, noise_floor))
         };
-        let mut equals = self.kernels().filter(is_as_fast);
+        let mut equals = self.kernels().filter(|name| is_eligible(name)).filter(is_as_fast);
         let name = equals.next()?;
         Some(Winner { name, ties: equals.collect() })
     }
 
     /// What a program should call here: `memcpy_auto` where it copies inlined or where it beats every kernel beyond the
     /// noise floor, else the kernel to use. It is never slower than the installed libc or than `memcpy_auto` beyond that
-    /// floor.
+    /// floor, and no non-temporal kernel where [these lose](Self::non_temporal_loses) when the copy is read.
     pub fn advice(&self, noise_floor: f64) -> Option<Winner<'_>> {
-        let fastest = self.fastest()?;
+        let is_advisable = |name: &str| {
+            let stores = Kernel::named(name).map(Kernel::stores);
+            !(self.non_temporal_loses && stores == Some(Stores::NonTemporal))
+        };
+        let fastest = self.fastest_of(is_advisable)?;
         let is_slower = |name: &str, than: &str| self.time_ratio(name, than).is_some_and(|ratio| ratio > noise_floor);
-        let kernels = self.winner(noise_floor)?;
+        let kernels = self.winner_of(noise_floor, is_advisable)?;
         let has_auto = self.copy_ns(MEMCPY_AUTO).is_some();
         let is_inlined = self.cell.len_bytes <= INLINE_MAX_BYTES && !matches!(self.cell.residency, Residency::Calls(_));
         if has_auto && is_inlined && !is_slower(MEMCPY_AUTO, fastest) {
@@ -223,6 +265,19 @@ mod tests {
         // The rounds of the three do not agree: by medians of ratios `portable` ties with the fastest and loses to libc.
         let torn = [("portable", [1000, 1030, 1030]), (LIBC, [1005, 1000, 1000]), (MEMCPY_AUTO, [1000; 3])];
         assert_eq!(advised(4096, &torn), LIBC);
+    }
+
+    #[cfg(memcpy_select_asm)]
+    #[test]
+    fn a_non_temporal_kernel_is_no_advice_where_it_loses_when_the_copy_is_read() {
+        let hot = samples(&[("sse2_aligned", [1000; 3]), ("sse2_nt", [500; 3]), (LIBC, [1100; 3])]);
+        for (nt_ns, name) in [(1200, "sse2_aligned"), (800, "sse2_nt")] {
+            let mut read = samples(&[("sse2_aligned", [1000; 3]), ("sse2_nt", [nt_ns; 3]), (LIBC, [1100; 3])]);
+            read.iter_mut().for_each(|sample| sample.cell = sample.cell.with(Residency::Read));
+            let summary = Summary::of(&[hot.clone(), read].concat());
+            assert_eq!(summary.cells[0].advice(1.02).unwrap().name, name);
+            assert_eq!(summary.cells[0].fastest(), Some("sse2_nt"));
+        }
     }
 
     #[test]

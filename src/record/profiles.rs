@@ -12,7 +12,7 @@ use super::folder::{Progress, Record, is_unused, read_environment};
 use crate::kernel::{Kernel, Stores, kernels};
 use crate::measure::cell::Residency;
 use crate::measure::effort::Effort;
-use crate::measure::statistics::{geometric_mean, median};
+use crate::measure::statistics::median;
 use crate::measure::summary::{CellSummary, Summary};
 use crate::select::choose::{Point, Terms, choose};
 use crate::select::{CpuName, INLINE_MAX_BYTES, Plan, PlanText, Policy, formula};
@@ -282,9 +282,8 @@ fn points(summary: &Summary, candidates: &[&'static Kernel], policy: Policy) -> 
     };
     let point = |cell: &&CellSummary| {
         let len_bytes = cell.cell.len_bytes;
-        let bars_non_temporal = non_temporal_loses_when_read(&cells, candidates, len_bytes);
         let ns = |kernel: &&'static Kernel| {
-            let is_barred = bars_non_temporal && kernel.stores() == Stores::NonTemporal;
+            let is_barred = cell.non_temporal_loses && kernel.stores() == Stores::NonTemporal;
             if is_barred { Some(f64::INFINITY) } else { cell.copy_ns(kernel.name()) }
         };
         let copy_ns: Option<Vec<f64>> = candidates.iter().map(ns).collect();
@@ -301,19 +300,4 @@ const fn weight(residency: Residency) -> f64 {
         Residency::Used | Residency::Read | Residency::Touch => 2.0,
         Residency::Hot | Residency::Cold | Residency::Crowd | Residency::Threads(_) | Residency::Calls(_) => 1.0,
     }
-}
-
-/// Whether copies of a length by non-temporal stores lose to others once the copy is read: a loop that does not read keeps
-/// the destination out of the caches for the next such copy, which no program does for it. Records without such cells say
-/// nothing.
-fn non_temporal_loses_when_read(cells: &[&CellSummary], candidates: &[&'static Kernel], len_bytes: usize) -> bool {
-    let least = |cell: &CellSummary, stores: Stores| {
-        let of_kind = candidates.iter().filter(|kernel| kernel.stores() == stores);
-        of_kind.filter_map(|kernel| cell.copy_ns(kernel.name())).min_by(f64::total_cmp)
-    };
-    let is_read = |cell: &&&CellSummary| {
-        cell.cell.len_bytes == len_bytes && matches!(cell.cell.residency, Residency::Read | Residency::Touch)
-    };
-    let ratio = |cell: &&CellSummary| Some(least(cell, Stores::NonTemporal)? / least(cell, Stores::Temporal)?);
-    geometric_mean(cells.iter().filter(is_read).filter_map(ratio)).is_some_and(|ratio| ratio >= 1.0)
 }

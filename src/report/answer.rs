@@ -137,13 +137,15 @@ pub fn held_back_speed(summary: &Summary, own: &Plan, other: &Plan) -> Option<f6
 
 /// From where to where which routine is the one to use, against libc, and what limits it.
 pub fn answer(summary: &Summary, environment: &Environment) -> String {
-    let mut text = format!("  {:<20}{:<22}{:<18}what limits it\n", "length", "use", "speed over libc");
+    let mut text = format!("  {:<20}{:<22}{:<18}limited by\n", "length", "use", "speed over libc");
     for band in bands(summary) {
         let (least, most) = (band.least, band.most);
         let times = |gain: f64| if is_tie(gain, summary.noise_floor) { "=".to_owned() } else { format!("{gain:.2}x") };
         let (least, most) = (times(least), times(most));
         let gain = if least == most { most } else { format!("{least} to {most}") };
-        let limit = limit(environment, band.to_bytes);
+        let limits = [band.from_bytes, band.to_bytes].map(|len_bytes| limit(environment, len_bytes));
+        let limit =
+            if limits[0] == limits[1] { limits[1].to_owned() } else { format!("{} to {}", limits[0], limits[1]) };
         let name = if band.is_inlined { format!("{}, inlined", band.name) } else { band.name.to_owned() };
         let length = if band.is_inlined {
             format!("up to {}", size(band.to_bytes))
@@ -155,7 +157,8 @@ pub fn answer(summary: &Summary, environment: &Environment) -> String {
     text.push_str(&hanging(
         2,
         "  Both ends aligned to a line, data in cache as far as it fits. \"1.50x\": 1.5 times as fast as the installed libc; \
-         \"=\": within the noise floor.",
+         \"=\": within the noise floor. L1 limits by its stores, the others by the lines that they move. Where non-temporal \
+         stores win in a loop and lose when the copy is read, they are not named.",
     ));
     text
 }
@@ -210,11 +213,11 @@ fn limit(environment: &Environment, len_bytes: usize) -> &'static str {
     if len_bytes <= INLINE_MAX_BYTES {
         "the call"
     } else if fits(cpu.l1d_bytes) {
-        "L1: stores"
+        "L1"
     } else if fits(cpu.l2_bytes) {
-        "L2: lines moved"
+        "L2"
     } else if fits(cpu.l3_bytes) {
-        "L3: lines moved"
+        "L3"
     } else {
         "memory"
     }

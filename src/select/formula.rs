@@ -144,7 +144,16 @@ fn user(cpu: &Cpu, design: &Design) -> Option<Plan> {
     let border = non_temporal_from_bytes(cpu, design).map_or(usize::MAX, |from| from - 1);
     let mut bands = Bands::new(vector);
     if let Some(from) = string_from_bytes(cpu, design).filter(|from| *from <= border) {
-        bands.push(Band::new(from - 1, vector));
+        if let Some(alike_from) = design.string_if_alike_from {
+            bands.push(Band::new(alike_from - 1, vector));
+            let alike = |alignment| Class::new(alignment, Aliasing::DstAfterSrc);
+            let band = Band::new(from - 1, vector)
+                .with(alike(Alignment::BothAligned), Kernel::named("rep_movsb")?)
+                .with(alike(Alignment::Equal), Kernel::named("rep_movsb_aligned")?);
+            bands.push(band);
+        } else {
+            bands.push(Band::new(from - 1, vector));
+        }
         // Where loads look as if they depended on the stores just before, and lines lie differently, vectors are faster.
         let unlike = [Alignment::DstAligned, Alignment::Unequal];
         let with_vector = |band: Band, aliasing| {

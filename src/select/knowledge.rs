@@ -69,6 +69,9 @@ pub struct Design {
     pub vector: Vector,
     /// Where `rep movsb` takes over.
     pub string: StringFrom,
+    /// From how many bytes on it takes over already where the destination follows the source closely and both lie alike in a
+    /// line, as large blocks of `malloc` do.
+    pub string_if_alike_from: Option<usize>,
     /// Where it gives way to 32-byte vectors again beyond the first-level cache, unless both ends lie alike in a line:
     /// up to this share of the second level, in eighths.
     pub vector_again_eighths_of_l2: u64,
@@ -92,6 +95,7 @@ const fn nt(eighths_of_l3: u64, at_most_mib: u64, usual_l3_mib: u64) -> NonTempo
 const PLAIN: Design = Design {
     vector: Vector::Xmm,
     string: StringFrom::Never,
+    string_if_alike_from: None,
     vector_again_eighths_of_l2: 0,
     non_temporal: nt(6, 64, 8),
     no_simd: NoSimd::Words,
@@ -167,7 +171,7 @@ impl Design {
                 ..PLAIN
             },
             M::SapphireRapids => Self { non_temporal: nt(4, 19, 60), source: "RG, Z, G; NT (i)", ..GOLDEN },
-            M::EmeraldRapids => Self { non_temporal: nt(4, 50, 160), source: "RE; NT (i)", ..GOLDEN },
+            M::EmeraldRapids => Self { non_temporal: nt(4, 32, 160), source: "RE", ..GOLDEN },
             M::GraniteRapids | M::DiamondRapids => Self { non_temporal: nt(4, 40, 160), source: "RG", ..GOLDEN },
             M::GoldenCove | M::RaptorCove | M::RedwoodCove | M::LionCove | M::CougarCove | M::NovaLake => Self {
                 vector: Ymm,

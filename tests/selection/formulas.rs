@@ -116,7 +116,10 @@ fn no_plan_for_zen_3_and_4_walks_into_their_collapse() {
             for plan in [formula::plan(&cpu, policy), plan_for(&cpu, policy)] {
                 for (len_bytes, distance) in (0..34).flat_map(|power| (1..64).map(move |at| (1_usize << power, at))) {
                     let kernel = plan.kernel(len_bytes, Class::of(0x1_0000 + distance, 0x1_0000)).name();
-                    assert!(!kernel.starts_with("rep_movsb"), "{name}, {policy:?}: {kernel} at {len_bytes}, D {distance}");
+                    assert!(
+                        !kernel.starts_with("rep_movsb"),
+                        "{name}, {policy:?}: {kernel} at {len_bytes}, D {distance}"
+                    );
                 }
             }
         }
@@ -139,13 +142,8 @@ fn a_design_that_is_not_known_gets_the_platforms_copy() {
 
 #[test]
 fn cache_sizes_that_lie_put_no_border_where_it_harms() {
-    let cache = |size_bytes| Cache {
-        size_bytes,
-        line_bytes: 64,
-        ways: 8,
-        shared_by_threads: 255,
-        source: Source::Cpuid,
-    };
+    let cache =
+        |size_bytes| Cache { size_bytes, line_bytes: 64, ways: 8, shared_by_threads: 255, source: Source::Cpuid };
     const MIB: u64 = 1 << 20;
     for (name, honest) in collection() {
         let l3 = [None, Some(cache(4 << 10)), Some(cache(512 * MIB)), Some(cache(u64::MAX)), Some(cache(0))];
