@@ -71,8 +71,9 @@ pub fn selection_table(summary: &Summary, goes_on: bool) -> String {
         2,
         &format!(
             "  \"vs libc\" and \"memcpy_auto\": how many times as fast as the installed libc; \"=\" within the noise floor of \
-             {:.1}%{so_far}. \"ties\": further kernels within that floor of the fastest.",
-            (summary.noise_floor - 1.0) * 100.0
+             {:.1}%{so_far}. \"ties\": further kernels within that floor of the fastest.{}",
+            (summary.noise_floor - 1.0) * 100.0,
+            if goes_on { " A loop over one pair of buffers: the answer at the end looks at other uses, too." } else { "" }
         ),
     ));
     text

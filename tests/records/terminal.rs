@@ -55,7 +55,7 @@ fn what_verbs_print_fits_80_columns_without_a_terminal() {
     let records = ["results/amd-26-2-1-kvm/2026-11-23.9", "results/amd-26-2-1-kvm/2026-11-23.12"];
     // One record does not give all profiles of the source: the verb says so and fails.
     let scratch = Scratch::new("terminal");
-    let (folder, copy) = (results().join("amd-26-2-1-kvm/2026-11-23.5"), scratch.0.join("amd-26-2-1-kvm/2026-11-23.5"));
+    let (folder, copy) = (results().join("amd-26-2-1-kvm/2026-11-23.6"), scratch.0.join("amd-26-2-1-kvm/2026-11-23.6"));
     fs::create_dir_all(&copy).unwrap();
     for file in fs::read_dir(folder).unwrap() {
         let file = file.unwrap();
