@@ -1,13 +1,14 @@
 //! `env.toml`: what a reader must know to judge the figures, or to repeat them.
 
 use super::FORMAT_VERSION;
-use crate::cpu::{Cache, Cpu};
+use crate::cpu::{Cache, Components, Cpu, Source, Word};
 use crate::kernel::kernels;
 use crate::measure::clock::{self, Rates};
 use crate::measure::conditions::{conditions, read};
 use crate::measure::effort::Effort;
 use crate::measure::peer::Peer;
 use crate::select::{Policy, plan_in_force};
+use raw_cpuid::{CpuIdReader, CpuIdResult};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::process::Command;
@@ -245,6 +246,48 @@ impl CpuFacts {
             l3_bytes: bytes(cpu.caches.l3),
             cpuid: crate::cpu::raw_words().map(|word| word.to_string()).collect(),
         }
+    }
+}
+
+impl CpuFacts {
+    /// The CPU again, from the words that the record keeps and the cache sizes that were believed; nothing if there are no
+    /// words.
+    pub fn cpu(&self) -> Option<Cpu> {
+        let words: Result<Vec<Word>, _> = self.cpuid.iter().map(|word| word.parse()).collect();
+        let words = words.ok().filter(|words| !words.is_empty())?;
+        // What the operating system had enabled shows in the features alone.
+        let has = |feature: &str| self.features.split(' ').any(|name| name == feature);
+        let xcr0 = match (has("avx512f"), has("avx")) {
+            (true, _) => Components::X87.union(Components::SSE).union(Components::AVX).union(Components::AVX512),
+            (false, true) => Components::X87.union(Components::SSE).union(Components::AVX),
+            (false, false) => Components::X87.union(Components::SSE),
+        };
+        let mut cpu = Cpu::decode(&Kept(words), Some(xcr0.bits()));
+        let sized = |cache: Option<Cache>, bytes: Option<u64>| {
+            let like = Cache { size_bytes: 0, line_bytes: 64, ways: 0, shared_by_threads: 0, source: Source::Os };
+            bytes.map(|size_bytes| Cache { size_bytes, ..cache.unwrap_or(like) })
+        };
+        cpu.caches.l1d = sized(cpu.caches.l1d, self.l1d_bytes);
+        cpu.caches.l2 = sized(cpu.caches.l2, self.l2_bytes);
+        cpu.caches.l3 = sized(cpu.caches.l3, self.l3_bytes);
+        Some(cpu)
+    }
+}
+
+/// The words of a record, as a CPU that can be asked. What is not there answers zero.
+#[derive(Clone)]
+struct Kept(Vec<Word>);
+
+impl CpuIdReader for &Kept {
+    fn cpuid2(&self, leaf: u32, subleaf: u32) -> CpuIdResult {
+        let of = |word: &&Word| (word.leaf, word.subleaf) == (leaf, subleaf);
+        let none = CpuIdResult { eax: 0, ebx: 0, ecx: 0, edx: 0 };
+        self.0.iter().find(of).map_or(none, |word| CpuIdResult {
+            eax: word.eax,
+            ebx: word.ebx,
+            ecx: word.ecx,
+            edx: word.edx,
+        })
     }
 }
 

@@ -4,15 +4,16 @@
 //! All records count whose kernels are those of the newest, if they were made with default effort at least and beside an
 //! untuned libc: what one day's neighbours did to the memory, another day's did not. Per length, each way of use has its
 //! [weight], however many placements it was measured at: a plan that only a loop likes would be a plan for a benchmark. For
-//! the same reason a non-temporal kernel counts only at lengths at which it wins when the copy is read afterwards.
+//! the same reason a non-temporal kernel counts only at lengths at which it wins when the copy is read afterwards. A profile
+//! that the formulas beat on its own records is not made: what is known of a design holds for more than these.
 
 use super::environment::Environment;
 use super::error::RecordError;
 use super::folder::{Progress, Record, is_unused, read_environment};
 use crate::kernel::{Kernel, Stores, kernels};
-use crate::measure::cell::Residency;
+use crate::measure::cell::{Cell, Residency};
 use crate::measure::effort::Effort;
-use crate::measure::statistics::median;
+use crate::measure::statistics::{geometric_mean, median};
 use crate::measure::summary::{CellSummary, Summary};
 use crate::select::choose::{Point, Terms, choose};
 use crate::select::{CpuName, INLINE_MAX_BYTES, Plan, PlanText, Policy, formula};
@@ -249,10 +250,45 @@ pub(super) fn record_folders(results: &Path) -> Result<Vec<PathBuf>, RecordError
     Ok(all)
 }
 
-/// The text of a CPU's profile; nothing where no kernel of ours was measured.
+/// The text of a CPU's profile; nothing where no kernel of ours was measured, or where the formulas are better on the same
+/// figures: what is known of the design holds for more than these.
 fn profile(cpu: &str, records: &Records, policy: Policy) -> Option<String> {
-    let plan = plan(records.iter().map(|(_, record)| record), policy)?;
+    let all = records.iter().map(|(_, record)| record);
+    let plan = plan(all.clone(), policy)?;
+    let known = records.last()?.1.environment.cpu.cpu();
+    let formulas = known.map(|cpu| formula::plan(&cpu, policy));
+    if formulas.and_then(|formulas| time_ratio(all, &plan, &formulas, policy)).is_some_and(|ratio| ratio > 1.0) {
+        return None;
+    }
     Some(PlanText { cpu: CpuName::named(cpu)?, policy, plan }.to_string())
+}
+
+/// Time under one plan over time under another: geometric mean over all lengths of the records, those between powers of two
+/// included, each way of use by its [weight].
+fn time_ratio<'a>(records: impl Iterator<Item = &'a Record>, plan: &Plan, other: &Plan, policy: Policy) -> Option<f64> {
+    // Of each length and way of use, the mean over the places comes first.
+    let mut ratios: BTreeMap<(usize, Residency), Vec<f64>> = BTreeMap::new();
+    for cell in records.flat_map(|record| Summary::of(&record.samples).cells) {
+        let Cell { len_bytes, residency, .. } = cell.cell;
+        let name = |plan: &Plan| plan.kernel(len_bytes, cell.cell.class()).name();
+        if let Some(ratio) = cell.time_ratio(name(plan), name(other)).filter(|_| len_bytes >= least_bytes(policy)) {
+            ratios.entry((len_bytes, residency)).or_default().push(ratio);
+        }
+    }
+    let (mut sum, mut weights) = (0.0, 0.0);
+    for ((_, residency), ratios) in ratios {
+        sum += weight(residency) * geometric_mean(ratios)?.ln();
+        weights += weight(residency);
+    }
+    (weights > 0.0).then(|| (sum / weights).exp())
+}
+
+/// The shortest length that goes by the plan: without SIMD all do, else those that are not inlined.
+const fn least_bytes(policy: Policy) -> usize {
+    match policy {
+        Policy::User => INLINE_MAX_BYTES + 1,
+        Policy::NoSimd | Policy::Section => 1,
+    }
 }
 
 /// The best plan for the figures of these records, all of one CPU.
@@ -271,8 +307,7 @@ pub fn plan<'a>(records: impl Iterator<Item = &'a Record> + Clone, policy: Polic
 }
 
 fn points(summary: &Summary, candidates: &[&'static Kernel], policy: Policy) -> Vec<Point> {
-    // Without SIMD every length goes by the plan; else only those that are not inlined.
-    let least = if policy == Policy::User { INLINE_MAX_BYTES + 1 } else { 1 };
+    let least = least_bytes(policy);
     // Powers of two make the plan; what a record has between them is there to judge it.
     let in_plan = |cell: &&CellSummary| cell.cell.len_bytes >= least && cell.cell.len_bytes.is_power_of_two();
     let cells: Vec<&CellSummary> = summary.cells.iter().filter(in_plan).collect();

@@ -32,47 +32,6 @@ above rep_movsb
     },
     Profile {
         records: &[
-            "amd-26-2-1-kvm/2026-11-23.9",
-            "amd-26-2-1-kvm/2026-11-23.10",
-            "amd-26-2-1-kvm/2026-11-23.12",
-        ],
-        text: "\
-memcpy-select plan 1
-cpu amd-26-2-1
-policy user
-26624 avx512_aligned
-above rep_movsb
-",
-    },
-    Profile {
-        records: &[
-            "amd-26-2-1-kvm/2026-11-23.9",
-            "amd-26-2-1-kvm/2026-11-23.10",
-            "amd-26-2-1-kvm/2026-11-23.12",
-        ],
-        text: "\
-memcpy-select plan 1
-cpu amd-26-2-1
-policy no-simd
-704 gpr
-above rep_movsb
-",
-    },
-    Profile {
-        records: &[
-            "intel-6-106-6-kvm/2026-11-29.5",
-        ],
-        text: "\
-memcpy-select plan 1
-cpu intel-6-106-6
-policy user
-1408 avx_aligned
-11863232 rep_movsb
-above avx512_nt
-",
-    },
-    Profile {
-        records: &[
             "intel-6-106-6-kvm/2026-11-29.5",
         ],
         text: "\
@@ -92,45 +51,6 @@ memcpy-select plan 1
 cpu intel-6-167-1-masked
 policy user
 26624 avx512_aligned
-above rep_movsb
-",
-    },
-    Profile {
-        records: &[
-            "intel-6-167-1-masked-kvm/2026-11-24.1",
-        ],
-        text: "\
-memcpy-select plan 1
-cpu intel-6-167-1-masked
-policy no-simd
-704 gpr
-above rep_movsb
-",
-    },
-    Profile {
-        records: &[
-            "intel-6-207-2-kvm/2026-11-29.5",
-            "intel-6-207-2-kvm/2026-11-29.6",
-        ],
-        text: "\
-memcpy-select plan 1
-cpu intel-6-207-2
-policy user
-11584 avx512_aligned
-47453120 rep_movsb
-above avx512_nt
-",
-    },
-    Profile {
-        records: &[
-            "intel-6-207-2-kvm/2026-11-29.5",
-            "intel-6-207-2-kvm/2026-11-29.6",
-        ],
-        text: "\
-memcpy-select plan 1
-cpu intel-6-207-2
-policy no-simd
-704 gpr
 above rep_movsb
 ",
     },

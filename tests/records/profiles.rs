@@ -2,12 +2,12 @@
 //! changes none of it.
 
 use crate::program::{Scratch, run};
-use crate::tree::results;
+use crate::tree::{records, results};
 use crate::verbs::{document, has_keys};
 use memcpy_select::kernel::Stores;
 use memcpy_select::measure::cell::Residency;
 use memcpy_select::record::{LOCAL, PROFILES_FILE, Record, Survey, contribute, plan};
-use memcpy_select::select::{Class, Plan, Policy, profiled_records};
+use memcpy_select::select::{Class, CpuName, Plan, Policy, profiled_records};
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
@@ -114,4 +114,32 @@ fn a_non_temporal_kernel_has_to_win_when_the_copy_is_read() {
     let is_non_temporal = |plan: &Plan| plan.kernel(long, Class::ALL[0]).stores() == Stores::NonTemporal;
     assert!(!is_non_temporal(&with(false)), "it wins in the loop alone");
     assert!(is_non_temporal(&with(true)), "it wins in every way of use");
+}
+
+/// A profile that what is known of the design beats on the profile's own records would be worse than none.
+#[test]
+#[cfg_attr(not(memcpy_select_repository), ignore = "reads results/, which the published package lacks")]
+fn a_profile_that_the_formulas_beat_is_not_made() {
+    let names = ["intel-6-207-2-kvm/2026-11-29.5", "intel-6-207-2-kvm/2026-11-29.6"];
+    let survey = Survey::of_named(&results(), &names).unwrap();
+    assert!(survey.profiles().iter().all(|profile| profile.policy != Policy::User), "{:?}", survey.profiles());
+    let record = Record::read(&results().join(names[1])).unwrap();
+    assert!(plan([&record].into_iter(), Policy::User).is_some(), "the record alone gives a plan");
+}
+
+/// The formulas are asked for the CPU of a record, from the words that it keeps.
+#[test]
+#[cfg_attr(not(memcpy_select_repository), ignore = "reads results/, which the published package lacks")]
+fn a_record_tells_which_cpu_it_was() {
+    for (folder, record) in records() {
+        let facts = &record.environment.cpu;
+        let cpu = facts.cpu().unwrap_or_else(|| panic!("{}: it keeps no words", folder.display()));
+        let name = CpuName::of(&cpu.signature).to_string();
+        assert_eq!((&name, cpu.signature.microarch().name()), (&facts.signature, facts.microarchitecture.as_str()));
+        // Later builds tell more of them.
+        let features = cpu.features.to_string();
+        let has = |name: &str| features.split(' ').any(|known| known == name);
+        assert!(facts.features.split(' ').all(has), "{}: {features}", folder.display());
+        assert_eq!(cpu.caches.l3.map(|cache| cache.size_bytes), facts.l3_bytes);
+    }
 }
