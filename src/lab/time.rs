@@ -65,7 +65,7 @@ impl TimeLimit {
     ///
     /// # Errors
     ///
-    /// As for [`report::print`].
+    /// As for [`report::print()`].
     pub fn print(&self, text: impl Display) -> Result<(), OutputError> {
         self.bar.suspend(|| report::print(format_args!("{text}\n")))
     }

@@ -1,7 +1,7 @@
 //! What a program prints: all of it or an error, and nothing that a terminal takes for a command.
 //!
 //! `println!` panics where its output is closed or full, and a bare `write` that nobody checks loses text in silence. So the
-//! verbs and the benches print through [`print`] and [`say`] alone.
+//! verbs and the benches print through [`print()`] and [`say`] alone.
 
 use super::format::printable;
 use std::fmt;
@@ -33,7 +33,7 @@ pub fn print(text: impl fmt::Display) -> Result<(), OutputError> {
     Ok(())
 }
 
-/// Prints a line on the standard error, escaped as by [`print`]. There is no other place to say that this failed: then it is
+/// Prints a line on the standard error, escaped as by [`print()`]. There is no other place to say that this failed: then it is
 /// dropped.
 pub fn say(line: impl fmt::Display) {
     let line = format!("{line}\n");

@@ -1,4 +1,4 @@
-//! A plan for a CPU that nobody measured: its row of the [knowledge] table, its features and its cache sizes. Pure.
+//! A plan for a CPU that nobody measured: its row of what is known of designs, its features and its cache sizes. Pure.
 //!
 //! The design decides, by family and model, since guests hide feature bits. A design that is not known gets the
 //! platform's copy where there is one, for callers who may use vector registers.
