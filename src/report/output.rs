@@ -1,6 +1,6 @@
 //! What a program prints: all of it or an error, and nothing that a terminal takes for a command.
 //!
-//! `println!` panics where its output is closed or full, and a bare `write` that nobody checks loses text in silence. So the
+//! `println!` panics where its output is closed or full, and a `write` whose result is dropped loses text in silence. So the
 //! verbs and the benches print through [`print()`] and [`say`] alone.
 
 use super::format::printable;

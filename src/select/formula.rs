@@ -1,4 +1,4 @@
-//! A plan for a CPU that nobody measured: its row of what is known of designs, its features and its cache sizes. Pure.
+//! A plan for a CPU without a record: its row of what is known of designs, its features and its cache sizes. Pure.
 //!
 //! The design decides, by family and model, since guests hide feature bits. A design that is not known gets the
 //! platform's copy where there is one, for callers who may use vector registers.
@@ -258,7 +258,7 @@ fn non_temporal_from_bytes(cpu: &Cpu, design: &Design) -> Option<usize> {
 mod tests {
     use super::*;
 
-    /// Before detection nobody knows whether this is a Zen 3, nor whether it is an Intel CPU, where `rep movsq` to a source
+    /// Before detection it may be a Zen 3 or an Intel CPU, where `rep movsq` to a source
     /// that lies differently is four to eight times as slow as `rep movsb`.
     #[test]
     fn the_plan_of_the_start_is_slow_at_no_alignment() {

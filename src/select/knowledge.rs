@@ -37,14 +37,14 @@ pub enum StringFrom {
     BeyondL1,
 }
 
-/// Where non-temporal stores take over: at a share of the third level, and at most at so many bytes.
+/// Where non-temporal stores take over: at a share of the third level, and at this many bytes at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NonTemporalFrom {
     /// The share of the third level, in eighths.
     pub eighths_of_l3: u64,
     /// Never above this many bytes: what a core gets of a large third level is some ten times its own slice.
     pub at_most_bytes: u64,
-    /// What stands for the third level where nobody tells its size.
+    /// What stands for the third level where its size is not known.
     pub usual_l3_bytes: u64,
 }
 
