@@ -1,12 +1,10 @@
 //! `explain`: what `memcpy_auto` picks for a length, and why.
 
-use crate::{caveats, json};
+use crate::{caveats, json, sections};
 use clap::{Args, ValueEnum};
 use memcpy_select::cpu::Cpu;
 use memcpy_select::measure::words::length;
-use memcpy_select::record::xsave::BENCH;
-use memcpy_select::record::{Record, newest_of_bench, newest_record};
-use memcpy_select::report::xsave::{AtLength, Parameters, at_length};
+use memcpy_select::record::{Record, newest_record};
 use memcpy_select::report::{Explanation, print, say};
 use memcpy_select::select::{self, CpuName};
 use memcpy_select::xsave::Verdict;
@@ -76,15 +74,6 @@ fn notes(folder: &Path, record: &Record, here: &str) -> Vec<String> {
 }
 
 impl Explain {
-    /// What the length costs in sections, by the newest record that tells; nothing if there is none.
-    #[cfg(target_arch = "x86_64")]
-    fn sections(&self, cpu: &Cpu) -> Result<Vec<AtLength>, String> {
-        let signature = CpuName::of(&cpu.signature).to_string();
-        let found = newest_of_bench("results".as_ref(), &signature, BENCH).unwrap_or_default();
-        let Some((_, record)) = found else { return Ok(Vec::new()) };
-        at_length(&record, &Parameters::default(), self.len).map_err(|error| error.to_string())
-    }
-
     pub fn run(self) -> Result<ExitCode, String> {
         if self.ipc {
             return super::ipc::explain(self.len, self.record.as_deref(), self.json);
@@ -101,7 +90,10 @@ impl Explain {
         };
         let here = CpuName::of(&cpu.signature).to_string();
         let notes = record.as_ref().map(|(folder, record)| notes(folder, record, &here)).unwrap_or_default();
-        let sections = if matches!(self.policy, Policy::Section) { self.sections(&cpu)? } else { Vec::new() };
+        let sections = match self.policy {
+            Policy::Section => sections::at_length(&here, self.len)?,
+            Policy::User | Policy::NoSimd => Vec::new(),
+        };
         let place = (self.dst_offset, self.src_offset);
         let figures = record.as_ref().map(|(_, record)| record);
         let explanation = Explanation::of(&cpu, policy, self.len, place, figures);

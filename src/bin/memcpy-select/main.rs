@@ -17,6 +17,7 @@ mod profiles;
 mod progress;
 mod records;
 mod report;
+mod sections;
 mod sweep;
 mod targets;
 #[cfg(target_arch = "x86_64")]
