@@ -6,6 +6,7 @@
 
 #[cfg(feature = "std")]
 mod adopt;
+mod by_plan;
 #[cfg(feature = "std")]
 mod calibrate;
 #[cfg(feature = "std")]

@@ -65,7 +65,9 @@ impl Look {
             "sse2_hybrid" => thin("sse2", 2),
             "avx_aligned" => thin("avx", 0),
             "avx_nt" => thin("avx", 1),
+            "avx512vl_hi16" => thin("avx", 2),
             "avx512_aligned" => thin("avx512", 0),
+            "avx512_hi16" => thin("avx512", 2),
             "avx512_nt" => thin("avx512", 1),
             _ => thin("peer", peer % 5),
         }
