@@ -8,7 +8,7 @@
  *
  * Lengths:    any
  * Needs:      AVX-512 F and VL
- * State:      zmm20 to zmm27, left in use; rax, rcx, rdx, rsi, rdi, r8, r9
+ * State:      zmm20 to zmm27 (left in use); rax, rcx, rdx, rsi, rdi, r8, r9
  * Reference:  Intel SDM vol. 1, 15.5 (registers 16 to 31 cause no transition between AVX and SSE code); glibc,
  *             sysdeps/x86_64/multiarch/memmove-evex-unaligned-erms.S, for the idea
  */
