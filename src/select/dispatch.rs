@@ -100,7 +100,7 @@ pub unsafe fn memcpy_auto_inlined(dst: *mut u8, src: *const u8, len: usize) {
 /// # Safety
 ///
 /// As [`memcpy_auto_unchecked`], on a CPU that has what `small` [needs](Small::needs).
-#[cfg(feature = "cli")]
+#[cfg(feature = "std")]
 #[inline(always)]
 pub(crate) unsafe fn memcpy_auto_as(dst: *mut u8, src: *const u8, len: usize, small: Small) {
     // SAFETY: the same preconditions.

@@ -4,8 +4,6 @@
 //! is in force: one that was [`install`]ed ([`load`]ed from a file, measured by `calibrate`, or made in the program), or
 //! else the [plan for this CPU](plan_for) from its profile or the [`formula`]s, decided at the first call.
 
-#[cfg(feature = "std")]
-mod adopt;
 mod by_plan;
 #[cfg(feature = "std")]
 mod calibrate;
@@ -28,11 +26,11 @@ mod sectioned;
 mod slot;
 mod text;
 mod text_error;
+#[cfg(feature = "std")]
+pub(crate) mod ways;
 
 #[cfg(feature = "std")]
-pub use adopt::RangeVerdict;
-#[cfg(feature = "std")]
-pub use calibrate::{CALIBRATE_MAX_BYTES, CALIBRATE_MAX_TIME, Calibration, calibrate};
+pub use calibrate::{CALIBRATE_MAX_BYTES, CALIBRATE_MAX_TIME, Calibration, RangeVerdict, calibrate, calibrate_within};
 pub use class::{Aliasing, Alignment, Class};
 #[cfg(feature = "cli")]
 pub(crate) use dispatch::memcpy_auto_as;

@@ -57,7 +57,7 @@ fn document(calibration: &Calibration, text: &str, saved: Option<&Path>) -> Valu
         "ranges": calibration.verdicts.iter().map(|range| json!({
             "from_bytes": range.from_bytes, "up_to_bytes": (range.up_to_bytes < usize::MAX).then_some(range.up_to_bytes),
             "before": range.before, "wanted": range.wanted, "is_changed": range.is_changed, "points": range.points,
-            "points_for": range.points_for, "gain": range.gain,
+            "points_for": range.points_for, "gain": range.gain, "error": range.error,
         })).collect::<Vec<Value>>(),
         "noise_floor": calibration.noise_floor,
         "points": calibration.points.0,
