@@ -28,6 +28,8 @@ mod sectioned;
 mod slot;
 mod text;
 mod text_error;
+#[cfg(feature = "cli")]
+pub(crate) mod whole_file;
 
 #[cfg(feature = "std")]
 pub use adopt::RangeVerdict;
