@@ -39,6 +39,9 @@ const SPARE: f64 = 0.15;
 const MOST_VISITS: usize = 200;
 /// In fewer a kernel may be behind by accident.
 const SURE_VISITS: usize = 3;
+/// Long copies are timed from this round of visits on, in every other one, with the kernels that shorter ones left in the
+/// running.
+const LONG_FROM_VISIT: usize = 2;
 /// How much slower than the best a kernel may look, in its first visits and then, and still be in the running.
 const HOPELESS: [f64; 2] = [1.6, 1.2];
 
@@ -113,11 +116,17 @@ pub fn calibrate_within(limit: Duration, mut progress: impl FnMut(f64)) -> Calib
         .collect();
     let mut ground = Ground::new();
     'visits: for visit in 0..MOST_VISITS {
+        if visit == LONG_FROM_VISIT {
+            enter_the_long_races(&mut races, &kernels);
+        }
         for at in 0..races.len() {
             // Every other time the other way round, so that none always follows the same.
             let at = if visit % 2 == 0 { at } else { races.len() - 1 - at };
             if started.elapsed() > last_visit {
                 break 'visits;
+            }
+            if races[at].spot.is_long() && (visit < LONG_FROM_VISIT || visit % 2 != LONG_FROM_VISIT % 2) {
+                continue;
             }
             races[at].visit(&mut ground, &candidates, visit);
         }
@@ -234,6 +243,20 @@ impl Race {
         };
         let Spot { len_bytes, weight, .. } = self.spot;
         Some(Point { len_bytes, class: self.spot.class(), weight, copy_ns: (0..self.ns.len()).map(ns).collect() })
+    }
+}
+
+/// Takes out of the long races whoever dropped out of the longest of the others, non-temporal kernels aside.
+fn enter_the_long_races(races: &mut [Race], kernels: &[&'static Kernel]) {
+    let Some(shorter) = races.iter().rev().find(|race| !race.spot.is_long() && race.spot.way == Way::Read) else {
+        return;
+    };
+    let left = shorter.running.clone();
+    for race in races.iter_mut().filter(|race| race.spot.is_long()) {
+        let stays = &race.stays;
+        let enters =
+            |at: &usize| stays.contains(at) || left.contains(at) || kernels[*at].stores() == Stores::NonTemporal;
+        race.running.retain(enters);
     }
 }
 

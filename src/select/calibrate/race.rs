@@ -45,6 +45,8 @@ pub(super) struct Spot {
 /// Both as `malloc` gives short blocks; both at page + 16, as it gives large ones; the first, but alike in their lines; both on
 /// a line; the destination some bytes further in its page than the source.
 const PLACES: [(usize, usize); 5] = [(16, 2048 + 48), (16, 16), (32, 2048 + 96), (0, 2048), (113, 80)];
+/// The longest copy that all kernels are timed at.
+const LONGEST_SHORT_BYTES: usize = 1 << 20;
 /// The longest copy that is timed: source and destination with their offsets stay within the limit.
 const MAX_LEN_BYTES: usize = 16 << 20;
 /// Room for a page's alignment, an offset in a page, and the line behind a pair.
@@ -69,20 +71,27 @@ impl Spot {
         // Beyond the caches nothing is left of what other code did: the loop tells no more.
         let (places, ways) = match len_bytes {
             ..=0x1_0000 => (5, &[Way::Steady, Way::Used, Way::Read, Way::Cold][..]),
-            ..=0x10_0000 => (2, &[Way::Steady, Way::Used, Way::Read][..]),
-            ..=0x40_0000 => (2, &[Way::Read][..]),
+            ..=0x4_0000 => (2, &[Way::Steady, Way::Used, Way::Read][..]),
+            ..=LONGEST_SHORT_BYTES => (1, &[Way::Steady, Way::Used, Way::Read][..]),
             _ => (1, &[Way::Read][..]),
         };
+        // Large blocks of `malloc` both stand at page + 16.
+        let places = if places == 1 { &PLACES[1..2] } else { &PLACES[..places] };
         let is_timed =
             |way: &&Way| **way != Way::Cold || COLD_BYTES.contains(&len_bytes) && len_bytes.is_power_of_two();
         ways.iter()
             .filter(is_timed)
             .flat_map(|way| {
-                let places = if *way == Way::Cold { &PLACES[..1] } else { &PLACES[..places] };
+                let places = if *way == Way::Cold { &PLACES[..1] } else { places };
                 let weight = way.weight() / places.len() as f64;
                 places.iter().map(move |place| Self { len_bytes, place: *place, way: *way, weight })
             })
             .collect()
+    }
+
+    /// Whether a copy takes so long that only the promising kernels are timed.
+    pub(super) const fn is_long(&self) -> bool {
+        self.len_bytes > LONGEST_SHORT_BYTES
     }
 
     /// The class of its copies. Where they are spread over memory, no place in the page is the destination's.
