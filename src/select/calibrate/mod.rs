@@ -128,7 +128,7 @@ pub fn calibrate_within(limit: Duration, mut progress: impl FnMut(f64)) -> Calib
             if races[at].spot.is_long() && (visit < LONG_FROM_VISIT || visit % 2 != LONG_FROM_VISIT % 2) {
                 continue;
             }
-            races[at].visit(&mut ground, &candidates, visit);
+            races[at].visit(&mut ground, &candidates);
         }
         races.iter_mut().for_each(|race| race.drop_losers(&kernels));
         progress((started.elapsed().as_secs_f64() / limit.as_secs_f64()).min(1.0));
@@ -189,11 +189,14 @@ impl Race {
     }
 
     /// Times each kernel in the running once, one after another, unless there is nothing left to decide.
-    fn visit(&mut self, ground: &mut Ground, candidates: &[ReadyKernel], visit: usize) {
+    fn visit(&mut self, ground: &mut Ground, candidates: &[ReadyKernel]) {
         if self.is_decided() {
             return;
         }
-        let count = self.running.len();
+        let (visit, count) = (self.visits(), self.running.len());
+        // The first one finds the caches as another spot left them: it is timed twice.
+        let first = self.running[visit % count];
+        ground.time(candidates[first], &self.spot, Some(f64::INFINITY));
         let mut ns: Vec<Option<f64>> = std::vec![None; candidates.len()];
         for turn in 0..count {
             // Each visit starts elsewhere.
@@ -224,7 +227,7 @@ impl Race {
         let stays = &self.stays;
         self.running.retain(|at| {
             let own_best = if kernels[*at].writes().is_empty() { best_no_simd } else { best };
-            stays.contains(at) || usual[*at].is_some_and(|ns| ns <= behind * own_best)
+            stays.contains(at) || usual[*at].is_none_or(|ns| ns <= behind * own_best)
         });
     }
 
