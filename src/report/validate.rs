@@ -1,0 +1,193 @@
+//! How plans do on the cells of records, for a terminal and for a README.
+
+use super::format::{count, size};
+use super::terminal::hanging;
+use crate::measure::cell::Residency;
+use crate::record::Validation;
+use crate::record::judge::{FORMULAS, Figures, Knows, OWN_WITHOUT, Way};
+use std::borrow::Cow;
+use std::fmt::Write;
+
+/// The answer in sentences, then for each record and way of use a line for each plan.
+pub fn validation_text(validations: &[Validation]) -> String {
+    let mut text = answer(validations);
+    for validation in validations {
+        let Validation { microarchitecture, signature, record, candidates, ways } = validation;
+        text.push('\n');
+        text.push_str(&hanging(2, &format!("{microarchitecture} ({signature}), record {record}")));
+        let _ = writeln!(text, "{:<23}{:>7}{:>7}{:>7}   worst group", "", "/libc", "/best", "slow");
+        for way in ways {
+            let cells = if way.is_held_back { "that no plan was made from" } else { "all that the record has" };
+            let _ = writeln!(text, "  {}, {}, {cells}", way_name(way.residency), count(way.cells, "cell"));
+            for (candidate, figures) in candidates.iter().zip(&way.figures) {
+                let Some(figures) = figures else { continue };
+                let Figures { over_libc, over_best, slow_share, worst, .. } = figures;
+                let _ = writeln!(
+                    text,
+                    "    {:<19}{over_libc:>7.2}{over_best:>7.2}{:>7}   {:.2} {}+ {}",
+                    format!("{}{}", candidate.name, mark(candidate.knows, figures)),
+                    percent(*slow_share),
+                    worst.over_best,
+                    size(worst.from_bytes),
+                    worst.class.name(),
+                );
+                if figures.cells < way.cells {
+                    let _ = writeln!(text, "      of {}: the others lack its kernel", count(figures.cells, "cell"));
+                }
+            }
+        }
+    }
+    text.push('\n');
+    NOTES.iter().for_each(|note| text.push_str(&hanging(2, note)));
+    let marks = MARKS.iter().filter(|(mark, _)| text.contains(*mark));
+    let marks: String = marks.map(|(mark, note)| hanging(2, &format!("{mark} {note}"))).collect();
+    text + &marks
+}
+
+const NOTES: [&str; 4] = [
+    "/libc, /best: time over that of the installed libc and of the best kernel, geometric means; below 1 is faster. The best \
+     kernel is picked from some rounds and compared in others.",
+    "slow: cells that take over 1.10 of the best of all that was measured there, libc and other libraries included.",
+    "worst group: of the groups of one alignment class and a factor of four in length, from that length on, the one that takes \
+     longest over the best kernel. Copies of up to 64 bytes are inlined and go by no plan.",
+    "formulas: as if nobody had recorded this CPU, so what is said of it with its records left out. profile: the plan of this \
+     version for that CPU model; \"of it\": made from this very record. own record: the plan that the record gives; \"way left \
+     out\": without its cells of that way of use.",
+];
+
+/// What is behind a plan's name, and what it means.
+const MARKS: [(&str, &str); 2] = [
+    ("*", "in sample: made from these very cells; the record holds back none."),
+    (
+        "†",
+        "what is known of this design was written with a record of this CPU at hand: not quite as if nobody had one.",
+    ),
+];
+
+fn mark(knows: Knows, figures: &Figures) -> &'static str {
+    match knows {
+        _ if figures.is_in_sample => MARKS[0].0,
+        Knows::ItsCpu => MARKS[1].0,
+        Knows::Nothing | Knows::TheRecord => "",
+    }
+}
+
+/// What the figures of the cells say that were held back, all records together, a sentence a plan.
+fn answer(validations: &[Validation]) -> String {
+    let mut names: Vec<&str> = Vec::new();
+    for candidate in validations.iter().flat_map(|validation| &validation.candidates) {
+        if !names.contains(&candidate.name.as_str()) {
+            names.push(&candidate.name);
+        }
+    }
+    let mut sentences = names.into_iter().filter_map(|name| pooled(validations, name).map(|pool| (name, pool)));
+    let Some((first, pool)) = sentences.next() else {
+        return hanging(0, "No cell of these records was held back from making plans: there is no test to pass.");
+    };
+    let mut text = hanging(
+        0,
+        &format!(
+            "On {} of {} that no plan was made from, the {first} take {:.2} of libc's time and {:.2} of the best kernel's; {} of \
+             them take over 1.10 of the best of all that was measured.",
+            count(pool.cells, "cell"),
+            count(pool.cpus, "CPU"),
+            pool.over_libc,
+            pool.over_best,
+            percent(pool.slow_share)
+        ),
+    );
+    for (name, pool) in sentences {
+        let _ = writeln!(
+            text,
+            "  {name:<19} {:.2} and {:.2}, {} on {}",
+            pool.over_libc,
+            pool.over_best,
+            percent(pool.slow_share),
+            count(pool.cells, "cell"),
+        );
+    }
+    text
+}
+
+/// The figures of a candidate over all cells that were held back.
+struct Pool {
+    cpus: usize,
+    cells: usize,
+    over_libc: f64,
+    over_best: f64,
+    slow_share: f64,
+}
+
+fn pooled(validations: &[Validation], name: &str) -> Option<Pool> {
+    let of_one = |validation: &Validation| -> Vec<Figures> {
+        let Some(at) = validation.candidates.iter().position(|candidate| candidate.name == name) else {
+            return Vec::new();
+        };
+        validation.ways.iter().filter(|way| way.is_held_back).filter_map(|way| way.figures[at]).collect()
+    };
+    let all: Vec<Vec<Figures>> = validations.iter().map(of_one).filter(|figures| !figures.is_empty()).collect();
+    let cells: usize = all.iter().flatten().map(|figures| figures.cells).sum();
+    // Of geometric means of several cells each, the one of all cells.
+    let mean = |of: &dyn Fn(&Figures) -> f64| {
+        let sum: f64 = all.iter().flatten().map(|figures| of(figures) * figures.cells as f64).sum();
+        sum / cells as f64
+    };
+    (cells > 0).then(|| Pool {
+        cpus: all.len(),
+        cells,
+        over_libc: mean(&|figures| figures.over_libc.ln()).exp(),
+        over_best: mean(&|figures| figures.over_best.ln()).exp(),
+        slow_share: mean(&|figures| figures.slow_share),
+    })
+}
+
+/// The same for a README, a line for each CPU and plan.
+pub fn validation_markdown(validations: &[Validation]) -> String {
+    const COLUMNS: [&[Residency]; 4] =
+        [&[Residency::Hot], &[Residency::Used], &[Residency::Read, Residency::Touch], &[Residency::Cold]];
+    let mut text = "| CPU | plan | steady | used | read | cold | worst |\n|---|---|---|---|---|---|---|\n".to_owned();
+    for Validation { microarchitecture, record, candidates, ways, .. } in validations {
+        for (at, candidate) in candidates.iter().enumerate().filter(|(_, one)| one.name != OWN_WITHOUT) {
+            let of_way = |wanted: &&[Residency]| {
+                let found = wanted.iter().find_map(|residency| ways.iter().find(|way| way.residency == *residency));
+                found.map_or(Cow::Borrowed("–"), |way| markdown_cell(way, at, candidate.knows))
+            };
+            let columns: Vec<Cow<'_, str>> = COLUMNS.iter().map(of_way).collect();
+            let figures = ways.iter().filter_map(|way| way.figures[at]);
+            let worst = figures.map(|figures| figures.worst.over_best).max_by(f64::total_cmp);
+            let worst = worst.map_or_else(|| "–".to_owned(), |worst| format!("{worst:.2}"));
+            let cpu = match candidate.name.as_str() {
+                FORMULAS => format!("[{microarchitecture}](results/{record})"),
+                _ => String::new(),
+            };
+            let known = if candidate.knows == Knows::ItsCpu { MARKS[1].0 } else { "" };
+            let _ = writeln!(text, "| {cpu} | {}{known} | {} | {worst} |", candidate.name, columns.join(" | "));
+        }
+    }
+    text
+}
+
+/// Time over libc's and the best kernel's, and the share of slow cells.
+fn markdown_cell(way: &Way, at: usize, knows: Knows) -> Cow<'static, str> {
+    let Some(figures) = way.figures[at] else { return Cow::Borrowed("–") };
+    let in_sample = if figures.is_in_sample { mark(knows, &figures) } else { "" };
+    // The asterisk is no emphasis.
+    let in_sample = in_sample.replace('*', "\\*");
+    let held_back = |text: String| if way.is_held_back { format!("**{text}**") } else { text };
+    let Figures { over_libc, over_best, slow_share, .. } = figures;
+    Cow::Owned(held_back(format!("{over_libc:.2} / {over_best:.2} / {}", percent(slow_share))) + &in_sample)
+}
+
+fn way_name(residency: Residency) -> &'static str {
+    match residency {
+        Residency::Used => "used",
+        Residency::Read => "read",
+        Residency::Touch => "read in a loop",
+        Residency::Cold => "cold",
+        _ => "steady",
+    }
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.0}%", share * 100.0)
+}
