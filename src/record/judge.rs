@@ -6,12 +6,13 @@
 
 use super::folder::Record;
 use super::profiles::plan;
+use crate::kernel::Kernel;
 use crate::measure::cell::{Cell, Residency};
 use crate::measure::statistics::geometric_mean;
 use crate::measure::summary::{CellSummary, Summary};
-use crate::measure::sweep::LIBC;
+use crate::measure::sweep::{LIBC, MEMCPY_AUTO};
 use crate::select::{Class, INLINE_MAX_BYTES, Origin, Plan, Policy, formula, plan_for, profiled_records};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The ways of use that are judged, in the order of tables. Older records have copies that are read as
 /// [`Touch`](Residency::Touch), newer ones as [`Read`](Residency::Read).
@@ -199,6 +200,8 @@ pub struct Validation {
     pub candidates: Vec<Candidate>,
     /// How they do, in each way of use that the record has.
     pub ways: Vec<Way>,
+    /// What is inlined, if it was measured: in how many cells, and time of `memcpy_auto` over libc's, geometric mean.
+    pub inlined: Option<(usize, f64)>,
 }
 
 /// The name of the candidate that knows no record.
@@ -209,6 +212,8 @@ pub const PROFILE: &str = "profile";
 pub const PROFILE_OF_IT: &str = "profile, of it";
 /// The name of the plan that the record gives.
 pub const OWN: &str = "own record";
+/// What the names of calibrated plans begin with.
+pub const CALIBRATION: &str = "calibration";
 /// The name of the plans that the record gives without the way of use in which each is judged.
 pub const OWN_WITHOUT: &str = "own, way left out";
 
@@ -224,10 +229,7 @@ impl Validation {
         candidates.extend(further);
         let ways = judge(&summary, &candidates);
         if ways.iter().all(|way| way.figures.iter().all(Option::is_none)) {
-            return Err(format!(
-                "bench {} has no copies by length of libc and of the kernels that plans name",
-                record.bench
-            ));
+            return Err("the kernels that the plans name were not measured in it".to_owned());
         }
         let cpu = &record.environment.cpu;
         Ok(Self {
@@ -236,8 +238,24 @@ impl Validation {
             signature: cpu.signature.clone(),
             candidates,
             ways,
+            inlined: inlined(&summary),
         })
     }
+}
+
+fn inlined(summary: &Summary) -> Option<(usize, f64)> {
+    let cells = summary.cells.iter().filter(|cell| WAYS.contains(&cell.cell.residency) && !is_planned(&cell.cell));
+    let ratios: Vec<f64> = cells.filter_map(|cell| cell.time_ratio(MEMCPY_AUTO, LIBC)).collect();
+    Some((ratios.len(), geometric_mean(ratios)?))
+}
+
+/// Whether a record has what it takes to judge: libc, and two other kernels that plans name, at lengths that go by a plan.
+pub(super) fn can_judge(record: &Record) -> bool {
+    let is_judged = |cell: &Cell| is_planned(cell) && WAYS.contains(&cell.residency);
+    let names: BTreeSet<&str> =
+        record.samples.iter().filter(|sample| is_judged(&sample.cell)).map(|sample| &*sample.contender).collect();
+    let is_planned = |name: &&&str| Kernel::named(name).is_some_and(Kernel::may_be_planned);
+    names.contains(LIBC) && names.iter().filter(is_planned).count() > 2
 }
 
 fn candidates(name: &str, record: &Record) -> Result<Vec<Candidate>, String> {
@@ -272,7 +290,6 @@ fn candidates(name: &str, record: &Record) -> Result<Vec<Candidate>, String> {
 #[cfg(memcpy_select_asm)]
 mod tests {
     use super::*;
-    use crate::kernel::Kernel;
     use crate::measure::sweep::Sample;
     use crate::select::Band;
     use std::borrow::Cow;

@@ -4,7 +4,7 @@ use super::environment::Environment;
 use super::error::RecordError;
 use super::folder::{Progress, Record, is_unused, read_environment};
 use super::ipc::is_of_paths;
-use super::judge::is_held_back;
+use super::judge::{can_judge, is_held_back};
 use super::profiles::is_first_rate;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -65,8 +65,11 @@ pub fn one_of_each_cpu(folders: &[PathBuf]) -> Chosen {
             match Record::read(folder) {
                 Err(error) => chosen.unreadable.push(error),
                 Ok(record) if !record.complete => pass_over("its run did not come to its end"),
-                Ok(record) if record.samples.is_empty() => {
-                    pass_over(&format!("a record of bench {} has no copies by kernel", record.bench));
+                Ok(record) if !can_judge(&record) => {
+                    pass_over(&format!(
+                        "this one of bench {} has no copies of libc and other kernels by length",
+                        record.bench
+                    ));
                 }
                 Ok(record) => {
                     let has_held_back = record.samples.iter().any(|sample| is_held_back(&sample.cell));

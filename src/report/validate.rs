@@ -4,7 +4,7 @@ use super::format::{count, size};
 use super::terminal::hanging;
 use crate::measure::cell::Residency;
 use crate::record::Validation;
-use crate::record::judge::{FORMULAS, Figures, Knows, OWN_WITHOUT, Way};
+use crate::record::judge::{CALIBRATION, FORMULAS, Figures, Knows, OWN_WITHOUT, Way};
 use std::borrow::Cow;
 use std::fmt::Write;
 
@@ -12,13 +12,16 @@ use std::fmt::Write;
 pub fn validation_text(validations: &[Validation]) -> String {
     let mut text = answer(validations);
     for validation in validations {
-        let Validation { microarchitecture, signature, record, candidates, ways } = validation;
+        let Validation { microarchitecture, signature, record, candidates, ways, inlined } = validation;
         text.push('\n');
         text.push_str(&hanging(2, &format!("{microarchitecture} ({signature}), record {record}")));
         let _ = writeln!(text, "{:<23}{:>7}{:>7}{:>7}   worst group", "", "/libc", "/best", "slow");
         for way in ways {
-            let cells = if way.is_held_back { "that no plan was made from" } else { "all that the record has" };
-            let _ = writeln!(text, "  {}, {}, {cells}", way_name(way.residency), count(way.cells, "cell"));
+            let (way_name, cells) = (way_name(way.residency), count(way.cells, "cell"));
+            let _ = match way.is_held_back {
+                true => writeln!(text, "  {way_name}: {cells} that no plan was made from"),
+                false => writeln!(text, "  {way_name}: all its {cells}"),
+            };
             for (candidate, figures) in candidates.iter().zip(&way.figures) {
                 let Some(figures) = figures else { continue };
                 let Figures { over_libc, over_best, slow_share, worst, .. } = figures;
@@ -35,6 +38,11 @@ pub fn validation_text(validations: &[Validation]) -> String {
                     let _ = writeln!(text, "      of {}: the others lack its kernel", count(figures.cells, "cell"));
                 }
             }
+        }
+        if let Some((cells, over_libc)) = inlined {
+            let cells = count(cells, "cell");
+            let _ =
+                writeln!(text, "  inlined, up to 64 bytes: memcpy_auto takes {over_libc:.2} of libc's time in {cells}");
         }
     }
     text.push('\n');
@@ -80,15 +88,27 @@ fn answer(validations: &[Validation]) -> String {
             names.push(&candidate.name);
         }
     }
-    let mut sentences = names.into_iter().filter_map(|name| pooled(validations, name).map(|pool| (name, pool)));
-    let Some((first, pool)) = sentences.next() else {
+    let is_calibration = |name: &&str| name.starts_with(CALIBRATION);
+    let (calibrations, names): (Vec<&str>, Vec<&str>) = names.into_iter().partition(is_calibration);
+    let pools = |names: Vec<&'_ str>| -> Vec<(String, Pool)> {
+        names.into_iter().filter_map(|name| Some((name.to_owned(), pooled(validations, name)?))).collect()
+    };
+    let (mut pools, mut calibrated) = (pools(names), pools(calibrations));
+    calibrated.sort_by(|a, b| a.1.over_best.total_cmp(&b.1.over_best));
+    for (at, which) in [(calibrated.len() / 2, "median"), (calibrated.len().saturating_sub(1), "worst")] {
+        if let (Some((_, pool)), true) = (calibrated.get(at), calibrated.len() > 1 || which == "worst") {
+            pools.push((format!("{CALIBRATION}, {which}"), *pool));
+        }
+    }
+    let Some(((first, pool), others)) = pools.split_first() else {
         return hanging(0, "No cell of these records was held back from making plans: there is no test to pass.");
     };
+    let mean = if pool.cpus > 1 { ", each CPU counting alike" } else { "" };
     let mut text = hanging(
         0,
         &format!(
-            "On {} of {} that no plan was made from, the {first} take {:.2} of libc's time and {:.2} of the best kernel's; {} of \
-             them take over 1.10 of the best of all that was measured.",
+            "On {} of {} that no plan was made from, the {first} take {:.2} of libc's time and {:.2} of the best kernel's{mean}; \
+             {} of the cells take over 1.10 of the best of all that was measured there.",
             count(pool.cells, "cell"),
             count(pool.cpus, "CPU"),
             pool.over_libc,
@@ -96,20 +116,15 @@ fn answer(validations: &[Validation]) -> String {
             percent(pool.slow_share)
         ),
     );
-    for (name, pool) in sentences {
-        let _ = writeln!(
-            text,
-            "  {name:<19} {:.2} and {:.2}, {} on {}",
-            pool.over_libc,
-            pool.over_best,
-            percent(pool.slow_share),
-            count(pool.cells, "cell"),
-        );
+    for (name, pool) in others {
+        let Pool { over_libc, over_best, slow_share, .. } = pool;
+        let _ = writeln!(text, "  {name:<22}{over_libc:.2} and {over_best:.2}, {}", percent(*slow_share));
     }
     text
 }
 
-/// The figures of a candidate over all cells that were held back.
+/// The figures of a candidate over all cells that were held back, each CPU counting alike.
+#[derive(Clone, Copy)]
 struct Pool {
     cpus: usize,
     cells: usize,
@@ -120,24 +135,22 @@ struct Pool {
 
 fn pooled(validations: &[Validation], name: &str) -> Option<Pool> {
     let of_one = |validation: &Validation| -> Vec<Figures> {
-        let Some(at) = validation.candidates.iter().position(|candidate| candidate.name == name) else {
-            return Vec::new();
-        };
-        validation.ways.iter().filter(|way| way.is_held_back).filter_map(|way| way.figures[at]).collect()
+        let at = validation.candidates.iter().position(|candidate| candidate.name == name);
+        let held_back = validation.ways.iter().filter(|way| way.is_held_back);
+        held_back.filter_map(|way| way.figures[at?]).collect()
     };
-    let all: Vec<Vec<Figures>> = validations.iter().map(of_one).filter(|figures| !figures.is_empty()).collect();
-    let cells: usize = all.iter().flatten().map(|figures| figures.cells).sum();
-    // Of geometric means of several cells each, the one of all cells.
-    let mean = |of: &dyn Fn(&Figures) -> f64| {
-        let sum: f64 = all.iter().flatten().map(|figures| of(figures) * figures.cells as f64).sum();
-        sum / cells as f64
+    let cpus: Vec<Vec<Figures>> = validations.iter().map(of_one).filter(|figures| !figures.is_empty()).collect();
+    let cells = |figures: &[Figures]| figures.iter().map(|figures| figures.cells).sum::<usize>();
+    let mean_of_one = |figures: &[Figures], of: fn(&Figures) -> f64| {
+        figures.iter().map(|figures| of(figures) * figures.cells as f64).sum::<f64>() / cells(figures) as f64
     };
-    (cells > 0).then(|| Pool {
-        cpus: all.len(),
-        cells,
-        over_libc: mean(&|figures| figures.over_libc.ln()).exp(),
-        over_best: mean(&|figures| figures.over_best.ln()).exp(),
-        slow_share: mean(&|figures| figures.slow_share),
+    let mean = |of| cpus.iter().map(|figures| mean_of_one(figures, of)).sum::<f64>() / cpus.len() as f64;
+    (!cpus.is_empty()).then(|| Pool {
+        cpus: cpus.len(),
+        cells: cpus.iter().map(|figures| cells(figures)).sum(),
+        over_libc: mean(|figures| figures.over_libc.ln()).exp(),
+        over_best: mean(|figures| figures.over_best.ln()).exp(),
+        slow_share: mean(|figures| figures.slow_share),
     })
 }
 
