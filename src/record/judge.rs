@@ -121,6 +121,8 @@ pub struct Group {
     pub class: Class,
     /// The lengths are from here on, to before four times as much.
     pub from_bytes: usize,
+    /// How many there are.
+    pub cells: usize,
     /// Time over the best kernel's, geometric mean.
     pub over_best: f64,
 }
@@ -173,7 +175,8 @@ fn figures(cells: &[&CellSummary], candidate: &Candidate, is_held_back: bool) ->
         groups.entry((cell.cell.len_bytes.ilog2() / 2, place)).or_insert((class, Vec::new())).1.push(best);
     }
     let group = |((quarter, _), (class, ratios)): ((u32, usize), (Class, Vec<f64>))| {
-        Some(Group { class, from_bytes: 1 << (2 * quarter), over_best: geometric_mean(ratios)? })
+        let (from_bytes, cells) = (1 << (2 * quarter), ratios.len());
+        Some(Group { class, from_bytes, cells, over_best: geometric_mean(ratios)? })
     };
     let worst = groups.into_iter().filter_map(group).max_by(|a, b| a.over_best.total_cmp(&b.over_best))?;
     let cells = over_libc.len();
@@ -209,7 +212,7 @@ pub const FORMULAS: &str = "formulas";
 /// The name of the candidate from the table of measured CPUs.
 pub const PROFILE: &str = "profile";
 /// The same where it was made from the record that judges it.
-pub const PROFILE_OF_IT: &str = "profile, of it";
+pub const PROFILE_OF_IT: &str = "its profile";
 /// The name of the plan that the record gives.
 pub const OWN: &str = "own record";
 /// What the names of calibrated plans begin with.
@@ -357,7 +360,7 @@ mod tests {
             samples(Cell::hot(70_000, 16, 48), &THREE),
         ];
         let worst = judged(&cells, Candidate::new("gpr", always("gpr"), Knows::Nothing))[0].figures[0].unwrap().worst;
-        assert_eq!((worst.class.name(), worst.from_bytes), ("unequal", 4096));
+        assert_eq!((worst.class.name(), worst.from_bytes, worst.cells), ("unequal", 4096, 2));
         assert!(near(worst.over_best, (4.0_f64 * 1.5).sqrt()), "{worst:?}");
     }
 

@@ -4,7 +4,7 @@ use super::format::{count, size};
 use super::terminal::hanging;
 use crate::measure::cell::Residency;
 use crate::record::Validation;
-use crate::record::judge::{CALIBRATION, FORMULAS, Figures, Knows, OWN_WITHOUT, Way};
+use crate::record::judge::{CALIBRATION, Candidate, Choice, Figures, Knows, Way};
 use std::borrow::Cow;
 use std::fmt::Write;
 
@@ -59,8 +59,8 @@ const NOTES: [&str; 4] = [
     "worst group: of the groups of one alignment class and a factor of four in length, from that length on, the one that takes \
      longest over the best kernel. Copies of up to 64 bytes are inlined and go by no plan.",
     "formulas: as if nobody had recorded this CPU, so what is said of it with its records left out. profile: the plan of this \
-     version for that CPU model; \"of it\": made from this very record. own record: the plan that the record gives; \"way left \
-     out\": without its cells of that way of use.",
+     version for that CPU model; its profile: the same, made from this very record. own record: the plan that the record gives; \
+     \"way left out\": without its cells of that way of use.",
 ];
 
 /// What is behind a plan's name, and what it means.
@@ -159,25 +159,43 @@ pub fn validation_markdown(validations: &[Validation]) -> String {
     const COLUMNS: [&[Residency]; 4] =
         [&[Residency::Hot], &[Residency::Used], &[Residency::Read, Residency::Touch], &[Residency::Cold]];
     let mut text = "| CPU | plan | steady | used | read | cold | worst |\n|---|---|---|---|---|---|---|\n".to_owned();
-    for Validation { microarchitecture, record, candidates, ways, .. } in validations {
-        for (at, candidate) in candidates.iter().enumerate().filter(|(_, one)| one.name != OWN_WITHOUT) {
+    for Validation { microarchitecture, signature, record, candidates, ways, .. } in validations {
+        let shown = merged(candidates);
+        for (line, (at, name)) in shown.iter().enumerate() {
+            let knows = candidates[*at].knows;
             let of_way = |wanted: &&[Residency]| {
                 let found = wanted.iter().find_map(|residency| ways.iter().find(|way| way.residency == *residency));
-                found.map_or(Cow::Borrowed("–"), |way| markdown_cell(way, at, candidate.knows))
+                found.map_or(Cow::Borrowed("–"), |way| markdown_cell(way, *at, knows))
             };
             let columns: Vec<Cow<'_, str>> = COLUMNS.iter().map(of_way).collect();
-            let figures = ways.iter().filter_map(|way| way.figures[at]);
-            let worst = figures.map(|figures| figures.worst.over_best).max_by(f64::total_cmp);
-            let worst = worst.map_or_else(|| "–".to_owned(), |worst| format!("{worst:.2}"));
-            let cpu = match candidate.name.as_str() {
-                FORMULAS => format!("[{microarchitecture}](results/{record})"),
+            let worst = ways.iter().filter_map(|way| way.figures[*at]).map(|figures| figures.worst.over_best);
+            let worst = worst.max_by(f64::total_cmp).map_or_else(|| "–".to_owned(), |worst| format!("{worst:.2}"));
+            let cpu = match (line, microarchitecture.as_str()) {
+                (0, "unknown") => format!("[{signature}](results/{record})"),
+                (0, name) => format!("[{name}](results/{record})"),
                 _ => String::new(),
             };
-            let known = if candidate.knows == Knows::ItsCpu { MARKS[1].0 } else { "" };
-            let _ = writeln!(text, "| {cpu} | {}{known} | {} | {worst} |", candidate.name, columns.join(" | "));
+            let known = if knows == Knows::ItsCpu { MARKS[1].0 } else { "" };
+            let _ = writeln!(text, "| {cpu} | {name}{known} | {} | {worst} |", columns.join(" | "));
         }
     }
     text
+}
+
+/// Candidates by their place and name, those with one and the same plan in one line; none that has a plan for each way.
+fn merged(candidates: &[Candidate]) -> Vec<(usize, String)> {
+    let mut shown: Vec<(usize, String)> = Vec::new();
+    for (at, candidate) in candidates.iter().enumerate() {
+        let Choice::Plan(plan) = &candidate.choice else { continue };
+        let is_same = |earlier: &Candidate| {
+            earlier.knows == candidate.knows && matches!(&earlier.choice, Choice::Plan(other) if other == plan)
+        };
+        match shown.iter_mut().find(|(earlier, _)| is_same(&candidates[*earlier])) {
+            Some((_, name)) => *name = format!("{name}; {}", candidate.name),
+            None => shown.push((at, candidate.name.clone())),
+        }
+    }
+    shown
 }
 
 /// Time over libc's and the best kernel's, and the share of slow cells.
@@ -203,4 +221,56 @@ fn way_name(residency: Residency) -> &'static str {
 
 fn percent(share: f64) -> String {
     format!("{:.0}%", share * 100.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::judge::{FORMULAS, Group};
+    use crate::select::{Class, formula};
+
+    fn figures(over_best: f64) -> Figures {
+        let worst = Group { class: Class::ALL[7], from_bytes: 256 << 20, cells: 2, over_best: 2.0 };
+        Figures { cells: 10, over_libc: 0.5, over_best, slow_share: 1.0, worst, is_in_sample: false }
+    }
+
+    fn validation(names: &[&str], is_held_back: bool) -> Validation {
+        let plan = formula::plan(&crate::cpu::Cpu::detect(), crate::select::Policy::User);
+        let figures = (0..names.len()).map(|at| Some(figures(1.0 + at as f64 / 10.0))).collect();
+        Validation {
+            record: "machine/day.1".to_owned(),
+            microarchitecture: "Zen 9".to_owned(),
+            signature: "amd-99-1-1".to_owned(),
+            candidates: names.iter().map(|name| Candidate::new(*name, plan, Knows::Nothing)).collect(),
+            ways: vec![Way { residency: Residency::Hot, cells: 12, is_held_back, figures }],
+            inlined: None,
+        }
+    }
+
+    #[test]
+    fn the_answer_comes_first_and_calibrations_are_one_at_their_median_and_one_at_their_worst() {
+        let names = [FORMULAS, "calibration 1", "calibration 2", "calibration 3"];
+        let text = validation_text(&[validation(&names, true)]);
+        assert!(
+            text.starts_with("On 10 cells of 1 CPU that no plan was made from, the formulas take 0.50 of"),
+            "{text}"
+        );
+        assert!(text.contains("calibration, median   0.50 and 1.20, 100%"), "{text}");
+        assert!(text.contains("calibration, worst    0.50 and 1.30, 100%"), "{text}");
+        assert!(text.contains("of 10 cells: the others lack its kernel"), "{text}");
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    }
+
+    #[test]
+    fn records_that_hold_nothing_back_are_no_test() {
+        let text = validation_text(&[validation(&[FORMULAS], false)]);
+        assert!(text.starts_with("No cell of these records was held back"), "{text}");
+    }
+
+    #[test]
+    fn what_follows_one_plan_is_one_line_of_a_readme() {
+        let table = validation_markdown(&[validation(&[FORMULAS, "profile"], true)]);
+        let line = "| [Zen 9](results/machine/day.1) | formulas; profile | **0.50 / 1.00 / 100%** | – | – | – | 2.00 |";
+        assert_eq!(table.lines().skip(2).collect::<Vec<_>>(), [line]);
+    }
 }

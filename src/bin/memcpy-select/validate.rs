@@ -31,8 +31,8 @@ Examples:
 /// Judge the selection on cells and CPUs that it was not made from.
 ///
 /// No plan is made from lengths between powers of two: where a record has such cells, they judge. Of each CPU one record is
-/// read, and the others are named. Without records this machine is measured as by `sweep`, in about a minute with effort
-/// quick; what calibration finds here is judged, too.
+/// read, and the others are named. Without records this machine is measured as by `sweep`, in one or two minutes with
+/// effort quick; what calibration finds here is judged, too.
 #[derive(Args)]
 #[command(after_help = AFTER_HELP)]
 pub struct Validate {
@@ -182,6 +182,7 @@ fn of_plan(candidate: &Candidate, figures: &Figures) -> Value {
         "worst": {
             "class": figures.worst.class.name(),
             "from_bytes": figures.worst.from_bytes,
+            "cells": figures.worst.cells,
             "time_over_best_kernel": figures.worst.over_best,
         },
     })
