@@ -65,14 +65,14 @@ mod tests {
             assert_eq!(cells.iter().collect::<BTreeSet<_>>().len(), cells.len());
         }
         // Half as much again is where calibration measures, too.
-        assert!(BETWEEN.iter().all(|bytes| !(bytes % 3 == 0 && (bytes / 3).is_power_of_two())));
+        assert!(BETWEEN.iter().all(|bytes| !(bytes.is_multiple_of(3) && (bytes / 3).is_power_of_two())));
     }
 
     #[test]
     fn half_of_the_placements_are_those_of_malloc() {
         let cells = grid(Effort::Default).concat();
         let places: BTreeSet<(usize, usize)> = cells.iter().map(|cell| (cell.dst_offset, cell.src_offset)).collect();
-        let is_inside = |offset: usize| offset % 64 > 0 && offset % 16 == 0;
+        let is_inside = |offset: usize| !offset.is_multiple_of(64) && offset.is_multiple_of(16);
         let of_malloc = places.iter().filter(|place| is_inside(place.0) && is_inside(place.1));
         assert_eq!((places.len(), of_malloc.count()), (8, 4));
     }

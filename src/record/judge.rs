@@ -61,7 +61,7 @@ pub struct Candidate {
 #[derive(Clone, Debug)]
 pub enum Choice {
     /// By a plan.
-    Plan(Plan),
+    Plan(Box<Plan>),
     /// By a plan for each way of use.
     ByWay(Vec<(Residency, Plan)>),
     /// Not at all: it was measured itself, under this name.
@@ -82,7 +82,7 @@ pub enum Knows {
 impl Candidate {
     /// A plan to be judged.
     pub fn new(name: impl Into<String>, plan: Plan, knows: Knows) -> Self {
-        Self { name: name.into(), choice: Choice::Plan(plan), knows }
+        Self { name: name.into(), choice: Choice::Plan(Box::new(plan)), knows }
     }
 
     fn chosen(&self, cell: &Cell) -> Option<&'static str> {
@@ -149,7 +149,7 @@ pub fn judge(summary: &Summary, candidates: &[Candidate]) -> Vec<Way> {
         let is_held_back = !held_back.is_empty();
         let cells = if is_held_back { held_back } else { all };
         let figures = candidates.iter().map(|candidate| figures(&cells, candidate, is_held_back)).collect();
-        (!cells.is_empty()).then(|| Way { residency, cells: cells.len(), is_held_back, figures })
+        (!cells.is_empty()).then_some(Way { residency, cells: cells.len(), is_held_back, figures })
     };
     WAYS.into_iter().filter_map(way).collect()
 }

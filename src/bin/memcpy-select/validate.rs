@@ -9,7 +9,7 @@ use memcpy_select::measure::scope::Scope;
 use memcpy_select::measure::sweep::MEMCPY_AUTO;
 use memcpy_select::record::judge::{CALIBRATION, Candidate, Choice, Figures, Knows, Way};
 use memcpy_select::record::{Validation, one_of_each_cpu};
-use memcpy_select::report::{hanging, print, say, validation_markdown, validation_text};
+use memcpy_select::report::{print, say, validation_markdown, validation_text};
 use memcpy_select::select::{Policy, calibrate, plan_in_force};
 use memcpy_select::{Kernel, kernels};
 use serde_json::{Value, json};
@@ -80,10 +80,11 @@ impl Validate {
                 Err(why) => passed_over.push((folder, why)),
             }
         }
-        chosen.unreadable.iter().for_each(|error| say(format_args!("error: {error}")));
-        for (folder, why) in &passed_over {
-            say(hanging(4, &format!("passed over: {}: {why}", folder.display())).trim_end());
+        if let ([error], true) = (&chosen.unreadable[..], validations.is_empty() && passed_over.is_empty()) {
+            return Err(error.to_string());
         }
+        chosen.unreadable.iter().for_each(|error| say(format_args!("error: {error}")));
+        passed_over.iter().for_each(|(folder, why)| say(format_args!("passed over: {}: {why}", folder.display())));
         if validations.is_empty() {
             return Err("none of what was named can judge a plan: nothing is shown; name records of `cargo bench` or \
                         `sweep`, which `memcpy-select report results` lists"
