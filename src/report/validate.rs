@@ -103,11 +103,14 @@ fn answer(validations: &[Validation]) -> String {
     let Some(((first, pool), others)) = pools.split_first() else {
         return hanging(0, "No cell of these records was held back from making plans: there is no test to pass.");
     };
+    let mut candidates = validations.iter().flat_map(|validation| &validation.candidates);
+    let is_known = candidates.any(|candidate| candidate.name == *first && candidate.knows == Knows::ItsCpu);
+    let known = if is_known { MARKS[1].0 } else { "" };
     let mean = if pool.cpus > 1 { ", each CPU counting alike" } else { "" };
     let mut text = hanging(
         0,
         &format!(
-            "On {} of {} that no plan was made from, the {first} take {:.2} of libc's time and {:.2} of the best kernel's{mean}; \
+            "On {} of {} that no plan was made from, the {first}{known} take {:.2} of libc's time and {:.2} of the best kernel's{mean}; \
              {} of the cells take over 1.10 of the best of all that was measured there.",
             count(pool.cells, "cell"),
             count(pool.cpus, "CPU"),
