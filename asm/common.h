@@ -115,50 +115,51 @@
 /* ---- vector registers ------------------------------------------------------------------------------------------
  *
  * The macros below take a register prefix (xmm, ymm, zmm), its width in bytes, and the instructions of that width:
- * an unaligned move, an aligned move, and \leave, what must run before `ret` (vzeroupper or nothing). */
+ * an unaligned move, an aligned move, and \leave, what must run before `ret` (vzeroupper or nothing). \bank is empty for
+ * registers 0 to 11, or 2 for registers 20 to 27, which need no vzeroupper. */
 
 /* One vector from the head, one from the tail: lengths \w to 2\w, then return. */
-.macro COPY_2_VECTORS v, w, movu, leave
-    \movu   \v\()0, [rsi]
-    \movu   \v\()1, [rsi + rdx - \w]
-    \movu   [rdi], \v\()0
-    \movu   [rdi + rdx - \w], \v\()1
+.macro COPY_2_VECTORS v, w, movu, leave, bank
+    \movu   \v\bank\()0, [rsi]
+    \movu   \v\bank\()1, [rsi + rdx - \w]
+    \movu   [rdi], \v\bank\()0
+    \movu   [rdi + rdx - \w], \v\bank\()1
     \leave
     ret
 .endm
 
 /* Lengths 2\w to 4\w, then return. */
-.macro COPY_4_VECTORS v, w, movu, leave
-    \movu   \v\()0, [rsi]
-    \movu   \v\()1, [rsi + \w]
-    \movu   \v\()2, [rsi + rdx - 2*\w]
-    \movu   \v\()3, [rsi + rdx - \w]
-    \movu   [rdi], \v\()0
-    \movu   [rdi + \w], \v\()1
-    \movu   [rdi + rdx - 2*\w], \v\()2
-    \movu   [rdi + rdx - \w], \v\()3
+.macro COPY_4_VECTORS v, w, movu, leave, bank
+    \movu   \v\bank\()0, [rsi]
+    \movu   \v\bank\()1, [rsi + \w]
+    \movu   \v\bank\()2, [rsi + rdx - 2*\w]
+    \movu   \v\bank\()3, [rsi + rdx - \w]
+    \movu   [rdi], \v\bank\()0
+    \movu   [rdi + \w], \v\bank\()1
+    \movu   [rdi + rdx - 2*\w], \v\bank\()2
+    \movu   [rdi + rdx - \w], \v\bank\()3
     \leave
     ret
 .endm
 
 /* Lengths 4\w to 8\w, then return. */
-.macro COPY_8_VECTORS v, w, movu, leave
-    \movu   \v\()0, [rsi]
-    \movu   \v\()1, [rsi + \w]
-    \movu   \v\()2, [rsi + 2*\w]
-    \movu   \v\()3, [rsi + 3*\w]
-    \movu   \v\()4, [rsi + rdx - 4*\w]
-    \movu   \v\()5, [rsi + rdx - 3*\w]
-    \movu   \v\()6, [rsi + rdx - 2*\w]
-    \movu   \v\()7, [rsi + rdx - \w]
-    \movu   [rdi], \v\()0
-    \movu   [rdi + \w], \v\()1
-    \movu   [rdi + 2*\w], \v\()2
-    \movu   [rdi + 3*\w], \v\()3
-    \movu   [rdi + rdx - 4*\w], \v\()4
-    \movu   [rdi + rdx - 3*\w], \v\()5
-    \movu   [rdi + rdx - 2*\w], \v\()6
-    \movu   [rdi + rdx - \w], \v\()7
+.macro COPY_8_VECTORS v, w, movu, leave, bank
+    \movu   \v\bank\()0, [rsi]
+    \movu   \v\bank\()1, [rsi + \w]
+    \movu   \v\bank\()2, [rsi + 2*\w]
+    \movu   \v\bank\()3, [rsi + 3*\w]
+    \movu   \v\bank\()4, [rsi + rdx - 4*\w]
+    \movu   \v\bank\()5, [rsi + rdx - 3*\w]
+    \movu   \v\bank\()6, [rsi + rdx - 2*\w]
+    \movu   \v\bank\()7, [rsi + rdx - \w]
+    \movu   [rdi], \v\bank\()0
+    \movu   [rdi + \w], \v\bank\()1
+    \movu   [rdi + 2*\w], \v\bank\()2
+    \movu   [rdi + 3*\w], \v\bank\()3
+    \movu   [rdi + rdx - 4*\w], \v\bank\()4
+    \movu   [rdi + rdx - 3*\w], \v\bank\()5
+    \movu   [rdi + rdx - 2*\w], \v\bank\()6
+    \movu   [rdi + rdx - \w], \v\bank\()7
     \leave
     ret
 .endm
@@ -186,20 +187,20 @@
 /* Lengths 0 to 8\w, then return; \beyond takes the others. Of what is not inlined, \w to 2\w is the most frequent and
  * comes first. No length stores a line twice that one store can hold: with cold destinations the store queue is what is
  * short. Below the vector's own width it falls to narrower ones. */
-.macro COPY_0_TO_8_VECTORS v, w, movu, movu_xmm, leave, beyond
+.macro COPY_0_TO_8_VECTORS v, w, movu, movu_narrow, leave, beyond, bank
     cmp     rdx, 2*\w
     ja      .Lover_2w_\@
     cmp     edx, \w
     jbe     .Lup_to_w_\@
-    COPY_2_VECTORS \v, \w, \movu, \leave
+    COPY_2_VECTORS \v, \w, \movu, \leave, \bank
 .Lover_2w_\@:
     cmp     rdx, 8*\w
     ja      \beyond
     cmp     edx, 4*\w
     ja      .Lover_4w_\@
-    COPY_4_VECTORS \v, \w, \movu, \leave
+    COPY_4_VECTORS \v, \w, \movu, \leave, \bank
 .Lover_4w_\@:
-    COPY_8_VECTORS \v, \w, \movu, \leave
+    COPY_8_VECTORS \v, \w, \movu, \leave, \bank
 .Lup_to_w_\@:
 .if \w > 16
     cmp     edx, 16
@@ -207,11 +208,11 @@
 .if \w > 32
     cmp     edx, 32
     jbe     .Lup_to_32_\@
-    COPY_2_VECTORS ymm, 32, vmovdqu, \leave
+    COPY_2_VECTORS ymm, 32, \movu_narrow, \leave, \bank
 .Lup_to_32_\@:
 .endif
     /* A VEX-encoded 128-bit move leaves the upper halves zero: nothing to clean. */
-    COPY_2_VECTORS xmm, 16, \movu_xmm
+    COPY_2_VECTORS xmm, 16, \movu_narrow, , \bank
 .Lup_to_16_\@:
 .endif
     COPY_0_TO_16
@@ -221,15 +222,15 @@
  * that overlap the loop's last ones, and one unaligned vector at the tail. Only the destination is aligned: a store that
  * splits a line costs more than a load that does, and of those there are two.
  * Dirties rax, rcx, rsi, rdi, r8 and vectors 0 to 4. */
-.macro COPY_ALIGNED_BODY v, w, movu, mova, leave
-    \movu   \v\()0, [rsi]
-    \movu   \v\()4, [rsi + rdx - \w]
+.macro COPY_ALIGNED_BODY v, w, movu, mova, leave, bank
+    \movu   \v\bank\()0, [rsi]
+    \movu   \v\bank\()4, [rsi + rdx - \w]
     lea     r8, [rdi + rdx - \w]
     /* Where the last three whole vectors start, of those that end before the last byte. */
     lea     rcx, [rdi + rdx - 1]
     and     rcx, -\w
     sub     rcx, 3*\w
-    \movu   [rdi], \v\()0
+    \movu   [rdi], \v\bank\()0
     mov     eax, edi
     and     eax, \w - 1
     sub     rax, \w
@@ -237,39 +238,47 @@
     sub     rsi, rax
     .p2align 6
 .Lbody_\@:
-    \movu   \v\()0, [rsi]
-    \movu   \v\()1, [rsi + \w]
-    \movu   \v\()2, [rsi + 2*\w]
-    \movu   \v\()3, [rsi + 3*\w]
+    \movu   \v\bank\()0, [rsi]
+    \movu   \v\bank\()1, [rsi + \w]
+    \movu   \v\bank\()2, [rsi + 2*\w]
+    \movu   \v\bank\()3, [rsi + 3*\w]
     sub     rsi, -4*\w
-    \mova   [rdi], \v\()0
-    \mova   [rdi + \w], \v\()1
-    \mova   [rdi + 2*\w], \v\()2
-    \mova   [rdi + 3*\w], \v\()3
+    \mova   [rdi], \v\bank\()0
+    \mova   [rdi + \w], \v\bank\()1
+    \mova   [rdi + 2*\w], \v\bank\()2
+    \mova   [rdi + 3*\w], \v\bank\()3
     sub     rdi, -4*\w
     cmp     rdi, rcx
     jb      .Lbody_\@
     sub     rsi, rdi
-    \movu   \v\()0, [rsi + rcx]
-    \movu   \v\()1, [rsi + rcx + \w]
-    \movu   \v\()2, [rsi + rcx + 2*\w]
-    \mova   [rcx], \v\()0
-    \mova   [rcx + \w], \v\()1
-    \mova   [rcx + 2*\w], \v\()2
-    \movu   [r8], \v\()4
+    \movu   \v\bank\()0, [rsi + rcx]
+    \movu   \v\bank\()1, [rsi + rcx + \w]
+    \movu   \v\bank\()2, [rsi + rcx + 2*\w]
+    \mova   [rcx], \v\bank\()0
+    \mova   [rcx + \w], \v\bank\()1
+    \mova   [rcx + 2*\w], \v\bank\()2
+    \movu   [r8], \v\bank\()4
     \leave
     ret
 .endm
 
-/* A whole kernel of the family `<isa>_aligned`. */
-.macro COPY_ALIGNED v, w, movu, mova, movu_xmm, leave
-    COPY_0_TO_8_VECTORS \v, \w, \movu, \movu_xmm, \leave, .Lmedium_\@
+/* A whole kernel of the family `<isa>_aligned`: registers 0 to 11. */
+.macro COPY_ALIGNED v, w, movu, mova, movu_narrow, leave
+    COPY_0_TO_8_VECTORS \v, \w, \movu, \movu_narrow, \leave, .Lmedium_\@
 .Lmedium_\@:
     cmp     rdx, 12*\w
     ja      .Llarge_\@
     COPY_12_VECTORS \v, \w, \movu, \leave
 .Llarge_\@:
     COPY_ALIGNED_BODY \v, \w, \movu, \mova, \leave
+.endm
+
+/* A whole kernel of the family `<isa>_hi16`: the same in registers 20 to 27, of which the last are too few for
+ * twelve vectors at once. */
+.macro COPY_HI16 v, w
+    COPY_0_TO_8_VECTORS \v, \w, vmovdqu64, vmovdqu64, , .Llarge_\@, 2
+.Llarge_\@:
+    COPY_ALIGNED_BODY \v, \w, vmovdqu64, vmovdqa64, , 2
 .endm
 
 /* ---- registers that belong to somebody else ------------------------------------------------------------------- */
@@ -376,8 +385,8 @@
  *   4. a fence: the stores are visible to others before anything that the caller does next;
  *   5. what is left, under 128 bytes, as the last 128 bytes of the range with ordinary stores.
  * \lanes64 and \lanes128 are the vector numbers that cover 64 and 128 bytes. */
-.macro COPY_NT v, w, movu, movu_xmm, movnt, leave, lanes64, lanes128, pages, ahead
-    COPY_0_TO_8_VECTORS \v, \w, \movu, \movu_xmm, \leave, .Llarge_\@
+.macro COPY_NT v, w, movu, movu_narrow, movnt, leave, lanes64, lanes128, pages, ahead
+    COPY_0_TO_8_VECTORS \v, \w, \movu, \movu_narrow, \leave, .Llarge_\@
 .Llarge_\@:
     .irp lane, \lanes64
     \movu   \v\()\lane, [rsi + \w*\lane]

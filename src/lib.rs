@@ -44,6 +44,8 @@ pub mod transport;
 pub mod xsave;
 
 pub use kernel::{Kernel, kernels};
+#[cfg(feature = "std")]
+pub use select::tune;
 pub use select::{memcpy_auto, memcpy_auto_nosimd, memcpy_auto_unchecked, memcpy_auto_uninit};
 
 /// What README shows compiles and runs.

@@ -1,4 +1,8 @@
-//! Longer answers, a page each: which kernel and why, what not copying saves, copies in a kernel, how it is measured.
+//! Longer answers, a page each: plans and where they stay, which kernel and why, what not copying saves, copies in a kernel, how it is measured.
+
+#[cfg(feature = "std")]
+#[doc = include_str!("plans.md")]
+pub mod plans {}
 
 #[doc = include_str!("kernels.md")]
 pub mod kernels {}

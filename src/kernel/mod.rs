@@ -9,7 +9,9 @@
 //! - may assume that the two ranges do not overlap;
 //! - finds the direction flag clear and leaves it clear;
 //! - keeps the callee-saved registers (`rbx`, `rbp`, `r12` to `r15`), the stack and MXCSR;
-//! - leaves the upper parts of vector registers 0 to 15 clear (`vzeroupper`) and writes none of registers 16 to 31;
+//! - leaves the upper parts of vector registers 0 to 15 clear (`vzeroupper`), and writes registers 16 to 31 only where
+//!   [its row](Kernel::writes) has their component: they stay in use then, as the installed libc leaves them on CPUs with
+//!   AVX-512;
 //! - has its non-temporal stores fenced before it returns;
 //! - keeps no state between calls and is safe to interrupt at any instruction.
 //!
@@ -94,11 +96,13 @@ impl Kernel {
     }
 
     /// The components that a call may leave in use (XINUSE) where they were in their initial state before: `vzeroupper`
-    /// returns all but the XMM registers to it.
+    /// returns all but the XMM registers and registers 16 to 31 to it.
     pub const fn leaves_in_use(&self) -> Components {
         match self.stores {
             Stores::Unknown => self.writes,
-            Stores::Temporal | Stores::NonTemporal => self.writes.intersection(Components::SSE),
+            Stores::Temporal | Stores::NonTemporal => {
+                self.writes.intersection(Components::SSE.union(Components::HI16_ZMM))
+            }
         }
     }
 

@@ -14,6 +14,8 @@ mod encoding {
     /// A write of an XMM or YMM register by VEX clears the rest of it, whatever its width, as does `vzeroupper`: where
     /// there is AVX-512, kernels that never name a ZMM register write them too.
     pub(super) const VEX: Components = LEGACY.union(Components::AVX).union(Components::ZMM_HI256);
+    /// Registers 16 to 31, which are a component of their own as a whole.
+    pub(super) const HI16: Components = Components::HI16_ZMM;
 }
 
 /// A row for `asm/<stem>.S`.
@@ -53,7 +55,9 @@ static KERNELS: &[Kernel] = &[
     row!("sse2_nt", SSE2, LEGACY, NonTemporal),
     row!("avx_aligned", AVX, VEX, Temporal),
     row!("avx_nt", AVX, VEX, NonTemporal),
+    row!("avx512vl_hi16", AVX512VL, HI16, Temporal),
     row!("avx512_aligned", AVX512F, VEX, Temporal),
+    row!("avx512_hi16", AVX512VL, HI16, Temporal),
     row!("avx512_nt", AVX512F, VEX, NonTemporal),
     row!("sse2_spill1", SSE2, LEGACY, Temporal, restores: true),
     row!("sse2_spill2", SSE2, LEGACY, Temporal, restores: true),

@@ -79,6 +79,9 @@ pub struct Cell {
 /// How far the source stands from the destination modulo 4096 where a grid does not want them to alias.
 pub const APART_BYTES: usize = 2048;
 
+/// Where `malloc` puts short blocks, from a cache line.
+const MALLOC_OFFSET: usize = 16;
+
 impl Cell {
     /// Offsets modulo a cache line, source and destination half a page apart so that they do not alias modulo 4096.
     pub const fn hot(len_bytes: usize, dst_offset: usize, src_offset: usize) -> Self {
@@ -101,6 +104,11 @@ impl Cell {
         Self { len_bytes, dst_offset, src_offset, residency: Residency::Hot }
     }
 
+    /// The destination so many bytes after the source modulo 4096, which stands where `malloc` puts short blocks.
+    pub const fn distant(len_bytes: usize, distance_bytes: usize) -> Self {
+        Self::at(len_bytes, (MALLOC_OFFSET + distance_bytes) % 4096, MALLOC_OFFSET)
+    }
+
     /// The alignment class of its copies. Where copies are spread over memory, only the place in a line is given.
     pub const fn class(&self) -> Class {
         let class = Class::of(self.dst_offset, self.src_offset);
@@ -113,6 +121,15 @@ impl Cell {
             | Residency::Threads(_) => class,
             Residency::Cold | Residency::Calls(_) => Class::new(class.alignment, Aliasing::Apart),
         }
+    }
+
+    /// How far the destination is after the source modulo 4096; nothing where they are half a page apart, as far as a cache line
+    /// shows, or where copies are spread over memory.
+    pub const fn distance_bytes(&self) -> Option<usize> {
+        let distance = (self.dst_offset + 4096 - self.src_offset) % 4096;
+        let is_apart = distance.abs_diff(APART_BYTES) < 128;
+        let is_spread = matches!(self.residency, Residency::Cold | Residency::Calls(_));
+        if is_apart || is_spread { None } else { Some(distance) }
     }
 
     /// The offsets modulo a cache line, destination first: how tables name the alignment.

@@ -29,6 +29,8 @@ pub struct Scope {
     pub sizes: Vec<usize>,
     /// Destination and source as [`Cell::hot`] takes them.
     pub offsets: Vec<(usize, usize)>,
+    /// Distances from source to destination modulo 4096, as [`Cell::distant`] takes them.
+    pub distances: Vec<usize>,
     /// Residencies that are measured by length: not sequences of calls.
     pub residencies: Vec<Residency>,
     /// Names of kernels.
@@ -44,6 +46,7 @@ impl Scope {
             effort,
             sizes: Vec::new(),
             offsets: Vec::new(),
+            distances: Vec::new(),
             residencies: Vec::new(),
             kernels: Vec::new(),
             peers: Vec::new(),
@@ -64,6 +67,7 @@ impl Scope {
                 "effort" => scope.effort = Effort::named(value).map_err(|_| damaged())?,
                 "sizes" => scope.sizes = sizes(value)?,
                 "offsets" => scope.offsets = offsets(value)?,
+                "distances" => scope.distances = distances(value)?,
                 "residency" => scope.residencies = residencies(value)?,
                 "kernels" => scope.kernels = kernel_names(value)?,
                 "peer" => scope.peers.push(value.to_owned()),
@@ -79,11 +83,14 @@ impl Scope {
     ///
     /// [`ScopeError`] if a length is too much for all cores at once.
     pub fn grid(&self) -> Result<Vec<Vec<Cell>>, ScopeError> {
-        if self.sizes.is_empty() && self.offsets.is_empty() && self.residencies.is_empty() {
+        let are_places_given = !self.offsets.is_empty() || !self.distances.is_empty();
+        if self.sizes.is_empty() && !are_places_given && self.residencies.is_empty() {
             return Ok(self.effort.grid());
         }
         let sizes = if self.sizes.is_empty() { self.effort.lengths() } else { self.sizes.clone() };
-        let offsets = if self.offsets.is_empty() { &[(0, 0)][..] } else { &self.offsets };
+        let offsets = if are_places_given { &self.offsets[..] } else { &[(0, 0)] };
+        let hot = offsets.iter().map(|&(dst, src)| Cell::hot(0, dst, src));
+        let places: Vec<Cell> = hot.chain(self.distances.iter().map(|bytes| Cell::distant(0, *bytes))).collect();
         let residencies = if self.residencies.is_empty() { &[Residency::Hot][..] } else { &self.residencies };
         let too_long = self.sizes.iter().find(|bytes| **bytes > CROWD_MAX_BYTES);
         if let (Some(bytes), true) = (too_long, residencies.iter().any(|residency| residency.is_crowded())) {
@@ -91,12 +98,12 @@ impl Scope {
             return Err(ScopeError::new("--sizes", bytes, cause));
         }
         let is_measured = |bytes: &usize, residency: Residency| !residency.is_crowded() || *bytes <= CROWD_MAX_BYTES;
-        let column = |(dst, src), residency| {
-            let sizes = sizes.iter().filter(|bytes| is_measured(bytes, residency));
-            sizes.map(|bytes| Cell::hot(*bytes, dst, src).with(residency)).collect()
+        let column = |place: Cell| {
+            let sizes = sizes.iter().filter(|bytes| is_measured(bytes, place.residency));
+            sizes.map(|bytes| Cell { len_bytes: *bytes, ..place }).collect()
         };
-        let places = residencies.iter().flat_map(|residency| offsets.iter().map(move |place| (*place, *residency)));
-        Ok(places.map(|(place, residency)| column(place, residency)).collect())
+        let places = residencies.iter().flat_map(|residency| places.iter().map(|place| place.with(*residency)));
+        Ok(places.map(column).collect())
     }
 
     /// How large each buffer has to be for these cells.
@@ -122,6 +129,7 @@ impl fmt::Display for Scope {
         list("effort", vec![self.effort.name().to_owned()])?;
         list("sizes", self.sizes.iter().map(ToString::to_string).collect())?;
         list("offsets", self.offsets.iter().map(|(dst, src)| format!("{dst}:{src}")).collect())?;
+        list("distances", self.distances.iter().map(ToString::to_string).collect())?;
         list("residency", self.residencies.iter().map(|residency| residency.name().into_owned()).collect())?;
         list("kernels", self.kernels.clone())?;
         self.peers.iter().try_for_each(|peer| list("peer", vec![peer.clone()]))
@@ -175,6 +183,30 @@ pub fn offsets(list: &str) -> Result<Vec<(usize, usize)>, ScopeError> {
         pair.ok_or_else(|| ScopeError::new("--offsets", word, cause))
     };
     once(listed("--offsets", list)?.into_iter().map(pair))
+}
+
+/// Distances from a list: `0,1,0xA00,15..33`, bytes from the source to the destination modulo 4096. A range is every one from
+/// its first to its last.
+///
+/// # Errors
+///
+/// [`ScopeError`] with the word that is no distance below a page, or no range of them.
+pub fn distances(list: &str) -> Result<Vec<usize>, ScopeError> {
+    let distance = |word: &str| {
+        let number = match word.strip_prefix("0x") {
+            Some(digits) => usize::from_str_radix(digits, 16).ok(),
+            None => words::length(word).ok(),
+        };
+        number.filter(|bytes| *bytes < 4096)
+    };
+    let range = |word: &str| {
+        let (first, last) = word.split_once("..").unwrap_or((word, word));
+        let range = distance(first).zip(distance(last)).filter(|(first, last)| first <= last);
+        let cause = "write a distance below 4096, as in 15 or 0xA00, or a range of them, as in 1..63";
+        range.map(|(first, last)| first..=last).ok_or_else(|| ScopeError::new("--distances", word, cause))
+    };
+    let ranges: Result<Vec<_>, ScopeError> = listed("--distances", list)?.into_iter().map(range).collect();
+    once(ranges?.into_iter().flatten().map(Ok))
 }
 
 /// Residencies from a list of their names.

@@ -1,9 +1,12 @@
 //! Files that are there as a whole or not at all: written under a temporary name in the same folder, brought to the disk, and
-//! then named.
+//! then named. Those that take the place of another one are made where saved plans need it, too.
 
+pub use crate::select::whole_file::{may_replace, replace};
+
+use crate::select::whole_file::{PREFIX, SUFFIX, Temporary, folder_of, sync};
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Makes a file that must not exist yet. On an error nothing is left of it, so that the same call can be repeated.
 ///
@@ -65,37 +68,6 @@ impl<'a> NewFile<'a> {
     }
 }
 
-/// Makes a file, or puts it in the place of another: a reader finds the old one or the new one.
-///
-/// # Errors
-///
-/// What the system says if the file cannot be made or written; the old one stays as it is.
-pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    // The file behind a symbolic link is replaced, not the link.
-    let path = &fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    refuse_special(path)?;
-    let mut temporary = Temporary::beside(path)?;
-    temporary.file.write_all(bytes)?;
-    temporary.file.sync_all()?;
-    if let Ok(old) = fs::metadata(path) {
-        fs::set_permissions(&temporary.path, old.permissions())?;
-    }
-    temporary.rename(path)?;
-    sync(folder_of(path));
-    Ok(())
-}
-
-/// Whether [`replace`] can write a file of that name, as far as can be told before there is anything to write.
-///
-/// # Errors
-///
-/// As for [`replace`].
-pub fn may_replace(path: &Path) -> io::Result<()> {
-    let path = &fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    refuse_special(path)?;
-    Temporary::beside(path).map(drop)
-}
-
 /// Removes what processes left of files in a folder when they were killed before the files had their names.
 pub(super) fn remove_left_over(folder: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
@@ -106,69 +78,10 @@ pub(super) fn remove_left_over(folder: &Path) {
     }
 }
 
-/// A device or a folder is nothing to put a file in the place of.
-fn refuse_special(path: &Path) -> io::Result<()> {
-    match fs::metadata(path) {
-        Ok(status) if !status.is_file() => Err(io::Error::new(ErrorKind::InvalidInput, "this is no regular file")),
-        _ => Ok(()),
-    }
-}
-
-fn folder_of(path: &Path) -> &Path {
-    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."))
-}
-
-/// Brings the name itself to the disk, where folders can be opened for that.
-fn sync(folder: &Path) {
-    let _ = File::open(folder).and_then(|folder| folder.sync_all());
-}
-
-/// How the names of temporary files begin and end.
-const PREFIX: &str = ".memcpy-select-";
-const SUFFIX: &str = ".new";
-
-/// A file whose name begins with a dot; it is gone when this is dropped, unless it was renamed.
-#[derive(Debug)]
-struct Temporary {
-    path: PathBuf,
-    file: File,
-    is_renamed: bool,
-}
-
-impl Temporary {
-    fn beside(path: &Path) -> io::Result<Self> {
-        if path.file_name().is_none() {
-            return Err(io::Error::new(ErrorKind::InvalidInput, "this is no name of a file"));
-        }
-        for n in 0_u32.. {
-            let path = folder_of(path).join(format!("{PREFIX}{}-{n}{SUFFIX}", std::process::id()));
-            match File::create_new(&path) {
-                Ok(file) => return Ok(Self { path, file, is_renamed: false }),
-                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Err(ErrorKind::AlreadyExists.into())
-    }
-
-    fn rename(mut self, to: &Path) -> io::Result<()> {
-        fs::rename(&self.path, to)?;
-        self.is_renamed = true;
-        Ok(())
-    }
-}
-
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        if !self.is_renamed {
-            let _ = fs::remove_file(&self.path);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::PathBuf;
 
     fn folder(name: &str) -> PathBuf {
         let folder = std::env::temp_dir().join(format!("memcpy-select-file-{name}-{}", std::process::id()));

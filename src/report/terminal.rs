@@ -7,7 +7,6 @@ use crate::measure::statistics::{geometric_mean, is_tie};
 use crate::measure::summary::{CellSummary, Summary};
 use crate::measure::sweep::{LIBC, MEMCPY_AUTO};
 use crate::record::Environment;
-use crate::select::Aliasing;
 use std::borrow::Cow;
 use std::fmt::Write;
 
@@ -170,15 +169,16 @@ pub fn losses(summary: &Summary) -> String {
 
 const LOSSES_SHOWN: usize = 12;
 
-/// Where source and destination lie, and where the data is: all cells of a column share it.
-pub(super) type Column = (usize, usize, Aliasing, Residency);
+/// Where source and destination lie in their lines, the distance between them where it matters, and where the data is: all cells
+/// of a column share it.
+pub(super) type Column = (usize, usize, Option<usize>, Residency);
 
 /// The column that the first tables show.
-pub(super) const ALIGNED: Column = (0, 0, Aliasing::Apart, Residency::Hot);
+pub(super) const ALIGNED: Column = (0, 0, None, Residency::Hot);
 
 pub(super) fn column(cell: &Cell) -> Column {
     let (dst, src) = cell.line_offsets();
-    (dst, src, cell.class().aliasing, cell.residency)
+    (dst, src, cell.distance_bytes(), cell.residency)
 }
 
 pub(super) fn placed(summary: &Summary, wanted: Column) -> impl Iterator<Item = &CellSummary> {
@@ -197,19 +197,30 @@ pub(super) fn columns(summary: &Summary) -> Vec<Column> {
 }
 
 /// What a column is called beside its offsets.
-fn condition((_, _, aliasing, residency): Column) -> Cow<'static, str> {
-    Cow::Borrowed(match (residency, aliasing) {
-        (Residency::Hot, Aliasing::Apart) => "",
-        (Residency::Hot, Aliasing::DstAfterSrc) => ", aliased: destination after source",
-        (Residency::Hot, Aliasing::SrcAfterDst) => ", aliased: source after destination",
-        (Residency::Touch, _) => ", read afterwards",
-        (Residency::Used, _) => ", in use",
-        (Residency::Read, _) => ", in use and read",
-        (Residency::Cold, _) => ", cold",
-        (Residency::Crowd, _) => ", all cores at once",
-        (Residency::Threads(count), _) => return Cow::Owned(format!(", {count} threads at once")),
-        (Residency::Calls(_), _) => ", random calls",
-    })
+fn condition((_, _, distance, residency): Column) -> String {
+    let residency = match residency {
+        Residency::Hot => Cow::Borrowed(""),
+        Residency::Touch => Cow::Borrowed(", read afterwards"),
+        Residency::Used => Cow::Borrowed(", in use"),
+        Residency::Read => Cow::Borrowed(", in use and read"),
+        Residency::Cold => Cow::Borrowed(", cold"),
+        Residency::Crowd => Cow::Borrowed(", all cores at once"),
+        Residency::Threads(count) => Cow::Owned(format!(", {count} threads at once")),
+        Residency::Calls(_) => Cow::Borrowed(", random calls"),
+    };
+    match distance {
+        None => residency.into_owned(),
+        Some(bytes) => format!(", {} in the page{residency}", relation(bytes)),
+    }
+}
+
+/// How two places of a page follow each other.
+pub(super) fn relation(distance_bytes: usize) -> String {
+    match distance_bytes {
+        0 => "dst where src is".to_owned(),
+        bytes if bytes < 2048 => format!("dst {bytes} after src"),
+        bytes => format!("src {} after dst", 4096 - bytes),
+    }
 }
 
 /// Neighbouring sizes with the same advice, from a size on: first size, last size, what to call.
@@ -232,13 +243,10 @@ pub(super) fn range(from: usize, to: usize) -> String {
 }
 
 fn place(cell: &Cell) -> String {
-    let (dst, src, aliasing, residency) = column(cell);
-    let mark = match (residency, aliasing) {
-        (Residency::Hot, Aliasing::Apart) => String::new(),
-        (Residency::Hot, _) => " aliased".to_owned(),
-        (residency, _) => format!(" {}", residency.name()),
-    };
-    format!("dst+{dst} src+{src}{mark}")
+    let (dst, src, distance, residency) = column(cell);
+    let distance = distance.map_or(String::new(), |bytes| format!(" {}", relation(bytes)));
+    let residency = if residency == Residency::Hot { String::new() } else { format!(" {}", residency.name()) };
+    format!("dst+{dst} src+{src}{distance}{residency}")
 }
 
 /// How many times as fast; "=" for a tie.

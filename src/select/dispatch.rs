@@ -5,13 +5,13 @@
 //! plan, once published, is never changed or freed, so that a thread in the middle of a copy may go on with the one it has
 //! read.
 
-use super::Policy;
 use super::decide::{NO_SIMD_START, UNDECIDED, UNDECIDED_NO_SIMD, decide};
 use super::inline::{self, INLINE_MAX_BYTES, Small};
 #[cfg(memcpy_select_out_of_line)]
 use super::out_of_line;
 use super::plan::{Plan, PlanError};
 use super::slot::Slot;
+use super::{Policy, by_plan};
 use crate::kernel::LengthMismatch;
 use core::mem::MaybeUninit;
 use core::ptr;
@@ -100,7 +100,7 @@ pub unsafe fn memcpy_auto_inlined(dst: *mut u8, src: *const u8, len: usize) {
 /// # Safety
 ///
 /// As [`memcpy_auto_unchecked`], on a CPU that has what `small` [needs](Small::needs).
-#[cfg(feature = "cli")]
+#[cfg(feature = "std")]
 #[inline(always)]
 pub(crate) unsafe fn memcpy_auto_as(dst: *mut u8, src: *const u8, len: usize, small: Small) {
     // SAFETY: the same preconditions.
@@ -118,12 +118,9 @@ unsafe fn copy(dst: *mut u8, src: *const u8, len: usize, small: impl FnOnce() ->
     } else if len <= INLINE_MAX_BYTES {
         // SAFETY: the same preconditions, and the length was just checked.
         unsafe { inline::copy(dst, src, len, small()) }
-    } else if let Some(entry) = USER.short_entry(len) {
-        // SAFETY: the same preconditions; a plan comes into force only with kernels that are available here.
-        unsafe { entry(dst, src, len) }
     } else {
-        // SAFETY: the same preconditions.
-        unsafe { copy_by_plan(dst, src, len) }
+        // SAFETY: the same preconditions; a plan comes into force only with kernels that are available here.
+        unsafe { USER.entry(len)(dst, src, len) }
     }
 }
 
@@ -163,9 +160,8 @@ pub unsafe fn memcpy_auto_nosimd(dst: *mut u8, src: *const u8, len: usize) {
 #[doc(hidden)]
 #[inline(always)]
 pub unsafe fn memcpy_auto_nosimd_inlined(dst: *mut u8, src: *const u8, len: usize) {
-    let entry = NO_SIMD.entry(len, dst.addr(), src.addr());
     // SAFETY: the same preconditions; a plan comes into force only with kernels that are available here.
-    unsafe { entry(dst, src, len) }
+    unsafe { NO_SIMD.entry(len)(dst, src, len) }
 }
 
 /// Puts a plan in force for one policy, for all threads. Copies under way finish with the plan they started with.
@@ -195,9 +191,10 @@ pub fn plan_in_force(policy: Policy) -> &'static Plan {
     if ptr::eq(plan, &UNDECIDED) || ptr::eq(plan, &UNDECIDED_NO_SIMD) { decide(policy) } else { plan }
 }
 
-pub(super) static USER: Slot = Slot::new(&UNDECIDED);
-pub(super) static NO_SIMD: Slot = Slot::new(&UNDECIDED_NO_SIMD);
-static SECTION: Slot = Slot::new(&NO_SIMD_START);
+pub(super) static USER: Slot = Slot::new(&UNDECIDED, by_plan::user);
+pub(super) static NO_SIMD: Slot = Slot::new(&UNDECIDED_NO_SIMD, by_plan::no_simd);
+/// Nothing copies through this slot: [`InSection`](super::InSection) asks the plan for the kernel.
+static SECTION: Slot = Slot::new(&NO_SIMD_START, by_plan::no_simd);
 
 fn slot(policy: Policy) -> &'static Slot {
     match policy {
@@ -205,18 +202,6 @@ fn slot(policy: Policy) -> &'static Slot {
         Policy::NoSimd => &NO_SIMD,
         Policy::Section => &SECTION,
     }
-}
-
-/// The part of a call that is not inlined: lengths beyond the first band, and all before the first plan is decided.
-///
-/// # Safety
-///
-/// As [`memcpy_auto_unchecked`].
-#[inline(never)]
-unsafe fn copy_by_plan(dst: *mut u8, src: *const u8, len: usize) {
-    let entry = USER.plan().entry(len, dst.addr(), src.addr());
-    // SAFETY: the same preconditions; a plan comes into force only with kernels that are available here.
-    unsafe { entry(dst, src, len) }
 }
 
 #[inline(always)]

@@ -5,8 +5,9 @@
 use super::Policy;
 use super::dispatch::install;
 use super::plan::{Plan, PlanError};
-use super::text::{MAX_TEXT_BYTES, load};
-use super::text_error::LoadError;
+use super::saved::BUILD;
+use super::text::{MAX_TEXT_BYTES, load, policy_name};
+use super::text_error::{Excerpt, LoadError};
 use crate::cpu::Cpu;
 use core::fmt;
 use std::boxed::Box;
@@ -58,12 +59,16 @@ fn kept(plan: Plan) -> &'static Plan {
 pub fn load_file(path: impl AsRef<Path>) -> Result<(Policy, Plan), LoadFileError> {
     let path = path.as_ref();
     let failed = |cause| LoadFileError { path: path.to_owned(), cause };
+    let text = read(path).map_err(failed)?;
+    load(&text, &Cpu::detect()).map_err(|error| failed(LoadFileCause::Refused(error)))
+}
+
+pub(super) fn read(path: &Path) -> Result<String, LoadFileCause> {
     let mut text = String::new();
     // A little more than a plan may have, so that a longer file is refused for its length.
     let most = MAX_TEXT_BYTES as u64 + 1;
     let read = File::open(path).and_then(|file| file.take(most).read_to_string(&mut text));
-    read.map_err(|error| failed(LoadFileCause::Unreadable(error)))?;
-    load(&text, &Cpu::detect()).map_err(|error| failed(LoadFileCause::Refused(error)))
+    read.map(|_| text).map_err(LoadFileCause::Unreadable)
 }
 
 /// Reads a plan for this CPU from a file and puts it in force for the policy that it was made for, which is returned.
@@ -102,18 +107,38 @@ pub enum LoadFileCause {
     Unreadable(io::Error),
     /// It holds no plan, or none for this CPU.
     Refused(LoadError),
+    /// [`SavedPlan::load`](super::SavedPlan::load): this version of the crate did not save it, but the one it names, if it
+    /// names one.
+    OtherVersion(Option<Excerpt>),
+    /// [`SavedPlan::load`](super::SavedPlan::load): the plan is for this policy and not for [`Policy::User`].
+    OtherPolicy(Policy),
 }
 
 impl fmt::Display for LoadFileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path = self.path.display();
-        match &self.cause {
-            LoadFileCause::Unreadable(error) => write!(
+        write!(f, "{}: {}", self.path.display(), self.cause)
+    }
+}
+
+impl fmt::Display for LoadFileCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreadable(error) => {
+                write!(f, "{error}: no plan was read from it; name a file that `memcpy-select calibrate --save` wrote")
+            }
+            Self::Refused(error) => error.fmt(f),
+            Self::OtherVersion(Some(version)) => write!(
                 f,
-                "{path}: {error}: no plan was read and the one in force stays; name a file that `memcpy-select calibrate \
-                 --save` wrote"
+                "memcpy-select {version} saved the plan and this is `{BUILD}`: it is refused; save one with this version"
             ),
-            LoadFileCause::Refused(error) => write!(f, "{path}: {error}"),
+            Self::OtherVersion(None) => write!(
+                f,
+                "its first line does not say which version saved the plan: it is refused; save one with this version, \
+                 `{BUILD}`"
+            ),
+            Self::OtherPolicy(policy) => {
+                write!(f, "the plan is for policy `{}`: it is refused; use one for `user`", policy_name(*policy))
+            }
         }
     }
 }
@@ -123,6 +148,7 @@ impl std::error::Error for LoadFileError {
         match &self.cause {
             LoadFileCause::Unreadable(error) => Some(error),
             LoadFileCause::Refused(error) => Some(error),
+            LoadFileCause::OtherVersion(_) | LoadFileCause::OtherPolicy(_) => None,
         }
     }
 }

@@ -1,11 +1,11 @@
 //! What to use when: plans, where they come from, and the calls that follow them.
 //!
 //! A [`Plan`] maps a length and an alignment [`Class`] to a kernel through a few bands. The calls follow the plan that
-//! is in force: one that was [`install`]ed ([`load`]ed from a file, measured by `calibrate`, or made in the program), or
-//! else the [plan for this CPU](plan_for) from its profile or the [`formula`]s, decided at the first call.
+//! is in force: one that was [`install`]ed ([`load`]ed from a file, measured by `calibrate`, kept from start to start by
+//! `tune`, or made in the program), or else the [plan for this CPU](plan_for) from its profile or the [`formula`]s, decided
+//! at the first call.
 
-#[cfg(feature = "std")]
-mod adopt;
+mod by_plan;
 #[cfg(feature = "std")]
 mod calibrate;
 #[cfg(feature = "std")]
@@ -23,15 +23,21 @@ mod out_of_line;
 mod plan;
 mod profile;
 mod profiles;
+#[cfg(feature = "std")]
+mod saved;
 mod sectioned;
 mod slot;
 mod text;
 mod text_error;
+#[cfg(feature = "std")]
+mod tune;
+#[cfg(feature = "std")]
+pub(crate) mod ways;
+#[cfg(feature = "std")]
+pub(crate) mod whole_file;
 
 #[cfg(feature = "std")]
-pub use adopt::RangeVerdict;
-#[cfg(feature = "std")]
-pub use calibrate::{CALIBRATE_MAX_BYTES, CALIBRATE_MAX_TIME, Calibration, calibrate};
+pub use calibrate::{CALIBRATE_MAX_BYTES, CALIBRATE_MAX_TIME, Calibration, RangeVerdict, calibrate, calibrate_within};
 pub use class::{Aliasing, Alignment, Class};
 #[cfg(feature = "cli")]
 pub(crate) use dispatch::memcpy_auto_as;
@@ -45,9 +51,13 @@ pub use file::{LoadFileCause, LoadFileError, install_file, install_owned, load_f
 pub use inline::{INLINE_MAX_BYTES, Small};
 pub use plan::{Band, MAX_BANDS, Origin, Plan, PlanError};
 pub use profile::{plan_for, profiled_records};
+#[cfg(feature = "std")]
+pub use saved::{SavePlanError, SavedPlan};
 pub use sectioned::{InSection, memcpy_auto_in_section};
 pub use text::{CpuName, MAX_TEXT_BYTES, PlanText, load};
 pub use text_error::{Excerpt, LoadError, TextError, TextErrorKind};
+#[cfg(feature = "std")]
+pub use tune::{Tuned, tune, tune_at};
 
 /// What the caller may use, and so which plan a call follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

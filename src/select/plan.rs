@@ -8,6 +8,7 @@ use super::inline::Small;
 use crate::cpu::Features;
 use crate::kernel::{CopyFn, Kernel};
 use core::fmt;
+use core::ptr;
 
 /// The most bands that a plan may have.
 pub const MAX_BANDS: usize = 12;
@@ -237,9 +238,13 @@ impl Plan {
         self.entries[band][Class::number(dst_address, src_address)]
     }
 
-    /// Limit and entry point of the first band, where no class makes a difference.
-    pub(super) fn short(&self) -> Option<(usize, CopyFn)> {
-        self.bands[0].is_uniform().then_some((self.limits[0], self.entries[0][0]))
+    /// The entry point of every copy of these lengths, where neither length nor class makes a difference.
+    pub(super) fn only_entry(&self, from_bytes: usize, up_to_bytes: usize) -> Option<CopyFn> {
+        let band = |len_bytes| self.limits.iter().position(|limit| len_bytes <= *limit);
+        let (first, last) = band(from_bytes).zip(band(up_to_bytes))?;
+        let mut entries = self.entries[first..=last].iter().flatten();
+        let only = *entries.next()?;
+        entries.all(|entry| ptr::fn_addr_eq(*entry, only)).then_some(only)
     }
 
     /// The bands, shortest lengths first.

@@ -1,9 +1,10 @@
 //! Where the plan in force is kept: what the calls read.
 //!
-//! A slot is three words. `small` says how short lengths are copied, `short` holds the plan's first band on its own, limit and entry point in one, where every class
-//! of that band has the same kernel: a copy that falls into it is one load, a shift, a compare and a jump. All other
-//! copies go by `plan`. On AMD Zen 5 each further load on the way costs a copy of unaligned lines in the first-level
-//! cache about two cycles (results/TRIED.md), which is why the two are not behind one pointer.
+//! A slot says how small lengths are copied, and holds an entry point for each of a few [steps](STEPS) of length: the
+//! kernel's where the plan has one for the whole step, whatever the class, else that which goes [by the plan](super::by_plan).
+//! The steps are constants: a copy that falls into one is a compare or two, one load and a call. On AMD Zen 5 each further
+//! load on the way costs a copy of unaligned lines in the first-level cache about two cycles, and shifts and masks cost
+//! Golden Cove as much (results/TRIED.md).
 //!
 //! The words are written one after the other. A call in between may follow the new plan for one length and the old
 //! one for another: both have been checked, and neither is ever freed.
@@ -12,30 +13,32 @@ use super::inline::Small;
 use super::plan::Plan;
 use crate::kernel::CopyFn;
 use core::ptr;
-use core::sync::atomic::{AtomicPtr, AtomicU8, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicPtr, AtomicU8, Ordering};
 
 /// The plan in force under one policy. On a cache line of its own: nobody else's writes slow the calls down.
 #[repr(align(64))]
 pub(super) struct Slot {
     pub(super) small: AtomicU8,
-    pub(super) short: AtomicUsize,
+    /// An entry point for each step. A pointer to a function: nothing is ever null.
+    pub(super) steps: [AtomicPtr<()>; STEPS.len()],
     pub(super) plan: AtomicPtr<Plan>,
+    by_plan: CopyFn,
 }
 
-/// Lengths are compared in units of this many bytes.
-pub(super) const UNIT_BYTES: usize = 64;
-/// Bits of the word that count them: up to 4 MiB.
-pub(super) const LIMIT_BITS: u32 = 16;
-/// Bits of an address. What more an address has repeats its highest bit, on all systems that do not ask for more.
-pub(super) const ADDRESS_BITS: u32 = usize::BITS - LIMIT_BITS;
+/// The longest length of each step, in bytes: where plans change kernels if anywhere below the size of a first-level cache.
+/// Above the last one finding the way costs a copy less than a hundredth.
+pub(super) const STEPS: [usize; 3] = [512, 2048, 16 << 10];
 
 impl Slot {
-    /// A slot with this plan. Nothing is known of its short band yet: code has no address at compile time.
-    pub(super) const fn new(plan: &'static Plan) -> Self {
+    /// A slot with this plan. `by_plan` copies by the plan in this slot. Nothing is known of the steps yet: addresses cannot
+    /// be compared at compile time.
+    pub(super) const fn new(plan: &'static Plan, by_plan: CopyFn) -> Self {
+        let step = by_plan as *mut ();
         Self {
             small: AtomicU8::new(Small::Pieces as u8),
-            short: AtomicUsize::new(0),
+            steps: [AtomicPtr::new(step), AtomicPtr::new(step), AtomicPtr::new(step)],
             plan: AtomicPtr::new(ptr::from_ref(plan).cast_mut()),
+            by_plan,
         }
     }
 
@@ -45,23 +48,22 @@ impl Slot {
         if self.small.load(Ordering::Relaxed) == Small::Masked as u8 { Small::Masked } else { Small::Pieces }
     }
 
-    /// The entry point for a copy of at least one byte, if the short band has it.
+    /// The entry point for a copy.
     #[inline(always)]
-    pub(super) fn short_entry(&self, len: usize) -> Option<CopyFn> {
-        let short = self.short.load(Ordering::Relaxed);
-        if len.wrapping_sub(1) / UNIT_BYTES >= short >> ADDRESS_BITS {
-            return None;
-        }
-        let entry = ptr::with_exposed_provenance::<()>(sign_extended(short));
-        // SAFETY: the limit is not zero, so that `pack` made the word from the address of an entry point, which this is
-        // again: it checked.
-        Some(unsafe { core::mem::transmute::<*const (), CopyFn>(entry) })
-    }
-
-    /// The entry point for a copy of at least one byte.
-    #[inline(always)]
-    pub(super) fn entry(&self, len: usize, dst_address: usize, src_address: usize) -> CopyFn {
-        self.short_entry(len).unwrap_or_else(|| self.plan().entry(len, dst_address, src_address))
+    pub(super) fn entry(&self, len: usize) -> CopyFn {
+        let [short, middle, long] = STEPS;
+        let step = if len <= short {
+            0
+        } else if len <= middle {
+            1
+        } else if len <= long {
+            2
+        } else {
+            return self.by_plan;
+        };
+        let entry = self.steps[step].load(Ordering::Acquire);
+        // SAFETY: the word was made from an entry point, which this is again.
+        unsafe { core::mem::transmute::<*mut (), CopyFn>(entry) }
     }
 
     /// The plan in force.
@@ -86,8 +88,8 @@ impl Slot {
         }
     }
 
-    /// Brings `small` and `short` in line with `plan`. Whoever changes `plan` does this afterwards, and does it again if the plan
-    /// changed meanwhile: the last word written is that of the plan that stays, without a lock that a signal handler
+    /// Brings the other words in line with `plan`. Whoever changes `plan` does this afterwards, and does it again if the plan
+    /// changed meanwhile: the last words written are those of the plan that stays, without a lock that a signal handler
     /// or an interrupt could find taken.
     fn follow(&self) {
         loop {
@@ -95,7 +97,12 @@ impl Slot {
             // SAFETY: as in `plan`.
             let followed = unsafe { &*plan };
             self.small.store(followed.small() as u8, Ordering::SeqCst);
-            self.short.store(pack(followed), Ordering::SeqCst);
+            let mut from_bytes = 1;
+            for (step, up_to_bytes) in self.steps.iter().zip(STEPS) {
+                let entry = followed.only_entry(from_bytes, up_to_bytes).unwrap_or(self.by_plan);
+                step.store(entry as *mut (), Ordering::SeqCst);
+                from_bytes = up_to_bytes + 1;
+            }
             if self.plan.load(Ordering::SeqCst) == plan {
                 return;
             }
@@ -103,26 +110,11 @@ impl Slot {
     }
 }
 
-/// The short band of a plan in one word: limit in units, then the entry point's address. 0, which no length is below,
-/// where there is no such band or its address does not fit.
-fn pack(plan: &Plan) -> usize {
-    let Some((limit_bytes, entry)) = plan.short() else { return 0 };
-    let units = (limit_bytes / UNIT_BYTES).min((1 << LIMIT_BITS) - 1);
-    let address = (entry as *const ()).expose_provenance();
-    let low = address & ((1 << ADDRESS_BITS) - 1);
-    if sign_extended(low) == address { units << ADDRESS_BITS | low } else { 0 }
-}
-
-/// The address in a word: the bit below the limit is repeated in its place.
-#[inline(always)]
-const fn sign_extended(word: usize) -> usize {
-    ((word << LIMIT_BITS).cast_signed() >> LIMIT_BITS).cast_unsigned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::kernel::{Kernel, kernels};
+    use crate::select::by_plan;
     use crate::select::class::Class;
     use crate::select::plan::Band;
 
@@ -139,48 +131,53 @@ mod tests {
         Kernel::named(name).unwrap()
     }
 
-    /// Every length around the band's limit goes where the plan says, before and after the short word is there.
+    /// Where a slot sends a copy: to a kernel, or to what goes by the plan.
+    fn sent(slot: &Slot, len: usize) -> Option<CopyFn> {
+        let entry = slot.entry(len);
+        (!ptr::fn_addr_eq(entry, by_plan::user as CopyFn)).then_some(entry)
+    }
+
+    /// Every length around the border of bands and of steps goes where the plan says, or is left to the plan.
     #[test]
-    fn the_short_word_says_what_the_plan_says() {
+    fn steps_say_what_the_plan_says() {
         let (first, last) = (&kernels()[0], named("portable"));
-        for limit in [1, 63, 64, 65, 100, 128, 129, 4096, 4 << 20, (4 << 20) + 64, usize::MAX - 1] {
+        for limit in [1, 64, 65, 511, 512, 513, 2048, 4096, 16 << 10, (16 << 10) + 1, usize::MAX - 1] {
             let plan = leak(&[Band::new(limit, first), Band::new(usize::MAX, last)]);
-            let slot = Slot::new(plan);
-            for published in [false, true] {
-                if published {
-                    slot.publish(plan);
-                }
-                for len in
-                    [1, 2, 64, 65, limit - 1, limit, limit.saturating_add(1), limit.saturating_mul(2), usize::MAX]
-                {
-                    let wanted = plan.kernel(len, Class::of(0, 2048)).entry();
-                    assert!(core::ptr::fn_addr_eq(slot.entry(len, 0, 2048), wanted), "{len} of {limit}");
-                }
+            let slot = Slot::new(plan, by_plan::user);
+            let around = [limit, 512, 2048, 16 << 10].into_iter().flat_map(|at| [at - 1, at, at.saturating_add(1)]);
+            let lengths: Vec<usize> = around.chain([1, 2, 64, 65, usize::MAX]).collect();
+            assert!(lengths.iter().all(|len| sent(&slot, *len).is_none()), "nothing is known before it is published");
+            slot.publish(plan);
+            for len in lengths {
+                let wanted = plan.kernel(len, Class::of(0, 2048)).entry();
+                assert!(sent(&slot, len).is_none_or(|entry| ptr::fn_addr_eq(entry, wanted)), "{len} of {limit}");
             }
+            let is_step = STEPS.contains(&limit) || limit > STEPS[2];
+            let direct = STEPS.iter().filter(|len| sent(&slot, **len).is_some()).count();
+            assert_eq!(direct, STEPS.len() - usize::from(!is_step), "a border within a step: {limit}");
         }
     }
 
     #[test]
-    fn a_band_that_depends_on_the_class_has_no_short_word() {
+    fn a_band_that_depends_on_the_class_is_left_to_the_plan() {
         let plan = leak(&[Band::new(usize::MAX, &kernels()[0]).with(Class::of(1, 2048), named("portable"))]);
-        let slot = Slot::new(plan);
+        let slot = Slot::new(plan, by_plan::user);
         slot.publish(plan);
-        let (aligned, misaligned) = (slot.entry(100, 0, 2048), slot.entry(100, 1, 2048));
-        assert!(core::ptr::fn_addr_eq(aligned, kernels()[0].entry()));
-        assert!(core::ptr::fn_addr_eq(misaligned, named("portable").entry()));
+        assert!(STEPS.into_iter().all(|len| sent(&slot, len).is_none()));
     }
 
     #[test]
-    fn racing_publishers_leave_both_words_of_one_plan() {
+    fn racing_publishers_leave_all_words_of_one_plan() {
         let plans: Vec<&'static Plan> = kernels().iter().map(|kernel| leak(&[Band::new(usize::MAX, kernel)])).collect();
-        let slot = Slot::new(plans[0]);
+        let slot = Slot::new(plans[0], by_plan::user);
         for _ in 0..200 {
             std::thread::scope(|scope| {
                 for plan in plans.iter().take(4) {
                     scope.spawn(|| slot.publish(plan));
                 }
             });
-            assert_eq!(slot.short.load(Ordering::SeqCst), pack(slot.plan()));
+            let wanted = slot.plan().kernel(1, Class::ALL[0]).entry();
+            assert!(STEPS.into_iter().all(|len| ptr::fn_addr_eq(slot.entry(len), wanted)));
         }
     }
 }

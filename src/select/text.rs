@@ -34,7 +34,7 @@ pub(super) const VERSION: &str = "1";
 const POLICIES: [Policy; 3] = [Policy::User, Policy::NoSimd, Policy::Section];
 const VENDORS: [Vendor; 5] = [Vendor::Intel, Vendor::Amd, Vendor::Hygon, Vendor::Zhaoxin, Vendor::Other];
 
-const fn policy_name(policy: Policy) -> &'static str {
+pub(super) const fn policy_name(policy: Policy) -> &'static str {
     match policy {
         Policy::User => "user",
         Policy::NoSimd => "no-simd",

@@ -14,6 +14,7 @@ mod page;
 mod profiles;
 mod program;
 mod record;
+mod saved;
 mod scope;
 mod stored;
 mod sweep;

@@ -39,6 +39,10 @@ fn offsets_residencies_and_kernels_are_known_ones() {
     for list in ["", "0", "0:", ":0", "0:2048", "2048:0", "-1:0", "+1:0", "0:0:0", "a:b"] {
         assert!(scope::offsets(list).unwrap_err().to_string().contains("--offsets"), "{list}");
     }
+    assert_eq!(scope::distances("15,0xA00,1..3,2,0").unwrap(), [15, 0xA00, 1, 2, 3, 0]);
+    for list in ["", ",", "4096", "-1", "3..1", "..3", "1..", "0xFFFF", "0x", "a"] {
+        assert!(scope::distances(list).unwrap_err().to_string().contains("--distances"), "{list}");
+    }
     assert_eq!(scope::residencies("cold,hot").unwrap(), [Residency::Cold, Residency::Hot]);
     assert!(scope::residencies("warm").unwrap_err().to_string().contains("use hot, cold, touch, used, read or crowd"));
     assert_eq!(scope::kernel_names("portable,memcpy_auto,libc").unwrap(), ["libc", "memcpy_auto", "portable"]);
@@ -49,6 +53,7 @@ fn offsets_residencies_and_kernels_are_known_ones() {
 #[test]
 fn a_scope_reads_back_as_it_was_written() {
     let full = Scope {
+        distances: vec![0, 15],
         residencies: vec![Residency::Hot, Residency::Cold],
         kernels: vec!["libc".to_owned(), "portable".to_owned()],
         peers: vec!["one=/a b/c,d.so".to_owned(), "two=/e.so".to_owned()],
@@ -66,8 +71,10 @@ fn a_scope_reads_back_as_it_was_written() {
 fn a_scope_without_lists_is_the_efforts_grid() {
     assert_eq!(Scope::of(Effort::Quick).grid().unwrap(), Effort::Quick.grid());
     let cells = |scope: Scope| scope.grid().unwrap().concat();
-    let sizes = Scope { sizes: vec![64], ..Scope::of(Effort::Quick) };
-    assert_eq!(cells(sizes), [Cell::hot(64, 0, 0)]);
+    let sizes_of = |bytes| Scope { sizes: vec![bytes], ..Scope::of(Effort::Quick) };
+    assert_eq!(cells(sizes_of(64)), [Cell::hot(64, 0, 0)]);
+    let distances = Scope { distances: vec![15, 0], offsets: vec![(1, 2)], ..sizes_of(64) };
+    assert_eq!(cells(distances), [Cell::hot(64, 1, 2), Cell::at(64, 31, 16), Cell::at(64, 16, 16)]);
     let cold = Scope { residencies: vec![Residency::Cold], sizes: vec![64, 128], ..Scope::of(Effort::Quick) };
     assert_eq!(cells(cold), [64, 128].map(|bytes| Cell::hot(bytes, 0, 0).with(Residency::Cold)));
     let crowd = Scope { residencies: vec![Residency::Crowd], ..Scope::of(Effort::Full) };

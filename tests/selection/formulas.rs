@@ -32,8 +32,8 @@ fn bytes_per_cycle((_, _, movsb, stores): &Figures, kernel: &str) -> f64 {
     match kernel {
         name if name.starts_with("rep_movs") => *movsb,
         "sse2_aligned" => store(0, 16.0),
-        "avx_aligned" => store(1, 32.0),
-        "avx512_aligned" => store(2, 64.0),
+        "avx_aligned" | "avx512vl_hi16" => store(1, 32.0),
+        "avx512_aligned" | "avx512_hi16" => store(2, 64.0),
         other => panic!("{other} has no figure"),
     }
 }

@@ -14,5 +14,7 @@ mod section;
 mod suite;
 #[cfg(all(target_arch = "x86_64", unix, memcpy_select_asm))]
 mod tiers;
+#[cfg(unix)]
+mod tune;
 mod turn;
 mod words;

@@ -35,6 +35,8 @@ Examples:
       Two kernels beside libc and memcpy_auto, as one JSON document
   memcpy-select sweep --sizes 64KiB..16MiB --threads 1,2
       One core, then two at once: what a kernel loses where they share a cache or the memory
+  memcpy-select sweep --sizes 2113 --distances 0..64,128,256,512 --effort quick
+      Which kernels are slow where the destination follows the source closely modulo 4096, as large blocks of malloc do
   memcpy-select sweep --effort full --peer other=/path/lib.so
       Another library's memcpy in the same run
   memcpy-select sweep --resume results/amd-25-1-1-kvm/2026-11-23.1
@@ -46,7 +48,7 @@ wrongly or crashes is left out and named, the others are measured, and the exit 
 
 /// Measure copy kernels over a grid of sizes, offsets and residencies, and keep a record.
 ///
-/// Without --sizes, --offsets, --residency and --threads, the grid is the effort's. If any of them is given, the others
+/// Without --sizes, --offsets, --distances, --residency and --threads, the grid is the effort's. If any of them is given, the others
 /// default to the effort's sizes, to 0:0, and to hot. libc, the baseline, and memcpy_auto are always measured.
 #[derive(Args)]
 #[command(after_help = AFTER_HELP)]
@@ -60,6 +62,10 @@ pub struct Sweep {
     /// Offsets destination:source from a cache line, below 2048; the source stands half a page further
     #[arg(long, value_name = "LIST")]
     offsets: Option<String>,
+    /// Distances from the source to the destination modulo 4096, as in 0,15,0xA00,1..63; the source stands where malloc puts
+    /// short blocks, at page + 16
+    #[arg(long, value_name = "LIST")]
+    distances: Option<String>,
     /// Kernels by name; without it, all that this CPU can run
     #[arg(long, value_name = "LIST")]
     kernels: Option<String>,
@@ -119,7 +125,7 @@ impl Sweep {
 
     /// What the options say; where a record is resumed without any, what its run was started with.
     fn scope(&self) -> Result<Scope, String> {
-        let lists = [&self.sizes, &self.offsets, &self.kernels, &self.threads];
+        let lists = [&self.sizes, &self.offsets, &self.distances, &self.kernels, &self.threads];
         let is_silent = self.effort.is_none()
             && lists.iter().all(|list| list.is_none())
             && self.residency.is_empty()
@@ -133,6 +139,9 @@ impl Sweep {
         }
         if let Some(list) = &self.offsets {
             scope.offsets = scope::offsets(list).map_err(text)?;
+        }
+        if let Some(list) = &self.distances {
+            scope.distances = scope::distances(list).map_err(text)?;
         }
         if let Some(list) = &self.kernels {
             scope.kernels = scope::kernel_names(list).map_err(text)?;

@@ -8,7 +8,7 @@ use crate::measure::statistics::geometric_mean;
 use crate::measure::summary::{CellSummary, Summary};
 use crate::measure::sweep::{LIBC, LIBC_AGAIN, MEMCPY_AUTO};
 use crate::report::format::size;
-use crate::report::terminal::{ALIGNED, column, placed};
+use crate::report::terminal::{ALIGNED, column, placed, relation};
 use crate::select::Aliasing;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -65,7 +65,9 @@ impl Look {
             "sse2_hybrid" => thin("sse2", 2),
             "avx_aligned" => thin("avx", 0),
             "avx_nt" => thin("avx", 1),
+            "avx512vl_hi16" => thin("avx", 2),
             "avx512_aligned" => thin("avx512", 0),
+            "avx512_hi16" => thin("avx512", 2),
             "avx512_nt" => thin("avx512", 1),
             _ => thin("peer", peer % 5),
         }
@@ -142,7 +144,7 @@ pub(super) const CONDITIONS: [Condition; 8] = [
         1,
         |cell| is(cell, Residency::Hot) && cell.cell.class().aliasing != Aliasing::Apart,
         "the same, with destination and source at nearly the same place modulo 4096, where a CPU may take a load for one \
-         that depends on a store before it; “dst follows src” says which of the two comes shortly after the other",
+         that depends on a store before it; “dst 64 after src” says how far, modulo 4096",
     ),
     (
         "read afterwards",
@@ -228,19 +230,18 @@ pub(super) fn against_best(shown: &Shown<'_>) -> Vec<Series> {
 
 /// The name of a column: where in a line destination and source begin, and the condition.
 pub(super) fn placement(cell: &Cell) -> String {
-    let (dst, src, aliasing, residency) = column(cell);
-    let condition = match (residency, aliasing) {
-        (Residency::Hot, Aliasing::Apart) => return format!("dst+{dst} src+{src}"),
-        (Residency::Hot, Aliasing::DstAfterSrc) => Cow::Borrowed("dst follows src"),
-        (Residency::Hot, Aliasing::SrcAfterDst) => Cow::Borrowed("src follows dst"),
-        (Residency::Calls(calls), _) => return calls.to_string(),
-        (Residency::Touch, _) => Cow::Borrowed("read afterwards"),
-        (Residency::Used, _) => Cow::Borrowed("in use"),
-        (Residency::Read, _) => Cow::Borrowed("in use and read"),
-        (Residency::Crowd, _) => Cow::Borrowed("all cores"),
-        (residency, _) => residency.name(),
+    let (dst, src, distance, residency) = column(cell);
+    let condition = match residency {
+        Residency::Hot => None,
+        Residency::Calls(calls) => return calls.to_string(),
+        Residency::Touch => Some(Cow::Borrowed("read afterwards")),
+        Residency::Used => Some(Cow::Borrowed("in use")),
+        Residency::Read => Some(Cow::Borrowed("in use and read")),
+        Residency::Crowd => Some(Cow::Borrowed("all cores")),
+        residency => Some(residency.name()),
     };
-    format!("dst+{dst} src+{src}, {condition}")
+    let parts = distance.map(|bytes| Cow::Owned(relation(bytes))).into_iter().chain(condition);
+    parts.fold(format!("dst+{dst} src+{src}"), |name, part| format!("{name}, {part}"))
 }
 
 /// All lengths of a record, rising. Sequences of calls have none.

@@ -8,7 +8,8 @@ use crate::code::Code;
 use crate::suite::runner::in_parallel;
 use crate::symbolic::{Case, Outcome, Program};
 use memcpy_select::Kernel;
-use memcpy_select::kernel::Stores;
+use memcpy_select::cpu::Components;
+use memcpy_select::kernel::{CopyFn, Stores};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Beyond the length at which every kernel has come to its loop, and around several times.
@@ -16,9 +17,9 @@ const EVERY_LENGTH_UP_TO: usize = 1100;
 /// The largest alignment that a kernel asks for.
 const RESIDUES: u64 = 64;
 
-fn program(entry: *const u8) -> Program {
-    let code = Code::reachable_from(entry).unwrap_or_else(|error| panic!("{error}"));
-    Program::new(code.range().start, code.by_offset())
+fn program(entry: CopyFn, writes: Components) -> Program {
+    let code = Code::reachable_from(entry as *const u8).unwrap_or_else(|error| panic!("{error}"));
+    Program::new(code.range().start, writes, code.by_offset())
 }
 
 fn cases(len: usize) -> impl Iterator<Item = Case> {
@@ -45,7 +46,7 @@ fn every_copy_up_to_1100_bytes_is_right_whatever_the_addresses_and_contents() {
         &assembled,
         || (),
         |(), kernel| {
-            let (mut program, count) = (program(kernel.entry() as *const u8), AtomicU64::new(0));
+            let (mut program, count) = (program(kernel.entry(), kernel.writes()), AtomicU64::new(0));
             // A few pages more, at the lengths where loops over pages begin and end.
             let pages = [4096, 8192, 12288].into_iter().flat_map(|pages| [pages - 1, pages, pages + 65, pages + 129]);
             for len in (0..=EVERY_LENGTH_UP_TO).chain(pages) {
@@ -60,7 +61,7 @@ fn every_copy_up_to_1100_bytes_is_right_whatever_the_addresses_and_contents() {
 
 /// A broken kernel's first fault.
 fn caught(mutant: &Mutant) -> Option<String> {
-    let mut program = program(mutant.entry as *const u8);
+    let mut program = program(mutant.entry, mutant.writes);
     (0..=320).flat_map(cases).find_map(|case| match program.run(case) {
         Err(fault) => Some(fault.to_string()),
         Ok(outcome) if mutant.writes.is_empty() && outcome.changed_vectors != 0 => {

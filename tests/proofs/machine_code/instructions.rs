@@ -125,6 +125,7 @@ fn needed(feature: CpuidFeature) -> Option<Features> {
         CpuidFeature::SSE | CpuidFeature::SSE2 => Some(Features::SSE2),
         CpuidFeature::AVX => Some(Features::AVX),
         CpuidFeature::AVX512F => Some(Features::AVX512F),
+        CpuidFeature::AVX512VL => Some(Features::AVX512VL),
         other => panic!("the table has no word for {other:?}"),
     }
 }
@@ -132,8 +133,12 @@ fn needed(feature: CpuidFeature) -> Option<Features> {
 #[test]
 fn no_instruction_needs_more_than_the_table_says() {
     for kernel in assembled() {
-        // A CPU with AVX-512 has AVX, one with AVX has SSE2.
-        let implied = [(Features::AVX512F, Features::AVX), (Features::AVX, Features::SSE2)];
+        // A CPU with AVX-512 VL has AVX-512 F, one with that has AVX, one with AVX has SSE2.
+        let implied = [
+            (Features::AVX512VL, Features::AVX512F),
+            (Features::AVX512F, Features::AVX),
+            (Features::AVX, Features::SSE2),
+        ];
         let has = implied.into_iter().fold(
             kernel.needs(),
             |has, (larger, smaller)| {
@@ -169,6 +174,8 @@ fn only_declared_registers_are_written() {
         let claims = !kernel.writes().is_empty();
         assert_eq!(claims, !written.vectors.is_empty(), "{name}: what the table says");
         assert_eq!(kernel.writes().contains(Components::AVX), written.is_vex, "{name}: what the table says");
+        let is_high = written.vectors.iter().any(|register| *register >= 16);
+        assert_eq!(kernel.writes().contains(Components::HI16_ZMM), is_high, "{name}: what the table says");
         println!("{name:<20}general {:?}, vectors {:?}", written.general, written.vectors);
     }
 }

@@ -66,7 +66,7 @@ fn caught_interpreted(mutant: &Mutant) -> Option<Check> {
         let src: Vec<u8> = (0..len).map(|at| (at % 251) as u8).collect();
         for (dst, src_offset) in [(0, 0), (5, 0), (0, 9)] {
             let place = Place { dst_address: place.dst_address + dst, src_address: place.src_address + src_offset };
-            match run(mutant.entry as *const u8, place, &src) {
+            match run(mutant.entry as *const u8, mutant.writes, place, &src) {
                 Ok(outcome) if outcome.dst == src => {}
                 Ok(_) => return Some(Check::DestinationBytes),
                 Err(fault) => return Some(check_of(mutant, &fault)),

@@ -2,6 +2,7 @@
 //! contract.
 
 use crate::interpreter::{Fault, Place, run};
+use memcpy_select::cpu::Components;
 use memcpy_select::kernels;
 use std::arch::global_asm;
 
@@ -15,7 +16,7 @@ fn it_agrees_with_the_processor_on_every_kernel_that_runs_here() {
             let src: Vec<u8> = (0..len).map(|at| (at % 251) as u8).collect();
             let mut native = vec![0; len];
             ready.copy(&mut native, &src).unwrap();
-            let outcome = run(kernel.entry() as *const u8, PLACE, &src);
+            let outcome = run(kernel.entry() as *const u8, kernel.writes(), PLACE, &src);
             assert_eq!(outcome.unwrap_or_else(|fault| panic!("{}, {len} bytes: {fault}", kernel.name())).dst, native);
         }
     }
@@ -32,7 +33,7 @@ macro_rules! faulty {
                 #[link_name = $symbol]
                 fn entry(dst: *mut u8, src: *const u8, len: usize);
             }
-            let fault = run(entry as *const u8, PLACE, &[7; 64]).map(|outcome| outcome.dst).unwrap_err();
+            let fault = run(entry as *const u8, Components::NONE, PLACE, &[7; 64]).map(|outcome| outcome.dst).unwrap_err();
             assert!(matches!(fault, $fault), "{fault}");
         }
     };

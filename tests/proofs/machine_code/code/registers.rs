@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 pub struct Written {
     pub general: BTreeSet<String>,
     pub vectors: BTreeSet<usize>,
-    /// Whether a vector register is written by a VEX or EVEX encoding, that is in its whole width.
+    /// Whether one of vector registers 0 to 15 is written by a VEX or EVEX encoding, that is in its whole width.
     pub is_vex: bool,
 }
 
@@ -28,7 +28,7 @@ pub fn written(code: &Code) -> Written {
             }
             if register.is_vector_register() {
                 written.vectors.insert(register.number());
-                written.is_vex |= instruction.encoding() != EncodingKind::Legacy;
+                written.is_vex |= register.number() < 16 && instruction.encoding() != EncodingKind::Legacy;
             } else {
                 written.general.insert(format!("{:?}", register.full_register()).to_lowercase());
             }

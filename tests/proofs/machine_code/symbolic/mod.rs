@@ -38,6 +38,7 @@ mod value;
 
 use super::code::text;
 use iced_x86::Instruction;
+use memcpy_select::cpu::Components;
 use memory::Memory;
 use std::fmt;
 use value::{Byte, DST, Known, SRC, STACK, Sum, Value};
@@ -144,15 +145,17 @@ struct Machine {
 /// The instructions of one kernel, to be run as often as one likes.
 pub struct Program {
     entry: u64,
+    /// The vector state that it may write.
+    writes: Components,
     by_offset: Vec<Option<Instruction>>,
     /// Which of them have run.
     visited: Vec<bool>,
 }
 
 impl Program {
-    pub fn new(entry: u64, by_offset: Vec<Option<Instruction>>) -> Self {
+    pub fn new(entry: u64, writes: Components, by_offset: Vec<Option<Instruction>>) -> Self {
         let visited = vec![false; by_offset.len()];
-        Self { entry, by_offset, visited }
+        Self { entry, writes, by_offset, visited }
     }
 
     /// The instructions that no run has come to.
@@ -172,7 +175,7 @@ impl Program {
             };
             self.visited[offset] = true;
             if machine.step(instruction)? {
-                return machine.at_return(case).map(|changed_vectors| Outcome { steps, changed_vectors });
+                return machine.at_return(case, self.writes).map(|changed_vectors| Outcome { steps, changed_vectors });
             }
         }
         Err(Fault::TooManySteps)
@@ -200,7 +203,7 @@ impl Machine {
         }
     }
 
-    fn at_return(&self, case: Case) -> Result<u32, Fault> {
+    fn at_return(&self, case: Case, writes: Components) -> Result<u32, Fault> {
         for register in CALLEE_SAVED {
             if self.general[register] != Value::callers(register) {
                 return Err(Fault::CallersRegisterChanged { register });
@@ -211,12 +214,12 @@ impl Machine {
         }
         let mut changed_vectors = 0;
         for register in (0..32).filter(|register| self.written_vectors >> register & 1 != 0) {
-            if register >= 16 {
+            if register >= 16 && !writes.contains(Components::HI16_ZMM) {
                 return Err(Fault::HighRegisterWritten { register });
             }
             let (bytes, before) = (&self.vectors[register], callers_vector(register));
             let is_kept_or_clear = |at: usize| bytes[at] == before[at] || bytes[at] == Byte::Constant(0);
-            if !(16..64).all(is_kept_or_clear) {
+            if register < 16 && !(16..64).all(is_kept_or_clear) {
                 return Err(Fault::UpperStateDirty { register });
             }
             changed_vectors |= u32::from(*bytes != before) << register;

@@ -1,0 +1,174 @@
+//! Copies by the plan in a slot: the band of the length, the class of the two addresses, the kernel of both.
+//!
+//! In machine code, since nothing on the way may touch vector state, however the crate is compiled, and builds for debugging
+//! take this way too. Where nothing was assembled, the compiler's code does.
+
+use super::dispatch::{NO_SIMD, USER};
+#[cfg(all(target_arch = "x86_64", memcpy_select_asm))]
+use {
+    super::class::{Alignment, CLASSES},
+    super::plan::Plan,
+    super::slot::Slot,
+    core::arch::naked_asm,
+    core::mem::offset_of,
+};
+
+/// An entry point that goes by the plan in one slot.
+macro_rules! by_plan_in {
+    ($name:ident, $slot:ident) => {
+        /// # Safety
+        ///
+        /// `src` is valid for reads and `dst` for writes of `len` bytes, and the two ranges do not overlap. The caller may
+        /// use what the plans of the slot do.
+        #[cfg(all(target_arch = "x86_64", memcpy_select_asm))]
+        #[unsafe(naked)]
+        pub(super) unsafe extern "sysv64" fn $name(dst: *mut u8, src: *const u8, len: usize) {
+            naked_asm!("endbr64", "lea rcx, [rip + {slot}]", "jmp {by_plan}", slot = sym $slot, by_plan = sym by_plan)
+        }
+
+        #[cfg(not(all(target_arch = "x86_64", memcpy_select_asm)))]
+        crate::kernel::portable::entry_point! {
+            $name(dst, src, len) {
+                let entry = $slot.plan().entry(len, dst.addr(), src.addr());
+                // SAFETY: the same preconditions; a plan comes into force only with kernels that are available here.
+                unsafe { entry(dst, src, len) }
+            }
+        }
+    };
+}
+
+by_plan_in!(user, USER);
+by_plan_in!(no_simd, NO_SIMD);
+
+#[cfg(all(target_arch = "x86_64", memcpy_select_asm))]
+const LIMITS: usize = offset_of!(Plan, limits);
+#[cfg(all(target_arch = "x86_64", memcpy_select_asm))]
+const ENTRIES: usize = offset_of!(Plan, entries);
+
+/// Copies as [`Plan::entry`] says.
+///
+/// # Safety
+///
+/// `src` is valid for reads and `dst` for writes of `len` bytes, and the two ranges do not overlap. The slot only ever has
+/// plans whose kernels can run here, and whose vector state the caller may use.
+#[cfg(all(target_arch = "x86_64", memcpy_select_asm))]
+#[unsafe(naked)]
+pub(super) unsafe extern "sysv64" fn by_plan(dst: *mut u8, src: *const u8, len: usize, slot: &Slot) {
+    naked_asm!(
+        "endbr64",
+        // Loads are acquiring ones on x86-64.
+        // As `Plan::entry`: the first band whose limit is not below the length. That of the last one is `usize::MAX`.
+        "mov rax, qword ptr [rcx + {plan}]",
+        "lea r8, [rax + {limits}]",
+        "3:",
+        "cmp rdx, qword ptr [r8]",
+        "lea r8, [r8 + 8]",
+        "ja 3b",
+        // r8 is past that limit: the band's row of entry points is as many times further as it has entries.
+        "sub r8, rax",
+        "imul r8, r8, {classes}",
+        "add rax, r8",
+        // As `Class::number`: whether the offsets in a line differ, whether the destination's is not zero, and how the two
+        // follow each other.
+        "mov r8d, edi",
+        "xor r8d, esi",
+        "xor r9d, r9d",
+        "test r8d, 63",
+        "setnz r9b",
+        "xor r8d, r8d",
+        "test edi, 63",
+        "setnz r8b",
+        "lea r9d, [r9 + 2*r8]",
+        "mov r8d, edi",
+        "sub r8d, esi",
+        "add r8d, 255",
+        "and r8d, 0xfff",
+        "xor ecx, ecx",
+        "cmp r8d, 511",
+        "adc ecx, 0",
+        "cmp r8d, 255",
+        "adc ecx, 0",
+        "lea r9d, [r9 + {alignments}*rcx]",
+        "jmp qword ptr [rax + 8*r9 + {entries}]",
+        plan = const offset_of!(Slot, plan),
+        limits = const LIMITS,
+        classes = const CLASSES,
+        alignments = const Alignment::ALL.len(),
+        entries = const ENTRIES.cast_signed() - (CLASSES * (LIMITS + 8)).cast_signed(),
+    )
+}
+
+#[cfg(test)]
+#[cfg(all(target_arch = "x86_64", memcpy_select_asm))]
+pub(super) mod tests {
+    use super::*;
+    use crate::kernel::{CopyFn, Kernel};
+    use crate::select::plan::{Band, MAX_BANDS};
+    use core::cell::Cell;
+    use core::ptr;
+    use std::sync::OnceLock;
+
+    std::thread_local! {
+        static REACHED: Cell<usize> = const { Cell::new(usize::MAX) };
+    }
+
+    /// Copies nothing and leaves its number.
+    pub(in crate::select) unsafe extern "sysv64" fn entry<const NUMBER: usize>(_: *mut u8, _: *const u8, _: usize) {
+        REACHED.set(NUMBER);
+    }
+
+    /// As many as classes, and one more: neither rows nor columns of a plan repeat them.
+    const REACHABLE: [CopyFn; CLASSES + 1] = [
+        entry::<0>,
+        entry::<1>,
+        entry::<2>,
+        entry::<3>,
+        entry::<4>,
+        entry::<5>,
+        entry::<6>,
+        entry::<7>,
+        entry::<8>,
+        entry::<9>,
+        entry::<10>,
+        entry::<11>,
+        entry::<12>,
+    ];
+
+    /// The number of the entry point that a call reaches.
+    pub(in crate::select) fn reached(call: impl FnOnce()) -> usize {
+        REACHED.set(usize::MAX);
+        call();
+        REACHED.get()
+    }
+
+    /// Every distance modulo 4096, around the limit of every band.
+    #[test]
+    fn machine_code_goes_where_the_plan_says() {
+        let kernel = Kernel::named("gpr").unwrap();
+        let limit = |at| if at == MAX_BANDS - 1 { usize::MAX } else { 100 * (at + 1) };
+        let bands: [Band; MAX_BANDS] = core::array::from_fn(|at| Band::new(limit(at), kernel));
+        let mut plan = Plan::new(&bands).unwrap();
+        for (band, row) in plan.entries.iter_mut().enumerate() {
+            for (class, place) in row.iter_mut().enumerate() {
+                *place = REACHABLE[(band + 5 * class) % REACHABLE.len()];
+            }
+        }
+        static PLAN: OnceLock<Plan> = OnceLock::new();
+        let plan = PLAN.get_or_init(|| plan);
+        let slot = Slot::new(plan, user);
+        let lengths = (0..MAX_BANDS).flat_map(|at| [limit(at) - 1, limit(at), limit(at).wrapping_add(1)]);
+        for len in lengths {
+            for distance in 0..4096 {
+                for src in [0x10000, 0x10001] {
+                    let (to, from) = (ptr::without_provenance_mut(src + distance), ptr::without_provenance(src));
+                    let wanted = plan.entry(len, src + distance, src);
+                    // SAFETY: the entry points copy nothing.
+                    let wanted = reached(|| unsafe { wanted(to, from, len) });
+                    // SAFETY: as above.
+                    let found = reached(|| unsafe { by_plan(to, from, len, &slot) });
+                    assert_eq!(found, wanted, "{len} bytes, {distance} from each other");
+                }
+            }
+        }
+    }
+}
