@@ -11,6 +11,7 @@ pub mod clock;
 pub mod conditions;
 pub mod crowd;
 pub mod effort;
+pub mod held_out;
 pub mod ipc;
 pub mod peer;
 pub mod scope;

@@ -116,6 +116,19 @@ impl CellSummary {
         paired_ratio(self.contenders.get(a)?, self.contenders.get(b)?)
     }
 
+    /// Time of a contender over time of the fastest of others. With four rounds or more the fastest is picked from the even
+    /// ones, and the odd ones give the ratio: the least of many noisy medians is less than any of them is worth.
+    pub fn ratio_to_best<'a>(&self, contender: &str, others: impl Iterator<Item = &'a str>) -> Option<f64> {
+        let rounds = |name: &str, first: usize| -> Option<Vec<f64>> {
+            let all = self.contenders.get(name)?;
+            let step = if all.len() < 4 { (0, 1) } else { (first, 2) };
+            Some(all.iter().copied().skip(step.0).step_by(step.1).collect())
+        };
+        let timed = others.filter_map(|name| Some((name, median(&rounds(name, 0)?)?)));
+        let (best, _) = timed.min_by(|a, b| a.1.total_cmp(&b.1))?;
+        paired_ratio(&rounds(contender, 1)?, &rounds(best, 1)?)
+    }
+
     /// Bytes copied per nanosecond: decimal gigabytes per second, the payload counted once.
     pub fn gb_per_s(&self, contender: &str) -> Option<f64> {
         Some(self.cell.len_bytes as f64 / self.copy_ns(contender)?)

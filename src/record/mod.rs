@@ -17,6 +17,7 @@ mod growing;
 mod ipc;
 mod ipc_further;
 mod ipc_growing;
+pub mod judge;
 mod listing;
 mod lock;
 mod profiles;
@@ -33,7 +34,8 @@ pub use folder::{Progress, Record};
 pub use growing::Growing;
 pub use ipc::{IpcRecord, is_of_paths, newest_ipc_record, round_trips, round_trips_text};
 pub use ipc_growing::GrowingIpc;
-pub use listing::{Listed, is_record, records_below};
+pub use judge::{Validation, is_held_back, ratio_of_plans};
+pub use listing::{Chosen, Listed, is_record, one_of_each_cpu, records_below};
 pub use profiles::{LOCAL, PROFILES_FILE, Profile, Survey, newest_of_bench, newest_record, plan};
 pub use table::Table;
 

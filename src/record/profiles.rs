@@ -10,6 +10,8 @@
 use super::environment::Environment;
 use super::error::RecordError;
 use super::folder::{Progress, Record, is_unused, read_environment};
+use super::judge::{makes_plans, ratio_of_plans};
+use super::listing::age;
 use crate::kernel::{Kernel, Stores, kernels};
 use crate::measure::cell::{Cell, Residency};
 use crate::measure::effort::Effort;
@@ -60,7 +62,7 @@ pub fn newest_record(results: &Path, signature: &str) -> Result<Option<(PathBuf,
 }
 
 /// Whether a record counts where there are others that do not.
-fn is_first_rate(environment: &Environment) -> bool {
+pub(super) fn is_first_rate(environment: &Environment) -> bool {
     environment.effort != Effort::Quick.name() && environment.system.libc_tunables.is_none()
 }
 
@@ -237,16 +239,11 @@ pub(super) fn record_folders(results: &Path) -> Result<Vec<PathBuf>, RecordError
         let is_hidden = |path: &Path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
         Ok(paths.map_err(unreadable)?.into_iter().filter(|path| path.is_dir() && !is_hidden(path)).collect())
     };
-    let age = |folder: &PathBuf| {
-        let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let (date, number) = name.rsplit_once('.').unwrap_or((&name, ""));
-        (date.to_owned(), number.parse::<u32>().unwrap_or(0), folder.clone())
-    };
     let mut all = Vec::new();
     for machine in folders(results)?.into_iter().filter(|machine| !machine.ends_with(LOCAL)) {
         all.extend(folders(&machine)?);
     }
-    all.sort_by_key(age);
+    all.sort_by_key(|folder| (age(folder), folder.clone()));
     Ok(all)
 }
 
@@ -270,8 +267,7 @@ fn time_ratio<'a>(records: impl Iterator<Item = &'a Record>, plan: &Plan, other:
     let mut ratios: BTreeMap<(usize, Residency), Vec<f64>> = BTreeMap::new();
     for cell in records.flat_map(|record| Summary::of(&record.samples).cells) {
         let Cell { len_bytes, residency, .. } = cell.cell;
-        let name = |plan: &Plan| plan.kernel(len_bytes, cell.cell.class()).name();
-        if let Some(ratio) = cell.time_ratio(name(plan), name(other)).filter(|_| len_bytes >= least_bytes(policy)) {
+        if let Some(ratio) = ratio_of_plans(&cell, plan, other).filter(|_| len_bytes >= least_bytes(policy)) {
             ratios.entry((len_bytes, residency)).or_default().push(ratio);
         }
     }
@@ -308,8 +304,7 @@ pub fn plan<'a>(records: impl Iterator<Item = &'a Record> + Clone, policy: Polic
 
 fn points(summary: &Summary, candidates: &[&'static Kernel], policy: Policy) -> Vec<Point> {
     let least = least_bytes(policy);
-    // Powers of two make the plan; what a record has between them is there to judge it.
-    let in_plan = |cell: &&CellSummary| cell.cell.len_bytes >= least && cell.cell.len_bytes.is_power_of_two();
+    let in_plan = |cell: &&CellSummary| cell.cell.len_bytes >= least && makes_plans(cell.cell.len_bytes);
     let cells: Vec<&CellSummary> = summary.cells.iter().filter(in_plan).collect();
     let count = |len_bytes: usize, residency: Residency| {
         let same = cells.iter().filter(|cell| cell.cell.len_bytes == len_bytes && cell.cell.residency == residency);

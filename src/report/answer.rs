@@ -7,7 +7,7 @@ use crate::measure::statistics::{geometric_mean, is_tie};
 use crate::measure::summary::{CellSummary, Summary};
 use crate::measure::sweep::{LIBC, MEMCPY_AUTO};
 use crate::measure::thread::THREAD;
-use crate::record::Environment;
+use crate::record::{Environment, is_held_back, ratio_of_plans};
 use crate::select::{INLINE_MAX_BYTES, Plan};
 use std::fmt::{self, Write};
 use std::path::Path;
@@ -126,13 +126,8 @@ pub fn use_this_plan(text: &str, file: Option<&Path>) -> String {
 /// How many times as fast copies are under one plan as under another at the lengths that no plan is made from: those
 /// between powers of two. Kernels alone are compared; what is inlined is left out.
 pub fn held_back_speed(summary: &Summary, own: &Plan, other: &Plan) -> Option<f64> {
-    let is_held_back =
-        |cell: &&CellSummary| cell.cell.len_bytes > INLINE_MAX_BYTES && !cell.cell.len_bytes.is_power_of_two();
-    let speed = |cell: &CellSummary| {
-        let name = |plan: &Plan| plan.kernel(cell.cell.len_bytes, cell.cell.class()).name();
-        cell.time_ratio(name(other), name(own))
-    };
-    geometric_mean(summary.cells.iter().filter(is_held_back).filter_map(speed))
+    let held_back = summary.cells.iter().filter(|cell| is_held_back(&cell.cell));
+    geometric_mean(held_back.filter_map(|cell| ratio_of_plans(cell, other, own)))
 }
 
 /// From where to where which routine is the one to use, against libc, and what limits it.

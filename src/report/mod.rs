@@ -13,6 +13,7 @@ mod output;
 mod page;
 pub mod targets;
 mod terminal;
+mod validate;
 #[cfg(target_arch = "x86_64")]
 pub mod xsave;
 
@@ -26,3 +27,4 @@ pub use ipc_explain::{AtLength, IpcExplanation, nearest, pays_from_bytes};
 pub use output::{OutputError, print, say};
 pub use page::{PAGE_GENERATOR, ipc_page, page, plot};
 pub use terminal::{hanging, kernel_table, losses, machine, placement_table, selection_table};
+pub use validate::{validation_markdown, validation_text};

@@ -5,9 +5,9 @@
 
 #![forbid(unsafe_code)]
 
-use super::knowledge::{Design, NoSimd, StringFrom, Vector};
+use super::knowledge::{Design, NoSimd, RECORDS, StringFrom, Vector};
 use super::plan::{Band, Origin, Plan};
-use super::{Aliasing, Alignment, Class, INLINE_MAX_BYTES, Policy};
+use super::{Aliasing, Alignment, Class, CpuName, INLINE_MAX_BYTES, Policy};
 use crate::cpu::{Cpu, Features};
 use crate::kernel::Kernel;
 
@@ -41,6 +41,15 @@ pub fn plan(cpu: &Cpu, policy: Policy) -> Plan {
 /// that is not known.
 pub fn source(cpu: &Cpu) -> Option<&'static str> {
     Design::of(cpu.signature.microarch()).map(|design| design.source)
+}
+
+/// Whether what is known of this CPU's design is, in part, from a record of this CPU model: of such a CPU the formulas do not
+/// say what they would if nobody had recorded it.
+pub fn is_from_record_of(cpu: &Cpu) -> bool {
+    let here = CpuName::of(&cpu.signature);
+    let names = |letters: &str| source(cpu).is_some_and(|source| source.contains(letters));
+    let is_here = |signature: &str| CpuName::named(signature).is_some_and(|name| name.is_same_model(&here));
+    RECORDS.iter().any(|(letters, signature)| names(letters) && is_here(signature))
 }
 
 /// A measured plan without what its record cannot have seen: where a design's `rep movsb` is known to collapse at some

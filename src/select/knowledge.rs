@@ -9,11 +9,20 @@
 //! - P: public reports: golang/go 14630, 38512 and 66959; dotnet/runtime 84577; openucx/ucx 4408 and 11895;
 //!   microsoft/STL 5658; glibc bug 30994
 //! - Z: the scorecard of fastmem-zig
-//! - R: records of this project: R3 amd-25-1-1, R5 amd-26-2-1, RG intel-6-167-1-masked, RI intel-6-106-6, RE intel-6-207-2
+//! - R: records of this project, by CPU: [`RECORDS`]
 
 #![forbid(unsafe_code)]
 
 use crate::cpu::{Microarch, Vendor};
+
+/// The letters of the records of this project, and the CPU of each.
+pub const RECORDS: [(&str, &str); 5] = [
+    ("R3", "amd-25-1-1"),
+    ("R5", "amd-26-2-1"),
+    ("RG", "intel-6-167-1-masked"),
+    ("RI", "intel-6-106-6"),
+    ("RE", "intel-6-207-2"),
+];
 
 /// A vector width.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -21,6 +21,7 @@ mod sweep;
 mod targets;
 mod terminal;
 mod tree;
+mod validate;
 mod verbs;
 #[cfg(all(target_arch = "x86_64", memcpy_select_asm))]
 mod xsave;

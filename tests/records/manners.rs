@@ -53,6 +53,7 @@ fn questions(record: &str) -> Vec<Vec<&str>> {
         vec!["explain", "4096", "--record", record],
         vec!["explain", "--ipc", "4096", "--record", PATHS],
         vec!["compare", record, record],
+        vec!["validate", FIRST],
         vec!["report", "results"],
         vec!["report", "--json", NEIGHBOURS],
         vec!["report", "--targets", PATHS],

@@ -10,7 +10,7 @@ use memcpy_select::report;
 use std::fs;
 use std::process::Command;
 
-fn check(of: &str, text: &str) {
+pub fn check(of: &str, text: &str) {
     for line in text.lines() {
         assert!(line.chars().count() <= 80, "{of}: {} columns: {line}", line.chars().count());
         assert!(!line.chars().any(|character| character.is_control()), "{of}: {line:?}");

@@ -20,6 +20,7 @@ mod report;
 mod sections;
 mod sweep;
 mod targets;
+mod validate;
 #[cfg(target_arch = "x86_64")]
 mod xsave;
 
@@ -56,6 +57,7 @@ enum Verb {
     Explain(explain::Explain),
     Ipc(ipc::Ipc),
     Calibrate(calibrate::Calibrate),
+    Validate(validate::Validate),
     Plan(plan::Plan),
     #[cfg(target_arch = "x86_64")]
     Xsave(xsave::Xsave),
@@ -96,6 +98,7 @@ fn run(verb: Verb) -> Result<ExitCode, String> {
         Verb::Explain(verb) => verb.run(),
         Verb::Ipc(verb) => verb.run(),
         Verb::Calibrate(verb) => verb.run(),
+        Verb::Validate(verb) => verb.run(),
         Verb::Plan(verb) => verb.run(),
         #[cfg(target_arch = "x86_64")]
         Verb::Xsave(verb) => verb.run(),

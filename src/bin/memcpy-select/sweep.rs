@@ -109,23 +109,8 @@ impl Sweep {
                 ));
             }
         }
-        let pinned_to = pin();
-        let cpu = Cpu::detect();
-        let mut environment = Environment::gather(&cpu, scope.effort, pinned_to);
-        if !self.json {
-            print(report::machine(&environment, &conditions(&cpu, pinned_to)))?;
-        }
-        let (contenders, failures) = contenders(&scope, &grid, &mut environment)?;
-        let buffer_bytes = scope.buffer_bytes(&grid, &cpu);
-        let sweep = sweep::Sweep::new(contenders, buffer_bytes, scope.effort).map_err(text)?;
-        let growing = match &self.resume {
-            Some(folder) => Growing::resume(folder, BENCH, &environment, &scope.to_string()),
-            None => Growing::create(&self.out, BENCH, environment, &scope.to_string()),
-        };
-        let mut growing = growing.map_err(text)?;
-        growing.leave_out(failures).map_err(text)?;
-        say(format_args!("record: {}, as it grows", growing.folder().display()));
-        let (folder, record) = measure(sweep, growing, &grid, scope.effort)?;
+        let run = Run { bench: BENCH, scope: &scope, grid: &grid, out: &self.out, resume: self.resume.as_deref() };
+        let (folder, record) = run.measured(self.json)?;
 
         let summary = Summary::of(&record.samples);
         if self.json {
@@ -146,10 +131,7 @@ impl Sweep {
             && self.residency.is_empty()
             && self.peer.is_empty();
         if let (Some(folder), true) = (&self.resume, is_silent) {
-            let grid = Progress::read(folder).map_err(text)?.grid.ok_or_else(|| {
-                format!("{}: this record does not say what was to be measured; start a new one", folder.display())
-            })?;
-            return Scope::read(&grid).map_err(text);
+            return scope_of(folder);
         }
         let mut scope = Scope::of(self.effort.unwrap_or(Effort::Default));
         if let Some(list) = &self.sizes {
@@ -172,6 +154,48 @@ impl Sweep {
         }
         scope.peers.clone_from(&self.peer);
         Ok(scope)
+    }
+}
+
+/// What the run of a record was started with.
+pub(super) fn scope_of(folder: &Path) -> Result<Scope, String> {
+    let grid = Progress::read(folder).map_err(text)?.grid.ok_or_else(|| {
+        format!("{}: this record does not say what was to be measured; start a new one", folder.display())
+    })?;
+    Scope::read(&grid).map_err(text)
+}
+
+/// What is measured, and where the record goes.
+pub(super) struct Run<'a> {
+    pub bench: &'a str,
+    pub scope: &'a Scope,
+    pub grid: &'a [Vec<Cell>],
+    pub out: &'a Path,
+    /// The record to go on with, instead of a new one.
+    pub resume: Option<&'a Path>,
+}
+
+impl Run<'_> {
+    /// Says what machine this is, measures every cell in a record that grows, and returns that.
+    pub fn measured(&self, is_json: bool) -> Result<(PathBuf, Record), String> {
+        let Self { bench, scope, grid, out, resume } = *self;
+        let pinned_to = pin();
+        let cpu = Cpu::detect();
+        let mut environment = Environment::gather(&cpu, scope.effort, pinned_to);
+        if !is_json {
+            print(report::machine(&environment, &conditions(&cpu, pinned_to)))?;
+        }
+        let (contenders, failures) = contenders(scope, grid, &mut environment)?;
+        let buffer_bytes = scope.buffer_bytes(grid, &cpu);
+        let sweep = sweep::Sweep::new(contenders, buffer_bytes, scope.effort).map_err(text)?;
+        let growing = match resume {
+            Some(folder) => Growing::resume(folder, bench, &environment, &scope.to_string()),
+            None => Growing::create(out, bench, environment, &scope.to_string()),
+        };
+        let mut growing = growing.map_err(text)?;
+        growing.leave_out(failures).map_err(text)?;
+        say(format_args!("record: {}, as it grows", growing.folder().display()));
+        measure(sweep, growing, grid, scope.effort)
     }
 }
 

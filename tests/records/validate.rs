@@ -1,0 +1,89 @@
+//! The promise: the README's table of how the selection holds is what the records in it give; what cannot judge is named.
+
+use crate::program::{Scratch, run};
+use crate::terminal::check;
+use crate::verbs::{FIRST, document, has_keys};
+use serde_json::Value;
+use std::fs;
+use std::path::Path;
+
+/// A record that holds cells back, of a CPU without a profile.
+const HELD_BACK: &str = "results/intel-6-207-2-kvm/2026-11-29.8";
+/// A record that holds none back, from which a profile was made.
+const PROFILED: &str = "results/amd-25-1-1-kvm/2026-11-23.1";
+const SECTIONS: &str = "results/intel-6-167-1-masked-kvm/2026-11-24.2";
+
+#[test]
+#[cfg_attr(not(memcpy_select_repository), ignore = "reads results/, which the published package lacks")]
+fn the_readme_has_what_its_records_give() {
+    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    let (_, rest) = readme.split_once("<!-- validate -->\n").expect("the README has the table");
+    let (table, _) = rest.split_once("<!-- /validate -->").expect("the table has an end");
+    let records: Vec<&str> = table.split("](").skip(1).map(|link| link.split(')').next().unwrap()).collect();
+    assert!(!records.is_empty(), "{table}");
+    let output = run(&[&["validate", "--markdown"], &records[..]].concat());
+    assert!(output.status.success(), "{output:?}");
+    let made = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(made, table, "run `memcpy-select validate --markdown results/*/*` and put what it prints there");
+}
+
+#[test]
+#[cfg_attr(not(memcpy_select_repository), ignore = "reads results/, which the published package lacks")]
+fn what_was_made_from_the_cells_is_said_to_be() {
+    let found = document(&["validate", HELD_BACK, PROFILED, SECTIONS, "README.md", "--json"]);
+    let records = found["records"].as_array().unwrap();
+    assert_eq!(records.len(), 2, "{found:#}");
+    for record in records {
+        has_keys(record, &["record", "cpu", "microarchitecture", "ways", "inlined"]);
+        for way in record["ways"].as_array().unwrap() {
+            has_keys(way, &["residency", "cells", "held_back", "plans"]);
+            for plan in way["plans"].as_array().unwrap() {
+                has_keys(plan, &["name", "cells", "time_over_libc", "time_over_best_kernel", "slow_share", "worst"]);
+                let is_its_own = ["own record", "its profile"].contains(&plan["name"].as_str().unwrap());
+                assert_eq!(plan["in_sample"], Value::Bool(is_its_own && way["held_back"] == false), "{plan:#}");
+            }
+        }
+    }
+    let names = |at: usize| -> Vec<&str> {
+        records[at]["ways"][0]["plans"].as_array().unwrap().iter().map(|plan| plan["name"].as_str().unwrap()).collect()
+    };
+    assert_eq!(names(0), ["formulas", "its profile", "own record"]);
+    assert_eq!(names(1), ["formulas", "own record", "own, way left out"]);
+    let passed_over = found["passed_over"].as_array().unwrap();
+    assert_eq!(passed_over.len(), 2, "{found:#}");
+    assert!(passed_over.iter().all(|one| !one["why"].as_str().unwrap().is_empty()), "{passed_over:?}");
+}
+
+#[test]
+#[cfg_attr(not(memcpy_select_repository), ignore = "reads results/, which the published package lacks")]
+fn the_answer_fits_a_terminal_and_the_newest_of_a_cpu_is_chosen() {
+    let older = "results/amd-26-2-1-kvm/2026-11-23.6";
+    let output = run(&["validate", FIRST, older, HELD_BACK, PROFILED]);
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    check("validate", &text);
+    assert!(text.starts_with("On 20 cells of 1 CPU that no plan was made from, the formulas† take"), "{text}");
+    assert!(text.contains("(amd-26-2-1), record amd-26-2-1-kvm/2026-11-23.9"), "{text}");
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains(older) && said.contains("or is newer"), "{said}");
+}
+
+#[test]
+fn what_cannot_judge_is_refused_with_the_reason() {
+    let scratch = Scratch::new("validate");
+    let missing = scratch.0.join("missing");
+    let cases: [(&[&str], &str); 4] = [
+        (&["validate", missing.to_str().unwrap()], "this is no record"),
+        (&["validate", "--effort", "quik"], "did you mean quick?"),
+        (&["validate", "--calibrations", "1000"], "1000 is not in 0..=100"),
+        (&["validate", "results", "--effort", "quick"], "cannot be used with"),
+    ];
+    for (arguments, cause) in cases {
+        let output = run(arguments);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains(cause) && !said.contains("panicked"), "{arguments:?}: {said}");
+    }
+    let output = run(&["validate", "--resume", missing.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+}
