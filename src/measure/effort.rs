@@ -146,7 +146,11 @@ impl Effort {
         };
         let column = |cell: &dyn Fn(usize) -> Cell| -> Vec<Cell> { self.lengths().into_iter().map(cell).collect() };
         let hot = placements.iter().map(|&(dst, src)| column(&|len_bytes| Cell::hot(len_bytes, dst, src)));
-        let aliased = aliased.iter().map(|&(dst, src)| column(&|len_bytes| Cell::at(len_bytes, dst, src)));
+        let thread: Vec<Cell> = THREAD.iter().map(ThreadRow::cell).collect();
+        let aliased = aliased.iter().map(|&(dst, src)| {
+            let cells = column(&|len_bytes| Cell::at(len_bytes, dst, src));
+            cells.into_iter().filter(|cell| !thread.contains(cell)).collect()
+        });
         let with = |residency: Residency, places: &'static [(usize, usize)]| {
             let place = move |&(dst, src): &(usize, usize)| {
                 let lengths = self.lengths().into_iter().filter(|bytes| *bytes <= SPREAD_MAX_BYTES);
@@ -156,13 +160,12 @@ impl Effort {
         };
         let crowd = self.lengths().into_iter().filter(|bytes| CROWD_BYTES.contains(bytes) && bytes.is_power_of_two());
         let crowd = crowd.map(|len_bytes| Cell::hot(len_bytes, 0, 0).with(Residency::Crowd)).collect();
-        let thread = THREAD.iter().map(ThreadRow::cell).collect();
         let (dst, src) = MALLOC;
         let lengths = self.lengths();
         let between = lengths.iter().filter(|bytes| bytes.is_power_of_two() && **bytes > MIN_BETWEEN_BYTES);
         let between: Vec<Cell> = between.map(|bytes| Cell::hot(bytes / 4 * 3, dst, src)).collect();
         let between = if self == Self::Quick { Vec::new() } else { between };
-        let columns = hot.chain([thread, between]).chain(aliased);
+        let columns = hot.chain([thread.clone(), between]).chain(aliased);
         let columns = columns.chain(with(Residency::Used, in_use)).chain(with(Residency::Read, in_use));
         let columns = columns.chain(with(Residency::Cold, spread)).chain([crowd]);
         columns.filter(|column: &Vec<Cell>| !column.is_empty()).collect()
