@@ -184,24 +184,44 @@
     ret
 .endm
 
-/* Lengths 0 to 8\w, then return; \beyond takes the others. Of what is not inlined, \w to 2\w is the most frequent and
+/* Lengths 0 to 4\w, then return; \beyond takes the others. Of what is not inlined, \w to 2\w is the most frequent and
  * comes first. No length stores a line twice that one store can hold: with cold destinations the store queue is what is
  * short. Below the vector's own width it falls to narrower ones. */
-.macro COPY_0_TO_8_VECTORS v, w, movu, movu_narrow, leave, beyond, bank
+.macro COPY_0_TO_4_VECTORS v, w, movu, movu_narrow, leave, beyond, bank
     cmp     rdx, 2*\w
     ja      .Lover_2w_\@
     cmp     edx, \w
     jbe     .Lup_to_w_\@
     COPY_2_VECTORS \v, \w, \movu, \leave, \bank
 .Lover_2w_\@:
+    cmp     rdx, 4*\w
+    ja      \beyond
+    COPY_4_VECTORS \v, \w, \movu, \leave, \bank
+.Lup_to_w_\@:
+    COPY_NARROW \w, \movu_narrow, \leave, \bank
+.endm
+
+/* The same up to 8\w. */
+.macro COPY_0_TO_8_VECTORS v, w, movu, movu_narrow, leave, beyond
+    cmp     rdx, 2*\w
+    ja      .Lover_2w_\@
+    cmp     edx, \w
+    jbe     .Lup_to_w_\@
+    COPY_2_VECTORS \v, \w, \movu, \leave
+.Lover_2w_\@:
     cmp     rdx, 8*\w
     ja      \beyond
     cmp     edx, 4*\w
     ja      .Lover_4w_\@
-    COPY_4_VECTORS \v, \w, \movu, \leave, \bank
+    COPY_4_VECTORS \v, \w, \movu, \leave
 .Lover_4w_\@:
-    COPY_8_VECTORS \v, \w, \movu, \leave, \bank
+    COPY_8_VECTORS \v, \w, \movu, \leave
 .Lup_to_w_\@:
+    COPY_NARROW \w, \movu_narrow, \leave
+.endm
+
+/* Lengths 0 to \w, then return: in vectors half as wide and less, and in general-purpose registers. */
+.macro COPY_NARROW w, movu_narrow, leave, bank
 .if \w > 16
     cmp     edx, 16
     jbe     .Lup_to_16_\@
@@ -218,11 +238,11 @@
     COPY_0_TO_16
 .endm
 
-/* Lengths above 8\w, then return: one unaligned vector at the head, a loop of four aligned stores, three aligned stores
+/* Lengths above 8\w, or above 4\w where \may_skip is 1, then return: one unaligned vector at the head, a loop of four aligned stores, three aligned stores
  * that overlap the loop's last ones, and one unaligned vector at the tail. Only the destination is aligned: a store that
  * splits a line costs more than a load that does, and of those there are two.
  * Dirties rax, rcx, rsi, rdi, r8 and vectors 0 to 4. */
-.macro COPY_ALIGNED_BODY v, w, movu, mova, leave, bank
+.macro COPY_ALIGNED_BODY v, w, movu, mova, leave, bank, may_skip=0
     \movu   \v\bank\()0, [rsi]
     \movu   \v\bank\()4, [rsi + rdx - \w]
     lea     r8, [rdi + rdx - \w]
@@ -236,6 +256,10 @@
     sub     rax, \w
     sub     rdi, rax
     sub     rsi, rax
+    .if \may_skip
+    cmp     rdi, rcx
+    jae     .Lend_\@
+    .endif
     .p2align 6
 .Lbody_\@:
     \movu   \v\bank\()0, [rsi]
@@ -250,6 +274,7 @@
     sub     rdi, -4*\w
     cmp     rdi, rcx
     jb      .Lbody_\@
+.Lend_\@:
     sub     rsi, rdi
     \movu   \v\bank\()0, [rsi + rcx]
     \movu   \v\bank\()1, [rsi + rcx + \w]
@@ -273,12 +298,18 @@
     COPY_ALIGNED_BODY \v, \w, \movu, \mova, \leave
 .endm
 
-/* A whole kernel of the family `<isa>_hi16`: the same in registers 20 to 27, of which the last are too few for
- * twelve vectors at once. */
+/* A whole kernel of the family `<isa>_hi16`: registers 20 to 27. Above 4\w, where the destination is aligned, eight vectors
+ * from both ends up to 8\w; elsewhere they would all split lines, and the body, which aligns its stores, is faster. */
 .macro COPY_HI16 v, w
-    COPY_0_TO_8_VECTORS \v, \w, vmovdqu64, vmovdqu64, , .Llarge_\@, 2
-.Llarge_\@:
-    COPY_ALIGNED_BODY \v, \w, vmovdqu64, vmovdqa64, , 2
+    COPY_0_TO_4_VECTORS \v, \w, vmovdqu64, vmovdqu64, , .Lbeyond_\@, 2
+.Lbeyond_\@:
+    cmp     rdx, 8*\w
+    ja      .Lbody_\@
+    test    edi, \w - 1
+    jnz     .Lbody_\@
+    COPY_8_VECTORS \v, \w, vmovdqu64, , 2
+.Lbody_\@:
+    COPY_ALIGNED_BODY \v, \w, vmovdqu64, vmovdqa64, , 2, 1
 .endm
 
 /* ---- registers that belong to somebody else ------------------------------------------------------------------- */

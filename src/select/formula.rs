@@ -142,10 +142,13 @@ fn string(up_to_bytes: usize) -> Option<Band> {
 /// where source and destination outgrow the last-level cache.
 fn user(cpu: &Cpu, design: &Design) -> Option<Plan> {
     let width = width(cpu, design);
+    let has = |features| cpu.features.contains(features);
     let (vector, non_temporal) = match width {
+        Vector::Zmm if has(Features::AVX512VL) => ("avx512_hi16", "avx512_nt"),
         Vector::Zmm => ("avx512_aligned", "avx512_nt"),
+        Vector::Ymm if has(Features::AVX512VL) => ("avx512vl_hi16", "avx512_nt"),
         // The prefetches of the others cost more than they bring on every design with AVX-512 (results/TRIED.md).
-        Vector::Ymm if cpu.features.contains(Features::AVX512F) => ("avx_aligned", "avx512_nt"),
+        Vector::Ymm if has(Features::AVX512F) => ("avx_aligned", "avx512_nt"),
         Vector::Ymm => ("avx_aligned", "avx_nt"),
         Vector::Xmm => ("sse2_aligned", "sse2_nt"),
     };
@@ -226,6 +229,7 @@ fn string_from_bytes(cpu: &Cpu, design: &Design) -> Option<usize> {
     match design.string {
         StringFrom::Never => None,
         StringFrom::BeyondL1 => Some(l1d_limit_bytes(l1d_bytes(cpu)) + 1),
+        StringFrom::BeyondThirdOfL1 => usize::try_from(l1d_bytes(cpu) / 3 + 1).ok(),
         StringFrom::Bytes(from) => cpu.features.contains(Features::ERMS).then_some(from),
     }
 }

@@ -44,6 +44,8 @@ pub enum StringFrom {
     Bytes(usize),
     /// Where source and destination outgrow the first-level cache.
     BeyondL1,
+    /// Where they take two thirds of it: from there on vectors push out what they copy.
+    BeyondThirdOfL1,
 }
 
 /// Where non-temporal stores take over: at a share of the third level, and at this many bytes at most.
@@ -116,7 +118,7 @@ impl Design {
     /// The row of a design; nothing for one that is not known, where the platform's copy does no harm.
     pub const fn of(microarch: Microarch) -> Option<Self> {
         use Microarch as M;
-        use StringFrom::{BeyondL1, Bytes, Never};
+        use StringFrom::{BeyondL1, BeyondThirdOfL1, Bytes, Never};
         use Vector::{Ymm, Zmm};
         Some(match microarch {
             M::NetBurst | M::Merom | M::Penryn | M::Nehalem | M::Westmere | M::K8 | M::K10 | M::Bobcat | M::Jaguar => {
@@ -184,7 +186,7 @@ impl Design {
             M::GraniteRapids | M::DiamondRapids => Self { non_temporal: nt(4, 40, 160), source: "RG", ..GOLDEN },
             M::GoldenCove | M::RaptorCove | M::RedwoodCove | M::LionCove | M::CougarCove | M::NovaLake => Self {
                 vector: Ymm,
-                string: BeyondL1,
+                string: BeyondThirdOfL1,
                 non_temporal: nt(4, 16, 24),
                 no_simd: NoSimd::String,
                 source: "vector U, G; string U, (i); NT G",
@@ -283,4 +285,5 @@ impl Design {
 }
 
 /// Golden Cove in servers: clouds hide FSRM on them, so that the bits say nothing.
-const GOLDEN: Design = Design { vector: Vector::Zmm, string: StringFrom::BeyondL1, no_simd: NoSimd::String, ..PLAIN };
+const GOLDEN: Design =
+    Design { vector: Vector::Zmm, string: StringFrom::BeyondThirdOfL1, no_simd: NoSimd::String, ..PLAIN };

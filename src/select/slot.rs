@@ -2,7 +2,7 @@
 //!
 //! A slot says how small lengths are copied, and holds an entry point for each of a few [steps](STEPS) of length: the
 //! kernel's where the plan has one for the whole step, whatever the class, else that which goes [by the plan](super::by_plan).
-//! The steps are constants: a copy that falls into one is a compare or two, one load and a call. On AMD Zen 5 each further
+//! The steps are constants: a copy is three compares, one load and a call. On AMD Zen 5 each further
 //! load on the way costs a copy of unaligned lines in the first-level cache about two cycles, and shifts and masks cost
 //! Golden Cove as much (results/TRIED.md).
 //!
@@ -12,6 +12,8 @@
 use super::inline::Small;
 use super::plan::Plan;
 use crate::kernel::CopyFn;
+#[cfg(target_arch = "x86_64")]
+use core::mem::offset_of;
 use core::ptr;
 use core::sync::atomic::{AtomicPtr, AtomicU8, Ordering};
 
@@ -19,15 +21,32 @@ use core::sync::atomic::{AtomicPtr, AtomicU8, Ordering};
 #[repr(align(64))]
 pub(super) struct Slot {
     pub(super) small: AtomicU8,
-    /// An entry point for each step. A pointer to a function: nothing is ever null.
-    pub(super) steps: [AtomicPtr<()>; STEPS.len()],
+    /// An entry point for each step, then the one that goes by the plan. Pointers to functions: none is ever null.
+    pub(super) steps: [AtomicPtr<()>; STEPS.len() + 1],
     pub(super) plan: AtomicPtr<Plan>,
-    by_plan: CopyFn,
 }
 
 /// The longest length of each step, in bytes: where plans change kernels if anywhere below the size of a first-level cache.
 /// Above the last one finding the way costs a copy less than a hundredth.
 pub(super) const STEPS: [usize; 3] = [512, 2048, 16 << 10];
+
+/// Loads the word of the step of the length in `rdx`, of the slot in `rcx`, into `rax`. Without a branch: taken ones are what a
+/// call has too many of already; and in half as many instructions as compilers make of it. Loads are acquiring ones on x86-64.
+#[cfg(target_arch = "x86_64")]
+macro_rules! load_step {
+    () => {
+        "mov eax, 3
+        cmp rdx, {short} + 1
+        sbb eax, 0
+        cmp rdx, {middle} + 1
+        sbb eax, 0
+        cmp rdx, {long} + 1
+        sbb eax, 0
+        mov rax, qword ptr [rcx + 8*rax + {steps}]"
+    };
+}
+#[cfg(all(target_arch = "x86_64", memcpy_select_out_of_line))]
+pub(super) use load_step;
 
 impl Slot {
     /// A slot with this plan. `by_plan` copies by the plan in this slot. Nothing is known of the steps yet: addresses cannot
@@ -36,9 +55,8 @@ impl Slot {
         let step = by_plan as *mut ();
         Self {
             small: AtomicU8::new(Small::Pieces as u8),
-            steps: [AtomicPtr::new(step), AtomicPtr::new(step), AtomicPtr::new(step)],
+            steps: [AtomicPtr::new(step), AtomicPtr::new(step), AtomicPtr::new(step), AtomicPtr::new(step)],
             plan: AtomicPtr::new(ptr::from_ref(plan).cast_mut()),
-            by_plan,
         }
     }
 
@@ -51,17 +69,20 @@ impl Slot {
     /// The entry point for a copy.
     #[inline(always)]
     pub(super) fn entry(&self, len: usize) -> CopyFn {
-        let [short, middle, long] = STEPS;
-        let step = if len <= short {
-            0
-        } else if len <= middle {
-            1
-        } else if len <= long {
-            2
-        } else {
-            return self.by_plan;
-        };
-        let entry = self.steps[step].load(Ordering::Acquire);
+        #[cfg(target_arch = "x86_64")]
+        let entry: *mut ();
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: the code reads one of the words in `steps`: as many as comparisons, and one more.
+        unsafe {
+            core::arch::asm!(
+                load_step!(),
+                in("rcx") self, in("rdx") len, out("rax") entry,
+                short = const STEPS[0], middle = const STEPS[1], long = const STEPS[2], steps = const offset_of!(Self, steps),
+                options(nostack, readonly),
+            );
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        let entry = self.steps[STEPS.into_iter().filter(|limit| len > *limit).count()].load(Ordering::Acquire);
         // SAFETY: the word was made from an entry point, which this is again.
         unsafe { core::mem::transmute::<*mut (), CopyFn>(entry) }
     }
@@ -99,8 +120,9 @@ impl Slot {
             self.small.store(followed.small() as u8, Ordering::SeqCst);
             let mut from_bytes = 1;
             for (step, up_to_bytes) in self.steps.iter().zip(STEPS) {
-                let entry = followed.only_entry(from_bytes, up_to_bytes).unwrap_or(self.by_plan);
-                step.store(entry as *mut (), Ordering::SeqCst);
+                let only = followed.only_entry(from_bytes, up_to_bytes).map(|entry| entry as *mut ());
+                let by_plan = || self.steps[STEPS.len()].load(Ordering::Relaxed);
+                step.store(only.unwrap_or_else(by_plan), Ordering::SeqCst);
                 from_bytes = up_to_bytes + 1;
             }
             if self.plan.load(Ordering::SeqCst) == plan {
