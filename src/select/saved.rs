@@ -19,9 +19,13 @@ use std::fs::{self, DirBuilder};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-/// Whose plans these are. Without assembly other kernels are to choose from.
-pub(super) const BUILD: &str =
-    if cfg!(memcpy_select_asm) { env!("CARGO_PKG_VERSION") } else { concat!(env!("CARGO_PKG_VERSION"), "-no-asm") };
+/// Whose plans these are. Without assembly other kernels are to choose from, and code for debugging takes its time around each
+/// copy: what it measures is not for programs that are built for release.
+pub(super) const BUILD: &str = match (cfg!(memcpy_select_asm), cfg!(memcpy_select_out_of_line)) {
+    (true, false) => env!("CARGO_PKG_VERSION"),
+    (true, true) => concat!(env!("CARGO_PKG_VERSION"), "-debug"),
+    (false, _) => concat!(env!("CARGO_PKG_VERSION"), "-no-asm"),
+};
 
 /// How the first line begins; the version follows. To whatever reads plans it is a comment.
 const MARK: &str = "# memcpy-select ";

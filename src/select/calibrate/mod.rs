@@ -35,6 +35,8 @@ pub const CALIBRATE_MAX_BYTES: usize = 64 << 20;
 
 /// What part of the time is left for the visit under way and for the choice.
 const SPARE: f64 = 0.15;
+/// With less, small lengths are not timed: they take a thousandth of a second.
+const LEAST_TIME_FOR_SMALL: Duration = Duration::from_millis(20);
 /// More visits tell nothing new.
 const MOST_VISITS: usize = 200;
 /// In fewer a kernel may be behind by accident.
@@ -44,6 +46,8 @@ const SURE_VISITS: usize = 3;
 const LONG_FROM_VISIT: usize = 2;
 /// How much slower than the best a kernel may look, in its first visits and then, and still be in the running.
 const HOPELESS: [f64; 2] = [1.6, 1.2];
+/// The same for long copies, of which each visit is expensive.
+const HOPELESS_IF_LONG: [f64; 2] = [1.25, 1.15];
 
 /// What [`calibrate`] found.
 #[derive(Clone, Debug)]
@@ -114,6 +118,9 @@ pub fn calibrate_within(limit: Duration, mut progress: impl FnMut(f64)) -> Calib
             Race::new(spot, &kernels, chosen)
         })
         .collect();
+    // Code for debugging copies small lengths in a way of its own.
+    let is_timed = limit >= LEAST_TIME_FOR_SMALL && cfg!(not(memcpy_select_out_of_line));
+    let small = if is_timed { small::scheme(before.small()) } else { before.small() };
     let mut ground = Ground::new();
     'visits: for visit in 0..MOST_VISITS {
         if visit == LONG_FROM_VISIT {
@@ -136,7 +143,6 @@ pub fn calibrate_within(limit: Duration, mut progress: impl FnMut(f64)) -> Calib
             break;
         }
     }
-    let small = small::scheme(before.small());
     let all = races.len();
     races.retain(|race| race.visits() > 0);
     bar_non_temporal(&mut races, &kernels);
@@ -217,7 +223,8 @@ impl Race {
 
     /// Takes out of the running whoever is far behind the best of those who may stand in for it.
     fn drop_losers(&mut self, kernels: &[&'static Kernel]) {
-        let behind = HOPELESS[usize::from(self.visits() >= SURE_VISITS)];
+        let behind = if self.spot.is_long() { HOPELESS_IF_LONG } else { HOPELESS };
+        let behind = behind[usize::from(self.visits() >= SURE_VISITS)];
         let usual: Vec<Option<f64>> = self.ns.iter().map(|ns| median(ns.iter().flatten().copied().collect())).collect();
         let best = |without_simd: bool| {
             let eligible = self.running.iter().filter(|at| !without_simd || kernels[**at].writes().is_empty());

@@ -101,7 +101,7 @@ impl Spot {
 }
 
 /// How long the copies of one timing take together, about.
-const BURST_NS: f64 = 4_000.0;
+const BURST_NS: f64 = 2_500.0;
 /// Non-temporal stores are not tried below: a copy costs ten times as much and more, and leaves the next a cold destination.
 const NON_TEMPORAL_FROM_BYTES: usize = 256 << 10;
 
