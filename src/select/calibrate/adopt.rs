@@ -50,6 +50,13 @@ pub struct RangeVerdict {
     pub error: f64,
 }
 
+impl RangeVerdict {
+    /// Whether a range that was not measured needs no line of its own after this one.
+    fn takes_in(&self, next: &Self) -> bool {
+        next.measured == 0 && self.measured > 0 && !self.is_changed && self.before == next.before
+    }
+}
+
 /// The plan before, with the wanted one's kernels where the measurements speak for them, and the verdict on each range.
 pub(super) fn adopt(
     before: &Plan,
@@ -68,7 +75,7 @@ pub(super) fn adopt(
     limits.dedup();
 
     let mut bands: Vec<Band> = Vec::new();
-    let mut verdicts = Vec::new();
+    let mut verdicts: Vec<RangeVerdict> = Vec::new();
     for up_to_bytes in limits {
         let at = |plan: &Plan| {
             let mut band = Band::new(up_to_bytes, plan.kernel(up_to_bytes, Class::ALL[0]));
@@ -81,7 +88,7 @@ pub(super) fn adopt(
         let covered = races.iter().filter(|race| (from_bytes..=up_to_bytes).contains(&race.spot.len_bytes));
         let evidence = Evidence::of(&old, &new, kernels, covered.clone());
         let is_changed = evidence.is_enough();
-        verdicts.push(RangeVerdict {
+        let verdict = RangeVerdict {
             from_bytes,
             up_to_bytes,
             before: most(&old),
@@ -92,7 +99,11 @@ pub(super) fn adopt(
             points_for: evidence.spots_for,
             gain: evidence.mean.exp(),
             error: evidence.error,
-        });
+        };
+        match verdicts.last_mut() {
+            Some(last) if last.takes_in(&verdict) => last.up_to_bytes = up_to_bytes,
+            _ => verdicts.push(verdict),
+        }
         let band = if is_changed { new } else { old };
         match bands.last_mut() {
             Some(last) if Class::ALL.iter().all(|class| last.kernel(*class) == band.kernel(*class)) => *last = band,
@@ -197,12 +208,14 @@ impl fmt::Display for RangeVerdict {
         }
         let now = if self.is_changed { self.wanted } else { self.before };
         write!(f, "{range:<24} {:<18} {now:<18} ", self.before)?;
-        let Self { points, gain, error, wanted, .. } = self;
+        let Self { points, points_for, gain, error, wanted, .. } = self;
         match (self.is_changed, self.measured, points) {
             (true, ..) => write!(f, "{gain:.2} (±{:.2}) times as fast, {points} spots", gain * error),
             (false, 0, _) => f.write_str("not measured"),
             (false, _, 0) => f.write_str("the best"),
-            (false, ..) => write!(f, "{wanted} is not faster for sure: {gain:.2} (±{:.2})", gain * error),
+            (false, ..) => {
+                write!(f, "no proof for {wanted}: {gain:.2} (±{:.2}), better at {points_for} of {points}", gain * error)
+            }
         }
     }
 }
@@ -243,6 +256,7 @@ mod tests {
         assert_eq!(plan.kernel(4096, CLASS), two[1]);
         assert_eq!(plan.kernel(4097, CLASS), two[0]);
         assert_eq!(verdicts.iter().map(|verdict| verdict.is_changed).collect::<Vec<_>>(), [true, false]);
+        assert_eq!(verdicts[1].measured, 0);
         assert!((mean_gain(&before, &plan, &two, &[won(1024)]) - 2.0).abs() < 0.05);
     }
 

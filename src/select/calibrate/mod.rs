@@ -37,6 +37,8 @@ pub const CALIBRATE_MAX_BYTES: usize = 64 << 20;
 const SPARE: f64 = 0.15;
 /// With less, small lengths are not timed: they take a thousandth of a second.
 const LEAST_TIME_FOR_SMALL: Duration = Duration::from_millis(20);
+/// No visit to a long race begins after this share of the time: it may take a tenth of it.
+const LAST_LONG: f64 = 0.7;
 /// More visits tell nothing new.
 const MOST_VISITS: usize = 200;
 /// In fewer a kernel may be behind by accident.
@@ -132,7 +134,8 @@ pub fn calibrate_within(limit: Duration, mut progress: impl FnMut(f64)) -> Calib
             if started.elapsed() > last_visit {
                 break 'visits;
             }
-            if races[at].spot.is_long() && (visit < LONG_FROM_VISIT || visit % 2 != LONG_FROM_VISIT % 2) {
+            let is_due = visit >= LONG_FROM_VISIT && visit % 2 == LONG_FROM_VISIT % 2;
+            if races[at].spot.is_long() && !(is_due && started.elapsed() < limit.mul_f64(LAST_LONG)) {
                 continue;
             }
             races[at].visit(&mut ground, &candidates);
