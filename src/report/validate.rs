@@ -4,7 +4,7 @@ use super::format::{count, size};
 use super::terminal::hanging;
 use crate::measure::cell::Residency;
 use crate::record::Validation;
-use crate::record::judge::{CALIBRATION, Candidate, Choice, Figures, Knows, Way};
+use crate::record::judge::{Candidate, Choice, Figures, Knows, Way};
 use std::borrow::Cow;
 use std::fmt::Write;
 
@@ -88,18 +88,8 @@ fn answer(validations: &[Validation]) -> String {
             names.push(&candidate.name);
         }
     }
-    let is_calibration = |name: &&str| name.starts_with(CALIBRATION);
-    let (calibrations, names): (Vec<&str>, Vec<&str>) = names.into_iter().partition(is_calibration);
-    let pools = |names: Vec<&'_ str>| -> Vec<(String, Pool)> {
-        names.into_iter().filter_map(|name| Some((name.to_owned(), pooled(validations, name)?))).collect()
-    };
-    let (mut pools, mut calibrated) = (pools(names), pools(calibrations));
-    calibrated.sort_by(|a, b| a.1.over_best.total_cmp(&b.1.over_best));
-    for (at, which) in [(calibrated.len() / 2, "median"), (calibrated.len().saturating_sub(1), "worst")] {
-        if let (Some((_, pool)), true) = (calibrated.get(at), calibrated.len() > 1 || which == "worst") {
-            pools.push((format!("{CALIBRATION}, {which}"), *pool));
-        }
-    }
+    let pools: Vec<(&str, Pool)> =
+        names.into_iter().filter_map(|name| Some((name, pooled(validations, name)?))).collect();
     let Some(((first, pool), others)) = pools.split_first() else {
         return hanging(0, "No cell of these records was held back from making plans: there is no test to pass.");
     };
@@ -251,15 +241,15 @@ mod tests {
     }
 
     #[test]
-    fn the_answer_comes_first_and_calibrations_are_one_at_their_median_and_one_at_their_worst() {
-        let names = [FORMULAS, "calibration 1", "calibration 2", "calibration 3"];
+    fn the_answer_comes_first_and_every_other_plan_has_a_line() {
+        let names = [FORMULAS, "calibration 1, 2 of 3", "calibration 2, 1 of 3"];
         let text = validation_text(&[validation(&names, true)]);
         assert!(
             text.starts_with("On 10 cells of 1 CPU that no plan was made from, the formulas take 0.50 of"),
             "{text}"
         );
-        assert!(text.contains("calibration, median   0.50 and 1.20, 100%"), "{text}");
-        assert!(text.contains("calibration, worst    0.50 and 1.30, 100%"), "{text}");
+        assert!(text.contains("calibration 1, 2 of 3 0.50 and 1.10, 100%"), "{text}");
+        assert!(text.contains("calibration 2, 1 of 3 0.50 and 1.20, 100%"), "{text}");
         assert!(text.contains("of 10 cells: the others lack its kernel"), "{text}");
         assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
     }

@@ -109,11 +109,15 @@ impl Validate {
         plans.extend(calibrated(self.calibrations / 2));
 
         let mut further = vec![Candidate::new("plan in force", *plan_in_force(Policy::User), Knows::Nothing)];
-        further.extend(
-            (1..)
-                .zip(plans)
-                .map(|(number, plan)| Candidate::new(format!("{CALIBRATION} {number}"), plan, Knows::Nothing)),
-        );
+        // Those that found the same plan are one.
+        let (all, mut number) = (plans.len(), 0);
+        while let Some(plan) = plans.first().copied() {
+            let before = plans.len();
+            plans.retain(|other| *other != plan);
+            number += 1;
+            let name = format!("{CALIBRATION} {number}, {} of {all}", before - plans.len());
+            further.push(Candidate::new(name, plan, Knows::Nothing));
+        }
         let choice = Choice::Measured(MEMCPY_AUTO);
         further.push(Candidate { name: MEMCPY_AUTO.to_owned(), choice, knows: Knows::Nothing });
         let validation = Validation::of(&records::name(&folder), &record, further)

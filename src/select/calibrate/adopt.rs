@@ -214,7 +214,8 @@ impl fmt::Display for RangeVerdict {
             (false, 0, _) => f.write_str("not measured"),
             (false, _, 0) => f.write_str("the best"),
             (false, ..) => {
-                write!(f, "no proof for {wanted}: {gain:.2} (±{:.2}), better at {points_for} of {points}", gain * error)
+                let what = if *wanted == self.before { "others at some alignments" } else { wanted };
+                write!(f, "no proof for {what}: {gain:.2} (±{:.2}), better at {points_for} of {points}", gain * error)
             }
         }
     }
