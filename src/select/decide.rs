@@ -5,6 +5,7 @@
 //! meanwhile, from another thread, a signal handler or an interrupt, follows a plan that needs no decision.
 
 use super::dispatch::{NO_SIMD, USER};
+use super::knowledge::Design;
 use super::plan::{Band, Origin, Plan};
 use super::{Policy, formula, plan_for};
 use crate::kernel::Kernel;
@@ -30,7 +31,9 @@ pub(super) static UNDECIDED_NO_SIMD: Plan = Plan::from_entry(Band::new(usize::MA
 /// `gpr` while it is cheaper than starting anything else, then `above`; the platform's copy where neither exists.
 const fn baseline(above: Option<&'static Kernel>) -> Plan {
     let plan = match (Kernel::named("gpr"), above) {
-        (Some(gpr), Some(above)) => Plan::new(&[Band::new(formula::GPR_MAX_BYTES, gpr), Band::new(usize::MAX, above)]),
+        (Some(gpr), Some(above)) => {
+            Plan::new(&[Band::new(Design::UNKNOWN_GPR_MAX_BYTES, gpr), Band::new(usize::MAX, above)])
+        }
         _ => Plan::new(&[Band::new(usize::MAX, PORTABLE)]),
     };
     match plan {

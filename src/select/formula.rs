@@ -11,11 +11,6 @@ use super::{Aliasing, Alignment, Class, CpuName, INLINE_MAX_BYTES, Policy};
 use crate::cpu::{Cpu, Features};
 use crate::kernel::Kernel;
 
-/// Up to here eight-byte moves cost no more than starting a string instruction, which takes 35 cycles and more on
-/// processors without fast short strings (Intel Optimization Reference Manual, "REP MOVSB and STOSB operation";
-/// results/intel-6-167-1-masked-kvm, amd-26-2-1-kvm and amd-25-1-1-kvm: better or tied to here).
-pub const GPR_MAX_BYTES: usize = 512;
-
 /// No border to non-temporal stores is believed below this, where the design has a third level.
 const NON_TEMPORAL_LEAST_BYTES: u64 = 4 << 20;
 /// First-level caches outside these are taken for [`USUAL_L1D_BYTES`].
@@ -93,7 +88,7 @@ fn portable() -> Plan {
 pub(super) const fn no_simd_start() -> Option<Plan> {
     let (Some(gpr), Some(words)) = (Kernel::named("gpr"), Kernel::named("rep_movsq_aligned")) else { return None };
     let Some(above) = string_unless_aliased(words) else { return None };
-    match Plan::new(&[Band::new(GPR_MAX_BYTES, gpr), above]) {
+    match Plan::new(&[Band::new(Design::UNKNOWN_GPR_MAX_BYTES, gpr), above]) {
         Ok(plan) => Some(plan.with_origin(Origin::Start)),
         Err(_) => None,
     }
@@ -128,7 +123,7 @@ fn no_simd(cpu: &Cpu, design: &Design) -> Option<Plan> {
         }
         NoSimd::WordsAligned => Band::new(usize::MAX, named("rep_movsq_aligned")?),
     };
-    Plan::new(&[Band::new(GPR_MAX_BYTES, gpr), above]).ok()
+    Plan::new(&[Band::new(design.gpr_max_bytes, gpr), above]).ok()
 }
 
 /// `rep movsb`, with the destination aligned first where it is not.

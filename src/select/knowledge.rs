@@ -59,7 +59,7 @@ pub struct NonTemporalFrom {
     pub usual_l3_bytes: u64,
 }
 
-/// What callers use that must not touch vector registers, beyond 512 bytes.
+/// What callers use that must not touch vector registers, beyond the shortest lengths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoSimd {
     /// `rep movsb`, with the destination aligned first where it is not.
@@ -88,8 +88,10 @@ pub struct Design {
     pub vector_again_eighths_of_l2: u64,
     /// Where non-temporal stores take over.
     pub non_temporal: NonTemporalFrom,
-    /// Without vector registers.
+    /// Without vector registers, beyond [`gpr_max_bytes`](Self::gpr_max_bytes).
     pub no_simd: NoSimd,
+    /// Up to how many bytes eight-byte moves cost no more than starting a string instruction.
+    pub gpr_max_bytes: usize,
     /// Whether unaligned 32-byte accesses are slow (glibc's `AVX_Fast_Unaligned_Load` is not set): 16 bytes then.
     pub is_unaligned_avx_slow: bool,
     /// Where the row is from.
@@ -110,11 +112,17 @@ const PLAIN: Design = Design {
     vector_again_eighths_of_l2: 0,
     non_temporal: nt(6, 64, 8),
     no_simd: NoSimd::Words,
+    gpr_max_bytes: Design::UNKNOWN_GPR_MAX_BYTES,
     is_unaligned_avx_slow: false,
     source: "(i)",
 };
 
 impl Design {
+    /// [`gpr_max_bytes`](Self::gpr_max_bytes) where nothing else is known: a string instruction takes 35 cycles and more to start
+    /// on processors without fast short strings (Intel Optimization Reference Manual, "REP MOVSB and STOSB operation"; RI,
+    /// RG, R5, R3: better or tied to here).
+    pub const UNKNOWN_GPR_MAX_BYTES: usize = 512;
+
     /// The row of a design; nothing for one that is not known, where the platform's copy does no harm.
     pub const fn of(microarch: Microarch) -> Option<Self> {
         use Microarch as M;
@@ -285,5 +293,10 @@ impl Design {
 }
 
 /// Golden Cove in servers: clouds hide FSRM on them, so that the bits say nothing.
-const GOLDEN: Design =
-    Design { vector: Vector::Zmm, string: StringFrom::BeyondThirdOfL1, no_simd: NoSimd::String, ..PLAIN };
+const GOLDEN: Design = Design {
+    vector: Vector::Zmm,
+    string: StringFrom::BeyondThirdOfL1,
+    no_simd: NoSimd::String,
+    gpr_max_bytes: 768,
+    ..PLAIN
+};
