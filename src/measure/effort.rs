@@ -165,8 +165,11 @@ impl Effort {
         let between = lengths.iter().filter(|bytes| bytes.is_power_of_two() && **bytes > MIN_BETWEEN_BYTES);
         let between: Vec<Cell> = between.map(|bytes| Cell::hot(bytes / 4 * 3, dst, src)).collect();
         let between = if self == Self::Quick { Vec::new() } else { between };
+        let [used, read] = [Residency::Used, Residency::Read]
+            .map(|residency| between.iter().map(|cell| cell.with(residency)).collect::<Vec<Cell>>());
         let columns = hot.chain([thread.clone(), between]).chain(aliased);
-        let columns = columns.chain(with(Residency::Used, in_use)).chain(with(Residency::Read, in_use));
+        let columns = columns.chain(with(Residency::Used, in_use)).chain([used]);
+        let columns = columns.chain(with(Residency::Read, in_use)).chain([read]);
         let columns = columns.chain(with(Residency::Cold, spread)).chain([crowd]);
         columns.filter(|column: &Vec<Cell>| !column.is_empty()).collect()
     }

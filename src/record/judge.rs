@@ -36,14 +36,19 @@ const fn is_planned(cell: &Cell) -> bool {
     cell.len_bytes > INLINE_MAX_BYTES
 }
 
-/// What a plan calls in a cell.
-fn kernel(plan: &Plan, cell: &Cell) -> &'static str {
-    plan.kernel(cell.len_bytes, cell.class()).name()
+/// What stands for kernels in records that are older than they are: the kernel of the same width that they took the place of.
+const STAND_INS: [(&str, &str); 2] = [("avx512_hi16", "avx512_aligned"), ("avx512vl_hi16", "avx_aligned")];
+
+/// What a plan calls in a cell, or what stands for it.
+fn kernel(plan: &Plan, cell: &CellSummary) -> &'static str {
+    let name = plan.kernel(cell.cell.len_bytes, cell.cell.class()).name();
+    let stand_in = STAND_INS.iter().find(|(newer, _)| *newer == name && cell.copy_ns(name).is_none());
+    stand_in.map_or(name, |(_, older)| older)
 }
 
 /// Time under one plan over time under another, by the kernels that they name in a cell.
 pub fn ratio_of_plans(cell: &CellSummary, plan: &Plan, other: &Plan) -> Option<f64> {
-    cell.time_ratio(kernel(plan, &cell.cell), kernel(other, &cell.cell))
+    cell.time_ratio(kernel(plan, cell), kernel(other, cell))
 }
 
 /// Something that chooses a kernel for each cell, to be judged.
@@ -85,11 +90,11 @@ impl Candidate {
         Self { name: name.into(), choice: Choice::Plan(Box::new(plan)), knows }
     }
 
-    fn chosen(&self, cell: &Cell) -> Option<&'static str> {
+    fn chosen(&self, cell: &CellSummary) -> Option<&'static str> {
         match &self.choice {
             Choice::Plan(plan) => Some(kernel(plan, cell)),
             Choice::ByWay(plans) => {
-                let of_way = plans.iter().find(|(way, _)| *way == cell.residency);
+                let of_way = plans.iter().find(|(way, _)| *way == cell.cell.residency);
                 of_way.map(|(_, plan)| kernel(plan, cell))
             }
             Choice::Measured(name) => Some(name),
@@ -158,7 +163,7 @@ fn figures(cells: &[&CellSummary], candidate: &Candidate, is_held_back: bool) ->
     let mut groups: BTreeMap<(u32, usize), (Class, Vec<f64>)> = BTreeMap::new();
     let (mut over_libc, mut over_best, mut slow) = (Vec::new(), Vec::new(), 0);
     for cell in cells {
-        let ratios = candidate.chosen(&cell.cell).and_then(|name| {
+        let ratios = candidate.chosen(cell).and_then(|name| {
             let everything = cell.kernels().map(|name| -> &str { name }).chain(cell.others());
             Some((
                 cell.time_ratio(name, LIBC)?,

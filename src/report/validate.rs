@@ -60,7 +60,8 @@ const NOTES: [&str; 4] = [
      longest over the best kernel. Copies of up to 64 bytes are inlined and go by no plan.",
     "formulas: as if nobody had recorded this CPU, so what is said of it with its records left out. profile: the plan of this \
      version for that CPU model; its profile: the same, made from this very record. own record: the plan that the record gives; \
-     \"way left out\": without its cells of that way of use.",
+     \"way left out\": without its cells of that way of use. A kernel that a record is older than is judged by the one of its \
+     width that the record has.",
 ];
 
 /// What is behind a plan's name, and what it means.
