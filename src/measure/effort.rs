@@ -6,6 +6,7 @@ use super::cell::{Cell, Residency};
 use super::thread::{THREAD, ThreadRow};
 use super::words::unknown;
 use crate::cpu::Cpu;
+use std::collections::BTreeSet;
 use std::fmt;
 
 /// The environment variable that `cargo bench` reads the effort from.
@@ -146,11 +147,7 @@ impl Effort {
         };
         let column = |cell: &dyn Fn(usize) -> Cell| -> Vec<Cell> { self.lengths().into_iter().map(cell).collect() };
         let hot = placements.iter().map(|&(dst, src)| column(&|len_bytes| Cell::hot(len_bytes, dst, src)));
-        let thread: Vec<Cell> = THREAD.iter().map(ThreadRow::cell).collect();
-        let aliased = aliased.iter().map(|&(dst, src)| {
-            let cells = column(&|len_bytes| Cell::at(len_bytes, dst, src));
-            cells.into_iter().filter(|cell| !thread.contains(cell)).collect()
-        });
+        let aliased = aliased.iter().map(|&(dst, src)| column(&|len_bytes| Cell::at(len_bytes, dst, src)));
         let with = |residency: Residency, places: &'static [(usize, usize)]| {
             let place = move |&(dst, src): &(usize, usize)| {
                 let lengths = self.lengths().into_iter().filter(|bytes| *bytes <= SPREAD_MAX_BYTES);
@@ -167,11 +164,14 @@ impl Effort {
         let between = if self == Self::Quick { Vec::new() } else { between };
         let [used, read] = [Residency::Used, Residency::Read]
             .map(|residency| between.iter().map(|cell| cell.with(residency)).collect::<Vec<Cell>>());
-        let columns = hot.chain([thread.clone(), between]).chain(aliased);
+        let thread = THREAD.iter().map(ThreadRow::cell).collect();
+        let columns = hot.chain([thread, between]).chain(aliased);
         let columns = columns.chain(with(Residency::Used, in_use)).chain([used]);
         let columns = columns.chain(with(Residency::Read, in_use)).chain([read]);
         let columns = columns.chain(with(Residency::Cold, spread)).chain([crowd]);
-        columns.filter(|column: &Vec<Cell>| !column.is_empty()).collect()
+        let mut seen = BTreeSet::new();
+        let once = |column: Vec<Cell>| column.into_iter().filter(|cell| seen.insert(*cell)).collect();
+        columns.map(once).filter(|column: &Vec<Cell>| !column.is_empty()).collect()
     }
 }
 

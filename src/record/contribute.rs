@@ -1,7 +1,7 @@
 //! From a run on this machine to a record that others can use.
 
 use super::error::RecordError;
-use super::folder::{Record, first_free, read_environment, unwritable};
+use super::folder::{Record, next, read_environment, unwritable};
 use super::profiles::LOCAL;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 const FOR_THE_READER: [&str; 2] = ["report.html", "user.plan"];
 
 /// Moves a record out of the folder for runs on this machine, `<results>/local/<machine>/<date>.<n>`, to
-/// `<results>/<machine>/<date>.<n>` with the first free `n`, and returns that folder. Pages and plans that lie beside it
+/// `<results>/<machine>/<date>.<n>` with the next `n`, and returns that folder. Pages and plans that lie beside it
 /// are removed: they can be made again.
 ///
 /// # Errors
@@ -32,7 +32,7 @@ pub fn contribute(folder: &Path) -> Result<PathBuf, RecordError> {
     let machine = results.join(&environment.machine);
     let moved = || {
         fs::create_dir_all(&machine)?;
-        let moved = first_free(&full, &machine, &environment.date)?;
+        let moved = next(&full, &machine, &environment.date)?;
         for name in FOR_THE_READER {
             let _ = fs::remove_file(moved.join(name));
         }

@@ -52,7 +52,7 @@ impl Record {
         attempt().map_err(|error| unwritable(results, &error))
     }
 
-    /// Saves the record as `<results>/<machine>/<date>.<n>` with the first free `n`, and returns that folder. It has that
+    /// Saves the record as `<results>/<machine>/<date>.<n>` with the next `n`, and returns that folder. It has that
     /// name only once all of it is there.
     ///
     /// # Errors
@@ -241,7 +241,7 @@ pub(super) fn unwritable(path: &Path, cause: &dyn ToString) -> RecordError {
 }
 
 /// Makes a folder under a name that no reader looks at, fills it, and then calls it `<machine>/<date>.<n>` with the
-/// smallest `n` from 1 that is free. A process that is killed meanwhile leaves nothing that looks like a record.
+/// next `n`. A process that is killed meanwhile leaves nothing that looks like a record.
 pub(super) fn make<T>(
     results: &Path,
     environment: &Environment,
@@ -251,7 +251,7 @@ pub(super) fn make<T>(
     fs::create_dir_all(&machine).map_err(|error| unwritable(&machine, &error))?;
     let unnamed = unnamed_folder(&machine).map_err(|error| unwritable(&machine, &error))?;
     let made = fill(&unnamed).and_then(|filled| {
-        let folder = first_free(&unnamed, &machine, &environment.date).map_err(|error| unwritable(&machine, &error))?;
+        let folder = next(&unnamed, &machine, &environment.date).map_err(|error| unwritable(&machine, &error))?;
         Ok((folder, filled))
     });
     if made.is_err() {
@@ -273,9 +273,14 @@ fn unnamed_folder(machine: &Path) -> io::Result<PathBuf> {
     Err(ErrorKind::AlreadyExists.into())
 }
 
-/// Renames a folder to the first free name of a day. An empty folder of that name is replaced.
-pub(super) fn first_free(unnamed: &Path, machine: &Path, date: &str) -> io::Result<PathBuf> {
-    for n in 1_u32.. {
+/// Renames a folder to `<date>.<n>`, `n` one more than the last of that day: numbers tell which record is the newer one. An
+/// empty folder of that name is replaced.
+pub(super) fn next(unnamed: &Path, machine: &Path, date: &str) -> io::Result<PathBuf> {
+    let number = |name: &str| name.strip_prefix(date)?.strip_prefix('.')?.parse::<u32>().ok();
+    let used = fs::read_dir(machine)?.filter_map(Result::ok).filter(|entry| !is_unused(&entry.path()));
+    let names = used.filter_map(|entry| entry.file_name().into_string().ok());
+    let last = names.filter_map(|name| number(&name)).max().unwrap_or(0);
+    for n in last.saturating_add(1).. {
         let folder = machine.join(format!("{date}.{n}"));
         match fs::rename(unnamed, &folder) {
             Ok(()) => return Ok(folder),

@@ -34,7 +34,7 @@ pub struct Growing {
 }
 
 impl Growing {
-    /// Starts a record as `<results>/<machine>/<date>.<n>` with the first free `n`. `grid` says what is to be measured.
+    /// Starts a record as `<results>/<machine>/<date>.<n>` with the next `n`. `grid` says what is to be measured.
     ///
     /// # Errors
     ///

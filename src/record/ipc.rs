@@ -62,7 +62,7 @@ pub(super) struct Rows {
 }
 
 impl IpcRecord {
-    /// Saves the record as `<results>/<machine>/<date>.<n>` with the first free `n`, and returns that folder.
+    /// Saves the record as `<results>/<machine>/<date>.<n>` with the next `n`, and returns that folder.
     ///
     /// # Errors
     ///

@@ -31,7 +31,7 @@ pub struct GrowingIpc {
 }
 
 impl GrowingIpc {
-    /// Starts a record as `<results>/<machine>/<date>.<n>` with the first free `n`. `grid` says what is to be measured.
+    /// Starts a record as `<results>/<machine>/<date>.<n>` with the next `n`. `grid` says what is to be measured.
     ///
     /// # Errors
     ///

@@ -32,6 +32,9 @@ pub struct Answer<'a> {
     pub record: &'a Path,
 }
 
+/// What a plan must gain where it was not made to be worth a line in a program: less may be where code happens to lie.
+const WORTH_IT: f64 = 1.01;
+
 impl fmt::Display for Answer<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let cpu = &self.environment.cpu;
@@ -88,7 +91,7 @@ impl Answer<'_> {
             format!("is {gain:.2} times as fast as the plan in force, at lengths that it was not made from")
         };
         f.write_str(&match gain {
-            Some(gain) if gain < 1.0 => hanging(
+            Some(gain) if gain < WORTH_IT => hanging(
                 0,
                 &format!(
                     "The plan of this run {}: keep the one in force. It is in {}.",

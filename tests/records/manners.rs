@@ -290,7 +290,7 @@ fn tiny(scratch: &Scratch) -> PathBuf {
 fn all_records_of_a_tree_are_reported_by_kind() {
     let scratch = Scratch::new("manners-kinds");
     let (page, broken) = (scratch.0.join("all.html"), scratch.0.join("2026-01-01.1"));
-    let svg = "results/intel-6-207-2-kvm/2026-11-29.8.svg";
+    let svg = "results/intel-6-207-2-kvm/2026-11-29.9.svg";
     let named = ["report", FIRST, svg, PATHS, NEIGHBOURS, SECTIONS, "--out", page.to_str().unwrap()];
     let output = run(&named);
     assert!(output.status.success(), "{}", errors(&output));

@@ -282,7 +282,11 @@ fn a_folder_in_which_nothing_was_written_is_passed_over_and_its_name_used() {
     assert_eq!(newest_record(&scratch.0, &record().environment.cpu.signature).unwrap().map(|found| found.0), None);
     assert_eq!(record().save(&scratch.0).unwrap(), first);
     let newest = newest_record(&scratch.0, &record().environment.cpu.signature).unwrap();
-    assert_eq!(newest.map(|found| found.0), Some(first));
+    assert_eq!(newest.map(|found| found.0), Some(first.clone()));
+    // A gap below the last number of the day is not filled: a later record has a higher number.
+    let third = record().save(&scratch.0).and_then(|_| record().save(&scratch.0)).unwrap();
+    fs::remove_dir_all(first).unwrap();
+    assert!(record().save(&scratch.0).unwrap() > third);
 }
 
 #[test]

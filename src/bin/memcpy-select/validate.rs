@@ -23,7 +23,7 @@ const AFTER_HELP: &str = "\
 Examples:
   memcpy-select validate results/*/*
       Every recorded CPU: of each the newest record that holds cells back, else the newest
-  memcpy-select validate results/intel-6-207-2-kvm/2026-11-29.8 --json
+  memcpy-select validate results/intel-6-207-2-kvm/2026-11-29.9 --json
       One record, as one JSON document
   memcpy-select validate --effort quick
       This machine, measured now at lengths and placements that programs have; the record is kept, and can be judged again";
