@@ -5,7 +5,7 @@ use super::error::RecordError;
 use super::folder::{Progress, Record, is_unused, read_environment};
 use super::ipc::is_of_paths;
 use super::judge::{can_judge, is_held_back};
-use super::profiles::is_first_rate;
+use super::profiles::{BENCH, is_first_rate};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -51,7 +51,8 @@ pub struct Chosen {
 }
 
 /// Of the records that these folders are, for each CPU the newest; one that is quick, or beside a tuned libc, after all
-/// others, and one without cells [from which no plan is made](is_held_back) after those that have some.
+/// others, one of a grid of its maker's choice after those of `cargo bench`, and one without cells [from which no plan is
+/// made](is_held_back) after those that have some.
 pub fn one_of_each_cpu(folders: &[PathBuf]) -> Chosen {
     let mut chosen = Chosen::default();
     let mut ranked = Vec::new();
@@ -73,7 +74,8 @@ pub fn one_of_each_cpu(folders: &[PathBuf]) -> Chosen {
                 }
                 Ok(record) => {
                     let has_held_back = record.samples.iter().any(|sample| is_held_back(&sample.cell));
-                    let rank = (is_first_rate(&record.environment), has_held_back, age(folder));
+                    let is_whole = record.bench == BENCH;
+                    let rank = (is_first_rate(&record.environment), is_whole, has_held_back, age(folder));
                     ranked.push((record.environment.cpu.signature.clone(), rank, folder.clone(), record));
                 }
             }

@@ -25,7 +25,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The bench whose records make profiles.
-const BENCH: &str = "select";
+pub(super) const BENCH: &str = "select";
 
 /// Where the generated source stands, from the package's folder.
 pub const PROFILES_FILE: &str = "src/select/profiles.rs";

@@ -164,6 +164,9 @@ pub fn losses(summary: &Summary) -> String {
     if regrets.len() > LOSSES_SHOWN {
         let _ = writeln!(text, "  and {} more, in the record", regrets.len() - LOSSES_SHOWN);
     }
+    if regrets.iter().take(LOSSES_SHOWN).any(|(cell, _)| cell.cell.distance_bytes().is_some()) {
+        text.push_str("  D: from source to destination, in bytes, modulo 4096\n");
+    }
     text
 }
 
@@ -244,7 +247,7 @@ pub(super) fn range(from: usize, to: usize) -> String {
 
 fn place(cell: &Cell) -> String {
     let (dst, src, distance, residency) = column(cell);
-    let distance = distance.map_or(String::new(), |bytes| format!(" {}", relation(bytes)));
+    let distance = distance.map_or(String::new(), |bytes| format!(" D={bytes}"));
     let residency = if residency == Residency::Hot { String::new() } else { format!(" {}", residency.name()) };
     format!("dst+{dst} src+{src}{distance}{residency}")
 }

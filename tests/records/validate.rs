@@ -62,7 +62,7 @@ fn the_answer_fits_a_terminal_and_the_newest_of_a_cpu_is_chosen() {
     assert!(output.status.success(), "{output:?}");
     let text = String::from_utf8(output.stdout).unwrap();
     check("validate", &text);
-    assert!(text.starts_with("On 20 cells of 1 CPU that no plan was made from, the formulas† take"), "{text}");
+    assert!(text.starts_with("On 60 cells of 1 CPU that no plan was made from, the formulas† take"), "{text}");
     assert!(text.contains("(amd-26-2-1), record amd-26-2-1-kvm/2026-11-23.9"), "{text}");
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(said.contains(older) && said.contains("or is newer"), "{said}");
