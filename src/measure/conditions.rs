@@ -5,7 +5,7 @@
 #![forbid(unsafe_code)]
 
 use super::clock;
-use crate::cpu::Cpu;
+use crate::cpu::{Caches, Cpu};
 use std::fmt;
 use std::fs;
 
@@ -71,6 +71,7 @@ pub fn conditions(cpu: &Cpu, pinned_to: Option<usize>) -> Vec<Condition> {
         kernels(cfg!(memcpy_select_asm), std::env::consts::ARCH),
         pinning(pinned_to),
         hypervisor(cpu.signature.hypervisor().is_some()),
+        caches(&cpu.caches),
         governor(of_cpu("cpufreq/scaling_governor").as_deref()),
         boost(
             read("/sys/devices/system/cpu/cpufreq/boost").as_deref(),
@@ -125,6 +126,22 @@ fn hypervisor(is_guest: bool) -> Condition {
         Condition::new("hypervisor", State::Warn, finding)
     } else {
         Condition::new("hypervisor", State::Ok, "none seen")
+    }
+}
+
+/// What the CPU or the system says of its caches and is not believed: the formulas go by these sizes.
+fn caches(caches: &Caches) -> Condition {
+    let levels = [("L1d", caches.l1d), ("L2", caches.l2), ("L3", caches.l3)];
+    let unknown: Vec<&str> = levels.iter().filter(|(_, cache)| cache.is_none()).map(|(level, _)| *level).collect();
+    let mut findings: Vec<String> = caches.findings.iter().map(|finding| finding.to_string()).collect();
+    if !unknown.is_empty() {
+        findings.push(format!("no size is known of {}: what its design usually has stands for it", unknown.join(", ")));
+    }
+    if findings.is_empty() {
+        Condition::new("caches", State::Ok, "each level has a size that one core may reach")
+    } else {
+        let finding = format!("{}; `memcpy-select calibrate` measures where they end", findings.join("; "));
+        Condition::new("caches", State::Warn, finding)
     }
 }
 
@@ -281,6 +298,19 @@ mod tests {
             ]),
             [Ok, Warn, Unknown]
         );
+    }
+
+    #[test]
+    fn a_cache_that_is_not_believed_is_named() {
+        let cache = |size_bytes| {
+            let source = crate::cpu::Source::Cpuid;
+            Some(crate::cpu::Cache { size_bytes, line_bytes: 64, ways: 8, shared_by_threads: 2, source })
+        };
+        let whole = Caches { l1d: cache(48 << 10), l2: cache(2 << 20), l3: cache(32 << 20), ..Caches::default() };
+        assert_eq!(caches(&whole).state, State::Ok);
+        let without = caches(&Caches { l1d: None, ..whole });
+        assert!(without.state == State::Warn && without.finding.contains("no size is known of L1d:"), "{without}");
+        assert_eq!(caches(&Caches::default()).state, State::Warn);
     }
 
     #[test]

@@ -34,7 +34,7 @@ pub const CALIBRATE_MAX_TIME: Duration = Duration::from_millis(300);
 pub const CALIBRATE_MAX_BYTES: usize = 64 << 20;
 
 /// What part of the time is left for the visit under way and for the choice.
-const SPARE: f64 = 0.15;
+const SPARE: f64 = 0.2;
 /// With less, small lengths are not timed: they take a thousandth of a second.
 const LEAST_TIME_FOR_SMALL: Duration = Duration::from_millis(20);
 /// No visit to a long race begins after this share of the time: it may take a tenth of it.
