@@ -14,7 +14,7 @@ use crate::report;
 const FIRST_TABLE_BY: f64 = 0.2;
 /// The stage ends at this share of the run; a grid that was not gone through once by then goes on to the other.
 pub(super) const ENDS_BY: f64 = 0.55;
-const ENDS_AT_LAST: f64 = 0.7;
+const ENDS_AT_LAST: f64 = 0.64;
 
 /// Measures the grid of the effort, and returns the record of it, which is not kept yet. The table of aligned cells is
 /// printed as soon as it is there.

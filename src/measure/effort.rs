@@ -32,6 +32,8 @@ const ALIASED: [(usize, usize); 6] = [(64, 0), (16, 16), (31, 16), (0, 64), (65,
 /// A placement that `malloc` gives. Lengths between the powers of two are measured at it, too: no plan is made from them, so
 /// that they can judge one.
 const MALLOC: (usize, usize) = (16, 48);
+/// The longest copies that the default effort measures at places which matter inside the caches.
+const PLACED_MAX_BYTES: usize = 4 << 20;
 /// The shortest of these lengths is three quarters of the power of two above.
 const MIN_BETWEEN_BYTES: usize = 64;
 /// Placements that are also measured cold.
@@ -147,7 +149,11 @@ impl Effort {
         };
         let column = |cell: &dyn Fn(usize) -> Cell| -> Vec<Cell> { self.lengths().into_iter().map(cell).collect() };
         let hot = placements.iter().map(|&(dst, src)| column(&|len_bytes| Cell::hot(len_bytes, dst, src)));
-        let aliased = aliased.iter().map(|&(dst, src)| column(&|len_bytes| Cell::at(len_bytes, dst, src)));
+        // Beyond the second level it is the lines' way that takes the time, not where they lie.
+        let is_short = |cell: &Cell| self == Self::Full || cell.len_bytes <= PLACED_MAX_BYTES;
+        let aliased = aliased.iter().map(|&(dst, src)| {
+            column(&|len_bytes| Cell::at(len_bytes, dst, src)).into_iter().filter(is_short).collect()
+        });
         let with = |residency: Residency, places: &'static [(usize, usize)]| {
             let place = move |&(dst, src): &(usize, usize)| {
                 let lengths = self.lengths().into_iter().filter(|bytes| *bytes <= SPREAD_MAX_BYTES);
@@ -163,7 +169,7 @@ impl Effort {
         let between: Vec<Cell> = between.map(|bytes| Cell::hot(bytes / 4 * 3, dst, src)).collect();
         let between = if self == Self::Quick { Vec::new() } else { between };
         let [used, read] = [Residency::Used, Residency::Read]
-            .map(|residency| between.iter().map(|cell| cell.with(residency)).collect::<Vec<Cell>>());
+            .map(|residency| between.iter().map(|cell| cell.with(residency)).filter(is_short).collect::<Vec<Cell>>());
         let thread = THREAD.iter().map(ThreadRow::cell).collect();
         let columns = hot.chain([thread, between]).chain(aliased);
         let columns = columns.chain(with(Residency::Used, in_use)).chain([used]);
