@@ -136,7 +136,7 @@ pub fn held_back_speed(summary: &Summary, own: &Plan, other: &Plan) -> Option<f6
 /// From where to where which routine is the one to use, against libc, and what limits it.
 pub fn answer(summary: &Summary, environment: &Environment) -> String {
     let mut text = format!("  {:<20}{:<22}{:<18}limited by\n", "length", "use", "speed over libc");
-    for band in bands(summary) {
+    for (at, band) in bands(summary).into_iter().enumerate() {
         let (least, most) = (band.least, band.most);
         let times = |gain: f64| if is_tie(gain, summary.noise_floor) { "=".to_owned() } else { format!("{gain:.2}x") };
         let (least, most) = (times(least), times(most));
@@ -145,7 +145,7 @@ pub fn answer(summary: &Summary, environment: &Environment) -> String {
         let limit =
             if limits[0] == limits[1] { limits[1].to_owned() } else { format!("{} to {}", limits[0], limits[1]) };
         let name = if band.is_inlined { format!("{}, inlined", band.name) } else { band.name.to_owned() };
-        let length = if band.is_inlined {
+        let length = if band.is_inlined && at == 0 {
             format!("up to {}", size(band.to_bytes))
         } else {
             range(band.from_bytes, band.to_bytes)
