@@ -15,8 +15,8 @@ use super::plan::{Band, MAX_BANDS, Plan};
 use crate::kernel::Kernel;
 use std::vec::Vec;
 
-/// What a copy costs more that leaves the [first band](super::slot), in nanoseconds: a second load, the search for the
-/// band and the class (results/TRIED.md).
+/// What a copy costs more beyond the first band, in nanoseconds, as far as it does not fall into a [step](super::slot) of one
+/// kernel: a second load, the search for the band and the class (results/TRIED.md).
 const BEYOND_FIRST_BAND_NS: f64 = 1.0;
 
 /// What was measured at one length and class, in one way.
@@ -163,8 +163,7 @@ impl Chooser<'_> {
         (band, own_cost + band_cost)
     }
 
-    /// A limit between two lengths: a known one, or their geometric mean in whole lines, as the
-    /// [first band](super::slot) counts them.
+    /// A limit between two lengths: a known one, or their geometric mean in whole lines.
     fn between(&self, below: usize, above: usize) -> usize {
         let mean = (below as f64 * above as f64).sqrt() as usize / 64 * 64;
         let known = self.limits.iter().copied().find(|limit| (below..above).contains(limit));

@@ -138,6 +138,7 @@ fn string(up_to_bytes: usize) -> Option<Band> {
 fn user(cpu: &Cpu, design: &Design) -> Option<Plan> {
     let width = width(cpu, design);
     let has = |features| cpu.features.contains(features);
+    // Registers 16 to 31 where there are some: measured on Emerald Rapids (results/TRIED.md), inferred elsewhere.
     let (vector, non_temporal) = match width {
         Vector::Zmm if has(Features::AVX512VL) => ("avx512_hi16", "avx512_nt"),
         Vector::Zmm => ("avx512_aligned", "avx512_nt"),
