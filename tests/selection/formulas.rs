@@ -5,6 +5,11 @@
 //! bytes that `rep movsb` copies in a cycle, and cycles for one aligned store of each width. They say nothing about
 //! where a plan changes kernels further out: on CPUs without a record in `results/` those limits are unverified.
 
+#![cfg_attr(
+    not(memcpy_select_asm),
+    allow(dead_code, unused_imports, reason = "without kernels no figure rules one out")
+)]
+
 use crate::words::{self, Words, XCR0_AVX, XCR0_AVX512};
 use memcpy_select::cpu::{Cache, Cpu, Features, Source};
 use memcpy_select::select::{Aliasing, Alignment, Class, Plan, Policy, formula, plan_for};
@@ -39,6 +44,7 @@ fn bytes_per_cycle((_, _, movsb, stores): &Figures, kernel: &str) -> f64 {
 }
 
 #[test]
+#[cfg(memcpy_select_asm)]
 fn what_the_formulas_take_in_the_first_level_cache_is_not_ruled_out() {
     let class = Class::new(Alignment::BothAligned, Aliasing::Apart);
     for figures in &FIGURES {
@@ -75,6 +81,7 @@ fn every_cpu_gets_a_plan_that_it_can_follow() {
 
 /// A guest from which all but the architecture's minimum is hidden.
 #[test]
+#[cfg(memcpy_select_asm)]
 fn hidden_features_lead_to_a_plainer_plan() {
     for figures in &FIGURES {
         let cpu: Cpu = Words::of(figures.0).decode(figures.1).masked(Features::SSE2);

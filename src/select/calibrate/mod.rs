@@ -383,6 +383,7 @@ impl fmt::Display for Calibration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(memcpy_select_asm)]
     use std::vec;
 
     /// Three kernels of which the first is the plan's, and what each took in each visit.
