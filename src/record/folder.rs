@@ -273,13 +273,19 @@ fn unnamed_folder(machine: &Path) -> io::Result<PathBuf> {
     Err(ErrorKind::AlreadyExists.into())
 }
 
+/// The day of a record and its number on that day, by its name; then the name.
+pub(super) fn age(folder: &Path) -> (String, u32, String) {
+    let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let (date, number) = name.rsplit_once('.').unwrap_or((&name, ""));
+    (date.to_owned(), number.parse().unwrap_or(0), name)
+}
+
 /// Renames a folder to `<date>.<n>`, `n` one more than the last of that day: numbers tell which record is the newer one. An
 /// empty folder of that name is replaced.
 pub(super) fn next(unnamed: &Path, machine: &Path, date: &str) -> io::Result<PathBuf> {
-    let number = |name: &str| name.strip_prefix(date)?.strip_prefix('.')?.parse::<u32>().ok();
-    let used = fs::read_dir(machine)?.filter_map(Result::ok).filter(|entry| !is_unused(&entry.path()));
-    let names = used.filter_map(|entry| entry.file_name().into_string().ok());
-    let last = names.filter_map(|name| number(&name)).max().unwrap_or(0);
+    let used = fs::read_dir(machine)?.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| !is_unused(path));
+    let of_day = used.map(|path| age(&path)).filter(|(day, _, _)| day == date);
+    let last = of_day.map(|(_, number, _)| number).max().unwrap_or(0);
     for n in last.saturating_add(1).. {
         let folder = machine.join(format!("{date}.{n}"));
         match fs::rename(unnamed, &folder) {

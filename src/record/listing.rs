@@ -2,7 +2,7 @@
 
 use super::environment::Environment;
 use super::error::RecordError;
-use super::folder::{Progress, Record, is_unused, read_environment};
+use super::folder::{Progress, Record, age, is_unused, read_environment};
 use super::ipc::is_of_paths;
 use super::judge::{can_judge, is_held_back};
 use super::profiles::{BENCH, is_first_rate};
@@ -103,13 +103,6 @@ pub fn records_below(folder: &Path) -> Vec<PathBuf> {
     look(folder, DEPTH, &mut found);
     found.sort_by_cached_key(|folder| (folder.parent().map(Path::to_owned), age(folder)));
     found
-}
-
-/// The day of a record and its number on that day, by its name; then the name.
-pub(super) fn age(folder: &Path) -> (String, u32, String) {
-    let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let (date, number) = name.rsplit_once('.').unwrap_or((&name, ""));
-    (date.to_owned(), number.parse().unwrap_or(0), name)
 }
 
 fn look(folder: &Path, depth: u32, found: &mut Vec<PathBuf>) {

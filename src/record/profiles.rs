@@ -9,9 +9,8 @@
 
 use super::environment::Environment;
 use super::error::RecordError;
-use super::folder::{Progress, Record, is_unused, read_environment};
+use super::folder::{Progress, Record, age, is_unused, read_environment};
 use super::judge::{makes_plans, ratio_of_plans};
-use super::listing::age;
 use crate::kernel::{Kernel, Stores, kernels};
 use crate::measure::cell::{Cell, Residency};
 use crate::measure::effort::Effort;

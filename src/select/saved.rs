@@ -93,7 +93,7 @@ impl SavedPlan {
     }
 
     /// Saves a plan, in the place of the one that is there. Folders that are missing are made, for this user alone.
-    /// Whoever reads meanwhile finds the old file or the new one; of several processes that save, the last one's stays.
+    /// A process that reads meanwhile finds the old file or the new one; of several that save, the last one's stays.
     ///
     /// # Errors
     ///

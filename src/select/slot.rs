@@ -109,7 +109,7 @@ impl Slot {
         }
     }
 
-    /// Brings the other words in line with `plan`. Whoever changes `plan` does this afterwards, and does it again if the plan
+    /// Brings the other words in line with `plan`. Each change of `plan` is followed by this, and by this again if the plan
     /// changed meanwhile: the last words written are those of the plan that stays, without a lock that a signal handler
     /// or an interrupt could find taken.
     fn follow(&self) {

@@ -23,7 +23,7 @@ use std::path::PathBuf;
 /// ```
 ///
 /// The file is `memcpy-select/<cpu>-<version>.plan` in `$XDG_CACHE_HOME` or `$HOME/.cache` ([`SavedPlan::here`]). No other
-/// call of this crate reads or writes it. A program that runs with more rights than whoever started it lets others name
+/// call of this crate reads or writes it. A program that runs with more rights than its user lets that user name
 /// that folder: it calls [`tune_at`] instead.
 ///
 /// A saved plan is used if it is whole, if it was saved by this version of the crate, and if it names this CPU (vendor,

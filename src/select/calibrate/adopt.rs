@@ -181,7 +181,8 @@ impl Evidence {
     }
 }
 
-fn position(kernels: &[&'static Kernel], kernel: &Kernel) -> Option<usize> {
+/// The place of a kernel among the candidates.
+pub(super) fn position(kernels: &[&'static Kernel], kernel: &Kernel) -> Option<usize> {
     kernels.iter().position(|one| one.name() == kernel.name())
 }
 

@@ -20,7 +20,7 @@ use super::{INLINE_MAX_BYTES, Policy, formula, plan_for};
 use crate::cpu::{Cache, Cpu};
 use crate::kernel::{Kernel, ReadyKernel, Stores, kernels};
 pub use adopt::RangeVerdict;
-use adopt::{adopt, mean_gain};
+use adopt::{adopt, mean_gain, position};
 use core::fmt;
 use race::{Ground, Spot, Way, is_worth_trying};
 use std::collections::BTreeMap;
@@ -112,11 +112,11 @@ pub fn calibrate_within(limit: Duration, mut progress: impl FnMut(f64)) -> Calib
     let candidates: Vec<ReadyKernel> =
         kernels().iter().filter(|kernel| kernel.may_be_planned()).filter_map(Kernel::ready).collect();
     let kernels: Vec<&'static Kernel> = candidates.iter().map(|ready| ready.kernel()).collect();
-    let position = |kernel: &Kernel| kernels.iter().position(|one| one.name() == kernel.name());
     let mut races: Vec<Race> = Spot::all()
         .into_iter()
         .map(|spot| {
-            let chosen = [&before, &before_no_simd].map(|plan| position(plan.kernel(spot.len_bytes, spot.class())));
+            let chosen =
+                [&before, &before_no_simd].map(|plan| position(&kernels, plan.kernel(spot.len_bytes, spot.class())));
             Race::new(spot, &kernels, chosen)
         })
         .collect();
@@ -224,11 +224,16 @@ impl Race {
         self.visits() >= SURE_VISITS && self.running.iter().all(|at| self.stays.contains(at)) && self.stays.len() < 2
     }
 
-    /// Takes out of the running whoever is far behind the best of those who may stand in for it.
+    /// The median time of one copy by a candidate, in nanoseconds.
+    fn usual_ns(&self, at: usize) -> Option<f64> {
+        median(self.ns[at].iter().flatten().copied().collect())
+    }
+
+    /// Takes kernels out of the running that are far behind the best of those that may take their place.
     fn drop_losers(&mut self, kernels: &[&'static Kernel]) {
         let behind = if self.spot.is_long() { HOPELESS_IF_LONG } else { HOPELESS };
         let behind = behind[usize::from(self.visits() >= SURE_VISITS)];
-        let usual: Vec<Option<f64>> = self.ns.iter().map(|ns| median(ns.iter().flatten().copied().collect())).collect();
+        let usual: Vec<Option<f64>> = (0..self.ns.len()).map(|at| self.usual_ns(at)).collect();
         let best = |without_simd: bool| {
             let eligible = self.running.iter().filter(|at| !without_simd || kernels[**at].writes().is_empty());
             eligible.filter_map(|at| usual[*at]).fold(f64::INFINITY, f64::min)
@@ -249,7 +254,7 @@ impl Race {
 
     /// What a copy takes with each candidate, for those with whom it can be compared: the time of `base`, by the median ratio.
     fn point(&self, base: usize) -> Option<Point> {
-        let base_ns = median(self.ns[base].iter().flatten().copied().collect())?;
+        let base_ns = self.usual_ns(base)?;
         let ns = |at: usize| {
             let ratio = median(self.ratios(at, base)).filter(|_| !self.barred[at]);
             ratio.map_or(f64::INFINITY, |ratio| base_ns * ratio.exp())
@@ -259,7 +264,7 @@ impl Race {
     }
 }
 
-/// Takes out of the long races whoever dropped out of the longest of the others, non-temporal kernels aside.
+/// Takes kernels out of the long races that dropped out of the longest of the others, non-temporal ones aside.
 fn enter_the_long_races(races: &mut [Race], kernels: &[&'static Kernel]) {
     let Some(shorter) = races.iter().rev().find(|race| !race.spot.is_long() && race.spot.way == Way::Read) else {
         return;
@@ -280,9 +285,7 @@ fn bar_non_temporal(races: &mut [Race], kernels: &[&'static Kernel]) {
     for race in races.iter().filter(|race| race.spot.way == Way::Read) {
         let best = |is_non_temporal: bool| {
             let of_kind = |at: &usize| (kernels[*at].stores() == Stores::NonTemporal) == is_non_temporal;
-            let times = (0..kernels.len())
-                .filter(of_kind)
-                .filter_map(|at| median(race.ns[at].iter().flatten().copied().collect()));
+            let times = (0..kernels.len()).filter(of_kind).filter_map(|at| race.usual_ns(at));
             times.fold(f64::INFINITY, f64::min)
         };
         *sums.entry(race.spot.len_bytes).or_default() += (best(true) / best(false)).ln();
@@ -336,8 +339,7 @@ fn decide(
     let points: Vec<Point> = races
         .iter()
         .filter_map(|race| {
-            let chosen = before.kernel(race.spot.len_bytes, race.spot.class());
-            let base = kernels.iter().position(|kernel| *kernel == chosen)?;
+            let base = position(kernels, before.kernel(race.spot.len_bytes, race.spot.class()))?;
             let point = race.point(base)?;
             Some(Point { copy_ns: allowed.iter().map(|at| point.copy_ns[*at]).collect(), ..point })
         })
