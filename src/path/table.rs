@@ -79,6 +79,7 @@ pub(super) fn join(config: &Config, geometry: Geometry, socket: OwnedFd) -> Resu
 pub(super) fn joined(table: &mut Table) -> Result<(), PathError> {
     match table.next(LIMIT).map_err(table_error)? {
         Some(Event::Joined(_)) => Ok(()),
+        Some(Event::Refused { why, .. }) => Err(table_error(why.into())),
         Some(_) => Err(PathError::PeerGone),
         None => Err(PathError::Timeout { after: LIMIT }),
     }
@@ -91,7 +92,7 @@ pub(super) fn next_job(table: &mut Table) -> Result<Job, PathError> {
         match table.next(LIMIT).map_err(table_error)? {
             Some(Event::Job(job)) => return Ok(job),
             Some(Event::Left { .. }) => return Err(PathError::PeerGone),
-            Some(Event::Joined(_) | Event::Closed { .. }) => {}
+            Some(_) => {}
             None => return Err(PathError::Timeout { after: LIMIT }),
         }
     }

@@ -18,6 +18,8 @@ pub enum SessionError {
     Violation(Violation),
     /// The other side hung up, or its process ended.
     PeerGone,
+    /// There was not enough memory for its regions.
+    OutOfMemory,
 }
 
 impl From<Violation> for SessionError {
@@ -33,6 +35,9 @@ impl fmt::Display for SessionError {
             Self::PeerGone => {
                 f.write_str("the other side is gone: its session is over and what was under way is lost; connect again")
             }
+            Self::OutOfMemory => f.write_str(
+                "there is not enough memory for the session's regions: it is over; use fewer blocks or free memory",
+            ),
         }
     }
 }

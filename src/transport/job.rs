@@ -2,6 +2,7 @@
 
 use super::blocks::BlockGeometry;
 use super::chain::{Chain, clamp};
+use super::connect::ConnectError;
 use super::error::SessionError;
 use super::loan::Lease;
 use super::memory::{Copier, Mapped};
@@ -26,6 +27,7 @@ impl ClientKey {
 
 /// What happened at a table.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Event {
     /// A client connected.
     Joined(ClientKey),
@@ -44,6 +46,18 @@ pub enum Event {
         client: ClientKey,
         /// Why.
         why: SessionError,
+    },
+    /// Clients were not taken in. Of each kind of reason there is one event a second at most.
+    Refused {
+        /// Why the last of them was not.
+        why: ConnectError,
+        /// How many there were of that kind since the last event, this one included.
+        count: u64,
+    },
+    /// Newcomers have to wait, since taking them in would delay requests of clients. There is one event a second at most.
+    Throttled {
+        /// How often that was so since the last event, this time included.
+        count: u64,
     },
 }
 

@@ -18,6 +18,7 @@ use super::region_error::RegionError;
 use rustix::fs::{FileType, MemfdFlags, SealFlags};
 use rustix::io::Errno;
 use rustix::mm::{Advice, MapFlags, ProtFlags};
+use rustix::process::{Resource, getrlimit};
 use std::fs;
 use std::num::NonZeroUsize;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -128,8 +129,12 @@ impl Region {
         let is_huge = page_bytes == HUGE_PAGE_BYTES;
         let descriptor =
             new_memfd(is_huge).map_err(|cause| RegionError::Create { len_bytes: whole_bytes, cause: cause.into() })?;
-        rustix::fs::ftruncate(&descriptor, whole_bytes as u64)
-            .map_err(|cause| RegionError::Create { len_bytes: whole_bytes, cause: cause.into() })?;
+        let result = if exceeds_file_limit(whole_bytes) {
+            Err(Errno::FBIG)
+        } else {
+            rustix::fs::ftruncate(&descriptor, whole_bytes as u64)
+        };
+        result.map_err(|cause| RegionError::Create { len_bytes: whole_bytes, cause: cause.into() })?;
         seal(&descriptor, SealFlags::SHRINK | SealFlags::GROW)?;
         let memory = map(&descriptor, 0, whole_bytes, Access::ReadWrite)?;
         let pages = if is_huge {
@@ -140,7 +145,7 @@ impl Region {
             PageKind::Ordinary
         };
         if options.prefault {
-            prefault(&memory)?;
+            prefault(&memory, 0, whole_bytes)?;
         }
         Ok(Self { memory, descriptor, pages, is_prefaulted: options.prefault })
     }
@@ -178,7 +183,7 @@ impl Region {
         verify(descriptor.as_fd(), promise)?;
         let memory = map(&descriptor, start_bytes, len_bytes, access)?;
         if prefault {
-            self::prefault(&memory)?;
+            self::prefault(&memory, 0, len_bytes)?;
         }
         Ok(Self { memory, descriptor, pages: PageKind::Ordinary, is_prefaulted: prefault })
     }
@@ -328,6 +333,11 @@ fn verify(descriptor: BorrowedFd<'_>, promise: Promise) -> Result<(), RegionErro
     Ok(())
 }
 
+/// Whether the system would end this process (`SIGXFSZ`) for making a file so long.
+fn exceeds_file_limit(len_bytes: usize) -> bool {
+    getrlimit(Resource::Fsize).current.is_some_and(|limit| len_bytes as u64 > limit)
+}
+
 fn seals_of(descriptor: BorrowedFd<'_>) -> Result<SealFlags, RegionError> {
     rustix::fs::fcntl_get_seals(descriptor).map_err(|cause| RegionError::NotSealable { cause: cause.into() })
 }
@@ -371,35 +381,35 @@ fn map(descriptor: &OwnedFd, start_bytes: usize, len_bytes: usize, access: Acces
 fn advise_huge(memory: &Mapped) -> bool {
     let setting = fs::read_to_string("/sys/kernel/mm/transparent_hugepage/shmem_enabled").unwrap_or_default();
     let follows = ["[always]", "[within_size]", "[advise]", "[force]"].iter().any(|value| setting.contains(value));
-    follows && advise(memory, Advice::LinuxHugepage).is_ok()
+    follows && advise(memory, 0, memory.len_bytes(), Advice::LinuxHugepage).is_ok()
 }
 
-/// Has every page there. Where the system cannot do that at once (Linux before 5.14), one read of each does it.
-fn prefault(memory: &Mapped) -> Result<(), RegionError> {
+/// Has every page of a part there. Where the system cannot do that at once (Linux before 5.14), one read of each does it.
+pub(super) fn prefault(memory: &Mapped, start_bytes: usize, len_bytes: usize) -> Result<(), RegionError> {
     let advice = match memory.access() {
         Access::Read => Advice::LinuxPopulateRead,
         Access::ReadWrite => Advice::LinuxPopulateWrite,
     };
-    match advise(memory, advice) {
+    match advise(memory, start_bytes, len_bytes, advice) {
         Ok(()) => Ok(()),
         Err(Errno::INVAL) => {
-            touch(memory);
+            touch(memory, start_bytes, len_bytes);
             Ok(())
         }
-        Err(cause) => Err(RegionError::Prefault { len_bytes: memory.len_bytes(), cause: cause.into() }),
+        Err(cause) => Err(RegionError::Prefault { len_bytes, cause: cause.into() }),
     }
 }
 
-fn touch(memory: &Mapped) {
-    for at in (0..memory.len_bytes()).step_by(PAGE_BYTES) {
+fn touch(memory: &Mapped, start_bytes: usize, len_bytes: usize) {
+    for at in (start_bytes..start_bytes + len_bytes).step_by(PAGE_BYTES) {
         std::hint::black_box(memory.load32(at, Load::Relaxed));
     }
 }
 
-fn advise(memory: &Mapped, advice: Advice) -> Result<(), Errno> {
-    let base = memory.pointer(0, memory.len_bytes()).ok_or(Errno::FAULT)?;
-    // SAFETY: the range is the mapping; these pieces of advice change no contents and unmap nothing.
-    unsafe { rustix::mm::madvise(base.as_ptr().cast(), memory.len_bytes(), advice) }
+fn advise(memory: &Mapped, start_bytes: usize, len_bytes: usize, advice: Advice) -> Result<(), Errno> {
+    let start = memory.pointer(start_bytes, len_bytes).ok_or(Errno::FAULT)?;
+    // SAFETY: the range is inside the mapping; these pieces of advice change no contents and unmap nothing.
+    unsafe { rustix::mm::madvise(start.as_ptr().cast(), len_bytes, advice) }
 }
 
 /// A mapping, undone when it is dropped.
@@ -430,7 +440,7 @@ mod tests {
         let region = Region::create(3 * PAGE_BYTES, RegionOptions::default()).unwrap();
         let blocks = || rustix::fs::fstat(region.descriptor()).unwrap().st_blocks;
         assert_eq!(blocks(), 0);
-        touch(region.memory());
+        touch(region.memory(), 0, 3 * PAGE_BYTES);
         assert_eq!(blocks(), 3 * 8, "in units of 512 bytes");
     }
 }

@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+use super::connect::is_limit;
 use super::memory::Access;
 use super::region::Sealing;
 use std::fmt;
@@ -65,6 +66,11 @@ pub enum RegionError {
         /// The seals it has, as `F_SEAL_` bits.
         found_bits: u32,
     },
+    /// The system did not open it once more for reading only.
+    ReadOnly {
+        /// What the system said.
+        cause: io::Error,
+    },
     /// The descriptor has another size.
     WrongSize {
         /// What was promised.
@@ -72,6 +78,21 @@ pub enum RegionError {
         /// What it has.
         found_bytes: u64,
     },
+}
+
+impl RegionError {
+    /// Whether this process lacks something, or is not allowed to make it: nothing that the other side did.
+    pub(super) fn is_shortage(&self) -> bool {
+        match self {
+            Self::Create { .. } | Self::Seal { .. } | Self::Prefault { .. } | Self::ReadOnly { .. } => true,
+            Self::Map { cause, .. } => is_limit(cause),
+            Self::Length { .. }
+            | Self::Part { .. }
+            | Self::NotSealable { .. }
+            | Self::NotSealed { .. }
+            | Self::WrongSize { .. } => false,
+        }
+    }
 }
 
 impl fmt::Display for RegionError {
@@ -89,8 +110,8 @@ impl fmt::Display for RegionError {
             ),
             Self::Create { len_bytes, cause } => write!(
                 f,
-                "the system made no shared memory of {len_bytes} bytes ({cause}): there is no region; ask for less or \
-                 free memory and descriptors"
+                "the system made no shared memory of {len_bytes} bytes ({cause}): there is no region; ask for less, free \
+                 memory and descriptors, or raise the limits of open files and file sizes"
             ),
             Self::Seal { cause } => write!(
                 f,
@@ -99,11 +120,15 @@ impl fmt::Display for RegionError {
             ),
             Self::Map { len_bytes, access, cause } => write!(
                 f,
-                "cannot map {len_bytes} bytes {} ({cause}): the region is not used; ask for what its descriptor and \
-                 its seals allow",
+                "cannot map {len_bytes} bytes {} ({cause}): the region is not used; {}",
                 match access {
                     Access::Read => "for reading",
                     Access::ReadWrite => "for reading and writing",
+                },
+                if is_limit(cause) {
+                    "free memory, or raise the limit of address space"
+                } else {
+                    "ask for what its descriptor and its seals allow"
                 }
             ),
             Self::Prefault { len_bytes, cause } => write!(
@@ -125,6 +150,11 @@ impl fmt::Display for RegionError {
                     Sealing::SizeAndWriting => "its size and who may write it",
                 }
             ),
+            Self::ReadOnly { cause } => write!(
+                f,
+                "the region cannot be opened once more for reading only ({cause}): it is not shared; mount /proc, or \
+                 seal the region against writing"
+            ),
             Self::WrongSize { promised_bytes, found_bytes } => write!(
                 f,
                 "the memfd has {found_bytes} bytes and {promised_bytes} were promised: it is not mapped; have the other \
@@ -141,6 +171,7 @@ impl std::error::Error for RegionError {
             | Self::Seal { cause }
             | Self::Map { cause, .. }
             | Self::Prefault { cause, .. }
+            | Self::ReadOnly { cause }
             | Self::NotSealable { cause } => Some(cause),
             _ => None,
         }

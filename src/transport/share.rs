@@ -10,6 +10,7 @@
 use super::error::TableError;
 use super::memory::Access;
 use super::region::{Region, Sealing};
+use super::region_error::RegionError;
 use super::request::PageRange;
 use rustix::fs::{Mode, OFlags};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -82,8 +83,10 @@ impl<'a> Object<'a> {
 }
 
 /// The same object, over a descriptor that is open for reading only.
-fn read_only(descriptor: BorrowedFd<'_>) -> Result<OwnedFd, TableError> {
+fn read_only(descriptor: BorrowedFd<'_>) -> Result<OwnedFd, RegionError> {
     use std::os::fd::AsRawFd;
     let path = format!("/proc/self/fd/{}", descriptor.as_raw_fd());
-    Ok(rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?)
+    // Without waiting for a lease that another process may have on it.
+    rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK, Mode::empty())
+        .map_err(|cause| RegionError::ReadOnly { cause: cause.into() })
 }

@@ -72,14 +72,11 @@ fn addresses_lead_to_their_listener_and_leave_no_file() {
             thread::spawn(move || join(&address, options(LONG)))
         };
         let server = loop {
-            let Some(greeting) = listener.accept(LONG).unwrap() else {
-                thread::sleep(Duration::from_millis(1));
-                continue;
-            };
-            match serve(greeting, Allocator::Owned) {
-                // The one that looked whether somebody listens here.
-                Err(ConnectError::PeerGone) => {}
-                result => break result.unwrap(),
+            match listener.accept(LONG) {
+                Ok(Some(greeting)) => break serve(greeting, Allocator::Owned).unwrap(),
+                // The second of them looked whether a server listens here.
+                Ok(None) | Err(ConnectError::PeerGone) => thread::sleep(Duration::from_millis(1)),
+                Err(error) => panic!("{error}"),
             }
         };
         let client = client.join().unwrap().unwrap();

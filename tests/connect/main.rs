@@ -4,7 +4,10 @@
 
 mod ends;
 mod handshake;
+mod limits;
+mod places;
 mod refusals;
+mod roles;
 #[path = "../suite/mod.rs"]
 mod suite;
 
@@ -98,7 +101,7 @@ fn serve(mut greeting: Greeting, allocator: Allocator) -> Result<Greeted, Connec
                 let left = greeting.time_left().unwrap_or_default().try_into().unwrap();
                 rustix::event::poll(&mut one, Some(&left)).unwrap();
             }
-            Step::Asked => greeting.offer(geometry(allocator), region(PAGE_BYTES), &data, true)?,
+            Step::Asked => greeting.offer(geometry(allocator), region(PAGE_BYTES), &data)?,
             Step::Agreed => return greeting.finish(),
         }
     }
@@ -126,6 +129,7 @@ const HELLO: u32 = 1;
 const WELCOME: u32 = 2;
 const READY: u32 = 3;
 const GO: u32 = 4;
+const REFUSED: u32 = 5;
 const PARCEL: u32 = 6;
 const WAKE: u32 = 7;
 

@@ -135,12 +135,12 @@ fn absurd_numbers_are_refused() {
     send(&theirs, &message(HELLO, &[]), &[]);
     let mut greeting = Greeting::over(ours, LONG);
     let data = server_data(Allocator::Owned);
-    assert!(greeting.offer(geometry(Allocator::Owned), region(PAGE_BYTES), &data, false).is_err(), "nobody asked");
+    assert!(greeting.offer(geometry(Allocator::Owned), region(PAGE_BYTES), &data).is_err(), "nobody asked");
     assert_eq!(greeting.step().unwrap(), Step::Asked);
     let wrong = Geometry { capacity: 3, ..geometry(Allocator::Owned) };
-    let error = greeting.offer(wrong, region(PAGE_BYTES), &data, false).unwrap_err();
+    let error = greeting.offer(wrong, region(PAGE_BYTES), &data).unwrap_err();
     assert!(matches!(error, ConnectError::Geometry(error) if error.found == 3));
-    let error = greeting.offer(geometry(Allocator::Owned), region(PAGE_BYTES), &region(PAGE_BYTES), false).unwrap_err();
+    let error = greeting.offer(geometry(Allocator::Owned), region(PAGE_BYTES), &region(PAGE_BYTES)).unwrap_err();
     assert!(matches!(error, ConnectError::Geometry(error) if error.found == 4096));
 }
 
@@ -232,7 +232,7 @@ fn a_client_that_seals_the_queue_itself_does_no_harm() {
             assert!(result.unwrap().queue.is_sealed(Sealing::SizeAndWriting).unwrap());
             assert_eq!(told, message(GO, &[]));
         } else {
-            assert!(matches!(result.unwrap_err(), ConnectError::Region(RegionError::Seal { .. })));
+            assert!(matches!(result.unwrap_err(), ConnectError::Region(RegionError::NotSealed { .. })));
             assert_eq!(told, message(5, &[(16, 3)]));
         }
     }

@@ -209,7 +209,7 @@ impl FalseServer {
         until("the client agrees", || match greeting.step().unwrap() {
             Step::Pending => false,
             Step::Asked => {
-                greeting.offer(geometry, queue.take().unwrap(), &region, false).unwrap();
+                greeting.offer(geometry, queue.take().unwrap(), &region).unwrap();
                 false
             }
             Step::Agreed => true,

@@ -117,11 +117,11 @@ impl Server {
                             seen.lock().unwrap().jobs += 1;
                             program.answer(&mut table, job);
                         }
-                        Some(Event::Closed { .. }) | None => {}
                         Some(Event::Left { client, why }) => {
                             seen.lock().unwrap().left.push((why, Instant::now()));
                             program.forget(client);
                         }
+                        Some(_) | None => {}
                     }
                 }
             }

@@ -64,7 +64,7 @@ pub fn serve(mut table: Table, is_over: &AtomicBool) -> usize {
                 files.remove(&client.slot());
                 left += 1;
             }
-            None => {}
+            Some(_) | None => {}
         }
     }
     left

@@ -81,10 +81,10 @@ fn serve(mut table: Table) -> SessionError {
     let mut files = Files::default();
     loop {
         match table.next(LONG).unwrap().expect("the client is there") {
-            Event::Joined(_) => {}
             Event::Job(job) => answer(&mut table, &mut files, job),
             Event::Closed { handle, .. } => files.close(handle),
             Event::Left { why, .. } => return why,
+            _ => {}
         }
     }
 }

@@ -48,6 +48,12 @@ impl Server {
                 }
                 Some(Event::Closed { client, handle }) => self.handles.close(client, handle),
                 Some(Event::Job(job)) => self.serve(job),
+                Some(Event::Refused { why, count: 1 }) => say(format_args!("a client was not taken in: {why}")),
+                Some(Event::Refused { why, count }) => {
+                    say(format_args!("{count} clients were not taken in, the last of them because {why}"));
+                }
+                Some(Event::Throttled { .. }) => say(format_args!("clients that connect have to wait for others")),
+                Some(_) => {}
             }
         }
     }

@@ -7,6 +7,7 @@
 //! could fill it and make it blocking, and the next wake would never return.
 
 use super::ConnectError;
+use super::credentials::{Credentials, peer_process};
 use super::wire::{MAGIC, MESSAGE_BYTES, Message, Parcel};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -14,7 +15,6 @@ use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer, SendAncillaryMessage,
     SendFlags,
 };
-use rustix::process::{PidfdFlags, pidfd_open};
 use std::collections::VecDeque;
 use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
@@ -56,26 +56,41 @@ struct Inbox {
 }
 
 impl Channel {
-    /// A socket whose other end connected, or was connected to, by name: the process there is watched too.
-    pub(super) fn connected(stream: UnixStream) -> Self {
-        let peer = rustix::net::sockopt::socket_peercred(&stream).ok().map(|peer| peer.pid);
-        // The hang-up alone would miss a process that died while a copy it forked still holds the socket. Should another
-        // process have got the number meanwhile, the hang-up remains.
-        let process = peer
-            .filter(|pid| *pid != rustix::process::getpid())
-            .and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
-        Self { process, ..Self::inherited(stream) }
+    /// A socket to a server that was connected to by name: the process that listens there is watched too.
+    pub(super) fn to_server(stream: UnixStream) -> Self {
+        let mut channel = Self::new(stream);
+        channel.watch_process();
+        // Only the process that listened is known. If it had ended before, then another one serves, a child that has the
+        // socket from it, and its hang-up has to do.
+        if channel.process.is_some() && channel.has_ended() {
+            channel.process = None;
+        }
+        channel
     }
 
-    /// A socket that both sides got from elsewhere: only its hang-up tells of the other side's death.
-    pub(super) fn inherited(stream: UnixStream) -> Self {
+    /// A socket of which only the hang-up tells of the other side's death, until its [process is
+    /// watched](Self::watch_process).
+    pub(super) fn new(stream: UnixStream) -> Self {
         let inbox = Inbox { bytes: [0; MESSAGE_BYTES], len_bytes: 0, descriptors: Vec::new() };
         Self { socket: stream.into(), process: None, inbox, parcels: VecDeque::new() }
     }
 
-    /// The user whom the other side's process belonged to when it connected or listened.
+    /// Watches the process that connected, or listened, too. The hang-up alone would miss a process that died while a copy
+    /// that it forked still holds the socket.
+    pub(super) fn watch_process(&mut self) {
+        self.process = peer_process(self.socket.as_fd());
+    }
+
+    fn has_ended(&self) -> bool {
+        let Some(process) = &self.process else { return false };
+        let mut one = [PollFd::new(process, PollFlags::IN)];
+        poll(&mut one, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
+    }
+
+    /// The user that the other side's process had when it connected or listened; `None` if the system does not say. A user
+    /// that this process's user namespace does not map reads as the overflow user, 65534 on most systems.
     pub fn peer_user(&self) -> Option<u32> {
-        rustix::net::sockopt::socket_peercred(&self.socket).ok().map(|peer| peer.uid.as_raw())
+        Credentials::of_peer(self.socket.as_fd()).ok().map(|peer| peer.user)
     }
 
     /// The process at the other end, readable when it has ended: for a poll of many.
@@ -226,7 +241,11 @@ impl Channel {
             }
             let found = self.inbox.descriptors.len();
             if received.flags.contains(ReturnFlags::CTRUNC) || found > MAX_DESCRIPTORS {
-                return Err(ConnectError::Descriptors { expected: MAX_DESCRIPTORS, found });
+                return Err(match self.socket.try_clone() {
+                    // There was no room for another descriptor, and there is none now.
+                    Err(cause) if found < MAX_DESCRIPTORS => ConnectError::Resources { cause },
+                    _ => ConnectError::Descriptors { expected: MAX_DESCRIPTORS, found },
+                });
             }
             if received.bytes == 0 {
                 return Err(ConnectError::PeerGone);
@@ -303,6 +322,10 @@ pub(super) struct Deadline {
 impl Deadline {
     pub(super) fn after(limit: Duration) -> Self {
         Self { limit, start: Instant::now() }
+    }
+
+    pub(super) fn elapsed(&self) -> Duration {
+        self.start.elapsed()
     }
 
     /// What is left, never nothing.

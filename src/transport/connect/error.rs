@@ -18,6 +18,16 @@ pub enum ConnectError {
         /// What the system said.
         cause: io::Error,
     },
+    /// This process cannot take the descriptors that it was sent.
+    Resources {
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// The peer belongs to another user, or to one that cannot be told from others here.
+    OtherUser {
+        /// Its number.
+        user: u32,
+    },
     /// What answers is not a table.
     NotATable,
     /// The other side speaks another version.
@@ -57,20 +67,53 @@ pub enum ConnectError {
     PeerGone,
     /// The other side does not read what it is sent.
     Congested,
+    /// There are as many clients as there can be, or as many are connecting.
+    Full,
 }
 
 impl ConnectError {
-    pub(super) fn socket(cause: impl Into<io::Error>) -> Self {
+    pub(in crate::transport) fn socket(cause: impl Into<io::Error>) -> Self {
         Self::Socket { cause: cause.into() }
+    }
+
+    /// What the other side is told when this ends a handshake; `None` if there is nobody to be told.
+    pub(in crate::transport) fn refusal(&self) -> Option<Refusal> {
+        match self {
+            Self::NotATable | Self::PeerGone | Self::Congested | Self::Refused { .. } => None,
+            Self::Version { .. } => Some(Refusal::Version),
+            Self::OtherUser { .. } => Some(Refusal::OtherUser),
+            Self::Timeout { .. } => Some(Refusal::Late),
+            Self::Socket { .. } | Self::Resources { .. } => Some(Refusal::Resources),
+            Self::Full => Some(Refusal::Full),
+            Self::Region(error) if error.is_shortage() => Some(Refusal::Resources),
+            Self::Region(_) | Self::Geometry(_) | Self::Message { .. } | Self::Descriptors { .. } => {
+                Some(Refusal::Handshake)
+            }
+        }
     }
 }
 
 impl fmt::Display for ConnectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Socket { cause } if is_limit(cause) => write!(
+                f,
+                "the system made no socket ({cause}): there is no connection; close descriptors, free memory, or raise \
+                 this process's limits"
+            ),
             Self::Socket { cause } => write!(
                 f,
                 "the socket failed ({cause}): there is no connection; check the address and whether the server runs"
+            ),
+            Self::Resources { cause } => write!(
+                f,
+                "this process cannot take the descriptors that it was sent ({cause}): there is no connection; close \
+                 some, or raise its limit of open files"
+            ),
+            Self::OtherUser { user } => write!(
+                f,
+                "the peer is of user {user}, which is not this process's own, or cannot be told from others in this \
+                 user namespace: it is hung up on; allow any user, and let a path's permissions say who may connect"
             ),
             Self::NotATable => f.write_str(
                 "not a table socket: what answers there does not begin as a table does; connect to the address that a \
@@ -95,17 +138,29 @@ impl fmt::Display for ConnectError {
             Self::Region(error) => error.fmt(f),
             Self::Refused { reason } => match reason {
                 Refusal::Version => f.write_str(
-                    "the server refused this side's version: nothing is shared; build both from the same version",
+                    "the other side refused this side's version: nothing is shared; build both from the same version",
                 ),
                 Refusal::Full => f.write_str(
-                    "the server has as many clients as it takes: there is no connection; try again when one has left",
+                    "the server has as many clients as it takes, or too many are connecting: there is no connection; try \
+                     again later",
                 ),
                 Refusal::Handshake => f.write_str(
-                    "the server refused what this side sent it: there is no connection; build both from the same version",
+                    "the other side refused what it was sent: there is no connection; build both from the same version",
+                ),
+                Refusal::Resources => f.write_str(
+                    "the other side is short of memory or descriptors, or may not share memory: there is no connection; \
+                     see what it says; try again later",
+                ),
+                Refusal::OtherUser => f.write_str(
+                    "the server takes clients of its own user only: there is no connection; run as that user, or have \
+                     the server take others",
+                ),
+                Refusal::Late => f.write_str(
+                    "the other side gave up waiting for this side's part of the handshake: there is no connection; try again",
                 ),
                 Refusal::Other(code) => write!(
                     f,
-                    "the server refused for reason {code}, which this build does not know: there is no connection; \
+                    "the other side refused for reason {code}, which this build does not know: there is no connection; \
                      build both from the same version"
                 ),
             },
@@ -115,6 +170,10 @@ impl fmt::Display for ConnectError {
                  allow more time"
             ),
             Self::PeerGone => f.write_str("the other side hung up: the session is over; connect again"),
+            Self::Full => f.write_str(
+                "there are as many clients as there can be, or as many are connecting: the newcomer is hung up on; allow \
+                 more, or have some leave",
+            ),
             Self::Congested => f.write_str(
                 "the other side does not read its socket: the message was not sent; try again when it does",
             ),
@@ -122,10 +181,17 @@ impl fmt::Display for ConnectError {
     }
 }
 
+/// Whether the system had too little of something.
+pub(in crate::transport) fn is_limit(cause: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let limits = [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::NOBUFS, Errno::NOSPC, Errno::FBIG];
+    Errno::from_io_error(cause).is_some_and(|found| limits.contains(&found))
+}
+
 impl std::error::Error for ConnectError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Socket { cause } => Some(cause),
+            Self::Socket { cause } | Self::Resources { cause } => Some(cause),
             Self::Geometry(error) => Some(error),
             Self::Region(error) => Some(error),
             _ => None,

@@ -5,10 +5,29 @@ use super::channel::{Channel, Deadline};
 use super::wire::{Message, Refusal, VERSION};
 use crate::transport::geometry::{Allocator, Geometry, Limits};
 use crate::transport::memory::Access;
-use crate::transport::region::{Promise, Region, Sealing};
+use crate::transport::region::{Promise, Region, Sealing, prefault};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
+
+/// Clients that are connecting at one time, at most.
+pub(in crate::transport) const MAX_GREETINGS: usize = 256;
+/// With as many, the next one takes the place of one that has had this long: far longer than a client takes that only has to
+/// wait for a CPU before it says something.
+const PATIENCE: Duration = Duration::from_millis(250);
+
+/// Of clients that are connecting, in the order in which they came, the one to be hung up on where there are too many: one
+/// that has said nothing, or else the first. `None` if none has had its time.
+pub(in crate::transport) fn expendable<'a, K>(greetings: impl Iterator<Item = (K, &'a Greeting)>) -> Option<K> {
+    let mut first = None;
+    for (key, greeting) in greetings.filter(|(_, greeting)| greeting.deadline.elapsed() >= PATIENCE) {
+        if matches!(greeting.state, State::Silent) {
+            return Some(key);
+        }
+        first = first.or(Some(key));
+    }
+    first
+}
 
 /// A client that has connected and is being greeted.
 #[derive(Debug)]
@@ -16,6 +35,8 @@ pub struct Greeting {
     channel: Channel,
     deadline: Deadline,
     state: State,
+    /// Whether the client connected by name, so that its process is known.
+    is_connected: bool,
 }
 
 #[derive(Debug)]
@@ -36,7 +57,6 @@ enum State {
 struct Offer {
     geometry: Geometry,
     queue: Region,
-    prefault: bool,
 }
 
 #[derive(Debug)]
@@ -73,11 +93,17 @@ pub struct Greeted {
 impl Greeting {
     /// Greets whoever is at the other end of a socket that this process was given, within that time.
     pub fn over(stream: UnixStream, limit: Duration) -> Self {
-        Self::new(Channel::inherited(stream), limit)
+        Self {
+            channel: Channel::new(stream),
+            deadline: Deadline::after(limit),
+            state: State::Silent,
+            is_connected: false,
+        }
     }
 
-    pub(super) fn new(channel: Channel, limit: Duration) -> Self {
-        Self { channel, deadline: Deadline::after(limit), state: State::Silent }
+    /// Greets a client that connected by name.
+    pub(super) fn connected(stream: UnixStream, limit: Duration) -> Self {
+        Self { is_connected: true, ..Self::over(stream, limit) }
     }
 
     /// The socket's other end, before there is a session.
@@ -99,15 +125,7 @@ impl Greeting {
     pub fn step(&mut self) -> Result<Step, ConnectError> {
         let result = self.try_step();
         if let Err(error) = &result {
-            let reason = match error {
-                ConnectError::Version { .. } => Some(Refusal::Version),
-                ConnectError::NotATable | ConnectError::PeerGone | ConnectError::Refused { .. } => None,
-                _ => Some(Refusal::Handshake),
-            };
-            if let Some(reason) = reason {
-                self.refuse(reason);
-            }
-            self.state = State::Over;
+            self.refuse_for(error);
         }
         result
     }
@@ -123,6 +141,10 @@ impl Greeting {
         let Some((message, descriptors)) = self.channel.receive()? else { return Ok(Step::Pending) };
         match (message, std::mem::replace(&mut self.state, State::Over)) {
             (Message::Hello, State::Silent) => {
+                // An offer costs far more than this look.
+                if self.channel.is_gone() {
+                    return Err(ConnectError::PeerGone);
+                }
                 self.state = State::Asked;
                 Ok(Step::Asked)
             }
@@ -137,19 +159,13 @@ impl Greeting {
     }
 
     /// Offers a session: its numbers, its queue region, and the data region with the server's blocks or the shared ones,
-    /// which may serve many sessions. With `prefault` the client's data region is pre-faulted.
+    /// which may serve many sessions. The queue region needs no pages before the client accepts: it is pre-faulted then.
     ///
     /// # Errors
     ///
     /// [`ConnectError::Geometry`] and [`ConnectError::Region`] for an offer that the client would refuse,
     /// [`ConnectError::Message`] if the client has not asked, and what happens to the socket.
-    pub fn offer(
-        &mut self,
-        geometry: Geometry,
-        queue: Region,
-        data: &Region,
-        prefault: bool,
-    ) -> Result<(), ConnectError> {
+    pub fn offer(&mut self, geometry: Geometry, queue: Region, data: &Region) -> Result<(), ConnectError> {
         if !matches!(self.state, State::Asked) {
             return Err(ConnectError::Message { kind: 0 });
         }
@@ -158,7 +174,7 @@ impl Greeting {
         let welcome =
             Message::Welcome { geometry, queue_bytes: queue.len_bytes() as u64, data_bytes: data.len_bytes() as u64 };
         self.channel.send(welcome, &[queue.descriptor(), data.descriptor()])?;
-        self.state = State::Offered(Box::new(Offer { geometry, queue, prefault }));
+        self.state = State::Offered(Box::new(Offer { geometry, queue }));
         Ok(())
     }
 
@@ -168,13 +184,29 @@ impl Greeting {
         self.state = State::Over;
     }
 
+    /// Refuses the client for that reason, and tells it as far as it reads.
+    pub(in crate::transport) fn refuse_for(&mut self, error: &ConnectError) {
+        if let Some(reason) = error.refusal() {
+            self.refuse(reason);
+        }
+        self.state = State::Over;
+    }
+
+    /// Whether the client has said anything yet.
+    pub(in crate::transport) fn is_silent(&self) -> bool {
+        matches!(self.state, State::Silent)
+    }
+
     /// The session.
     ///
     /// # Errors
     ///
     /// [`ConnectError::PeerGone`] if the last step was not [`Step::Agreed`].
-    pub fn finish(self) -> Result<Greeted, ConnectError> {
+    pub fn finish(mut self) -> Result<Greeted, ConnectError> {
         let State::Agreed(agreed) = self.state else { return Err(ConnectError::PeerGone) };
+        if self.is_connected {
+            self.channel.watch_process();
+        }
         let Agreed { geometry, queue, client_data } = *agreed;
         Ok(Greeted { channel: self.channel, geometry, queue, client_data })
     }
@@ -185,7 +217,7 @@ impl Greeting {
         (data_bytes, last_bytes): (u64, u64),
         descriptors: Vec<OwnedFd>,
     ) -> Result<Agreed, ConnectError> {
-        let Offer { geometry, queue, prefault } = offer;
+        let Offer { geometry, queue } = offer;
         let expected = usize::from(geometry.allocator == Allocator::Owned) + usize::from(last_bytes > 0);
         let found = descriptors.len();
         if expected != found {
@@ -197,7 +229,7 @@ impl Greeting {
             (None, _) => None,
             (Some(descriptor), None) => {
                 let len_bytes = geometry.check_data_bytes(geometry.client_blocks, data_bytes)?;
-                Some(Region::open(descriptor, promise(len_bytes), Access::Read, prefault)?)
+                Some(Region::open(descriptor, promise(len_bytes), Access::Read, false)?)
             }
             (Some(first), Some(last)) => {
                 let whole_bytes = geometry.check_parts(geometry.client_blocks, data_bytes, last_bytes)?;
@@ -205,9 +237,11 @@ impl Greeting {
                 Some(Region::open_two(parts, whole_bytes)?)
             }
         };
+        prefault(queue.memory(), 0, queue.len_bytes())?;
         // The client may have sealed it so already, which serves as well.
-        if !queue.is_sealed(Sealing::SizeAndWriting)? {
-            queue.seal_writing()?;
+        if queue.seal_writing().is_err() {
+            // It can have sealed it otherwise, too.
+            queue.verify(Promise { len_bytes: queue.len_bytes(), sealing: Sealing::SizeAndWriting })?;
         }
         self.channel.send(Message::Go, &[])?;
         Ok(Agreed { geometry, queue, client_data })

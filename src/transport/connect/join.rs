@@ -88,7 +88,7 @@ pub struct Joined {
 pub fn join(address: &Address, options: JoinOptions) -> Result<Joined, ConnectError> {
     let deadline = Deadline::after(options.limit);
     let stream = address.connect(&deadline)?;
-    shake_hands(Channel::connected(stream), options, &deadline)
+    shake_hands(Channel::to_server(stream), options, &deadline)
 }
 
 /// As [`join`], over a socket that this process was given.
@@ -98,21 +98,15 @@ pub fn join(address: &Address, options: JoinOptions) -> Result<Joined, ConnectEr
 /// As [`join`].
 pub fn join_over(stream: UnixStream, options: JoinOptions) -> Result<Joined, ConnectError> {
     let deadline = Deadline::after(options.limit);
-    shake_hands(Channel::inherited(stream), options, &deadline)
+    shake_hands(Channel::new(stream), options, &deadline)
 }
 
 fn shake_hands(channel: Channel, options: JoinOptions, deadline: &Deadline) -> Result<Joined, ConnectError> {
     let mut asking = Asking::over(channel)?;
     asking.wait(&options, deadline)?;
     let offer = asking.offer.as_ref().ok_or(ConnectError::PeerGone)?;
-    let own = match own_region(&offer.geometry, options.own_region) {
-        Ok(own) => own,
-        Err(error) => {
-            // So that the server need not wait for its limit.
-            refuse(&asking.channel);
-            return Err(error);
-        }
-    };
+    // The server is told, so that it need not wait for its limit.
+    let own = own_region(&offer.geometry, options.own_region).inspect_err(|error| refuse(&asking.channel, error))?;
     asking.ready(own.as_ref(), None)?;
     let (message, _) = asking.channel.receive_until(deadline)?;
     asking.take_word(message)?;
@@ -141,14 +135,26 @@ impl Asking {
     ///
     /// # Errors
     ///
-    /// [`ConnectError`]; [`ConnectError::Timeout`] if too many wait to connect.
+    /// [`ConnectError`]; [`ConnectError::Congested`] if too many wait to connect: try again.
     pub(in crate::transport) fn start(address: &Address) -> Result<Self, ConnectError> {
-        Self::over(Channel::connected(address.connect(&Deadline::after(Duration::ZERO))?))
+        Self::over(Channel::to_server(address.try_connect()?))
     }
 
     fn over(channel: Channel) -> Result<Self, ConnectError> {
-        channel.send(Message::Hello, &[])?;
-        Ok(Self { channel, offer: None, is_ready: false })
+        let mut asking = Self { channel, offer: None, is_ready: false };
+        asking.send(Message::Hello, &[])?;
+        Ok(asking)
+    }
+
+    /// Sends a message; if the server has hung up, the error is what it said before.
+    fn send(&mut self, message: Message, descriptors: &[BorrowedFd<'_>]) -> Result<(), ConnectError> {
+        match self.channel.send(message, descriptors) {
+            Err(ConnectError::PeerGone) => Err(match self.channel.receive() {
+                Ok(Some((last, _))) => unexpected(last),
+                _ => ConnectError::PeerGone,
+            }),
+            result => result,
+        }
     }
 
     /// What the server offers, if that has come.
@@ -177,24 +183,22 @@ impl Asking {
         options: &JoinOptions,
     ) -> Result<(), ConnectError> {
         let Message::Welcome { geometry, queue_bytes, data_bytes } = message else { return Err(unexpected(message)) };
-        match map_offered(geometry, queue_bytes, data_bytes, descriptors, options) {
-            Ok((queue, data)) => {
-                self.offer = Some(Offer { geometry, data, queue });
-                Ok(())
-            }
-            Err(error) => {
-                refuse(&self.channel);
-                Err(error)
-            }
-        }
+        let (queue, data) = map_offered(geometry, queue_bytes, data_bytes, descriptors, options)
+            .inspect_err(|error| refuse(&self.channel, error))?;
+        self.offer = Some(Offer { geometry, data, queue });
+        Ok(())
     }
 
     /// Accepts the offer, with the region of this side's own blocks, and one more whose blocks are the last of them.
-    pub(in crate::transport) fn ready(&self, own: Option<&Region>, last: Option<&Region>) -> Result<(), ConnectError> {
+    pub(in crate::transport) fn ready(
+        &mut self,
+        own: Option<&Region>,
+        last: Option<&Region>,
+    ) -> Result<(), ConnectError> {
         let len_bytes = |region: Option<&Region>| region.map_or(Ok(0), Region::file_bytes);
         let descriptors: Vec<_> = own.iter().chain(&last).map(|region| region.descriptor()).collect();
         let message = Message::Ready { data_bytes: len_bytes(own)?, last_bytes: len_bytes(last)? };
-        self.channel.send(message, &descriptors)
+        self.send(message, &descriptors)
     }
 
     /// Whether the server's word has come, after which there is a session.
@@ -240,8 +244,10 @@ impl AsFd for Asking {
     }
 }
 
-fn refuse(channel: &Channel) {
-    let _ = channel.send(Message::Refused { reason: Refusal::Handshake, version: VERSION }, &[]);
+/// Tells the server why there will be no session, as far as it reads.
+fn refuse(channel: &Channel, error: &ConnectError) {
+    let reason = error.refusal().unwrap_or(Refusal::Handshake);
+    let _ = channel.send(Message::Refused { reason, version: VERSION }, &[]);
 }
 
 /// The queue region and the data region.

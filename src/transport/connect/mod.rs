@@ -14,6 +14,7 @@
 //! and is over when its time is. Every wait of the client ends at its limit.
 
 mod channel;
+mod credentials;
 mod error;
 mod greeting;
 mod join;
@@ -22,7 +23,9 @@ mod wire;
 
 pub use channel::{Channel, Woken};
 pub use error::ConnectError;
+pub(super) use error::is_limit;
 pub use greeting::{Greeted, Greeting, Step};
+pub(super) use greeting::{MAX_GREETINGS, expendable};
 pub(super) use join::Asking;
 pub use join::{DataTrust, JoinOptions, Joined, OwnRegion, join, join_over};
 pub use listen::{Address, Listener, Peers};

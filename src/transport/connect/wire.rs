@@ -41,18 +41,46 @@ pub struct Parcel {
     pub sealing: Option<Sealing>,
 }
 
-/// Why the server refused.
+/// Why a side refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Refusal {
     /// It speaks another version: the one in its message.
     Version,
-    /// It has as many clients as it takes.
+    /// It has as many clients as it takes, or as many are connecting.
     Full,
     /// What it was sent was not as agreed.
     Handshake,
+    /// It has too little memory or too few descriptors, or the system does not let it share memory.
+    Resources,
+    /// It takes clients of its own user only.
+    OtherUser,
+    /// The handshake took too long.
+    Late,
     /// A reason that this build does not know.
     Other(u32),
+}
+
+impl Refusal {
+    const CODES: [(Self, u32); 6] = [
+        (Self::Version, 1),
+        (Self::Full, 2),
+        (Self::Handshake, 3),
+        (Self::Resources, 4),
+        (Self::OtherUser, 5),
+        (Self::Late, 6),
+    ];
+
+    fn code(self) -> u32 {
+        match self {
+            Self::Other(code) => code,
+            named => Self::CODES.iter().find(|(reason, _)| *reason == named).map_or(0, |(_, code)| *code),
+        }
+    }
+
+    fn of_code(code: u32) -> Self {
+        Self::CODES.iter().find(|(_, known)| *known == code).map_or(Self::Other(code), |(reason, _)| *reason)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,16 +123,7 @@ impl Message {
             Self::Go => GO,
             Self::Refused { reason, version } => {
                 put32(&mut bytes, 8, version);
-                put32(
-                    &mut bytes,
-                    16,
-                    match reason {
-                        Refusal::Version => 1,
-                        Refusal::Full => 2,
-                        Refusal::Handshake => 3,
-                        Refusal::Other(code) => code,
-                    },
-                );
+                put32(&mut bytes, 16, reason.code());
                 REFUSED
             }
             Self::Parcel(parcel) => {
@@ -136,13 +155,7 @@ impl Message {
         }
         let (version, kind) = (get32(bytes, 8), get32(bytes, 12));
         if kind == REFUSED {
-            let reason = match get32(bytes, 16) {
-                1 => Refusal::Version,
-                2 => Refusal::Full,
-                3 => Refusal::Handshake,
-                other => Refusal::Other(other),
-            };
-            return Ok(Self::Refused { reason, version });
+            return Ok(Self::Refused { reason: Refusal::of_code(get32(bytes, 16)), version });
         }
         if version != VERSION {
             return Err(ConnectError::Version { ours: VERSION, theirs: version });
@@ -294,6 +307,7 @@ mod tests {
             Message::Ready { data_bytes: 5, last_bytes: 6 },
             Message::Go,
             Message::Refused { reason: Refusal::Full, version: 9 },
+            Message::Refused { reason: Refusal::Late, version: 1 },
             Message::Refused { reason: Refusal::Other(99), version: 1 },
             Message::Parcel(parcel),
             Message::Parcel(unpromised),

@@ -58,14 +58,34 @@ impl Guest {
         self.until <= Instant::now()
     }
 
+    /// Whether it has asked, and the table has not been, because too many wanted to connect to that.
+    pub(super) fn waits_for_table(&self) -> bool {
+        matches!(&self.stage, Stage::Silent(greeting) if !greeting.is_silent())
+    }
+
+    /// Its handshake, while that goes on.
+    pub(super) fn greeting(&self) -> Option<&Greeting> {
+        match &self.stage {
+            Stage::Silent(greeting) | Stage::Asking(greeting, _) | Stage::Offered(greeting, ..) => Some(greeting),
+            Stage::Agreed(..) | Stage::Over => None,
+        }
+    }
+
+    /// Refuses the client, and tells it why.
+    pub(super) fn refuse(&mut self, reason: Refusal) {
+        match &mut self.stage {
+            Stage::Silent(greeting) | Stage::Asking(greeting, _) | Stage::Offered(greeting, ..) => {
+                greeting.refuse(reason)
+            }
+            Stage::Agreed(..) | Stage::Over => {}
+        }
+    }
+
     /// The client's socket.
     pub(super) fn front(&self) -> Option<BorrowedFd<'_>> {
         match &self.stage {
-            Stage::Silent(greeting) | Stage::Asking(greeting, _) | Stage::Offered(greeting, ..) => {
-                Some(greeting.as_fd())
-            }
             Stage::Agreed(greeted, ..) => Some(greeted.channel.as_fd()),
-            Stage::Over => None,
+            _ => self.greeting().map(Greeting::as_fd),
         }
     }
 
@@ -87,19 +107,21 @@ impl Guest {
     pub(super) fn step(&mut self, table: &Address, is_full: bool) -> Result<Progress, ConnectError> {
         let (stage, progress) = match std::mem::replace(&mut self.stage, Stage::Over) {
             Stage::Silent(mut greeting) => match greeting.step()? {
-                Step::Asked if is_full => return Err(refused(greeting, Refusal::Full, ConnectError::Congested)),
+                Step::Asked if is_full => return Err(refused(greeting, ConnectError::Full)),
                 Step::Asked => match Asking::start(table) {
                     Ok(asking) => (Stage::Asking(greeting, asking), Progress::Asks),
-                    Err(error) => return Err(refused(greeting, Refusal::Handshake, error)),
+                    // Too many want to connect to the table. This is tried again at the next look.
+                    Err(ConnectError::Congested) => (Stage::Silent(greeting), Progress::Waits),
+                    Err(error) => return Err(refused(greeting, error)),
                 },
                 Step::Pending | Step::Agreed => (Stage::Silent(greeting), Progress::Waits),
             },
             Stage::Asking(mut greeting, mut asking) => match offer(&mut greeting, &mut asking) {
                 Ok(Some(names)) => (Stage::Offered(greeting, asking, names), Progress::GoesOn),
                 Ok(None) => (Stage::Asking(greeting, asking), Progress::Waits),
-                Err(error) => return Err(refused(greeting, Refusal::Handshake, error)),
+                Err(error) => return Err(refused(greeting, error)),
             },
-            Stage::Offered(mut greeting, asking, names) => match greeting.step()? {
+            Stage::Offered(mut greeting, mut asking, names) => match greeting.step()? {
                 Step::Agreed => {
                     let greeted = greeting.finish()?;
                     asking.ready(greeted.client_data.as_ref(), Some(&names))?;
@@ -130,8 +152,13 @@ impl Guest {
     }
 }
 
-/// Tells the client that there will be no session.
-fn refused(mut greeting: Greeting, reason: Refusal, error: ConnectError) -> ConnectError {
+/// Tells the client that there will be no session, and why.
+fn refused(mut greeting: Greeting, error: ConnectError) -> ConnectError {
+    // What the table behind said is its answer to the client, too.
+    let reason = match &error {
+        ConnectError::Refused { reason } => *reason,
+        other => other.refusal().unwrap_or(Refusal::Handshake),
+    };
     greeting.refuse(reason);
     error
 }
@@ -142,10 +169,10 @@ fn offer(greeting: &mut Greeting, asking: &mut Asking) -> Result<Option<Region>,
     let Some(offered) = asking.offered(&JoinOptions::default())? else { return Ok(None) };
     let (geometry, names_bytes) = without_names(offered.geometry)?;
     let layout = QueueLayout::of(&geometry)?;
-    let queue = Region::create(layout.len_bytes, RegionOptions { huge_pages: false, prefault: true })?;
+    let queue = Region::create(layout.len_bytes, RegionOptions::default())?;
     let names = Region::create(names_bytes, RegionOptions::default())?;
     names.seal_writing()?;
-    greeting.offer(geometry, queue, &offered.data, false)?;
+    greeting.offer(geometry, queue, &offered.data)?;
     Ok(Some(names))
 }
 

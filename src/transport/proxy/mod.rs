@@ -14,7 +14,7 @@ mod pair;
 use self::guest::{Guest, Progress};
 use self::pair::Pair;
 use super::client::Waiting;
-use super::connect::{Address, Greeting, Listener, Peers};
+use super::connect::{Address, Greeting, Listener, MAX_GREETINGS, Peers, Refusal, expendable};
 use super::error::{SessionError, TableError};
 use super::job::{ClientKey, Operation};
 use super::request::ErrorCode;
@@ -62,8 +62,7 @@ impl Default for ProxyOptions {
 const MAX_SPUN: usize = 16;
 /// While somebody connects, it is seen so often whether his time is over.
 const GUEST_LOOK: Duration = Duration::from_millis(50);
-/// So many may connect at one time, and so many of those who wait are taken in at a look.
-const MAX_GUESTS: usize = 256;
+/// So many of those who wait are taken in at a look.
 const ACCEPTS_PER_LOOK: usize = 16;
 /// More than the steps that a guest has.
 const MAX_STEPS: usize = 8;
@@ -107,6 +106,8 @@ pub struct Proxy<R> {
     watch: Watch,
     members: Vec<Option<Member>>,
     guests: Vec<Key>,
+    /// The listener, while it accepts nobody because the system refused.
+    resting: Option<Key>,
     clients: usize,
     rounds: u32,
     spin: Spin,
@@ -138,6 +139,7 @@ impl<R: FnMut(&Asked<'_>) -> Result<(), ErrorCode>> Proxy<R> {
             watch: Watch::new()?,
             members: Vec::new(),
             guests: Vec::new(),
+            resting: None,
             clients: 0,
             rounds: 0,
             spin: Spin::default(),
@@ -192,7 +194,8 @@ impl<R: FnMut(&Asked<'_>) -> Result<(), ErrorCode>> Proxy<R> {
             };
             if !is_found {
                 let slept = Instant::now();
-                let longest = if self.guests.is_empty() { left } else { left.min(GUEST_LOOK) };
+                let is_quiet = self.guests.is_empty() && self.resting.is_none();
+                let longest = if is_quiet { left } else { left.min(GUEST_LOOK) };
                 let limit = if self.arm_all() { Duration::ZERO } else { longest };
                 self.look(limit)?;
                 self.spin.slept(slept.elapsed());
@@ -268,10 +271,16 @@ impl<R: FnMut(&Asked<'_>) -> Result<(), ErrorCode>> Proxy<R> {
         for at in (0..self.guests.len()).rev() {
             if let Some(&key) = self.guests.get(at)
                 && let Some(Member::Guest(guest)) = self.member(key)
-                && guest.is_late()
             {
-                self.remove(key);
+                if guest.is_late() {
+                    self.refuse(key, Refusal::Late);
+                } else if guest.waits_for_table() {
+                    self.greet(key);
+                }
             }
+        }
+        if let Some(listener) = self.resting.take() {
+            self.hear_again(listener);
         }
         Ok(())
     }
@@ -281,8 +290,9 @@ impl<R: FnMut(&Asked<'_>) -> Result<(), ErrorCode>> Proxy<R> {
         for _ in 0..ACCEPTS_PER_LOOK {
             let Some(Some(Member::Listener(socket))) = self.members.get_mut(listener.slot()) else { return };
             match socket.accept(self.options.connect_limit) {
-                // Too many connect at one time: this one is hung up on.
-                Ok(Some(_)) if self.guests.len() >= MAX_GUESTS => {}
+                Ok(Some(mut greeting)) if self.guests.len() >= MAX_GREETINGS && !self.drop_expendable() => {
+                    greeting.refuse(Refusal::Full);
+                }
                 Ok(Some(greeting)) => {
                     let guest = Guest::new(greeting, self.options.connect_limit);
                     if let Ok(key) = self.add(Member::Guest(guest)) {
@@ -294,11 +304,38 @@ impl<R: FnMut(&Asked<'_>) -> Result<(), ErrorCode>> Proxy<R> {
                 Err(_) => {}
             }
         }
-        if let Some(Member::Listener(socket)) = self.member(listener)
-            && self.watch.once_more(listener, socket.as_fd()).is_err()
-        {
+        self.hear_again(listener);
+    }
+
+    /// Hears of the listener once more, or after its rest.
+    fn hear_again(&mut self, listener: Key) {
+        let Self { watch, members, resting, .. } = self;
+        let Some(Some(Member::Listener(socket))) = members.get_mut(listener.slot()) else { return };
+        if socket.rest().is_some() {
+            *resting = Some(listener);
+        } else if watch.once_more(listener, socket.as_fd()).is_err() {
             self.remove(listener);
         }
+    }
+
+    /// Drops a client that is connecting and has had its time; false if there is none.
+    fn drop_expendable(&mut self) -> bool {
+        let dropped = expendable(self.guests.iter().filter_map(|key| match self.member(*key) {
+            Some(Member::Guest(guest)) => Some((*key, guest.greeting()?)),
+            _ => None,
+        }));
+        if let Some(key) = dropped {
+            self.refuse(key, Refusal::Full);
+        }
+        dropped.is_some()
+    }
+
+    /// Hangs up on a client that is connecting, and says why.
+    fn refuse(&mut self, key: Key, reason: Refusal) {
+        if let Some(Some(Member::Guest(guest))) = self.members.get_mut(key.slot()) {
+            guest.refuse(reason);
+        }
+        self.remove(key);
     }
 
     /// Goes on with a client that connects, as far as it and the table have come.

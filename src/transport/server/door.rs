@@ -1,43 +1,95 @@
-//! Those who wait to become clients: attended to for a moment, and seldom while clients are served.
+//! Admission: clients that are connecting, and when the next of them is attended to.
 //!
-//! Taking somebody in is some dozen system calls, and whoever connects without end must not make the requests of the
-//! others wait for them. So the door is open for a moment, and then shut for a while, if a client has asked for something
-//! since it was open last; with nobody to serve, it stays open. The moment is long enough for several of those who say
-//! nothing, which cost little, so that a crowd of them does not keep the others out for long.
+//! Taking in a client is some dozen system calls, and a flood of connections must not make the requests of the others wait
+//! for them. So newcomers are attended to for a moment, and then not for a while, if a client has asked for something since
+//! the last moment; with no clients to serve there is no pause. A moment is long enough for a number of dead and silent
+//! connections, which cost little, so that a flood of them does not keep clients out for long.
 //!
-//! Nobody stands here twice: who was seen is not reported again before he was attended to
+//! All times are this thread's CPU time but for the pause: what other processes take of the CPU is not the newcomers' doing.
+//!
+//! A member is in the queue once: after it was reported it is not reported again before it was attended to
 //! ([`Watch::add_once`](crate::transport::semaphore::Watch::add_once)).
 
 use crate::transport::semaphore::Key;
+use rustix::time::{ClockId, clock_gettime};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// How long it is shut: of a client's requests, far less than one in a hundred meets a newcomer.
+/// The pause between two moments: of a client's requests, far less than one in a hundred meets a newcomer.
 const MIN_PAUSE: Duration = Duration::from_millis(5);
 const MAX_PAUSE: Duration = Duration::from_millis(20);
-/// What took long is followed by a pause that is longer by this factor.
+/// A longer moment is followed by a pause that is longer by this factor.
 const PAUSES_PER_STEP: u32 = 100;
-/// No further step is begun after so long.
+/// No further step is begun after so long,
 const MOMENT: Duration = Duration::from_micros(50);
+/// but for these: steps that cost a few system calls, in a row.
+const MIN_CHEAP_STEPS: u32 = 32;
 
-/// Those who wait to become clients, and when the next one has his turn.
+/// What a step came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Effort {
+    /// Nothing was to be done.
+    None,
+    /// A few system calls.
+    Cheap,
+    /// Memory was made or mapped.
+    Dear,
+}
+
+/// Who is to be attended to, and when.
 #[derive(Debug)]
 pub(super) struct Door {
     waiting: VecDeque<Key>,
+    /// Sessions whose regions are not pre-faulted yet. They come after the others, since they work already.
+    unfaulted: VecDeque<Key>,
     opens: Instant,
-    /// Whether a client has asked for something since the last step.
+    /// Whether a client has asked for something since the last moment.
     is_busy: bool,
 }
 
-impl Door {
-    /// An open one, where nobody waits.
-    pub(super) fn new() -> Self {
-        Self { waiting: VecDeque::new(), opens: Instant::now(), is_busy: false }
+/// A moment in which newcomers are attended to.
+#[derive(Debug)]
+pub(super) struct Moment {
+    start: Duration,
+    cheap_steps: u32,
+    is_cheap: bool,
+}
+
+impl Moment {
+    pub(super) fn begin() -> Self {
+        Self { start: cpu_time(), cheap_steps: 0, is_cheap: true }
     }
 
-    /// Somebody has come, or goes on.
+    /// Counts a step; whether there is time for another one.
+    pub(super) fn goes_on_after(&mut self, effort: Effort) -> bool {
+        self.is_cheap &= effort == Effort::Cheap;
+        self.cheap_steps += 1;
+        match effort {
+            Effort::None => false,
+            _ if self.is_cheap && self.cheap_steps < MIN_CHEAP_STEPS => true,
+            _ => self.spent() < MOMENT,
+        }
+    }
+
+    fn spent(&self) -> Duration {
+        cpu_time().saturating_sub(self.start)
+    }
+}
+
+impl Door {
+    /// An open one, with an empty queue.
+    pub(super) fn new() -> Self {
+        Self { waiting: VecDeque::new(), unfaulted: VecDeque::new(), opens: Instant::now(), is_busy: false }
+    }
+
+    /// A client has connected, or its next message has come.
     pub(super) fn push(&mut self, key: Key) {
         self.waiting.push_back(key);
+    }
+
+    /// A session is to be pre-faulted, or to go on with that.
+    pub(super) fn push_unfaulted(&mut self, key: Key) {
+        self.unfaulted.push_back(key);
     }
 
     /// A client asked for something.
@@ -48,7 +100,7 @@ impl Door {
 
     /// The next one.
     pub(super) fn pop(&mut self) -> Option<Key> {
-        self.waiting.pop_front()
+        self.waiting.pop_front().or_else(|| self.unfaulted.pop_front())
     }
 
     /// Whether it is open.
@@ -56,29 +108,35 @@ impl Door {
         self.opens <= Instant::now()
     }
 
-    /// Whether somebody waits, and the door is open.
+    /// Whether a newcomer waits while it is open.
     pub(super) fn is_due(&self) -> bool {
         self.time_left().is_some_and(|left| left.is_zero())
     }
 
-    /// How long whoever is next has to wait still; `None` if nobody waits.
+    /// How long the next one has to wait still; `None` if the queue is empty.
     pub(super) fn time_left(&self) -> Option<Duration> {
-        if self.waiting.is_empty() { None } else { Some(self.opens.saturating_duration_since(Instant::now())) }
+        let is_empty = self.waiting.is_empty() && self.unfaulted.is_empty();
+        if is_empty { None } else { Some(self.opens.saturating_duration_since(Instant::now())) }
     }
 
-    /// Whether there is time for one step more, if the first began then.
-    pub(super) fn has_time(start: Instant) -> bool {
-        start.elapsed() < MOMENT
-    }
-
-    /// Shuts it after steps of which the first began then.
-    pub(super) fn shut(&mut self, start: Instant) {
-        let now = Instant::now();
-        self.opens = if std::mem::take(&mut self.is_busy) { now + pause_after(now - start) } else { now };
+    /// Shuts it after a moment; whether newcomers have to wait now.
+    pub(super) fn shut(&mut self, moment: &Moment) -> bool {
+        let is_busy = std::mem::take(&mut self.is_busy);
+        self.opens = Instant::now();
+        if is_busy {
+            self.opens += pause_after(moment.spent());
+        }
+        is_busy && !self.waiting.is_empty()
     }
 }
 
-/// How long the door is shut after it was open so long.
+/// How long the door is shut after a moment of this length.
 fn pause_after(moment: Duration) -> Duration {
     moment.saturating_mul(PAUSES_PER_STEP).clamp(MIN_PAUSE, MAX_PAUSE)
+}
+
+/// What this thread has had of a CPU.
+fn cpu_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or_default())
 }

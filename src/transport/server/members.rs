@@ -5,7 +5,7 @@
 
 use super::offer::TableOptions;
 use super::served::Session;
-use crate::transport::connect::{ConnectError, Greeting, Listener};
+use crate::transport::connect::{ConnectError, Greeting, Listener, MAX_GREETINGS, Refusal, expendable};
 use crate::transport::error::{SessionError, TableError};
 use crate::transport::job::{Job, Payload};
 use crate::transport::memory::Mapped;
@@ -14,11 +14,8 @@ use std::collections::VecDeque;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-/// Clients that are connecting at one time, at most.
-const MAX_GREETINGS: usize = 256;
-/// While somebody connects, it is seen so often whether his time is over.
+/// While a client is connecting, it is seen so often whether its time is over.
 const GREETING_LOOK: Duration = Duration::from_millis(50);
-
 /// A client that rings without a request is not heard for so long.
 const DEAF: Duration = Duration::from_millis(5);
 
@@ -64,6 +61,8 @@ pub(super) struct Members {
     /// In the order in which their time is over.
     greetings: Vec<Key>,
     listener: Option<Key>,
+    /// Whether the listener accepts nobody for a while, because the system refused.
+    is_resting: bool,
     /// Sessions whose rings are not heard, and until when, in that order.
     unheard: VecDeque<(Key, Instant)>,
     touched: Vec<Key>,
@@ -77,20 +76,28 @@ impl Members {
             sessions: 0,
             greetings: Vec::new(),
             listener: None,
+            is_resting: false,
             unheard: VecDeque::new(),
             touched: Vec::new(),
         })
     }
 
-    /// Watches one more.
-    pub(super) fn add(&mut self, member: Member) -> Result<Key, TableError> {
+    /// Watches one more. A client that is connecting is told if that cannot be.
+    pub(super) fn add(&mut self, mut member: Member) -> Result<Key, ConnectError> {
         let watch = &mut self.watch;
-        let key = match &member {
+        let result = match &member {
             Member::Listener(listener) => watch.add_once(listener.as_fd()),
             Member::Greeting(guest) => watch.add_once(guest.greeting.as_fd()),
             Member::Session(session) => watch.add(session.channel.as_fd()),
             Member::Process(_, process) => watch.add(process.as_fd()),
-        }?;
+        };
+        let key = result.map_err(|cause| {
+            let error = ConnectError::socket(cause);
+            if let Member::Greeting(guest) = &mut member {
+                guest.greeting.refuse_for(&error);
+            }
+            error
+        })?;
         if self.members.len() <= key.slot() {
             self.members.resize_with(key.slot() + 1, || None);
         }
@@ -184,33 +191,59 @@ impl Members {
     }
 
     /// The next client that waits to connect; none if there is none.
-    pub(super) fn accept(&mut self, limit: Duration) -> Result<Option<Key>, TableError> {
-        let Some(key) = self.listener else { return Ok(None) };
-        let Some(Some(Member::Listener(listener))) = self.members.get_mut(key.slot()) else { return Ok(None) };
-        let Some(greeting) = listener.accept(limit)? else { return Ok(None) };
-        if self.greetings.len() >= MAX_GREETINGS {
-            return Err(TableError::Socket(ConnectError::Congested));
+    pub(super) fn accept(&mut self, limit: Duration) -> Result<Option<Key>, ConnectError> {
+        let Some(listener) = self.listener() else { return Ok(None) };
+        let Some(mut greeting) = listener.accept(limit)? else { return Ok(None) };
+        if self.greetings.len() >= MAX_GREETINGS && !self.drop_expendable() {
+            let error = ConnectError::Full;
+            greeting.refuse_for(&error);
+            return Err(error);
         }
         self.add(Member::Greeting(Guest::new(greeting))).map(Some)
     }
 
-    /// Hears of the listener, or of one who connects, once more. What cannot be watched any longer is forgotten.
+    fn listener(&mut self) -> Option<&mut Listener> {
+        match self.members.get_mut(self.listener?.slot()) {
+            Some(Some(Member::Listener(listener))) => Some(listener),
+            _ => None,
+        }
+    }
+
+    /// Drops a client that is connecting and has had its time; false if there is none.
+    fn drop_expendable(&mut self) -> bool {
+        let dropped = expendable(self.greetings.iter().filter_map(|key| match self.member(*key) {
+            Some(Member::Greeting(guest)) => Some((*key, &guest.greeting)),
+            _ => None,
+        }));
+        if let Some(key) = dropped {
+            self.refuse(key, Refusal::Full);
+        }
+        dropped.is_some()
+    }
+
+    /// Hangs up on a client that is connecting, and says why.
+    pub(super) fn refuse(&mut self, key: Key, reason: Refusal) {
+        if let Some(guest) = self.guest(key) {
+            guest.greeting.refuse(reason);
+        }
+        self.remove(key);
+    }
+
+    /// Hears of the listener, when it does not rest, or of a client that is connecting, once more. What cannot be watched any
+    /// longer is forgotten.
     pub(super) fn hear_again(&mut self, key: Key) {
+        if self.listener == Some(key) {
+            self.is_resting = self.listener().is_some_and(|listener| listener.rest().is_some());
+            if self.is_resting {
+                return;
+            }
+        }
         let result = match self.member(key) {
             Some(Member::Listener(listener)) => self.watch.once_more(key, listener.as_fd()),
             Some(Member::Greeting(guest)) => self.watch.once_more(key, guest.greeting.as_fd()),
             _ => Ok(()),
         };
         if result.is_err() {
-            self.remove(key);
-        }
-    }
-
-    /// Hears of one who connects, and whose turn comes, only that he is gone.
-    pub(super) fn hear_end(&mut self, key: Key) {
-        if let Some(Member::Greeting(guest)) = self.member(key)
-            && self.watch.pause(key, guest.greeting.as_fd()).is_err()
-        {
             self.remove(key);
         }
     }
@@ -226,6 +259,11 @@ impl Members {
 
     /// Hears those again whose time is over.
     pub(super) fn hear_all(&mut self) {
+        if self.is_resting
+            && let Some(listener) = self.listener
+        {
+            self.hear_again(listener);
+        }
         // Each turn takes one off.
         while let Some(&(key, until)) = self.unheard.front()
             && until <= Instant::now()
@@ -239,28 +277,27 @@ impl Members {
         }
     }
 
-    /// Makes a session of a greeting that was agreed on; false if that cannot be.
-    pub(super) fn promote(&mut self, key: Key, options: &TableOptions) -> bool {
+    /// Makes a session of a greeting that was agreed on.
+    pub(super) fn promote(&mut self, key: Key, options: &TableOptions) -> Result<(), ConnectError> {
         if self.guest(key).is_none() {
-            return false;
+            return Err(ConnectError::PeerGone);
         }
         let Some(Member::Greeting(guest)) = self.members.get_mut(key.slot()).and_then(Option::take) else {
-            return false;
+            return Err(ConnectError::PeerGone);
         };
         self.greetings.retain(|other| *other != key);
         let Guest { greeting, data } = *guest;
-        let session = match (greeting.finish(), data) {
-            (Ok(greeted), Some(data)) => Session::new(greeted, data, options.max_held_blocks).ok(),
-            _ => None,
-        };
-        let Some(session) = session else {
+        let prefault = options.regions.prefault && !options.one_region;
+        let session = greeting.finish().and_then(|greeted| {
+            Session::new(greeted, data.ok_or(ConnectError::PeerGone)?, options.max_held_blocks, prefault)
+        });
+        let session = session.inspect_err(|_| {
             // The socket is closed, and with it no longer watched: only the key has to go.
             self.watch.forget(key);
-            return false;
-        };
-        if self.watch.resume(key, session.channel.as_fd()).is_err() {
+        })?;
+        if let Err(cause) = self.watch.resume(key, session.channel.as_fd()) {
             self.watch.remove(key, session.channel.as_fd());
-            return false;
+            return Err(ConnectError::socket(cause));
         }
         let process = session.channel.process().and_then(|process| process.try_clone_to_owned().ok());
         self.members[key.slot()] = Some(Member::Session(Box::new(session)));
@@ -273,22 +310,21 @@ impl Members {
             session.process = Some(process);
         }
         self.watch.heat(key);
-        true
+        Ok(())
     }
 
-    /// Drops the one who is first, if he took too long to connect; whether he did.
-    pub(super) fn drop_late_greeting(&mut self) -> bool {
-        let Some(&key) = self.greetings.first() else { return false };
-        let is_late = self.guest(key).is_none_or(|guest| guest.greeting.time_left().is_none());
-        if is_late {
-            self.remove(key);
+    /// The client that is connecting for longest, if it takes too long.
+    pub(super) fn late_greeting(&self) -> Option<Key> {
+        let &key = self.greetings.first()?;
+        match self.member(key) {
+            Some(Member::Greeting(guest)) if guest.greeting.time_left().is_some() => None,
+            _ => Some(key),
         }
-        is_late
     }
 
     /// How long a sleep may be, because of those who connect and those who are not heard.
     pub(super) fn longest_sleep(&self) -> Duration {
-        let greeting = if self.greetings.is_empty() { Duration::MAX } else { GREETING_LOOK };
+        let greeting = if self.greetings.is_empty() && !self.is_resting { Duration::MAX } else { GREETING_LOOK };
         let unheard = self.unheard.front().map(|(_, until)| until.saturating_duration_since(Instant::now()));
         greeting.min(unheard.unwrap_or(Duration::MAX))
     }

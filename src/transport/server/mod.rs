@@ -5,6 +5,7 @@
 
 mod door;
 mod members;
+mod notices;
 mod offer;
 mod rounds;
 mod served;
@@ -22,6 +23,7 @@ use crate::transport::semaphore::{Key, Spin};
 use crate::transport::session::{AnswerError, QueueLayout, Reply};
 use door::Door;
 use members::{Guest, Member, Members};
+use notices::Notices;
 use offer::new_data;
 use std::collections::VecDeque;
 use std::os::unix::net::UnixStream;
@@ -59,8 +61,9 @@ pub struct Table {
     options: TableOptions,
     members: Members,
     events: VecDeque<Event>,
-    /// Those who want to be clients.
+    /// When clients that are connecting are attended to.
     door: Door,
+    notices: Notices,
     /// Those whose other side is gone, as was seen and not attended to yet.
     gone: VecDeque<Key>,
     spin: Spin,
@@ -93,12 +96,13 @@ impl Table {
     pub fn without_address(options: TableOptions) -> Result<Self, TableError> {
         QueueLayout::of(&options.geometry)?;
         let is_common = options.one_region && options.geometry.allocator == Allocator::Shared;
-        let common = if is_common { Some(new_data(&options)?) } else { None };
+        let common = if is_common { Some(new_data(&options, options.regions)?) } else { None };
         Ok(Self {
             options,
             members: Members::new()?,
             events: VecDeque::new(),
             door: Door::new(),
+            notices: Notices::default(),
             gone: VecDeque::new(),
             spin: Spin::default(),
             common,

@@ -2,8 +2,7 @@
 
 use super::members::Guest;
 use crate::transport::client::Waiting;
-use crate::transport::connect::Peers;
-use crate::transport::error::TableError;
+use crate::transport::connect::{ConnectError, Peers};
 use crate::transport::geometry::{Allocator, Blocks, Geometry};
 use crate::transport::region::{Region, RegionOptions};
 use crate::transport::ring::Publication;
@@ -21,7 +20,7 @@ pub struct TableOptions {
     pub max_clients: usize,
     /// How long a client may take to connect.
     pub connect_limit: Duration,
-    /// What the regions lie in.
+    /// What the regions lie in. Those of a client are pre-faulted bit by bit once it is one, when no newcomer waits.
     pub regions: RegionOptions,
     /// How the table waits.
     pub waiting: Waiting,
@@ -60,26 +59,26 @@ impl Default for TableOptions {
 }
 
 /// Offers a session to a client that connects.
-pub(super) fn offer(guest: &mut Guest, options: &TableOptions, common: Option<&Region>) -> Result<(), TableError> {
+pub(super) fn offer(guest: &mut Guest, options: &TableOptions, common: Option<&Region>) -> Result<(), ConnectError> {
     let layout = QueueLayout::of(&options.geometry)?;
-    // Always pre-faulted: it is short, and used at once.
-    let queue = Region::create(layout.len_bytes, RegionOptions { huge_pages: false, prefault: true })?;
+    let queue = Region::create(layout.len_bytes, RegionOptions::default())?;
     let own;
     let data = match common {
         Some(common) => common,
         None => {
-            own = new_data(options)?;
+            // No memory before the client has accepted.
+            own = new_data(options, RegionOptions { prefault: false, ..options.regions })?;
             &own
         }
     };
     guest.data = Some(data.memory().clone());
-    Ok(guest.greeting.offer(options.geometry, queue, data, options.regions.prefault)?)
+    guest.greeting.offer(options.geometry, queue, data)
 }
 
 /// A region of the server's blocks, or of those that are shared.
-pub(super) fn new_data(options: &TableOptions) -> Result<Region, TableError> {
+pub(super) fn new_data(options: &TableOptions, regions: RegionOptions) -> Result<Region, ConnectError> {
     let Geometry { allocator, server_blocks, .. } = options.geometry;
-    let region = Region::create(data_bytes(server_blocks, allocator)?, options.regions)?;
+    let region = Region::create(data_bytes(server_blocks, allocator)?, regions)?;
     match allocator {
         Allocator::Owned => region.seal_writing()?,
         Allocator::Shared => lay_out_shared(region.memory(), server_blocks)?,

@@ -1,12 +1,12 @@
 //! A table's rounds: takes what hot clients ask for, looks at the sockets in between, and sleeps when there is nothing.
 
 use super::Table;
-use super::door::Door;
+use super::door::{Effort, Moment};
 use super::members::Kind;
 use super::offer::offer;
 use super::served::Session;
 use crate::transport::client::Waiting;
-use crate::transport::connect::{Refusal, Step};
+use crate::transport::connect::{ConnectError, Refusal, Step};
 use crate::transport::error::{SessionError, TableError};
 use crate::transport::job::{ClientKey, Event};
 use crate::transport::semaphore::Key;
@@ -153,23 +153,16 @@ impl Table {
         if self.gone.is_empty() {
             for ready in self.members.wait(limit)? {
                 match self.members.kind(ready.key) {
-                    Some(Kind::Greeting | Kind::Session) if ready.is_gone => self.gone.push_back(ready.key),
+                    Some(Kind::Session) if ready.is_gone => self.gone.push_back(ready.key),
                     Some(Kind::Session) => self.woken(ready.key),
-                    Some(Kind::Listener) => self.door.push(ready.key),
-                    Some(Kind::Greeting) => {
-                        self.members.hear_end(ready.key);
-                        self.door.push(ready.key);
-                    }
+                    Some(Kind::Listener | Kind::Greeting) => self.door.push(ready.key),
                     Some(Kind::Process(session)) => self.gone.push_back(session),
                     None => {}
                 }
             }
         }
         if let Some(key) = self.gone.pop_front() {
-            match self.members.kind(key) {
-                Some(Kind::Greeting) => self.members.remove(key),
-                _ => self.end(key, SessionError::PeerGone),
-            }
+            self.end(key, SessionError::PeerGone);
         }
         self.attend();
         Ok(())
@@ -189,68 +182,104 @@ impl Table {
         }
     }
 
-    /// A moment at the door, if it is open.
+    /// Attends to newcomers for a moment, if it is time.
     fn attend(&mut self) {
-        let start = Instant::now();
-        if self.door.is_open() && self.attend_one() {
-            while Door::has_time(start) && self.attend_one() {}
-            self.door.shut(start);
+        if !self.door.is_open() || !self.door.is_due() && self.members.late_greeting().is_none() {
+            return;
+        }
+        let mut moment = Moment::begin();
+        while moment.goes_on_after(self.attend_one()) {}
+        if self.door.shut(&moment) {
+            self.events.extend(self.notices.throttled());
         }
     }
 
-    /// One step at the door: one who took too long, or the next of those who wait there; false if there is nobody.
-    fn attend_one(&mut self) -> bool {
-        if self.members.drop_late_greeting() {
-            return true;
+    /// One step: of a client that takes too long, or of the next that waits.
+    fn attend_one(&mut self) -> Effort {
+        if let Some(late) = self.members.late_greeting() {
+            self.members.refuse(late, Refusal::Late);
+            self.refused(ConnectError::Timeout { limit: self.options.connect_limit });
+            return Effort::Cheap;
         }
-        let Some(key) = self.door.pop() else { return false };
-        if self.members.kind(key) == Some(Kind::Listener) {
-            self.accept(key);
-        } else {
-            self.greet(key);
-            self.members.hear_again(key);
+        let Some(key) = self.door.pop() else { return Effort::None };
+        match self.members.kind(key) {
+            Some(Kind::Listener) => self.accept(key),
+            Some(Kind::Session) => self.prefault(key),
+            _ => {
+                let effort = self.greet(key);
+                self.members.hear_again(key);
+                effort
+            }
         }
-        true
     }
 
-    fn accept(&mut self, listener: Key) {
-        match self.members.accept(self.options.connect_limit) {
-            Ok(None) => return self.members.hear_again(listener),
+    fn accept(&mut self, listener: Key) -> Effort {
+        let effort = match self.members.accept(self.options.connect_limit) {
+            Ok(None) => {
+                self.members.hear_again(listener);
+                return Effort::Cheap;
+            }
             Ok(Some(key)) => self.greet(key),
             // That one was hung up on; the next may be welcome.
-            Err(_) => {}
-        }
+            Err(why) => {
+                self.refused(why);
+                Effort::Cheap
+            }
+        };
         self.door.push(listener);
+        effort
     }
 
     /// Goes on with a client that connects, as far as it has come.
-    pub(super) fn greet(&mut self, key: Key) {
+    pub(super) fn greet(&mut self, key: Key) -> Effort {
         let is_full = self.members.sessions() >= self.options.max_clients;
+        let mut effort = Effort::Cheap;
         for _ in 0..4 {
-            let Some(guest) = self.members.guest(key) else { return };
-            match guest.greeting.step() {
-                Ok(Step::Pending) => return,
-                Ok(Step::Asked) if is_full => {
-                    guest.greeting.refuse(Refusal::Full);
-                    break;
-                }
+            let Some(guest) = self.members.guest(key) else { return effort };
+            let result = match guest.greeting.step() {
+                Ok(Step::Pending) => return effort,
+                Ok(Step::Asked) if is_full => Err(ConnectError::Full),
                 Ok(Step::Asked) => {
-                    if offer(guest, &self.options, self.common.as_ref()).is_err() {
-                        guest.greeting.refuse(Refusal::Handshake);
-                        break;
-                    }
+                    effort = Effort::Dear;
+                    offer(guest, &self.options, self.common.as_ref())
                 }
                 Ok(Step::Agreed) => {
-                    if self.members.promote(key, &self.options) {
-                        self.events.push_back(Event::Joined(ClientKey(key)));
-                        return;
+                    effort = Effort::Dear;
+                    match self.members.promote(key, &self.options) {
+                        Ok(()) => {
+                            self.events.push_back(Event::Joined(ClientKey(key)));
+                            self.door.push_unfaulted(key);
+                            return effort;
+                        }
+                        Err(error) => Err(error),
                     }
-                    break;
                 }
-                Err(_) => break,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = result {
+                if let Some(guest) = self.members.guest(key) {
+                    guest.greeting.refuse_for(&error);
+                }
+                self.refused(error);
+                break;
             }
         }
         self.members.remove(key);
+        effort
+    }
+
+    fn refused(&mut self, why: ConnectError) {
+        self.events.extend(self.notices.refused(why));
+    }
+
+    /// Pre-faults a bit more of a session's regions.
+    fn prefault(&mut self, key: Key) -> Effort {
+        match self.members.session(key).map(Session::prefault) {
+            Some(Ok(true)) => self.door.push_unfaulted(key),
+            Some(Ok(false)) | None => {}
+            Some(Err(why)) => self.end(key, why),
+        }
+        Effort::Dear
     }
 
     /// Ends a session. The program hears of it once, and of nothing that the client asked for before.
@@ -263,7 +292,7 @@ impl Table {
         self.events.retain(|event| match event {
             Event::Job(job) => job.client != client,
             Event::Closed { client: whose, .. } => *whose != client,
-            Event::Joined(_) | Event::Left { .. } => true,
+            Event::Joined(_) | Event::Left { .. } | Event::Refused { .. } | Event::Throttled { .. } => true,
         });
         self.events.push_back(Event::Left { client, why });
         if let Some(common) = &self.common

@@ -7,8 +7,8 @@ use crate::transport::error::SessionError;
 use crate::transport::geometry::Allocator;
 use crate::transport::job::{Answer, ClientKey, Event, Job};
 use crate::transport::loan::Lender;
-use crate::transport::memory::{Copier, Mapped};
-use crate::transport::region::Region;
+use crate::transport::memory::{Copier, Mapped, Memory};
+use crate::transport::region::{self, Region};
 use crate::transport::request::{ErrorCode, Value};
 use crate::transport::semaphore::{Doorbell, Key};
 use crate::transport::session::{QueueLayout, Reply, ServerSide};
@@ -36,7 +36,12 @@ pub(super) struct Session {
     pub(super) process: Option<Key>,
     pub(super) is_touched: bool,
     rings: Rings,
+    /// Regions to be pre-faulted, and how much of the last of them is.
+    unfaulted: (Vec<Mapped>, usize),
 }
+
+/// What is pre-faulted at a time: some dozen microseconds.
+const FAULT_BYTES: usize = 128 << 10;
 
 /// Rings of a client in a row with which no request came.
 #[derive(Debug, Default)]
@@ -51,10 +56,19 @@ struct Rings {
 const MAX_EMPTY_RINGS: u32 = 16;
 
 impl Session {
-    pub(super) fn new(greeted: Greeted, data: Mapped, max_held_blocks: u32) -> Result<Self, ConnectError> {
+    /// A session over the region `data` of the server's blocks, which is to be pre-faulted if `prefault` says so, as is the
+    /// client's.
+    pub(super) fn new(
+        greeted: Greeted,
+        data: Mapped,
+        max_held_blocks: u32,
+        prefault: bool,
+    ) -> Result<Self, ConnectError> {
         let Greeted { channel, geometry, queue, client_data } = greeted;
         let layout = QueueLayout::of(&geometry)?;
         let queue = queue.into_memory();
+        let unfaulted = client_data.iter().map(|region| region.memory().clone()).chain([data.clone()]);
+        let unfaulted = if prefault { unfaulted.collect() } else { Vec::new() };
         let (client_data, client_file) = match client_data.map(Region::into_parts) {
             Some((memory, file)) => (memory, Some(file)),
             None => (data.clone(), None),
@@ -71,7 +85,22 @@ impl Session {
             process: None,
             is_touched: false,
             rings: Rings::default(),
+            unfaulted: (unfaulted, 0),
         })
+    }
+
+    /// Pre-faults a bit more of its regions; whether something is left.
+    pub(super) fn prefault(&mut self) -> Result<bool, SessionError> {
+        let (regions, done_bytes) = &mut self.unfaulted;
+        let Some(region) = regions.last() else { return Ok(false) };
+        let len_bytes = FAULT_BYTES.min(region.len_bytes() - *done_bytes);
+        region::prefault(region, *done_bytes, len_bytes).map_err(|_| SessionError::OutOfMemory)?;
+        *done_bytes += len_bytes;
+        if *done_bytes == region.len_bytes() {
+            regions.pop();
+            *done_bytes = 0;
+        }
+        Ok(!regions.is_empty())
     }
 
     /// Takes in leases that were dropped without being sent.
