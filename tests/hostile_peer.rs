@@ -134,6 +134,8 @@ fn be_the_enemy() {
         "closes_what_it_has" => attacks::close(&at),
         "floods_with_descriptors" => attacks::flood_descriptors(&at),
         "floods_with_connections" => attacks::flood_connections(&at),
+        "takes_the_places_of_newcomers_in_silence" => attacks::take_places_in_silence(&at),
+        "takes_the_places_of_newcomers_with_greetings" => attacks::take_places_with_greetings(&at),
         "floods_with_requests" => attacks::flood_requests(&at),
         "posts_steals_and_requeues_wakes" | "requeues_the_only_sleeper" => attacks::wakes(&at),
         "stops_and_dies" => attacks::stop(&at),

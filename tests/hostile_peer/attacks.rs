@@ -1,12 +1,13 @@
 //! What an enemy does to a server, each with the test that lets it loose.
 
-use super::enemy::{Enemy, Got, amount, flood, meddle, slice};
+use super::enemy::{Enemy, Got, amount, flood, hello, meddle, silent, slice};
 use super::neighbours::{Belongings, Honest, LONG, Server, alone, until};
 use super::{any, attack, attack_with, is_gone, is_violation, options, other_process, owned, row};
+use memcpy_select::transport::connect::{JoinOptions, join};
 use memcpy_select::transport::memory::{Load, Store};
 use memcpy_select::transport::{
-    Address, Allocator, Args, Client, ClientOptions, ErrorCode, JobId, Kind, Memory, Publication, Request,
-    SessionError, TableOptions, Violation, Waiting,
+    Address, Allocator, Args, ErrorCode, JobId, Kind, Memory, Publication, Request, SessionError, TableOptions,
+    Violation, Waiting,
 };
 use rustix::fs::FallocateFlags;
 use rustix::process::Signal;
@@ -269,32 +270,20 @@ fn floods_with_descriptors() {
 }
 
 pub fn flood_connections(at: &Address) {
-    let Address::Abstract(name) = at else { panic!("{at}") };
-    let address =
-        <std::os::unix::net::SocketAddr as std::os::linux::net::SocketAddrExt>::from_abstract_name(name).unwrap();
     // One that is valid, so that there is something to be seen of.
     let mut enemy = Enemy::connect(at);
-    let mut all = Vec::new();
-    for _ in 0..600 {
-        if let Ok(stream) = UnixStream::connect_addr(&address) {
-            all.push(stream);
-        }
-    }
+    let all: Vec<UnixStream> = (0..600).filter_map(|_| silent(at).ok()).collect();
     assert!(all.len() > 300);
     assert!(matches!(enemy.ask(Kind::SeekStart, Args::from_raw(1)), Got::Answer(_)));
-    // Whoever says nothing is hung up on, and then there is room again, also while others keep coming. They come in turns with
-    // the server where both cores are busy otherwise: the flood ends before the time of the one who waits.
+    // Whoever says nothing is hung up on, and there is room, also while others keep coming.
     let is_over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            let start = Instant::now();
-            while !is_over.load(Ordering::Relaxed) && start.elapsed() < LONG / 3 {
-                drop(UnixStream::connect_addr(&address));
+            while !is_over.load(Ordering::Relaxed) {
+                drop(silent(at));
             }
         });
-        let options = || ClientOptions { limit: LONG, ..ClientOptions::default() };
-        until("there is room again", || Client::connect(at, options()).is_ok());
-        is_over.store(true, Ordering::Relaxed);
+        connect_some(at, &is_over);
     });
 }
 
@@ -302,6 +291,53 @@ pub fn flood_connections(at: &Address) {
 fn floods_with_connections() {
     let options = TableOptions { connect_limit: Duration::from_millis(200), ..owned() };
     attack("floods_with_connections", "600 connections that say nothing, then one after the other", options, is_gone);
+}
+
+/// Clients that mean no harm, which have to be let in.
+fn connect_some(at: &Address, is_over: &AtomicBool) {
+    let options = || JoinOptions { limit: LONG, ..JoinOptions::default() };
+    let failed = (0..10).find_map(|_| join(at, options()).err());
+    // Before anything can panic: the flood would go on.
+    is_over.store(true, Ordering::Relaxed);
+    assert!(failed.is_none(), "{failed:?}");
+}
+
+/// Takes all places of those who are connecting, again and again, with connections made that way.
+fn take_places(at: &Address, connect: fn(&Address) -> std::io::Result<UnixStream>) {
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut held = std::collections::VecDeque::new();
+            while !is_over.load(Ordering::Relaxed) {
+                held.extend(connect(at));
+                if held.len() > 400 {
+                    held.pop_front();
+                }
+            }
+        });
+        std::thread::sleep(Duration::from_millis(300));
+        connect_some(at, &is_over);
+    });
+}
+
+pub fn take_places_in_silence(at: &Address) {
+    take_places(at, silent);
+}
+
+pub fn take_places_with_greetings(at: &Address) {
+    take_places(at, hello);
+}
+
+#[test]
+fn takes_the_places_of_newcomers_in_silence() {
+    let options = TableOptions { connect_limit: 2 * LONG, ..owned() };
+    attack("takes_the_places_of_newcomers_in_silence", "400 connections that say nothing, for long", options, is_gone);
+}
+
+#[test]
+fn takes_the_places_of_newcomers_with_greetings() {
+    let options = TableOptions { connect_limit: 2 * LONG, ..owned() };
+    attack("takes_the_places_of_newcomers_with_greetings", "400 that greet and do not go on", options, is_gone);
 }
 
 pub fn flood_requests(at: &Address) {

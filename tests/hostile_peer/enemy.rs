@@ -17,6 +17,8 @@ use memcpy_select::transport::{
     RegionOptions, Request, Response, ResponseFlags, Slice, Value,
 };
 use std::os::fd::AsFd;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixStream};
 use std::time::{Duration, Instant};
 
 /// How long an enemy waits for an answer that may never come.
@@ -176,6 +178,22 @@ pub fn flood(channel: &Channel, times: usize) -> usize {
     let parcel =
         |id| Parcel { id, start_bytes: 0, len_bytes: 4096, whole_bytes: 4096, access: Access::Read, sealing: None };
     (0..times).filter(|id| channel.pass(parcel(*id as u64), file.as_fd()).is_ok()).count()
+}
+
+/// A connection that says nothing.
+pub fn silent(address: &Address) -> std::io::Result<UnixStream> {
+    let Address::Abstract(name) = address else { panic!("{address}") };
+    UnixStream::connect_addr(&SocketAddr::from_abstract_name(name)?)
+}
+
+/// A connection that asks for a session, and does not go on.
+pub fn hello(address: &Address) -> std::io::Result<UnixStream> {
+    let mut stream = silent(address)?;
+    let mut bytes = [0; 64];
+    bytes[..8].copy_from_slice(b"mcsTable");
+    (bytes[8], bytes[12]) = (1, 1);
+    std::io::Write::write_all(&mut stream, &bytes)?;
+    Ok(stream)
 }
 
 /// A server that is none, with one client.

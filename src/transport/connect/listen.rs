@@ -114,7 +114,7 @@ pub enum Peers {
 
 /// Connections that wait to be accepted, at most: few, so that a flood of dead ones does not stand before a client for long.
 /// The others wait in line to connect.
-const BACKLOG: i32 = 64;
+const BACKLOG: i32 = 16;
 /// How long nobody is accepted after the system refused, at first; each time it refuses again, twice as long.
 const MIN_REST: Duration = Duration::from_millis(10);
 const MAX_REST: Duration = Duration::from_secs(1);

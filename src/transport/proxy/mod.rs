@@ -106,7 +106,7 @@ pub struct Proxy<R> {
     watch: Watch,
     members: Vec<Option<Member>>,
     guests: Vec<Key>,
-    /// The listener, while it accepts nobody because the system refused.
+    /// The listener, while nobody is accepted: the system refused, or too many are connecting.
     resting: Option<Key>,
     clients: usize,
     rounds: u32,
@@ -288,12 +288,17 @@ impl<R: FnMut(&Asked<'_>) -> Result<(), ErrorCode>> Proxy<R> {
     /// Takes in some of those who wait, and hears of the others at the next look.
     fn accept(&mut self, listener: Key) {
         for _ in 0..ACCEPTS_PER_LOOK {
+            let is_full = self.guests.len() >= MAX_GREETINGS;
+            let expendable = if is_full { self.expendable() } else { None };
+            if is_full && expendable.is_none() {
+                break;
+            }
             let Some(Some(Member::Listener(socket))) = self.members.get_mut(listener.slot()) else { return };
             match socket.accept(self.options.connect_limit) {
-                Ok(Some(mut greeting)) if self.guests.len() >= MAX_GREETINGS && !self.drop_expendable() => {
-                    greeting.refuse(Refusal::Full);
-                }
                 Ok(Some(greeting)) => {
+                    if let Some(key) = expendable {
+                        self.refuse(key, Refusal::Full);
+                    }
                     let guest = Guest::new(greeting, self.options.connect_limit);
                     if let Ok(key) = self.add(Member::Guest(guest)) {
                         self.greet(key);
@@ -307,27 +312,24 @@ impl<R: FnMut(&Asked<'_>) -> Result<(), ErrorCode>> Proxy<R> {
         self.hear_again(listener);
     }
 
-    /// Hears of the listener once more, or after its rest.
+    /// Hears of the listener once more, when somebody can be accepted.
     fn hear_again(&mut self, listener: Key) {
+        let is_full = self.guests.len() >= MAX_GREETINGS && self.expendable().is_none();
         let Self { watch, members, resting, .. } = self;
         let Some(Some(Member::Listener(socket))) = members.get_mut(listener.slot()) else { return };
-        if socket.rest().is_some() {
+        if is_full || socket.rest().is_some() {
             *resting = Some(listener);
         } else if watch.once_more(listener, socket.as_fd()).is_err() {
             self.remove(listener);
         }
     }
 
-    /// Drops a client that is connecting and has had its time; false if there is none.
-    fn drop_expendable(&mut self) -> bool {
-        let dropped = expendable(self.guests.iter().filter_map(|key| match self.member(*key) {
+    /// A client that is connecting and has had its time.
+    fn expendable(&self) -> Option<Key> {
+        expendable(self.guests.iter().filter_map(|key| match self.member(*key) {
             Some(Member::Guest(guest)) => Some((*key, guest.greeting()?)),
             _ => None,
-        }));
-        if let Some(key) = dropped {
-            self.refuse(key, Refusal::Full);
-        }
-        dropped.is_some()
+        }))
     }
 
     /// Hangs up on a client that is connecting, and says why.

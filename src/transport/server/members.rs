@@ -61,7 +61,7 @@ pub(super) struct Members {
     /// In the order in which their time is over.
     greetings: Vec<Key>,
     listener: Option<Key>,
-    /// Whether the listener accepts nobody for a while, because the system refused.
+    /// Whether nobody is accepted for a while: the system refused, or too many are connecting.
     is_resting: bool,
     /// Sessions whose rings are not heard, and until when, in that order.
     unheard: VecDeque<(Key, Instant)>,
@@ -190,14 +190,18 @@ impl Members {
         }
     }
 
-    /// The next client that waits to connect; none if there is none.
+    /// The next client that waits to connect. None if there is none, and while as many are connecting as can be and all of
+    /// them are new: the others wait in line then.
     pub(super) fn accept(&mut self, limit: Duration) -> Result<Option<Key>, ConnectError> {
+        let is_full = self.greetings.len() >= MAX_GREETINGS;
+        let expendable = if is_full { self.expendable() } else { None };
+        if is_full && expendable.is_none() {
+            return Ok(None);
+        }
         let Some(listener) = self.listener() else { return Ok(None) };
-        let Some(mut greeting) = listener.accept(limit)? else { return Ok(None) };
-        if self.greetings.len() >= MAX_GREETINGS && !self.drop_expendable() {
-            let error = ConnectError::Full;
-            greeting.refuse_for(&error);
-            return Err(error);
+        let Some(greeting) = listener.accept(limit)? else { return Ok(None) };
+        if let Some(key) = expendable {
+            self.refuse(key, Refusal::Full);
         }
         self.add(Member::Greeting(Guest::new(greeting))).map(Some)
     }
@@ -209,16 +213,12 @@ impl Members {
         }
     }
 
-    /// Drops a client that is connecting and has had its time; false if there is none.
-    fn drop_expendable(&mut self) -> bool {
-        let dropped = expendable(self.greetings.iter().filter_map(|key| match self.member(*key) {
+    /// A client that is connecting and has had its time.
+    fn expendable(&self) -> Option<Key> {
+        expendable(self.greetings.iter().filter_map(|key| match self.member(*key) {
             Some(Member::Greeting(guest)) => Some((*key, &guest.greeting)),
             _ => None,
-        }));
-        if let Some(key) = dropped {
-            self.refuse(key, Refusal::Full);
-        }
-        dropped.is_some()
+        }))
     }
 
     /// Hangs up on a client that is connecting, and says why.
@@ -229,11 +229,12 @@ impl Members {
         self.remove(key);
     }
 
-    /// Hears of the listener, when it does not rest, or of a client that is connecting, once more. What cannot be watched any
-    /// longer is forgotten.
+    /// Hears of the listener, when somebody can be accepted, or of a client that is connecting, once more. What cannot be
+    /// watched any longer is forgotten.
     pub(super) fn hear_again(&mut self, key: Key) {
         if self.listener == Some(key) {
-            self.is_resting = self.listener().is_some_and(|listener| listener.rest().is_some());
+            let is_full = self.greetings.len() >= MAX_GREETINGS && self.expendable().is_none();
+            self.is_resting = is_full || self.listener().is_some_and(|listener| listener.rest().is_some());
             if self.is_resting {
                 return;
             }
