@@ -1,8 +1,8 @@
 //! Round trips of an honest client beside each neighbour: rounds of all of them, in shuffled order.
 
 use crate::roles::{BUSY, IDLE, MODES, NEIGHBOURS, Nature, Neighbour, Reader, Role, pin};
-use crate::safety;
 use crate::support::harness;
+use crate::{newcomers, safety};
 use memcpy_select::cpu::Cpu;
 use memcpy_select::measure::calls::SplitMix64;
 use memcpy_select::measure::conditions::conditions;
@@ -87,6 +87,14 @@ pub fn measure(effort: Effort) -> ExitCode {
         }
     };
     safety::print(&prices);
+    let newcomers = match newcomers::measure(effort, (server_cpu, client_cpu)) {
+        Ok(newcomers) => newcomers,
+        Err(error) => {
+            report::say(format_args!("error: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    newcomers::print(&newcomers);
     let rows: Vec<Row<'_>> = samples
         .iter()
         .map(|sample| Row {
@@ -96,7 +104,7 @@ pub fn measure(effort: Effort) -> ExitCode {
             round_trips: round_trips_text(&sample.round_trips),
         })
         .collect();
-    let tables = [Table::of("neighbour", &rows), Table::of("safety", &prices)];
+    let tables = [Table::of("neighbour", &rows), Table::of("safety", &prices), Table::of("newcomers", &newcomers)];
     let mut record = Record::new("neighbour", environment, Vec::new());
     match tables.into_iter().collect() {
         Ok(tables) => record.tables = tables,

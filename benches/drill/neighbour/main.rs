@@ -21,6 +21,8 @@ mod latency;
 #[path = "../../../tests/neighbours/mod.rs"]
 mod neighbours;
 #[cfg(target_os = "linux")]
+mod newcomers;
+#[cfg(target_os = "linux")]
 mod roles;
 #[cfg(target_os = "linux")]
 mod safety;

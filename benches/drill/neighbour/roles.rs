@@ -1,6 +1,6 @@
 //! The other processes: the server, and its neighbours. Each is this program again, in a role, until it is killed.
 
-use crate::enemy::{Enemy, flood, meddle};
+use crate::enemy::{Enemy, flood, hello, meddle, silent};
 use crate::neighbours::{LONG, Program};
 use memcpy_select::transport::connect::JoinOptions;
 use memcpy_select::transport::memory::Store;
@@ -8,9 +8,10 @@ use memcpy_select::transport::{
     Address, Args, Client, ClientOptions, Event, Handle, JobId, Kind, Memory, Request, Table, TableOptions, Waiting,
 };
 use rustix::process::Signal;
+use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Write};
 use std::os::linux::net::SocketAddrExt;
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::UnixListener;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -42,16 +43,20 @@ pub struct Neighbour {
 
 pub const IDLE: &str = "idle";
 pub const BUSY: &str = "busy";
+pub const STRANGER: &str = "stranger";
 
 /// All of them.
-pub const NEIGHBOURS: [Neighbour; 12] = [
+pub const NEIGHBOURS: [Neighbour; 15] = [
     Neighbour { name: IDLE, nature: Nature::Honest, run: idle },
     Neighbour { name: BUSY, nature: Nature::Honest, run: busy },
-    Neighbour { name: "stranger", nature: Nature::Stranger, run: stranger },
+    Neighbour { name: STRANGER, nature: Nature::Stranger, run: stranger },
+    Neighbour { name: "stranger_connects", nature: Nature::Stranger, run: connects_elsewhere },
     Neighbour { name: "scribbles", nature: Nature::Hostile, run: scribbles },
     Neighbour { name: "floods_descriptors", nature: Nature::Hostile, run: floods_descriptors },
     Neighbour { name: "floods_requests", nature: Nature::Hostile, run: floods_requests },
     Neighbour { name: "floods_greetings", nature: Nature::Hostile, run: floods_greetings },
+    Neighbour { name: "greets", nature: Nature::Hostile, run: greets },
+    Neighbour { name: "takes_places", nature: Nature::Hostile, run: takes_places },
     Neighbour { name: "rings", nature: Nature::Hostile, run: rings },
     Neighbour { name: "wakes", nature: Nature::Hostile, run: wakes },
     Neighbour { name: "stops", nature: Nature::Hostile, run: stops },
@@ -247,13 +252,44 @@ fn floods_requests(address: &Address, _: Waiting) {
 
 /// Connections that say nothing.
 fn floods_greetings(address: &Address, _: Waiting) {
-    let Address::Abstract(name) = address else { panic!("{address}") };
-    let address = std::os::unix::net::SocketAddr::from_abstract_name(name).unwrap();
     ready();
     loop {
-        let silent: Vec<_> = (0..100).map_while(|_| UnixStream::connect_addr(&address).ok()).collect();
+        let held: Vec<_> = (0..100).map_while(|_| silent(address).ok()).collect();
         std::thread::sleep(Duration::from_millis(1));
-        drop(silent);
+        drop(held);
+    }
+}
+
+/// Connections that ask for a session, and do not go on.
+fn greets(address: &Address, _: Waiting) {
+    ready();
+    loop {
+        drop(hello(address));
+    }
+}
+
+/// As many as there can be, which stay.
+fn takes_places(address: &Address, _: Waiting) {
+    ready();
+    let mut held = VecDeque::new();
+    loop {
+        held.extend(hello(address));
+        if held.len() > 400 {
+            held.pop_front();
+        }
+    }
+}
+
+/// As [`greets`], to a server that it is itself.
+fn connects_elsewhere(_: &Address, _: Waiting) {
+    let name = format!("memcpy-select-elsewhere-{}", std::process::id());
+    let own = std::os::unix::net::SocketAddr::from_abstract_name(&name).unwrap();
+    let listener = UnixListener::bind_addr(&own).unwrap();
+    let address = Address::Abstract(name);
+    ready();
+    loop {
+        let _ = hello(&address);
+        drop(listener.accept());
     }
 }
 

@@ -15,16 +15,20 @@ use std::fmt::Write;
 const IDLE: &str = "idle";
 const BUSY: &str = "busy";
 const STRANGER: &str = "stranger";
+const CONNECTS_ELSEWHERE: &str = "stranger_connects";
 
 /// What the neighbours do that are known here.
-const KNOWN: [(&str, &str); 12] = [
+const KNOWN: [(&str, &str); 15] = [
     (IDLE, "an honest client that does nothing"),
     (BUSY, "an honest client that asks as often as it can"),
     (STRANGER, "no client: a process that uses all time it gets"),
+    (CONNECTS_ELSEWHERE, "no client: a process that opens connections to itself without end"),
     ("scribbles", "writes random bytes over the memory that it shares with the server"),
     ("floods_descriptors", "passes file descriptors to the server without end"),
     ("floods_requests", "sends requests without end"),
     ("floods_greetings", "opens connections and says nothing"),
+    ("greets", "asks for sessions without end, and takes none"),
+    ("takes_places", "as greets, and keeps the connections open"),
     ("rings", "signals the server without end and asks for nothing"),
     ("wakes", "takes and posts the wakes of the semaphores that it shares with the server"),
     ("stops", "fills its ring, writes its last request in part, and stands still"),
@@ -100,7 +104,9 @@ pub(super) fn section(shown: &Shown<'_>) -> Option<String> {
         let of = |name: &str| all.iter().find(|one| one.mode == *mode && one.neighbour == name);
         let p99 = |one: Option<&Beside>| one.and_then(Beside::p99_ns).map_or_else(none, time);
         let busy = of(BUSY);
-        let hostile = all.iter().filter(|one| one.mode == *mode && ![IDLE, BUSY, STRANGER].contains(&&*one.neighbour));
+        let hostile = all
+            .iter()
+            .filter(|one| one.mode == *mode && ![IDLE, BUSY, STRANGER, CONNECTS_ELSEWHERE].contains(&&*one.neighbour));
         let more = hostile.filter_map(|one| Some((one, one.more_than(busy?)?)));
         let worst = more.max_by(|a, b| a.1.total_cmp(&b.1));
         if let Some((one, more)) = &worst {
