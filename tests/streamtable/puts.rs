@@ -117,10 +117,10 @@ fn a_put_that_fails_changes_nothing() {
     let Some(shorter) = shorter_than_it_says() else { return };
     for verb in [&["put", "--replace", shorter, "file"][..], &["put", shorter, "new"]] {
         let said = failure(&server.run_tool(&here, verb));
+        assert_eq!(fs::read(exported.join("file")).unwrap(), b"old");
+        assert_eq!(names_in(&exported.0), BTreeSet::from(["file".to_owned()]));
         assert!(said.contains("nothing was put: the local file has become shorter"), "{said}");
     }
-    assert_eq!(fs::read(exported.join("file")).unwrap(), b"old");
-    assert_eq!(names_in(&exported.0), BTreeSet::from(["file".to_owned()]));
 }
 
 #[test]
@@ -227,7 +227,7 @@ fn a_full_disk_keeps_the_old_file() {
     command.args(["-Umr", "sh", "-c", "mount -t tmpfs -o size=1m none \"$1\" && exec \"$0\" \"$@\""]);
     command.arg(env!("CARGO_BIN_EXE_streamtable-server"));
     let server = Server::run(command, &exported.0, some_address(), &[]);
-    for (name, len_bytes) in [("old", 600_000), ("too long", 700_000), ("fits", 300_000)] {
+    for (name, len_bytes) in [("old", 600_000), ("too long", 1_200_000), ("fits", 300_000)] {
         fs::write(here.join(name), contents(len_bytes)).unwrap();
     }
     let there = || {
@@ -235,11 +235,11 @@ fn a_full_disk_keeps_the_old_file() {
         assert_ok(&output);
         output.stdout
     };
-    assert_ok(&server.run_tool(&here, &["put", "--sync", "old", "file"]));
+    assert_ok(&server.run_tool(&here, &["put", "old", "file"]));
     for verb in [&["put", "--replace", "too long", "file"][..], &["put", "too long", "other"]] {
         let said = failure(&server.run_tool(&here, verb));
-        assert!(said.contains("nothing was put: there is no room"), "{said}");
         assert!(there() == contents(600_000), "the old file stays");
+        assert!(said.contains("nothing was put: there is no room"), "{said}");
     }
     assert!(failure(&server.run_tool(&here, &["get", "other"])).contains("no object of that name"));
     // Nothing of what failed takes up room.
