@@ -25,6 +25,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Serve the files of a directory to other processes on this machine, over shared memory.
+///
+/// SIGINT (Ctrl-C) and SIGTERM end it in order. A file that is put is there as a whole or not at all. When the server starts,
+/// it removes files named .streamtable-*.part from the directory, which one that was killed can leave there.
 #[derive(Parser)]
 #[command(name = "streamtable-server", version, max_term_width = 100)]
 struct Arguments {
