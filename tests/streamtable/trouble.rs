@@ -59,10 +59,10 @@ fn a_file_that_another_program_has_a_lease_on_keeps_nobody_waiting() {
     client.write_meta(file, b"publish replace").unwrap();
     client.open("leased").unwrap();
     drop(leased);
-    let Some(leased) = Leased::file(&exported.join("other")) else { return };
-    is_refused(client.open("other"), ErrorCode::BUSY);
+    let Some(leased) = Leased::file(&exported.join("third")) else { return };
+    is_refused(client.open("third"), ErrorCode::BUSY);
     drop(leased);
-    eventually("later it opens", || client.open("other").is_ok());
+    eventually("later it opens", || client.open("third").is_ok());
 }
 
 #[test]
