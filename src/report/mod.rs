@@ -24,7 +24,7 @@ pub use format::{count, gb_per_s, printable, size};
 pub use ipc::{circumstances, groups, ipc_tables, is_floor, parts, path_name, refusals, time};
 pub use ipc_answers::{cache_table, model_table, tiers_table};
 pub use ipc_explain::{AtLength, IpcExplanation, nearest, pays_from_bytes};
-pub use output::{OutputError, print, say};
+pub use output::{OutputError, outlive_file_limit, print, say};
 pub use page::{PAGE_GENERATOR, ipc_page, page, plot};
 pub use terminal::{hanging, kernel_table, losses, machine, placement_table, selection_table};
 pub use validate::{validation_markdown, validation_text};

@@ -4,8 +4,11 @@
 //! verbs and the benches print through [`print()`] and [`say`] alone.
 
 use super::format::printable;
+use signal_hook::consts::SIGXFSZ;
+use signal_hook::flag;
 use std::fmt;
 use std::io::{ErrorKind, Write, stderr, stdout};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Whether the reader of the standard output has closed it.
@@ -38,6 +41,14 @@ pub fn print(text: impl fmt::Display) -> Result<(), OutputError> {
 pub fn say(line: impl fmt::Display) {
     let line = format!("{line}\n");
     let _ = stderr().lock().write_all(printable(&line).as_bytes());
+}
+
+/// Lets a write beyond the longest file that this process may write (`RLIMIT_FSIZE`) be an error of that write. Otherwise the
+/// system ends the process.
+pub fn outlive_file_limit() {
+    if let Err(error) = flag::register(SIGXFSZ, Arc::default()) {
+        say(format_args!("the limit of file sizes ends this program where a write reaches it: {error}"));
+    }
 }
 
 /// The standard output takes no more.

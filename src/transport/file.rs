@@ -4,8 +4,9 @@
 
 use super::job::Payload;
 use super::loan::{Lease, View};
-use rustix::fs::FileType;
+use rustix::fs::{FileType, OFlags, SeekFrom};
 use rustix::io::Errno;
+use rustix::process::{Resource, getrlimit};
 use std::io::{self, ErrorKind, IoSliceMut};
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -58,7 +59,8 @@ impl View {
     ///
     /// # Errors
     ///
-    /// What the system says about the file. Some of the bytes may have been written.
+    /// What the system says about the file. Some of the bytes may have been written. None are, and the error is `EFBIG`, if
+    /// the file would become longer than this process may write (`RLIMIT_FSIZE`): the system would send a signal.
     pub fn write_to_file(&self, file: impl AsFd) -> io::Result<Sent> {
         let runs = self.runs().map(|(at, len_bytes)| (at as u64, len_bytes));
         send(file.as_fd(), self.region_file(), runs, self.len(), |at, dst| self.read_at(at, dst))
@@ -70,7 +72,8 @@ impl Payload<'_> {
     ///
     /// # Errors
     ///
-    /// What the system says about the file. Some of the bytes may have been written.
+    /// What the system says about the file. Some of the bytes may have been written. None are, and the error is `EFBIG`, if
+    /// the file would become longer than this process may write (`RLIMIT_FSIZE`): the system would send a signal.
     pub fn write_to_file(&self, file: impl AsFd) -> io::Result<Sent> {
         let runs = self.runs().map(|(at, len_bytes)| (at as u64, len_bytes));
         send(file.as_fd(), self.region_file(), runs, self.len(), |at, dst| self.read_at(at, dst))
@@ -125,9 +128,12 @@ fn send(
     read_at: impl Fn(usize, &mut [u8]) -> usize,
 ) -> io::Result<Sent> {
     let mut done = 0;
-    if let Some(region) = region
-        && FileType::from_raw_mode(rustix::fs::fstat(file)?.st_mode) == FileType::RegularFile
-    {
+    let status = rustix::fs::fstat(file)?;
+    let is_regular = FileType::from_raw_mode(status.st_mode) == FileType::RegularFile;
+    if is_regular {
+        check_limit(file, status.st_size as u64, len_bytes)?;
+    }
+    if let Some(region) = region.filter(|_| is_regular) {
         for (at, run_bytes) in runs {
             let sent = send_run(file, region, at, run_bytes)?;
             done += sent;
@@ -147,6 +153,14 @@ fn send(
         done += part;
     }
     Ok(Sent { len_bytes, in_place })
+}
+
+/// Whether that many bytes may be written to a file of that length, where it stands.
+fn check_limit(file: BorrowedFd<'_>, end: u64, len_bytes: usize) -> Result<(), Errno> {
+    let Some(limit) = getrlimit(Resource::Fsize).current else { return Ok(()) };
+    let appends = rustix::fs::fcntl_getfl(file)?.contains(OFlags::APPEND);
+    let at = if appends { end } else { rustix::fs::seek(file, SeekFrom::Current(0))? };
+    if len_bytes > 0 && at.saturating_add(len_bytes as u64) > limit { Err(Errno::FBIG) } else { Ok(()) }
 }
 
 /// How much of a run the system copied: less than all of it if it cannot with such files.

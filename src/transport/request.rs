@@ -14,7 +14,7 @@ crate::message! {
         Open,
         /// The end of a handle. Its job id is 0, and there is no response.
         Close,
-        /// A new object by name: as [`Open`](Self::Open).
+        /// A new object by name: as [`Open`](Self::Open). With the flag [`meta`](Flags::meta) the name may be taken.
         Create,
         /// Removes an object by name: args [`SLICE`](Args::SLICE), answered with an [`AMOUNT`](Value::AMOUNT) of 0.
         Destroy,
@@ -34,7 +34,7 @@ crate::message! {
         binary: bool,
         /// Moves the position of the handle past the bytes.
         advance: bool,
-        /// What is known about the object, not what is in it.
+        /// What is known about the object, not what is in it. Of a [`Create`](Kind::Create): the name may be taken.
         meta: bool,
         /// For the ring: which lap the entry belongs to.
         phase: bool,
@@ -138,6 +138,8 @@ impl Flags {
     pub const NONE: Self = Self { binary: false, advance: false, meta: false, phase: false };
     /// The usual ones for bytes: as they are, and the position moves.
     pub const DATA: Self = Self { binary: true, advance: true, meta: false, phase: false };
+    /// What is known about the object, as text.
+    pub const META: Self = Self { binary: false, advance: false, meta: true, phase: false };
 }
 
 impl ResponseFlags {
@@ -246,6 +248,10 @@ impl ErrorCode {
     pub const IO: Self = Self(11);
     /// A position before the start, or one that does not fit.
     pub const BAD_POSITION: Self = Self(12);
+    /// Another program holds the object.
+    pub const BUSY: Self = Self(13);
+    /// There is no room for the bytes.
+    pub const NO_SPACE: Self = Self(14);
 
     /// A code of the table's own, below 4096; `None` if it is not.
     pub const fn new(number: u16) -> Option<Self> {
@@ -284,13 +290,20 @@ impl fmt::Display for ErrorCode {
             Self::OUT_OF_BLOCKS => {
                 "the table has no free blocks for this client: nothing was done; drop views, or ask for less at once"
             }
-            Self::TOO_LARGE => "more bytes than the table can take: nothing was done; ask for less at once",
+            Self::TOO_LARGE => {
+                "more bytes than the table, or the object, can take: nothing was done; ask for less at once, or make the \
+                 object shorter"
+            }
             Self::UNALIGNED => {
                 "the part does not lie on pages of the object: nothing was shared; align its start and length to 4096"
             }
             Self::DENIED => "the table does not allow that: nothing was done; ask who runs it",
             Self::IO => "the object could not be read or written: what was done is unknown; look at the table's side",
             Self::BAD_POSITION => "a position before the start: the handle stays where it was; seek to 0 or beyond",
+            Self::BUSY => "another program holds the object: nothing was opened; try again later",
+            Self::NO_SPACE => {
+                "there is no room for the bytes where the table keeps them: they are not there as a whole; make room"
+            }
             Self(number) => return write!(f, "error {number} of the table's own: see its documentation"),
         })
     }

@@ -42,8 +42,7 @@ fn a_server_that_is_killed_ends_its_sessions_and_leaves_nothing() {
             let server = Server::start_at(&exported.join("files"), address.clone(), &[]);
             let mut client = server.client();
             let handle = client.open("file").unwrap();
-            let number = Pid::from_raw(i32::try_from(server.process.id()).unwrap()).unwrap();
-            kill_process(number, Signal::KILL).unwrap();
+            kill_process(server.pid(), Signal::KILL).unwrap();
             let error = (0..1000).find_map(|_| client.read(handle, &mut [0; 4096]).err()).unwrap();
             assert!(matches!(error, ClientError::Session(SessionError::PeerGone)), "{error}");
         }
@@ -64,8 +63,7 @@ fn moved(log: &str, call: &str) -> u64 {
 
 #[test]
 fn no_buffer_lies_between_file_and_block() {
-    if !Command::new("strace").args(["-o", "/dev/null", "true"]).output().is_ok_and(|output| output.status.success()) {
-        println!("skipped: strace is missing or not allowed here");
+    if !can_run("strace", &["-o", "/dev/null", "true"]) {
         return;
     }
     let (exported, here, logs) = (Folder::new(), Folder::new(), Folder::new());

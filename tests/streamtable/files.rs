@@ -149,6 +149,7 @@ fn positions_are_each_handles_own_and_writes_go_where_they_are() {
     let (mut one, mut other) = (server.client(), server.client());
     let file = one.create("file").unwrap();
     assert_eq!(one.write(file, b"0123456789").unwrap(), 10);
+    one.write_meta(file, b"publish").unwrap();
     let again = other.open("file").unwrap();
     let mut bytes = [0; 4];
     assert_eq!(other.read(again, &mut bytes).unwrap(), 4);

@@ -5,8 +5,10 @@
 
 mod ends;
 mod files;
+mod puts;
 #[path = "../suite/mod.rs"]
 mod suite;
+mod trouble;
 
 use memcpy_select::transport::{Address, Client, ClientError, ClientOptions, ErrorCode, SessionError};
 use rustix::process::{Pid, Signal, kill_process};
@@ -17,6 +19,7 @@ use std::os::unix::fs::{FileExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 use suite::rng::Rng;
@@ -53,11 +56,12 @@ fn number() -> u32 {
 struct Server {
     process: Child,
     address: String,
+    said: Arc<Mutex<Vec<String>>>,
 }
 
 impl Server {
     fn start(directory: &Path, options: &[&str]) -> Self {
-        Self::start_at(directory, format!("@memcpy-select-test-{}-{}", std::process::id(), number()), options)
+        Self::start_at(directory, some_address(), options)
     }
 
     fn start_at(directory: &Path, address: String, options: &[&str]) -> Self {
@@ -69,11 +73,37 @@ impl Server {
         command.arg(directory).args(["--at", &address, "--blocks", "1"]).args(options);
         let mut process = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
-        let first = lines.next().unwrap().unwrap();
+        let said = Arc::new(Mutex::new(Vec::new()));
+        let server = Self { process, address, said: Arc::clone(&said) };
+        let first = lines.by_ref().map_while(Result::ok).find(|line| !line.starts_with("strace: ")).unwrap();
         assert!(first.starts_with("serving"), "{first}");
-        // What it says later is of no interest, but has to go somewhere.
-        thread::spawn(move || lines.for_each(drop));
-        Self { process, address }
+        thread::spawn(move || lines.map_while(Result::ok).for_each(|line| said.lock().unwrap().push(line)));
+        server
+    }
+
+    /// Starts one that this test does not listen to, and waits until it serves.
+    fn run_unheard(mut command: Command, directory: &Path) -> Self {
+        let address = some_address();
+        command.arg(directory).args(["--at", &address, "--blocks", "1"]);
+        let server = Self { process: command.spawn().unwrap(), address, said: Arc::default() };
+        let start = Instant::now();
+        while Client::connect(&Address::parse(&server.address).unwrap(), ClientOptions::default()).is_err() {
+            assert!(start.elapsed() < LONG, "it does not serve");
+            thread::sleep(Duration::from_millis(1));
+        }
+        server
+    }
+
+    fn pid(&self) -> Pid {
+        Pid::from_raw(i32::try_from(self.process.id()).unwrap()).unwrap()
+    }
+
+    /// Waits until it has said that.
+    fn says(&self, what: &str) {
+        eventually(what, || {
+            let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+            said.iter().any(|line| line.contains(what))
+        });
     }
 
     fn client(&self) -> Client {
@@ -123,6 +153,47 @@ impl Drop for Server {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+/// Nobody else's.
+fn some_address() -> String {
+    format!("@memcpy-select-test-{}-{}", std::process::id(), number())
+}
+
+/// Waits until something is so.
+fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !is_so() {
+        assert!(start.elapsed() < LONG, "not in time: {what}");
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Runs a command that must not wait for anybody.
+fn run_in_time(mut command: Command) -> Output {
+    let mut process = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let start = Instant::now();
+    while process.try_wait().unwrap().is_none() {
+        if start.elapsed() > LONG {
+            process.kill().unwrap();
+            panic!("{command:?} did not end: {:?}", process.wait_with_output().unwrap());
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+    process.wait_with_output().unwrap()
+}
+
+/// Whether a program of the system can be run; says that it is skipped otherwise.
+fn can_run(program: &str, arguments: &[&str]) -> bool {
+    let is_there = Command::new(program).args(arguments).output().is_ok_and(|output| output.status.success());
+    if !is_there {
+        println!("skipped: {program} {} is missing or not allowed here", arguments.join(" "));
+    }
+    is_there
+}
+
+fn is_refused<T: std::fmt::Debug>(result: Result<T, ClientError>, code: ErrorCode) {
+    assert!(matches!(&result, Err(ClientError::Refused(refused)) if *refused == code), "{code:?}: {result:?}");
 }
 
 fn contents(len_bytes: usize) -> Vec<u8> {

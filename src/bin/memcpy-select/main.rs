@@ -25,7 +25,7 @@ mod validate;
 mod xsave;
 
 use clap::{Parser, Subcommand};
-use memcpy_select::report::{print, say};
+use memcpy_select::report::{outlive_file_limit, print, say};
 use std::process::ExitCode;
 
 const AFTER_HELP: &str = "\
@@ -66,6 +66,7 @@ enum Verb {
 }
 
 fn main() -> ExitCode {
+    outlive_file_limit();
     // The verb `ipc` starts this program again, as the two processes that it measures between.
     if let Some(status) = memcpy_select::measure::ipc::serve_if_asked(memcpy_select::path::paths()) {
         return status;

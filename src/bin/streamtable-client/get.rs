@@ -73,27 +73,32 @@ fn fetch(client: &mut Client, remote: Handle, local: impl AsFd, what: &str) -> R
     while got_bytes < total_bytes {
         while under_way.len() < DEPTH && asked_bytes < total_bytes {
             let amount = chunk.min(total_bytes - asked_bytes);
-            under_way.push_back(client.submit_read(remote, amount as u32)?);
+            under_way.push_back((client.submit_read(remote, amount as u32)?, amount));
             asked_bytes += amount;
         }
         client.flush()?;
-        let Some(ticket) = under_way.pop_front() else {
-            return Err(FetchError(format!(
-                "it has become shorter meanwhile: {got_bytes} of {total_bytes} bytes came"
-            )));
+        let left = total_bytes - got_bytes;
+        let shorter = || {
+            FetchError(format!(
+                "the server sent nothing where {left} bytes are left: the file has become shorter; ask for it again"
+            ))
         };
-        let Completion::Read(view) = client.finish(ticket)? else { continue };
+        let (ticket, amount) = under_way.pop_front().ok_or_else(shorter)?;
+        let Completion::Read(view) = client.finish(ticket)? else { return Err(shorter()) };
         if view.is_empty() {
-            continue;
+            return Err(shorter());
         }
         let sent = match view.write_to_file(&local) {
             Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(()),
             result => result?,
         };
         got_bytes += sent.len_bytes as u64;
+        // The next ones go on where a short answer ended: what it lacks has to be asked for at the end.
+        asked_bytes -= amount.saturating_sub(sent.len_bytes as u64);
         progress.add(sent.len_bytes, sent.in_place);
     }
-    client.close(remote)?;
+    // All is here, also if the server is gone since.
+    let _ = client.close(remote);
     progress.finish(what);
     Ok(())
 }

@@ -9,7 +9,7 @@ mod put;
 mod remove;
 
 use clap::{Args, Parser, Subcommand};
-use memcpy_select::report::say;
+use memcpy_select::report::{outlive_file_limit, say};
 use memcpy_select::transport::connect::JoinOptions;
 use memcpy_select::transport::{Address, Client, ClientOptions, RegionOptions};
 use std::process::ExitCode;
@@ -63,6 +63,7 @@ impl Server {
 
 fn main() -> ExitCode {
     let Arguments { server, verb } = Arguments::parse();
+    outlive_file_limit();
     let result = match verb {
         Verb::Get(verb) => verb.run(&server),
         Verb::Cat(verb) => verb.run(&server),

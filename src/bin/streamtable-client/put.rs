@@ -4,54 +4,79 @@ use crate::Server;
 use crate::progress::{DEPTH, Progress, chunk_bytes};
 use clap::Args;
 use memcpy_select::transport::{Client, ClientError, Completion, ErrorCode, Handle, Ticket};
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 use std::collections::VecDeque;
+use std::fmt::Display;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-/// Put a file to the server.
+/// Put a file to the server: there as a whole, or not at all.
 #[derive(Args)]
 pub struct Put {
     /// The file
     file: PathBuf,
     /// Its name there, which must not exist yet [default: the last part of FILE]
     name: Option<String>,
-    /// Remove a file of that name first
+    /// Take the place of a file of that name, which is there until the new one is
     #[arg(long)]
     replace: bool,
+    /// Return once it is on the server's disk, so that it outlasts a loss of power
+    #[arg(long)]
+    sync: bool,
 }
 
 impl Put {
     pub fn run(self, server: &Server) -> Result<(), String> {
-        let describe = |error: &dyn std::error::Error| format!("{}: {error}: nothing was put", self.file.display());
-        let local = File::open(&self.file).map_err(|error| describe(&error))?;
-        let status = local.metadata().map_err(|error| describe(&error))?;
-        if !status.is_file() {
-            return Err(format!("{}: not a file: nothing was put", self.file.display()));
-        }
+        let (local, len_bytes) =
+            open(&self.file).map_err(|why| format!("{}: {why}: nothing was put", self.file.display()))?;
         let name = match (&self.name, Path::new(&self.file).file_name().and_then(|last| last.to_str())) {
             (Some(name), _) => name.as_str(),
             (None, Some(last)) => last,
             (None, None) => return Err(format!("{}: say what to name it there", self.file.display())),
         };
+        let nothing = |why: &dyn Display| format!("{name}: nothing was put: {why}");
         let mut client = server.connect()?;
-        if self.replace {
-            match client.destroy(name) {
-                Ok(()) | Err(ClientError::Refused(ErrorCode::NOT_FOUND)) => {}
-                Err(error) => return Err(format!("{name}: {error}")),
+        let begun = if self.replace { client.create_or_replace(name) } else { client.create(name) };
+        let remote = begun.map_err(|error| nothing(&error))?;
+        // Whatever goes wrong until it is published, the server drops what there is of it.
+        let progress = send(&mut client, &local, len_bytes, remote).map_err(|why| nothing(&why))?;
+        let publish = match (self.replace, self.sync) {
+            (false, false) => "publish",
+            (false, true) => "publish sync",
+            (true, false) => "publish replace",
+            (true, true) => "publish replace sync",
+        };
+        match client.write_meta(remote, publish.as_bytes()) {
+            Ok(_) => progress.finish(name),
+            // The server failed, or is gone: perhaps after it had done it.
+            Err(
+                error @ (ClientError::Refused(ErrorCode::IO) | ClientError::Timeout { .. } | ClientError::Session(_)),
+            ) => {
+                return Err(format!("{name}: it may have been put or not: {error}"));
             }
+            Err(error) => return Err(nothing(&error)),
         }
-        let remote = client.create(name).map_err(|error| format!("{name}: {error}"))?;
-        if let Err(message) = send(&mut client, &local, status.len(), remote, name) {
-            // Half a file is none.
-            let _ = client.destroy(name);
-            return Err(format!("{name}: {message}"));
-        }
+        // It is put, also if the server is gone since.
+        let _ = client.close(remote);
         Ok(())
     }
 }
 
+/// A local file and its length. Waits for nobody: neither for a writer of a pipe nor for who has a lease on the file.
+fn open(path: &Path) -> Result<(File, u64), String> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let file = rustix::fs::open(path, flags, Mode::empty()).map_err(|error| match error {
+        Errno::AGAIN => "another program has a lease on it".to_owned(),
+        error => std::io::Error::from(error).to_string(),
+    })?;
+    let file = File::from(file);
+    let status = file.metadata().map_err(|error| error.to_string())?;
+    if status.is_file() { Ok((file, status.len())) } else { Err("not a file".to_owned()) }
+}
+
 /// Reads all of a local file, each chunk into the blocks that the server writes from.
-fn send(client: &mut Client, local: &File, total_bytes: u64, remote: Handle, what: &str) -> Result<(), String> {
+fn send(client: &mut Client, local: &File, total_bytes: u64, remote: Handle) -> Result<Progress, String> {
     let chunk = chunk_bytes(client.max_write_bytes()) as u64;
     let mut progress = Progress::start(total_bytes);
     let mut under_way: VecDeque<(Ticket, usize)> = VecDeque::new();
@@ -78,7 +103,5 @@ fn send(client: &mut Client, local: &File, total_bytes: u64, remote: Handle, wha
         client.flush().map_err(|error| error.to_string())?;
         read_bytes += amount as u64;
     }
-    client.close(remote).map_err(|error| error.to_string())?;
-    progress.finish(what);
-    Ok(())
+    Ok(progress)
 }

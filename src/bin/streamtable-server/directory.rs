@@ -2,15 +2,19 @@
 //!
 //! The system itself resolves each name beneath the directory (`openat2` with `RESOLVE_BENEATH`): neither `..`, nor an
 //! absolute path, nor a symbolic link leads out, also if somebody renames folders meanwhile.
+//!
+//! Nothing is opened in a way that waits: pipes and devices are not opened at all, and a file that another program has a
+//! lease on is refused (`O_NONBLOCK`), since all clients would wait for that program.
 
+use crate::draft::{Draft, is_part};
+use crate::refusal::Refusal;
 use memcpy_select::transport::ErrorCode;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
-use std::ffi::{CString, OsStr};
+use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
-use std::path::{Component, Path};
+use std::path::Path;
 
 /// No path is longer on Linux.
 pub const MAX_NAME_BYTES: usize = 4095;
@@ -25,89 +29,101 @@ pub struct Directory {
 pub struct OpenFile {
     pub file: OwnedFd,
     pub is_writable: bool,
+    /// It has no name yet.
+    pub draft: Option<Draft>,
 }
 
 impl Directory {
-    pub fn open(path: &Path, is_read_only: bool) -> io::Result<Self> {
-        let root = rustix::fs::open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    pub fn open(path: &Path, is_read_only: bool) -> Result<Self, String> {
+        let failed = |error: Errno| format!("{}: {}: nothing is served", path.display(), io::Error::from(error));
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let root = rustix::fs::open(path, flags, Mode::empty()).map_err(failed)?;
         let directory = Self { root, is_read_only };
         // Linux before 5.6 cannot resolve beneath a directory; nothing is served there.
-        directory.resolve(c".", OFlags::PATH | OFlags::DIRECTORY, Mode::empty())?;
+        directory.folder(b".").map_err(failed)?;
+        let again = rustix::fs::open(path_of(&directory.root), flags, Mode::empty());
+        if identity(&directory.root).ok() != again.and_then(|again| identity(&again)).ok() {
+            return Err("/proc/self/fd does not lead to open files: nothing is served; mount /proc".to_owned());
+        }
         Ok(directory)
     }
 
-    fn resolve(&self, name: impl rustix::path::Arg, flags: OFlags, mode: Mode) -> Result<OwnedFd, Errno> {
+    fn resolve(&self, name: impl rustix::path::Arg, flags: OFlags) -> Result<OwnedFd, Errno> {
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
         // A name can be refused because something was renamed meanwhile: the client may ask again.
-        rustix::fs::openat2(&self.root, name, flags | OFlags::CLOEXEC, mode, resolve)
+        rustix::fs::openat2(&self.root, name, flags | OFlags::CLOEXEC, Mode::empty(), resolve)
+    }
+
+    /// A folder, as a place.
+    pub fn folder(&self, name: &[u8]) -> Result<OwnedFd, Errno> {
+        self.resolve(name, OFlags::PATH | OFlags::DIRECTORY)
+    }
+
+    /// The folder that a name lies in, and its last part.
+    pub fn place<'a>(&self, name: &'a CString) -> Result<(OwnedFd, &'a [u8]), Refusal> {
+        let name = name.as_bytes();
+        let (folder, last) = match name.iter().rposition(|byte| *byte == b'/') {
+            None => (b".".as_slice(), name),
+            Some(at) => (&name[..at.max(1)], &name[at + 1..]),
+        };
+        match last {
+            b"" | b"." | b".." => Err(ErrorCode::BAD_NAME.into()),
+            _ => Ok((self.folder(folder)?, last)),
+        }
     }
 
     /// Opens a file, for writing too where that is allowed.
-    pub fn open_file(&self, name: &[u8]) -> Result<OpenFile, ErrorCode> {
+    pub fn open_file(&self, name: &[u8]) -> Result<OpenFile, Refusal> {
         let name = c_name(name)?;
         // First only as a place: to open a pipe or a device could wait, or have effects.
-        let place = self.resolve(name.as_c_str(), OFlags::PATH, Mode::empty()).map_err(code_of)?;
-        let status = rustix::fs::fstat(&place).map_err(code_of)?;
-        if FileType::from_raw_mode(status.st_mode) != FileType::RegularFile {
-            return Err(ErrorCode::UNSUPPORTED);
+        let place = self.resolve(name.as_c_str(), OFlags::PATH)?;
+        if FileType::from_raw_mode(rustix::fs::fstat(&place)?.st_mode) != FileType::RegularFile {
+            return Err(ErrorCode::UNSUPPORTED.into());
         }
-        let path = format!("/proc/self/fd/{}", place.as_fd().as_raw_fd());
-        let open = |access| rustix::fs::open(path.as_str(), access | OFlags::CLOEXEC | OFlags::NOCTTY, Mode::empty());
-        if !self.is_read_only {
-            match open(OFlags::RDWR) {
-                Ok(file) => return Ok(OpenFile { file, is_writable: true }),
-                Err(Errno::ACCESS | Errno::PERM | Errno::ROFS | Errno::TXTBSY) => {}
-                Err(error) => return Err(code_of(error)),
-            }
+        let flags = OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
+        let open = |access| rustix::fs::open(path_of(&place), access | flags, Mode::empty());
+        let opened = match open(if self.is_read_only { OFlags::RDONLY } else { OFlags::RDWR }) {
+            Ok(file) => return Ok(OpenFile { file, is_writable: !self.is_read_only, draft: None }),
+            Err(Errno::ACCESS | Errno::PERM | Errno::ROFS | Errno::TXTBSY) => open(OFlags::RDONLY),
+            Err(error) => Err(error),
+        };
+        match opened {
+            Ok(file) => Ok(OpenFile { file, is_writable: false, draft: None }),
+            // The file is there, since it was found: /proc is not.
+            Err(Errno::NOENT) => Err(Refusal::io(Errno::NOENT)),
+            Err(error) => Err(error.into()),
         }
-        let file = open(OFlags::RDONLY).map_err(code_of)?;
-        Ok(OpenFile { file, is_writable: false })
-    }
-
-    /// Makes a file that is not there yet.
-    pub fn create_file(&self, name: &[u8]) -> Result<OpenFile, ErrorCode> {
-        self.check_writable()?;
-        let name = c_name(name)?;
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOCTTY;
-        let mode = Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::WGRP | Mode::ROTH | Mode::WOTH;
-        let file = self.resolve(name.as_c_str(), flags, mode).map_err(code_of)?;
-        Ok(OpenFile { file, is_writable: true })
     }
 
     /// Removes a file.
-    pub fn destroy_file(&self, name: &[u8]) -> Result<(), ErrorCode> {
+    pub fn destroy_file(&self, name: &[u8]) -> Result<(), Refusal> {
         self.check_writable()?;
         let name = c_name(name)?;
-        let path = Path::new(OsStr::from_bytes(name.as_bytes()));
-        let Some(Component::Normal(last)) = path.components().next_back() else { return Err(ErrorCode::BAD_NAME) };
-        let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let folder = self.resolve(folder, OFlags::PATH | OFlags::DIRECTORY, Mode::empty()).map_err(code_of)?;
-        rustix::fs::unlinkat(&folder, last, AtFlags::empty()).map_err(code_of)
+        let (folder, last) = self.place(&name)?;
+        Ok(rustix::fs::unlinkat(&folder, last, AtFlags::empty())?)
     }
 
-    pub fn check_writable(&self) -> Result<(), ErrorCode> {
-        if self.is_read_only { Err(ErrorCode::DENIED) } else { Ok(()) }
+    pub fn check_writable(&self) -> Result<(), Refusal> {
+        if self.is_read_only { Err(ErrorCode::DENIED.into()) } else { Ok(()) }
     }
 }
 
-fn c_name(name: &[u8]) -> Result<CString, ErrorCode> {
-    if name.is_empty() || name.len() > MAX_NAME_BYTES {
-        return Err(ErrorCode::BAD_NAME);
+/// A name that may be served.
+pub fn c_name(name: &[u8]) -> Result<CString, Refusal> {
+    let is_ours = name.split(|byte| *byte == b'/').any(is_part);
+    if name.is_empty() || name.len() > MAX_NAME_BYTES || is_ours {
+        return Err(ErrorCode::BAD_NAME.into());
     }
-    CString::new(name).map_err(|_| ErrorCode::BAD_NAME)
+    Ok(CString::new(name).map_err(|_| ErrorCode::BAD_NAME)?)
 }
 
-/// What the client is told of an error of the system.
-pub fn code_of(error: Errno) -> ErrorCode {
-    match error {
-        Errno::NOENT => ErrorCode::NOT_FOUND,
-        Errno::EXIST => ErrorCode::EXISTS,
-        // XDEV: it leads out of the directory.
-        Errno::XDEV | Errno::LOOP | Errno::NAMETOOLONG | Errno::NOTDIR | Errno::INVAL => ErrorCode::BAD_NAME,
-        Errno::ISDIR => ErrorCode::UNSUPPORTED,
-        Errno::ACCESS | Errno::PERM | Errno::ROFS | Errno::TXTBSY => ErrorCode::DENIED,
-        Errno::FBIG | Errno::OVERFLOW => ErrorCode::TOO_LARGE,
-        Errno::MFILE | Errno::NFILE => ErrorCode::TABLE_FULL,
-        _ => ErrorCode::IO,
-    }
+/// A path that leads to a file that is open.
+pub fn path_of(file: &OwnedFd) -> String {
+    format!("/proc/self/fd/{}", file.as_fd().as_raw_fd())
+}
+
+/// What tells a file from all others.
+pub fn identity(file: &OwnedFd) -> Result<(u64, u64), Errno> {
+    let status = rustix::fs::fstat(file)?;
+    Ok((status.st_dev, status.st_ino))
 }

@@ -1,6 +1,7 @@
 //! Which files each client has open, and where it is in each.
 
 use crate::directory::OpenFile;
+use crate::refusal::Refusal;
 use memcpy_select::transport::{ClientKey, ErrorCode};
 use std::collections::HashMap;
 use std::io::SeekFrom;
@@ -46,15 +47,19 @@ impl Handles {
         }
     }
 
+    /// Whether the client has begun a file of that name, and not published it.
+    pub fn has_draft(&self, client: ClientKey, name: &[u8]) -> bool {
+        let files = self.clients.get(&client).into_iter().flat_map(|client| client.files.values());
+        files.filter_map(|handle| handle.open.draft.as_ref()).any(|draft| draft.name.as_bytes() == name)
+    }
+
     pub fn get(&mut self, client: ClientKey, handle: u32) -> Result<&mut Handle, ErrorCode> {
         let client = self.clients.get_mut(&client).ok_or(ErrorCode::WRONG_HANDLE)?;
         client.files.get_mut(&handle).ok_or(ErrorCode::WRONG_HANDLE)
     }
 
-    pub fn close(&mut self, client: ClientKey, handle: u32) {
-        if let Some(client) = self.clients.get_mut(&client) {
-            client.files.remove(&handle);
-        }
+    pub fn close(&mut self, client: ClientKey, handle: u32) -> Option<Handle> {
+        self.clients.get_mut(&client)?.files.remove(&handle)
     }
 
     /// Closes all files of a client.
@@ -64,13 +69,13 @@ impl Handles {
 }
 
 impl Handle {
-    pub fn len_bytes(&self) -> Result<u64, ErrorCode> {
-        let status = rustix::fs::fstat(&self.open.file).map_err(crate::directory::code_of)?;
+    pub fn len_bytes(&self) -> Result<u64, Refusal> {
+        let status = rustix::fs::fstat(&self.open.file)?;
         Ok(u64::try_from(status.st_size).unwrap_or_default())
     }
 
     /// Moves the position; beyond the end is allowed, before the start is not.
-    pub fn seek(&mut self, to: SeekFrom) -> Result<u64, ErrorCode> {
+    pub fn seek(&mut self, to: SeekFrom) -> Result<u64, Refusal> {
         let position = match to {
             SeekFrom::Start(offset) => Some(offset),
             SeekFrom::Current(offset) => self.position.checked_add_signed(offset),

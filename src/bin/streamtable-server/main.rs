@@ -7,18 +7,27 @@
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod directory;
+mod draft;
 mod handles;
+mod log;
+mod refusal;
 mod serve;
+mod signals;
 
 use clap::Parser;
 use directory::Directory;
-use memcpy_select::report::say;
+use log::Log;
+use memcpy_select::report::{outlive_file_limit, say};
 use memcpy_select::transport::{Address, Blocks, Geometry, Peers, RegionOptions, Table, TableOptions};
 use serve::Server;
+use signals::Signals;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Serve the files of a directory to other processes on this machine, over shared memory.
+///
+/// SIGINT (Ctrl-C) and SIGTERM end it in order. A file that is put is there as a whole or not at all. When the server starts,
+/// it removes files named .streamtable-*.part from the directory, which one that was killed can leave there.
 #[derive(Parser)]
 #[command(name = "streamtable-server", version, max_term_width = 100)]
 struct Arguments {
@@ -45,19 +54,35 @@ struct Arguments {
 const BLOCK_BYTES: u32 = 64 << 10;
 
 fn main() -> ExitCode {
-    match run(Arguments::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
+    let arguments = Arguments::parse();
+    outlive_file_limit();
+    let mut log = match Log::start() {
+        Ok(log) => log,
+        Err(error) => {
+            say(format_args!("error: no thread for the log: {error}: nothing is served; raise the limit of processes"));
+            return ExitCode::from(2);
+        }
+    };
+    let status = match run(&arguments, &mut log) {
+        Ok(last) => {
+            log.say(last);
+            ExitCode::SUCCESS
+        }
         Err(message) => {
-            say(format_args!("error: {message}"));
+            log.say(format_args!("error: {message}"));
             ExitCode::from(2)
         }
-    }
+    };
+    log.end();
+    status
 }
 
-fn run(arguments: Arguments) -> Result<(), String> {
+/// Serves until a signal ends it, which is what it returns, or something does that is an error.
+fn run(arguments: &Arguments, log: &mut Log) -> Result<String, String> {
+    let signals = Signals::register()
+        .map_err(|error| format!("no handler for signals: {error}: nothing is served; see what the system allows"))?;
     let address = Address::parse(&arguments.at).map_err(|error| error.to_string())?;
-    let directory = Directory::open(&arguments.directory, arguments.read_only)
-        .map_err(|error| format!("{}: {error}: nothing is served", arguments.directory.display()))?;
+    let directory = Directory::open(&arguments.directory, arguments.read_only)?;
     let blocks = Blocks { block_bytes: BLOCK_BYTES, count: arguments.blocks * ((1 << 20) / BLOCK_BYTES) };
     let options = TableOptions {
         geometry: Geometry { client_blocks: blocks, server_blocks: blocks, ..TableOptions::GEOMETRY },
@@ -66,10 +91,14 @@ fn run(arguments: Arguments) -> Result<(), String> {
         ..TableOptions::default()
     };
     let table = Table::create(&address, options).map_err(|error| error.to_string())?;
-    say(format_args!(
+    let removed = directory.remove_parts();
+    log.say(format_args!(
         "serving {}{} at {address}; end with Ctrl-C",
         arguments.directory.display(),
         if arguments.read_only { ", to be read only," } else { "" }
     ));
-    Server::new(table, directory).run()
+    if removed > 0 {
+        log.say(format_args!("{removed} files that never got their names were removed: a server here was killed"));
+    }
+    Server::new(table, directory, log).run(&signals)
 }

@@ -160,6 +160,17 @@ impl Client {
         self.named(Kind::Create, name.as_ref())
     }
 
+    /// Makes an object, also where there is one of that name, and opens it. When the new one takes the place of the old one
+    /// is for the table to say. A table that knows no such request makes the object only if there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`].
+    pub fn create_or_replace(&mut self, name: impl AsRef<[u8]>) -> Result<Handle, ClientError> {
+        let ticket = self.submit_create_or_replace(name.as_ref())?;
+        self.opened(ticket)
+    }
+
     /// Opens an object, with the memory object that the table hands out with it, if it does.
     ///
     /// # Errors
@@ -175,6 +186,10 @@ impl Client {
 
     fn named(&mut self, kind: Kind, name: &[u8]) -> Result<Handle, ClientError> {
         let ticket = self.submit_named(kind, name)?;
+        self.opened(ticket)
+    }
+
+    fn opened(&mut self, ticket: Ticket) -> Result<Handle, ClientError> {
         match self.finish(ticket)? {
             Completion::Opened(handle, _) => Ok(handle),
             other => Err(other.unexpected()),
@@ -290,6 +305,17 @@ impl Client {
     /// [`ClientError`].
     pub fn write_in_place(&mut self, handle: Handle, lease: Lease) -> Result<usize, ClientError> {
         let ticket = self.submit_write_in_place(handle, lease)?;
+        self.finish(ticket)?.amount()
+    }
+
+    /// Sends what is known about an object, or is to be done with it as a whole, not what is in it; how many bytes the table
+    /// took. What it understands is the table's to say: `streamtable-server` takes `publish`, for one.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`]; the table refuses what it does not understand with [`ErrorCode::UNSUPPORTED`].
+    pub fn write_meta(&mut self, handle: Handle, src: &[u8]) -> Result<usize, ClientError> {
+        let ticket = self.submit_write_meta(handle, src)?;
         self.finish(ticket)?.amount()
     }
 

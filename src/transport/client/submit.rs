@@ -61,10 +61,24 @@ impl Client {
     ///
     /// [`ClientError`].
     pub fn submit_named(&mut self, kind: Kind, name: &[u8]) -> Result<Ticket, ClientError> {
-        let chain = self.allocate(name.len())?;
+        self.submit_bytes((kind, Flags::NONE, 0), name, Copier::AUTO)
+    }
+
+    /// Submits a create by a name that may be taken.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`].
+    pub fn submit_create_or_replace(&mut self, name: &[u8]) -> Result<Ticket, ClientError> {
+        self.submit_bytes((Kind::Create, Flags::META, 0), name, Copier::AUTO)
+    }
+
+    #[inline(always)]
+    fn submit_bytes(&mut self, what: (Kind, Flags, u32), src: &[u8], copier: Copier) -> Result<Ticket, ClientError> {
+        let chain = self.allocate(src.len())?;
         let (memory, blocks) = self.side.client_data();
-        chain.write(memory, blocks, 0, name, Copier::AUTO);
-        self.send((kind, Flags::NONE, 0), Args::from_raw(0), chain)
+        chain.write(memory, blocks, 0, src, copier);
+        self.send(what, Args::from_raw(0), chain)
     }
 
     /// Submits a read of that many bytes at most.
@@ -84,10 +98,16 @@ impl Client {
     /// [`ClientError`].
     #[inline]
     pub fn submit_write(&mut self, handle: Handle, src: &[u8], copier: Copier) -> Result<Ticket, ClientError> {
-        let chain = self.allocate(src.len())?;
-        let (memory, blocks) = self.side.client_data();
-        chain.write(memory, blocks, 0, src, copier);
-        self.send((Kind::Write, Flags::DATA, handle.number()), Args::from_raw(0), chain)
+        self.submit_bytes((Kind::Write, Flags::DATA, handle.number()), src, copier)
+    }
+
+    /// Submits a write of what is known about an object, not of what is in it.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`].
+    pub fn submit_write_meta(&mut self, handle: Handle, src: &[u8]) -> Result<Ticket, ClientError> {
+        self.submit_bytes((Kind::Write, Flags::META, handle.number()), src, Copier::AUTO)
     }
 
     /// Submits a write of what is in a lease.
