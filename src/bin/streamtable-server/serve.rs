@@ -56,11 +56,15 @@ impl<'a> Server<'a> {
                 }
                 Some(Event::Closed { client, handle }) => self.close(client, handle),
                 Some(Event::Job(job)) => self.serve(job),
-                Some(Event::Refused { why, count: 1 }) => say(format_args!("a client was not taken in: {why}")),
-                Some(Event::Refused { why, count }) => {
-                    say(format_args!("{count} clients were not taken in, the last of them because {why}"));
+                Some(Event::Refused { why, count: 1 }) => {
+                    self.log.say(format_args!("a client was not taken in: {why}"));
                 }
-                Some(Event::Throttled { .. }) => say(format_args!("clients that connect have to wait for others")),
+                Some(Event::Refused { why, count }) => {
+                    self.log.say(format_args!("{count} clients were not taken in; the last of them: {why}"));
+                }
+                Some(Event::Throttled { .. }) => {
+                    self.log.say(format_args!("too many connect at once: they wait while clients are served"));
+                }
                 Some(_) => {}
             }
         }
