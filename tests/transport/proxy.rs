@@ -392,20 +392,21 @@ fn a_crowd_before_a_proxy_comes_in_after_all() {
         let _over = Over(&is_over);
         let options = ProxyOptions { max_clients: 2, ..ProxyOptions::default() };
         let mut proxy = Proxy::create(&front, behind.clone(), options, |_: &Asked<'_>| Ok(())).unwrap();
-        // All of them before the proxy looks for the first time.
         let Address::Abstract(name) = &front else { panic!("{front}") };
         let at =
             <std::os::unix::net::SocketAddr as std::os::linux::net::SocketAddrExt>::from_abstract_name(name).unwrap();
-        let silent: Vec<_> = (0..60).map(|_| std::os::unix::net::UnixStream::connect_addr(&at).unwrap()).collect();
         let last = thread::spawn({
             let front = front.clone();
-            move || Client::connect(&front, ClientOptions::default()).map(drop)
+            move || {
+                let connect = |_| std::os::unix::net::UnixStream::connect_addr(&at).unwrap();
+                let _silent: Vec<_> = (0..60).map(connect).collect();
+                Client::connect(&front, ClientOptions::default()).map(drop)
+            }
         });
         while !last.is_finished() {
             proxy.serve(SOON).unwrap();
         }
         last.join().unwrap().unwrap();
-        drop(silent);
         is_over.store(true, Ordering::Relaxed);
         server.join().unwrap();
     });
