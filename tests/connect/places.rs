@@ -161,3 +161,44 @@ fn of_many_that_listen_at_one_path_one_does() {
     }
     std::fs::remove_dir(&folder).unwrap();
 }
+
+/// Answers those who ask for positions.
+fn serve_until(table: &mut Table, is_over: impl Fn() -> bool) {
+    while !is_over() {
+        if let Some(Event::Job(job)) = table.next(Duration::from_millis(1)).unwrap() {
+            let Operation::Seek { to: SeekFrom::Start(to), .. } = job.operation() else { panic!("{job:?}") };
+            let _ = table.answer(job, Answer::Position(to));
+        }
+    }
+}
+
+#[test]
+fn a_forked_copy_that_drops_its_table_takes_nothing_from_the_server() {
+    let _turn = turn();
+    let folder = std::env::temp_dir().join(format!("memcpy-select-forked-{}", std::process::id()));
+    std::fs::create_dir(&folder).unwrap();
+    let at = Address::Path(folder.join("table"));
+    let mut table = Table::create(&at, TableOptions::default()).unwrap();
+    let client = {
+        let at = at.clone();
+        thread::spawn(move || ask(&at))
+    };
+    serve_until(&mut table, || client.is_finished());
+    let mut client = client.join().unwrap().unwrap();
+    // Both sides are this process, and the copy drops both.
+    let pair = (&raw mut table, &raw mut client);
+    let end = suite::sys::in_child(|| {
+        // SAFETY: the copy has these of its own, and ends without touching them again.
+        unsafe { std::ptr::drop_in_place(pair.0) };
+        // SAFETY: as above.
+        unsafe { std::ptr::drop_in_place(pair.1) };
+        0
+    });
+    assert_eq!(end, suite::sys::End::Exit(0));
+    assert!(folder.join("table").exists());
+    let asks = thread::spawn(move || client.seek(memcpy_select::transport::Handle::of(1), SeekFrom::Start(9)).unwrap());
+    serve_until(&mut table, || asks.is_finished());
+    assert_eq!(asks.join().unwrap(), 9);
+    drop(table);
+    std::fs::remove_dir(&folder).unwrap();
+}

@@ -2,7 +2,7 @@
 //! copy; and a name cannot change after the rule has seen it.
 
 use crate::programs::{Over, compare, next_job, serve};
-use memcpy_select::transport::connect::{JoinOptions, join};
+use memcpy_select::transport::connect::{JoinOptions, Refusal, join};
 use memcpy_select::transport::memory::{Load, Store};
 use memcpy_select::transport::session::QueueLayout;
 use memcpy_select::transport::{
@@ -410,4 +410,25 @@ fn a_crowd_before_a_proxy_comes_in_after_all() {
         is_over.store(true, Ordering::Relaxed);
         server.join().unwrap();
     });
+}
+
+#[test]
+fn a_proxy_tells_its_program_who_was_not_taken_in() {
+    let (front, behind) = (address("told"), address("told-behind"));
+    let options = ProxyOptions { max_clients: 0, ..ProxyOptions::default() };
+    let mut proxy = Proxy::create(&front, behind.clone(), options, |_: &Asked<'_>| Ok(())).unwrap();
+    let join = |proxy: &mut Proxy<_>| {
+        let front = front.clone();
+        let client = thread::spawn(move || Client::connect(&front, ClientOptions::default()).map(drop));
+        while !client.is_finished() {
+            proxy.serve(SOON).unwrap();
+        }
+        client.join().unwrap().unwrap_err()
+    };
+    let error = join(&mut proxy);
+    assert!(matches!(error, ConnectError::Refused { reason: Refusal::Full }), "{error}");
+    assert!(matches!(proxy.next_event(), Some(Event::Refused { why: ConnectError::Full, count: 1 })));
+    assert!(proxy.next_event().is_none());
+    join(&mut proxy);
+    assert!(proxy.next_event().is_none(), "of one kind one a second");
 }

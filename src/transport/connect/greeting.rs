@@ -14,7 +14,7 @@ use std::time::Duration;
 pub(in crate::transport) const MAX_GREETINGS: usize = 256;
 /// With as many, the next one takes the place of one that has had this long: far longer than a client takes that only has to
 /// wait for a CPU before it says something.
-const PATIENCE: Duration = Duration::from_millis(250);
+const PATIENCE: Duration = Duration::from_millis(150);
 
 /// Of clients that are connecting, in the order in which they came, the one to be hung up on where there are too many: one
 /// that has said nothing, or else the first. `None` if none has had its time.

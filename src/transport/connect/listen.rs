@@ -215,6 +215,7 @@ impl Listener {
             // This process has the socket from the one that listened. Those who connect from now on see this one.
             rustix::net::listen(&self.socket, BACKLOG).map_err(ConnectError::socket)?;
             self.process = getpid();
+            self.file.iter_mut().for_each(|file| file.process = self.process);
         }
         if self.peers == Peers::SameUser {
             let peer = Credentials::of_peer(greeting.as_fd()).map_err(ConnectError::socket)?;
@@ -301,17 +302,18 @@ fn is_socket(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|status| status.file_type().is_socket())
 }
 
-/// The file of a socket, removed with it if it is still that file.
+/// The file of a socket, removed with it if it is still that file, and not by a copy that the process forked.
 #[derive(Debug)]
 struct BoundFile {
     path: PathBuf,
     identity: (u64, u64),
+    process: Pid,
 }
 
 impl BoundFile {
     fn new(path: &Path) -> Result<Self, ConnectError> {
         let status = fs::symlink_metadata(path).map_err(ConnectError::socket)?;
-        Ok(Self { path: path.to_owned(), identity: (status.dev(), status.ino()) })
+        Ok(Self { path: path.to_owned(), identity: (status.dev(), status.ino()), process: getpid() })
     }
 }
 
@@ -319,7 +321,7 @@ impl Drop for BoundFile {
     fn drop(&mut self) {
         let is_ours =
             fs::symlink_metadata(&self.path).is_ok_and(|status| (status.dev(), status.ino()) == self.identity);
-        if is_ours {
+        if is_ours && self.process == getpid() {
             let _ = fs::remove_file(&self.path);
         }
     }

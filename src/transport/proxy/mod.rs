@@ -14,11 +14,13 @@ mod pair;
 use self::guest::{Guest, Progress};
 use self::pair::Pair;
 use super::client::Waiting;
-use super::connect::{Address, Greeting, Listener, MAX_GREETINGS, Peers, Refusal, expendable};
+use super::connect::{Address, ConnectError, Greeting, Listener, MAX_GREETINGS, Peers, Refusal, expendable};
 use super::error::{SessionError, TableError};
-use super::job::{ClientKey, Operation};
+use super::job::{ClientKey, Event, Operation};
 use super::request::ErrorCode;
 use super::semaphore::{Key, Spin, Watch};
+use super::server::Notices;
+use std::collections::VecDeque;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
@@ -109,6 +111,8 @@ pub struct Proxy<R> {
     /// The listener, while nobody is accepted: the system refused, or too many are connecting.
     resting: Option<Key>,
     clients: usize,
+    notices: Notices,
+    events: VecDeque<Event>,
     rounds: u32,
     spin: Spin,
 }
@@ -141,6 +145,8 @@ impl<R: FnMut(&Asked<'_>) -> Result<(), ErrorCode>> Proxy<R> {
             guests: Vec::new(),
             resting: None,
             clients: 0,
+            notices: Notices::default(),
+            events: VecDeque::new(),
             rounds: 0,
             spin: Spin::default(),
         })
@@ -150,7 +156,7 @@ impl<R: FnMut(&Asked<'_>) -> Result<(), ErrorCode>> Proxy<R> {
     ///
     /// # Errors
     ///
-    /// [`TableError::Wait`] if the system cannot watch one more.
+    /// [`TableError::Socket`] if the system cannot watch one more.
     pub fn adopt(&mut self, stream: UnixStream) -> Result<(), TableError> {
         let greeting = Greeting::over(stream, self.options.connect_limit);
         let key = self.add(Member::Guest(Guest::new(greeting, self.options.connect_limit)))?;
@@ -161,6 +167,12 @@ impl<R: FnMut(&Asked<'_>) -> Result<(), ErrorCode>> Proxy<R> {
     /// How many clients there are.
     pub fn clients(&self) -> usize {
         self.clients
+    }
+
+    /// The next [`Event::Refused`], of clients that were not taken in; none if there is none. Of
+    /// events that nobody takes 64 are kept.
+    pub fn next_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
     }
 
     /// Forwards what there is, waiting for something at most so long; whether there was something.
@@ -274,6 +286,7 @@ impl<R: FnMut(&Asked<'_>) -> Result<(), ErrorCode>> Proxy<R> {
             {
                 if guest.is_late() {
                     self.refuse(key, Refusal::Late);
+                    self.tell(ConnectError::Timeout { limit: self.options.connect_limit });
                 } else if guest.waits_for_table() {
                     self.greet(key);
                 }
@@ -300,13 +313,14 @@ impl<R: FnMut(&Asked<'_>) -> Result<(), ErrorCode>> Proxy<R> {
                         self.refuse(key, Refusal::Full);
                     }
                     let guest = Guest::new(greeting, self.options.connect_limit);
-                    if let Ok(key) = self.add(Member::Guest(guest)) {
-                        self.greet(key);
+                    match self.add(Member::Guest(guest)) {
+                        Ok(key) => self.greet(key),
+                        Err(error) => self.tell(error),
                     }
                 }
                 Ok(None) => break,
                 // That one was hung up on; the next may be welcome.
-                Err(_) => {}
+                Err(error) => self.tell(error),
             }
         }
         self.hear_again(listener);
@@ -342,12 +356,24 @@ impl<R: FnMut(&Asked<'_>) -> Result<(), ErrorCode>> Proxy<R> {
 
     /// Goes on with a client that connects, as far as it and the table have come.
     fn greet(&mut self, key: Key) {
-        if self.try_greet(key).is_err() {
+        if let Err(error) = self.try_greet(key) {
             self.remove(key);
+            self.tell(error);
         }
     }
 
-    fn try_greet(&mut self, key: Key) -> Result<(), TableError> {
+    /// A client was not taken in.
+    fn tell(&mut self, why: ConnectError) {
+        /// Of events that nobody takes so many are kept.
+        const MAX_EVENTS: usize = 64;
+        if let Some(event) = self.notices.refused(why)
+            && self.events.len() < MAX_EVENTS
+        {
+            self.events.push_back(event);
+        }
+    }
+
+    fn try_greet(&mut self, key: Key) -> Result<(), ConnectError> {
         let is_full = self.clients >= self.options.max_clients;
         for _ in 0..MAX_STEPS {
             let Some(Some(Member::Guest(guest))) = self.members.get_mut(key.slot()) else { return Ok(()) };
@@ -367,9 +393,9 @@ impl<R: FnMut(&Asked<'_>) -> Result<(), ErrorCode>> Proxy<R> {
     }
 
     /// Makes a pair of a guest.
-    fn promote(&mut self, key: Key) -> Result<(), TableError> {
+    fn promote(&mut self, key: Key) -> Result<(), ConnectError> {
         let Some(Member::Guest(guest)) = self.members.get_mut(key.slot()).and_then(Option::take) else {
-            return Err(TableError::NoSuchClient);
+            return Err(ConnectError::PeerGone);
         };
         self.guests.retain(|other| *other != key);
         let behind = guest.behind_key;
@@ -377,7 +403,7 @@ impl<R: FnMut(&Asked<'_>) -> Result<(), ErrorCode>> Proxy<R> {
             Ok(pair) => pair,
             Err(error) => {
                 self.forget([Some(key), behind]);
-                return Err(error.into());
+                return Err(error);
             }
         };
         self.members[key.slot()] = Some(Member::Pair(Box::new(pair)));
@@ -400,20 +426,21 @@ impl<R: FnMut(&Asked<'_>) -> Result<(), ErrorCode>> Proxy<R> {
         if self.watch.contains(key) { self.members.get(key.slot())?.as_ref() } else { None }
     }
 
-    fn add(&mut self, member: Member) -> Result<Key, TableError> {
+    fn add(&mut self, member: Member) -> Result<Key, ConnectError> {
         let Self { watch, members, .. } = self;
         let key = match &member {
-            Member::Listener(listener) => watch.add_once(listener.as_fd())?,
-            Member::Guest(guest) => watch.add(guest.front().ok_or(TableError::NoSuchClient)?)?,
-            Member::Pair(pair) => watch.add(pair.front.as_fd())?,
+            Member::Listener(listener) => watch.add_once(listener.as_fd()),
+            Member::Guest(guest) => watch.add(guest.front().ok_or(ConnectError::PeerGone)?),
+            Member::Pair(pair) => watch.add(pair.front.as_fd()),
             Member::Behind(front) => {
                 let behind = match members.get(front.slot()) {
                     Some(Some(Member::Guest(guest))) => guest.behind(),
                     _ => None,
                 };
-                watch.add(behind.ok_or(TableError::NoSuchClient)?)?
+                watch.add(behind.ok_or(ConnectError::PeerGone)?)
             }
-        };
+        }
+        .map_err(ConnectError::socket)?;
         if matches!(member, Member::Guest(_)) {
             self.guests.push(key);
         }

@@ -23,12 +23,12 @@ use crate::transport::semaphore::{Key, Spin};
 use crate::transport::session::{AnswerError, QueueLayout, Reply};
 use door::Door;
 use members::{Guest, Member, Members};
-use notices::Notices;
 use offer::new_data;
 use std::collections::VecDeque;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
+pub(super) use notices::Notices;
 pub use offer::TableOptions;
 
 /// A table of objects that other processes use.
@@ -116,7 +116,7 @@ impl Table {
     ///
     /// # Errors
     ///
-    /// [`TableError::Wait`] if the system cannot watch one more.
+    /// [`TableError::Socket`] if the system cannot watch one more.
     pub fn adopt(&mut self, stream: UnixStream) -> Result<(), TableError> {
         let greeting = Greeting::over(stream, self.options.connect_limit);
         let key = self.members.add(Member::Greeting(Guest::new(greeting)))?;
