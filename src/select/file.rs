@@ -110,8 +110,8 @@ pub enum LoadFileCause {
     /// [`SavedPlan::load`](super::SavedPlan::load): this version of the crate did not save it, but the one it names, if it
     /// names one.
     OtherVersion(Option<Excerpt>),
-    /// [`SavedPlan::load`](super::SavedPlan::load): the plan is for this policy and not for [`Policy::User`].
-    OtherPolicy(Policy),
+    /// [`SavedPlan::load`](super::SavedPlan::load): there is no plan for this policy, or not in its place.
+    MissingPlan(Policy),
 }
 
 impl fmt::Display for LoadFileError {
@@ -136,9 +136,11 @@ impl fmt::Display for LoadFileCause {
                 "its first line does not say which version saved the plan: it is refused; save one with this version, \
                  `{BUILD}`"
             ),
-            Self::OtherPolicy(policy) => {
-                write!(f, "the plan is for policy `{}`: it is refused; use one for `user`", policy_name(*policy))
-            }
+            Self::MissingPlan(policy) => write!(
+                f,
+                "there is no plan for policy `{}` where one has to be: the file is refused; save one with this version",
+                policy_name(*policy)
+            ),
         }
     }
 }
@@ -148,7 +150,7 @@ impl std::error::Error for LoadFileError {
         match &self.cause {
             LoadFileCause::Unreadable(error) => Some(error),
             LoadFileCause::Refused(error) => Some(error),
-            LoadFileCause::OtherVersion(_) | LoadFileCause::OtherPolicy(_) => None,
+            LoadFileCause::OtherVersion(_) | LoadFileCause::MissingPlan(_) => None,
         }
     }
 }

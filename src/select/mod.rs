@@ -52,7 +52,7 @@ pub use inline::{INLINE_MAX_BYTES, Small};
 pub use plan::{Band, MAX_BANDS, Origin, Plan, PlanError};
 pub use profile::{plan_for, profiled_records};
 #[cfg(feature = "std")]
-pub use saved::{SavePlanError, SavedPlan};
+pub use saved::{Plans, SavePlanError, SavedPlan};
 pub use sectioned::{InSection, memcpy_auto_in_section};
 pub use text::{CpuName, MAX_TEXT_BYTES, PlanText, load};
 pub use text_error::{Excerpt, LoadError, TextError, TextErrorKind};

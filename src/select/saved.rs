@@ -8,7 +8,7 @@ use super::calibrate::Calibration;
 use super::file::{LoadFileCause, LoadFileError, read};
 use super::plan::Plan;
 use super::text::{CpuName, load};
-use super::text_error::Excerpt;
+use super::text_error::{Excerpt, LoadError, TextError};
 use super::whole_file::{folder_of, may_replace, refuse_special, replace};
 use crate::cpu::Cpu;
 use core::fmt;
@@ -29,14 +29,26 @@ pub(super) const BUILD: &str = match (cfg!(memcpy_select_asm), cfg!(memcpy_selec
 
 /// How the first line begins; the version follows. To whatever reads plans it is a comment.
 const MARK: &str = "# memcpy-select ";
+/// How each plan begins.
+const HEADER: &str = "memcpy-select plan ";
 
 /// The file in which [`tune`](super::tune()) keeps a plan for the next start.
 ///
-/// It holds the [text](super::PlanText) of a plan for [`Policy::User`], after a line with the version of this crate that
-/// saved it.
+/// It holds the [texts](super::PlanText) of a plan for [`Policy::User`] and of one for [`Policy::NoSimd`], after a line with
+/// the version of this crate that saved them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SavedPlan {
     path: PathBuf,
+}
+
+/// The plans of such a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Plans {
+    /// For [`Policy::User`].
+    pub user: Plan,
+    /// For [`Policy::NoSimd`].
+    pub no_simd: Plan,
 }
 
 impl SavedPlan {
@@ -63,21 +75,21 @@ impl SavedPlan {
         &self.path
     }
 
-    /// Reads the plan, if there is such a file. It is not put in force.
+    /// Reads the plans, if there is such a file. They are not put in force.
     ///
     /// # Errors
     ///
-    /// [`LoadFileError`] if it cannot be read or is no regular file, if its text is no plan for this CPU, if it was not
-    /// saved by this version of the crate, or if the plan is not for [`Policy::User`].
-    pub fn load(&self) -> Result<Option<Plan>, LoadFileError> {
+    /// [`LoadFileError`] if it cannot be read or is no regular file, if a text in it is no plan for this CPU, if it was not
+    /// saved by this version of the crate, or if one of the two plans is missing.
+    pub fn load(&self) -> Result<Option<Plans>, LoadFileError> {
         match self.try_load() {
-            Ok(plan) => Ok(Some(plan)),
+            Ok(plans) => Ok(Some(plans)),
             Err(LoadFileCause::Unreadable(error)) if is_absence(&error) => Ok(None),
             Err(cause) => Err(self.refused(cause)),
         }
     }
 
-    fn try_load(&self) -> Result<Plan, LoadFileCause> {
+    fn try_load(&self) -> Result<Plans, LoadFileCause> {
         // To open a pipe would wait for a writer.
         refuse_special(&self.path).map_err(LoadFileCause::Unreadable)?;
         let text = read(&self.path)?;
@@ -85,21 +97,25 @@ impl SavedPlan {
         if let Some(other) = version.filter(|version| *version != BUILD) {
             return Err(LoadFileCause::OtherVersion(Some(Excerpt::new(other))));
         }
-        match load(&text, &Cpu::detect()).map_err(LoadFileCause::Refused)? {
-            _ if version.is_none() => Err(LoadFileCause::OtherVersion(None)),
-            (Policy::User, plan) => Ok(plan),
-            (policy, _) => Err(LoadFileCause::OtherPolicy(policy)),
+        let first = text.find(HEADER).map_or(text.len(), |at| at + HEADER.len());
+        let second = text[first..].find(HEADER).map_or(text.len(), |at| first + at);
+        let (first, second) = text.split_at(second);
+        let (user, no_simd) =
+            (load_part(first, 0, Policy::User), load_part(second, first.lines().count(), Policy::NoSimd));
+        match version {
+            None => user.and(Err(LoadFileCause::OtherVersion(None))),
+            Some(_) => Ok(Plans { user: user?, no_simd: no_simd? }),
         }
     }
 
-    /// Saves a plan, in the place of the one that is there. Folders that are missing are made, for this user alone.
+    /// Saves the plans, in the place of those that are there. Folders that are missing are made, for this user alone.
     /// A process that reads meanwhile finds the old file or the new one; of several that save, the last one's stays.
     ///
     /// # Errors
     ///
     /// [`SavePlanError::Unwritable`] if the file cannot be made or written; the old one stays as it is.
     pub fn save(&self, calibration: &Calibration) -> Result<(), SavePlanError> {
-        let text = format!("{MARK}{BUILD}\n{}", calibration.text());
+        let text = format!("{MARK}{BUILD}\n{}{}", calibration.text(), calibration.no_simd_text());
         self.make_folder().and_then(|()| replace(&self.path, text.as_bytes())).map_err(|error| self.unwritable(error))
     }
 
@@ -137,6 +153,21 @@ impl SavedPlan {
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut folders, 0o700);
         folders.recursive(true).create(folder_of(&self.path))
+    }
+}
+
+/// The plan in a part of a file, which has that many lines before it.
+fn load_part(text: &str, lines_before: usize, wanted: Policy) -> Result<Plan, LoadFileCause> {
+    if text.is_empty() && lines_before > 0 {
+        return Err(LoadFileCause::MissingPlan(wanted));
+    }
+    match load(text, &Cpu::detect()) {
+        Ok((policy, plan)) if policy == wanted => Ok(plan),
+        Ok(_) => Err(LoadFileCause::MissingPlan(wanted)),
+        Err(LoadError::Text(TextError { line, kind })) => {
+            Err(LoadFileCause::Refused(LoadError::Text(TextError { line: line + lines_before, kind })))
+        }
+        Err(error) => Err(LoadFileCause::Refused(error)),
     }
 }
 

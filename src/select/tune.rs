@@ -5,16 +5,16 @@
 use super::Policy;
 use super::calibrate::{Calibration, calibrate};
 use super::file::{LoadFileCause, LoadFileError, install_owned};
-use super::saved::{SavePlanError, SavedPlan};
+use super::saved::{Plans, SavePlanError, SavedPlan};
 use super::text_error::LoadError;
 use core::fmt;
 use std::boxed::Box;
 use std::path::PathBuf;
 
-/// Puts the best plan for this machine in force for [`Policy::User`]: the saved one, or else a new one, which
-/// [`calibrate`] measures in under 300 ms and which is saved for the next start.
+/// Puts the best plans for this machine in force, for [`Policy::User`] and for [`Policy::NoSimd`]: the saved ones, or else
+/// new ones, which [`calibrate`] measures in under 300 ms and which are saved for the next start.
 ///
-/// Call it once, early in `main`. It always returns with a plan in force; what it did, and why it did not do more, is in
+/// Call it once, early in `main`. It always returns with plans in force; what it did, and why it did not do more, is in
 /// what it returns.
 ///
 /// ```no_run
@@ -59,15 +59,17 @@ fn tuned(place: Result<SavedPlan, SavePlanError>) -> Tuned {
     let calibration = Box::new(calibrate());
     // This CPU has just run every kernel of it: there is none to refuse.
     let _ = install_owned(Policy::User, calibration.plan);
+    let _ = install_owned(Policy::NoSimd, calibration.no_simd.0);
     let saved = place.and_then(|saved| saved.save(&calibration).map(|()| saved.path().to_owned()));
     Tuned::Calibrated { calibration, refused, saved }
 }
 
-/// Puts the saved plan in force, if there is one.
+/// Puts the saved plans in force, if there are some.
 fn install(saved: &SavedPlan) -> Result<bool, LoadFileError> {
-    let Some(plan) = saved.load()? else { return Ok(false) };
+    let Some(Plans { user, no_simd }) = saved.load()? else { return Ok(false) };
     let refused = |error| saved.refused(LoadFileCause::Refused(LoadError::Plan(error)));
-    install_owned(Policy::User, plan).map(|()| true).map_err(refused)
+    install_owned(Policy::User, user).and_then(|()| install_owned(Policy::NoSimd, no_simd)).map_err(refused)?;
+    Ok(true)
 }
 
 /// What [`tune`] did.

@@ -141,8 +141,9 @@ impl Operation {
             Kind::Write => Self::Write { handle },
             Kind::Open => Self::Open,
             Kind::Create => Self::Create,
-            // A close is no job.
-            Kind::Destroy | Kind::Close => Self::Destroy,
+            Kind::Destroy => Self::Destroy,
+            // A close is no job. Should one be taken for one, this changes nothing.
+            Kind::Close => Self::Seek { handle, to: SeekFrom::Current(0) },
             Kind::SeekStart => Self::Seek { handle, to: SeekFrom::Start(offset) },
             Kind::SeekCurrent => Self::Seek { handle, to: SeekFrom::Current(signed) },
             Kind::SeekEnd => Self::Seek { handle, to: SeekFrom::End(signed) },

@@ -43,8 +43,12 @@ fn a_saved_plan_is_made_shown_and_forgotten() {
     assert_eq!(printed(&cache, &["--show"]), format!("{path}: there is no saved plan; --save makes one\n"));
 
     assert!(printed(&cache, &["--save"]).ends_with(&format!("\nsaved: {path}\n")));
-    let plan = SavedPlan::at(path).load().unwrap().unwrap();
-    assert_eq!(printed(&cache, &["--show"]), format!("{path}: programs here use this plan:\n{plan}"));
+    let plans = SavedPlan::at(path).load().unwrap().unwrap();
+    let (plan, no_simd) = (plans.user, plans.no_simd);
+    assert_eq!(
+        printed(&cache, &["--show"]),
+        format!("{path}: programs here use this plan:\n{plan}\nwithout SIMD this one:\n{no_simd}")
+    );
     let shown = document(&cache, "--show");
     assert_eq!((&shown["is_valid"], &shown["refused"]), (&true.into(), &Value::Null));
     assert_eq!(shown["plan"].as_array().unwrap().len(), plan.bands().len());

@@ -114,7 +114,7 @@ fn the_first_start_calibrates_and_the_next_loads_the_same_plan() {
         let path = folder.join(name);
         assert!(first.contains("calibrated in") && first.contains(&format!("from {}\n", path.display())), "{first}");
         assert!(second.contains(&format!("the plan saved in {} is in force", path.display())), "{second}");
-        let plan = SavedPlan::at(&path).load().unwrap().unwrap().to_string();
+        let plan = SavedPlan::at(&path).load().unwrap().unwrap().user.to_string();
         assert!(first.contains(&plan) && second.contains(&plan), "{plan}\n{first}\n{second}");
         assert_eq!(fs::metadata(&folder).unwrap().permissions().mode() & 0o777, 0o700);
     }
@@ -182,9 +182,19 @@ fn what_is_not_this_machines_plan_is_refused_with_the_reason() {
     let unnamed = saved_text().split_once('\n').unwrap().1;
     assert!(matches!(cause(unnamed), LoadFileCause::OtherVersion(None)));
     let sections = format!("{version}\nmemcpy-select plan 1\n{cpu}\npolicy section\nabove portable\n");
-    assert!(matches!(cause(&sections), LoadFileCause::OtherPolicy(Policy::Section)));
+    assert!(matches!(cause(&sections), LoadFileCause::MissingPlan(Policy::User)));
     let words = cause(&sections).to_string();
-    assert!(words.contains("`section`") && words.ends_with("use one for `user`"), "{words}");
+    assert!(words.contains("`user`") && words.ends_with("save one with this version"), "{words}");
+    // One plan of the two, also as the first of another file.
+    let (user, no_simd) = saved_text().split_at(saved_text().rfind("memcpy-select plan").unwrap());
+    assert!(matches!(cause(user), LoadFileCause::MissingPlan(Policy::NoSimd)));
+    let swapped = format!("{version}\n{no_simd}{}", user.split_once('\n').unwrap().1);
+    assert!(matches!(cause(&swapped), LoadFileCause::MissingPlan(Policy::User)));
+    // The line of an error is the file's.
+    let LoadFileCause::Refused(LoadError::Text(error)) = cause(&format!("{user}{no_simd}x\n")) else {
+        panic!("a word after the last plan")
+    };
+    assert_eq!(error.line, saved_text().lines().count() + 1);
 
     let saved = scratch.file([0xff, 0xfe, 0]);
     assert!(matches!(saved.load().unwrap_err().cause, LoadFileCause::Unreadable(_)));
@@ -206,12 +216,15 @@ fn what_is_refused_is_replaced_as_a_whole() {
     assert_eq!((&refused.path, &path), (&link, &link));
     assert!(words.lines().count() == 2 && words.contains("not used") && words.contains("version 1"), "{words}");
     assert_eq!(*plan_in_force(Policy::User), calibration.plan);
-    assert_eq!(real.load().unwrap(), Some(calibration.plan));
+    let saved = real.load().unwrap().unwrap();
+    assert_eq!((saved.user, saved.no_simd), (calibration.plan, calibration.no_simd.0));
+    assert_eq!(*plan_in_force(Policy::NoSimd), calibration.no_simd.0);
     assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
 
     let tuned = tune_at(&link);
     assert!(matches!(&tuned, Tuned::Loaded { path } if *path == link), "{tuned}");
     assert_eq!(plan_in_force(Policy::User).origin(), Origin::Saved);
+    assert_eq!(plan_in_force(Policy::NoSimd).origin(), Origin::Saved);
     assert_eq!(names(&scratch.0).len(), 2, "nothing else is left");
 }
 

@@ -4,7 +4,7 @@ use crate::json;
 use crate::plan::{keep, may_keep};
 use clap::Args;
 use memcpy_select::report::print;
-use memcpy_select::select::{Calibration, Plan, SavedPlan, calibrate};
+use memcpy_select::select::{Calibration, Plan, Plans, SavedPlan, calibrate};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -110,11 +110,14 @@ fn show(saved: &SavedPlan, is_json: bool) -> Result<(), String> {
             "exists": !matches!(found, Ok(None)),
             "is_valid": matches!(found, Ok(Some(_))),
             "refused": found.as_ref().err().map(|error| error.cause.to_string()),
-            "plan": found.ok().flatten().as_ref().map(lines),
+            "plan": found.as_ref().ok().and_then(Option::as_ref).map(|plans| lines(&plans.user)),
+            "no_simd_plan": found.as_ref().ok().and_then(Option::as_ref).map(|plans| lines(&plans.no_simd)),
         }));
     }
     match found {
-        Ok(Some(plan)) => print(format_args!("{path}: programs here use this plan:\n{plan}"))?,
+        Ok(Some(Plans { user, no_simd, .. })) => {
+            print(format_args!("{path}: programs here use this plan:\n{user}\nwithout SIMD this one:\n{no_simd}"))?;
+        }
         Ok(None) => print(format_args!("{path}: there is no saved plan; --save makes one\n"))?,
         Err(error) => {
             print(format_args!("programs here make a new plan, since they refuse the saved one:\n{error}\n"))?

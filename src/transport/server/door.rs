@@ -36,7 +36,7 @@ pub(super) enum Effort {
     Dear,
 }
 
-/// Who is to be attended to, and when.
+/// The queue of newcomers, and when the next of them has its turn.
 #[derive(Debug)]
 pub(super) struct Door {
     waiting: VecDeque<Key>,
