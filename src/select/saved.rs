@@ -7,7 +7,7 @@ use super::Policy;
 use super::calibrate::Calibration;
 use super::file::{LoadFileCause, LoadFileError, read};
 use super::plan::Plan;
-use super::text::{CpuName, load};
+use super::text::{CpuName, MAX_TEXT_BYTES, PlanText, load};
 use super::text_error::{Excerpt, LoadError, TextError};
 use super::whole_file::{folder_of, may_replace, refuse_special, replace};
 use crate::cpu::Cpu;
@@ -96,6 +96,10 @@ impl SavedPlan {
         let version = text.lines().next().and_then(|line| line.strip_prefix(MARK));
         if let Some(other) = version.filter(|version| *version != BUILD) {
             return Err(LoadFileCause::OtherVersion(Some(Excerpt::new(other))));
+        }
+        if text.len() > MAX_TEXT_BYTES {
+            // Which says so.
+            PlanText::parse(&text).map_err(|error| LoadFileCause::Refused(LoadError::Text(error)))?;
         }
         let first = text.find(HEADER).map_or(text.len(), |at| at + HEADER.len());
         let second = text[first..].find(HEADER).map_or(text.len(), |at| first + at);

@@ -2,8 +2,8 @@
 //!
 //! 1. The head is one word of 8 bytes: a tag above, the first free block below. Each change adds 1 to the tag, so that a
 //!    head that was taken and put back meanwhile is not mistaken for the same one (ABA).
-//! 2. The links stand in an array of their own in the queue region, not in the blocks, so that whoever holds a block may
-//!    write all of it.
+//! 2. The links stand in an array of their own behind the blocks, not in them, so that the holder of a block may write all
+//!    of it.
 //! 3. Taking n blocks follows n links and swings the head once; giving back n links them up and swings the head once.
 //!    If the head did not change meanwhile, neither did the links behind it.
 //! 4. Every index read is checked, every walk takes as many steps as blocks are wanted, and the swing is tried a bounded

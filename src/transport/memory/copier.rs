@@ -15,7 +15,8 @@ pub struct Copier {
 }
 
 impl Copier {
-    /// Copies as [`memcpy_auto`](crate::memcpy_auto) would.
+    /// Copies with the kernels of the plan that [`memcpy_auto`](crate::memcpy_auto) follows, short lengths too: their
+    /// instructions may meet memory that another process is writing, and compiled code may not.
     pub const AUTO: Self = Self { kernel: None, total_bytes: 0 };
 
     /// Copies with one kernel, whatever the length.
