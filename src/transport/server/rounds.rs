@@ -248,7 +248,9 @@ impl Table {
                     match self.members.promote(key, &self.options) {
                         Ok(()) => {
                             self.events.push_back(Event::Joined(ClientKey(key)));
-                            self.door.push_unfaulted(key);
+                            if self.members.session(key).is_some_and(|session| session.is_unfaulted()) {
+                                self.door.push_unfaulted(key);
+                            }
                             return effort;
                         }
                         Err(error) => Err(error),
@@ -274,10 +276,11 @@ impl Table {
 
     /// Pre-faults a bit more of a session's regions.
     fn prefault(&mut self, key: Key) -> Effort {
-        match self.members.session(key).map(Session::prefault) {
-            Some(Ok(true)) => self.door.push_unfaulted(key),
-            Some(Ok(false)) | None => {}
-            Some(Err(why)) => self.end(key, why),
+        let Some(session) = self.members.session(key) else { return Effort::Cheap };
+        match session.prefault() {
+            Ok(()) if session.is_unfaulted() => self.door.push_unfaulted(key),
+            Ok(()) => {}
+            Err(why) => self.end(key, why),
         }
         Effort::Dear
     }

@@ -89,10 +89,15 @@ impl Session {
         })
     }
 
-    /// Pre-faults a bit more of its regions; whether something is left.
-    pub(super) fn prefault(&mut self) -> Result<bool, SessionError> {
+    /// Whether there is something to be pre-faulted.
+    pub(super) fn is_unfaulted(&self) -> bool {
+        !self.unfaulted.0.is_empty()
+    }
+
+    /// Pre-faults a bit more of its regions.
+    pub(super) fn prefault(&mut self) -> Result<(), SessionError> {
         let (regions, done_bytes) = &mut self.unfaulted;
-        let Some(region) = regions.last() else { return Ok(false) };
+        let Some(region) = regions.last() else { return Ok(()) };
         let len_bytes = FAULT_BYTES.min(region.len_bytes() - *done_bytes);
         region::prefault(region, *done_bytes, len_bytes).map_err(|_| SessionError::OutOfMemory)?;
         *done_bytes += len_bytes;
@@ -100,7 +105,7 @@ impl Session {
             regions.pop();
             *done_bytes = 0;
         }
-        Ok(!regions.is_empty())
+        Ok(())
     }
 
     /// Takes in leases that were dropped without being sent.
