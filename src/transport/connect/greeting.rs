@@ -91,7 +91,7 @@ pub struct Greeted {
 }
 
 impl Greeting {
-    /// Greets whoever is at the other end of a socket that this process was given, within that time.
+    /// Greets the client at the other end of a socket that this process was given, within that time.
     pub fn over(stream: UnixStream, limit: Duration) -> Self {
         Self {
             channel: Channel::new(stream),

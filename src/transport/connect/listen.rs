@@ -212,7 +212,7 @@ impl Listener {
         // First what has come, which of one that has gone is all that it costs.
         greeting.step()?;
         if self.process != getpid() {
-            // This process has the socket from the one that listened. Those who connect from now on see this one.
+            // This process has the socket from the one that listened. Clients that connect from now on see this one.
             rustix::net::listen(&self.socket, BACKLOG).map_err(ConnectError::socket)?;
             self.process = getpid();
             self.file.iter_mut().for_each(|file| file.process = self.process);

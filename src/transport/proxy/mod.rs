@@ -62,16 +62,16 @@ impl Default for ProxyOptions {
 
 /// With more hot clients than this a look at all of them takes longer than it saves.
 const MAX_SPUN: usize = 16;
-/// While somebody connects, it is seen so often whether his time is over.
+/// While a client is connecting, it is seen so often whether its time is over.
 const GUEST_LOOK: Duration = Duration::from_millis(50);
-/// So many of those who wait are taken in at a look.
+/// So many of the clients that wait are taken in at a look.
 const ACCEPTS_PER_LOOK: usize = 16;
 /// More than the steps that a guest has.
 const MAX_STEPS: usize = 8;
 /// So many rounds with something to do pass between two looks at the sockets.
 const ROUNDS_PER_LOOK: u32 = 256;
 
-/// Somebody who is watched.
+/// What is watched.
 #[derive(Debug)]
 enum Member {
     Listener(Listener),
@@ -152,7 +152,7 @@ impl<R: FnMut(&Asked<'_>) -> Result<(), ErrorCode>> Proxy<R> {
         })
     }
 
-    /// Takes whoever is at the other end of a socket as a client.
+    /// Takes the process at the other end of a socket as a client.
     ///
     /// # Errors
     ///
@@ -170,7 +170,7 @@ impl<R: FnMut(&Asked<'_>) -> Result<(), ErrorCode>> Proxy<R> {
     }
 
     /// The next [`Event::Refused`], of clients that were not taken in; none if there is none. Of
-    /// events that nobody takes 64 are kept.
+    /// events that are not taken 64 are kept.
     pub fn next_event(&mut self) -> Option<Event> {
         self.events.pop_front()
     }
@@ -298,7 +298,7 @@ impl<R: FnMut(&Asked<'_>) -> Result<(), ErrorCode>> Proxy<R> {
         Ok(())
     }
 
-    /// Takes in some of those who wait, and hears of the others at the next look.
+    /// Takes in some of the clients that wait, and hears of the others at the next look.
     fn accept(&mut self, listener: Key) {
         for _ in 0..ACCEPTS_PER_LOOK {
             let is_full = self.guests.len() >= MAX_GREETINGS;
@@ -326,7 +326,7 @@ impl<R: FnMut(&Asked<'_>) -> Result<(), ErrorCode>> Proxy<R> {
         self.hear_again(listener);
     }
 
-    /// Hears of the listener once more, when somebody can be accepted.
+    /// Hears of the listener once more, when a client can be accepted.
     fn hear_again(&mut self, listener: Key) {
         let is_full = self.guests.len() >= MAX_GREETINGS && self.expendable().is_none();
         let Self { watch, members, resting, .. } = self;
@@ -364,7 +364,7 @@ impl<R: FnMut(&Asked<'_>) -> Result<(), ErrorCode>> Proxy<R> {
 
     /// A client was not taken in.
     fn tell(&mut self, why: ConnectError) {
-        /// Of events that nobody takes so many are kept.
+        /// Of events that are not taken so many are kept.
         const MAX_EVENTS: usize = 64;
         if let Some(event) = self.notices.refused(why)
             && self.events.len() < MAX_EVENTS

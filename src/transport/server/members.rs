@@ -19,7 +19,7 @@ const GREETING_LOOK: Duration = Duration::from_millis(50);
 /// A client that rings without a request is not heard for so long.
 const DEAF: Duration = Duration::from_millis(5);
 
-/// Somebody who is watched.
+/// What is watched.
 #[derive(Debug)]
 pub(super) enum Member {
     Listener(Listener),
@@ -52,7 +52,7 @@ pub(super) enum Kind {
     Process(Key),
 }
 
-/// All who are watched.
+/// All that is watched.
 #[derive(Debug)]
 pub(super) struct Members {
     watch: Watch,
@@ -323,7 +323,7 @@ impl Members {
         }
     }
 
-    /// How long a sleep may be, because of those who connect and those who are not heard.
+    /// How long a sleep may be, because of clients that are connecting or are not heard.
     pub(super) fn longest_sleep(&self) -> Duration {
         let greeting = if self.greetings.is_empty() && !self.is_resting { Duration::MAX } else { GREETING_LOOK };
         let unheard = self.unheard.front().map(|(_, until)| until.saturating_duration_since(Instant::now()));

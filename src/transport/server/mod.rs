@@ -112,7 +112,7 @@ impl Table {
         })
     }
 
-    /// Takes whoever is at the other end of a socket as a client.
+    /// Takes the process at the other end of a socket as a client.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! What a table offers to whoever connects: the numbers of a session and its regions.
+//! What a table offers to clients that connect: the numbers of a session and its regions.
 
 use super::members::Guest;
 use crate::transport::client::Waiting;

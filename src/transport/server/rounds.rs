@@ -140,13 +140,13 @@ impl Table {
         Ok(())
     }
 
-    /// Whether somebody comes or goes whom the sockets will not tell of again, and whose turn it is.
+    /// Whether a client comes or goes of which the sockets will not tell again, and its turn has come.
     fn is_behind(&self) -> bool {
         !self.gone.is_empty() || self.door.is_due()
     }
 
-    /// Sees what the sockets have, waiting for it at most so long. Of those who go, which takes a while, one is attended to at
-    /// each look, and those who come are for a moment, so that clients are served in between.
+    /// Sees what the sockets have, waiting for it at most so long. Of the clients that go, which takes a while, one is attended
+    /// to at each look, and those that come are for a moment, so that the others are served in between.
     fn look(&mut self, limit: Duration) -> Result<(), TableError> {
         self.looked = Instant::now();
         self.members.hear_all();
