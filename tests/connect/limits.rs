@@ -100,7 +100,7 @@ fn a_listener_that_the_system_refuses_rests() {
         let at = address("rests");
         let mut server = Other::start(&strace, &format!("serve {at}"));
         server.says("serves");
-        let client = address_of(&at);
+        let client = silent(&at);
         assert!(server.says("refused").starts_with("Socket"), "{cause}");
         thread::sleep(Duration::from_millis(500));
         server.kill();
@@ -113,7 +113,7 @@ fn a_listener_that_the_system_refuses_rests() {
 }
 
 /// A connection that says nothing.
-fn address_of(at: &Address) -> UnixStream {
+fn silent(at: &Address) -> UnixStream {
     use std::os::linux::net::SocketAddrExt;
     let Address::Abstract(name) = at else { panic!("{at}") };
     let address = std::os::unix::net::SocketAddr::from_abstract_name(name).unwrap();
@@ -137,7 +137,7 @@ fn a_connection_that_is_gone_costs_a_few_calls() {
         server.says("left");
         let before = [count(&log, ""), count(&log, "memfd_create")];
         for _ in 0..300 {
-            let stream = address_of(&at);
+            let stream = silent(&at);
             if hello {
                 send(&stream, &message(HELLO, &[]), &[]);
             }
@@ -164,17 +164,7 @@ fn no_memory_is_taken_before_the_handshake_is_over() {
     table.adopt(ours).unwrap();
     send(&theirs, &message(HELLO, &[]), &[]);
     assert!(table.next(Duration::from_millis(20)).unwrap().is_none());
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
-    let mut control = rustix::net::RecvAncillaryBuffer::new(&mut space);
-    let mut bytes = [0; 64];
-    let into = &mut [std::io::IoSliceMut::new(&mut bytes)];
-    rustix::net::recvmsg(&theirs, into, &mut control, rustix::net::RecvFlags::CMSG_CLOEXEC).unwrap();
-    let mut offered: Vec<OwnedFd> = Vec::new();
-    for message in control.drain() {
-        if let rustix::net::RecvAncillaryMessage::ScmRights(descriptors) = message {
-            offered.extend(descriptors);
-        }
-    }
+    let offered = receive_objects(&theirs);
     let blocks = |region: &OwnedFd| rustix::fs::fstat(region).unwrap().st_blocks;
     assert_eq!(offered.iter().map(blocks).collect::<Vec<_>>(), [0, 0], "in units of 512 bytes");
     // Once it is over, all of it is there, bit by bit.
@@ -216,8 +206,8 @@ fn a_newcomer_is_told_why_there_is_no_place() {
     assert!(matches!(error, ConnectError::Refused { reason: Refusal::Full }), "{error}");
     assert!(matches!(why[..], [ConnectError::Full]), "{why:?}");
     // One that says nothing is told that it took too long.
-    let silent = address_of(&at);
-    let told = thread::spawn(move || receive_all(&silent));
+    let connection = silent(&at);
+    let told = thread::spawn(move || receive_all(&connection));
     let why = serve_while(&|| told.is_finished());
     assert_eq!(told.join().unwrap(), message(REFUSED, &[(16, 6)]));
     assert!(matches!(why[..], [ConnectError::Timeout { limit: SHORT }]), "{why:?}");

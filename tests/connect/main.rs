@@ -156,6 +156,22 @@ fn receive(mut socket: &UnixStream) -> Vec<u8> {
     bytes
 }
 
+/// The descriptors that come with the next message.
+fn receive_objects(socket: &UnixStream) -> Vec<OwnedFd> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
+    let mut control = rustix::net::RecvAncillaryBuffer::new(&mut space);
+    let mut bytes = [0; 64];
+    let into = &mut [std::io::IoSliceMut::new(&mut bytes)];
+    rustix::net::recvmsg(socket, into, &mut control, rustix::net::RecvFlags::CMSG_CLOEXEC).unwrap();
+    let mut objects = Vec::new();
+    for message in control.drain() {
+        if let rustix::net::RecvAncillaryMessage::ScmRights(descriptors) = message {
+            objects.extend(descriptors);
+        }
+    }
+    objects
+}
+
 /// Everything until the other side hangs up.
 fn receive_all(mut socket: &UnixStream) -> Vec<u8> {
     let mut bytes = Vec::new();

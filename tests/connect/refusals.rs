@@ -210,18 +210,8 @@ fn a_client_that_seals_the_queue_itself_does_no_harm() {
         let (ours, theirs) = UnixStream::pair().unwrap();
         let client = thread::spawn(move || {
             send(&theirs, &message(HELLO, &[]), &[]);
-            let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
-            let mut control = rustix::net::RecvAncillaryBuffer::new(&mut space);
-            let mut bytes = [0; 64];
-            let into = &mut [std::io::IoSliceMut::new(&mut bytes)];
-            let flags = rustix::net::RecvFlags::CMSG_CLOEXEC;
-            rustix::net::recvmsg(&theirs, into, &mut control, flags).unwrap();
-            for message in control.drain() {
-                if let rustix::net::RecvAncillaryMessage::ScmRights(mut descriptors) = message {
-                    rustix::fs::fcntl_add_seals(descriptors.next().unwrap(), seals).unwrap();
-                    descriptors.for_each(drop);
-                }
-            }
+            let [queue, _data] = <[OwnedFd; 2]>::try_from(receive_objects(&theirs)).unwrap();
+            rustix::fs::fcntl_add_seals(queue, seals).unwrap();
             let own = memfd(4 * PAGE_BYTES, WRITING);
             send(&theirs, &message(READY, &[(56, 4 * 4096)]), &[own.as_fd()]);
             receive(&theirs)

@@ -275,7 +275,7 @@ pub fn flood_connections(at: &Address) {
     let all: Vec<UnixStream> = (0..600).filter_map(|_| silent(at).ok()).collect();
     assert!(all.len() > 300);
     assert!(matches!(enemy.ask(Kind::SeekStart, Args::from_raw(1)), Got::Answer(_)));
-    // Whoever says nothing is hung up on, and there is room, also while others keep coming.
+    // Connections that say nothing are closed, and newcomers are let in while others keep coming.
     let is_over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {

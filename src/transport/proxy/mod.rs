@@ -169,8 +169,8 @@ impl<R: FnMut(&Asked<'_>) -> Result<(), ErrorCode>> Proxy<R> {
         self.clients
     }
 
-    /// The next [`Event::Refused`], of clients that were not taken in; none if there is none. Of
-    /// events that are not taken 64 are kept.
+    /// The next [`Event::Refused`], of clients that were not taken in; none if there is none. At
+    /// most 64 are kept.
     pub fn next_event(&mut self) -> Option<Event> {
         self.events.pop_front()
     }
@@ -301,15 +301,15 @@ impl<R: FnMut(&Asked<'_>) -> Result<(), ErrorCode>> Proxy<R> {
     /// Takes in some of the clients that wait, and hears of the others at the next look.
     fn accept(&mut self, listener: Key) {
         for _ in 0..ACCEPTS_PER_LOOK {
-            let is_full = self.guests.len() >= MAX_GREETINGS;
-            let expendable = if is_full { self.expendable() } else { None };
-            if is_full && expendable.is_none() {
+            if self.is_crowded() {
                 break;
             }
             let Some(Some(Member::Listener(socket))) = self.members.get_mut(listener.slot()) else { return };
             match socket.accept(self.options.connect_limit) {
                 Ok(Some(greeting)) => {
-                    if let Some(key) = expendable {
+                    if self.guests.len() >= MAX_GREETINGS
+                        && let Some(key) = self.expendable()
+                    {
                         self.refuse(key, Refusal::Full);
                     }
                     let guest = Guest::new(greeting, self.options.connect_limit);
@@ -328,14 +328,19 @@ impl<R: FnMut(&Asked<'_>) -> Result<(), ErrorCode>> Proxy<R> {
 
     /// Hears of the listener once more, when a client can be accepted.
     fn hear_again(&mut self, listener: Key) {
-        let is_full = self.guests.len() >= MAX_GREETINGS && self.expendable().is_none();
+        let is_crowded = self.is_crowded();
         let Self { watch, members, resting, .. } = self;
         let Some(Some(Member::Listener(socket))) = members.get_mut(listener.slot()) else { return };
-        if is_full || socket.rest().is_some() {
+        if is_crowded || socket.rest().is_some() {
             *resting = Some(listener);
         } else if watch.once_more(listener, socket.as_fd()).is_err() {
             self.remove(listener);
         }
+    }
+
+    /// Whether as many are connecting as can be, and all of them are new.
+    fn is_crowded(&self) -> bool {
+        self.guests.len() >= MAX_GREETINGS && self.expendable().is_none()
     }
 
     /// A client that is connecting and has had its time.
@@ -364,7 +369,7 @@ impl<R: FnMut(&Asked<'_>) -> Result<(), ErrorCode>> Proxy<R> {
 
     /// A client was not taken in.
     fn tell(&mut self, why: ConnectError) {
-        /// Of events that are not taken so many are kept.
+        /// The most events that are kept for the program.
         const MAX_EVENTS: usize = 64;
         if let Some(event) = self.notices.refused(why)
             && self.events.len() < MAX_EVENTS

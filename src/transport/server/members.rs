@@ -193,14 +193,14 @@ impl Members {
     /// The next client that waits to connect. None if there is none, and while as many are connecting as can be and all of
     /// them are new: the others wait in line then.
     pub(super) fn accept(&mut self, limit: Duration) -> Result<Option<Key>, ConnectError> {
-        let is_full = self.greetings.len() >= MAX_GREETINGS;
-        let expendable = if is_full { self.expendable() } else { None };
-        if is_full && expendable.is_none() {
+        if self.is_crowded() {
             return Ok(None);
         }
         let Some(listener) = self.listener() else { return Ok(None) };
         let Some(greeting) = listener.accept(limit)? else { return Ok(None) };
-        if let Some(key) = expendable {
+        if self.greetings.len() >= MAX_GREETINGS
+            && let Some(key) = self.expendable()
+        {
             self.refuse(key, Refusal::Full);
         }
         self.add(Member::Greeting(Guest::new(greeting))).map(Some)
@@ -211,6 +211,11 @@ impl Members {
             Some(Some(Member::Listener(listener))) => Some(listener),
             _ => None,
         }
+    }
+
+    /// Whether as many are connecting as can be, and all of them are new.
+    fn is_crowded(&self) -> bool {
+        self.greetings.len() >= MAX_GREETINGS && self.expendable().is_none()
     }
 
     /// A client that is connecting and has had its time.
@@ -233,8 +238,7 @@ impl Members {
     /// watched any longer is forgotten.
     pub(super) fn hear_again(&mut self, key: Key) {
         if self.listener == Some(key) {
-            let is_full = self.greetings.len() >= MAX_GREETINGS && self.expendable().is_none();
-            self.is_resting = is_full || self.listener().is_some_and(|listener| listener.rest().is_some());
+            self.is_resting = self.is_crowded() || self.listener().is_some_and(|listener| listener.rest().is_some());
             if self.is_resting {
                 return;
             }
