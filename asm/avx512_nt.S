@@ -6,7 +6,7 @@
  * 4. `sfence`.
  * 5. The last 128 bytes of the range with ordinary stores.
  *
- * One page at a time and no software prefetch: the last two arguments below, chosen by measurement, see
+ * One page at a time and no software prefetch: the last three arguments below, chosen by measurement, see
  * results/TRIED.md.
  *
  * Lengths:    any; it pays from about the size of the last-level cache
@@ -18,5 +18,5 @@
 #include "common.h"
 
 KERNEL_ENTRY(avx512_nt)
-    COPY_NT zmm, 64, vmovdqu64, vmovdqu, vmovntdq, vzeroupper, "0", "0,1", 1, 0
+    COPY_NT zmm, 64, vmovdqu64, vmovdqu, vmovntdq, vzeroupper, "0", "0,1", 1, , 0
 KERNEL_EXIT(avx512_nt)

@@ -390,13 +390,13 @@
     .endr
 .endm
 
-/* One step of 128 bytes in each of \count pages, the source prefetched \ahead bytes ahead (0: not at all), past the
- * outer caches too: a copy that large is not wanted there. */
-.macro NT_STEP v, w, movu, movnt, lanes, count, ahead
+/* One step of 128 bytes in each of \count pages, the source prefetched by the instruction \hint \ahead bytes ahead (0: not at
+ * all). */
+.macro NT_STEP v, w, movu, movnt, lanes, count, hint, ahead
     .irp page, 0, 1, 2, 3
     .if \page < \count && \ahead > 0
-    prefetchnta [rsi + 4096*\page + \ahead]
-    prefetchnta [rsi + 4096*\page + \ahead + 64]
+    \hint   [rsi + 4096*\page + \ahead]
+    \hint   [rsi + 4096*\page + \ahead + 64]
     .endif
     .endr
     .irp page, 0, 1, 2, 3
@@ -416,7 +416,7 @@
  *   4. a fence: the stores are visible to others before anything that the caller does next;
  *   5. what is left, under 128 bytes, as the last 128 bytes of the range with ordinary stores.
  * \lanes64 and \lanes128 are the vector numbers that cover 64 and 128 bytes. */
-.macro COPY_NT v, w, movu, movu_narrow, movnt, leave, lanes64, lanes128, pages, ahead
+.macro COPY_NT v, w, movu, movu_narrow, movnt, leave, lanes64, lanes128, pages, hint, ahead
     COPY_0_TO_8_VECTORS \v, \w, \movu, \movu_narrow, \leave, .Llarge_\@
 .Llarge_\@:
     .irp lane, \lanes64
@@ -438,7 +438,7 @@
     mov     ecx, 4096 / 128
     .p2align 5
 .Lpages_\@:
-    NT_STEP \v, \w, \movu, \movnt, "\lanes128", \pages, \ahead
+    NT_STEP \v, \w, \movu, \movnt, "\lanes128", \pages, \hint, \ahead
     dec     ecx
     jnz     .Lpages_\@
     add     rsi, 4096*(\pages - 1)
@@ -451,7 +451,7 @@
     jb      .Ltail_\@
     .p2align 5
 .Lstep_\@:
-    NT_STEP \v, \w, \movu, \movnt, "\lanes128", 1, 0
+    NT_STEP \v, \w, \movu, \movnt, "\lanes128", 1, , 0
     sub     rdx, 128
     jae     .Lstep_\@
 .Ltail_\@:

@@ -1,16 +1,16 @@
 //! How far ahead should a non-temporal copy prefetch, with which hint, and over how many pages at once?
 //!
-//! The kernels `sse2_nt`, `avx_nt` and `avx512_nt` are one algorithm with these figures fixed. Here is every combination
-//! that was considered, so that the choice can be repeated on any CPU: the same interleaved sweep and the same kind of
-//! record as `select`.
+//! The non-temporal kernels are one algorithm with these figures fixed. Here is every combination that was considered, so
+//! that the choice can be repeated on any CPU: the same interleaved sweep and the same kind of record as `select`.
 
 mod support;
 
-use memcpy_select::Kernel;
 #[cfg(target_arch = "x86_64")]
 use memcpy_select::cpu::Features;
+use memcpy_select::kernel::Stores;
 use memcpy_select::measure::effort::Effort;
 use memcpy_select::measure::sweep::{Contender, LIBC};
+use memcpy_select::{Kernel, kernels};
 use std::process::ExitCode;
 use support::harness;
 use support::variants::{self, Variant};
@@ -32,8 +32,10 @@ fn measure(effort: Effort) -> ExitCode {
 /// The kernels that a large copy may go to, and every variant that this CPU can run. Each is named
 /// `<vector>_<pages at once>p_<hint><bytes ahead>`.
 fn contenders() -> Vec<Contender> {
-    let names = ["rep_movsb", "sse2_aligned", "sse2_nt", "avx_aligned", "avx_nt", "avx512_aligned", "avx512_nt", LIBC];
-    let kernels = names.into_iter().filter_map(Kernel::named).filter_map(Contender::kernel);
+    let names =
+        ["rep_movsb", "sse2_aligned", "avx_aligned", "avx512_aligned", LIBC].into_iter().filter_map(Kernel::named);
+    let kernels = kernels().iter().filter(|kernel| kernel.stores() == Stores::NonTemporal).chain(names);
+    let kernels = kernels.filter_map(Contender::kernel);
     kernels.chain(VARIANTS.iter().filter_map(Variant::contender)).collect()
 }
 

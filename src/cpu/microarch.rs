@@ -85,8 +85,8 @@ impl Microarch {
         match vendor {
             Vendor::Intel => intel(family, model, stepping, kind),
             Vendor::Amd => amd(family, model),
-            // Family 18h is made under licence and is close to Zen 1.
-            Vendor::Hygon if family == 0x18 => Self::Dhyana,
+            // The first models of family 18h are made under licence and close to Zen 1.
+            Vendor::Hygon if family == 0x18 && model < 4 => Self::Dhyana,
             Vendor::Zhaoxin => zhaoxin(family, model),
             Vendor::Hygon | Vendor::Other => Self::Unknown,
         }

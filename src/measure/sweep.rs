@@ -121,52 +121,45 @@ impl Contender {
     /// `src` is valid for reads and `dst` for writes of `len_bytes` bytes; the ranges do not overlap.
     pub unsafe fn time(&self, dst: *mut u8, src: *const u8, len_bytes: usize, iterations: u64) -> Duration {
         // SAFETY: the caller's.
-        unsafe { self.time_each(iterations, || (dst, src, len_bytes), |_, _| {}) }
+        unsafe { self.time_each(iterations, &mut (), |()| (dst, src, len_bytes), |(), _, _| {}) }
     }
 
     /// Makes `iterations` copies, each of what `next` says (destination, source, length), calls `after` with the
     /// destination and the length of each, and returns how long all of that took.
     ///
+    /// What both keep from one copy to the next is `state`.
+    ///
     /// # Safety
     ///
     /// Whatever `next` returns, the source is valid for reads and the destination for writes of the length, and the
     /// two do not overlap.
-    pub unsafe fn time_each(
+    pub unsafe fn time_each<S: Copy>(
         &self,
         iterations: u64,
-        mut next: impl FnMut() -> (*mut u8, *const u8, usize),
-        mut after: impl FnMut(*const u8, usize),
+        state: &mut S,
+        next: impl Fn(&mut S) -> (*mut u8, *const u8, usize),
+        after: impl Fn(&mut S, *const u8, usize),
     ) -> Duration {
         match self.routine {
-            Routine::Entry(entry) => time(iterations, || {
-                let (dst, src, len_bytes) = opaque(next());
+            Routine::Entry(entry) => time(iterations, state, next, after, |dst, src, len| {
                 // SAFETY: the caller's; the routine can run here.
-                unsafe { entry(dst, src, len_bytes) };
-                after(dst, len_bytes);
+                unsafe { entry(dst, src, len) }
             }),
-            Routine::Auto => time(iterations, || {
-                let (dst, src, len_bytes) = opaque(next());
+            Routine::Auto => time(iterations, state, next, after, |dst, src, len| {
                 // SAFETY: the caller's.
-                unsafe { crate::memcpy_auto_unchecked(dst, src, len_bytes) };
-                after(dst, len_bytes);
+                unsafe { crate::memcpy_auto_unchecked(dst, src, len) }
             }),
-            Routine::Small(Small::Pieces) => time(iterations, || {
-                let (dst, src, len_bytes) = opaque(next());
+            Routine::Small(Small::Pieces) => time(iterations, state, next, after, |dst, src, len| {
                 // SAFETY: the caller's.
-                unsafe { memcpy_auto_as(dst, src, len_bytes, Small::Pieces) };
-                after(dst, len_bytes);
+                unsafe { memcpy_auto_as(dst, src, len, Small::Pieces) }
             }),
-            Routine::Small(Small::Masked) => time(iterations, || {
-                let (dst, src, len_bytes) = opaque(next());
+            Routine::Small(Small::Masked) => time(iterations, state, next, after, |dst, src, len| {
                 // SAFETY: the caller's; `small` asked whether the CPU has what it needs.
-                unsafe { memcpy_auto_as(dst, src, len_bytes, Small::Masked) };
-                after(dst, len_bytes);
+                unsafe { memcpy_auto_as(dst, src, len, Small::Masked) }
             }),
-            Routine::Slice => time(iterations, || {
-                let (dst, src, len_bytes) = opaque(next());
+            Routine::Slice => time(iterations, state, next, after, |dst, src, len| {
                 // SAFETY: the caller's. This is what `copy_from_slice` is once the lengths were compared.
-                unsafe { std::ptr::copy_nonoverlapping(src, dst, len_bytes) };
-                after(dst, len_bytes);
+                unsafe { std::ptr::copy_nonoverlapping(src, dst, len) }
             }),
         }
     }
@@ -183,13 +176,26 @@ fn opaque((mut dst, mut src, mut len_bytes): (*mut u8, *const u8, usize)) -> (*m
     (dst, src, len_bytes)
 }
 
-#[inline(always)]
-fn time(iterations: u64, mut work: impl FnMut()) -> Duration {
+/// A loop of its own for each routine, whose state stays in registers: an inlined copy next to other loops, or with its state
+/// in memory, would pay for its neighbours.
+#[inline(never)]
+fn time<S: Copy>(
+    iterations: u64,
+    state: &mut S,
+    next: impl Fn(&mut S) -> (*mut u8, *const u8, usize),
+    after: impl Fn(&mut S, *const u8, usize),
+    copy: impl Fn(*mut u8, *const u8, usize),
+) -> Duration {
+    let mut own = *state;
     let start = Instant::now();
     for _ in 0..iterations {
-        work();
+        let (dst, src, len_bytes) = opaque(next(&mut own));
+        copy(dst, src, len_bytes);
+        after(&mut own, dst, len_bytes);
     }
-    start.elapsed()
+    let passed = start.elapsed();
+    *state = own;
+    passed
 }
 
 /// One timing: the raw material of every figure.

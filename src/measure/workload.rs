@@ -23,7 +23,7 @@ enum Kind {
     Used(Used),
     Walk { len_bytes: usize, walk: Walk },
     Crowd { len_bytes: usize, crowd: Crowd },
-    Calls { list: Vec<Call>, next: usize, is_read: bool },
+    Calls { list: Vec<Call>, at: usize, is_read: bool },
 }
 
 /// Copies of [`Pairs`], and whether reading them counts.
@@ -59,7 +59,7 @@ impl<'a> Workload<'a> {
             Residency::Calls(calls) => {
                 assert!(calls.region.bytes() + 64 <= room, "{cell} does not fit the sweep's buffers");
                 (dst, src) = (buffers.dst(0), buffers.src(super::cell::APART_BYTES).cast_const());
-                Kind::Calls { list: calls.list(), next: 0, is_read: calls.reader == Reader::AtOnce }
+                Kind::Calls { list: calls.list(), at: 0, is_read: calls.reader == Reader::AtOnce }
             }
         };
         Self { dst, src, kind, _buffers: buffers }
@@ -76,9 +76,9 @@ impl<'a> Workload<'a> {
             Kind::Same { len_bytes, is_touched: true } => {
                 let len_bytes = *len_bytes;
                 // SAFETY: the length is that of the copy that was just made there.
-                let touch = |dst: *const u8, len_bytes| unsafe { read_lines(dst, len_bytes) };
+                let touch = |(): &mut (), dst: *const u8, len_bytes| unsafe { read_lines(dst, len_bytes) };
                 // SAFETY: as above.
-                unsafe { contender.time_each(iterations, || (dst, src, len_bytes), touch) }
+                unsafe { contender.time_each(iterations, &mut (), |()| (dst, src, len_bytes), touch) }
             }
             // SAFETY: every pair lies in the buffers with room for the length behind it.
             Kind::Used(used) => unsafe { used.time(contender, dst, src, iterations) },
@@ -90,50 +90,53 @@ impl<'a> Workload<'a> {
                 passed
             }
             Kind::Walk { len_bytes, walk } => {
-                let next = || {
+                let len_bytes = *len_bytes;
+                let next = |walk: &mut Walk| {
                     let (dst_at, src_at) = walk.next();
-                    (dst.wrapping_add(dst_at), src.wrapping_add(src_at), *len_bytes)
+                    (dst.wrapping_add(dst_at), src.wrapping_add(src_at), len_bytes)
                 };
                 // SAFETY: every slot lies in the buffers with room for the length behind it.
-                unsafe { contender.time_each(iterations, next, |_, _| {}) }
+                unsafe { contender.time_each(iterations, walk, next, |_, _, _| {}) }
             }
-            Kind::Calls { list, next, is_read } => {
-                let (list, is_read) = (list.as_slice(), *is_read);
-                let place = |call: &Call, shift: usize| {
-                    let dst = dst.wrapping_add(call.dst_offset as usize + shift);
-                    (dst, src.wrapping_add(call.src_offset as usize + shift), call.len_bytes as usize)
+            Kind::Calls { list, at, is_read } => {
+                let list = list.as_slice();
+                let mut state = InCalls { at: *at, read_at: 0, shift: 0 };
+                let next = |state: &mut InCalls| {
+                    let call = &list[state.at];
+                    state.at = if state.at + 1 == list.len() { 0 } else { state.at + 1 };
+                    state.read_at = call.read_at as usize;
+                    let dst = dst.wrapping_add(call.dst_offset as usize + state.shift);
+                    (dst, src.wrapping_add(call.src_offset as usize + state.shift), call.len_bytes as usize)
                 };
-                let shift = std::cell::Cell::new(0);
-                let at = std::cell::Cell::new(*next);
-                let advance = || {
-                    let call = &list[at.get()];
-                    at.set(if at.get() + 1 == list.len() { 0 } else { at.get() + 1 });
-                    call
+                let read = |state: &mut InCalls, dst: *const u8, _| {
+                    // SAFETY: the byte is one of the copy, or beside a copy of no bytes in the region.
+                    let byte = unsafe { dst.wrapping_add(state.read_at).read() };
+                    state.shift = nothing_of(byte);
                 };
-                let passed = if is_read {
-                    let read_at = std::cell::Cell::new(0);
-                    let next = || {
-                        let call = advance();
-                        read_at.set(call.read_at as usize);
-                        place(call, shift.get())
-                    };
-                    let after = |dst: *const u8, _| {
-                        // SAFETY: the byte is one of the copy, or beside a copy of no bytes in the region.
-                        let byte = unsafe { dst.wrapping_add(read_at.get()).read() };
-                        shift.set(nothing_of(byte));
-                    };
-                    // SAFETY: every call of the list lies in the regions; the shift is always 0, which only the
-                    // compiler does not know.
-                    unsafe { contender.time_each(iterations, next, after) }
+                let passed = if *is_read {
+                    // SAFETY: every call of the list lies in the regions; the shift is always 0, which only the compiler
+                    // does not know.
+                    unsafe { contender.time_each(iterations, &mut state, next, read) }
                 } else {
-                    // SAFETY: every call of the list lies in the regions.
-                    unsafe { contender.time_each(iterations, || place(advance(), 0), |_, _| {}) }
+                    // SAFETY: as above.
+                    unsafe { contender.time_each(iterations, &mut state, next, |_, _, _| {}) }
                 };
-                *next = at.get();
+                *at = state.at;
                 passed
             }
         }
     }
+}
+
+/// Where the calls of a list have come to.
+#[derive(Clone, Copy)]
+struct InCalls {
+    /// The next one.
+    at: usize,
+    /// Which byte of the copy is read.
+    read_at: usize,
+    /// What it decides of the next addresses.
+    shift: usize,
 }
 
 impl Used {
@@ -149,20 +152,19 @@ impl Used {
             let count = left.min(pairs.count as u64);
             // SAFETY: the caller's: there are no more than pairs.
             unsafe { pairs.used_by_others(count as usize, dst, src) };
-            let pair = std::cell::Cell::new(0);
-            let next = || {
-                let at = pairs.offset(pair.get());
-                pair.set(pair.get() + 1);
+            let next = |pair: &mut usize| {
+                let at = pairs.offset(*pair);
+                *pair += 1;
                 (dst.wrapping_add(at), src.wrapping_add(at), len_bytes)
             };
             passed += if is_read {
                 // SAFETY: the length is that of the copy that was just made there.
-                let read = |dst: *const u8, len_bytes| unsafe { read_all(dst, len_bytes) };
+                let read = |_: &mut usize, dst: *const u8, len_bytes| unsafe { read_all(dst, len_bytes) };
                 // SAFETY: the caller's: there are no more copies than pairs.
-                unsafe { contender.time_each(count, next, read) }
+                unsafe { contender.time_each(count, &mut 0, next, read) }
             } else {
                 // SAFETY: as above.
-                unsafe { contender.time_each(count, next, |_, _| {}) }
+                unsafe { contender.time_each(count, &mut 0, next, |_, _, _| {}) }
             };
             left -= count;
         }

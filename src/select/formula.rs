@@ -5,7 +5,7 @@
 
 #![forbid(unsafe_code)]
 
-use super::knowledge::{Design, NoSimd, RECORDS, StringFrom, Vector};
+use super::knowledge::{Design, NoSimd, Prefetch, RECORDS, StringFrom, Vector};
 use super::plan::{Band, Origin, Plan};
 use super::{Aliasing, Alignment, Class, CpuName, INLINE_MAX_BYTES, Policy};
 use crate::cpu::{Cpu, Features};
@@ -136,51 +136,63 @@ fn string(up_to_bytes: usize) -> Option<Band> {
 /// Vectors while the copy fits the first-level cache, the string instruction where it is known to win, non-temporal stores
 /// where source and destination outgrow the last-level cache.
 fn user(cpu: &Cpu, design: &Design) -> Option<Plan> {
-    let width = width(cpu, design);
-    let has = |features| cpu.features.contains(features);
-    // Registers 16 to 31 where there are some: measured on Emerald Rapids (results/TRIED.md), inferred elsewhere.
-    let (vector, non_temporal) = match width {
-        Vector::Zmm if has(Features::AVX512VL) => ("avx512_hi16", "avx512_nt"),
-        Vector::Zmm => ("avx512_aligned", "avx512_nt"),
-        Vector::Ymm if has(Features::AVX512VL) => ("avx512vl_hi16", "avx512_nt"),
-        // The prefetches of the others cost more than they bring on every design with AVX-512 (results/TRIED.md).
-        Vector::Ymm if has(Features::AVX512F) => ("avx_aligned", "avx512_nt"),
-        Vector::Ymm => ("avx_aligned", "avx_nt"),
-        Vector::Xmm => ("sse2_aligned", "sse2_nt"),
-    };
-    let (vector, non_temporal) = (Kernel::named(vector)?, Kernel::named(non_temporal)?);
+    let width = self::width(cpu, design, design.vector);
+    let vector = self::vector(cpu, width)?;
+    let non_temporal = self::non_temporal(cpu, width, design.non_temporal.prefetch)?;
     let border = non_temporal_from_bytes(cpu, design).map_or(usize::MAX, |from| from - 1);
     let mut bands = Bands::new(vector);
     if let Some(from) = string_from_bytes(cpu, design).filter(|from| *from <= border) {
-        if let Some(alike_from) = design.string_if_alike_from {
-            bands.push(Band::new(alike_from - 1, vector));
-            let alike = |alignment| Class::new(alignment, Aliasing::DstAfterSrc);
-            let band = Band::new(from - 1, vector)
-                .with(alike(Alignment::BothAligned), Kernel::named("rep_movsb")?)
-                .with(alike(Alignment::Equal), Kernel::named("rep_movsb_aligned")?);
-            bands.push(band);
-        } else {
-            bands.push(Band::new(from - 1, vector));
-        }
+        bands.push(Band::new(from - 1, vector));
         // Where loads look as if they depended on the stores just before, and lines lie differently, vectors are faster.
         let unlike = [Alignment::DstAligned, Alignment::Unequal];
-        let with_vector = |band: Band, aliasing| {
+        let with = |band: Band, aliasing, vector| {
             unlike.iter().fold(band, |band, alignment| band.with(Class::new(*alignment, aliasing), vector))
         };
+        let aliased = if design.is_vector_wide_if_aliased { Vector::Zmm } else { width };
+        let has_aliased = self::width(cpu, design, aliased) == aliased;
+        let aliased = self::vector(cpu, aliased)?;
+        let with_aliased = |band| if has_aliased { with(band, Aliasing::DstAfterSrc, aliased) } else { band };
         let again = design.vector_again_eighths_of_l2;
         if again > 0 {
             let l1 = l1d_limit_bytes(l1d_bytes(cpu));
             let l2 =
                 usize::try_from(cpu.caches.l2.map_or(USUAL_L2_BYTES, |cache| cache.size_bytes) / 8 * again).ok()?;
-            bands.push(with_vector(string(l1)?, Aliasing::DstAfterSrc));
-            bands.push(Aliasing::ALL.into_iter().fold(string(l2.min(border))?, with_vector));
+            bands.push(with_aliased(string(l1)?));
+            let all = Aliasing::ALL.into_iter();
+            bands.push(all.fold(string(l2.min(border))?, |band, aliasing| with(band, aliasing, vector)));
         }
-        bands.push(with_vector(string(border)?, Aliasing::DstAfterSrc));
+        bands.push(with_aliased(string(border)?));
     } else {
         bands.push(Band::new(border, vector));
     }
     bands.push(Band::new(usize::MAX, non_temporal));
     Plan::new(bands.as_slice()).ok()
+}
+
+/// Vectors of this width, in registers 16 to 31 where there are some: measured on Emerald Rapids (results/TRIED.md), inferred
+/// elsewhere.
+fn vector(cpu: &Cpu, width: Vector) -> Option<&'static Kernel> {
+    let has_hi16 = cpu.features.contains(Features::AVX512VL);
+    Kernel::named(match width {
+        Vector::Zmm if has_hi16 => "avx512_hi16",
+        Vector::Zmm => "avx512_aligned",
+        Vector::Ymm if has_hi16 => "avx512vl_hi16",
+        Vector::Ymm => "avx_aligned",
+        Vector::Xmm => "sse2_aligned",
+    })
+}
+
+/// Non-temporal stores as wide as the vectors that pay, or wider: they leave in whole lines either way.
+fn non_temporal(cpu: &Cpu, width: Vector, prefetch: Prefetch) -> Option<&'static Kernel> {
+    let has_zmm = cpu.features.contains(Features::AVX512F);
+    Kernel::named(match (width, prefetch) {
+        (Vector::Xmm, Prefetch::NonTemporal) => "sse2_nt",
+        (Vector::Xmm, Prefetch::Hardware | Prefetch::FourPages) => "sse2_nt_plain",
+        (_, Prefetch::NonTemporal) => "avx_nt",
+        (_, Prefetch::FourPages) => "avx_nt_4pages",
+        (_, Prefetch::Hardware) if has_zmm => "avx512_nt",
+        (_, Prefetch::Hardware) => "avx_nt_plain",
+    })
 }
 
 /// The bands of a formula by rising limits, as many as it makes at most. One that does not rise is empty, and left out.
@@ -207,12 +219,12 @@ impl Bands {
     }
 }
 
-/// The widest vector that pays on the design and that this CPU has.
-fn width(cpu: &Cpu, design: &Design) -> Vector {
+/// The widest vector up to `most` that this CPU has and the design has good use for.
+fn width(cpu: &Cpu, design: &Design, most: Vector) -> Vector {
     let has = |features| cpu.features.contains(features);
     // Without AVX2 the CPU splits unaligned 32-byte loads.
     let has_ymm = has(Features::AVX.union(Features::AVX2)) && !design.is_unaligned_avx_slow;
-    match design.vector {
+    match most {
         Vector::Zmm if has(Features::AVX512F) => Vector::Zmm,
         Vector::Zmm | Vector::Ymm if has_ymm => Vector::Ymm,
         _ => Vector::Xmm,

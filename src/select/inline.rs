@@ -24,7 +24,7 @@ pub enum Small {
     Pieces = 0,
     /// One masked load and one masked store: no branch on the length, so none to mispredict when lengths are random.
     /// A load of what was copied has to wait until the store is in the cache, some eight cycles longer. Leaves the
-    /// mask register k1 in use.
+    /// registers k1 and zmm16 in use.
     Masked = 1,
 }
 
@@ -86,31 +86,16 @@ pub(super) unsafe fn copy(dst: *mut u8, src: *const u8, len: usize, small: Small
 #[cfg(memcpy_select_asm)]
 #[inline(always)]
 unsafe fn masked(dst: *mut u8, src: *const u8, len: usize) {
-    // Code compiled for AVX keeps its own upper halves, and cleans up after itself.
-    #[cfg(not(target_feature = "avx"))]
-    macro_rules! leave {
-        () => {
-            "vzeroupper"
-        };
-    }
-    #[cfg(target_feature = "avx")]
-    macro_rules! leave {
-        () => {
-            ""
-        };
-    }
-    // SAFETY: reads and writes `len` bytes. Without AVX in the caller nothing but XMM registers is live, which
-    // `vzeroupper` keeps.
+    // SAFETY: reads and writes `len` bytes. Registers 16 to 31 need no `vzeroupper`.
     unsafe {
         core::arch::asm!(
             "mov {mask}, -1",
             "bzhi {mask}, {mask}, {len}",
             "kmovq k1, {mask}",
-            "vmovdqu8 zmm0{{k1}}{{z}}, [{src}]",
-            "vmovdqu8 [{dst}]{{k1}}, zmm0",
-            leave!(),
+            "vmovdqu8 zmm16{{k1}}{{z}}, [{src}]",
+            "vmovdqu8 [{dst}]{{k1}}, zmm16",
             mask = out(reg) _, dst = in(reg) dst, src = in(reg) src, len = in(reg) len,
-            out("xmm0") _, out("k1") _, options(nostack),
+            out("xmm16") _, out("k1") _, options(nostack),
         );
     }
 }
@@ -151,17 +136,22 @@ unsafe fn four_pieces<T: Copy>(dst: *mut u8, src: *const u8, len: usize) {
 /// # Safety
 ///
 /// As [`copy`], with `1 <= len <= 3`.
+// Without closures and arrays that are mapped: code that is not optimised across its units calls those.
 #[inline(always)]
 unsafe fn first_middle_last(dst: *mut u8, src: *const u8, len: usize) {
-    let offsets = [0, len / 2, len - 1];
-    let bytes = offsets.map(|offset| {
-        // SAFETY: each offset is below len.
-        unsafe { load::<u8>(src, offset) }
-    });
-    for (offset, byte) in offsets.into_iter().zip(bytes) {
-        // SAFETY: each offset is below len.
-        unsafe { store(dst, offset, byte) };
-    }
+    let (middle, last) = (len / 2, len - 1);
+    // SAFETY: 0 is below len.
+    let first_byte = unsafe { load::<u8>(src, 0) };
+    // SAFETY: so is half of len.
+    let middle_byte = unsafe { load::<u8>(src, middle) };
+    // SAFETY: so is len - 1.
+    let last_byte = unsafe { load::<u8>(src, last) };
+    // SAFETY: as above, in the destination.
+    unsafe { store(dst, 0, first_byte) };
+    // SAFETY: as above, in the destination.
+    unsafe { store(dst, middle, middle_byte) };
+    // SAFETY: as above, in the destination.
+    unsafe { store(dst, last, last_byte) };
 }
 
 /// Reads a `T` at any alignment.

@@ -48,15 +48,28 @@ pub enum StringFrom {
     BeyondThirdOfL1,
 }
 
-/// Where non-temporal stores take over: at a share of the third level, and at this many bytes at most.
+/// How the source of a non-temporal copy is fetched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NonTemporalFrom {
+pub enum Prefetch {
+    /// By the hardware alone.
+    Hardware,
+    /// `prefetchnta`. From Skylake-X on it takes twice the time of none (RG, RI, RE).
+    NonTemporal,
+    /// Four pages side by side, each with `prefetcht0`.
+    FourPages,
+}
+
+/// Where non-temporal stores take over, at a share of the third level and at this many bytes at most, and how they fetch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NonTemporal {
     /// The share of the third level, in eighths.
     pub eighths_of_l3: u64,
     /// Never above this many bytes: what a core gets of a large third level is some ten times its own slice.
     pub at_most_bytes: u64,
     /// What stands for the third level where its size is not known.
     pub usual_l3_bytes: u64,
+    /// How the source is fetched.
+    pub prefetch: Prefetch,
 }
 
 /// What callers use that must not touch vector registers, beyond the shortest lengths.
@@ -80,14 +93,14 @@ pub struct Design {
     pub vector: Vector,
     /// Where `rep movsb` takes over.
     pub string: StringFrom,
-    /// From how many bytes on it takes over already where the destination follows the source closely and both lie alike in a
-    /// line, as large blocks of `malloc` do.
-    pub string_if_alike_from: Option<usize>,
+    /// Whether vectors take its place only 64 bytes wide where the destination follows the source closely and the two lie
+    /// differently in a line; elsewhere those that pay otherwise do.
+    pub is_vector_wide_if_aliased: bool,
     /// Where it gives way to 32-byte vectors again beyond the first-level cache, unless both ends lie alike in a line:
     /// up to this share of the second level, in eighths.
     pub vector_again_eighths_of_l2: u64,
-    /// Where non-temporal stores take over.
-    pub non_temporal: NonTemporalFrom,
+    /// Where non-temporal stores take over, and how.
+    pub non_temporal: NonTemporal,
     /// Without vector registers, beyond [`gpr_max_bytes`](Self::gpr_max_bytes).
     pub no_simd: NoSimd,
     /// Up to how many bytes eight-byte moves cost no more than starting a string instruction.
@@ -100,17 +113,17 @@ pub struct Design {
 
 const MIB: u64 = 1 << 20;
 
-const fn nt(eighths_of_l3: u64, at_most_mib: u64, usual_l3_mib: u64) -> NonTemporalFrom {
-    NonTemporalFrom { eighths_of_l3, at_most_bytes: at_most_mib * MIB, usual_l3_bytes: usual_l3_mib * MIB }
+const fn nt(eighths_of_l3: u64, at_most_mib: u64, usual_l3_mib: u64, prefetch: Prefetch) -> NonTemporal {
+    NonTemporal { eighths_of_l3, at_most_bytes: at_most_mib * MIB, usual_l3_bytes: usual_l3_mib * MIB, prefetch }
 }
 
 /// What the rows start from.
 const PLAIN: Design = Design {
     vector: Vector::Xmm,
     string: StringFrom::Never,
-    string_if_alike_from: None,
+    is_vector_wide_if_aliased: false,
     vector_again_eighths_of_l2: 0,
-    non_temporal: nt(6, 64, 8),
+    non_temporal: nt(6, 64, 8, Prefetch::NonTemporal),
     no_simd: NoSimd::Words,
     gpr_max_bytes: Design::UNKNOWN_GPR_MAX_BYTES,
     is_unaligned_avx_slow: false,
@@ -149,33 +162,34 @@ impl Design {
             M::Haswell | M::Broadwell => Self {
                 vector: Ymm,
                 string: Bytes(8192),
-                non_temporal: nt(6, 32, 8),
+                non_temporal: nt(6, 32, 8, Prefetch::NonTemporal),
                 no_simd: NoSimd::String,
-                source: "vector, string and NT G; no-SIMD P",
+                source: "vector, string and NT G; prefetch P, (i); no-SIMD P",
                 ..PLAIN
             },
             M::Skylake | M::CannonLake => Self {
                 vector: Ymm,
                 string: Bytes(8192),
-                non_temporal: nt(4, 16, 8),
+                non_temporal: nt(4, 16, 8, Prefetch::NonTemporal),
                 no_simd: NoSimd::String,
-                source: "G; no-SIMD (i)",
+                source: "G; prefetch P; no-SIMD (i)",
                 ..PLAIN
             },
             // 64-byte vectors lower the clock of whole programs (dotnet/runtime 84577).
             M::SkylakeX | M::CascadeLake | M::CooperLake => Self {
                 vector: Ymm,
                 string: Bytes(8192),
-                non_temporal: nt(4, 14, 28),
+                non_temporal: nt(4, 14, 28, Prefetch::Hardware),
                 no_simd: NoSimd::String,
-                source: "vector G, P; string G; NT, no-SIMD (i)",
+                source: "vector G, P; string G; NT (i), prefetch P; no-SIMD (i)",
                 ..PLAIN
             },
             M::IceLakeSp => Self {
                 vector: Ymm,
                 string: Bytes(2048),
+                is_vector_wide_if_aliased: true,
                 vector_again_eighths_of_l2: 4,
-                non_temporal: nt(4, 15, 48),
+                non_temporal: nt(4, 15, 48, Prefetch::FourPages),
                 no_simd: NoSimd::String,
                 source: "RI",
                 ..PLAIN
@@ -183,19 +197,26 @@ impl Design {
             M::IceLake | M::TigerLake | M::RocketLake => Self {
                 vector: Ymm,
                 string: Bytes(2048),
+                is_vector_wide_if_aliased: true,
                 vector_again_eighths_of_l2: 4,
-                non_temporal: nt(4, 16, 8),
+                non_temporal: nt(4, 16, 8, Prefetch::Hardware),
                 no_simd: NoSimd::String,
                 source: "vector G; string U, the rest (i) after Ice Lake-SP",
                 ..PLAIN
             },
-            M::SapphireRapids => Self { non_temporal: nt(4, 19, 60), source: "RG, Z, G; NT (i)", ..GOLDEN },
-            M::EmeraldRapids => Self { non_temporal: nt(4, 32, 160), source: "RE", ..GOLDEN },
-            M::GraniteRapids | M::DiamondRapids => Self { non_temporal: nt(4, 40, 160), source: "RG", ..GOLDEN },
+            M::SapphireRapids => {
+                Self { non_temporal: nt(4, 19, 60, Prefetch::FourPages), source: "RG, Z, G; NT (i) after RE", ..GOLDEN }
+            }
+            M::EmeraldRapids => Self { non_temporal: nt(4, 24, 160, Prefetch::FourPages), source: "RE", ..GOLDEN },
+            M::GraniteRapids | M::DiamondRapids => Self {
+                non_temporal: nt(4, 40, 160, Prefetch::FourPages),
+                source: "RG; prefetch (i) after RE",
+                ..GOLDEN
+            },
             M::GoldenCove | M::RaptorCove | M::RedwoodCove | M::LionCove | M::CougarCove | M::NovaLake => Self {
                 vector: Ymm,
                 string: BeyondThirdOfL1,
-                non_temporal: nt(4, 16, 24),
+                non_temporal: nt(4, 16, 24, Prefetch::Hardware),
                 no_simd: NoSimd::String,
                 source: "vector U, G; string U, (i); NT G",
                 ..PLAIN
@@ -203,7 +224,7 @@ impl Design {
             M::Gracemont | M::Crestmont | M::Skymont | M::Darkmont => Self {
                 vector: Ymm,
                 string: BeyondL1,
-                non_temporal: nt(4, 16, 8),
+                non_temporal: nt(4, 16, 8, Prefetch::Hardware),
                 no_simd: NoSimd::String,
                 source: "vector U; string not in L1 U, beyond (i); NT (i)",
                 ..PLAIN
@@ -220,7 +241,7 @@ impl Design {
             }
             M::Zen1 | M::ZenPlus | M::Zen2 => Self {
                 vector: Ymm,
-                non_temporal: nt(4, 16, 8),
+                non_temporal: nt(4, 16, 8, Prefetch::NonTemporal),
                 no_simd: NoSimd::WordsAligned,
                 source: "vector A; string never G; NT A, G; no-SIMD U",
                 ..PLAIN
@@ -234,14 +255,14 @@ impl Design {
             // `rep movsb` collapses where the destination follows the source by 1 to 63 bytes modulo 4096 (glibc bug 30994).
             M::Zen3 => Self {
                 vector: Ymm,
-                non_temporal: nt(4, 64, 32),
+                non_temporal: nt(4, 64, 32, Prefetch::NonTemporal),
                 no_simd: NoSimd::StringUnlessAliased,
                 source: "vector R3, A; string never, no-SIMD by rule: glibc bug 30994; NT R3, A",
                 ..PLAIN
             },
             M::Zen4 => Self {
                 vector: Zmm,
-                non_temporal: nt(4, 64, 32),
+                non_temporal: nt(4, 64, 32, Prefetch::NonTemporal),
                 no_simd: NoSimd::StringUnlessAliased,
                 source: "vector A, G, U; string never G, A; NT A, G; no-SIMD (i) after Zen 3",
                 ..PLAIN
@@ -250,18 +271,18 @@ impl Design {
                 vector: Zmm,
                 string: BeyondL1,
                 // Up to the end of memory: `rep movsb` has no read for ownership either, and leaves the copy in the caches.
-                non_temporal: nt(0, 0, 32),
+                non_temporal: nt(0, 0, 32, Prefetch::Hardware),
                 no_simd: NoSimd::String,
-                source: "R5, A",
+                source: "R5, A; no-SIMD R5, of whose distances 63 is the only one that collapses on Zen 3",
                 ..PLAIN
             },
             M::Zhangjiang | M::Wudaokou | M::Lujiazui => {
-                Self { string: Bytes(2048), non_temporal: nt(2, 16, 8), source: "G", ..PLAIN }
+                Self { string: Bytes(2048), non_temporal: nt(2, 16, 8, Prefetch::NonTemporal), source: "G", ..PLAIN }
             }
             M::Yongfeng => Self {
                 string: Bytes(2048),
                 is_unaligned_avx_slow: true,
-                non_temporal: nt(4, 16, 8),
+                non_temporal: nt(4, 16, 8, Prefetch::NonTemporal),
                 source: "G",
                 ..PLAIN
             },
@@ -276,14 +297,14 @@ impl Design {
             Vendor::Intel => Self {
                 vector: Vector::Ymm,
                 string: StringFrom::BeyondL1,
-                non_temporal: nt(4, 16, 16),
+                non_temporal: nt(4, 16, 16, Prefetch::Hardware),
                 no_simd: NoSimd::String,
                 source: "(i) after its neighbours",
                 ..PLAIN
             },
             Vendor::Amd | Vendor::Hygon | Vendor::Zhaoxin | Vendor::Other => Self {
                 vector: Vector::Ymm,
-                non_temporal: nt(4, 16, 16),
+                non_temporal: nt(4, 16, 16, Prefetch::Hardware),
                 no_simd: NoSimd::StringUnlessAliased,
                 source: "(i) after its neighbours",
                 ..PLAIN

@@ -42,7 +42,7 @@ impl Pairs {
 }
 
 /// A walk over all slots of a range, each once before any comes again, far apart from one another: what was cold stays cold.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Walk {
     slot_bytes: usize,
     pub(crate) slots: usize,

@@ -153,6 +153,7 @@ fn families_and_models_beyond_the_files() {
         (Amd, 0x15, 0x02, 0, Unknown, Microarch::Piledriver),
         (Amd, 0xFFFF, 0xFF, 0xFF, Unknown, Microarch::Unknown),
         (Hygon, 0x18, 1, 1, Unknown, Microarch::Dhyana),
+        (Hygon, 0x18, 4, 1, Unknown, Microarch::Unknown),
         (Other, 6, 0x8F, 8, Unknown, Microarch::Unknown),
     ] {
         assert_eq!(Microarch::of(vendor, family, model, stepping, kind), expected, "{vendor} {family} {model:#x}");
