@@ -41,6 +41,7 @@ const ALLOWED: &[Mnemonic] = {
         Movntdq,
         Vmovntdq,
         Prefetchnta,
+        Prefetcht0,
         Sfence, // addresses and counts
         Lea,
         Add,

@@ -149,7 +149,7 @@ fn assembled() -> (Vec<(Subject, Entry)>, Vec<&'static memcpy_select::Kernel>) {
 fn stepped_cases() -> Vec<Case> {
     let lengths =
         [0, 1, 2, 3, 4, 7, 8, 15, 16, 17, 31, 32, 33, 40, 64, 65, 100, 128, 129, 160, 200, 256, 257, 300, 385];
-    let longer = [513, 700, 769, 900, 1100, 4096 + 64, 4096 + 200];
+    let longer = [513, 700, 769, 900, 1100, 4096 + 64, 4096 + 200, 4 * 4096 + 200];
     let mut cases = Vec::new();
     for len in lengths.into_iter().chain(longer) {
         for (dst, src) in [(0, 0), (5, 3)] {
@@ -177,7 +177,7 @@ fn every_instruction_of_every_kernel_may_be_interrupted() {
     let _turn = STEPPING.lock().unwrap_or_else(PoisonError::into_inner);
     let (rows, lacking) = assembled();
     let kernels: Vec<Entry> = rows.iter().map(|(_, entry)| *entry).collect();
-    let mut arena = arena(2 * 4096);
+    let mut arena = arena(5 * 4096);
     for (subject, entry) in rows {
         let name = entry.name;
         let code = Code::reachable_from(entry.entry as *const u8).expect("a kernel's paths");
@@ -252,7 +252,7 @@ fn kernels_that_may_not_be_interrupted_are_caught() {
             leaves_in_use: Components::NONE,
             ours: true,
         };
-        let mut arena = arena(2 * 4096);
+        let mut arena = arena(5 * 4096);
         let observed = Observed::new(subject, Before::Filled);
         for case in stepped_cases() {
             assert_eq!(observed.check(&mut arena, case), Ok(()), "{}: alone it is right", entry.name);
