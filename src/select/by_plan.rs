@@ -1,4 +1,5 @@
-//! Copies by the plan in a slot: the band of the length, the class of the two addresses, the kernel of both.
+//! Copies by the plan in a slot: the band of the length, the class of the two addresses, the kernel of both; or, where the plan
+//! has one kernel for a whole step of lengths, by the step.
 //!
 //! In machine code, since nothing on the way may touch vector state, however the crate is compiled, and builds for debugging
 //! take this way too. Where nothing was assembled, the compiler's code does.
@@ -8,37 +9,73 @@ use super::dispatch::{NO_SIMD, USER};
 use {
     super::class::{Alignment, CLASSES},
     super::plan::Plan,
-    super::slot::Slot,
+    super::slot::{STEPS, Slot},
     core::arch::naked_asm,
     core::mem::offset_of,
 };
 
-/// An entry point that goes by the plan in one slot.
-macro_rules! by_plan_in {
-    ($name:ident, $slot:ident) => {
+/// Entry points that go by the plan, and by the step, in one slot.
+macro_rules! ways_in {
+    ($slot:ident, $by_plan:ident, $by_step:ident) => {
         /// # Safety
         ///
         /// `src` is valid for reads and `dst` for writes of `len` bytes, and the two ranges do not overlap. The caller may
         /// use what the plans of the slot do.
         #[cfg(all(target_arch = "x86_64", memcpy_select_asm))]
         #[unsafe(naked)]
-        pub(super) unsafe extern "sysv64" fn $name(dst: *mut u8, src: *const u8, len: usize) {
+        pub(super) unsafe extern "sysv64" fn $by_plan(dst: *mut u8, src: *const u8, len: usize) {
             naked_asm!("endbr64", "lea rcx, [rip + {slot}]", "jmp {by_plan}", slot = sym $slot, by_plan = sym by_plan)
+        }
+
+        /// Copies as [`Slot::step_entry`] says. Loads are acquiring ones on x86-64.
+        ///
+        /// # Safety
+        ///
+        /// As above.
+        #[cfg(all(target_arch = "x86_64", memcpy_select_asm))]
+        #[unsafe(naked)]
+        pub(super) unsafe extern "sysv64" fn $by_step(dst: *mut u8, src: *const u8, len: usize) {
+            naked_asm!(
+                "endbr64",
+                "lea rcx, [rip + {slot}]",
+                "cmp rdx, {middle}",
+                "ja 2f",
+                "jmp qword ptr [rcx + {steps}]",
+                "2:",
+                "cmp rdx, {long}",
+                "ja 3f",
+                "jmp qword ptr [rcx + {steps} + 8]",
+                "3:",
+                "jmp qword ptr [rcx + {steps} + 16]",
+                slot = sym $slot,
+                middle = const STEPS[0],
+                long = const STEPS[1],
+                steps = const offset_of!(Slot, steps),
+            )
         }
 
         #[cfg(not(all(target_arch = "x86_64", memcpy_select_asm)))]
         crate::kernel::portable::entry_point! {
-            $name(dst, src, len) {
+            $by_plan(dst, src, len) {
                 let entry = $slot.plan().entry(len, dst.addr(), src.addr());
                 // SAFETY: the same preconditions; a plan comes into force only with kernels that are available here.
+                unsafe { entry(dst, src, len) }
+            }
+        }
+
+        #[cfg(not(all(target_arch = "x86_64", memcpy_select_asm)))]
+        crate::kernel::portable::entry_point! {
+            $by_step(dst, src, len) {
+                let entry = $slot.step_entry(len);
+                // SAFETY: as above.
                 unsafe { entry(dst, src, len) }
             }
         }
     };
 }
 
-by_plan_in!(user, USER);
-by_plan_in!(no_simd, NO_SIMD);
+ways_in!(USER, user, user_by_step);
+ways_in!(NO_SIMD, no_simd, no_simd_by_step);
 
 #[cfg(all(target_arch = "x86_64", memcpy_select_asm))]
 const LIMITS: usize = offset_of!(Plan, limits);
@@ -103,9 +140,11 @@ pub(super) unsafe extern "sysv64" fn by_plan(dst: *mut u8, src: *const u8, len: 
 pub(super) mod tests {
     use super::*;
     use crate::kernel::{CopyFn, Kernel};
+    use crate::select::decide::NO_SIMD_START;
     use crate::select::plan::{Band, MAX_BANDS};
     use core::cell::Cell;
     use core::ptr;
+    use core::sync::atomic::Ordering;
     use std::sync::OnceLock;
 
     std::thread_local! {
@@ -155,7 +194,7 @@ pub(super) mod tests {
         }
         static PLAN: OnceLock<Plan> = OnceLock::new();
         let plan = PLAN.get_or_init(|| plan);
-        let slot = Slot::new(plan, user);
+        let slot = Slot::new(plan, user_by_step, user);
         let lengths = (0..MAX_BANDS).flat_map(|at| [limit(at) - 1, limit(at), limit(at).wrapping_add(1)]);
         for len in lengths {
             for distance in 0..4096 {
@@ -169,6 +208,26 @@ pub(super) mod tests {
                     assert_eq!(found, wanted, "{len} bytes, {distance} from each other");
                 }
             }
+        }
+    }
+
+    static OWN: Slot = Slot::new(&NO_SIMD_START, own_by_step, own);
+    ways_in!(OWN, own, own_by_step);
+
+    #[test]
+    fn machine_code_takes_the_step_of_the_length() {
+        for (word, entry) in OWN.steps.iter().zip(REACHABLE) {
+            word.store(entry as *mut (), Ordering::SeqCst);
+        }
+        for len in STEPS.into_iter().flat_map(|limit| [limit - 1, limit, limit + 1]).chain([513, usize::MAX]) {
+            let wanted = STEPS.iter().position(|limit| len <= *limit).unwrap_or(STEPS.len());
+            let (to, from) = (ptr::null_mut(), ptr::null());
+            // SAFETY: the entry points copy nothing.
+            let found = reached(|| unsafe { own_by_step(to, from, len) });
+            assert_eq!(found, wanted, "{len} bytes, machine code");
+            // SAFETY: as above.
+            let found = reached(|| unsafe { OWN.step_entry(len)(to, from, len) });
+            assert_eq!(found, wanted, "{len} bytes");
         }
     }
 }

@@ -191,10 +191,10 @@ pub fn plan_in_force(policy: Policy) -> &'static Plan {
     if ptr::eq(plan, &UNDECIDED) || ptr::eq(plan, &UNDECIDED_NO_SIMD) { decide(policy) } else { plan }
 }
 
-pub(super) static USER: Slot = Slot::new(&UNDECIDED, by_plan::user);
-pub(super) static NO_SIMD: Slot = Slot::new(&UNDECIDED_NO_SIMD, by_plan::no_simd);
+pub(super) static USER: Slot = Slot::new(&UNDECIDED, by_plan::user_by_step, by_plan::user);
+pub(super) static NO_SIMD: Slot = Slot::new(&UNDECIDED_NO_SIMD, by_plan::no_simd_by_step, by_plan::no_simd);
 /// Nothing copies through this slot: [`InSection`](super::InSection) asks the plan for the kernel.
-static SECTION: Slot = Slot::new(&NO_SIMD_START, by_plan::no_simd);
+static SECTION: Slot = Slot::new(&NO_SIMD_START, by_plan::no_simd_by_step, by_plan::no_simd);
 
 fn slot(policy: Policy) -> &'static Slot {
     match policy {

@@ -5,7 +5,7 @@
 //! and nothing on the way touches vector state.
 
 use super::inline::{self, INLINE_MAX_BYTES, Small};
-use super::slot::{STEPS, Slot, load_step};
+use super::slot::{SHORT_MAX_BYTES, Slot};
 use core::arch::naked_asm;
 use core::mem::offset_of;
 
@@ -49,12 +49,13 @@ pub(super) unsafe extern "sysv64" fn small_or_by_slot(dst: *mut u8, src: *const 
 pub(super) unsafe extern "sysv64" fn by_slot(dst: *mut u8, src: *const u8, len: usize, slot: &Slot) {
     naked_asm!(
         "endbr64",
-        load_step!(),
-        "jmp rax",
-        short = const STEPS[0],
-        middle = const STEPS[1],
-        long = const STEPS[2],
-        steps = const offset_of!(Slot, steps),
+        "xor eax, eax",
+        "cmp rdx, {short}",
+        "seta al",
+        // Loads are acquiring ones on x86-64.
+        "jmp qword ptr [rcx + 8*rax + {first}]",
+        short = const SHORT_MAX_BYTES,
+        first = const offset_of!(Slot, first),
     )
 }
 
@@ -76,14 +77,14 @@ mod tests {
     use core::sync::atomic::Ordering;
 
     #[test]
-    fn machine_code_takes_the_step_of_the_length() {
-        const REACHABLE: [CopyFn; STEPS.len()] = [entry::<0>, entry::<1>, entry::<2>];
-        let slot = Slot::new(USER.plan(), entry::<3>);
-        for (step, entry) in slot.steps.iter().zip(REACHABLE) {
-            step.store(entry as *mut (), Ordering::SeqCst);
+    fn machine_code_takes_the_entry_point_of_the_length() {
+        const REACHABLE: [CopyFn; 5] = [entry::<0>, entry::<1>, entry::<2>, entry::<3>, entry::<4>];
+        let slot = Slot::new(USER.plan(), entry::<1>, entry::<4>);
+        for (word, entry) in slot.first.iter().chain(&slot.steps).zip(REACHABLE) {
+            word.store(entry as *mut (), Ordering::SeqCst);
         }
-        for len in STEPS.into_iter().flat_map(|limit| [limit - 1, limit, limit + 1]).chain([0, 1, usize::MAX]) {
-            let wanted = STEPS.iter().position(|limit| len <= *limit).unwrap_or(STEPS.len());
+        for len in [0, 1, SHORT_MAX_BYTES - 1, SHORT_MAX_BYTES, SHORT_MAX_BYTES + 1, usize::MAX] {
+            let wanted = usize::from(len > SHORT_MAX_BYTES);
             let (to, from) = (ptr::null_mut(), ptr::null());
             // SAFETY: the entry points copy nothing.
             let found = reached(|| unsafe { slot.entry(len)(to, from, len) });

@@ -1,10 +1,10 @@
 //! Where the plan in force is kept: what the calls read.
 //!
-//! A slot says how small lengths are copied, and holds an entry point for each of a few [steps](STEPS) of length: the
-//! kernel's where the plan has one for the whole step, whatever the class, else that which goes [by the plan](super::by_plan).
-//! The steps are constants: a copy is three compares, one load and a call. On AMD Zen 5 each further
-//! load on the way costs a copy of unaligned lines in the first-level cache about two cycles, and shifts and masks cost
-//! Golden Cove as much (results/TRIED.md).
+//! A slot says how small lengths are copied, and holds an entry point for [short](SHORT_MAX_BYTES) copies and one for each of a
+//! few [steps](STEPS) of length beyond: the kernel's where the plan has one for the whole step, whatever the class, else that
+//! which goes [by the plan](super::by_plan). A short copy is one compare, one load and a call in the caller: one compare more
+//! there costs a copy of 65 to 128 bytes a fifth on Golden Cove, each further load on the way two cycles on AMD Zen 5
+//! (results/TRIED.md). What is longer is called through its step.
 //!
 //! The words are written one after the other. A call in between may follow the new plan for one length and the old
 //! one for another: both have been checked, and neither is ever freed.
@@ -12,8 +12,6 @@
 use super::inline::Small;
 use super::plan::Plan;
 use crate::kernel::CopyFn;
-#[cfg(target_arch = "x86_64")]
-use core::mem::offset_of;
 use core::ptr;
 use core::sync::atomic::{AtomicPtr, AtomicU8, Ordering};
 
@@ -21,41 +19,29 @@ use core::sync::atomic::{AtomicPtr, AtomicU8, Ordering};
 #[repr(align(64))]
 pub(super) struct Slot {
     pub(super) small: AtomicU8,
-    /// An entry point for each step, then the one that goes by the plan. Pointers to functions: none is ever null.
+    /// The entry point for short copies, then the one for all others, which goes by the step and never changes. Pointers to
+    /// functions, as those below: none is ever null.
+    pub(super) first: [AtomicPtr<()>; 2],
+    /// An entry point for each step, then the one that goes by the plan, which never changes.
     pub(super) steps: [AtomicPtr<()>; STEPS.len() + 1],
     pub(super) plan: AtomicPtr<Plan>,
 }
 
+/// The longest short copy, in bytes.
+pub(super) const SHORT_MAX_BYTES: usize = 512;
 /// The longest length of each step, in bytes: where plans change kernels if anywhere below the size of a first-level cache.
 /// Above the last one finding the way costs a copy less than a hundredth.
-pub(super) const STEPS: [usize; 3] = [512, 2048, 16 << 10];
-
-/// Loads the word of the step of the length in `rdx`, of the slot in `rcx`, into `rax`. Without a branch: taken ones are what a
-/// call has too many of already; and in half as many instructions as compilers make of it. Loads are acquiring ones on x86-64.
-#[cfg(target_arch = "x86_64")]
-macro_rules! load_step {
-    () => {
-        "mov eax, 3
-        cmp rdx, {short} + 1
-        sbb eax, 0
-        cmp rdx, {middle} + 1
-        sbb eax, 0
-        cmp rdx, {long} + 1
-        sbb eax, 0
-        mov rax, qword ptr [rcx + 8*rax + {steps}]"
-    };
-}
-#[cfg(all(target_arch = "x86_64", memcpy_select_out_of_line))]
-pub(super) use load_step;
+pub(super) const STEPS: [usize; 2] = [2048, 16 << 10];
 
 impl Slot {
-    /// A slot with this plan. `by_plan` copies by the plan in this slot. Nothing is known of the steps yet: addresses cannot
-    /// be compared at compile time.
-    pub(super) const fn new(plan: &'static Plan, by_plan: CopyFn) -> Self {
-        let step = by_plan as *mut ();
+    /// A slot with this plan. `by_step` copies by the step in this slot, `by_plan` by the plan. Nothing is known of the steps yet:
+    /// addresses cannot be compared at compile time.
+    pub(super) const fn new(plan: &'static Plan, by_step: CopyFn, by_plan: CopyFn) -> Self {
+        let by_plan = by_plan as *mut ();
         Self {
             small: AtomicU8::new(Small::Pieces as u8),
-            steps: [AtomicPtr::new(step), AtomicPtr::new(step), AtomicPtr::new(step), AtomicPtr::new(step)],
+            first: [AtomicPtr::new(by_plan), AtomicPtr::new(by_step as *mut ())],
+            steps: [AtomicPtr::new(by_plan), AtomicPtr::new(by_plan), AtomicPtr::new(by_plan)],
             plan: AtomicPtr::new(ptr::from_ref(plan).cast_mut()),
         }
     }
@@ -69,22 +55,13 @@ impl Slot {
     /// The entry point for a copy.
     #[inline(always)]
     pub(super) fn entry(&self, len: usize) -> CopyFn {
-        #[cfg(target_arch = "x86_64")]
-        let entry: *mut ();
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: the code reads one of the words in `steps`: as many as comparisons, and one more.
-        unsafe {
-            core::arch::asm!(
-                load_step!(),
-                in("rcx") self, in("rdx") len, out("rax") entry,
-                short = const STEPS[0], middle = const STEPS[1], long = const STEPS[2], steps = const offset_of!(Self, steps),
-                options(nostack, readonly),
-            );
-        }
-        #[cfg(not(target_arch = "x86_64"))]
-        let entry = self.steps[STEPS.into_iter().filter(|limit| len > *limit).count()].load(Ordering::Acquire);
-        // SAFETY: the word was made from an entry point, which this is again.
-        unsafe { core::mem::transmute::<*mut (), CopyFn>(entry) }
+        entry_point(&self.first[usize::from(len > SHORT_MAX_BYTES)])
+    }
+
+    /// The entry point for a copy that is not short.
+    #[cfg(any(test, not(all(target_arch = "x86_64", memcpy_select_asm))))]
+    pub(super) fn step_entry(&self, len: usize) -> CopyFn {
+        entry_point(&self.steps[STEPS.into_iter().filter(|limit| len > *limit).count()])
     }
 
     /// The plan in force.
@@ -118,11 +95,12 @@ impl Slot {
             // SAFETY: as in `plan`.
             let followed = unsafe { &*plan };
             self.small.store(followed.small() as u8, Ordering::SeqCst);
+            let [short, _] = &self.first;
+            let [middle, long, by_plan] = &self.steps;
             let mut from_bytes = 1;
-            for (step, up_to_bytes) in self.steps.iter().zip(STEPS) {
+            for (word, up_to_bytes) in [(short, SHORT_MAX_BYTES), (middle, STEPS[0]), (long, STEPS[1])] {
                 let only = followed.only_entry(from_bytes, up_to_bytes).map(|entry| entry as *mut ());
-                let by_plan = || self.steps[STEPS.len()].load(Ordering::Relaxed);
-                step.store(only.unwrap_or_else(by_plan), Ordering::SeqCst);
+                word.store(only.unwrap_or_else(|| by_plan.load(Ordering::Relaxed)), Ordering::SeqCst);
                 from_bytes = up_to_bytes + 1;
             }
             if self.plan.load(Ordering::SeqCst) == plan {
@@ -130,6 +108,14 @@ impl Slot {
             }
         }
     }
+}
+
+/// The function whose address a word of a slot is.
+#[inline(always)]
+fn entry_point(word: &AtomicPtr<()>) -> CopyFn {
+    let entry = word.load(Ordering::Acquire);
+    // SAFETY: the word was made from an entry point, which this is again.
+    unsafe { core::mem::transmute::<*mut (), CopyFn>(entry) }
 }
 
 #[cfg(test)]
@@ -153,11 +139,20 @@ mod tests {
         Kernel::named(name).unwrap()
     }
 
+    fn slot(plan: &'static Plan) -> Slot {
+        Slot::new(plan, by_plan::user_by_step, by_plan::user)
+    }
+
     /// Where a slot sends a copy: to a kernel, or to what goes by the plan.
     fn sent(slot: &Slot, len: usize) -> Option<CopyFn> {
         let entry = slot.entry(len);
+        let is_long = ptr::fn_addr_eq(entry, by_plan::user_by_step as CopyFn);
+        let entry = if is_long { slot.step_entry(len) } else { entry };
         (!ptr::fn_addr_eq(entry, by_plan::user as CopyFn)).then_some(entry)
     }
+
+    /// The longest length of each word.
+    const LIMITS: [usize; 3] = [SHORT_MAX_BYTES, STEPS[0], STEPS[1]];
 
     /// Every length around the border of bands and of steps goes where the plan says, or is left to the plan.
     #[test]
@@ -165,7 +160,7 @@ mod tests {
         let (first, last) = (&kernels()[0], named("portable"));
         for limit in [1, 64, 65, 511, 512, 513, 2048, 4096, 16 << 10, (16 << 10) + 1, usize::MAX - 1] {
             let plan = leak(&[Band::new(limit, first), Band::new(usize::MAX, last)]);
-            let slot = Slot::new(plan, by_plan::user);
+            let slot = slot(plan);
             let around = [limit, 512, 2048, 16 << 10].into_iter().flat_map(|at| [at - 1, at, at.saturating_add(1)]);
             let lengths: Vec<usize> = around.chain([1, 2, 64, 65, usize::MAX]).collect();
             assert!(lengths.iter().all(|len| sent(&slot, *len).is_none()), "nothing is known before it is published");
@@ -174,24 +169,24 @@ mod tests {
                 let wanted = plan.kernel(len, Class::of(0, 2048)).entry();
                 assert!(sent(&slot, len).is_none_or(|entry| ptr::fn_addr_eq(entry, wanted)), "{len} of {limit}");
             }
-            let is_step = STEPS.contains(&limit) || limit > STEPS[2];
-            let direct = STEPS.iter().filter(|len| sent(&slot, **len).is_some()).count();
-            assert_eq!(direct, STEPS.len() - usize::from(!is_step), "a border within a step: {limit}");
+            let is_step = LIMITS.contains(&limit) || limit > LIMITS[2];
+            let direct = LIMITS.iter().filter(|len| sent(&slot, **len).is_some()).count();
+            assert_eq!(direct, LIMITS.len() - usize::from(!is_step), "a border within a step: {limit}");
         }
     }
 
     #[test]
     fn a_band_that_depends_on_the_class_is_left_to_the_plan() {
         let plan = leak(&[Band::new(usize::MAX, &kernels()[0]).with(Class::of(1, 2048), named("portable"))]);
-        let slot = Slot::new(plan, by_plan::user);
+        let slot = slot(plan);
         slot.publish(plan);
-        assert!(STEPS.into_iter().all(|len| sent(&slot, len).is_none()));
+        assert!(LIMITS.into_iter().all(|len| sent(&slot, len).is_none()));
     }
 
     #[test]
     fn racing_publishers_leave_all_words_of_one_plan() {
         let plans: Vec<&'static Plan> = kernels().iter().map(|kernel| leak(&[Band::new(usize::MAX, kernel)])).collect();
-        let slot = Slot::new(plans[0], by_plan::user);
+        let slot = slot(plans[0]);
         for _ in 0..200 {
             std::thread::scope(|scope| {
                 for plan in plans.iter().take(4) {
@@ -199,7 +194,7 @@ mod tests {
                 }
             });
             let wanted = slot.plan().kernel(1, Class::ALL[0]).entry();
-            assert!(STEPS.into_iter().all(|len| ptr::fn_addr_eq(slot.entry(len), wanted)));
+            assert!(LIMITS.into_iter().all(|len| sent(&slot, len).is_some_and(|entry| ptr::fn_addr_eq(entry, wanted))));
         }
     }
 }
