@@ -36,8 +36,14 @@ const fn is_planned(cell: &Cell) -> bool {
     cell.len_bytes > INLINE_MAX_BYTES
 }
 
-/// What stands for kernels in records that are older than they are: the kernel of the same width that they took the place of.
-const STAND_INS: [(&str, &str); 2] = [("avx512_hi16", "avx512_aligned"), ("avx512vl_hi16", "avx_aligned")];
+/// What stands for kernels in records that are older than they are: the kernel of the same width that they took the place of,
+/// or the one past the caches that fetches without `prefetchnta` as they do.
+const STAND_INS: [(&str, &str); 4] = [
+    ("avx512_hi16", "avx512_aligned"),
+    ("avx512vl_hi16", "avx_aligned"),
+    ("avx_nt_4pages", "avx512_nt"),
+    ("avx_nt_plain", "avx512_nt"),
+];
 
 /// What a plan calls in a cell, or what stands for it.
 fn kernel(plan: &Plan, cell: &CellSummary) -> &'static str {
