@@ -8,9 +8,9 @@
 mod support;
 
 use memcpy_select::lab::{self, Options};
+use memcpy_select::measure::contender::Contender;
 use memcpy_select::measure::effort::Effort;
 use memcpy_select::measure::ipc;
-use memcpy_select::measure::sweep::Contender;
 use memcpy_select::path::paths;
 use memcpy_select::report::say;
 use std::path::Path;

@@ -7,7 +7,7 @@ mod support;
 
 use criterion::{Criterion, SamplingMode, Throughput};
 use memcpy_select::measure::cell::APART_BYTES;
-use memcpy_select::measure::sweep::Contender;
+use memcpy_select::measure::contender::Contender;
 use support::Range;
 
 const LEN_BYTES: usize = 4096;

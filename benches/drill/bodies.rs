@@ -9,8 +9,8 @@ mod support;
 use memcpy_select::Kernel;
 #[cfg(target_arch = "x86_64")]
 use memcpy_select::cpu::Features;
+use memcpy_select::measure::contender::{Contender, LIBC};
 use memcpy_select::measure::effort::Effort;
-use memcpy_select::measure::sweep::{Contender, LIBC};
 use std::process::ExitCode;
 use support::harness;
 use support::variants::{self, Variant};

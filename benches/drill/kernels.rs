@@ -6,7 +6,7 @@ mod support;
 
 use criterion::{Criterion, SamplingMode, Throughput};
 use memcpy_select::measure::cell::APART_BYTES;
-use memcpy_select::measure::sweep::Contender;
+use memcpy_select::measure::contender::Contender;
 use memcpy_select::report;
 use std::hint::black_box;
 use support::Range;

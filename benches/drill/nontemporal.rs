@@ -8,8 +8,8 @@ mod support;
 #[cfg(target_arch = "x86_64")]
 use memcpy_select::cpu::Features;
 use memcpy_select::kernel::Stores;
+use memcpy_select::measure::contender::{Contender, LIBC};
 use memcpy_select::measure::effort::Effort;
-use memcpy_select::measure::sweep::{Contender, LIBC};
 use memcpy_select::{Kernel, kernels};
 use std::process::ExitCode;
 use support::harness;

@@ -1,12 +1,13 @@
 //! The second stage: calls as programs make them, near.
 
 use super::error::LabError;
-use super::run::{Options, Verified};
+use super::stage::{Options, Verified};
 use super::time::TimeLimit;
 use crate::measure::calls::{Calls, Region};
 use crate::measure::cell::Cell;
+use crate::measure::contender::{Contender, LIBC, MEMCPY_AUTO};
 use crate::measure::summary::Summary;
-use crate::measure::sweep::{Contender, LIBC, MEMCPY_AUTO, Sample, Sweep};
+use crate::measure::sweep::{Sample, Sweep};
 use crate::record::{Environment, Record};
 
 /// The bench whose question this is in short.

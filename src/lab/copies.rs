@@ -1,12 +1,13 @@
 //! The first stage: every kernel over sizes, placements and residencies. Its record makes a plan.
 
 use super::error::LabError;
-use super::run::{Options, Verified};
+use super::stage::{Options, Verified};
 use super::time::TimeLimit;
 use crate::cpu::Cpu;
 use crate::measure::cell::Cell;
+use crate::measure::contender::Contender;
 use crate::measure::summary::Summary;
-use crate::measure::sweep::{Contender, Sample, Sweep};
+use crate::measure::sweep::{Sample, Sweep};
 use crate::record::{Environment, Record};
 use crate::report;
 

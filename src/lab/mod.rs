@@ -12,8 +12,10 @@ mod paths;
 mod run;
 #[cfg(target_arch = "x86_64")]
 pub mod sections;
+mod stage;
 mod time;
 
 pub use error::LabError;
-pub use run::{Options, run};
+pub use run::run;
+pub use stage::Options;
 pub use time::TimeLimit;

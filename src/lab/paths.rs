@@ -1,7 +1,7 @@
 //! The fourth stage: a few ways to another process, short.
 
 use super::error::LabError;
-use super::run::Options;
+use super::stage::Options;
 use super::time::TimeLimit;
 use crate::measure::effort::Effort;
 use crate::measure::ipc::{self, Asked, Cell, Placement, Program, Row, Summary};

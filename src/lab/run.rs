@@ -1,20 +1,19 @@
 //! The stages in turn, and the answer.
 
 use super::error::LabError;
+use super::stage::{Options, Verified};
 use super::time::TimeLimit;
 use super::{calls, copies, paths};
 use crate::cpu::Cpu;
-use crate::measure::cell::Cell;
 use crate::measure::conditions::conditions;
+use crate::measure::contender::Contender;
 use crate::measure::effort::Effort;
 use crate::measure::peer;
 use crate::measure::summary::Summary;
-use crate::measure::sweep::{Contender, Failure, Sample};
 use crate::measure::verify::verify;
 use crate::record::{Environment, PeerFile, Record, file, plan};
 use crate::report::{self, Answer};
 use crate::select::{CpuName, PlanText, Policy, plan_in_force};
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -23,40 +22,6 @@ const DEFAULT_LIMIT: Duration = Duration::from_secs(240);
 const QUICK_LIMIT: Duration = Duration::from_secs(60);
 /// The plan of a run, in the folder of its record.
 const PLAN_FILE: &str = "user.plan";
-
-/// What a run is to do.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// How much; [`Effort::Full`] has no time limit.
-    pub effort: Effort,
-    /// Where the records go.
-    pub results: PathBuf,
-    /// The logical CPU that this thread is pinned to.
-    pub pinned_to: Option<usize>,
-    /// The logical CPUs of two processes, as they were before this thread was pinned.
-    pub cpus: (Option<usize>, Option<usize>),
-}
-
-/// The routines that copy rightly, and what is wrong with the others.
-pub(super) struct Verified {
-    pub(super) contenders: Vec<Contender>,
-    peers: Vec<String>,
-    failed: Vec<(String, String)>,
-}
-
-impl Verified {
-    pub(super) fn is_peer(&self, name: &str) -> bool {
-        self.peers.iter().any(|peer| peer == name)
-    }
-
-    /// A record of these samples, which says who has none and why.
-    pub(super) fn record(&self, bench: &str, environment: Environment, samples: Vec<Sample>) -> Record {
-        let cells: BTreeSet<Cell> = samples.iter().map(|sample| sample.cell).collect();
-        let of_cells = |(name, cause): &(String, String)| Failure::in_all(cells.iter().copied(), name, cause);
-        let failures = self.failed.iter().flat_map(of_cells).collect();
-        Record { failures, ..Record::new(bench, environment, samples) }
-    }
-}
 
 /// Measures all stages, prints what each says, and the answer last.
 ///

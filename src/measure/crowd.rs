@@ -4,7 +4,7 @@
 
 use super::buffers::{BufferError, Buffers};
 use super::cell::APART_BYTES;
-use super::sweep::Contender;
+use super::contender::Contender;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};

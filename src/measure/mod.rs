@@ -9,6 +9,7 @@ pub mod calls;
 pub mod cell;
 pub mod clock;
 pub mod conditions;
+pub mod contender;
 pub mod crowd;
 pub mod effort;
 pub mod held_out;

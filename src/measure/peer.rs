@@ -1,6 +1,6 @@
 //! Other people's `memcpy`, from shared objects that the reader names, beside ours in the same run.
 
-use super::sweep::Contender;
+use super::contender::Contender;
 use super::verify::{WrongCopy, verify};
 use rustix::process::{Resource, Rlimit};
 use std::fmt;

@@ -4,9 +4,9 @@
 #![forbid(unsafe_code)]
 
 use super::cell::{APART_BYTES, Cell, Residency};
+use super::contender::{LIBC, MEMCPY_AUTO};
 use super::crowd::{MAX_THREADS, logical_cpus};
 use super::effort::{CROWD_BYTES, Effort};
-use super::sweep::{LIBC, MEMCPY_AUTO};
 use super::words;
 use crate::cpu::Cpu;
 use crate::kernel::{Kernel, kernels};

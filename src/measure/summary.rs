@@ -3,8 +3,9 @@
 #![forbid(unsafe_code)]
 
 use super::cell::{Cell, Residency};
+use super::contender::{LIBC, LIBC_AGAIN, MEMCPY_AUTO};
 use super::statistics::{geometric_mean, is_tie, median, noise_floor, paired_ratio, quantile};
-use super::sweep::{CORE_CLOCK, LIBC, LIBC_AGAIN, MEMCPY_AUTO, Sample};
+use super::sweep::{CORE_CLOCK, Sample};
 use crate::kernel::{Kernel, Stores, kernels};
 use crate::select::INLINE_MAX_BYTES;
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,6 +1,6 @@
 //! Bytes before time: a routine that copies wrongly gets no figure.
 
-use super::sweep::Contender;
+use super::contender::Contender;
 use std::fmt;
 
 /// Bytes on either side of the destination that must stay as they were.

@@ -3,8 +3,8 @@
 use super::buffers::Buffers;
 use super::calls::{Call, Reader};
 use super::cell::{Cell, Residency};
+use super::contender::Contender;
 use super::crowd::Crowd;
-use super::sweep::Contender;
 use crate::select::ways::{Pairs, Walk, nothing_of, read_all, read_lines};
 use std::time::Duration;
 

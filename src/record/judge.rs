@@ -8,9 +8,9 @@ use super::folder::Record;
 use super::profiles::plan;
 use crate::kernel::Kernel;
 use crate::measure::cell::{Cell, Residency};
+use crate::measure::contender::{LIBC, MEMCPY_AUTO};
 use crate::measure::statistics::geometric_mean;
 use crate::measure::summary::{CellSummary, Summary};
-use crate::measure::sweep::{LIBC, MEMCPY_AUTO};
 use crate::select::{Class, INLINE_MAX_BYTES, Origin, Plan, Policy, formula, plan_for, profiled_records};
 use std::collections::{BTreeMap, BTreeSet};
 

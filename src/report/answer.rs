@@ -2,10 +2,10 @@
 
 use super::format::size;
 use super::terminal::{ALIGNED, hanging, placed, range};
+use crate::measure::contender::{LIBC, MEMCPY_AUTO};
 use crate::measure::ipc::Row;
 use crate::measure::statistics::{geometric_mean, is_tie};
 use crate::measure::summary::{CellSummary, Summary};
-use crate::measure::sweep::{LIBC, MEMCPY_AUTO};
 use crate::measure::thread::THREAD;
 use crate::record::{Environment, is_held_back, ratio_of_plans};
 use crate::select::{INLINE_MAX_BYTES, Plan};

@@ -3,9 +3,9 @@
 use super::format::count;
 use super::terminal::hanging;
 use crate::measure::cell::Cell;
+use crate::measure::contender::{LIBC, LIBC_AGAIN};
 use crate::measure::statistics::{geometric_mean, is_tie};
 use crate::measure::summary::{CellSummary, Summary};
-use crate::measure::sweep::{LIBC, LIBC_AGAIN};
 use crate::record::Record;
 use std::collections::BTreeSet;
 use std::fmt;

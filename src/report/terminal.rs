@@ -3,9 +3,9 @@
 use super::format::{count, gb_per_s, size};
 use crate::measure::cell::{Cell, Residency};
 use crate::measure::conditions::{Condition, State};
+use crate::measure::contender::{LIBC, MEMCPY_AUTO};
 use crate::measure::statistics::{geometric_mean, is_tie};
 use crate::measure::summary::{CellSummary, Summary};
-use crate::measure::sweep::{LIBC, MEMCPY_AUTO};
 use crate::record::Environment;
 use std::borrow::Cow;
 use std::fmt::Write;

@@ -2,7 +2,8 @@
 
 use crate::tree::{records, results};
 use memcpy_select::measure::cell::{Cell, Residency};
-use memcpy_select::measure::sweep::{CORE_CLOCK, LIBC, LIBC_AGAIN, MEMCPY_AUTO, Sample};
+use memcpy_select::measure::contender::{LIBC, LIBC_AGAIN, MEMCPY_AUTO};
+use memcpy_select::measure::sweep::{CORE_CLOCK, Sample};
 use memcpy_select::record::Record;
 use memcpy_select::report::{PAGE_GENERATOR, page};
 #[cfg(target_arch = "x86_64")]

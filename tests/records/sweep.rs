@@ -4,9 +4,10 @@
 use crate::program::{Scratch, kept, put, record_in};
 use memcpy_select::cpu::Cpu;
 use memcpy_select::measure::cell::Cell;
+use memcpy_select::measure::contender::Contender;
 use memcpy_select::measure::effort::Effort;
 use memcpy_select::measure::scope::Scope;
-use memcpy_select::measure::sweep::{Contender, Sample, Sweep};
+use memcpy_select::measure::sweep::{Sample, Sweep};
 use memcpy_select::record::{Environment, Growing, Progress, Record, RecordError};
 use std::collections::BTreeSet;
 use std::fs;

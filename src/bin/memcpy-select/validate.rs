@@ -3,10 +3,10 @@
 use crate::sweep::{Run, effort_named, scope_of};
 use crate::{json, records};
 use clap::Args;
+use memcpy_select::measure::contender::MEMCPY_AUTO;
 use memcpy_select::measure::effort::Effort;
 use memcpy_select::measure::held_out;
 use memcpy_select::measure::scope::Scope;
-use memcpy_select::measure::sweep::MEMCPY_AUTO;
 use memcpy_select::record::judge::{CALIBRATION, Candidate, Choice, Figures, Knows, Way};
 use memcpy_select::record::{Validation, one_of_each_cpu};
 use memcpy_select::report::{print, say, validation_markdown, validation_text};

@@ -6,31 +6,21 @@
 //! Nothing is opened in a way that waits: pipes and devices are not opened at all, and a file that another program has a
 //! lease on is refused (`O_NONBLOCK`), since all clients would wait for that program.
 
-use crate::draft::{Draft, is_part};
+use crate::draft::OpenFile;
+use crate::name::{c_name, identity, path_of};
 use crate::refusal::Refusal;
 use memcpy_select::transport::ErrorCode;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use std::ffi::CString;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::Path;
-
-/// No path is longer on Linux.
-pub const MAX_NAME_BYTES: usize = 4095;
 
 /// The exported directory.
 pub struct Directory {
     root: OwnedFd,
     is_read_only: bool,
-}
-
-/// An open file.
-pub struct OpenFile {
-    pub file: OwnedFd,
-    pub is_writable: bool,
-    /// It has no name yet.
-    pub draft: Option<Draft>,
 }
 
 impl Directory {
@@ -106,24 +96,4 @@ impl Directory {
     pub fn check_writable(&self) -> Result<(), Refusal> {
         if self.is_read_only { Err(ErrorCode::DENIED.into()) } else { Ok(()) }
     }
-}
-
-/// A name that may be served.
-pub fn c_name(name: &[u8]) -> Result<CString, Refusal> {
-    let is_ours = name.split(|byte| *byte == b'/').any(is_part);
-    if name.is_empty() || name.len() > MAX_NAME_BYTES || is_ours {
-        return Err(ErrorCode::BAD_NAME.into());
-    }
-    Ok(CString::new(name).map_err(|_| ErrorCode::BAD_NAME)?)
-}
-
-/// A path that leads to a file that is open.
-pub fn path_of(file: &OwnedFd) -> String {
-    format!("/proc/self/fd/{}", file.as_fd().as_raw_fd())
-}
-
-/// What tells a file from all others.
-pub fn identity(file: &OwnedFd) -> Result<(u64, u64), Errno> {
-    let status = rustix::fs::fstat(file)?;
-    Ok((status.st_dev, status.st_ino))
 }

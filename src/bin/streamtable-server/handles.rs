@@ -1,6 +1,6 @@
 //! Which files each client has open, and where it is in each.
 
-use crate::directory::OpenFile;
+use crate::draft::OpenFile;
 use crate::refusal::Refusal;
 use memcpy_select::transport::{ClientKey, ErrorCode};
 use std::collections::HashMap;

@@ -10,6 +10,8 @@ mod directory;
 mod draft;
 mod handles;
 mod log;
+mod name;
+mod publish;
 mod refusal;
 mod serve;
 mod signals;

@@ -1,9 +1,11 @@
 //! What a client asks for, done with files.
 
-use crate::directory::{Directory, MAX_NAME_BYTES, OpenFile};
-use crate::draft::Publish;
+use crate::directory::Directory;
+use crate::draft::OpenFile;
 use crate::handles::Handles;
 use crate::log::Log;
+use crate::name::MAX_NAME_BYTES;
+use crate::publish::Publish;
 use crate::refusal::Refusal;
 use crate::signals::Signals;
 use memcpy_select::transport::{

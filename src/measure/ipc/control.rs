@@ -1,6 +1,7 @@
 //! What the conductor and a side say to each other: one JSON message each way at a time, over a Unix seqpacket socket,
 //! with descriptors beside it.
 
+use super::cell::{Cell, Contender};
 use crate::path::{Config, PathError, Token, socket};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
@@ -76,6 +77,21 @@ pub(super) struct Traffic {
     pub(super) settling: u64,
     pub(super) depth: usize,
     pub(super) touch: bool,
+}
+
+impl Traffic {
+    /// That many messages of a contender in a cell, after others untimed.
+    pub(super) fn of(contender: &Contender<'_>, cell: &Cell, pattern: Pattern, messages: u64, settling: u64) -> Self {
+        Self {
+            pattern,
+            len_bytes: cell.payload_bytes,
+            back_bytes: contender.path.limits().min_bytes,
+            messages,
+            settling,
+            depth: cell.depth,
+            touch: cell.touch,
+        }
+    }
 }
 
 /// Who sends payloads.

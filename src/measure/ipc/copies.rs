@@ -11,6 +11,30 @@ use super::sweep::{Refusal, Sample, Sweep};
 use crate::measure::effort::Effort;
 use crate::path::{Mode, Stage, Way};
 
+/// What the table's paths begin with, by the copies that they make.
+const WAYS: [(&str, Way); 4] = [
+    ("table_copy_copy", Way::CopyBoth),
+    ("table_copy_read", Way::CopyIn),
+    ("table_write_copy", Way::CopyOut),
+    ("table_in_place", Way::InPlace),
+];
+
+/// What a path of the table does with payloads, and which allocator or proxy its name ends with.
+pub(super) fn named(path: &str) -> Option<(Way, &str)> {
+    WAYS.into_iter().find_map(|(name, way)| Some((way, path.strip_prefix(name)?)))
+}
+
+/// The copies of a path of the table that makes any.
+fn way(path: &str) -> Option<Way> {
+    named(path).map(|(way, _)| way).filter(|way| way.has_kernel())
+}
+
+/// Whether the model is for rows like this: one message at a time over one connection between two cores, aligned.
+pub(super) fn is_modelled(cell: &Cell) -> bool {
+    let like = Cell::simple(cell.payload_bytes, cell.mode, Placement::TwoCores);
+    *cell == Cell { touch: cell.touch, ..like }
+}
+
 /// What the samples are taken for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CopyScope {
@@ -24,9 +48,9 @@ impl CopyScope {
     /// What the rows of the table's copying paths among these cells and contenders need; nothing if there are none.
     pub fn of(cells: &[Cell], contenders: &[Contender<'_>]) -> Option<Self> {
         let copying: Vec<&Contender<'_>> =
-            contenders.iter().filter(|contender| super::model::way(contender.path.name()).is_some()).collect();
+            contenders.iter().filter(|contender| way(contender.path.name()).is_some()).collect();
         let mut sizes: Vec<usize> =
-            cells.iter().filter(|cell| super::model::is_modelled(cell)).map(|cell| cell.payload_bytes).collect();
+            cells.iter().filter(|cell| is_modelled(cell)).map(|cell| cell.payload_bytes).collect();
         sizes.sort_unstable();
         sizes.dedup();
         let mut kernels: Vec<String> = copying.iter().filter_map(|contender| contender.kernel.clone()).collect();

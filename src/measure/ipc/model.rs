@@ -6,21 +6,13 @@
 
 #![forbid(unsafe_code)]
 
-use super::cell::{Cell, Placement};
-use super::copies::{Added, Copies};
+use super::cell::Cell;
+use super::copies::{Added, Copies, is_modelled, named};
 use super::summary::{Row, Summary};
-use crate::path::{Mode, Way};
+use crate::path::Mode;
 
 /// How far a prediction may be from the measurement, as a share of it.
 pub const TOLERANCE: f64 = 0.15;
-
-/// What the table's paths begin with, by the copies that they make.
-const WAYS: [(&str, Way); 4] = [
-    ("table_copy_copy", Way::CopyBoth),
-    ("table_copy_read", Way::CopyIn),
-    ("table_write_copy", Way::CopyOut),
-    ("table_in_place", Way::InPlace),
-];
 
 /// A prediction, term by term, in nanoseconds of half a round trip.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,22 +48,6 @@ impl Predicted {
     pub fn holds(&self) -> bool {
         self.error().abs() <= TOLERANCE
     }
-}
-
-/// What a path of the table does with payloads, and which allocator or proxy its name ends with.
-fn named(path: &str) -> Option<(Way, &str)> {
-    WAYS.into_iter().find_map(|(name, way)| Some((way, path.strip_prefix(name)?)))
-}
-
-/// The copies of a path of the table that makes any.
-pub(super) fn way(path: &str) -> Option<Way> {
-    named(path).map(|(way, _)| way).filter(|way| way.has_kernel())
-}
-
-/// Whether the model is for rows like this: one message at a time over one connection between two cores, aligned.
-pub(super) fn is_modelled(cell: &Cell) -> bool {
-    let like = Cell::simple(cell.payload_bytes, cell.mode, Placement::TwoCores);
-    *cell == Cell { touch: cell.touch, ..like }
 }
 
 /// What the model says of each row of the table that copies, as far as what it needs was measured.
@@ -129,8 +105,8 @@ fn wake_up_ns(summary: &Summary, in_place: &str, cell: &Cell) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::measure::ipc::{Moved, Pattern, Sample, What};
-    use crate::path::Stage;
+    use crate::measure::ipc::{Moved, Pattern, Placement, Sample, What};
+    use crate::path::{Stage, Way};
 
     const LIKE: Cell = Cell::simple(4096, Mode::Polling, Placement::TwoCores);
 

@@ -4,7 +4,6 @@
 use super::cell::{Cell, Contender};
 use super::control::{Answer, Control, ControlError, Cost, Moved, Order, Pattern, Traffic};
 use super::side::{SIDE_VARIABLE, Side};
-use super::sweep::{right, traffic as traffic_of};
 use super::trace::Tracer;
 use super::traffic;
 use crate::path::{Config, Path};
@@ -154,7 +153,7 @@ impl Pair {
         pattern: Pattern,
         messages: u64,
     ) -> Result<([Moved; 2], u64), Failure> {
-        right(self.run(slot, &traffic_of(contender, cell, pattern, messages, 0))?)
+        right(self.run(slot, &Traffic::of(contender, cell, pattern, messages, 0))?)
     }
 
     /// Moves that many messages over a slot's connections, and returns the time that the near side took.
@@ -393,3 +392,9 @@ impl fmt::Display for Failure {
 }
 
 impl std::error::Error for Failure {}
+
+/// A run, if every payload was what was sent.
+pub(super) fn right(run: ([Moved; 2], u64)) -> Result<([Moved; 2], u64), Failure> {
+    let payloads = run.0.iter().map(|moved| moved.wrong).sum();
+    if payloads == 0 { Ok(run) } else { Err(Failure::Wrong { payloads }) }
+}

@@ -4,7 +4,7 @@
 
 use super::cell::{Cell, Contender, Placement};
 use super::control::{Cost, Moved, Pattern, Traffic};
-use super::pair::{Failure, Pair, Program};
+use super::pair::{Failure, Pair, Program, right};
 use crate::measure::calls::SplitMix64;
 use crate::measure::effort::Effort;
 use crate::path::Tiers;
@@ -215,7 +215,7 @@ impl Sweep {
                 let which = patterns[at % patterns.len()];
                 let messages = one.messages[which as usize];
                 let settling = settling(&cell, messages);
-                let traffic = traffic(one.contender, &cell, which, messages, settling);
+                let traffic = Traffic::of(one.contender, &cell, which, messages, settling);
                 let run = pair.run(one.slot, &traffic).and_then(right);
                 let ([near, far], messages) = run.map_err(|failure| (Some(one.slot), failure))?;
                 samples.push(Sample {
@@ -280,7 +280,7 @@ fn prepare(
         // Every place of a window is used, and short payloads' twice.
         let turns = if cell.payload_bytes >= LONG_BYTES { 1 } else { 2 };
         let messages = (turns * cell.connections * cell.depth + 1) as u64;
-        let verifying = Traffic { touch: true, ..traffic(contender, cell, which, messages, 0) };
+        let verifying = Traffic { touch: true, ..Traffic::of(contender, cell, which, messages, 0) };
         right(pair.run(slot, &verifying)?)?;
     }
     Ok(cost)
@@ -299,13 +299,13 @@ const fn traced_messages(payload_bytes: usize) -> u64 {
 /// The system calls of a path that does not count them itself.
 fn trace(pair: &mut Pair, slot: usize, contender: &Contender<'_>, cell: &Cell) -> Result<Option<What>, Failure> {
     let pattern = patterns(cell)[0];
-    let (once, moved) = pair.run(slot, &traffic(contender, cell, pattern, 1, 0))?;
+    let (once, moved) = pair.run(slot, &Traffic::of(contender, cell, pattern, 1, 0))?;
     if once.iter().all(|side| side.system_calls.is_some()) {
         return Ok(None);
     }
     let least = traced_messages(cell.payload_bytes).next_multiple_of(moved);
-    let few = pair.trace(slot, &traffic(contender, cell, pattern, least, 0))?;
-    let many = pair.trace(slot, &traffic(contender, cell, pattern, 3 * least, 0))?;
+    let few = pair.trace(slot, &Traffic::of(contender, cell, pattern, least, 0))?;
+    let many = pair.trace(slot, &Traffic::of(contender, cell, pattern, 3 * least, 0))?;
     let messages = if pattern == Pattern::PingPong { 4 * least } else { 2 * least };
     let traced = few.zip(many).map(|(few, many)| many.saturating_sub(few));
     Ok(traced.map(|system_calls| What::Traced { messages, system_calls }))
@@ -318,7 +318,7 @@ fn fit(pair: &mut Pair, slot: usize, contender: &Contender<'_>, cell: &Cell, run
         let mut messages = 1;
         fitting[*which as usize] = loop {
             let ([near, _], moved) =
-                pair.run(slot, &traffic(contender, cell, *which, messages, settling(cell, messages)))?;
+                pair.run(slot, &Traffic::of(contender, cell, *which, messages, settling(cell, messages)))?;
             let passed_ns = near.total_ns.max(1);
             if passed_ns >= run_ns / 3 || messages >= MAX_MESSAGES {
                 let wanted = u128::from(moved) * u128::from(run_ns) / u128::from(passed_ns);
@@ -328,30 +328,6 @@ fn fit(pair: &mut Pair, slot: usize, contender: &Contender<'_>, cell: &Cell, run
         };
     }
     Ok(fitting)
-}
-
-pub(super) fn traffic(
-    contender: &Contender<'_>,
-    cell: &Cell,
-    pattern: Pattern,
-    messages: u64,
-    settling: u64,
-) -> Traffic {
-    Traffic {
-        pattern,
-        len_bytes: cell.payload_bytes,
-        back_bytes: contender.path.limits().min_bytes,
-        messages,
-        settling,
-        depth: cell.depth,
-        touch: cell.touch,
-    }
-}
-
-/// A run, if every payload was what was sent.
-pub(super) fn right(run: ([Moved; 2], u64)) -> Result<([Moved; 2], u64), Failure> {
-    let payloads = run.0.iter().map(|moved| moved.wrong).sum();
-    if payloads == 0 { Ok(run) } else { Err(Failure::Wrong { payloads }) }
 }
 
 /// Fisher and Yates.

@@ -2,7 +2,7 @@
 //! was written down.
 
 use super::block::Block;
-use super::costs::pair_subject;
+use super::costs::{section_save, section_subject};
 use super::curves::{self, PLAIN_KERNELS, VECTOR_KERNELS, held_back_lengths};
 use super::runner::{Arm, Runner};
 use super::sample::{Condition, Key, Part};
@@ -10,7 +10,6 @@ use super::state::{LIVE_STATES, State};
 use crate::cpu::{Components, XState};
 use crate::kernel::Kernel;
 use crate::measure::buffers::Buffers;
-use crate::xsave::Save;
 
 /// How many copies share a section. None of these numbers is used in fitting.
 pub const COPIES: [u32; 6] = [1, 2, 4, 8, 16, 64];
@@ -20,16 +19,6 @@ const SECTION_BYTES: usize = 4 << 20;
 /// How many bytes one sample copies, unless one section is longer.
 const SAMPLE_BYTES: usize = 256 << 10;
 const MAX_TURNS: usize = 32;
-
-/// The instruction that sections save by: the best that there is.
-pub fn section_save(xstate: &XState) -> Option<Save> {
-    [Save::Xsavec, Save::Xsaveopt, Save::Xsave].into_iter().find(|save| save.is_available(xstate))
-}
-
-/// The subject of a section's samples.
-pub fn section_subject(save: Save, kernel: &str) -> String {
-    format!("{}+{kernel}", pair_subject(save))
-}
 
 /// Every section that is judged: kernel, state, length, number of copies.
 pub fn cases(xstate: &XState) -> Vec<(&'static Kernel, Components, usize, u32)> {

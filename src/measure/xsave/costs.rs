@@ -2,7 +2,6 @@
 //! first copy costs more while somebody's upper halves are in use.
 
 use super::block::Block;
-use super::composites::section_save;
 use super::curves::VECTOR_KERNELS;
 use super::runner::{Arm, Runner};
 use super::sample::{Area, Condition, Key, Part};
@@ -28,6 +27,16 @@ pub const fn restore_subject(save: Save) -> &'static str {
         Save::Xsavec => "xrstor-compacted",
         Save::Fxsave => "fxrstor",
     }
+}
+
+/// The instruction that sections save by: the best that there is.
+pub fn section_save(xstate: &XState) -> Option<Save> {
+    [Save::Xsavec, Save::Xsaveopt, Save::Xsave].into_iter().find(|save| save.is_available(xstate))
+}
+
+/// The subject of a section's samples.
+pub fn section_subject(save: Save, kernel: &str) -> String {
+    format!("{}+{kernel}", pair_subject(save))
 }
 
 /// A pair of instructions, as a section executes it.

@@ -3,7 +3,7 @@
 
 #![forbid(unsafe_code)]
 
-use super::composites::section_subject;
+use super::costs::section_subject;
 use super::costs::{FIRST_COPY_BYTES, first_copy_kernels, first_copy_subject, restore_subject};
 use super::curves::PLAIN_KERNELS;
 use super::sample::{Area, Condition, Key, Part};
@@ -52,7 +52,7 @@ pub fn state_bytes(live: Components, xstate: &XState) -> usize {
 impl Model {
     /// Fits the model on the costs and curves among these timings. Composites are not looked at.
     pub fn fit(timings: &Timings, xstate: &XState) -> Self {
-        let save = super::composites::section_save(xstate);
+        let save = super::costs::section_save(xstate);
         let points = |subject: &str| {
             let mut points: Vec<(usize, f64)> = TRAINED_STATES
                 .into_iter()

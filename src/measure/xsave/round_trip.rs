@@ -62,7 +62,7 @@ struct Traveller {
 impl Traveller {
     /// `None` where the CPU has no XSAVE to set a state with.
     fn new(xstate: &XState) -> Option<Self> {
-        let save = super::composites::section_save(xstate)?;
+        let save = super::costs::section_save(xstate)?;
         let largest = LIVE_STATES.into_iter().rev().find_map(|live| State::new(live, xstate, 1))?;
         Some(Self { clean: State::new(Components::NONE, xstate, 1)?, dirty: largest, save })
     }
@@ -133,7 +133,7 @@ fn middle_half(key: Key, round: u32, trips: &mut [u64]) -> Sample {
 
 /// The pair's name, for whoever reads.
 pub fn pair_name(xstate: &XState) -> Option<String> {
-    super::composites::section_save(xstate).map(pair_subject)
+    super::costs::section_save(xstate).map(pair_subject)
 }
 
 /// Measures round trips between two threads on the CPU that this one is pinned to: a byte through a pipe and back.

@@ -5,9 +5,9 @@
 use super::bands::{Band, bands};
 use super::series::{CONDITIONS, placement};
 use super::{Shown, Table, against_best, escape, figure, is_slower, none, percent, speed, times};
+use crate::measure::contender::{LIBC, MEMCPY_AUTO};
 use crate::measure::statistics::{geometric_mean, is_tie};
 use crate::measure::summary::{CellSummary, Summary};
-use crate::measure::sweep::{LIBC, MEMCPY_AUTO};
 use crate::report::format::size;
 use crate::report::terminal::{ALIGNED, placed, range};
 use crate::select::INLINE_MAX_BYTES;

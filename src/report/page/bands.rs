@@ -3,8 +3,8 @@
 #![forbid(unsafe_code)]
 
 use super::speed;
+use crate::measure::contender::{LIBC, MEMCPY_AUTO};
 use crate::measure::summary::CellSummary;
-use crate::measure::sweep::{LIBC, MEMCPY_AUTO};
 use crate::select::INLINE_MAX_BYTES;
 
 /// Neighbouring lengths with one name for all of them.

@@ -6,9 +6,9 @@ use super::figures::cell_name;
 use super::{Shown, Table, escape, figure, is_slower, none, percent, speed, times};
 use crate::measure::calls::{Calls, Lengths, Reader, Region, Sequence};
 use crate::measure::cell::Residency;
+use crate::measure::contender::{LIBC, MEMCPY_AUTO};
 use crate::measure::statistics::geometric_mean;
 use crate::measure::summary::CellSummary;
-use crate::measure::sweep::{LIBC, MEMCPY_AUTO};
 use crate::report::format::size;
 use std::fmt::Write;
 

@@ -5,9 +5,9 @@
 use super::series::{contenders, placement};
 use super::{Shown, Table, against_best, escape, figure, finite, is_slower, percent, speed, times};
 use crate::measure::cell::{Cell, Residency};
+use crate::measure::contender::{LIBC, MEMCPY_AUTO};
 use crate::measure::statistics::geometric_mean;
 use crate::measure::summary::{CellSummary, Summary};
-use crate::measure::sweep::{LIBC, MEMCPY_AUTO};
 use crate::record::Environment;
 use crate::report::format::size;
 use crate::report::terminal::{columns, placed};

@@ -4,9 +4,9 @@
 
 use super::series::contenders;
 use super::{Shown, Table, escape, is_slower, percent, speed, times};
+use crate::measure::contender::{LIBC, LIBC_AGAIN};
 use crate::measure::statistics::geometric_mean;
 use crate::measure::summary::CellSummary;
-use crate::measure::sweep::{LIBC, LIBC_AGAIN};
 use std::collections::BTreeSet;
 use std::fmt::Write;
 

@@ -8,8 +8,8 @@ use super::{
     series, speed, tables,
 };
 use crate::measure::cell::Residency;
+use crate::measure::contender::{LIBC, MEMCPY_AUTO};
 use crate::measure::summary::{CellSummary, Summary};
-use crate::measure::sweep::{LIBC, MEMCPY_AUTO};
 use crate::record::Environment;
 use crate::report::format::size;
 use crate::select::INLINE_MAX_BYTES;

@@ -4,9 +4,9 @@
 
 use super::{Shown, figure, finite};
 use crate::measure::cell::{Cell, Residency};
+use crate::measure::contender::{LIBC, LIBC_AGAIN, MEMCPY_AUTO};
 use crate::measure::statistics::geometric_mean;
 use crate::measure::summary::{CellSummary, Summary};
-use crate::measure::sweep::{LIBC, LIBC_AGAIN, MEMCPY_AUTO};
 use crate::report::format::size;
 use crate::report::terminal::{ALIGNED, column, placed, relation};
 use crate::select::Aliasing;
