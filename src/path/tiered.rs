@@ -2,9 +2,9 @@
 //! between the three are parameters.
 
 use super::copier::Copier;
-use super::cow_handover::{self, PREPARE_CALLS, TAKE_CALLS};
+use super::handover::{self, PREPARE_CALLS, TAKE_CALLS};
 use super::line::{self, Line};
-use super::{Buffer, Config, Consumer, End, Limits, Opening, Path, PathError, Producer, Token, process_vm, socket};
+use super::{Buffer, Config, Consumer, End, Limits, Opening, Path, PathError, Producer, Token, remote_read, socket};
 use rustix::net::{RecvFlags, SendFlags, SocketType};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -85,7 +85,7 @@ pub(super) struct TieredEnd {
 impl TieredEnd {
     pub(super) fn open(config: &Config, tiers: Tiers) -> Result<Opening, PathError> {
         if config.max_bytes > tiers.inline_max_bytes && tiers.direct_max_bytes > 0 {
-            process_vm::probe()?;
+            remote_read::probe()?;
         }
         let (line, memfd) = Line::open(config, Tiers::INLINE_MAX_BYTES)?;
         let (near, far) = socket::pair(SocketType::SEQPACKET)?;
@@ -138,7 +138,7 @@ impl End for TieredEnd {
                 self.line.post([len_bytes as u64, address, self.process], |_| {});
             }
             Tier::Handover => {
-                let memfd = cow_handover::prepare(len_bytes, self.offset, self.touch, producer)?;
+                let memfd = handover::prepare(len_bytes, self.offset, self.touch, producer)?;
                 socket::send_with(&self.socket, &[0], &[memfd.as_fd()], SendFlags::empty())
                     .map_err(PathError::system("sendmsg"))?;
                 self.calls += PREPARE_CALLS + 2;
@@ -164,14 +164,14 @@ impl End for TieredEnd {
                 let process =
                     i32::try_from(process).map_err(|_| PathError::protocol("a process number that is none"))?;
                 let payload = self.dst.head(len_bytes);
-                self.calls += process_vm::read_from(process, address as usize, payload)?;
+                self.calls += remote_read::read_from(process, address as usize, payload)?;
                 consumer.check(payload);
             }
             Tier::Handover => {
                 let (_, mut received) = socket::receive_with(&self.socket, &mut [0], RecvFlags::DONTWAIT)
                     .map_err(PathError::system("recvmsg"))?;
                 let memfd = received.pop().ok_or_else(|| PathError::protocol("a hand-over of nothing"))?;
-                cow_handover::take(&memfd, len_bytes, self.offset, self.touch, consumer)?;
+                handover::take(&memfd, len_bytes, self.offset, self.touch, consumer)?;
                 self.calls += TAKE_CALLS + 1;
             }
         }

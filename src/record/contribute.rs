@@ -1,7 +1,7 @@
 //! From a run on this machine to a record that others can use.
 
-use super::error::RecordError;
-use super::folder::{Record, next, read_environment, unwritable};
+use super::error::{RecordError, unwritable};
+use super::folder::{Record, next, read_environment};
 use super::profiles::LOCAL;
 use std::fs;
 use std::path::{Path, PathBuf};

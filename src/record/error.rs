@@ -2,7 +2,7 @@
 
 use super::{FORMAT_VERSION, OLDEST_FORMAT};
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Why a record could not be written or read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,6 +62,11 @@ pub enum RecordError {
         /// Its format.
         found: u32,
     },
+}
+
+/// That something could not be made or written.
+pub(super) fn unwritable(path: &Path, cause: &dyn ToString) -> RecordError {
+    RecordError::Unwritable { path: path.to_owned(), cause: cause.to_string() }
 }
 
 impl fmt::Display for RecordError {

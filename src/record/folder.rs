@@ -1,20 +1,20 @@
 //! A record's folder: named by machine and date, made once and as a whole, never overwritten.
 
 use super::environment::Environment;
-use super::error::RecordError;
+use super::error::{RecordError, unwritable};
 use super::file;
-use super::samples::{self, Expected};
+use super::progress::Progress;
+use super::samples::{self, Expected, SAMPLES_FILE};
 use super::stored;
 use super::table::Table;
 use super::{FORMAT_VERSION, OLDEST_FORMAT};
 use crate::measure::sweep::{Failure, Sample};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 pub(super) const ENVIRONMENT_FILE: &str = "env.toml";
-pub(super) const SAMPLES_FILE: &str = "samples.csv";
 
 /// A run: its environment and all its samples.
 #[derive(Clone, Debug)]
@@ -122,31 +122,7 @@ impl Record {
     }
 }
 
-/// How far a record got, and what is to be found in it. It stands in `env.toml`, before the environment.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Progress {
-    /// Whether the run came to its end; so it is where the file does not say.
-    #[serde(default = "complete_unless_said")]
-    pub complete: bool,
-    /// The bench; records of format 1 say it in their rows alone.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub bench: Option<String>,
-    /// How many rows `samples.csv` has, once the run has come to its end.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub rows: Option<u64>,
-    /// What was to be measured, if the run said so, in the words of [`Scope`](crate::measure::scope::Scope).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub grid: Option<String>,
-}
-
-const fn complete_unless_said() -> bool {
-    true
-}
-
 impl Progress {
-    /// Its keys in `env.toml`: the rest is the environment's.
-    const KEYS: [&str; 4] = ["complete", "bench", "rows", "grid"];
-
     /// How far the record in a folder got.
     ///
     /// # Errors
@@ -234,10 +210,6 @@ pub(super) fn write_environment(
         file::replace(&path, (progress + &environment).as_bytes())
     };
     write().map_err(|error| unwritable(&path, &error))
-}
-
-pub(super) fn unwritable(path: &Path, cause: &dyn ToString) -> RecordError {
-    RecordError::Unwritable { path: path.to_owned(), cause: cause.to_string() }
 }
 
 /// Makes a folder under a name that no reader looks at, fills it, and then calls it `<machine>/<date>.<n>` with the

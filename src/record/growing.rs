@@ -4,11 +4,12 @@
 use super::FORMAT_VERSION;
 use super::appending::Mark;
 use super::environment::Environment;
-use super::error::RecordError;
+use super::error::{RecordError, unwritable};
 use super::file;
-use super::folder::{Progress, Record, SAMPLES_FILE, make, read_environment, unwritable, write_environment};
+use super::folder::{Record, make, read_environment, write_environment};
 use super::lock::Lock;
-use super::samples::{self, Expected};
+use super::progress::Progress;
+use super::samples::{self, Expected, SAMPLES_FILE};
 use super::stored;
 use crate::measure::cell::Cell;
 use crate::measure::effort::Effort;

@@ -3,7 +3,7 @@
 //! transport by themselves. Each is written as a whole.
 
 use super::error::RecordError;
-use super::ipc::read_rows;
+use super::ipc_rows::read_rows;
 use super::stored;
 use super::table::Table;
 use crate::measure::ipc::{CacheSample, PartSample, Sample};

@@ -3,18 +3,42 @@
 
 use super::appending::{Appending, Mark};
 use super::environment::Environment;
-use super::error::RecordError;
-use super::folder::{Progress, make, unwritable, write_environment};
+use super::error::{RecordError, unwritable};
+use super::folder::{make, write_environment};
 use super::growing::{begun, complete, partial, resumable};
-use super::ipc::{BENCH, IPC_FILE, IpcRecord, Rows, read_rows, rows_text};
+use super::ipc::IpcRecord;
 use super::ipc_further;
+use super::ipc_rows::{BENCH, IPC_FILE, Rows, read_rows, rows_text};
 use super::lock::Lock;
+use super::progress::Progress;
 use super::samples;
 use super::stored;
 use crate::measure::ipc::{CacheSample, Cell, PartSample, Refusal, Sample};
 use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
+
+impl IpcRecord {
+    /// Saves the record as `<results>/<machine>/<date>.<n>` with the next `n`, and returns that folder.
+    ///
+    /// # Errors
+    ///
+    /// [`RecordError::Unwritable`] if a folder or file cannot be made.
+    pub fn save(&self, results: &Path) -> Result<PathBuf, RecordError> {
+        let mut growing = GrowingIpc::create(results, self.environment.clone(), &self.grid)?;
+        growing.append(self.samples.clone(), self.refusals.clone())?;
+        if !self.copies.is_empty() {
+            growing.keep_copies(self.copies.clone(), &[])?;
+        }
+        if !self.cache.is_empty() {
+            growing.keep_cache(self.cache.clone())?;
+        }
+        if !self.parts.is_empty() {
+            growing.keep_parts(self.parts.clone())?;
+        }
+        growing.finish().map(|(folder, _)| folder)
+    }
+}
 
 /// A record that is written as it is measured, one cell after the other.
 ///

@@ -5,13 +5,13 @@
 //! and whatever was made from that record is marked.
 
 use super::folder::Record;
-use super::profiles::plan;
+use super::plan::{is_held_back, is_planned, kernel, plan};
 use crate::kernel::Kernel;
 use crate::measure::cell::{Cell, Residency};
 use crate::measure::contender::{LIBC, MEMCPY_AUTO};
 use crate::measure::statistics::geometric_mean;
 use crate::measure::summary::{CellSummary, Summary};
-use crate::select::{Class, INLINE_MAX_BYTES, Origin, Plan, Policy, formula, plan_for, profiled_records};
+use crate::select::{Class, Origin, Plan, Policy, formula, plan_for, profiled_records};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The ways of use that are judged, in the order of tables. Older records have copies that are read as
@@ -20,42 +20,6 @@ pub const WAYS: [Residency; 5] = [Residency::Hot, Residency::Used, Residency::Re
 
 /// A cell counts as slow if it takes so many times as long as the best of everything that was measured there.
 pub const SLOW: f64 = 1.1;
-
-/// Whether plans are made from the cells of that length: from powers of two.
-pub(super) const fn makes_plans(len_bytes: usize) -> bool {
-    len_bytes.is_power_of_two()
-}
-
-/// Whether a cell goes by the plan, and no plan is made from it.
-pub const fn is_held_back(cell: &Cell) -> bool {
-    is_planned(cell) && !makes_plans(cell.len_bytes)
-}
-
-/// Whether a copy goes by the plan: shorter ones are inlined.
-const fn is_planned(cell: &Cell) -> bool {
-    cell.len_bytes > INLINE_MAX_BYTES
-}
-
-/// What stands for kernels in records that are older than they are: the kernel of the same width that they took the place of,
-/// or the one past the caches that fetches without `prefetchnta` as they do.
-const STAND_INS: [(&str, &str); 4] = [
-    ("avx512_hi16", "avx512_aligned"),
-    ("avx512vl_hi16", "avx_aligned"),
-    ("avx_nt_4pages", "avx512_nt"),
-    ("avx_nt_plain", "avx512_nt"),
-];
-
-/// What a plan calls in a cell, or what stands for it.
-fn kernel(plan: &Plan, cell: &CellSummary) -> &'static str {
-    let name = plan.kernel(cell.cell.len_bytes, cell.cell.class()).name();
-    let stand_in = STAND_INS.iter().find(|(newer, _)| *newer == name && cell.copy_ns(name).is_none());
-    stand_in.map_or(name, |(_, older)| older)
-}
-
-/// Time under one plan over time under another, by the kernels that they name in a cell.
-pub fn ratio_of_plans(cell: &CellSummary, plan: &Plan, other: &Plan) -> Option<f64> {
-    cell.time_ratio(kernel(plan, cell), kernel(other, cell))
-}
 
 /// Something that chooses a kernel for each cell, to be judged.
 #[derive(Clone, Debug)]
@@ -306,6 +270,7 @@ mod tests {
     use super::*;
     use crate::measure::sweep::Sample;
     use crate::select::Band;
+    use crate::select::INLINE_MAX_BYTES;
     use std::borrow::Cow;
 
     fn samples(cell: Cell, figures: &[(&'static str, [u64; 4])]) -> Vec<Sample> {

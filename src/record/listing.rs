@@ -2,10 +2,12 @@
 
 use super::environment::Environment;
 use super::error::RecordError;
-use super::folder::{Progress, Record, age, is_unused, read_environment};
-use super::ipc::is_of_paths;
-use super::judge::{can_judge, is_held_back};
+use super::folder::{Record, age, is_unused, read_environment};
+use super::ipc_rows::is_of_paths;
+use super::judge::can_judge;
+use super::plan::is_held_back;
 use super::profiles::{BENCH, is_first_rate};
+use super::progress::Progress;
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -9,15 +9,14 @@
 
 use super::environment::Environment;
 use super::error::RecordError;
-use super::folder::{Progress, Record, age, is_unused, read_environment};
-use super::judge::{makes_plans, ratio_of_plans};
-use crate::kernel::{Kernel, Stores, kernels};
+use super::folder::{Record, age, is_unused, read_environment};
+use super::plan::{least_bytes, plan, ratio_of_plans, weight};
+use super::progress::Progress;
 use crate::measure::cell::{Cell, Residency};
 use crate::measure::effort::Effort;
-use crate::measure::statistics::{geometric_mean, median};
-use crate::measure::summary::{CellSummary, Summary};
-use crate::select::choose::{Point, Terms, choose};
-use crate::select::{CpuName, INLINE_MAX_BYTES, Plan, PlanText, Policy, formula};
+use crate::measure::statistics::geometric_mean;
+use crate::measure::summary::Summary;
+use crate::select::{CpuName, Plan, PlanText, Policy, formula};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs;
@@ -201,7 +200,18 @@ impl Survey {
     pub fn source(&self) -> String {
         let mut source = String::from(
             "//! Plans of measured CPUs. Generated from `results/` by `cargo run --release --features cli -- profiles`: not to be\n\
-             //! edited.\n\nuse super::profile::Profile;\n\n#[rustfmt::skip]\npub(super) static PROFILES: &[Profile] = &[",
+             //! edited.\n\
+             \n\
+             /// The plan of a CPU model, and the records that it was made from.\n\
+             pub(super) struct Profile {\n\
+             \x20\x20\x20\x20/// `<machine>/<date>.<n>` under `results/`, oldest first.\n\
+             \x20\x20\x20\x20pub(super) records: &'static [&'static str],\n\
+             \x20\x20\x20\x20/// The plan as [`PlanText`](super::PlanText) reads it.\n\
+             \x20\x20\x20\x20pub(super) text: &'static str,\n\
+             }\n\
+             \n\
+             #[rustfmt::skip]\n\
+             pub(super) static PROFILES: &[Profile] = &[",
         );
         let profiles = self.profiles();
         for Profile { records, text, .. } in &profiles {
@@ -276,57 +286,4 @@ fn time_ratio<'a>(records: impl Iterator<Item = &'a Record>, plan: &Plan, other:
         weights += weight(residency);
     }
     (weights > 0.0).then(|| (sum / weights).exp())
-}
-
-/// The shortest length that goes by the plan: without SIMD all do, else those that are not inlined.
-const fn least_bytes(policy: Policy) -> usize {
-    match policy {
-        Policy::User => INLINE_MAX_BYTES + 1,
-        Policy::NoSimd | Policy::Section => 1,
-    }
-}
-
-/// The best plan for the figures of these records, all of one CPU.
-pub fn plan<'a>(records: impl Iterator<Item = &'a Record> + Clone, policy: Policy) -> Option<Plan> {
-    let newest = &records.clone().last()?.environment;
-    let available =
-        |kernel: &&Kernel| newest.kernels.iter().any(|known| known.name == kernel.name() && known.available);
-    let is_allowed = |kernel: &&Kernel| policy == Policy::User || kernel.writes().is_empty();
-    let planned = kernels().iter().filter(|kernel| kernel.may_be_planned());
-    let candidates: Vec<&'static Kernel> = planned.filter(available).filter(is_allowed).collect();
-    let summaries: Vec<Summary> = records.map(|record| Summary::of(&record.samples)).collect();
-    let points: Vec<Point> = summaries.iter().flat_map(|summary| points(summary, &candidates, policy)).collect();
-    let floors: Vec<f64> = summaries.iter().map(|summary| summary.noise_floor).collect();
-    let limits = formula::natural_limits(newest.cpu.l1d_bytes, newest.cpu.l2_bytes, newest.cpu.l3_bytes);
-    choose(&candidates, &points, &limits, Terms::of_noise(median(&floors)?))
-}
-
-fn points(summary: &Summary, candidates: &[&'static Kernel], policy: Policy) -> Vec<Point> {
-    let least = least_bytes(policy);
-    let in_plan = |cell: &&CellSummary| cell.cell.len_bytes >= least && makes_plans(cell.cell.len_bytes);
-    let cells: Vec<&CellSummary> = summary.cells.iter().filter(in_plan).collect();
-    let count = |len_bytes: usize, residency: Residency| {
-        let same = cells.iter().filter(|cell| cell.cell.len_bytes == len_bytes && cell.cell.residency == residency);
-        same.count() as f64
-    };
-    let point = |cell: &&CellSummary| {
-        let len_bytes = cell.cell.len_bytes;
-        let ns = |kernel: &&'static Kernel| {
-            let is_barred = cell.non_temporal_loses && kernel.stores() == Stores::NonTemporal;
-            if is_barred { Some(f64::INFINITY) } else { cell.copy_ns(kernel.name()) }
-        };
-        let copy_ns: Option<Vec<f64>> = candidates.iter().map(ns).collect();
-        let weight = weight(cell.cell.residency) / count(len_bytes, cell.cell.residency);
-        Some(Point { len_bytes, class: cell.cell.class(), weight, copy_ns: copy_ns? })
-    };
-    cells.iter().filter_map(point).collect()
-}
-
-/// How much a way of use counts. Programs write to memory that they have just used and read what they copied: these ways
-/// count twice. A loop over one pair of buffers, cold buffers and busy neighbours are what some programs have.
-const fn weight(residency: Residency) -> f64 {
-    match residency {
-        Residency::Used | Residency::Read | Residency::Touch => 2.0,
-        Residency::Hot | Residency::Cold | Residency::Crowd | Residency::Threads(_) | Residency::Calls(_) => 1.0,
-    }
 }

@@ -2,8 +2,8 @@
 
 use super::appending::{Appending, Mark};
 use super::environment::{Environment, MOST_CYCLES_PER_NS};
-use super::error::RecordError;
-use super::folder::{Progress, SAMPLES_FILE, unwritable};
+use super::error::{RecordError, unwritable};
+use super::progress::Progress;
 use super::stored;
 use crate::measure::cell::{Cell, Residency};
 use crate::measure::scope::MAX_LEN_BYTES;
@@ -13,6 +13,8 @@ use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::Path;
+
+pub(super) const SAMPLES_FILE: &str = "samples.csv";
 
 /// The header line of each format.
 const HEADERS: [(u32, &str); 2] = [

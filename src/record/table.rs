@@ -1,8 +1,8 @@
 //! What else a record holds: further files `<name>.csv`, compressed or not, beside the samples, each with a header line, for measurements that
 //! are no timings of copies. What their columns mean is for the module that writes and reads them.
 
-use super::error::RecordError;
-use super::folder::{SAMPLES_FILE, unwritable};
+use super::error::{RecordError, unwritable};
+use super::samples::SAMPLES_FILE;
 use super::stored;
 use serde::Serialize;
 use serde::de::DeserializeOwned;

@@ -4,12 +4,11 @@
 //! In machine code, since nothing on the way may touch vector state, however the crate is compiled, and builds for debugging
 //! take this way too. Where nothing was assembled, the compiler's code does.
 
-use super::dispatch::{NO_SIMD, USER};
 #[cfg(all(target_arch = "x86_64", memcpy_select_asm))]
 use {
     super::class::{Alignment, CLASSES},
     super::plan::Plan,
-    super::slot::{STEPS, Slot},
+    super::slot::Slot,
     core::arch::naked_asm,
     core::mem::offset_of,
 };
@@ -24,7 +23,7 @@ macro_rules! ways_in {
         #[cfg(all(target_arch = "x86_64", memcpy_select_asm))]
         #[unsafe(naked)]
         pub(super) unsafe extern "sysv64" fn $by_plan(dst: *mut u8, src: *const u8, len: usize) {
-            naked_asm!("endbr64", "lea rcx, [rip + {slot}]", "jmp {by_plan}", slot = sym $slot, by_plan = sym by_plan)
+            core::arch::naked_asm!("endbr64", "lea rcx, [rip + {slot}]", "jmp {by_plan}", slot = sym $slot, by_plan = sym $crate::select::by_plan::by_plan)
         }
 
         /// Copies as [`Slot::step_entry`] says. Loads are acquiring ones on x86-64.
@@ -35,7 +34,7 @@ macro_rules! ways_in {
         #[cfg(all(target_arch = "x86_64", memcpy_select_asm))]
         #[unsafe(naked)]
         pub(super) unsafe extern "sysv64" fn $by_step(dst: *mut u8, src: *const u8, len: usize) {
-            naked_asm!(
+            core::arch::naked_asm!(
                 "endbr64",
                 "lea rcx, [rip + {slot}]",
                 "cmp rdx, {middle}",
@@ -48,14 +47,14 @@ macro_rules! ways_in {
                 "3:",
                 "jmp qword ptr [rcx + {steps} + 16]",
                 slot = sym $slot,
-                middle = const STEPS[0],
-                long = const STEPS[1],
-                steps = const offset_of!(Slot, steps),
+                middle = const $crate::select::slot::STEPS[0],
+                long = const $crate::select::slot::STEPS[1],
+                steps = const core::mem::offset_of!($crate::select::slot::Slot, steps),
             )
         }
 
         #[cfg(not(all(target_arch = "x86_64", memcpy_select_asm)))]
-        crate::kernel::portable::entry_point! {
+        $crate::kernel::portable::entry_point! {
             $by_plan(dst, src, len) {
                 let entry = $slot.plan().entry(len, dst.addr(), src.addr());
                 // SAFETY: the same preconditions; a plan comes into force only with kernels that are available here.
@@ -64,7 +63,7 @@ macro_rules! ways_in {
         }
 
         #[cfg(not(all(target_arch = "x86_64", memcpy_select_asm)))]
-        crate::kernel::portable::entry_point! {
+        $crate::kernel::portable::entry_point! {
             $by_step(dst, src, len) {
                 let entry = $slot.step_entry(len);
                 // SAFETY: as above.
@@ -74,8 +73,7 @@ macro_rules! ways_in {
     };
 }
 
-ways_in!(USER, user, user_by_step);
-ways_in!(NO_SIMD, no_simd, no_simd_by_step);
+pub(super) use ways_in;
 
 #[cfg(all(target_arch = "x86_64", memcpy_select_asm))]
 const LIMITS: usize = offset_of!(Plan, limits);
@@ -140,8 +138,9 @@ pub(super) unsafe extern "sysv64" fn by_plan(dst: *mut u8, src: *const u8, len: 
 pub(super) mod tests {
     use super::*;
     use crate::kernel::{CopyFn, Kernel};
-    use crate::select::decide::NO_SIMD_START;
+    use crate::select::in_force::NO_SIMD_START;
     use crate::select::plan::{Band, MAX_BANDS};
+    use crate::select::slot::STEPS;
     use core::cell::Cell;
     use core::ptr;
     use core::sync::atomic::Ordering;
@@ -194,7 +193,7 @@ pub(super) mod tests {
         }
         static PLAN: OnceLock<Plan> = OnceLock::new();
         let plan = PLAN.get_or_init(|| plan);
-        let slot = Slot::new(plan, user_by_step, user);
+        let slot = Slot::new(plan, own_by_step, own);
         let lengths = (0..MAX_BANDS).flat_map(|at| [limit(at) - 1, limit(at), limit(at).wrapping_add(1)]);
         for len in lengths {
             for distance in 0..4096 {

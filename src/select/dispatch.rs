@@ -1,17 +1,16 @@
 //! The calls, and the plan they follow.
 //!
-//! The plan in force has one [`Slot`] for each [`Policy`]. At the start it holds a plan whose only entry [decides](decide),
+//! The plan in force has one [`Slot`](super::slot::Slot) for each [`Policy`]. At the start it holds a plan whose only entry [decides](super::in_force),
 //! puts the plan for this CPU in its place and goes on through that: the hot path has no "was this initialised?" branch. A
 //! plan, once published, is never changed or freed, so that a thread in the middle of a copy may go on with the one it has
 //! read.
 
-use super::decide::{NO_SIMD_START, UNDECIDED, UNDECIDED_NO_SIMD, decide};
+use super::Policy;
+use super::in_force::{NO_SIMD, NO_SIMD_START, UNDECIDED, UNDECIDED_NO_SIMD, USER, decide, slot};
 use super::inline::{self, INLINE_MAX_BYTES, Small};
 #[cfg(memcpy_select_out_of_line)]
 use super::out_of_line;
 use super::plan::{Plan, PlanError};
-use super::slot::Slot;
-use super::{Policy, by_plan};
 use crate::kernel::LengthMismatch;
 use core::mem::MaybeUninit;
 use core::ptr;
@@ -189,19 +188,6 @@ pub fn uninstall(policy: Policy) {
 pub fn plan_in_force(policy: Policy) -> &'static Plan {
     let plan = slot(policy).plan();
     if ptr::eq(plan, &UNDECIDED) || ptr::eq(plan, &UNDECIDED_NO_SIMD) { decide(policy) } else { plan }
-}
-
-pub(super) static USER: Slot = Slot::new(&UNDECIDED, by_plan::user_by_step, by_plan::user);
-pub(super) static NO_SIMD: Slot = Slot::new(&UNDECIDED_NO_SIMD, by_plan::no_simd_by_step, by_plan::no_simd);
-/// Nothing copies through this slot: [`InSection`](super::InSection) asks the plan for the kernel.
-static SECTION: Slot = Slot::new(&NO_SIMD_START, by_plan::no_simd_by_step, by_plan::no_simd);
-
-fn slot(policy: Policy) -> &'static Slot {
-    match policy {
-        Policy::User => &USER,
-        Policy::NoSimd => &NO_SIMD,
-        Policy::Section => &SECTION,
-    }
 }
 
 #[inline(always)]

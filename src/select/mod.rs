@@ -11,11 +11,12 @@ mod calibrate;
 #[cfg(feature = "std")]
 pub mod choose;
 mod class;
-mod decide;
+mod cpu_name;
 mod dispatch;
 #[cfg(feature = "std")]
 mod file;
 pub mod formula;
+mod in_force;
 mod inline;
 mod knowledge;
 #[cfg(memcpy_select_out_of_line)]
@@ -39,6 +40,7 @@ pub(crate) mod whole_file;
 #[cfg(feature = "std")]
 pub use calibrate::{CALIBRATE_MAX_BYTES, CALIBRATE_MAX_TIME, Calibration, RangeVerdict, calibrate, calibrate_within};
 pub use class::{Aliasing, Alignment, Class};
+pub use cpu_name::CpuName;
 #[cfg(feature = "cli")]
 pub(crate) use dispatch::memcpy_auto_as;
 pub use dispatch::{
@@ -54,8 +56,8 @@ pub use profile::{plan_for, profiled_records};
 #[cfg(feature = "std")]
 pub use saved::{Plans, SavePlanError, SavedPlan};
 pub use sectioned::{InSection, memcpy_auto_in_section};
-pub use text::{CpuName, MAX_TEXT_BYTES, PlanText, load};
-pub use text_error::{Excerpt, LoadError, TextError, TextErrorKind};
+pub use text::{PlanText, load};
+pub use text_error::{Excerpt, LoadError, MAX_TEXT_BYTES, TextError, TextErrorKind};
 #[cfg(feature = "std")]
 pub use tune::{Tuned, tune, tune_at};
 

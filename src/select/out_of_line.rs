@@ -72,7 +72,7 @@ mod tests {
     use super::*;
     use crate::kernel::CopyFn;
     use crate::select::by_plan::tests::{entry, reached};
-    use crate::select::dispatch::USER;
+    use crate::select::in_force::USER;
     use core::ptr;
     use core::sync::atomic::Ordering;
 

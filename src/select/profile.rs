@@ -2,18 +2,11 @@
 
 #![forbid(unsafe_code)]
 
+use super::cpu_name::CpuName;
 use super::profiles::PROFILES;
-use super::text::{CpuName, PlanText};
+use super::text::PlanText;
 use super::{Origin, Plan, Policy, formula};
 use crate::cpu::Cpu;
-
-/// The plan of a CPU model, and the records that it was made from.
-pub(super) struct Profile {
-    /// `<machine>/<date>.<n>` under `results/`, oldest first.
-    pub(super) records: &'static [&'static str],
-    /// The plan as [`PlanText`] reads it.
-    pub(super) text: &'static str,
-}
 
 /// The records that the profiles of this build were made from, as `<machine>/<date>.<n>` under `results/`.
 pub fn profiled_records() -> impl Iterator<Item = &'static str> {
@@ -44,6 +37,7 @@ fn profile(cpu: &Cpu, policy: Policy) -> Option<Plan> {
 mod tests {
     use super::*;
     use crate::cpu::Features;
+    use crate::select::profiles::Profile;
 
     #[test]
     #[cfg(memcpy_select_asm)]

@@ -1,7 +1,13 @@
 //! Plans of measured CPUs. Generated from `results/` by `cargo run --release --features cli -- profiles`: not to be
 //! edited.
 
-use super::profile::Profile;
+/// The plan of a CPU model, and the records that it was made from.
+pub(super) struct Profile {
+    /// `<machine>/<date>.<n>` under `results/`, oldest first.
+    pub(super) records: &'static [&'static str],
+    /// The plan as [`PlanText`](super::PlanText) reads it.
+    pub(super) text: &'static str,
+}
 
 #[rustfmt::skip]
 pub(super) static PROFILES: &[Profile] = &[

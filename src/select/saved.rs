@@ -5,9 +5,11 @@
 
 use super::Policy;
 use super::calibrate::Calibration;
-use super::file::{LoadFileCause, LoadFileError, read};
+use super::cpu_name::CpuName;
+use super::file::{BUILD, LoadFileCause, LoadFileError, read};
 use super::plan::Plan;
-use super::text::{CpuName, MAX_TEXT_BYTES, PlanText, load};
+use super::text::{PlanText, load};
+use super::text_error::MAX_TEXT_BYTES;
 use super::text_error::{Excerpt, LoadError, TextError};
 use super::whole_file::{folder_of, may_replace, refuse_special, replace};
 use crate::cpu::Cpu;
@@ -18,14 +20,6 @@ use std::format;
 use std::fs::{self, DirBuilder};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
-
-/// Whose plans these are. Without assembly other kernels are to choose from, and code for debugging takes its time around each
-/// copy: what it measures is not for programs that are built for release.
-pub(super) const BUILD: &str = match (cfg!(memcpy_select_asm), cfg!(memcpy_select_out_of_line)) {
-    (true, false) => env!("CARGO_PKG_VERSION"),
-    (true, true) => concat!(env!("CARGO_PKG_VERSION"), "-debug"),
-    (false, _) => concat!(env!("CARGO_PKG_VERSION"), "-no-asm"),
-};
 
 /// How the first line begins; the version follows. To whatever reads plans it is a comment.
 const MARK: &str = "# memcpy-select ";

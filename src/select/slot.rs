@@ -122,8 +122,8 @@ fn entry_point(word: &AtomicPtr<()>) -> CopyFn {
 mod tests {
     use super::*;
     use crate::kernel::{Kernel, kernels};
-    use crate::select::by_plan;
     use crate::select::class::Class;
+    use crate::select::in_force;
     use crate::select::plan::Band;
 
     /// Plans that were in force live until the program ends. Kept in sight, they are no leaks to who looks for some.
@@ -140,15 +140,15 @@ mod tests {
     }
 
     fn slot(plan: &'static Plan) -> Slot {
-        Slot::new(plan, by_plan::user_by_step, by_plan::user)
+        Slot::new(plan, in_force::user_by_step, in_force::user)
     }
 
     /// Where a slot sends a copy: to a kernel, or to what goes by the plan.
     fn sent(slot: &Slot, len: usize) -> Option<CopyFn> {
         let entry = slot.entry(len);
-        let is_long = ptr::fn_addr_eq(entry, by_plan::user_by_step as CopyFn);
+        let is_long = ptr::fn_addr_eq(entry, in_force::user_by_step as CopyFn);
         let entry = if is_long { slot.step_entry(len) } else { entry };
-        (!ptr::fn_addr_eq(entry, by_plan::user as CopyFn)).then_some(entry)
+        (!ptr::fn_addr_eq(entry, in_force::user as CopyFn)).then_some(entry)
     }
 
     /// The longest length of each word.

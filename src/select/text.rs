@@ -18,21 +18,16 @@
 
 use super::Policy;
 use super::class::Class;
+use super::cpu_name::{CpuName, is_decimal};
 use super::inline::Small;
 use super::plan::{Band, MAX_BANDS, Origin, Plan, PlanError};
-use super::text_error::{Excerpt, LoadError, TextError, TextErrorKind};
-use crate::cpu::{Cpu, MASKED, Signature, Vendor};
+use super::text_error::{Excerpt, LoadError, MAX_TEXT_BYTES, TextError, TextErrorKind, VERSION};
+use crate::cpu::Cpu;
 use crate::kernel::Kernel;
 use core::str::{FromStr, SplitAsciiWhitespace};
 use core::{fmt, mem};
 
-/// The longest text that is read, in bytes: over twice what the longest plan takes.
-pub const MAX_TEXT_BYTES: usize = 16 << 10;
-
-/// The version of the format in the first line.
-pub(super) const VERSION: &str = "1";
 const POLICIES: [Policy; 3] = [Policy::User, Policy::NoSimd, Policy::Section];
-const VENDORS: [Vendor; 5] = [Vendor::Intel, Vendor::Amd, Vendor::Hygon, Vendor::Zhaoxin, Vendor::Other];
 
 pub(super) const fn policy_name(policy: Policy) -> &'static str {
     match policy {
@@ -267,54 +262,4 @@ fn limit_bytes(word: &str) -> Result<usize, TextErrorKind> {
     // The largest number of all is what `above` means, and has no other spelling.
     let limit_bytes = word.parse().ok().filter(|limit_bytes| *limit_bytes < usize::MAX);
     limit_bytes.ok_or(TextErrorKind::LimitTooLarge(Excerpt::new(word)))
-}
-
-fn is_decimal(word: &str) -> bool {
-    !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit())
-}
-
-/// What a plan is filed under: the part of a [`Signature`] that its text form has, and spelled as there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct CpuName {
-    vendor: Vendor,
-    family: u16,
-    model: u8,
-    stepping: u8,
-    is_masked: bool,
-}
-
-impl CpuName {
-    /// The name of the CPU with this signature.
-    pub const fn of(signature: &Signature) -> Self {
-        let Signature { vendor, family, model, stepping, is_masked, .. } = *signature;
-        Self { vendor, family, model, stepping, is_masked }
-    }
-
-    /// Whether the two differ in nothing but the stepping.
-    pub const fn is_same_model(&self, other: &Self) -> bool {
-        self.vendor as u8 == other.vendor as u8
-            && self.family == other.family
-            && self.model == other.model
-            && self.is_masked == other.is_masked
-    }
-
-    /// The CPU of that name, such as `amd-26-2-1`, if it is one.
-    pub fn named(name: &str) -> Option<Self> {
-        fn number<T: FromStr>(word: Option<&str>) -> Option<T> {
-            word.filter(|word| is_decimal(word))?.parse().ok()
-        }
-        let (name, is_masked) = name.strip_suffix(MASKED).map_or((name, false), |name| (name, true));
-        let mut words = name.split('-');
-        let vendor = words.next()?;
-        let vendor = VENDORS.into_iter().find(|known| known.name() == vendor)?;
-        let (family, model, stepping) = (number(words.next())?, number(words.next())?, number(words.next())?);
-        words.next().is_none().then_some(Self { vendor, family, model, stepping, is_masked })
-    }
-}
-
-impl fmt::Display for CpuName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { vendor, family, model, stepping, is_masked } = self;
-        write!(f, "{vendor}-{family}-{model}-{stepping}{}", if *is_masked { MASKED } else { "" })
-    }
 }

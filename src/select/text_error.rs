@@ -3,9 +3,15 @@
 #![forbid(unsafe_code)]
 
 use super::class::Class;
+use super::cpu_name::CpuName;
 use super::plan::PlanError;
-use super::text::{CpuName, MAX_TEXT_BYTES, VERSION};
 use core::fmt;
+
+/// The longest text that is read, in bytes: over twice what the longest plan takes.
+pub const MAX_TEXT_BYTES: usize = 16 << 10;
+
+/// The version of the format in the first line.
+pub(super) const VERSION: &str = "1";
 
 /// A word as errors quote it: its first 40 bytes, with `?` for each that is not printable ASCII.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -98,17 +98,6 @@ impl Geometry {
         Ok(())
     }
 
-    /// The length of a data region, if it holds these blocks, with their list if they are shared, and, but for rounding up
-    /// to huge pages, nothing else.
-    pub(crate) fn check_data_bytes(&self, blocks: Blocks, found_bytes: u64) -> Result<usize, GeometryError> {
-        const HUGE_PAGE_BYTES: u64 = 2 << 20;
-        let total_bytes = super::session::data_bytes(blocks, self.allocator)? as u64;
-        usize::try_from(found_bytes)
-            .ok()
-            .filter(|_| found_bytes >= total_bytes && found_bytes - total_bytes < HUGE_PAGE_BYTES)
-            .ok_or(GeometryError { what: "bytes in a data region, which do not fit its blocks", found: found_bytes })
-    }
-
     /// The length of the blocks, if the two regions that hold the first and the last of them fit.
     pub(crate) fn check_parts(
         &self,

@@ -41,6 +41,7 @@ pub mod region;
 mod region_error;
 mod request;
 pub mod ring;
+mod sealing;
 pub mod semaphore;
 mod server;
 pub mod session;

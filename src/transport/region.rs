@@ -15,6 +15,7 @@
 
 use super::memory::{Access, Load, Mapped, Memory};
 use super::region_error::RegionError;
+pub use super::sealing::Sealing;
 use rustix::fs::{FileType, MemfdFlags, SealFlags};
 use rustix::io::Errno;
 use rustix::mm::{Advice, MapFlags, ProtFlags};
@@ -50,24 +51,6 @@ pub enum PageKind {
     Advised,
     /// Reserved huge pages.
     Huge,
-}
-
-/// What must be true of a region that another process made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sealing {
-    /// Its size cannot change.
-    Size,
-    /// Nor can anybody write it who has not mapped it yet, nor take its pages away.
-    SizeAndWriting,
-}
-
-impl Sealing {
-    const fn is_in(self, seals: SealFlags) -> bool {
-        let size = SealFlags::SHRINK.union(SealFlags::GROW);
-        // A full write seal promises more than one for future writes.
-        let writing = seals.intersects(SealFlags::WRITE.union(SealFlags::FUTURE_WRITE));
-        seals.contains(size) && (matches!(self, Self::Size) || writing)
-    }
 }
 
 /// What the other side says about the region it passes.

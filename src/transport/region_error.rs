@@ -4,7 +4,7 @@
 
 use super::connect::is_limit;
 use super::memory::Access;
-use super::region::Sealing;
+use super::sealing::Sealing;
 use std::fmt;
 use std::io;
 

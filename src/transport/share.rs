@@ -9,9 +9,10 @@
 
 use super::error::TableError;
 use super::memory::Access;
-use super::region::{Region, Sealing};
+use super::region::Region;
 use super::region_error::RegionError;
 use super::request::PageRange;
+use super::sealing::Sealing;
 use rustix::fs::{Mode, OFlags};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 

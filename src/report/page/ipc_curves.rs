@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use super::bands::cover;
-use super::loglog::LogLog;
+use super::loglog::{LogLog, REST};
 use super::series::{Look, Point, Series};
 use super::{Table, escape, figure, none};
 use crate::measure::ipc::{Cell, Row, Summary};
@@ -20,8 +20,6 @@ pub(super) const USUAL: &str = "unix_stream";
 pub(super) const TABLE: &str = "table_";
 /// The colours of the curves that are told apart, each with dashes of its own.
 const LOOKS: [&str; 6] = ["auto", "peer", "avx", "avx512", "rep", "base"];
-/// The class of the others.
-pub(super) const REST: &str = "rest";
 
 /// The lengths that were measured in these circumstances, rising.
 pub(super) fn sizes(summary: &Summary, group: &Cell) -> Vec<usize> {

@@ -3,11 +3,13 @@
 #![forbid(unsafe_code)]
 
 use super::escape;
-use super::ipc_curves::REST;
 use super::plot::apart;
 use super::series::{Look, Point, Series};
 use crate::report::format::size;
 use std::fmt::Write;
+
+/// The class of the others.
+pub(super) const REST: &str = "rest";
 
 const WIDTH: f64 = 1080.0;
 const LEFT: f64 = 62.0;

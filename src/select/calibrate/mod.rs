@@ -14,8 +14,9 @@ mod race;
 mod small;
 
 use super::choose::{Point, Terms, choose};
+use super::cpu_name::CpuName;
 use super::plan::{Origin, Plan};
-use super::text::{CpuName, PlanText};
+use super::text::PlanText;
 use super::{INLINE_MAX_BYTES, Policy, formula, plan_for};
 use crate::cpu::{Cache, Cpu};
 use crate::kernel::{Kernel, ReadyKernel, Stores, kernels};

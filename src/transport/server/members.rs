@@ -4,11 +4,11 @@
 //! left alone until it does ([`Watch`]).
 
 use super::offer::TableOptions;
+use super::pending::PendingClient;
 use super::served::Session;
-use crate::transport::connect::{ConnectError, Greeting, Listener, MAX_GREETINGS, Refusal, expendable};
+use crate::transport::connect::{ConnectError, Listener, MAX_GREETINGS, Refusal, expendable};
 use crate::transport::error::{SessionError, TableError};
 use crate::transport::job::{Job, Payload};
-use crate::transport::memory::Mapped;
 use crate::transport::semaphore::{Key, Ready, Via, Watch};
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, OwnedFd};
@@ -23,24 +23,10 @@ const DEAF: Duration = Duration::from_millis(5);
 #[derive(Debug)]
 pub(super) enum Member {
     Listener(Listener),
-    Greeting(Box<Guest>),
+    Greeting(Box<PendingClient>),
     Session(Box<Session>),
     /// The process of a session's client.
     Process(Key, OwnedFd),
-}
-
-/// A client that connects.
-#[derive(Debug)]
-pub(super) struct Guest {
-    pub(super) greeting: Greeting,
-    /// The region of the server's blocks that it was offered.
-    pub(super) data: Option<Mapped>,
-}
-
-impl Guest {
-    pub(super) fn new(greeting: Greeting) -> Box<Self> {
-        Box::new(Self { greeting, data: None })
-    }
 }
 
 /// What kind of member it is.
@@ -87,14 +73,14 @@ impl Members {
         let watch = &mut self.watch;
         let result = match &member {
             Member::Listener(listener) => watch.add_once(listener.as_fd()),
-            Member::Greeting(guest) => watch.add_once(guest.greeting.as_fd()),
+            Member::Greeting(pending) => watch.add_once(pending.greeting.as_fd()),
             Member::Session(session) => watch.add(session.channel.as_fd()),
             Member::Process(_, process) => watch.add(process.as_fd()),
         };
         let key = result.map_err(|cause| {
             let error = ConnectError::socket(cause);
-            if let Member::Greeting(guest) = &mut member {
-                guest.greeting.refuse_for(&error);
+            if let Member::Greeting(pending) = &mut member {
+                pending.greeting.refuse_for(&error);
             }
             error
         })?;
@@ -125,9 +111,9 @@ impl Members {
         let mut process = None;
         let descriptor = match &member {
             Member::Listener(listener) => listener.as_fd(),
-            Member::Greeting(guest) => {
+            Member::Greeting(pending) => {
                 self.greetings.retain(|other| *other != key);
-                guest.greeting.as_fd()
+                pending.greeting.as_fd()
             }
             Member::Session(session) => {
                 self.sessions -= 1;
@@ -162,12 +148,12 @@ impl Members {
         }
     }
 
-    pub(super) fn guest(&mut self, key: Key) -> Option<&mut Guest> {
+    pub(super) fn pending(&mut self, key: Key) -> Option<&mut PendingClient> {
         if !self.watch.contains(key) {
             return None;
         }
         match self.members.get_mut(key.slot()) {
-            Some(Some(Member::Greeting(guest))) => Some(guest),
+            Some(Some(Member::Greeting(pending))) => Some(pending),
             _ => None,
         }
     }
@@ -203,7 +189,7 @@ impl Members {
         {
             self.refuse(key, Refusal::Full);
         }
-        self.add(Member::Greeting(Guest::new(greeting))).map(Some)
+        self.add(Member::Greeting(PendingClient::new(greeting))).map(Some)
     }
 
     fn listener(&mut self) -> Option<&mut Listener> {
@@ -221,15 +207,15 @@ impl Members {
     /// A client that is connecting and has had its time.
     fn expendable(&self) -> Option<Key> {
         expendable(self.greetings.iter().filter_map(|key| match self.member(*key) {
-            Some(Member::Greeting(guest)) => Some((*key, &guest.greeting)),
+            Some(Member::Greeting(pending)) => Some((*key, &pending.greeting)),
             _ => None,
         }))
     }
 
     /// Hangs up on a client that is connecting, and says why.
     pub(super) fn refuse(&mut self, key: Key, reason: Refusal) {
-        if let Some(guest) = self.guest(key) {
-            guest.greeting.refuse(reason);
+        if let Some(pending) = self.pending(key) {
+            pending.greeting.refuse(reason);
         }
         self.remove(key);
     }
@@ -245,7 +231,7 @@ impl Members {
         }
         let result = match self.member(key) {
             Some(Member::Listener(listener)) => self.watch.once_more(key, listener.as_fd()),
-            Some(Member::Greeting(guest)) => self.watch.once_more(key, guest.greeting.as_fd()),
+            Some(Member::Greeting(pending)) => self.watch.once_more(key, pending.greeting.as_fd()),
             _ => Ok(()),
         };
         if result.is_err() {
@@ -284,14 +270,14 @@ impl Members {
 
     /// Makes a session of a greeting that was agreed on.
     pub(super) fn promote(&mut self, key: Key, options: &TableOptions) -> Result<(), ConnectError> {
-        if self.guest(key).is_none() {
+        if self.pending(key).is_none() {
             return Err(ConnectError::PeerGone);
         }
-        let Some(Member::Greeting(guest)) = self.members.get_mut(key.slot()).and_then(Option::take) else {
+        let Some(Member::Greeting(pending)) = self.members.get_mut(key.slot()).and_then(Option::take) else {
             return Err(ConnectError::PeerGone);
         };
         self.greetings.retain(|other| *other != key);
-        let Guest { greeting, data } = *guest;
+        let PendingClient { greeting, data } = *pending;
         let prefault = options.regions.prefault && !options.one_region;
         let session = greeting.finish().and_then(|greeted| {
             Session::new(greeted, data.ok_or(ConnectError::PeerGone)?, options.max_held_blocks, prefault)
@@ -322,7 +308,7 @@ impl Members {
     pub(super) fn late_greeting(&self) -> Option<Key> {
         let &key = self.greetings.first()?;
         match self.member(key) {
-            Some(Member::Greeting(guest)) if guest.greeting.time_left().is_some() => None,
+            Some(Member::Greeting(pending)) if pending.greeting.time_left().is_some() => None,
             _ => Some(key),
         }
     }

@@ -7,6 +7,7 @@ mod door;
 mod members;
 mod notices;
 mod offer;
+mod pending;
 mod rounds;
 mod served;
 
@@ -22,8 +23,9 @@ use crate::transport::request::{ErrorCode, Value};
 use crate::transport::semaphore::{Key, Spin};
 use crate::transport::session::{AnswerError, QueueLayout, Reply};
 use door::Door;
-use members::{Guest, Member, Members};
+use members::{Member, Members};
 use offer::new_data;
+use pending::PendingClient;
 use std::collections::VecDeque;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
@@ -119,7 +121,7 @@ impl Table {
     /// [`TableError::Socket`] if the system cannot watch one more.
     pub fn adopt(&mut self, stream: UnixStream) -> Result<(), TableError> {
         let greeting = Greeting::over(stream, self.options.connect_limit);
-        let key = self.members.add(Member::Greeting(Guest::new(greeting)))?;
+        let key = self.members.add(Member::Greeting(PendingClient::new(greeting)))?;
         self.greet(key);
         Ok(())
     }

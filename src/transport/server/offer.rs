@@ -1,6 +1,6 @@
 //! What a table offers to clients that connect: the numbers of a session and its regions.
 
-use super::members::Guest;
+use super::pending::PendingClient;
 use crate::transport::client::Waiting;
 use crate::transport::connect::{ConnectError, Peers};
 use crate::transport::geometry::{Allocator, Blocks, Geometry};
@@ -59,7 +59,11 @@ impl Default for TableOptions {
 }
 
 /// Offers a session to a client that connects.
-pub(super) fn offer(guest: &mut Guest, options: &TableOptions, common: Option<&Region>) -> Result<(), ConnectError> {
+pub(super) fn offer(
+    pending: &mut PendingClient,
+    options: &TableOptions,
+    common: Option<&Region>,
+) -> Result<(), ConnectError> {
     let layout = QueueLayout::of(&options.geometry)?;
     let queue = Region::create(layout.len_bytes, RegionOptions::default())?;
     let own;
@@ -71,8 +75,8 @@ pub(super) fn offer(guest: &mut Guest, options: &TableOptions, common: Option<&R
             &own
         }
     };
-    guest.data = Some(data.memory().clone());
-    guest.greeting.offer(options.geometry, queue, data)
+    pending.data = Some(data.memory().clone());
+    pending.greeting.offer(options.geometry, queue, data)
 }
 
 /// A region of the server's blocks, or of those that are shared.

@@ -235,13 +235,13 @@ impl Table {
         let is_full = self.members.sessions() >= self.options.max_clients;
         let mut effort = Effort::Cheap;
         for _ in 0..4 {
-            let Some(guest) = self.members.guest(key) else { return effort };
-            let result = match guest.greeting.step() {
+            let Some(pending) = self.members.pending(key) else { return effort };
+            let result = match pending.greeting.step() {
                 Ok(Step::Pending) => return effort,
                 Ok(Step::Asked) if is_full => Err(ConnectError::Full),
                 Ok(Step::Asked) => {
                     effort = Effort::Dear;
-                    offer(guest, &self.options, self.common.as_ref())
+                    offer(pending, &self.options, self.common.as_ref())
                 }
                 Ok(Step::Agreed) => {
                     effort = Effort::Dear;
@@ -259,8 +259,8 @@ impl Table {
                 Err(error) => Err(error),
             };
             if let Err(error) = result {
-                if let Some(guest) = self.members.guest(key) {
-                    guest.greeting.refuse_for(&error);
+                if let Some(pending) = self.members.pending(key) {
+                    pending.greeting.refuse_for(&error);
                 }
                 self.refused(error);
                 break;

@@ -89,6 +89,19 @@ pub fn data_bytes(blocks: Blocks, allocator: Allocator) -> Result<usize, Geometr
     Ok(end.next_multiple_of(4096))
 }
 
+impl Geometry {
+    /// The length of a data region, if it holds these blocks, with their list if they are shared, and, but for rounding up
+    /// to huge pages, nothing else.
+    pub(crate) fn check_data_bytes(&self, blocks: Blocks, found_bytes: u64) -> Result<usize, GeometryError> {
+        const HUGE_PAGE_BYTES: u64 = 2 << 20;
+        let total_bytes = data_bytes(blocks, self.allocator)? as u64;
+        usize::try_from(found_bytes)
+            .ok()
+            .filter(|_| found_bytes >= total_bytes && found_bytes - total_bytes < HUGE_PAGE_BYTES)
+            .ok_or(GeometryError { what: "bytes in a data region, which do not fit its blocks", found: found_bytes })
+    }
+}
+
 /// Writes the list of a shared region, all blocks free, before anybody uses it.
 ///
 /// # Errors

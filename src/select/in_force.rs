@@ -1,17 +1,36 @@
-//! The first call: what this CPU is, and so which plans it starts with.
+//! What is in force: a [`Slot`] for each policy, and the first call, which decides what this CPU is, and so which plans it
+//! starts with.
 //!
 //! Each policy starts with a plan whose only entry point decides on the plans for this CPU, puts them in force and goes on
 //! with the copy. The decision takes no lock and allocates nothing where there is no operating system: a call that comes
 //! meanwhile, from another thread, a signal handler or an interrupt, follows a plan that needs no decision.
 
-use super::dispatch::{NO_SIMD, USER};
+use super::by_plan::ways_in;
 use super::knowledge::Design;
 use super::plan::{Band, Origin, Plan};
+use super::slot::Slot;
 use super::{Policy, formula, plan_for};
 use crate::kernel::Kernel;
 use crate::kernel::portable::entry_point;
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicU8, Ordering};
+
+pub(super) static USER: Slot = Slot::new(&UNDECIDED, user_by_step, user);
+pub(super) static NO_SIMD: Slot = Slot::new(&UNDECIDED_NO_SIMD, no_simd_by_step, no_simd);
+/// Nothing copies through this slot: [`InSection`](super::InSection) asks the plan for the kernel.
+static SECTION: Slot = Slot::new(&NO_SIMD_START, no_simd_by_step, no_simd);
+
+ways_in!(USER, user, user_by_step);
+ways_in!(NO_SIMD, no_simd, no_simd_by_step);
+
+/// The slot of a policy.
+pub(super) fn slot(policy: Policy) -> &'static Slot {
+    match policy {
+        Policy::User => &USER,
+        Policy::NoSimd => &NO_SIMD,
+        Policy::Section => &SECTION,
+    }
+}
 
 const PORTABLE: &Kernel = Kernel::named("portable").unwrap();
 
