@@ -10,9 +10,9 @@
 //! why, and the same code is run through every order of events in the crate's tests. Another process that may write the
 //! word can always post, take and wake as it likes; what it cannot do is to keep a wait here beyond its limit.
 
-mod bell;
 mod doorbell;
 mod error;
+mod notifier;
 mod park;
 mod set;
 mod spin;
@@ -20,9 +20,9 @@ mod wait_any;
 mod watch;
 mod word;
 
-pub use bell::Bell;
 pub use doorbell::{Doorbell, Via};
 pub use error::SemaphoreError;
+pub use notifier::Notifier;
 pub use park::Park;
 pub use set::{Member, SemaphoreSet};
 pub use spin::Spin;
@@ -60,7 +60,7 @@ pub const SEMAPHORE_BYTES: usize = 128;
 #[derive(Debug)]
 pub struct Semaphore {
     word: Word<Mapped>,
-    bell: Option<Arc<Bell>>,
+    notifier: Option<Arc<Notifier>>,
     spin: Spin,
 }
 
@@ -76,14 +76,14 @@ impl Semaphore {
         if !is_writable || memory.word32(at).is_none() {
             return Err(SemaphoreError::Place { at, len_bytes: memory.len_bytes(), is_writable });
         }
-        Ok(Self { word: Word::new(memory, at), bell: None, spin: Spin::default() })
+        Ok(Self { word: Word::new(memory, at), notifier: None, spin: Spin::default() })
     }
 
-    /// The same semaphore with a bell, so that it can be in a [`SemaphoreSet`]. Everybody who posts needs the bell then, and
-    /// gets it with the region. One bell serves all semaphores of a region.
+    /// The same semaphore with a notifier, so that it can be in a [`SemaphoreSet`]. Everybody who posts needs the notifier then, and
+    /// gets it with the region. One notifier serves all semaphores of a region.
     #[must_use]
-    pub fn with_bell(self, bell: Arc<Bell>) -> Self {
-        Self { bell: Some(bell), ..self }
+    pub fn with_notifier(self, notifier: Arc<Notifier>) -> Self {
+        Self { notifier: Some(notifier), ..self }
     }
 
     /// The same semaphore, waited for without looking before the sleep.
@@ -96,14 +96,14 @@ impl Semaphore {
     ///
     /// # Errors
     ///
-    /// [`SemaphoreError::Overflow`] if the count is [`MAX_COUNT`] already; [`SemaphoreError::NoBell`] if a set waits and this
-    /// side has no bell to tell it (the count was raised; the set sees it within its bound).
+    /// [`SemaphoreError::Overflow`] if the count is [`MAX_COUNT`] already; [`SemaphoreError::NoNotifier`] if a set waits and this
+    /// side has no notifier to tell it (the count was raised; the set sees it within its bound).
     #[inline]
     pub fn post(&self) -> Result<(), SemaphoreError> {
         match self.word.post() {
             Posted::Done => Ok(()),
-            Posted::RingBell => {
-                self.bell.as_ref().ok_or(SemaphoreError::NoBell)?.ring(self.place());
+            Posted::Notify => {
+                self.notifier.as_ref().ok_or(SemaphoreError::NoNotifier)?.notify(self.place());
                 Ok(())
             }
             Posted::Overflow => Err(SemaphoreError::Overflow),
@@ -147,12 +147,12 @@ impl Semaphore {
         self.word.count()
     }
 
-    /// The bell, if it has one.
-    pub fn bell(&self) -> Option<&Arc<Bell>> {
-        self.bell.as_ref()
+    /// The notifier, if it has one.
+    pub fn notifier(&self) -> Option<&Arc<Notifier>> {
+        self.notifier.as_ref()
     }
 
-    /// What its bell says when it rings for it.
+    /// By what its notifier names it.
     pub(super) fn place(&self) -> u32 {
         (self.word.at() / 4) as u32
     }

@@ -11,8 +11,8 @@ mod words;
 use memcpy_select::transport::memory::{Access, Load, Mapped, Memory, Store};
 use memcpy_select::transport::region::{PAGE_BYTES, Promise, Region, RegionOptions, Sealing};
 use memcpy_select::transport::semaphore::{
-    Bell, Doorbell, MAX_ANY, MAX_COUNT, Member, Park, Posted, SEMAPHORE_BYTES, Semaphore, SemaphoreError, SemaphoreSet,
-    Via, WaitAny, Word, wait_any,
+    Doorbell, MAX_ANY, MAX_COUNT, Member, Notifier, Park, Posted, SEMAPHORE_BYTES, Semaphore, SemaphoreError,
+    SemaphoreSet, Via, WaitAny, Word, wait_any,
 };
 use rustix::net::{RecvFlags, SendFlags};
 use std::os::fd::AsFd;
@@ -36,14 +36,14 @@ fn one() -> Semaphore {
     semaphores(1).remove(0)
 }
 
-fn bell() -> Arc<Bell> {
-    Arc::new(Bell::new().unwrap())
+fn notifier() -> Arc<Notifier> {
+    Arc::new(Notifier::new().unwrap())
 }
 
-/// All on one bell.
+/// All on one notifier.
 fn members(count: usize) -> Vec<Arc<Semaphore>> {
-    let bell = bell();
-    semaphores(count).into_iter().map(|one| Arc::new(one.with_bell(Arc::clone(&bell)))).collect()
+    let notifier = notifier();
+    semaphores(count).into_iter().map(|one| Arc::new(one.with_notifier(Arc::clone(&notifier)))).collect()
 }
 
 fn set_of(members: &[Arc<Semaphore>]) -> (SemaphoreSet, Vec<Member>) {

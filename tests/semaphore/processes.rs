@@ -63,22 +63,25 @@ fn many_who_post_and_many_who_wait_lose_nothing() {
 fn a_set_hears_two_processes_every_time() {
     const EACH: u32 = 10_000;
     let region = Region::create(PAGE_BYTES, RegionOptions::default()).unwrap();
-    let bells = [bell(), bell()];
+    let notifiers = [notifier(), notifier()];
     let children: Vec<Child> = (0..2)
         .map(|index| {
-            let bell = Arc::clone(&bells[index]);
+            let notifier = Arc::clone(&notifiers[index]);
             let region = &region;
             Child::start(move || {
                 let mut all = shared(region, true).map(Some);
-                let (own, back) = (all[index].take().unwrap().with_bell(bell), all[2].take().unwrap());
+                let (own, back) = (all[index].take().unwrap().with_notifier(notifier), all[2].take().unwrap());
                 let posted = (0..EACH).all(|round| own.post().is_ok() && (round % 16 != 0 || back.wait(LONG)));
                 u8::from(!posted)
             })
         })
         .collect();
     let [first, second, back] = shared(&region, true);
-    let both: Vec<Arc<Semaphore>> =
-        [first, second].into_iter().zip(bells.clone()).map(|(one, bell)| Arc::new(one.with_bell(bell))).collect();
+    let both: Vec<Arc<Semaphore>> = [first, second]
+        .into_iter()
+        .zip(notifiers.clone())
+        .map(|(one, notifier)| Arc::new(one.with_notifier(notifier)))
+        .collect();
     let (mut set, _) = set_of(&both);
     let mut counts = [0; 2];
     for taken in 0..2 * EACH {
@@ -138,8 +141,8 @@ fn no_descriptor_is_left() {
         u8::from(count() != before)
     });
     assert_eq!(end, End::Exit(0));
-    let bell = Bell::new().unwrap();
-    for descriptor in bell.ends() {
+    let notifier = Notifier::new().unwrap();
+    for descriptor in notifier.ends() {
         let flags = rustix::io::fcntl_getfd(descriptor.as_fd()).unwrap();
         assert_eq!(flags, rustix::io::FdFlags::CLOEXEC);
     }

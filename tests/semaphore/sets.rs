@@ -1,4 +1,4 @@
-//! Several semaphores at once: a few as arguments, thousands in a set with a bell.
+//! Several semaphores at once: a few as arguments, thousands in a set with a notifier.
 
 use super::*;
 
@@ -74,12 +74,12 @@ fn members_come_and_go() {
     let all = members(3);
     let (mut set, keys) = set_of(&all);
     assert!(matches!(set.add(Arc::clone(&all[0])), Err(SemaphoreError::AlreadyIn)));
-    assert!(matches!(set.add(Arc::new(one())), Err(SemaphoreError::NoBell)));
+    assert!(matches!(set.add(Arc::new(one())), Err(SemaphoreError::NoNotifier)));
     assert_eq!(set.wait_set_any(SHORT).unwrap(), None);
     all[1].post().unwrap();
     assert_eq!(set.remove(keys[1]).unwrap().count(), 1, "what is removed keeps its count");
     assert!(matches!(set.remove(keys[1]), Err(SemaphoreError::NotAMember)));
-    assert_eq!(set.wait_set_any(SHORT).unwrap(), None, "its bell is not heard any more");
+    assert_eq!(set.wait_set_any(SHORT).unwrap(), None, "its notifier is not notified any more");
     let again = set.add(Arc::clone(&all[1])).unwrap();
     assert_ne!(again, keys[1]);
     assert_eq!(set.wait_set_any(LONG).unwrap(), Some(again), "what it had before it was added counts");
@@ -90,29 +90,29 @@ fn members_come_and_go() {
 }
 
 #[test]
-fn a_post_without_the_bell_says_so_and_is_seen_all_the_same() {
+fn a_post_without_the_notifier_says_so_and_is_seen_all_the_same() {
     let memory = Mapped::private(SEMAPHORE_BYTES).unwrap();
-    let watched = Arc::new(Semaphore::new(memory.clone(), 0).unwrap().with_bell(bell()));
+    let watched = Arc::new(Semaphore::new(memory.clone(), 0).unwrap().with_notifier(notifier()));
     let (mut set, keys) = set_of(&[watched]);
     assert_eq!(set.wait_set_any(SHORT).unwrap(), None);
     let deaf = Semaphore::new(memory, 0).unwrap();
-    assert!(matches!(deaf.post(), Err(SemaphoreError::NoBell)));
+    assert!(matches!(deaf.post(), Err(SemaphoreError::NoNotifier)));
     assert_eq!(set.wait_set_any(LONG).unwrap(), Some(keys[0]));
 }
 
 #[test]
-fn a_bell_is_a_socket_and_nothing_else() {
-    let bell = Bell::new().unwrap();
-    let [rope, sound] = bell.ends().map(|end| end.try_clone_to_owned().unwrap());
-    let semaphore = Arc::new(one().with_bell(Arc::new(Bell::from_ends(rope, sound).unwrap())));
+fn a_notifier_is_a_socket_and_nothing_else() {
+    let notifier = Notifier::new().unwrap();
+    let [sender, receiver] = notifier.ends().map(|end| end.try_clone_to_owned().unwrap());
+    let semaphore = Arc::new(one().with_notifier(Arc::new(Notifier::from_ends(sender, receiver).unwrap())));
     let (mut set, keys) = set_of(&[semaphore]);
     assert_eq!(set.wait_set_any(SHORT).unwrap(), None);
     set.remove(keys[0]).unwrap();
     let event = rustix::event::eventfd(0, rustix::event::EventfdFlags::CLOEXEC).unwrap();
     let (reader, writer) = rustix::pipe::pipe().unwrap();
-    let end = || bell.ends()[0].try_clone_to_owned().unwrap();
-    for (rope, sound) in [(event, end()), (end(), reader), (writer, end())] {
-        assert!(matches!(Bell::from_ends(rope, sound), Err(SemaphoreError::NotABell)));
+    let end = || notifier.ends()[0].try_clone_to_owned().unwrap();
+    for (sender, receiver) in [(event, end()), (end(), reader), (writer, end())] {
+        assert!(matches!(Notifier::from_ends(sender, receiver), Err(SemaphoreError::NotANotifier)));
     }
 }
 
@@ -120,30 +120,30 @@ fn a_bell_is_a_socket_and_nothing_else() {
 fn a_hostile_member_harms_only_itself() {
     let all = members(4);
     let memory_of_first = Mapped::private(SEMAPHORE_BYTES).unwrap();
-    let hostile = Arc::new(Semaphore::new(memory_of_first.clone(), 0).unwrap().with_bell(bell()));
+    let hostile = Arc::new(Semaphore::new(memory_of_first.clone(), 0).unwrap().with_notifier(notifier()));
     let (mut set, keys) = set_of(&all);
     let hostile_key = set.add(Arc::clone(&hostile)).unwrap();
-    let [rope, sound] = hostile.bell().unwrap().ends();
+    let [sender, receiver] = hostile.notifier().unwrap().ends();
     let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
     // Always ready: the others have their turn all the same.
     for round in 0..100 {
         memory_of_first.store32(0, !3, Store::Release);
-        while rustix::net::send(rope, &[0; 4096], flags).is_ok() {}
+        while rustix::net::send(sender, &[0; 4096], flags).is_ok() {}
         all[round % 4].post().unwrap();
         let found = (0..200).find(|_| set.wait_set_any(LONG).unwrap() == Some(keys[round % 4]));
         assert!(found.is_some(), "starved in round {round}");
     }
-    // Its bell rings, but it never has anything.
+    // Its notifier rings, but it never has anything.
     memory_of_first.store32(0, 0, Store::Release);
-    while rustix::net::send(rope, &[0; 4096], flags).is_ok() {}
+    while rustix::net::send(sender, &[0; 4096], flags).is_ok() {}
     assert_eq!(set.wait_set_any(SHORT).unwrap(), None);
     // It takes its own rings away: its own posts are late, no more.
     assert_eq!(set.wait_set_any(SHORT).unwrap(), None);
     hostile.post().unwrap();
-    while rustix::net::recv(sound, &mut [0; 4096], RecvFlags::DONTWAIT).is_ok() {}
+    while rustix::net::recv(receiver, &mut [0; 4096], RecvFlags::DONTWAIT).is_ok() {}
     assert_eq!(set.wait_set_any(LONG).unwrap(), Some(hostile_key));
-    // It hangs its bell up.
-    rustix::net::shutdown(rope, rustix::net::Shutdown::Both).unwrap();
+    // It hangs its notifier up.
+    rustix::net::shutdown(sender, rustix::net::Shutdown::Both).unwrap();
     hostile.post().unwrap();
     all[2].post().unwrap();
     let found: Vec<_> = (0..2).map(|_| set.wait_set_any(LONG).unwrap().unwrap()).collect();
@@ -177,7 +177,7 @@ fn thousands_of_members_are_as_good_as_a_few() {
 }
 
 #[test]
-fn a_bell_that_rings_more_often_than_it_is_heard_loses_nobody() {
+fn a_notifier_that_is_sent_to_faster_than_it_is_read_loses_no_post() {
     // More than a socket holds, while nobody listens.
     let all = members(2000);
     let (mut set, _) = set_of(&all);
@@ -192,9 +192,9 @@ fn a_bell_that_rings_more_often_than_it_is_heard_loses_nobody() {
 }
 
 #[test]
-fn bells_come_and_go_with_their_last_member() {
+fn notifiers_come_and_go_with_their_last_member() {
     let mut set = SemaphoreSet::create().unwrap();
-    let all: Vec<_> = semaphores(50).into_iter().map(|one| Arc::new(one.with_bell(bell()))).collect();
+    let all: Vec<_> = semaphores(50).into_iter().map(|one| Arc::new(one.with_notifier(notifier()))).collect();
     for round in 0..3 {
         let keys: Vec<_> = all.iter().map(|member| set.add(Arc::clone(member)).unwrap()).collect();
         assert_eq!(set.wait_set_any(SHORT).unwrap(), None);

@@ -53,13 +53,13 @@ pub const SYSTEM_CALL: &str = "system-call";
 pub const TRIPS: u64 = 50;
 
 /// One thread's side of a trip.
-struct Traveller {
+struct RoundTripTimer {
     clean: State,
     dirty: State,
     save: Save,
 }
 
-impl Traveller {
+impl RoundTripTimer {
     /// `None` where the CPU has no XSAVE to set a state with.
     fn new(xstate: &XState) -> Option<Self> {
         let save = super::costs::section_save(xstate)?;
@@ -142,7 +142,7 @@ pub fn pair_name(xstate: &XState) -> Option<String> {
 ///
 /// The system's, if there is no pipe, or if threads cannot be pinned. Nothing is measured then.
 pub fn measure_switches(runner: &mut Runner, xstate: &XState, pinned_to: usize, rounds: u32) -> io::Result<()> {
-    let Some(mut traveller) = Traveller::new(xstate) else { return Ok(()) };
+    let Some(mut timer) = RoundTripTimer::new(xstate) else { return Ok(()) };
     let (there, here) = (rustix::pipe::pipe()?, rustix::pipe::pipe()?);
     let mut only = CpuSet::new();
     only.set(pinned_to);
@@ -165,7 +165,7 @@ pub fn measure_switches(runner: &mut Runner, xstate: &XState, pinned_to: usize, 
                 }
             };
             for _ in 0..rounds {
-                traveller.round(runner, Part::Switch, &mut travel);
+                timer.round(runner, Part::Switch, &mut travel);
             }
         }
         write(there.1.as_fd(), &[END])?;
@@ -201,7 +201,7 @@ extern "C" fn nothing(_: i32) {}
 ///
 /// The system's, if no handler can be installed. Nothing is measured then.
 pub fn measure_signals(runner: &mut Runner, xstate: &XState, rounds: u32) -> io::Result<()> {
-    let Some(mut traveller) = Traveller::new(xstate) else { return Ok(()) };
+    let Some(mut timer) = RoundTripTimer::new(xstate) else { return Ok(()) };
     let handler: extern "C" fn(i32) = nothing;
     // SAFETY: the handler does nothing, so that it is safe to run at any point.
     let before = unsafe { signal(SIGUSR1, handler as usize) };
@@ -209,7 +209,7 @@ pub fn measure_signals(runner: &mut Runner, xstate: &XState, rounds: u32) -> io:
         return Err(io::Error::last_os_error());
     }
     for _ in 0..rounds {
-        traveller.round(runner, Part::Signal, &mut || {
+        timer.round(runner, Part::Signal, &mut || {
             // SAFETY: the signal has a handler; no other precondition.
             unsafe { raise(SIGUSR1) };
         });

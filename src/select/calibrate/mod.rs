@@ -23,7 +23,7 @@ use crate::kernel::{Kernel, ReadyKernel, Stores, kernels};
 pub use adopt::RangeVerdict;
 use adopt::{adopt, mean_gain, position};
 use core::fmt;
-use race::{Ground, Spot, Way, is_worth_trying};
+use race::{Buffers, Spot, Way, is_worth_trying};
 use std::collections::BTreeMap;
 use std::string::{String, ToString};
 use std::time::{Duration, Instant};
@@ -124,7 +124,7 @@ pub fn calibrate_within(limit: Duration, mut progress: impl FnMut(f64)) -> Calib
     // Code for debugging copies small lengths in a way of its own.
     let is_timed = limit >= LEAST_TIME_FOR_SMALL && cfg!(not(memcpy_select_out_of_line));
     let small = if is_timed { small::scheme(before.small()) } else { before.small() };
-    let mut ground = Ground::new();
+    let mut buffers = Buffers::new();
     'visits: for visit in 0..MOST_VISITS {
         if visit == LONG_FROM_VISIT {
             enter_the_long_races(&mut races, &kernels);
@@ -139,7 +139,7 @@ pub fn calibrate_within(limit: Duration, mut progress: impl FnMut(f64)) -> Calib
             if races[at].spot.is_long() && !(is_due && started.elapsed() < limit.mul_f64(LAST_LONG)) {
                 continue;
             }
-            races[at].visit(&mut ground, &candidates);
+            races[at].visit(&mut buffers, &candidates);
         }
         races.iter_mut().for_each(|race| race.drop_losers(&kernels));
         progress((started.elapsed().as_secs_f64() / limit.as_secs_f64()).min(1.0));
@@ -199,20 +199,20 @@ impl Race {
     }
 
     /// Times each kernel in the running once, one after another, unless there is nothing left to decide.
-    fn visit(&mut self, ground: &mut Ground, candidates: &[ReadyKernel]) {
+    fn visit(&mut self, buffers: &mut Buffers, candidates: &[ReadyKernel]) {
         if self.is_decided() {
             return;
         }
         let (visit, count) = (self.visits(), self.running.len());
         // The first one finds the caches as another spot left them: it is timed twice.
         let first = self.running[visit % count];
-        ground.time(candidates[first], &self.spot, Some(f64::INFINITY));
+        buffers.time(candidates[first], &self.spot, Some(f64::INFINITY));
         let mut ns: Vec<Option<f64>> = std::vec![None; candidates.len()];
         for turn in 0..count {
             // Each visit starts elsewhere.
             let at = self.running[(turn + visit) % count];
             let usual = self.ns[at].iter().flatten().copied().min_by(f64::total_cmp);
-            ns[at] = Some(ground.time(candidates[at], &self.spot, usual));
+            ns[at] = Some(buffers.time(candidates[at], &self.spot, usual));
         }
         self.ns.iter_mut().zip(ns).for_each(|(all, one)| all.push(one));
     }

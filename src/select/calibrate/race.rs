@@ -111,7 +111,7 @@ pub(super) fn is_worth_trying(kernel: &Kernel, len_bytes: usize) -> bool {
 }
 
 /// The buffers.
-pub(super) struct Ground {
+pub(super) struct Buffers {
     dst: Vec<u8>,
     src: Vec<u8>,
     /// Where the cold copies of each length have come to: each goes on where the last one stopped.
@@ -120,7 +120,7 @@ pub(super) struct Ground {
     clock_ns: f64,
 }
 
-impl Ground {
+impl Buffers {
     pub(super) fn new() -> Self {
         let bytes = MAX_LEN_BYTES + MARGIN_BYTES;
         const { assert!(2 * (MAX_LEN_BYTES + MARGIN_BYTES) <= CALIBRATE_MAX_BYTES) };

@@ -102,7 +102,7 @@ pub fn join_over(stream: UnixStream, options: JoinOptions) -> Result<Joined, Con
 }
 
 fn shake_hands(channel: Channel, options: JoinOptions, deadline: &Deadline) -> Result<Joined, ConnectError> {
-    let mut asking = Asking::over(channel)?;
+    let mut asking = ClientHandshake::over(channel)?;
     asking.wait(&options, deadline)?;
     let offer = asking.offer.as_ref().ok_or(ConnectError::PeerGone)?;
     // The server is told, so that it need not wait for its limit.
@@ -116,7 +116,7 @@ fn shake_hands(channel: Channel, options: JoinOptions, deadline: &Deadline) -> R
 /// A session that this side asks a table for. Whoever has other things to do takes it in steps that never wait, as the other
 /// side does with a [`Greeting`](super::Greeting).
 #[derive(Debug)]
-pub(in crate::transport) struct Asking {
+pub(in crate::transport) struct ClientHandshake {
     channel: Channel,
     offer: Option<Offer>,
     is_ready: bool,
@@ -130,7 +130,7 @@ pub(in crate::transport) struct Offer {
     queue: Region,
 }
 
-impl Asking {
+impl ClientHandshake {
     /// Connects at once, and says Hello.
     ///
     /// # Errors
@@ -237,7 +237,7 @@ impl Asking {
     }
 }
 
-impl AsFd for Asking {
+impl AsFd for ClientHandshake {
     /// The socket, readable when the next step can be taken.
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.channel.as_fd()

@@ -26,7 +26,7 @@ pub use error::ConnectError;
 pub(super) use error::is_limit;
 pub use greeting::{Greeted, Greeting, Step};
 pub(super) use greeting::{MAX_GREETINGS, expendable};
-pub(super) use join::Asking;
+pub(super) use join::ClientHandshake;
 pub use join::{DataTrust, JoinOptions, Joined, OwnRegion, join, join_over};
 pub use listen::{Address, Listener, Peers};
 pub use wire::{MAGIC, MESSAGE_BYTES, Parcel, Refusal, VERSION};

@@ -8,11 +8,11 @@
 //! out once, judged, and sent on from memory that the client cannot write. For that the proxy has the last few of the
 //! client's blocks in a region of its own, which the table maps behind the client's.
 
-mod guest;
 mod pair;
+mod pending;
 
-use self::guest::{Guest, Progress};
 use self::pair::Pair;
+use self::pending::{PendingClient, Progress};
 use super::client::Waiting;
 use super::connect::{Address, ConnectError, Greeting, Listener, MAX_GREETINGS, Peers, Refusal, expendable};
 use super::error::{SessionError, TableError};
@@ -60,13 +60,13 @@ impl Default for ProxyOptions {
     }
 }
 
-/// With more hot clients than this a look at all of them takes longer than it saves.
+/// With more polled clients than this a look at all of them takes longer than it saves.
 const MAX_SPUN: usize = 16;
 /// While a client is connecting, it is seen so often whether its time is over.
 const GUEST_LOOK: Duration = Duration::from_millis(50);
 /// So many of the clients that wait are taken in at a look.
 const ACCEPTS_PER_LOOK: usize = 16;
-/// More than the steps that a guest has.
+/// More than the steps that a handshake has.
 const MAX_STEPS: usize = 8;
 /// So many rounds with something to do pass between two looks at the sockets.
 const ROUNDS_PER_LOOK: u32 = 256;
@@ -75,9 +75,9 @@ const ROUNDS_PER_LOOK: u32 = 256;
 #[derive(Debug)]
 enum Member {
     Listener(Listener),
-    Guest(Box<Guest>),
+    PendingClient(Box<PendingClient>),
     Pair(Box<Pair>),
-    /// The other socket of a guest or a pair: the one to the table behind.
+    /// The other socket of a pending client or a pair: the one to the table behind.
     Behind(Key),
 }
 
@@ -107,7 +107,7 @@ pub struct Proxy<R> {
     rule: R,
     watch: Watch,
     members: Vec<Option<Member>>,
-    guests: Vec<Key>,
+    pending: Vec<Key>,
     /// The listener, while nobody is accepted: the system refused, or too many are connecting.
     resting: Option<Key>,
     clients: usize,
@@ -142,7 +142,7 @@ impl<R: FnMut(&Asked<'_>) -> Result<(), ErrorCode>> Proxy<R> {
             rule,
             watch: Watch::new()?,
             members: Vec::new(),
-            guests: Vec::new(),
+            pending: Vec::new(),
             resting: None,
             clients: 0,
             notices: Notices::default(),
@@ -159,7 +159,7 @@ impl<R: FnMut(&Asked<'_>) -> Result<(), ErrorCode>> Proxy<R> {
     /// [`TableError::Socket`] if the system cannot watch one more.
     pub fn adopt(&mut self, stream: UnixStream) -> Result<(), TableError> {
         let greeting = Greeting::over(stream, self.options.connect_limit);
-        let key = self.add(Member::Guest(Guest::new(greeting, self.options.connect_limit)))?;
+        let key = self.add(Member::PendingClient(PendingClient::new(greeting, self.options.connect_limit)))?;
         self.greet(key);
         Ok(())
     }
@@ -197,7 +197,7 @@ impl<R: FnMut(&Asked<'_>) -> Result<(), ErrorCode>> Proxy<R> {
             }
             let is_found = match self.options.waiting {
                 Waiting::Poll => true,
-                Waiting::Adaptive if self.watch.hot_len() <= MAX_SPUN && self.watch.hot_len() > 0 => {
+                Waiting::Adaptive if self.watch.polled_len() <= MAX_SPUN && self.watch.polled_len() > 0 => {
                     let Self { spin, watch, members, .. } = self;
                     let look = || is_any_ready(watch, members).then_some(());
                     spin.find(left, std::hint::spin_loop, look).is_some()
@@ -206,7 +206,7 @@ impl<R: FnMut(&Asked<'_>) -> Result<(), ErrorCode>> Proxy<R> {
             };
             if !is_found {
                 let slept = Instant::now();
-                let is_quiet = self.guests.is_empty() && self.resting.is_none();
+                let is_quiet = self.pending.is_empty() && self.resting.is_none();
                 let longest = if is_quiet { left } else { left.min(GUEST_LOOK) };
                 let limit = if self.arm_all() { Duration::ZERO } else { longest };
                 self.look(limit)?;
@@ -215,16 +215,16 @@ impl<R: FnMut(&Asked<'_>) -> Result<(), ErrorCode>> Proxy<R> {
         }
     }
 
-    /// Forwards what hot clients and their tables have; whether there was something.
+    /// Forwards what polled clients and their tables have; whether there was something.
     fn forward(&mut self) -> bool {
         let mut any = false;
-        for _ in 0..self.watch.hot_len() {
-            let Some(key) = self.watch.next_hot() else { break };
+        for _ in 0..self.watch.polled_len() {
+            let Some(key) = self.watch.next_polled() else { break };
             let Some(Some(Member::Pair(pair))) = self.members.get_mut(key.slot()) else { continue };
             match pair.forward(ClientKey(key), &mut self.rule) {
                 Ok(has_forwarded) => {
                     any |= has_forwarded;
-                    self.watch.heat(key);
+                    self.watch.poll(key);
                 }
                 Err(_) => self.remove(key),
             }
@@ -232,14 +232,14 @@ impl<R: FnMut(&Asked<'_>) -> Result<(), ErrorCode>> Proxy<R> {
         any
     }
 
-    /// Tells every hot client and its table to ring from now on; whether one has something already.
+    /// Tells every polled client and its table to ring from now on; whether one has something already.
     fn arm_all(&mut self) -> bool {
         let mut any = false;
-        for _ in 0..self.watch.hot_len() {
-            let Some(key) = self.watch.next_hot() else { break };
+        for _ in 0..self.watch.polled_len() {
+            let Some(key) = self.watch.next_polled() else { break };
             let Some(Some(Member::Pair(pair))) = self.members.get_mut(key.slot()) else { continue };
             if pair.arm() {
-                self.watch.heat(key);
+                self.watch.poll(key);
                 any = true;
             }
         }
@@ -255,12 +255,12 @@ impl<R: FnMut(&Asked<'_>) -> Result<(), ErrorCode>> Proxy<R> {
                     self.accept(ready.key);
                     continue;
                 }
-                Some(Member::Guest(_) | Member::Pair(_)) => ready.key,
+                Some(Member::PendingClient(_) | Member::Pair(_)) => ready.key,
                 Some(Member::Behind(other)) => *other,
             };
             let pair = match self.members.get_mut(key.slot()) {
                 Some(Some(Member::Pair(pair))) => pair,
-                Some(Some(Member::Guest(_))) => {
+                Some(Some(Member::PendingClient(_))) => {
                     // What the table said before it went may be why it will not have the client, which is told.
                     if !ready.is_gone || ready.key != key {
                         self.greet(key);
@@ -277,23 +277,23 @@ impl<R: FnMut(&Asked<'_>) -> Result<(), ErrorCode>> Proxy<R> {
                 let _ = pair.forward(ClientKey(key), &mut self.rule);
                 self.remove(key);
             } else {
-                self.watch.heat(key);
+                self.watch.poll(key);
             }
         }
-        for at in (0..self.guests.len()).rev() {
-            if let Some(&key) = self.guests.get(at)
-                && let Some(Member::Guest(guest)) = self.member(key)
+        for at in (0..self.pending.len()).rev() {
+            if let Some(&key) = self.pending.get(at)
+                && let Some(Member::PendingClient(pending)) = self.member(key)
             {
-                if guest.is_late() {
+                if pending.is_late() {
                     self.refuse(key, Refusal::Late);
                     self.tell(ConnectError::Timeout { limit: self.options.connect_limit });
-                } else if guest.waits_for_table() {
+                } else if pending.waits_for_table() {
                     self.greet(key);
                 }
             }
         }
         if let Some(listener) = self.resting.take() {
-            self.hear_again(listener);
+            self.accept_again(listener);
         }
         Ok(())
     }
@@ -307,13 +307,13 @@ impl<R: FnMut(&Asked<'_>) -> Result<(), ErrorCode>> Proxy<R> {
             let Some(Some(Member::Listener(socket))) = self.members.get_mut(listener.slot()) else { return };
             match socket.accept(self.options.connect_limit) {
                 Ok(Some(greeting)) => {
-                    if self.guests.len() >= MAX_GREETINGS
+                    if self.pending.len() >= MAX_GREETINGS
                         && let Some(key) = self.expendable()
                     {
                         self.refuse(key, Refusal::Full);
                     }
-                    let guest = Guest::new(greeting, self.options.connect_limit);
-                    match self.add(Member::Guest(guest)) {
+                    let pending = PendingClient::new(greeting, self.options.connect_limit);
+                    match self.add(Member::PendingClient(pending)) {
                         Ok(key) => self.greet(key),
                         Err(error) => self.tell(error),
                     }
@@ -323,11 +323,11 @@ impl<R: FnMut(&Asked<'_>) -> Result<(), ErrorCode>> Proxy<R> {
                 Err(error) => self.tell(error),
             }
         }
-        self.hear_again(listener);
+        self.accept_again(listener);
     }
 
     /// Hears of the listener once more, when a client can be accepted.
-    fn hear_again(&mut self, listener: Key) {
+    fn accept_again(&mut self, listener: Key) {
         let is_crowded = self.is_crowded();
         let Self { watch, members, resting, .. } = self;
         let Some(Some(Member::Listener(socket))) = members.get_mut(listener.slot()) else { return };
@@ -340,21 +340,21 @@ impl<R: FnMut(&Asked<'_>) -> Result<(), ErrorCode>> Proxy<R> {
 
     /// Whether as many are connecting as can be, and all of them are new.
     fn is_crowded(&self) -> bool {
-        self.guests.len() >= MAX_GREETINGS && self.expendable().is_none()
+        self.pending.len() >= MAX_GREETINGS && self.expendable().is_none()
     }
 
     /// A client that is connecting and has had its time.
     fn expendable(&self) -> Option<Key> {
-        expendable(self.guests.iter().filter_map(|key| match self.member(*key) {
-            Some(Member::Guest(guest)) => Some((*key, guest.greeting()?)),
+        expendable(self.pending.iter().filter_map(|key| match self.member(*key) {
+            Some(Member::PendingClient(pending)) => Some((*key, pending.greeting()?)),
             _ => None,
         }))
     }
 
     /// Hangs up on a client that is connecting, and says why.
     fn refuse(&mut self, key: Key, reason: Refusal) {
-        if let Some(Some(Member::Guest(guest))) = self.members.get_mut(key.slot()) {
-            guest.refuse(reason);
+        if let Some(Some(Member::PendingClient(pending))) = self.members.get_mut(key.slot()) {
+            pending.refuse(reason);
         }
         self.remove(key);
     }
@@ -381,14 +381,14 @@ impl<R: FnMut(&Asked<'_>) -> Result<(), ErrorCode>> Proxy<R> {
     fn try_greet(&mut self, key: Key) -> Result<(), ConnectError> {
         let is_full = self.clients >= self.options.max_clients;
         for _ in 0..MAX_STEPS {
-            let Some(Some(Member::Guest(guest))) = self.members.get_mut(key.slot()) else { return Ok(()) };
-            match guest.step(&self.behind, is_full)? {
+            let Some(Some(Member::PendingClient(pending))) = self.members.get_mut(key.slot()) else { return Ok(()) };
+            match pending.step(&self.behind, is_full)? {
                 Progress::Waits => return Ok(()),
                 Progress::GoesOn => {}
                 Progress::Asks => {
                     let behind = self.add(Member::Behind(key))?;
-                    if let Some(Some(Member::Guest(guest))) = self.members.get_mut(key.slot()) {
-                        guest.behind_key = Some(behind);
+                    if let Some(Some(Member::PendingClient(pending))) = self.members.get_mut(key.slot()) {
+                        pending.behind_key = Some(behind);
                     }
                 }
                 Progress::Agrees => return self.promote(key),
@@ -397,14 +397,14 @@ impl<R: FnMut(&Asked<'_>) -> Result<(), ErrorCode>> Proxy<R> {
         Ok(())
     }
 
-    /// Makes a pair of a guest.
+    /// Makes a pair of a pending client.
     fn promote(&mut self, key: Key) -> Result<(), ConnectError> {
-        let Some(Member::Guest(guest)) = self.members.get_mut(key.slot()).and_then(Option::take) else {
+        let Some(Member::PendingClient(pending)) = self.members.get_mut(key.slot()).and_then(Option::take) else {
             return Err(ConnectError::PeerGone);
         };
-        self.guests.retain(|other| *other != key);
-        let behind = guest.behind_key;
-        let pair = match guest.finish() {
+        self.pending.retain(|other| *other != key);
+        let behind = pending.behind_key;
+        let pair = match pending.finish() {
             Ok(pair) => pair,
             Err(error) => {
                 self.forget([Some(key), behind]);
@@ -413,7 +413,7 @@ impl<R: FnMut(&Asked<'_>) -> Result<(), ErrorCode>> Proxy<R> {
         };
         self.members[key.slot()] = Some(Member::Pair(Box::new(pair)));
         self.clients += 1;
-        self.watch.heat(key);
+        self.watch.poll(key);
         Ok(())
     }
 
@@ -435,19 +435,19 @@ impl<R: FnMut(&Asked<'_>) -> Result<(), ErrorCode>> Proxy<R> {
         let Self { watch, members, .. } = self;
         let key = match &member {
             Member::Listener(listener) => watch.add_once(listener.as_fd()),
-            Member::Guest(guest) => watch.add(guest.front().ok_or(ConnectError::PeerGone)?),
+            Member::PendingClient(pending) => watch.add(pending.front().ok_or(ConnectError::PeerGone)?),
             Member::Pair(pair) => watch.add(pair.front.as_fd()),
             Member::Behind(front) => {
                 let behind = match members.get(front.slot()) {
-                    Some(Some(Member::Guest(guest))) => guest.behind(),
+                    Some(Some(Member::PendingClient(pending))) => pending.behind(),
                     _ => None,
                 };
                 watch.add(behind.ok_or(ConnectError::PeerGone)?)
             }
         }
         .map_err(ConnectError::socket)?;
-        if matches!(member, Member::Guest(_)) {
-            self.guests.push(key);
+        if matches!(member, Member::PendingClient(_)) {
+            self.pending.push(key);
         }
         if self.members.len() <= key.slot() {
             self.members.resize_with(key.slot() + 1, || None);
@@ -466,9 +466,9 @@ impl<R: FnMut(&Asked<'_>) -> Result<(), ErrorCode>> Proxy<R> {
                 self.clients -= 1;
                 pair.behind_key
             }
-            Some(Member::Guest(guest)) => {
-                self.guests.retain(|other| *other != key);
-                guest.behind_key
+            Some(Member::PendingClient(pending)) => {
+                self.pending.retain(|other| *other != key);
+                pending.behind_key
             }
             Some(Member::Listener(_)) => None,
             // Goes with its pair.
@@ -479,10 +479,10 @@ impl<R: FnMut(&Asked<'_>) -> Result<(), ErrorCode>> Proxy<R> {
 }
 
 fn is_any_ready(watch: &mut Watch, members: &mut [Option<Member>]) -> bool {
-    for _ in 0..watch.hot_len() {
-        let Some(key) = watch.next_hot() else { return false };
+    for _ in 0..watch.polled_len() {
+        let Some(key) = watch.next_polled() else { return false };
         let Some(Some(Member::Pair(pair))) = members.get_mut(key.slot()) else { continue };
-        watch.heat(key);
+        watch.poll(key);
         if pair.is_ready() {
             return true;
         }

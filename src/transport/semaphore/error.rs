@@ -22,10 +22,10 @@ pub enum SemaphoreError {
     },
     /// One more post than the count holds.
     Overflow,
-    /// Without a bell nobody who waits with a set can be told.
-    NoBell,
-    /// A descriptor that is not a Unix socket, and so not a bell.
-    NotABell,
+    /// Without a notifier nobody who waits with a set can be told.
+    NoNotifier,
+    /// A descriptor that is not a Unix socket, and so not a notifier.
+    NotANotifier,
     /// More semaphores at once than [`MAX_ANY`].
     TooMany {
         /// How many there were.
@@ -63,12 +63,12 @@ impl fmt::Display for SemaphoreError {
                 f,
                 "the count is {MAX_COUNT} already: the post was not counted; have somebody wait for the semaphore"
             ),
-            Self::NoBell => f.write_str(
-                "the semaphore has no bell, by which a set is told of a post; make it with one and pass that to everybody \
+            Self::NoNotifier => f.write_str(
+                "the semaphore has no notifier, by which a set is told of a post; make it with one and pass that to everybody \
                  who posts",
             ),
-            Self::NotABell => f.write_str(
-                "the descriptor is not a Unix socket, and a bell is: it is closed; pass the two ends of a bell as they \
+            Self::NotANotifier => f.write_str(
+                "the descriptor is not a Unix socket, and a notifier is: it is closed; pass the two ends of a notifier as they \
                  were made",
             ),
             Self::TooMany { count } => write!(

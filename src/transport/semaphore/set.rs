@@ -1,11 +1,11 @@
 //! Waiting for any of thousands of semaphores.
 //!
-//! A member is either *hot*, and looked at in user space, or *armed*: the flag in its word tells whoever posts to ring. Who
-//! was ready stays hot until it is found to have nothing.
+//! A member is either *polled*, and looked at in user space, or *armed*: the flag in its word tells posters to notify. A member that
+//! was ready stays polled until a poll finds nothing.
 
 #![forbid(unsafe_code)]
 
-use super::bell::{Bell, Rest};
+use super::notifier::{Notifier, Rest};
 use super::watch::{Key, Watch};
 use super::word::{Raised, WATCHED};
 use super::{MAX_SLEEP, Semaphore, SemaphoreError, Spin};
@@ -13,12 +13,12 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// So many are taken from hot members before the others are looked at too.
+/// The most that is taken from polled members before the others are looked at too.
 const TAKES_PER_LOOK: u32 = 64;
-/// So many members are looked at after each sleep that ended without a bell: one whose ring was lost, as only a process
-/// that shares it can bring about, is noticed so.
+/// How many members are looked at after a sleep that no notifier ended: a message that was lost, as only a process that shares
+/// the notifier can bring about, is made up for so.
 const SWEEP: usize = 64;
-/// So many hot members are looked at while spinning: with more, a round takes longer than it saves.
+/// The most polled members that are looked at while spinning: with more, a round takes longer than it saves.
 const MAX_SPUN: usize = 8;
 
 /// The name of a member of a set. It is never given to another one.
@@ -38,21 +38,21 @@ impl Member {
 /// A set of semaphores, to wait for any of them.
 ///
 /// A wait costs as much as there are members that were posted, however many there are. Each member that another process
-/// shares can at most be ready too often or not at all, together with those on the same bell: the others have their turn
+/// shares can at most be ready too often or not at all, together with those on the same notifier: the others have their turn
 /// between its.
 ///
 /// ```
 /// use memcpy_select::transport::memory::Mapped;
-/// use memcpy_select::transport::semaphore::{Bell, SEMAPHORE_BYTES, Semaphore, SemaphoreSet};
+/// use memcpy_select::transport::semaphore::{Notifier, SEMAPHORE_BYTES, Semaphore, SemaphoreSet};
 /// use std::sync::Arc;
 /// use std::time::Duration;
 ///
 /// let memory = Mapped::private(4096).ok_or("no memory")?;
-/// let bell = Arc::new(Bell::new()?);
+/// let notifier = Arc::new(Notifier::new()?);
 /// let mut set = SemaphoreSet::create()?;
 /// let mut members = Vec::new();
 /// for at in (0..4096).step_by(SEMAPHORE_BYTES) {
-///     let semaphore = Arc::new(Semaphore::new(memory.clone(), at)?.with_bell(Arc::clone(&bell)));
+///     let semaphore = Arc::new(Semaphore::new(memory.clone(), at)?.with_notifier(Arc::clone(&notifier)));
 ///     members.push((set.add(Arc::clone(&semaphore))?, semaphore));
 /// }
 /// members[17].1.post()?;
@@ -65,12 +65,12 @@ impl Member {
 pub struct SemaphoreSet {
     watch: Watch,
     /// By the slots of `watch`.
-    bells: Vec<Option<Heard>>,
-    /// By the bells' addresses.
+    notifiers: Vec<Option<Notified>>,
+    /// By the notifiers' addresses.
     keys: HashMap<usize, Key>,
     slots: Vec<Slot>,
     free: Vec<u32>,
-    hot: VecDeque<Member>,
+    polled: VecDeque<Member>,
     members: usize,
     takes: u32,
     /// Where the next sweep starts.
@@ -81,16 +81,16 @@ pub struct SemaphoreSet {
 #[derive(Debug, Default)]
 struct Slot {
     generation: u32,
-    is_hot: bool,
+    is_polled: bool,
     semaphore: Option<Arc<Semaphore>>,
 }
 
-/// A bell that is watched, and whom it may ring for.
+/// A notifier that is watched, and the members that it may name.
 #[derive(Debug)]
-struct Heard {
-    bell: Arc<Bell>,
+struct Notified {
+    notifier: Arc<Notifier>,
     rest: Rest,
-    /// By what the bell says.
+    /// By what the notifier says.
     members: HashMap<u32, Vec<Member>>,
 }
 
@@ -103,11 +103,11 @@ impl SemaphoreSet {
     pub fn create() -> Result<Self, SemaphoreError> {
         Ok(Self {
             watch: Watch::new().map_err(SemaphoreError::system)?,
-            bells: Vec::new(),
+            notifiers: Vec::new(),
             keys: HashMap::new(),
             slots: Vec::new(),
             free: Vec::new(),
-            hot: VecDeque::new(),
+            polled: VecDeque::new(),
             members: 0,
             takes: 0,
             swept: 0,
@@ -121,31 +121,32 @@ impl SemaphoreSet {
         Self { spin: Spin::never(), ..self }
     }
 
-    /// Adds a semaphore. Those that share a bell share the value, too: a bell that is taken in twice is heard by one of both.
-    /// In several sets a semaphore is noticed by the one that hears its bell first, and late by the others.
+    /// Adds a semaphore. Those that share a notifier share the value, too: of a notifier that is taken in twice one copy reads each post.
+    /// In several sets a semaphore is noticed by the one that reads its notifier first, and late by the others.
     ///
     /// # Errors
     ///
-    /// [`SemaphoreError::NoBell`] if it has none, [`SemaphoreError::AlreadyIn`] if it is a member, and
-    /// [`SemaphoreError::System`] if its bell cannot be watched.
+    /// [`SemaphoreError::NoNotifier`] if it has none, [`SemaphoreError::AlreadyIn`] if it is a member, and
+    /// [`SemaphoreError::System`] if its notifier cannot be watched.
     pub fn add(&mut self, semaphore: Arc<Semaphore>) -> Result<Member, SemaphoreError> {
-        let bell = semaphore.bell().ok_or(SemaphoreError::NoBell)?;
-        let address = Arc::as_ptr(bell).addr();
+        let notifier = semaphore.notifier().ok_or(SemaphoreError::NoNotifier)?;
+        let address = Arc::as_ptr(notifier).addr();
         let key = match self.keys.get(&address) {
             Some(key) => *key,
             None => {
-                let key = self.watch.add(bell.sound()).map_err(SemaphoreError::system)?;
-                let heard = Heard { bell: Arc::clone(bell), rest: Rest::default(), members: HashMap::new() };
-                if self.bells.len() <= key.slot() {
-                    self.bells.resize_with(key.slot() + 1, || None);
+                let key = self.watch.add(notifier.receiver()).map_err(SemaphoreError::system)?;
+                let notified =
+                    Notified { notifier: Arc::clone(notifier), rest: Rest::default(), members: HashMap::new() };
+                if self.notifiers.len() <= key.slot() {
+                    self.notifiers.resize_with(key.slot() + 1, || None);
                 }
-                self.bells[key.slot()] = Some(heard);
+                self.notifiers[key.slot()] = Some(notified);
                 self.keys.insert(address, key);
                 key
             }
         };
-        let Some(heard) = &mut self.bells[key.slot()] else { return Err(SemaphoreError::NoBell) };
-        let named = heard.members.entry(semaphore.place()).or_default();
+        let Some(notified) = &mut self.notifiers[key.slot()] else { return Err(SemaphoreError::NoNotifier) };
+        let named = notified.members.entry(semaphore.place()).or_default();
         let is_same = |member: &Member| {
             self.slots[member.slot()].semaphore.as_ref().is_some_and(|other| Arc::ptr_eq(other, &semaphore))
         };
@@ -164,7 +165,7 @@ impl SemaphoreSet {
         named.push(member);
         self.slots[member.slot()].semaphore = Some(semaphore);
         self.members += 1;
-        self.heat(member);
+        self.poll(member);
         Ok(member)
     }
 
@@ -179,33 +180,33 @@ impl SemaphoreSet {
         }
         let slot = &mut self.slots[member.slot()];
         let semaphore = slot.semaphore.take().ok_or(SemaphoreError::NotAMember)?;
-        slot.is_hot = false;
+        slot.is_polled = false;
         self.members -= 1;
         // After 2^32 members in one slot it is used no more.
         if let Some(next) = slot.generation.checked_add(1) {
             slot.generation = next;
             self.free.push(member.slot);
         }
-        if let Some(bell) = semaphore.bell() {
-            self.forget(bell, semaphore.place(), member);
+        if let Some(notifier) = semaphore.notifier() {
+            self.forget(notifier, semaphore.place(), member);
         }
         Ok(semaphore)
     }
 
-    /// Takes a member off its bell, which is watched no more if it was the last.
-    fn forget(&mut self, bell: &Arc<Bell>, place: u32, member: Member) {
-        let address = Arc::as_ptr(bell).addr();
+    /// Takes a member off its notifier, which is watched no more if it was the last.
+    fn forget(&mut self, notifier: &Arc<Notifier>, place: u32, member: Member) {
+        let address = Arc::as_ptr(notifier).addr();
         let Some(&key) = self.keys.get(&address) else { return };
-        let Some(heard) = &mut self.bells[key.slot()] else { return };
-        if let Some(named) = heard.members.get_mut(&place) {
+        let Some(notified) = &mut self.notifiers[key.slot()] else { return };
+        if let Some(named) = notified.members.get_mut(&place) {
             named.retain(|other| *other != member);
             if named.is_empty() {
-                heard.members.remove(&place);
+                notified.members.remove(&place);
             }
         }
-        if heard.members.is_empty() {
-            self.watch.remove(key, bell.sound());
-            self.bells[key.slot()] = None;
+        if notified.members.is_empty() {
+            self.watch.remove(key, notifier.receiver());
+            self.notifiers[key.slot()] = None;
             self.keys.remove(&address);
         }
     }
@@ -234,13 +235,13 @@ impl SemaphoreSet {
             self.takes = 0;
             self.look(Duration::ZERO)?;
         }
-        if let Some(key) = self.try_hot() {
+        if let Some(key) = self.try_polled() {
             return Ok(Some(key));
         }
         if limit.is_zero() {
             return self.arm_and_look(Duration::ZERO);
         }
-        if let Some(key) = self.spin_for_hot(limit) {
+        if let Some(key) = self.spin_for_polled(limit) {
             return Ok(Some(key));
         }
         let start = Instant::now();
@@ -256,13 +257,13 @@ impl SemaphoreSet {
         Ok(None)
     }
 
-    /// Arms all hot members, sleeps if none has anything, and takes from one that then has.
+    /// Arms all polled members, sleeps if none has anything, and takes from one that then has.
     fn arm_and_look(&mut self, limit: Duration) -> Result<Option<Member>, SemaphoreError> {
-        if let Some(key) = self.arm_hot() {
+        if let Some(key) = self.arm_polled() {
             return Ok(Some(key));
         }
         self.look(limit)?;
-        Ok(self.try_hot())
+        Ok(self.try_polled())
     }
 
     fn member(&self, member: Member) -> Option<&Arc<Semaphore>> {
@@ -270,31 +271,31 @@ impl SemaphoreSet {
         slot.semaphore.as_ref()
     }
 
-    /// Puts a member at the end of the hot ones, if it is not among them.
-    fn heat(&mut self, member: Member) {
-        if self.member(member).is_some() && !std::mem::replace(&mut self.slots[member.slot()].is_hot, true) {
-            self.hot.push_back(member);
+    /// Puts a member at the end of the polled ones, if it is not among them.
+    fn poll(&mut self, member: Member) {
+        if self.member(member).is_some() && !std::mem::replace(&mut self.slots[member.slot()].is_polled, true) {
+            self.polled.push_back(member);
         }
     }
 
-    /// Takes the next hot member off the list.
-    fn next_hot(&mut self) -> Option<Member> {
+    /// Takes the next polled member off the list.
+    fn next_polled(&mut self) -> Option<Member> {
         // Each turn takes one off.
-        while let Some(member) = self.hot.pop_front() {
+        while let Some(member) = self.polled.pop_front() {
             if self.member(member).is_some() {
-                self.slots[member.slot()].is_hot = false;
+                self.slots[member.slot()].is_polled = false;
                 return Some(member);
             }
         }
         None
     }
 
-    /// Takes from the first hot member that has something. Those that have nothing stay hot, behind it.
-    fn try_hot(&mut self) -> Option<Member> {
-        for _ in 0..self.hot.len() {
-            let member = self.next_hot()?;
+    /// Takes from the first polled member that has something. Those that have nothing stay polled, behind it.
+    fn try_polled(&mut self) -> Option<Member> {
+        for _ in 0..self.polled.len() {
+            let member = self.next_polled()?;
             let has_taken = self.member(member).is_some_and(|semaphore| semaphore.try_wait());
-            self.heat(member);
+            self.poll(member);
             if has_taken {
                 return Some(member);
             }
@@ -302,25 +303,25 @@ impl SemaphoreSet {
         None
     }
 
-    fn spin_for_hot(&mut self, limit: Duration) -> Option<Member> {
-        if self.hot.len() > MAX_SPUN || self.hot.is_empty() {
+    fn spin_for_polled(&mut self, limit: Duration) -> Option<Member> {
+        if self.polled.len() > MAX_SPUN || self.polled.is_empty() {
             return None;
         }
         // Apart, so that the members can be looked at meanwhile.
         let spin = std::mem::replace(&mut self.spin, Spin::never());
-        let found = spin.find(limit, std::hint::spin_loop, || self.try_hot());
+        let found = spin.find(limit, std::hint::spin_loop, || self.try_polled());
         self.spin = spin;
         found
     }
 
-    /// Tells the other sides of all hot members that this one waits. Takes from one that has something after all.
-    fn arm_hot(&mut self) -> Option<Member> {
-        for _ in 0..self.hot.len() {
-            let member = self.next_hot()?;
+    /// Tells the other sides of all polled members that this one waits. Takes from one that has something after all.
+    fn arm_polled(&mut self) -> Option<Member> {
+        for _ in 0..self.polled.len() {
+            let member = self.next_polled()?;
             let Some(semaphore) = self.member(member) else { continue };
             if semaphore.word().raise(WATCHED) == Raised::Ready {
                 let has_taken = semaphore.try_wait();
-                self.heat(member);
+                self.poll(member);
                 if has_taken {
                     return Some(member);
                 }
@@ -329,36 +330,36 @@ impl SemaphoreSet {
         None
     }
 
-    /// Makes the next few members hot, whether their bells rang or not.
+    /// Polls the next few members, whether their notifiers named them or not.
     fn sweep(&mut self) {
         let count = self.slots.len();
         for turn in 0..SWEEP.min(count) {
             let slot = (self.swept + turn) % count;
-            self.heat(Member { slot: slot as u32, generation: self.slots[slot].generation });
+            self.poll(Member { slot: slot as u32, generation: self.slots[slot].generation });
         }
         self.swept = (self.swept + SWEEP) % count.max(1);
     }
 
-    /// Waits for bells, and makes hot for whom they rang.
+    /// Waits for notifiers, and polls the members that they name.
     fn look(&mut self, limit: Duration) -> Result<(), SemaphoreError> {
         for ready in self.watch.wait(limit).map_err(SemaphoreError::system)? {
             if !self.watch.contains(ready.key) {
                 continue;
             }
-            // Apart, so that members can be made hot meanwhile.
-            let Some(mut heard) = self.bells.get_mut(ready.key.slot()).and_then(Option::take) else { continue };
-            let Heard { bell, rest, members } = &mut heard;
-            let are_some_lost = bell.hear(rest, |place| {
+            // Apart, so that members can be added to the polled ones meanwhile.
+            let Some(mut notified) = self.notifiers.get_mut(ready.key.slot()).and_then(Option::take) else { continue };
+            let Notified { notifier, rest, members } = &mut notified;
+            let are_some_lost = notifier.receive(rest, |place| {
                 for member in members.get(&place).into_iter().flatten() {
-                    self.heat(*member);
+                    self.poll(*member);
                 }
             });
             if are_some_lost {
-                for member in heard.members.values().flatten() {
-                    self.heat(*member);
+                for member in notified.members.values().flatten() {
+                    self.poll(*member);
                 }
             }
-            self.bells[ready.key.slot()] = Some(heard);
+            self.notifiers[ready.key.slot()] = Some(notified);
         }
         Ok(())
     }

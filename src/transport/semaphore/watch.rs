@@ -1,7 +1,7 @@
 //! Watching thousands of sockets, at a cost that depends only on how many have something.
 //!
-//! A member is either *hot*, and looked at in user space, or *armed*: it has told its other side that it waits for its
-//! socket. Who was ready stays hot until it is found to have nothing. What that means is for the user of this to say.
+//! A member is either *polled*, and looked at in user space, or *armed*: it has told its other side that it waits for its
+//! socket. A member that was ready stays polled until a poll finds nothing. What that means is for the user of this to say.
 
 use rustix::event::Timespec;
 use rustix::event::epoll;
@@ -54,14 +54,14 @@ pub struct Watch {
     slots: Vec<Slot>,
     free: Vec<u32>,
     members: usize,
-    hot: VecDeque<Key>,
+    polled: VecDeque<Key>,
 }
 
 #[derive(Debug)]
 struct Slot {
     generation: u32,
     is_used: bool,
-    is_hot: bool,
+    is_polled: bool,
 }
 
 impl Watch {
@@ -72,11 +72,11 @@ impl Watch {
     /// What the system says if there are no descriptors.
     pub fn new() -> Result<Self, Errno> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        Ok(Self { epoll, slots: Vec::new(), free: Vec::new(), members: 0, hot: VecDeque::new() })
+        Ok(Self { epoll, slots: Vec::new(), free: Vec::new(), members: 0, polled: VecDeque::new() })
     }
 
     /// Watches a descriptor: each time something comes, and when it is hung up. It may be watched twice over two descriptors,
-    /// but not over one. The member starts hot.
+    /// but not over one. The member starts polled.
     ///
     /// # Errors
     ///
@@ -103,11 +103,11 @@ impl Watch {
         let key = Key { slot, generation };
         epoll::add(&self.epoll, descriptor, epoll::EventData::new_u64(key.to_data()), events)?;
         if self.free.pop().is_none() {
-            self.slots.push(Slot { generation, is_used: false, is_hot: false });
+            self.slots.push(Slot { generation, is_used: false, is_polled: false });
         }
         self.slots[slot as usize].is_used = true;
         self.members += 1;
-        self.heat(key);
+        self.poll(key);
         Ok(key)
     }
 
@@ -161,7 +161,7 @@ impl Watch {
         }
         if let Some(slot) = self.slots.get_mut(key.slot()) {
             slot.is_used = false;
-            slot.is_hot = false;
+            slot.is_polled = false;
             // After 2^32 members in one slot it is used no more.
             if let Some(next) = slot.generation.checked_add(1) {
                 slot.generation = next;
@@ -188,31 +188,31 @@ impl Watch {
         self.members == 0
     }
 
-    /// How many are hot, at most: a removed one counts until its turn.
+    /// How many are polled, at most: a removed one counts until its turn.
     #[inline(always)]
-    pub fn hot_len(&self) -> usize {
-        self.hot.len()
+    pub fn polled_len(&self) -> usize {
+        self.polled.len()
     }
 
-    /// Takes the next hot member off the list. Look at it; if it has something, [`heat`](Self::heat) it again, else arm it
+    /// Takes the next polled member off the list. Look at it; if it has something, [`poll`](Self::poll) it again, else arm it
     /// and look once more.
     #[inline(always)]
-    pub fn next_hot(&mut self) -> Option<Key> {
+    pub fn next_polled(&mut self) -> Option<Key> {
         // Each turn takes one off.
-        while let Some(key) = self.hot.pop_front() {
+        while let Some(key) = self.polled.pop_front() {
             if self.contains(key) {
-                self.slots[key.slot()].is_hot = false;
+                self.slots[key.slot()].is_polled = false;
                 return Some(key);
             }
         }
         None
     }
 
-    /// Puts a member at the end of the hot ones, if it is not among them.
+    /// Puts a member at the end of the polled ones, if it is not among them.
     #[inline(always)]
-    pub fn heat(&mut self, key: Key) {
-        if self.contains(key) && !std::mem::replace(&mut self.slots[key.slot()].is_hot, true) {
-            self.hot.push_back(key);
+    pub fn poll(&mut self, key: Key) {
+        if self.contains(key) && !std::mem::replace(&mut self.slots[key.slot()].is_polled, true) {
+            self.polled.push_back(key);
         }
     }
 

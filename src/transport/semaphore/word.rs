@@ -3,7 +3,7 @@
 //! | bits | what |
 //! |---|---|
 //! | 0 | [`ASLEEP`]: somebody sleeps on the word, or is about to |
-//! | 1 | [`WATCHED`]: a set waits for it, to be told by its bell |
+//! | 1 | [`WATCHED`]: a set waits for it, to be told by its notifier |
 //! | 2 to 31 | the count |
 //!
 //! Flags and count are one word, so that every change of either is seen by whoever changes the word next: there is no order
@@ -44,8 +44,8 @@ pub struct Word<M> {
 pub enum Posted {
     /// Nothing: whoever slept has been woken.
     Done,
-    /// A ring of the bell: a set waits.
-    RingBell,
+    /// A message of the notifier: a set waits.
+    Notify,
     /// Nothing: the count is the highest, and was not changed.
     Overflow,
 }
@@ -139,7 +139,7 @@ impl<M: Park> Word<M> {
         if word & ASLEEP != 0 {
             self.memory.unpark(self.at);
         }
-        if word & WATCHED != 0 { Posted::RingBell } else { Posted::Done }
+        if word & WATCHED != 0 { Posted::Notify } else { Posted::Done }
     }
 
     /// Waits once: takes one, or sleeps at most so long. True if one was taken; else look again.

@@ -1,6 +1,6 @@
 //! Who is at a table: the socket it listens on, clients that connect, and sessions.
 //!
-//! All are watched together. A session is *hot* while it is looked at in user space; one that has told its client to ring is
+//! All are watched together. A session is *polled* while it is looked at in user space; one that has told its client to ring is
 //! left alone until it does ([`Watch`]).
 
 use super::offer::TableOptions;
@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 
 /// While a client is connecting, it is seen so often whether its time is over.
 const GREETING_LOOK: Duration = Duration::from_millis(50);
-/// A client that rings without a request is not heard for so long.
-const DEAF: Duration = Duration::from_millis(5);
+/// How long a client is muted that rings without a request.
+const MUTED_FOR: Duration = Duration::from_millis(5);
 
 /// What is watched.
 #[derive(Debug)]
@@ -49,8 +49,8 @@ pub(super) struct Members {
     listener: Option<Key>,
     /// Whether nobody is accepted for a while: the system refused, or too many are connecting.
     is_resting: bool,
-    /// Sessions whose rings are not heard, and until when, in that order.
-    unheard: VecDeque<(Key, Instant)>,
+    /// Muted sessions, and until when, in that order.
+    muted: VecDeque<(Key, Instant)>,
     touched: Vec<Key>,
 }
 
@@ -63,7 +63,7 @@ impl Members {
             greetings: Vec::new(),
             listener: None,
             is_resting: false,
-            unheard: VecDeque::new(),
+            muted: VecDeque::new(),
             touched: Vec::new(),
         })
     }
@@ -222,7 +222,7 @@ impl Members {
 
     /// Hears of the listener, when somebody can be accepted, or of a client that is connecting, once more. What cannot be
     /// watched any longer is forgotten.
-    pub(super) fn hear_again(&mut self, key: Key) {
+    pub(super) fn accept_again(&mut self, key: Key) {
         if self.listener == Some(key) {
             self.is_resting = self.is_crowded() || self.listener().is_some_and(|listener| listener.rest().is_some());
             if self.is_resting {
@@ -239,31 +239,31 @@ impl Members {
         }
     }
 
-    /// Does not hear a session's rings for a while; its end is noticed all the same.
+    /// Mutes a session for a while: its rings are not looked at, but its end is noticed.
     pub(super) fn stop_hearing(&mut self, key: Key) {
         if let Some(Member::Session(session)) = self.member(key)
             && self.watch.pause(key, session.channel.as_fd()).is_ok()
         {
-            self.unheard.push_back((key, Instant::now() + DEAF));
+            self.muted.push_back((key, Instant::now() + MUTED_FOR));
         }
     }
 
     /// Hears those again whose time is over.
-    pub(super) fn hear_all(&mut self) {
+    pub(super) fn unmute_all(&mut self) {
         if self.is_resting
             && let Some(listener) = self.listener
         {
-            self.hear_again(listener);
+            self.accept_again(listener);
         }
         // Each turn takes one off.
-        while let Some(&(key, until)) = self.unheard.front()
+        while let Some(&(key, until)) = self.muted.front()
             && until <= Instant::now()
         {
-            self.unheard.pop_front();
+            self.muted.pop_front();
             if let Some(Member::Session(session)) = self.member(key)
                 && self.watch.resume(key, session.channel.as_fd()).is_err()
             {
-                self.heat(key);
+                self.poll(key);
             }
         }
     }
@@ -300,7 +300,7 @@ impl Members {
         {
             session.process = Some(process);
         }
-        self.watch.heat(key);
+        self.watch.poll(key);
         Ok(())
     }
 
@@ -313,11 +313,11 @@ impl Members {
         }
     }
 
-    /// How long a sleep may be, because of clients that are connecting or are not heard.
+    /// How long a sleep may be, because of clients that are connecting or muted.
     pub(super) fn longest_sleep(&self) -> Duration {
         let greeting = if self.greetings.is_empty() && !self.is_resting { Duration::MAX } else { GREETING_LOOK };
-        let unheard = self.unheard.front().map(|(_, until)| until.saturating_duration_since(Instant::now()));
-        greeting.min(unheard.unwrap_or(Duration::MAX))
+        let muted = self.muted.front().map(|(_, until)| until.saturating_duration_since(Instant::now()));
+        greeting.min(muted.unwrap_or(Duration::MAX))
     }
 
     pub(super) fn wait(&self, limit: Duration) -> Result<impl Iterator<Item = Ready> + use<>, TableError> {
@@ -325,42 +325,42 @@ impl Members {
     }
 
     #[inline(always)]
-    pub(super) fn hot(&self) -> usize {
-        self.watch.hot_len()
+    pub(super) fn polled(&self) -> usize {
+        self.watch.polled_len()
     }
 
     #[inline(always)]
-    pub(super) fn next_hot(&mut self) -> Option<Key> {
-        self.watch.next_hot()
+    pub(super) fn next_polled(&mut self) -> Option<Key> {
+        self.watch.next_polled()
     }
 
     #[inline(always)]
-    pub(super) fn heat(&mut self, key: Key) {
-        self.watch.heat(key);
+    pub(super) fn poll(&mut self, key: Key) {
+        self.watch.poll(key);
     }
 
-    /// The only session, if there is just one, it is hot, and nobody is connecting.
+    /// The only session, if there is just one, it is polled, and nobody is connecting.
     pub(super) fn only_session(&mut self) -> Option<&mut Session> {
         if self.sessions != 1 || !self.greetings.is_empty() {
             return None;
         }
-        for _ in 0..self.hot() {
-            let key = self.next_hot()?;
+        for _ in 0..self.polled() {
+            let key = self.next_polled()?;
             if self.session(key).is_some() {
-                self.heat(key);
+                self.poll(key);
                 return self.session(key);
             }
         }
         None
     }
 
-    /// Whether a hot client asks for something.
+    /// Whether a polled client asks for something.
     pub(super) fn is_ready(&mut self) -> bool {
-        for _ in 0..self.hot() {
-            let Some(key) = self.next_hot() else { return false };
+        for _ in 0..self.polled() {
+            let Some(key) = self.next_polled() else { return false };
             let Some(session) = self.session(key) else { continue };
             let is_ready = session.side.is_ready();
-            self.heat(key);
+            self.poll(key);
             if is_ready {
                 return true;
             }
@@ -368,16 +368,16 @@ impl Members {
         false
     }
 
-    /// Tells every hot client to ring from now on; whether one asks for something already, and stays hot.
+    /// Tells every polled client to ring from now on; whether one asks for something already, and stays polled.
     pub(super) fn arm_all(&mut self) -> bool {
         let mut any = false;
-        for _ in 0..self.hot() {
-            let Some(key) = self.next_hot() else { break };
+        for _ in 0..self.polled() {
+            let Some(key) = self.next_polled() else { break };
             let Some(session) = self.session(key) else { continue };
             session.own_bell.arm(Via::Socket);
             if session.side.is_ready() {
                 session.own_bell.disarm();
-                self.heat(key);
+                self.poll(key);
                 any = true;
             }
         }

@@ -3,7 +3,7 @@
 //! [`Table::next`] returns one event after the other. What the program answers between two of them is published when the
 //! events gathered so far are used up, with one wake-up for each client that sleeps, and none for one that is awake.
 
-mod door;
+mod admission;
 mod members;
 mod notices;
 mod offer;
@@ -22,7 +22,7 @@ use crate::transport::region::Region;
 use crate::transport::request::{ErrorCode, Value};
 use crate::transport::semaphore::{Key, Spin};
 use crate::transport::session::{AnswerError, QueueLayout, Reply};
-use door::Door;
+use admission::Admission;
 use members::{Member, Members};
 use offer::new_data;
 use pending::PendingClient;
@@ -64,7 +64,7 @@ pub struct Table {
     members: Members,
     events: VecDeque<Event>,
     /// When clients that are connecting are attended to.
-    door: Door,
+    admission: Admission,
     notices: Notices,
     /// Those whose other side is gone, as was seen and not attended to yet.
     gone: VecDeque<Key>,
@@ -103,7 +103,7 @@ impl Table {
             options,
             members: Members::new()?,
             events: VecDeque::new(),
-            door: Door::new(),
+            admission: Admission::new(),
             notices: Notices::default(),
             gone: VecDeque::new(),
             spin: Spin::default(),

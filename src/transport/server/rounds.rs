@@ -1,7 +1,7 @@
-//! A table's rounds: takes what hot clients ask for, looks at the sockets in between, and sleeps when there is nothing.
+//! A table's rounds: takes what polled clients ask for, looks at the sockets in between, and sleeps when there is nothing.
 
 use super::Table;
-use super::door::{Effort, Moment};
+use super::admission::{Effort, Moment};
 use super::members::Kind;
 use super::offer::offer;
 use super::served::Session;
@@ -23,7 +23,7 @@ const TIME_PER_LOOK: Duration = Duration::from_millis(2);
 /// between: so often, and only until it has been quiet for so long.
 const WORD_SLEEP: Duration = Duration::from_millis(4);
 const QUIET: Duration = Duration::from_millis(100);
-/// With more hot clients than this a look at all of them takes longer than it saves.
+/// With more polled clients than this a look at all of them takes longer than it saves.
 const MAX_SPUN: usize = 16;
 
 impl Table {
@@ -40,7 +40,7 @@ impl Table {
         }
     }
 
-    /// Takes what hot clients ask for, and looks at the sockets when that is due.
+    /// Takes what polled clients ask for, and looks at the sockets when that is due.
     #[inline(always)]
     fn gather(&mut self) {
         self.rounds = self.rounds.wrapping_add(1);
@@ -48,18 +48,18 @@ impl Table {
         if self.rounds.is_multiple_of(ROUNDS_PER_LOOK) {
             self.look_if_due();
         }
-        for _ in 0..self.members.hot() {
+        for _ in 0..self.members.polled() {
             if self.events.len() >= BATCH {
                 break;
             }
-            let Some(key) = self.members.next_hot() else { break };
+            let Some(key) = self.members.next_polled() else { break };
             let Some(session) = self.members.session(key) else { continue };
             match session.take(key, BATCH_OF_ONE, &mut self.events) {
                 Ok(any) => {
-                    self.members.heat(key);
+                    self.members.poll(key);
                     if any {
                         self.members.touch(key);
-                        self.door.serve();
+                        self.admission.serve();
                     }
                 }
                 Err(violation) => self.end(key, violation.into()),
@@ -95,8 +95,8 @@ impl Table {
                 }
                 Waiting::Adaptive => {
                     let members = &mut self.members;
-                    let is_found = members.hot() <= MAX_SPUN
-                        && members.hot() > 0
+                    let is_found = members.polled() <= MAX_SPUN
+                        && members.polled() > 0
                         && self.spin.find(left, std::hint::spin_loop, || members.is_ready().then_some(())).is_some();
                     if !is_found {
                         self.sleep(left, idle)?;
@@ -115,7 +115,7 @@ impl Table {
         }
     }
 
-    /// Tells every hot client to ring, and sleeps until one does.
+    /// Tells every polled client to ring, and sleeps until one does.
     fn sleep(&mut self, limit: Duration, idle: Instant) -> Result<(), TableError> {
         let slept = Instant::now();
         if self.is_behind() {
@@ -133,7 +133,7 @@ impl Table {
         let limit = if is_ready {
             Duration::ZERO
         } else {
-            limit.min(self.members.longest_sleep()).min(self.door.time_left().unwrap_or(Duration::MAX))
+            limit.min(self.members.longest_sleep()).min(self.admission.time_left().unwrap_or(Duration::MAX))
         };
         self.look(limit)?;
         self.spin.slept(slept.elapsed());
@@ -142,20 +142,20 @@ impl Table {
 
     /// Whether a client comes or goes of which the sockets will not tell again, and its turn has come.
     fn is_behind(&self) -> bool {
-        !self.gone.is_empty() || self.door.is_due()
+        !self.gone.is_empty() || self.admission.is_due()
     }
 
     /// Sees what the sockets have, waiting for it at most so long. Of the clients that go, which takes a while, one is attended
     /// to at each look, and those that come are for a moment, so that the others are served in between.
     fn look(&mut self, limit: Duration) -> Result<(), TableError> {
         self.looked = Instant::now();
-        self.members.hear_all();
+        self.members.unmute_all();
         if self.gone.is_empty() {
             for ready in self.members.wait(limit)? {
                 match self.members.kind(ready.key) {
                     Some(Kind::Session) if ready.is_gone => self.gone.push_back(ready.key),
                     Some(Kind::Session) => self.woken(ready.key),
-                    Some(Kind::Listener | Kind::Greeting) => self.door.push(ready.key),
+                    Some(Kind::Listener | Kind::Greeting) => self.admission.push(ready.key),
                     Some(Kind::Process(session)) => self.gone.push_back(session),
                     None => {}
                 }
@@ -176,7 +176,7 @@ impl Table {
                 if !is_heard {
                     self.members.stop_hearing(key);
                 }
-                self.members.heat(key);
+                self.members.poll(key);
             }
             Some(Err(why)) => self.end(key, why),
         }
@@ -184,12 +184,12 @@ impl Table {
 
     /// Attends to newcomers for a moment, if it is time.
     fn attend(&mut self) {
-        if !self.door.is_open() || !self.door.is_due() && self.members.late_greeting().is_none() {
+        if !self.admission.is_open() || !self.admission.is_due() && self.members.late_greeting().is_none() {
             return;
         }
         let mut moment = Moment::begin();
         while moment.goes_on_after(self.attend_one()) {}
-        if self.door.shut(&moment) {
+        if self.admission.shut(&moment) {
             self.events.extend(self.notices.throttled());
         }
     }
@@ -201,13 +201,13 @@ impl Table {
             self.refused(ConnectError::Timeout { limit: self.options.connect_limit });
             return Effort::Cheap;
         }
-        let Some(key) = self.door.pop() else { return Effort::None };
+        let Some(key) = self.admission.pop() else { return Effort::None };
         match self.members.kind(key) {
             Some(Kind::Listener) => self.accept(key),
             Some(Kind::Session) => self.prefault(key),
             _ => {
                 let effort = self.greet(key);
-                self.members.hear_again(key);
+                self.members.accept_again(key);
                 effort
             }
         }
@@ -216,7 +216,7 @@ impl Table {
     fn accept(&mut self, listener: Key) -> Effort {
         let effort = match self.members.accept(self.options.connect_limit) {
             Ok(None) => {
-                self.members.hear_again(listener);
+                self.members.accept_again(listener);
                 return Effort::Cheap;
             }
             Ok(Some(key)) => self.greet(key),
@@ -226,7 +226,7 @@ impl Table {
                 Effort::Cheap
             }
         };
-        self.door.push(listener);
+        self.admission.push(listener);
         effort
     }
 
@@ -249,7 +249,7 @@ impl Table {
                         Ok(()) => {
                             self.events.push_back(Event::Joined(ClientKey(key)));
                             if self.members.session(key).is_some_and(|session| session.is_unfaulted()) {
-                                self.door.push_unfaulted(key);
+                                self.admission.push_unfaulted(key);
                             }
                             return effort;
                         }
@@ -278,7 +278,7 @@ impl Table {
     fn prefault(&mut self, key: Key) -> Effort {
         let Some(session) = self.members.session(key) else { return Effort::Cheap };
         match session.prefault() {
-            Ok(()) if session.is_unfaulted() => self.door.push_unfaulted(key),
+            Ok(()) if session.is_unfaulted() => self.admission.push_unfaulted(key),
             Ok(()) => {}
             Err(why) => self.end(key, why),
         }

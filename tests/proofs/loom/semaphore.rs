@@ -284,7 +284,7 @@ fn wait_in_a_set(bug: Bug) {
     let [ours, theirs] = Model::sides(bug);
     let (word, theirs) = (Word::new(ours.clone(), 0), Word::new(theirs, 0));
     let poster = thread::spawn(move || {
-        if theirs.post() == Posted::RingBell {
+        if theirs.post() == Posted::Notify {
             theirs.memory().word(BELL_AT).store(1, Ordering::Release);
             theirs.memory().unpark(BELL_AT);
         }

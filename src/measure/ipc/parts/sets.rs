@@ -3,7 +3,7 @@
 use super::{Part, PartSample, Round, pin};
 use crate::measure::calls::SplitMix64;
 use crate::transport::memory::Mapped;
-use crate::transport::semaphore::{Bell, SEMAPHORE_BYTES, Semaphore, SemaphoreSet};
+use crate::transport::semaphore::{Notifier, SEMAPHORE_BYTES, Semaphore, SemaphoreSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,17 +23,17 @@ struct Set {
     reply: Semaphore,
 }
 
-/// A set of that many on one bell, as the semaphores of one region are.
+/// A set of that many on one notifier, as the semaphores of one region are.
 fn set(members: u32) -> Result<Set, String> {
     let text = |error: &dyn std::fmt::Display| error.to_string();
     let len_bytes = (members as usize + 1) * SEMAPHORE_BYTES;
     let memory = Mapped::private(len_bytes.next_multiple_of(4096)).ok_or("no memory for semaphores")?;
-    let bell = Arc::new(Bell::new().map_err(|error| text(&error))?);
+    let notifier = Arc::new(Notifier::new().map_err(|error| text(&error))?);
     let mut set = SemaphoreSet::create().map_err(|error| text(&error))?.without_spinning();
     let mut semaphores = Vec::with_capacity(members as usize);
     let at = |at: usize| Semaphore::new(memory.clone(), at * SEMAPHORE_BYTES).map_err(|error| text(&error));
     for member in 0..members as usize {
-        let semaphore = Arc::new(at(member)?.with_bell(Arc::clone(&bell)));
+        let semaphore = Arc::new(at(member)?.with_notifier(Arc::clone(&notifier)));
         set.add(Arc::clone(&semaphore)).map_err(|error| text(&error))?;
         semaphores.push(semaphore);
     }

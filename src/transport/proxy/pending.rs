@@ -2,7 +2,9 @@
 //! for each other, in steps that never wait.
 
 use super::pair::Pair;
-use crate::transport::connect::{Address, Asking, ConnectError, Greeted, Greeting, JoinOptions, Refusal, Step};
+use crate::transport::connect::{
+    Address, ClientHandshake, ConnectError, Greeted, Greeting, JoinOptions, Refusal, Step,
+};
 use crate::transport::geometry::{Allocator, Geometry, GeometryError};
 use crate::transport::region::{Region, RegionOptions};
 use crate::transport::semaphore::Key;
@@ -12,7 +14,7 @@ use std::time::{Duration, Instant};
 
 /// A client that connects.
 #[derive(Debug)]
-pub(super) struct Guest {
+pub(super) struct PendingClient {
     stage: Stage,
     until: Instant,
     /// The other socket: the one to the table behind.
@@ -25,11 +27,11 @@ enum Stage {
     /// The client has not asked yet.
     Silent(Greeting),
     /// It has, and now the table is asked.
-    Asking(Greeting, Asking),
+    Asking(Greeting, ClientHandshake),
     /// It has what the table offered, but for the blocks in the region for names.
-    Offered(Greeting, Asking, Region),
+    Offered(Greeting, ClientHandshake, Region),
     /// It has accepted, and so has the proxy.
-    Agreed(Greeted, Asking, Region),
+    Agreed(Greeted, ClientHandshake, Region),
     /// There will be no session.
     Over,
 }
@@ -43,11 +45,11 @@ pub(super) enum Progress {
     GoesOn,
     /// The table is being asked: its socket has to be watched, and the next step to be taken.
     Asks,
-    /// Both sides are there: [`Guest::finish`].
+    /// Both sides are there: [`PendingClient::finish`].
     Agrees,
 }
 
-impl Guest {
+impl PendingClient {
     /// One that has so long.
     pub(super) fn new(greeting: Greeting, limit: Duration) -> Box<Self> {
         Box::new(Self { stage: Stage::Silent(greeting), until: Instant::now() + limit, behind_key: None })
@@ -108,7 +110,7 @@ impl Guest {
         let (stage, progress) = match std::mem::replace(&mut self.stage, Stage::Over) {
             Stage::Silent(mut greeting) => match greeting.step()? {
                 Step::Asked if is_full => return Err(refused(greeting, ConnectError::Full)),
-                Step::Asked => match Asking::start(table) {
+                Step::Asked => match ClientHandshake::start(table) {
                     Ok(asking) => (Stage::Asking(greeting, asking), Progress::Asks),
                     // Too many want to connect to the table. This is tried again at the next look.
                     Err(ConnectError::Congested) => (Stage::Silent(greeting), Progress::Waits),
@@ -165,7 +167,7 @@ fn refused(mut greeting: Greeting, error: ConnectError) -> ConnectError {
 
 /// Offers a client what the table offers, but for the blocks that the proxy needs for names: the region of these. None if the
 /// table has not offered anything yet.
-fn offer(greeting: &mut Greeting, asking: &mut Asking) -> Result<Option<Region>, ConnectError> {
+fn offer(greeting: &mut Greeting, asking: &mut ClientHandshake) -> Result<Option<Region>, ConnectError> {
     let Some(offered) = asking.offered(&JoinOptions::default())? else { return Ok(None) };
     let (geometry, names_bytes) = without_names(offered.geometry)?;
     let layout = QueueLayout::of(&geometry)?;

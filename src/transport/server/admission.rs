@@ -38,7 +38,7 @@ pub(super) enum Effort {
 
 /// The queue of newcomers, and when the next of them has its turn.
 #[derive(Debug)]
-pub(super) struct Door {
+pub(super) struct Admission {
     waiting: VecDeque<Key>,
     /// Sessions whose regions are not pre-faulted yet. They come after the others, since they work already.
     unfaulted: VecDeque<Key>,
@@ -76,7 +76,7 @@ impl Moment {
     }
 }
 
-impl Door {
+impl Admission {
     /// An open one, with an empty queue.
     pub(super) fn new() -> Self {
         Self { waiting: VecDeque::new(), unfaulted: VecDeque::new(), opens: Instant::now(), is_busy: false }
@@ -130,7 +130,7 @@ impl Door {
     }
 }
 
-/// How long the door is shut after a moment of this length.
+/// How long no newcomer is attended to after a moment of this length.
 fn pause_after(moment: Duration) -> Duration {
     moment.saturating_mul(PAUSES_PER_STEP).clamp(MIN_PAUSE, MAX_PAUSE)
 }
