@@ -22,6 +22,7 @@ mod handover;
 mod io_uring;
 mod line;
 mod map_unmap;
+mod pattern;
 pub mod payload;
 mod pipe;
 mod posix_mq;

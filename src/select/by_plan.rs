@@ -138,8 +138,9 @@ pub(super) unsafe extern "sysv64" fn by_plan(dst: *mut u8, src: *const u8, len: 
 pub(super) mod tests {
     use super::*;
     use crate::kernel::{CopyFn, Kernel};
+    use crate::select::band::Band;
     use crate::select::in_force::NO_SIMD_START;
-    use crate::select::plan::{Band, MAX_BANDS};
+    use crate::select::plan::MAX_BANDS;
     use crate::select::slot::STEPS;
     use core::cell::Cell;
     use core::ptr;

@@ -10,8 +10,9 @@
 
 #![forbid(unsafe_code)]
 
+use super::band::Band;
 use super::class::{Aliasing, Alignment, Class};
-use super::plan::{Band, MAX_BANDS, Plan};
+use super::plan::{MAX_BANDS, Plan};
 use crate::kernel::Kernel;
 use std::vec::Vec;
 

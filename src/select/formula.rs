@@ -5,8 +5,9 @@
 
 #![forbid(unsafe_code)]
 
+use super::band::Band;
 use super::knowledge::{Design, NoSimd, Prefetch, RECORDS, StringFrom, Vector};
-use super::plan::{Band, Origin, Plan};
+use super::plan::{Origin, Plan};
 use super::{Aliasing, Alignment, Class, CpuName, INLINE_MAX_BYTES, Policy};
 use crate::cpu::{Cpu, Features};
 use crate::kernel::Kernel;

@@ -5,9 +5,10 @@
 //! with the copy. The decision takes no lock and allocates nothing where there is no operating system: a call that comes
 //! meanwhile, from another thread, a signal handler or an interrupt, follows a plan that needs no decision.
 
+use super::band::Band;
 use super::by_plan::ways_in;
 use super::knowledge::Design;
-use super::plan::{Band, Origin, Plan};
+use super::plan::{Origin, Plan};
 use super::slot::Slot;
 use super::{Policy, formula, plan_for};
 use crate::kernel::Kernel;

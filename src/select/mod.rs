@@ -5,6 +5,7 @@
 //! `tune`, or made in the program), or else the [plan for this CPU](plan_for) from its profile or the [`formula`]s, decided
 //! at the first call.
 
+mod band;
 mod by_plan;
 #[cfg(feature = "std")]
 mod calibrate;
@@ -37,6 +38,7 @@ pub(crate) mod ways;
 #[cfg(feature = "std")]
 pub(crate) mod whole_file;
 
+pub use band::Band;
 #[cfg(feature = "std")]
 pub use calibrate::{CALIBRATE_MAX_BYTES, CALIBRATE_MAX_TIME, Calibration, RangeVerdict, calibrate, calibrate_within};
 pub use class::{Aliasing, Alignment, Class};
@@ -51,7 +53,7 @@ pub use dispatch::{memcpy_auto_inlined, memcpy_auto_nosimd_inlined};
 #[cfg(feature = "std")]
 pub use file::{LoadFileCause, LoadFileError, install_file, install_owned, load_file};
 pub use inline::{INLINE_MAX_BYTES, Small};
-pub use plan::{Band, MAX_BANDS, Origin, Plan, PlanError};
+pub use plan::{MAX_BANDS, Origin, Plan, PlanError};
 pub use profile::{plan_for, profiled_records};
 #[cfg(feature = "std")]
 pub use saved::{Plans, SavePlanError, SavedPlan};

@@ -122,9 +122,9 @@ fn entry_point(word: &AtomicPtr<()>) -> CopyFn {
 mod tests {
     use super::*;
     use crate::kernel::{Kernel, kernels};
+    use crate::select::band::Band;
     use crate::select::class::Class;
     use crate::select::in_force;
-    use crate::select::plan::Band;
 
     /// Plans that were in force live until the program ends. Kept in sight, they are no leaks to who looks for some.
     static KEPT: std::sync::Mutex<Vec<&'static Plan>> = std::sync::Mutex::new(Vec::new());

@@ -17,10 +17,11 @@
 #![forbid(unsafe_code)]
 
 use super::Policy;
+use super::band::Band;
 use super::class::Class;
 use super::cpu_name::{CpuName, is_decimal};
 use super::inline::Small;
-use super::plan::{Band, MAX_BANDS, Origin, Plan, PlanError};
+use super::plan::{MAX_BANDS, Origin, Plan, PlanError};
 use super::text_error::{Excerpt, LoadError, MAX_TEXT_BYTES, TextError, TextErrorKind, VERSION};
 use crate::cpu::Cpu;
 use crate::kernel::Kernel;

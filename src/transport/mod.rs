@@ -32,6 +32,7 @@ mod file;
 pub mod geometry;
 mod job;
 mod loan;
+mod mapping;
 pub mod memory;
 pub mod message;
 #[doc = include_str!("PROTOCOL.md")]

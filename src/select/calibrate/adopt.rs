@@ -7,10 +7,11 @@
 
 #![forbid(unsafe_code)]
 
+use super::super::band::Band;
 use super::super::class::Class;
-use super::super::plan::{Band, Plan};
-use super::race::Way;
-use super::{Race, SURE_VISITS, median};
+use super::super::plan::Plan;
+use super::race::{Race, SURE_VISITS, median};
+use super::spot::Way;
 use crate::kernel::{Kernel, Stores};
 use core::fmt;
 use std::string::String;
@@ -224,7 +225,7 @@ impl fmt::Display for RangeVerdict {
 
 #[cfg(test)]
 mod tests {
-    use super::super::race::Spot;
+    use super::super::spot::Spot;
     use super::*;
     use crate::kernel::kernels;
     use std::vec;

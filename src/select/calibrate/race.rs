@@ -1,231 +1,149 @@
-//! Where kernels are timed against each other, and one timing of one kernel there.
+//! Kernels against each other at one spot: who is timed, who drops out, and what the visits come to.
 
-use super::super::class::Class;
-use super::super::ways::{Pairs, Walk, read_all};
-use super::CALIBRATE_MAX_BYTES;
-use crate::kernel::{CopyFn, Kernel, ReadyKernel, Stores};
+use super::super::choose::Point;
+use super::spot::{Buffers, Spot, Way, is_worth_trying};
+use crate::kernel::{Kernel, ReadyKernel, Stores};
 use std::collections::BTreeMap;
-use std::hint::black_box;
-use std::time::Instant;
 use std::vec::Vec;
 
-/// How a program uses the memory around a copy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Way {
-    /// The same copy again and again.
-    Steady,
-    /// Before each copy other code writes the destination and reads the source.
-    Used,
-    /// As used, and the time until every byte of the copy has been read counts.
-    Read,
-    /// Other memory each time, far from what was copied last.
-    Cold,
+/// In fewer a kernel may be behind by accident.
+pub(super) const SURE_VISITS: usize = 3;
+/// The same for long copies, of which each visit is expensive.
+const HOPELESS_IF_LONG: [f64; 2] = [1.25, 1.15];
+/// How much slower than the best a kernel may look, in its first visits and then, and still be in the running.
+const HOPELESS: [f64; 2] = [1.6, 1.2];
+
+/// The candidates at one spot: what each took in each visit, and who is still in the running.
+#[derive(Clone, Debug)]
+pub(super) struct Race {
+    pub(super) spot: Spot,
+    /// The candidates of the plans before, without whom nothing is compared, and the platform's copy.
+    pub(super) stays: Vec<usize>,
+    pub(super) running: Vec<usize>,
+    /// Nanoseconds of one copy, by candidate and visit; `None` where it did not run.
+    pub(super) ns: Vec<Vec<Option<f64>>>,
+    /// Kernels that must not be taken here, whatever they took.
+    pub(super) barred: Vec<bool>,
 }
 
-impl Way {
-    /// How much it counts: as in [records](crate::record), programs use the memory that they copy to and read their copies.
-    const fn weight(self) -> f64 {
-        match self {
-            Self::Used | Self::Read => 2.0,
-            Self::Steady | Self::Cold => 1.0,
+impl Race {
+    pub(super) fn new(spot: Spot, kernels: &[&'static Kernel], chosen: [Option<usize>; 2]) -> Self {
+        let platform = kernels.iter().position(|kernel| kernel.stores() == Stores::Unknown);
+        let mut stays: Vec<usize> = chosen.into_iter().chain([platform]).flatten().collect();
+        stays.sort_unstable();
+        stays.dedup();
+        let worth = |at: &usize| stays.contains(at) || is_worth_trying(kernels[*at], spot.len_bytes);
+        let running = (0..kernels.len()).filter(worth).collect();
+        Self { spot, stays, running, ns: std::vec![Vec::new(); kernels.len()], barred: std::vec![false; kernels.len()] }
+    }
+
+    /// Times each kernel in the running once, one after another, unless there is nothing left to decide.
+    pub(super) fn visit(&mut self, buffers: &mut Buffers, candidates: &[ReadyKernel]) {
+        if self.is_decided() {
+            return;
         }
-    }
-}
-
-/// One length at one place, used in one way.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Spot {
-    pub(super) len_bytes: usize,
-    /// Destination and source offsets in their pages.
-    pub(super) place: (usize, usize),
-    pub(super) way: Way,
-    pub(super) weight: f64,
-}
-
-/// Both as `malloc` gives short blocks; both at page + 16, as it gives large ones; the first, but alike in their lines; both on
-/// a line; the destination some bytes further in its page than the source.
-const PLACES: [(usize, usize); 5] = [(16, 2048 + 48), (16, 16), (32, 2048 + 96), (0, 2048), (113, 80)];
-/// The longest copy that all kernels are timed at.
-const LONGEST_SHORT_BYTES: usize = 1 << 20;
-/// The longest copy that is timed: source and destination with their offsets stay within the limit.
-const MAX_LEN_BYTES: usize = 16 << 20;
-/// Room for a page's alignment, an offset in a page, and the line behind a pair.
-const MARGIN_BYTES: usize = 3 * 4096;
-/// Copies from here to here are timed on cold memory too: shorter ones differ by what they do to the store queue, longer ones
-/// are nearly as cold in the other ways.
-const COLD_BYTES: core::ops::RangeInclusive<usize> = 256..=32 << 10;
-
-impl Spot {
-    /// All of them, shortest first: powers of two, and the middles between them where plans change kernels most. The longer
-    /// the copy, the fewer the spots: a visit must not take long.
-    pub(super) fn all() -> Vec<Self> {
-        let powers = (6..=20).map(|power| 1_usize << power);
-        let mut lengths: Vec<usize> = powers.flat_map(|bytes| [bytes, bytes + bytes / 2]).collect();
-        lengths.retain(|bytes| *bytes > super::super::INLINE_MAX_BYTES);
-        lengths.retain(|bytes| *bytes <= 64 << 10 || bytes.is_power_of_two());
-        lengths.extend([4 << 20, MAX_LEN_BYTES]);
-        lengths.into_iter().flat_map(Self::of_length).collect()
+        let (visit, count) = (self.visits(), self.running.len());
+        // The first one finds the caches as another spot left them: it is timed twice.
+        let first = self.running[visit % count];
+        buffers.time(candidates[first], &self.spot, Some(f64::INFINITY));
+        let mut ns: Vec<Option<f64>> = std::vec![None; candidates.len()];
+        for turn in 0..count {
+            // Each visit starts elsewhere.
+            let at = self.running[(turn + visit) % count];
+            let usual = self.ns[at].iter().flatten().copied().min_by(f64::total_cmp);
+            ns[at] = Some(buffers.time(candidates[at], &self.spot, usual));
+        }
+        self.ns.iter_mut().zip(ns).for_each(|(all, one)| all.push(one));
     }
 
-    fn of_length(len_bytes: usize) -> Vec<Self> {
-        // Beyond the caches nothing is left of what other code did: the loop tells no more.
-        let (places, ways) = match len_bytes {
-            0..=0x1_0000 => (5, &[Way::Steady, Way::Used, Way::Read, Way::Cold][..]),
-            0x1_0001..=0x4_0000 => (2, &[Way::Steady, Way::Used, Way::Read][..]),
-            0x4_0001..=LONGEST_SHORT_BYTES => (1, &[Way::Steady, Way::Used, Way::Read][..]),
-            _ => (1, &[Way::Read][..]),
+    pub(super) fn visits(&self) -> usize {
+        self.ns.first().map_or(0, Vec::len)
+    }
+
+    pub(super) fn is_decided(&self) -> bool {
+        self.visits() >= SURE_VISITS && self.running.iter().all(|at| self.stays.contains(at)) && self.stays.len() < 2
+    }
+
+    /// The median time of one copy by a candidate, in nanoseconds.
+    pub(super) fn usual_ns(&self, at: usize) -> Option<f64> {
+        median(self.ns[at].iter().flatten().copied().collect())
+    }
+
+    /// Takes kernels out of the running that are far behind the best of those that may take their place.
+    pub(super) fn drop_losers(&mut self, kernels: &[&'static Kernel]) {
+        let behind = if self.spot.is_long() { HOPELESS_IF_LONG } else { HOPELESS };
+        let behind = behind[usize::from(self.visits() >= SURE_VISITS)];
+        let usual: Vec<Option<f64>> = (0..self.ns.len()).map(|at| self.usual_ns(at)).collect();
+        let best = |without_simd: bool| {
+            let eligible = self.running.iter().filter(|at| !without_simd || kernels[**at].writes().is_empty());
+            eligible.filter_map(|at| usual[*at]).fold(f64::INFINITY, f64::min)
         };
-        // Large blocks of `malloc` both stand at page + 16.
-        let places = if places == 1 { &PLACES[1..2] } else { &PLACES[..places] };
-        let is_timed =
-            |way: &&Way| **way != Way::Cold || COLD_BYTES.contains(&len_bytes) && len_bytes.is_power_of_two();
-        ways.iter()
-            .filter(is_timed)
-            .flat_map(|way| {
-                let places = if *way == Way::Cold { &PLACES[..1] } else { places };
-                let weight = way.weight() / places.len() as f64;
-                places.iter().map(move |place| Self { len_bytes, place: *place, way: *way, weight })
-            })
-            .collect()
+        let (best, best_no_simd) = (best(false), best(true));
+        let stays = &self.stays;
+        self.running.retain(|at| {
+            let own_best = if kernels[*at].writes().is_empty() { best_no_simd } else { best };
+            stays.contains(at) || usual[*at].is_none_or(|ns| ns <= behind * own_best)
+        });
     }
 
-    /// Whether a copy takes so long that only the promising kernels are timed.
-    pub(super) const fn is_long(&self) -> bool {
-        self.len_bytes > LONGEST_SHORT_BYTES
+    /// The logarithm of the time of one kernel over that of another in each visit that timed both.
+    pub(super) fn ratios(&self, over: usize, under: usize) -> Vec<f64> {
+        let pairs = self.ns[over].iter().zip(&self.ns[under]);
+        pairs.filter_map(|(over, under)| Some(((*over)? / (*under)?).ln())).collect()
     }
 
-    /// The class of its copies. Where they are spread over memory, no place in the page is the destination's.
-    pub(super) fn class(&self) -> Class {
-        Class::of(self.place.0, self.place.1)
-    }
-}
-
-/// How long the copies of one timing take together, about.
-const BURST_NS: f64 = 2_500.0;
-/// Non-temporal stores are not tried below: a copy costs ten times as much and more, and leaves the next a cold destination.
-const NON_TEMPORAL_FROM_BYTES: usize = 256 << 10;
-
-/// Whether a kernel has a chance at a length.
-pub(super) fn is_worth_trying(kernel: &Kernel, len_bytes: usize) -> bool {
-    kernel.stores() != Stores::NonTemporal || len_bytes >= NON_TEMPORAL_FROM_BYTES
-}
-
-/// The buffers.
-pub(super) struct Buffers {
-    dst: Vec<u8>,
-    src: Vec<u8>,
-    /// Where the cold copies of each length have come to: each goes on where the last one stopped.
-    walks: BTreeMap<usize, Walk>,
-    /// What reading the clock costs.
-    clock_ns: f64,
-}
-
-impl Buffers {
-    pub(super) fn new() -> Self {
-        let bytes = MAX_LEN_BYTES + MARGIN_BYTES;
-        const { assert!(2 * (MAX_LEN_BYTES + MARGIN_BYTES) <= CALIBRATE_MAX_BYTES) };
-        let clock_ns = (0..64).map(|_| Instant::now().elapsed().as_nanos()).min().unwrap_or(0) as f64;
-        // Zeroed pages of the source are one and the same page of the system's: it is written, to be memory of its own.
-        Self { dst: std::vec![0; bytes], src: std::vec![1; bytes], walks: BTreeMap::new(), clock_ns }
-    }
-
-    /// Nanoseconds of one copy by a kernel, from as many as are worth a timing at what one usually took.
-    pub(super) fn time(&mut self, kernel: ReadyKernel, spot: &Spot, usual_ns: Option<f64>) -> f64 {
-        let len = spot.len_bytes;
-        // Nobody knows yet: about what most copies take.
-        let usual_ns = usual_ns.unwrap_or(10.0 + len as f64 / 8.0);
-        let iterations = (BURST_NS / usual_ns.max(1.0)).clamp(1.0, 512.0) as usize;
-        let start = |range: &[u8]| range.as_ptr().addr().next_multiple_of(4096) - range.as_ptr().addr();
-        let (dst_at, src_at) = (start(&self.dst) + spot.place.0, start(&self.src) + spot.place.1);
-        let (dst, src) = (&mut self.dst[dst_at..], &self.src[src_at..]);
-        let room = MAX_LEN_BYTES;
-        let (dst, src) = (dst.as_mut_ptr(), src.as_ptr());
-        let copies = Copies { entry: kernel.kernel().entry(), dst, src, len };
-        let total_ns = match spot.way {
-            Way::Steady => {
-                // What the one before left out of the caches is not this one's doing.
-                // SAFETY: both ranges have room for the longest length at every place, and are two buffers.
-                unsafe { copies.time(1 + iterations / 32, |_| (0, 0)) };
-                // SAFETY: as above.
-                unsafe { copies.time(iterations, |_| (0, 0)) }
-            }
-            Way::Used | Way::Read => {
-                let pairs = Pairs::new(len, room);
-                let at_pair = |pair| (pairs.offset(pair), pairs.offset(pair));
-                let mut left = iterations;
-                let mut total_ns = 0.0;
-                while left > 0 {
-                    let count = left.min(pairs.count);
-                    // SAFETY: every pair lies in the ranges.
-                    unsafe { pairs.used_by_others(count, dst, src) };
-                    let passed_ns = if spot.way == Way::Read {
-                        // SAFETY: as above.
-                        unsafe { copies.time_and_read(count, at_pair) }
-                    } else {
-                        // SAFETY: as above.
-                        unsafe { copies.time(count, at_pair) }
-                    };
-                    total_ns += passed_ns - self.clock_ns;
-                    left -= count;
-                }
-                total_ns
-            }
-            Way::Cold => {
-                let walk = self.walks.entry(len).or_insert_with(|| Walk::new(len, room));
-                let offsets: Vec<(usize, usize)> = (0..iterations).map(|_| walk.next()).collect();
-                // SAFETY: every slot lies in the ranges.
-                unsafe { copies.time(iterations, |at| offsets[at]) }
-            }
+    /// What a copy takes with each candidate, for those with whom it can be compared: the time of `base`, by the median ratio.
+    pub(super) fn point(&self, base: usize) -> Option<Point> {
+        let base_ns = self.usual_ns(base)?;
+        let ns = |at: usize| {
+            let ratio = median(self.ratios(at, base)).filter(|_| !self.barred[at]);
+            ratio.map_or(f64::INFINITY, |ratio| base_ns * ratio.exp())
         };
-        (total_ns / iterations as f64).max(0.1)
+        let Spot { len_bytes, weight, .. } = self.spot;
+        Some(Point { len_bytes, class: self.spot.class(), weight, copy_ns: (0..self.ns.len()).map(ns).collect() })
     }
 }
 
-/// Copies of one length, at offsets from two places.
-#[derive(Clone, Copy)]
-struct Copies {
-    entry: CopyFn,
-    dst: *mut u8,
-    src: *const u8,
-    len: usize,
+/// Takes kernels out of the long races that dropped out of the longest of the others, non-temporal ones aside.
+pub(super) fn enter_the_long_races(races: &mut [Race], kernels: &[&'static Kernel]) {
+    let Some(shorter) = races.iter().rev().find(|race| !race.spot.is_long() && race.spot.way == Way::Read) else {
+        return;
+    };
+    let left = shorter.running.clone();
+    for race in races.iter_mut().filter(|race| race.spot.is_long()) {
+        let stays = &race.stays;
+        let enters =
+            |at: &usize| stays.contains(at) || left.contains(at) || kernels[*at].stores() == Stores::NonTemporal;
+        race.running.retain(enters);
+    }
 }
 
-impl Copies {
-    /// # Safety
-    ///
-    /// The destination is valid for writes and the source for reads of the length at each offset, and the two are apart.
-    /// The entry point can run here.
-    unsafe fn time(self, count: usize, offset: impl Fn(usize) -> (usize, usize)) -> f64 {
-        let start = Instant::now();
-        for at in 0..count {
-            // SAFETY: the caller's.
-            unsafe { self.copy(offset(at)) };
-        }
-        start.elapsed().as_nanos() as f64
+/// Bars non-temporal kernels at lengths at which they lose once the copy is read: a loop that does not read keeps the
+/// destination out of the caches for the next such copy, which no program does for it.
+pub(super) fn bar_non_temporal(races: &mut [Race], kernels: &[&'static Kernel]) {
+    let mut sums: BTreeMap<usize, f64> = BTreeMap::new();
+    for race in races.iter().filter(|race| race.spot.way == Way::Read) {
+        let best = |is_non_temporal: bool| {
+            let of_kind = |at: &usize| (kernels[*at].stores() == Stores::NonTemporal) == is_non_temporal;
+            let times = (0..kernels.len()).filter(of_kind).filter_map(|at| race.usual_ns(at));
+            times.fold(f64::INFINITY, f64::min)
+        };
+        *sums.entry(race.spot.len_bytes).or_default() += (best(true) / best(false)).ln();
     }
-
-    /// # Safety
-    ///
-    /// As for [`time`](Self::time).
-    unsafe fn time_and_read(self, count: usize, offset: impl Fn(usize) -> (usize, usize)) -> f64 {
-        let start = Instant::now();
-        for at in 0..count {
-            // SAFETY: the caller's.
-            let dst = unsafe { self.copy(offset(at)) };
-            // SAFETY: the length is that of the copy that was just made there.
-            unsafe { read_all(dst, self.len) };
+    for race in races {
+        let wins = sums.get(&race.spot.len_bytes).is_some_and(|sum| *sum < 0.0);
+        for (barred, kernel) in race.barred.iter_mut().zip(kernels) {
+            *barred |= kernel.stores() == Stores::NonTemporal && !wins;
         }
-        start.elapsed().as_nanos() as f64
     }
+}
 
-    /// # Safety
-    ///
-    /// As for [`time`](Self::time).
-    #[inline(always)]
-    unsafe fn copy(self, offset: (usize, usize)) -> *const u8 {
-        let (dst, src) = (black_box(self.dst.wrapping_add(offset.0)), black_box(self.src.wrapping_add(offset.1)));
-        // SAFETY: the caller's.
-        unsafe { (self.entry)(dst, src, self.len) };
-        dst
+pub(super) fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_unstable_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    if values.len() % 2 == 1 {
+        values.get(middle).copied()
+    } else {
+        Some((values.get(middle)? + values.get(middle.checked_sub(1)?)?) / 2.0)
     }
 }

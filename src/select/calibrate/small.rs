@@ -3,7 +3,7 @@
 use super::super::dispatch::memcpy_auto_as;
 use super::super::inline::{INLINE_MAX_BYTES, Small};
 use super::super::ways::nothing_of;
-use super::median;
+use super::race::median;
 use std::hint::black_box;
 use std::time::Instant;
 use std::vec::Vec;

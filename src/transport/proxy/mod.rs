@@ -8,13 +8,14 @@
 //! out once, judged, and sent on from memory that the client cannot write. For that the proxy has the last few of the
 //! client's blocks in a region of its own, which the table maps behind the client's.
 
+mod newcomers;
 mod pair;
 mod pending;
 
 use self::pair::Pair;
-use self::pending::{PendingClient, Progress};
+use self::pending::PendingClient;
 use super::client::Waiting;
-use super::connect::{Address, ConnectError, Greeting, Listener, MAX_GREETINGS, Peers, Refusal, expendable};
+use super::connect::{Address, ConnectError, Greeting, Listener, Peers, Refusal};
 use super::error::{SessionError, TableError};
 use super::job::{ClientKey, Event, Operation};
 use super::request::ErrorCode;
@@ -295,125 +296,6 @@ impl<R: FnMut(&Asked<'_>) -> Result<(), ErrorCode>> Proxy<R> {
         if let Some(listener) = self.resting.take() {
             self.accept_again(listener);
         }
-        Ok(())
-    }
-
-    /// Takes in some of the clients that wait, and hears of the others at the next look.
-    fn accept(&mut self, listener: Key) {
-        for _ in 0..ACCEPTS_PER_LOOK {
-            if self.is_crowded() {
-                break;
-            }
-            let Some(Some(Member::Listener(socket))) = self.members.get_mut(listener.slot()) else { return };
-            match socket.accept(self.options.connect_limit) {
-                Ok(Some(greeting)) => {
-                    if self.pending.len() >= MAX_GREETINGS
-                        && let Some(key) = self.expendable()
-                    {
-                        self.refuse(key, Refusal::Full);
-                    }
-                    let pending = PendingClient::new(greeting, self.options.connect_limit);
-                    match self.add(Member::PendingClient(pending)) {
-                        Ok(key) => self.greet(key),
-                        Err(error) => self.tell(error),
-                    }
-                }
-                Ok(None) => break,
-                // That one was hung up on; the next may be welcome.
-                Err(error) => self.tell(error),
-            }
-        }
-        self.accept_again(listener);
-    }
-
-    /// Hears of the listener once more, when a client can be accepted.
-    fn accept_again(&mut self, listener: Key) {
-        let is_crowded = self.is_crowded();
-        let Self { watch, members, resting, .. } = self;
-        let Some(Some(Member::Listener(socket))) = members.get_mut(listener.slot()) else { return };
-        if is_crowded || socket.rest().is_some() {
-            *resting = Some(listener);
-        } else if watch.once_more(listener, socket.as_fd()).is_err() {
-            self.remove(listener);
-        }
-    }
-
-    /// Whether as many are connecting as can be, and all of them are new.
-    fn is_crowded(&self) -> bool {
-        self.pending.len() >= MAX_GREETINGS && self.expendable().is_none()
-    }
-
-    /// A client that is connecting and has had its time.
-    fn expendable(&self) -> Option<Key> {
-        expendable(self.pending.iter().filter_map(|key| match self.member(*key) {
-            Some(Member::PendingClient(pending)) => Some((*key, pending.greeting()?)),
-            _ => None,
-        }))
-    }
-
-    /// Hangs up on a client that is connecting, and says why.
-    fn refuse(&mut self, key: Key, reason: Refusal) {
-        if let Some(Some(Member::PendingClient(pending))) = self.members.get_mut(key.slot()) {
-            pending.refuse(reason);
-        }
-        self.remove(key);
-    }
-
-    /// Goes on with a client that connects, as far as it and the table have come.
-    fn greet(&mut self, key: Key) {
-        if let Err(error) = self.try_greet(key) {
-            self.remove(key);
-            self.tell(error);
-        }
-    }
-
-    /// A client was not taken in.
-    fn tell(&mut self, why: ConnectError) {
-        /// The most events that are kept for the program.
-        const MAX_EVENTS: usize = 64;
-        if let Some(event) = self.notices.refused(why)
-            && self.events.len() < MAX_EVENTS
-        {
-            self.events.push_back(event);
-        }
-    }
-
-    fn try_greet(&mut self, key: Key) -> Result<(), ConnectError> {
-        let is_full = self.clients >= self.options.max_clients;
-        for _ in 0..MAX_STEPS {
-            let Some(Some(Member::PendingClient(pending))) = self.members.get_mut(key.slot()) else { return Ok(()) };
-            match pending.step(&self.behind, is_full)? {
-                Progress::Waits => return Ok(()),
-                Progress::GoesOn => {}
-                Progress::Asks => {
-                    let behind = self.add(Member::Behind(key))?;
-                    if let Some(Some(Member::PendingClient(pending))) = self.members.get_mut(key.slot()) {
-                        pending.behind_key = Some(behind);
-                    }
-                }
-                Progress::Agrees => return self.promote(key),
-            }
-        }
-        Ok(())
-    }
-
-    /// Makes a pair of a pending client.
-    fn promote(&mut self, key: Key) -> Result<(), ConnectError> {
-        let Some(Member::PendingClient(pending)) = self.members.get_mut(key.slot()).and_then(Option::take) else {
-            return Err(ConnectError::PeerGone);
-        };
-        self.pending.retain(|other| *other != key);
-        let behind = pending.behind_key;
-        let pair = match pending.finish() {
-            Ok(pair) => pair,
-            Err(error) => {
-                self.forget([Some(key), behind]);
-                return Err(error);
-            }
-        };
-        self.members[key.slot()] = Some(Member::Pair(Box::new(pair)));
-        self.clients += 1;
-        self.watch.poll(key);
         Ok(())
     }
 

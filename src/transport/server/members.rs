@@ -3,6 +3,7 @@
 //! All are watched together. A session is *polled* while it is looked at in user space; one that has told its client to ring is
 //! left alone until it does ([`Watch`]).
 
+use super::member::{Kind, Member};
 use super::offer::TableOptions;
 use super::pending::PendingClient;
 use super::served::Session;
@@ -18,25 +19,6 @@ use std::time::{Duration, Instant};
 const GREETING_LOOK: Duration = Duration::from_millis(50);
 /// How long a client is muted that rings without a request.
 const MUTED_FOR: Duration = Duration::from_millis(5);
-
-/// What is watched.
-#[derive(Debug)]
-pub(super) enum Member {
-    Listener(Listener),
-    Greeting(Box<PendingClient>),
-    Session(Box<Session>),
-    /// The process of a session's client.
-    Process(Key, OwnedFd),
-}
-
-/// What kind of member it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    Listener,
-    Greeting,
-    Session,
-    Process(Key),
-}
 
 /// All that is watched.
 #[derive(Debug)]

@@ -4,6 +4,7 @@
 //! events gathered so far are used up, with one wake-up for each client that sleeps, and none for one that is awake.
 
 mod admission;
+mod member;
 mod members;
 mod notices;
 mod offer;
@@ -23,7 +24,8 @@ use crate::transport::request::{ErrorCode, Value};
 use crate::transport::semaphore::{Key, Spin};
 use crate::transport::session::{AnswerError, QueueLayout, Reply};
 use admission::Admission;
-use members::{Member, Members};
+use member::Member;
+use members::Members;
 use offer::new_data;
 use pending::PendingClient;
 use std::collections::VecDeque;

@@ -2,7 +2,7 @@
 
 use super::Table;
 use super::admission::{Effort, Moment};
-use super::members::Kind;
+use super::member::Kind;
 use super::offer::offer;
 use super::served::Session;
 use crate::transport::client::Waiting;

@@ -5,6 +5,7 @@
 //! account, when its response is there.
 
 use super::layout::QueueLayout;
+use super::outcome::{Outcome, SubmitError};
 use super::{Pool, SPARE_CHAINS, block_geometry};
 use crate::transport::blocks::{Allocate, AllocateError, BlockGeometry, Marks};
 use crate::transport::chain::Chain;
@@ -20,40 +21,6 @@ use std::collections::VecDeque;
 pub struct Ticket {
     slot: u32,
     generation: u32,
-}
-
-/// What became of a request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// The table refused it.
-    Refused(ErrorCode),
-    /// Bytes, in the server's blocks: [`release`](ClientSide::release) them.
-    Bytes(Chain),
-    /// How many bytes were written; 0 where there is nothing to count.
-    Amount(u32),
-    /// A handle.
-    Handle(u32),
-    /// A handle, and an object that came over the socket under the job's number.
-    HandleWithObject(u32, JobId),
-    /// A position.
-    Position(u64),
-    /// An object that came over the socket under the job's number.
-    Object(JobId),
-}
-
-/// Why a request was not sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SubmitError {
-    /// As many are under way as the ring holds.
-    Full,
-    /// The server broke the protocol.
-    Violation(Violation),
-}
-
-impl From<Violation> for SubmitError {
-    fn from(violation: Violation) -> Self {
-        Self::Violation(violation)
-    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

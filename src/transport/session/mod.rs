@@ -6,11 +6,13 @@
 
 mod client_side;
 mod layout;
+mod outcome;
 mod server_side;
 
-pub use client_side::{ClientSide, Outcome, SubmitError, Ticket};
+pub use client_side::{ClientSide, Ticket};
 pub use layout::{QueueLayout, data_bytes, lay_out_shared};
-pub use server_side::{AnswerError, Incoming, JobKey, Reply, ServerSide};
+pub use outcome::{AnswerError, Outcome, Reply, SubmitError};
+pub use server_side::{Incoming, JobKey, ServerSide};
 
 use super::blocks::{Allocate, AllocateError, BlockGeometry, Marks, Owned, Shared};
 use super::geometry::{Allocator, Blocks, Geometry, GeometryError};

@@ -7,6 +7,7 @@
 //! an answer never waits and never fails for want of room.
 
 use super::layout::QueueLayout;
+use super::outcome::{AnswerError, Reply};
 use super::{Pool, SPARE_CHAINS, block_geometry};
 use crate::transport::blocks::{Allocate, AllocateError, BlockGeometry, Marks};
 use crate::transport::chain::Chain;
@@ -31,37 +32,6 @@ pub struct Incoming {
     pub job: Option<JobKey>,
     /// The request.
     pub request: Request,
-}
-
-/// What to answer with.
-#[derive(Debug)]
-pub enum Reply {
-    /// A value.
-    Value(Value),
-    /// A value, and a descriptor that was sent for the job before.
-    WithObject(Value),
-    /// Bytes in blocks that were [lent](ServerSide::lend).
-    Bytes(Chain),
-}
-
-/// Why a job was not answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AnswerError {
-    /// There is no such job, or it was answered.
-    NoSuchJob,
-    /// More than the client asked for. The job still waits; the bytes' blocks are given back.
-    MoreThanAsked {
-        /// How many bytes it asked for.
-        asked: u32,
-    },
-    /// The client broke the protocol.
-    Violation(Violation),
-}
-
-impl From<Violation> for AnswerError {
-    fn from(violation: Violation) -> Self {
-        Self::Violation(violation)
-    }
 }
 
 #[derive(Debug)]
