@@ -26,7 +26,7 @@ macro_rules! ways_in {
             core::arch::naked_asm!("endbr64", "lea rcx, [rip + {slot}]", "jmp {by_plan}", slot = sym $slot, by_plan = sym $crate::select::by_plan::by_plan)
         }
 
-        /// Copies as [`Slot::step_entry`] says. Loads are acquiring ones on x86-64.
+        /// Copies as `Slot::step_entry` says. Loads are acquiring ones on x86-64.
         ///
         /// # Safety
         ///
