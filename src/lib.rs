@@ -13,13 +13,26 @@
 //!
 //! `cargo bench` measures every kernel on the reader's own machine and prints what wins where.
 //!
-//! # The house
+//! # Modules
 //!
-//! Each floor stands on the ones before it: [`cpu`] (what this CPU is), [`kernel`] (what can copy), [`xsave`] (what vector
-//! state costs), [`select`] (what to use when); with the feature `transport` `transport` (StreamTable: moving bytes between
-//! processes); and with the feature `cli` `path` (every way to move a payload between two processes), `measure` (how it is
-//! measured), `record` (what is kept), `report` (what is shown) and `lab` (what `cargo bench` runs). Without default features the crate is `no_std` and
-//! needs no allocator. On anything that is not x86-64 it compiles, and every call is the platform's copy.
+//! Each module depends only on those before it:
+//!
+//! | module | answers | feature |
+//! |---|---|---|
+//! | [`cpu`] | what is this CPU? | |
+//! | [`kernel`] | what can copy? | |
+//! | [`xsave`] | what does vector state cost? | |
+//! | [`select`] | which kernel, when? | |
+//! | `transport` | StreamTable: how do bytes get to another process? | `transport` |
+//! | `path`, `measure`, `record`, `report`, `lab` | what the program `memcpy-select` and the benches are made of | `cli` |
+//!
+//! [`guide`] has the longer answers. Without default features the crate is `no_std` and needs no allocator. On anything that
+//! is not x86-64 it compiles, and every call is the platform's copy.
+//!
+//! # Stability
+//!
+//! Versions of the crate follow semantic versioning, but for the modules of the feature `cli`, which are hidden from the
+//! documentation: they change with the program. Which kernel a plan names for a length may change with any version.
 
 #![cfg_attr(not(feature = "std"), no_std)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -31,12 +44,16 @@ pub mod kernel;
 #[doc(hidden)]
 pub mod lab;
 #[cfg(feature = "cli")]
+#[doc(hidden)]
 pub mod measure;
 #[cfg(feature = "cli")]
+#[doc(hidden)]
 pub mod path;
 #[cfg(feature = "cli")]
+#[doc(hidden)]
 pub mod record;
 #[cfg(feature = "cli")]
+#[doc(hidden)]
 pub mod report;
 pub mod select;
 #[cfg(feature = "transport")]

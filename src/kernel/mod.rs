@@ -28,6 +28,7 @@ use crate::cpu::{self, Components, Features};
 use core::fmt;
 
 pub use table::kernels;
+pub(crate) use table::same;
 
 /// A kernel's entry point: `(dst, src, len_bytes)`.
 #[cfg(target_arch = "x86_64")]
@@ -143,7 +144,7 @@ impl Kernel {
 
     /// Whether it is the same row, in constants too.
     pub(crate) const fn is(&self, other: &Self) -> bool {
-        table::same(self.name, other.name)
+        same(self.name, other.name)
     }
 
     /// The entry point, for callers that keep a table of their own. The preconditions are those of [`Self::copy`].

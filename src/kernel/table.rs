@@ -123,7 +123,7 @@ pub(super) const fn named(name: &str) -> Option<&'static Kernel> {
 }
 
 /// `a == b`, in constants too.
-pub(super) const fn same(a: &str, b: &str) -> bool {
+pub(crate) const fn same(a: &str, b: &str) -> bool {
     let (a, b) = (a.as_bytes(), b.as_bytes());
     let mut at = 0;
     while at < a.len() && at < b.len() && a[at] == b[at] {

@@ -12,11 +12,12 @@ use super::error::RecordError;
 use super::folder::{Record, age, is_unused, read_environment};
 use super::plan::{least_bytes, plan, ratio_of_plans, weight};
 use super::progress::Progress;
+use crate::cpu::MASKED;
 use crate::measure::cell::{Cell, Residency};
 use crate::measure::effort::Effort;
 use crate::measure::statistics::geometric_mean;
 use crate::measure::summary::Summary;
-use crate::select::{CpuName, Plan, PlanText, Policy, formula};
+use crate::select::{Class, CpuName, Plan, PlanText, Policy, formula};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs;
@@ -29,7 +30,7 @@ pub(super) const BENCH: &str = "select";
 pub const PROFILES_FILE: &str = "src/select/profiles.rs";
 
 /// The folder under the results in which runs on this machine are kept: no profile is made from them, and version control
-/// ignores them. [`contribute`](super::contribute) takes one out of it.
+/// ignores them. `memcpy-select contribute` takes one out of it.
 pub const LOCAL: &str = "local";
 
 /// The newest record under a folder that counts for a CPU signature, runs on this machine included, if there is one.
@@ -202,30 +203,50 @@ impl Survey {
             "//! Plans of measured CPUs. Generated from `results/` by `cargo run --release --features cli -- profiles`: not to be\n\
              //! edited.\n\
              \n\
-             /// The plan of a CPU model, and the records that it was made from.\n\
-             pub(super) struct Profile {\n\
-             \x20\x20\x20\x20/// `<machine>/<date>.<n>` under `results/`, oldest first.\n\
-             \x20\x20\x20\x20pub(super) records: &'static [&'static str],\n\
-             \x20\x20\x20\x20/// The plan as [`PlanText`](super::PlanText) reads it.\n\
-             \x20\x20\x20\x20pub(super) text: &'static str,\n\
-             }\n\
+             use super::cpu_name::CpuName;\n\
+             use super::recorded::{Profile, plan};\n\
+             use super::{Policy, Small};\n\
+             use crate::cpu::Vendor;\n\
              \n\
              #[rustfmt::skip]\n\
              pub(super) static PROFILES: &[Profile] = &[",
         );
         let profiles = self.profiles();
-        for Profile { records, text, .. } in &profiles {
-            source.push_str("\n    Profile {\n        records: &[\n");
-            for record in records {
-                let _ = writeln!(source, "            \"{}\",", record.display());
+        for profile in &profiles {
+            if let Ok(text) = PlanText::parse(&profile.text) {
+                profile_source(&mut source, &profile.records, &text);
             }
-            source.push_str("        ],\n        text: \"\\\n");
-            text.lines().for_each(|line| _ = writeln!(source, "{line}"));
-            source.push_str("\",\n    },");
         }
         source.push_str(if profiles.is_empty() { "];\n" } else { "\n];\n" });
         source
     }
+}
+
+/// A profile as an expression.
+fn profile_source(source: &mut String, records: &[PathBuf], PlanText { cpu, policy, plan }: &PlanText) {
+    source.push_str("\n    Profile {\n        records: &[\n");
+    for record in records {
+        let _ = writeln!(source, "            \"{}\",", record.display());
+    }
+    let cpu = cpu.to_string();
+    let (name, masked) = cpu.strip_suffix(MASKED).map_or((&*cpu, ""), |name| (name, ".masked()"));
+    let (vendor, numbers) = name.split_once('-').unwrap_or((name, ""));
+    let vendor: String = vendor[..1].to_uppercase() + &vendor[1..];
+    let numbers = numbers.replace('-', ", ");
+    let _ = writeln!(source, "        ],\n        cpu: CpuName::new(Vendor::{vendor}, {numbers}){masked},");
+    let _ = writeln!(source, "        policy: Policy::{policy:?},\n        plan: plan(&[");
+    for band in plan.bands() {
+        let limit = match band.up_to_bytes() {
+            usize::MAX => "usize::MAX".to_owned(),
+            bytes => bytes.to_string(),
+        };
+        let kernel = band.kernel(Class::ALL[0]).name();
+        let others = Class::ALL.into_iter().filter(|class| band.kernel(*class).name() != kernel);
+        let others: Vec<String> =
+            others.map(|class| format!("({:?}, {:?})", class.name(), band.kernel(class).name())).collect();
+        let _ = writeln!(source, "            ({limit}, {kernel:?}, &[{}]),", others.join(", "));
+    }
+    let _ = write!(source, "        ], Small::{:?}),\n    }},", plan.small());
 }
 
 /// All records, those of [`LOCAL`] after the others: what was measured on this machine tells more of it.

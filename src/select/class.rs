@@ -2,6 +2,8 @@
 
 #![forbid(unsafe_code)]
 
+use crate::kernel::same;
+
 /// How destination and source lie to cache lines of 64 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
@@ -93,8 +95,15 @@ impl Class {
     }
 
     /// The class of that name, if there is one.
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|class| class.name() == name)
+    pub const fn named(name: &str) -> Option<Self> {
+        let mut at = 0;
+        while at < CLASSES {
+            if same(Self::NAMES[at], name) {
+                return Some(Self::ALL[at]);
+            }
+            at += 1;
+        }
+        None
     }
 
     /// The name, as plans write it: that of the alignment, with `+dst-after` or `+src-after` where they are aliased.

@@ -19,6 +19,16 @@ pub struct CpuName {
 }
 
 impl CpuName {
+    /// The name of a CPU that hides nothing.
+    pub(super) const fn new(vendor: Vendor, family: u16, model: u8, stepping: u8) -> Self {
+        Self { vendor, family, model, stepping, is_masked: false }
+    }
+
+    /// The same CPU, features of it hidden.
+    pub(super) const fn masked(self) -> Self {
+        Self { is_masked: true, ..self }
+    }
+
     /// The name of the CPU with this signature.
     pub const fn of(signature: &Signature) -> Self {
         let Signature { vendor, family, model, stepping, is_masked, .. } = *signature;

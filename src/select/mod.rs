@@ -25,6 +25,7 @@ mod out_of_line;
 mod plan;
 mod profile;
 mod profiles;
+mod recorded;
 #[cfg(feature = "std")]
 mod saved;
 mod sectioned;
@@ -43,6 +44,8 @@ pub use band::Band;
 pub use calibrate::{CALIBRATE_MAX_BYTES, CALIBRATE_MAX_TIME, Calibration, RangeVerdict, calibrate, calibrate_within};
 pub use class::{Aliasing, Alignment, Class};
 pub use cpu_name::CpuName;
+#[cfg(all(feature = "transport", memcpy_select_asm))]
+pub(crate) use dispatch::copy_part;
 #[cfg(feature = "cli")]
 pub(crate) use dispatch::memcpy_auto_as;
 pub use dispatch::{

@@ -4,8 +4,7 @@
 
 use super::cpu_name::CpuName;
 use super::profiles::PROFILES;
-use super::text::PlanText;
-use super::{Origin, Plan, Policy, formula};
+use super::{Plan, Policy, formula};
 use crate::cpu::Cpu;
 
 /// The records that the profiles of this build were made from, as `<machine>/<date>.<n>` under `results/`.
@@ -27,24 +26,27 @@ pub fn plan_for(cpu: &Cpu, policy: Policy) -> Plan {
 
 fn profile(cpu: &Cpu, policy: Policy) -> Option<Plan> {
     let here = CpuName::of(&cpu.signature);
-    let profiles = PROFILES.iter().filter_map(|profile| PlanText::parse(profile.text).ok());
-    let mut fitting = profiles.filter(|profile| profile.policy == policy && profile.cpu.is_same_model(&here));
-    let found = fitting.find(|profile| profile.plan.check(policy, cpu.features).is_ok())?;
-    Some(formula::without_collapse(&found.plan.with_origin(Origin::Profile), cpu, policy))
+    let fitting = PROFILES.iter().filter(|profile| profile.policy == policy && profile.cpu.is_same_model(&here));
+    let plan =
+        fitting.filter_map(|profile| profile.plan.as_ref()).find(|plan| plan.check(policy, cpu.features).is_ok())?;
+    Some(formula::without_collapse(plan, cpu, policy))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::cpu::Features;
-    use crate::select::profiles::Profile;
+    use crate::select::Origin;
+    use crate::select::recorded::Profile;
 
     #[test]
     #[cfg(memcpy_select_asm)]
     fn every_profile_is_a_plan_of_this_build() {
-        for Profile { text, .. } in PROFILES {
-            let profile = PlanText::parse(text).unwrap_or_else(|error| panic!("{error}\n{text}"));
-            assert_eq!(profile.to_string(), *text);
+        for Profile { cpu, policy, plan, .. } in PROFILES {
+            let plan = plan.as_ref().unwrap_or_else(|| panic!("{cpu} {policy:?}: no plan of this build"));
+            assert_eq!(plan.origin(), Origin::Profile);
+            let all = plan.kernels().fold(Features::NONE, |all, kernel| all.union(kernel.needs()));
+            assert_eq!(plan.check(*policy, all), Ok(()), "{cpu} {policy:?}");
         }
     }
 

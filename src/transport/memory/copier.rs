@@ -2,7 +2,7 @@
 
 use crate::kernel::ReadyKernel;
 #[cfg(memcpy_select_asm)]
-use crate::select::{Class, Policy, plan_in_force};
+use crate::select::copy_part;
 
 /// What copies bytes in and out: a kernel of the caller's choice, or the plan in force.
 ///
@@ -43,11 +43,9 @@ impl Copier {
             return unsafe { ready.kernel().copy(dst, src, len_bytes) };
         }
         #[cfg(memcpy_select_asm)]
-        {
-            let class = Class::of(dst.addr(), src.addr());
-            let kernel = plan_in_force(Policy::User).kernel(self.total_bytes.max(len_bytes), class);
-            // SAFETY: the caller's; a plan comes into force only with kernels that are available here.
-            unsafe { kernel.copy(dst, src, len_bytes) }
+        // SAFETY: the caller's.
+        unsafe {
+            copy_part(dst, src, len_bytes, self.total_bytes)
         }
         #[cfg(not(memcpy_select_asm))]
         for at in 0..len_bytes {
