@@ -17,7 +17,7 @@ pub enum Source {
     Cpuid,
     /// The operating system.
     Os,
-    /// Nobody: what this design usually has, because what was said cannot be what one core reaches.
+    /// No source: what this design usually has, because what was said cannot be what one core reaches.
     Assumed,
 }
 
@@ -44,7 +44,7 @@ impl Cache {
     }
 }
 
-/// The caches on a core's way to memory. A level is `None` if the CPU does not have it or nobody gives a plausible size.
+/// The caches on a core's way to memory. A level is `None` if the CPU does not have it or no source gives a plausible size.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Caches {
     /// First level, data.

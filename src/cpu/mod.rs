@@ -81,7 +81,7 @@ pub fn features() -> Features {
     raw::features()
 }
 
-/// XCR0, the state components that the operating system has enabled; `None` where it lets nobody read it.
+/// XCR0, the state components that the operating system has enabled; `None` where it cannot be read.
 ///
 /// Intel SDM vol. 1, 13.3.
 pub fn xcr0() -> Option<Components> {

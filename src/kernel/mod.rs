@@ -42,7 +42,7 @@ pub type CopyFn = unsafe extern "C" fn(*mut u8, *const u8, usize);
 pub enum Stores {
     /// Ordinary stores: the copy is in the caches afterwards.
     Temporal,
-    /// Stores past the caches for all but short lengths: whoever reads the copy next fetches it from memory.
+    /// Stores past the caches for all but short lengths: the next reader of the copy fetches it from memory.
     NonTemporal,
     /// The platform's routine decides, by rules of its own.
     Unknown,
@@ -90,7 +90,7 @@ impl Kernel {
     }
 
     /// Whether every vector register that it writes has its value of before again when it returns (a partial spill). Such
-    /// a kernel is for callers whose vector registers belong to somebody else: in between nobody may look at them, so
+    /// a kernel is for callers whose vector registers belong to other code: in between they must not be looked at, so
     /// the copy must not fault, sleep, or be interrupted by what saves or uses vector state.
     pub const fn restores(&self) -> bool {
         self.restores

@@ -23,7 +23,7 @@ pub enum Residency {
     Read,
     /// As hot, while all other cores do the same in memory of their own.
     Crowd,
-    /// As hot, by so many threads at once, each on a logical CPU and in memory of its own; figures are of one of them.
+    /// As hot, by this many threads at once, each on a logical CPU and in memory of its own; figures are of one of them.
     Threads(u16),
     /// Not one length but a sequence of calls.
     Calls(Calls),
@@ -104,7 +104,7 @@ impl Cell {
         Self { len_bytes, dst_offset, src_offset, residency: Residency::Hot }
     }
 
-    /// The destination so many bytes after the source modulo 4096, which stands where `malloc` puts short blocks.
+    /// The destination this many bytes after the source modulo 4096, which stands where `malloc` puts short blocks.
     pub const fn distant(len_bytes: usize, distance_bytes: usize) -> Self {
         Self::at(len_bytes, (MALLOC_OFFSET + distance_bytes) % 4096, MALLOC_OFFSET)
     }

@@ -20,7 +20,7 @@ const OTHERS: [Cell; 4] = [Cell::hot(0, 0, 0), Cell::hot(0, 1, 0), Cell::at(0, 3
 const LONG_BYTES: usize = 4 << 20;
 /// Placements of long copies, and of cold ones.
 const FEW: [Cell; 2] = [MALLOC[0], MALLOC[2]];
-/// Every so many lengths are measured cold.
+/// One of this many lengths is measured cold.
 const COLD_STEP: usize = 4;
 
 /// The lengths, ascending: no plan is made from those between powers of two, of which a quick run has every other.

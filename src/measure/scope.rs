@@ -226,7 +226,7 @@ pub fn residencies(list: &str) -> Result<Vec<Residency>, ScopeError> {
     once(listed("--residency", list)?.into_iter().map(named))
 }
 
-/// Hot copies by so many threads at once, from a list of numbers: one thread is plain [`Residency::Hot`].
+/// Hot copies by several threads at once, from a list of numbers: one thread is plain [`Residency::Hot`].
 ///
 /// # Errors
 ///

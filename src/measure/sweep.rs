@@ -153,7 +153,7 @@ fn warm_up(sample_ns: u64, mut time_ns: impl FnMut(u64) -> u64) -> u64 {
     }
 }
 
-/// Times so many iterations, and if that was shorter than `least_ns`, so many more that it is not: what the warm-up took
+/// Times that many iterations, and if that was shorter than `least_ns`, as many more as make it long enough: what the warm-up took
 /// for a sample's worth was an interruption. Returns how long the last timing took, which is of `iterations` as they are then.
 fn long_enough(least_ns: u64, sample_ns: u64, iterations: &mut u64, mut time_ns: impl FnMut(u64) -> u64) -> u64 {
     loop {

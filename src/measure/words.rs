@@ -31,7 +31,7 @@ pub fn length(word: &str) -> Result<usize, String> {
     Err(cause(guess.map(|(unit, bytes)| (format!("{number}{}", spelled(unit)), bytes))))
 }
 
-/// So many units in bytes, if that is a whole number of bytes.
+/// A number of units in bytes, if that is a whole number of bytes.
 fn bytes(number: &str, unit_bytes: usize) -> Option<usize> {
     let (whole, part) = number.split_once('.').unwrap_or((number, "0"));
     let scale = 10_usize.checked_pow(u32::try_from(part.len()).ok()?)?;

@@ -2,7 +2,7 @@
 //! payload too where it fits; a longer one lies in pages of its own beside it. No ring, no descriptor, no check, no wake-up,
 //! and full trust. What another path over shared memory takes more than this one is what its request costs.
 //!
-//! It is one slot for each message of the window, so that nobody asks whether a place is free: the window says so.
+//! It is one slot for each message of the window, so that no side asks whether a place is free: the window says so.
 
 use super::copier::Copier;
 use super::shared::{self, Mapping};

@@ -11,7 +11,7 @@ use std::time::Duration;
 /// How long the proxy waits before it sees whether it is to end: long, since it wakes for that beside what is measured.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// A thread with a proxy. Once this is dropped, it ends with its next look; nobody waits for that.
+/// A thread with a proxy. Once this is dropped, it ends with its next poll; that is not waited for.
 #[derive(Debug)]
 pub(super) struct Forwarder {
     is_over: Arc<AtomicBool>,

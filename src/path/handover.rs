@@ -1,5 +1,5 @@
 //! Copy-on-write hand-over: each payload in a memfd of its own, which the producer maps, writes, unmaps and seals, and
-//! the consumer receives, verifies, maps and reads. Nobody copies; the kernel makes and takes away the pages.
+//! the consumer receives, verifies, maps and reads. No byte is copied; the kernel makes and takes away the pages.
 //!
 //! `MAP_PRIVATE` alone is no snapshot, since the producer could still write to the pages; the write seal is what makes it
 //! one. A consumer that wants to write would map the same descriptor privately and copy the pages it touches.
@@ -10,7 +10,7 @@ use rustix::fs::{MemfdFlags, SealFlags};
 use rustix::mm::{MapFlags, ProtFlags};
 use std::os::fd::OwnedFd;
 
-/// After these nobody writes to the payload or changes its size.
+/// After these the payload cannot be written, nor its size be changed.
 const SEALS: SealFlags = SealFlags::WRITE.union(SealFlags::SHRINK).union(SealFlags::GROW);
 /// System calls of [`prepare`] and of [`take`] for a payload that is not empty, with closing the descriptor.
 pub(super) const PREPARE_CALLS: u64 = 6;
@@ -43,7 +43,7 @@ pub(super) fn prepare(
     Ok(memfd)
 }
 
-/// Reads such a payload, once it is sure that nobody can change it.
+/// Reads such a payload, once it is sure that it cannot be changed.
 pub(super) fn take(
     memfd: &OwnedFd,
     len_bytes: usize,

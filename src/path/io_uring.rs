@@ -13,7 +13,7 @@ use std::time::Duration;
 /// What completions are told apart by.
 const SENT: u64 = 1;
 const RECEIVED: u64 = 2;
-/// How long the call that hands over waits at first; whoever waits longer calls again.
+/// How long the call that hands over waits at first; a longer wait calls again.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 /// Entries of the queue beside a window of messages.
 const SPARE_ENTRIES: usize = 2;

@@ -19,7 +19,7 @@ const HEAD_BYTES: usize = 8 * (1 + WORDS);
 /// Words of a note.
 pub(super) const WORDS: usize = 3;
 
-/// Wakes whoever sleeps on this flag, after something was published; returns how many system calls that took.
+/// Wakes the sleeper on this flag, after something was published; returns how many system calls that took.
 pub(super) fn wake(sleeps: &AtomicU32) -> u64 {
     fence(Ordering::SeqCst);
     if sleeps.load(Ordering::Relaxed) == 0 {

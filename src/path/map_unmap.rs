@@ -1,5 +1,5 @@
 //! Map and unmap for a single transfer: memory that stays, of which each side maps what one payload needs and unmaps it
-//! afterwards. Nobody copies; page tables are written and thrown away.
+//! afterwards. No byte is copied; page tables are written and thrown away.
 
 use super::line::{self, Line};
 use super::shared::{self, Mapping};

@@ -1,7 +1,7 @@
 //! Every way to move a payload between two processes: one file each, one trait, one table.
 //!
 //! A path is two ends, one in each process. [`Path::open`] makes what the two share in the near process and a [`Token`]
-//! by which [`Path::join`] finds it in the far one; from then on the ends [send and receive](End). Whoever drives them
+//! by which [`Path::join`] finds it in the far one; from then on the ends [send and receive](End). The code that drives them
 //! keeps one rule, the **window**: of the messages sent in one direction, never more than [`Config::depth`] have not yet
 //! been received. Paths whose memory is reused rely on it, as programs do that count credits.
 //!
@@ -150,7 +150,7 @@ pub trait Path: Sync {
     fn limits(&self) -> Limits;
 
     /// How often a payload of this length is copied, by a program or the kernel, between being written by the producer
-    /// and read by the consumer. Declared by whoever wrote the path, with the configuration's tiers and modes.
+    /// and read by the consumer. Declared by the path's author, with the configuration's tiers and modes.
     fn copies(&self, len_bytes: usize, config: &Config) -> u32;
 
     /// How its sides can wait.

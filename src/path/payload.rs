@@ -29,7 +29,7 @@ pub struct Consumer {
 }
 
 impl Producer {
-    /// Starts with the pattern of this seed. One who is not touching leaves the memory as it is.
+    /// Starts with the pattern of this seed. If it does not touch, it leaves the memory as it is.
     pub const fn new(is_touching: bool, seed: u64) -> Self {
         Self { is_touching, seed: seed | 1 }
     }
@@ -74,7 +74,7 @@ impl Producer {
 }
 
 impl Consumer {
-    /// Expects the pattern of this seed first. One who is not touching reads nothing.
+    /// Expects the pattern of this seed first. If it does not touch, it reads nothing.
     pub const fn new(is_touching: bool, seed: u64) -> Self {
         Self { is_touching, seed: seed | 1, is_wrong: false, wrong: 0 }
     }

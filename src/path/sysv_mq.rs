@@ -30,7 +30,7 @@ pub(super) struct SysvMq;
 #[derive(Debug)]
 struct Guard {
     process: Pid,
-    /// Nobody else has this end: when it is closed, the guard ends.
+    /// No other process has this end: when it is closed, the guard ends.
     alive: Option<OwnedFd>,
 }
 

@@ -1,4 +1,4 @@
-//! The table in place, piece by piece: a payload is so many blocks that are sent one after the other, so that the consumer
+//! The table in place, piece by piece: a payload is a number of blocks that are sent one after the other, so that the consumer
 //! reads the first while the producer writes the next, and few blocks are in use, which stay in the caches.
 //!
 //! A payload to the far side is a write for each piece, and one to the near side the answers to as many reads, of which a

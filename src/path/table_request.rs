@@ -18,7 +18,7 @@ use std::io::SeekFrom;
 const BYTES: usize = 8;
 /// Answers a request that brings nothing back.
 const RECEIVED: u64 = 0;
-/// There are blocks, since every session has some; nobody uses them.
+/// There are blocks, since every session has some; they are not used.
 const BLOCKS: Blocks = Blocks { block_bytes: Blocks::MIN_BYTES, count: 64 };
 
 /// How the entries of the rings lie and are published; what is not said is as tables have it.

@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// [`Touch`](Residency::Touch), newer ones as [`Read`](Residency::Read).
 pub const WAYS: [Residency; 5] = [Residency::Hot, Residency::Used, Residency::Read, Residency::Touch, Residency::Cold];
 
-/// A cell counts as slow if it takes so many times as long as the best of everything that was measured there.
+/// A cell counts as slow if it takes this many times as long as the best of everything that was measured there.
 pub const SLOW: f64 = 1.1;
 
 /// Something that chooses a kernel for each cell, to be judged.

@@ -76,9 +76,9 @@ fn limit(caches: &Caches, len_bytes: usize) -> String {
     } else if fits(caches.l1d) {
         level("first-level") + "stores, one vector a cycle, and string instructions start up for some 36 cycles"
     } else if fits(caches.l2) {
-        level("second-level") + "lines in and out of the first level, whoever copies"
+        level("second-level") + "lines in and out of the first level, whatever the kernel"
     } else if fits(caches.l3) {
-        level("last-level") + "lines between caches; who does not read the destination first has fewer of them"
+        level("last-level") + "lines between caches; a kernel that does not read the destination first moves fewer"
     } else {
         "source and destination outgrow the caches: memory bandwidth, and reading the destination for nothing"
             .to_owned()

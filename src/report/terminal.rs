@@ -266,7 +266,7 @@ fn wrap(text: &str) -> String {
     hanging(0, text)
 }
 
-/// A text as lines of at most 78 columns, broken at spaces; all but the first begin with so many spaces. The spaces that
+/// A text as lines of at most 78 columns, broken at spaces; all but the first begin with that many spaces. The spaces that
 /// the text begins with stay.
 pub fn hanging(indent: usize, text: &str) -> String {
     let mut lines = String::new();

@@ -58,7 +58,7 @@ const NOTES: [&str; 4] = [
     "slow: cells that take over 1.10 of the best of all that was measured there, libc and other libraries included.",
     "worst group: of the groups of one alignment class and a factor of four in length, from that length on, the one that takes \
      longest over the best kernel. Copies of up to 64 bytes are inlined and go by no plan.",
-    "formulas: as if nobody had recorded this CPU, so what is said of it with its records left out. profile: the plan of this \
+    "formulas: as if this CPU had no record, so what is said of it with its records left out. profile: the plan of this \
      version for that CPU model; its profile: the same, made from this very record. own record: the plan that the record gives; \
      \"way left out\": without its cells of that way of use. A kernel that a record is older than is judged by the one of its \
      width that the record has.",
@@ -67,10 +67,7 @@ const NOTES: [&str; 4] = [
 /// What is behind a plan's name, and what it means.
 const MARKS: [(&str, &str); 2] = [
     ("*", "in sample: made from these very cells; the record holds back none."),
-    (
-        "†",
-        "what is known of this design was written with a record of this CPU at hand: not quite as if nobody had one.",
-    ),
+    ("†", "what is known of this design was written with a record of this CPU at hand: no blind test."),
 ];
 
 fn mark(knows: Knows, figures: &Figures) -> &'static str {

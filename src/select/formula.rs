@@ -40,7 +40,7 @@ pub fn source(cpu: &Cpu) -> Option<&'static str> {
 }
 
 /// Whether what is known of this CPU's design is, in part, from a record of this CPU model: of such a CPU the formulas do not
-/// say what they would if nobody had recorded it.
+/// say what they would without that record.
 pub fn is_from_record_of(cpu: &Cpu) -> bool {
     let here = CpuName::of(&cpu.signature);
     let names = |letters: &str| source(cpu).is_some_and(|source| source.contains(letters));

@@ -73,7 +73,7 @@ pub enum Policy {
     User,
     /// Vector registers must not be touched, as in most of a kernel: [`memcpy_auto_nosimd`].
     NoSimd,
-    /// Vector registers belong to somebody else, and whoever copies may borrow them: [`InSection`]. What borrowing costs
+    /// Vector registers belong to other code, and the copy may borrow them: [`InSection`]. What borrowing costs
     /// is in the plan, through [the model](crate::xsave).
     Section,
 }

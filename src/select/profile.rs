@@ -1,4 +1,4 @@
-//! Plans for CPUs that somebody has measured: the profile of this CPU, if there is one, else the formulas.
+//! Plans for measured CPUs: the profile of this CPU, if there is one, else the formulas.
 
 #![forbid(unsafe_code)]
 

@@ -1,4 +1,4 @@
-//! Copies for who has to borrow vector registers: the plan for [`Policy::Section`] says for which lengths that pays.
+//! Copies for callers that must save vector registers first: the plan for [`Policy::Section`] says for which lengths that pays.
 
 use super::dispatch::{memcpy_auto_nosimd, plan_in_force};
 use super::{Class, Policy};

@@ -15,7 +15,7 @@ use crate::kernel::CopyFn;
 use core::ptr;
 use core::sync::atomic::{AtomicPtr, AtomicU8, Ordering};
 
-/// The plan in force under one policy. On a cache line of its own: nobody else's writes slow the calls down.
+/// The plan in force under one policy. On a cache line of its own: no other write slows the calls down.
 #[repr(align(64))]
 pub(super) struct Slot {
     pub(super) small: AtomicU8,

@@ -61,7 +61,7 @@ pub struct TextError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TextErrorKind {
-    /// The text, of so many bytes, goes on beyond [`MAX_TEXT_BYTES`].
+    /// The text, of this many bytes, goes on beyond [`MAX_TEXT_BYTES`].
     TooLong(usize),
     /// The first line is not `memcpy-select plan 1`.
     NotAPlan,

@@ -14,7 +14,7 @@ pub(crate) struct Pairs {
 const TOGETHER_BYTES: usize = 8 << 10;
 
 impl Pairs {
-    /// Pairs for copies of a length, in two ranges of so many bytes.
+    /// Pairs for copies of a length, in two ranges of this length.
     pub(crate) fn new(len_bytes: usize, room_bytes: usize) -> Self {
         let stride_bytes = (len_bytes + 64).next_multiple_of(64);
         let count = (TOGETHER_BYTES.min(room_bytes) / stride_bytes).max(1);
@@ -52,7 +52,7 @@ pub(crate) struct Walk {
 }
 
 impl Walk {
-    /// Slots for copies of a length, in two ranges of so many bytes.
+    /// Slots for copies of a length, in two ranges of this length.
     pub(crate) fn new(len_bytes: usize, room_bytes: usize) -> Self {
         // A line between neighbours, so that none brings part of the next into the cache.
         let slot_bytes = (len_bytes + 64).next_multiple_of(64);

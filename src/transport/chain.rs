@@ -25,7 +25,7 @@ pub struct Chain {
     many: Option<Box<Many>>,
 }
 
-/// No region has so many blocks.
+/// No region has this many blocks.
 const NO_BLOCK: u32 = u32::MAX;
 
 /// The blocks of a chain that has several, or, kept for the next such chain, none.

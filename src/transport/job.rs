@@ -166,7 +166,7 @@ pub enum Answer<'a> {
     Error(ErrorCode),
     /// It is done.
     Done,
-    /// So many bytes were written.
+    /// How many bytes were written.
     Amount(u32),
     /// The object is open under this number.
     Handle(u32),

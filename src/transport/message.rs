@@ -1,7 +1,7 @@
 //! Messages packed bit by bit, least significant bit first: `struct`, `enum`, `union` and `alias` over widths from u1
 //! to u64.
 //!
-//! Sizes and offsets are constants. What arrives is checked as it is unpacked: an enumerator that nobody declared is an
+//! Sizes and offsets are constants. What arrives is checked as it is unpacked: an enumerator that is not declared is an
 //! error value. The table's own [`Request`](super::Request) and [`Response`](super::Response) are written with it; a
 //! program may write its own messages the same way, and put them into blocks.
 //!
@@ -71,7 +71,7 @@ pub trait Field: Copy {
     fn take(words: &[u64], at: usize) -> Result<Self, UnknownValue>;
 }
 
-/// An enumerator that nobody declared.
+/// An enumerator that is not declared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnknownValue {
     /// The name of the enumeration.

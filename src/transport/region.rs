@@ -1,8 +1,8 @@
 //! Memory to share: a sealed memfd, which has no name in any file system and goes away with its last user.
 //!
-//! Whoever maps a region that another process made must know first that it cannot be truncated under him: an access
-//! beyond the end of a file is a SIGBUS. So the seals come before the mapping: size and seals of a foreign descriptor are
-//! compared with what was [promised](Promise), and only then is it mapped.
+//! A process must not map a region of another process before it knows that the region cannot be truncated: an access beyond
+//! the end of a file is a SIGBUS. So the seals come before the mapping: size and seals of a foreign descriptor are compared
+//! with what was [promised](Promise), and only then is it mapped.
 //!
 //! | seal | keeps the others from |
 //! |---|---|
@@ -230,7 +230,7 @@ impl Region {
         Ok(Self { memory, descriptor, pages: PageKind::Ordinary, is_prefaulted: false })
     }
 
-    /// Keeps everybody who has not mapped the region yet from writing it, and everybody from punching holes or sealing it
+    /// Keeps processes that have not mapped the region yet from writing it, and all from punching holes or sealing it
     /// further. Mappings that exist stay writable.
     ///
     /// # Errors

@@ -184,7 +184,7 @@ impl Request {
     ///
     /// # Errors
     ///
-    /// [`UnknownValue`](super::message::UnknownValue) if nobody declared its kind.
+    /// [`UnknownValue`](super::message::UnknownValue) if its kind is not declared.
     #[inline(always)]
     pub fn from_entry(entry: [u32; 4]) -> Result<Self, super::message::UnknownValue> {
         let [a, b, c, d] = entry.map(u64::from);
@@ -297,7 +297,7 @@ impl fmt::Display for ErrorCode {
             Self::UNALIGNED => {
                 "the part does not lie on pages of the object: nothing was shared; align its start and length to 4096"
             }
-            Self::DENIED => "the table does not allow that: nothing was done; ask who runs it",
+            Self::DENIED => "the table does not allow that: nothing was done; ask its operator",
             Self::IO => "the object could not be read or written: what was done is unknown; look at the table's side",
             Self::BAD_POSITION => "a position before the start: the handle stays where it was; seek to 0 or beyond",
             Self::BUSY => "another program holds the object: nothing was opened; try again later",

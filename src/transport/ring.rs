@@ -133,7 +133,7 @@ pub struct Producer<M, const WORDS: usize> {
 }
 
 impl<M: Memory, const WORDS: usize> Producer<M, WORDS> {
-    /// The writing side of a ring that nobody has used.
+    /// The writing side of an unused ring.
     pub fn new(memory: M, layout: RingLayout) -> Self {
         Self::starting_at(memory, layout, 0)
     }
@@ -253,7 +253,7 @@ pub struct Consumer<M, const WORDS: usize> {
 }
 
 impl<M: Memory, const WORDS: usize> Consumer<M, WORDS> {
-    /// The reading side of a ring that nobody has used.
+    /// The reading side of an unused ring.
     pub fn new(memory: M, layout: RingLayout) -> Self {
         Self::starting_at(memory, layout, 0)
     }

@@ -7,7 +7,7 @@ use rustix::fs::SealFlags;
 pub enum Sealing {
     /// Its size cannot change.
     Size,
-    /// Nor can anybody write it who has not mapped it yet, nor take its pages away.
+    /// Nor can it be written by a process that has not mapped it yet, nor its pages be taken away.
     SizeAndWriting,
 }
 

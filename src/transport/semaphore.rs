@@ -6,7 +6,7 @@
 //! | any of up to 128 | [`wait_any`] | one `futex_waitv` |
 //! | any of many | [`SemaphoreSet`] | as much as there are members that were posted, however many there are |
 //!
-//! A post to a semaphore that nobody waits for makes no system call. A wake cannot be lost: [`Word`] and [`Doorbell`] say
+//! A post to a semaphore without waiters makes no system call. A wake cannot be lost: [`Word`] and [`Doorbell`] say
 //! why, and the same code is run through every order of events in the crate's tests. Another process that may write the
 //! word can always post, take and wake as it likes; what it cannot do is to keep a wait here beyond its limit.
 
@@ -92,7 +92,7 @@ impl Semaphore {
         Self { spin: Spin::never(), ..self }
     }
 
-    /// Adds one to the count and wakes whoever waits. Never waits itself.
+    /// Adds one to the count and wakes a waiter. Never waits itself.
     ///
     /// # Errors
     ///
@@ -116,7 +116,7 @@ impl Semaphore {
         self.word.try_take()
     }
 
-    /// Takes one off the count; while it is 0, waits for a post, at most so long. False if there was none.
+    /// Takes one off the count; while it is 0, waits for a post for at most the limit. False if there was none.
     pub fn wait(&self, limit: Duration) -> bool {
         if self.try_wait() {
             return true;

@@ -25,7 +25,7 @@ pub enum Violation {
         /// Where this side writes next.
         tail: u32,
     },
-    /// A kind of request that nobody declared.
+    /// A kind of request that is not declared.
     Kind(UnknownValue),
     /// The job id 0 on a request that wants a response, or another one on [`Close`](super::Kind::Close).
     JobId {

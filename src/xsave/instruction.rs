@@ -169,7 +169,7 @@ impl Restore {
     }
 }
 
-/// Elsewhere none of them is available, so that nobody may call these.
+/// Elsewhere none of them is available, so that these may not be called.
 #[cfg(not(target_arch = "x86_64"))]
 impl Save {
     /// Does nothing.

@@ -1,6 +1,6 @@
-//! What vector state costs whoever has to save and restore it.
+//! What saving and restoring vector state costs.
 //!
-//! Whoever copies in a kernel, or in a thread whose registers belong to somebody else, may use vector registers only
+//! Code that copies in a kernel, or in a thread whose registers belong to other code, may use vector registers only
 //! between saving and restoring them: in a *section*. This module has the [instructions](Save) that do so, a
 //! [section](SavedState) made of them, and the pure model that says from which length on that pays.
 

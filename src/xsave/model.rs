@@ -2,7 +2,7 @@
 //!
 //! `T(n, k) = c(n) + (A + q·save + r·restore) / k`: a copy of *n* bytes, *k* of which share one section; *A* is what
 //! entering and leaving costs apart from the registers, *q* and *r* say in which share of the sections the save and the
-//! restore really happen because of it. Pure arithmetic on figures that somebody measured; it needs no allocator.
+//! restore really happen because of it. Pure arithmetic on measured figures; it needs no allocator.
 //!
 //! What only a kernel can do (entering a section, a trap, an interrupt) cannot be measured from user mode. Such terms
 //! are parameters, and a policy [says](StatePolicy::is_modelled) that it holds one.

@@ -19,7 +19,7 @@ pub struct Compare {
     first: PathBuf,
     /// The folder of the record after
     second: PathBuf,
-    /// Exit status 1 if a contender is slower by more than so many percent (a tie never is)
+    /// Exit status 1 if a contender is slower by more than this many percent (a tie never is)
     #[arg(long, value_name = "PERCENT", value_parser = percent)]
     fail_over: Option<f64>,
     /// One JSON document instead of text

@@ -15,7 +15,7 @@ pub struct Printer {
 }
 
 impl Printer {
-    /// So many cells, which take so much in all, in whatever unit.
+    /// A number of cells, and what they take in all, in any unit.
     pub fn new(total: usize, total_share: f64) -> Self {
         let now = Instant::now();
         let is_watched = std::io::stderr().is_terminal();

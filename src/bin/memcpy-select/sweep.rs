@@ -76,7 +76,7 @@ pub struct Sweep {
     /// CPUs at once. May be given several times
     #[arg(long, value_name = "LIST")]
     residency: Vec<String>,
-    /// So many threads at once, hot, each on a CPU and in buffers of its own; figures are of one of them. 1,2,4 measures
+    /// This many threads at once, hot, each on a CPU and in buffers of its own; figures are of one of them. 1,2,4 measures
     /// each of these
     #[arg(long, value_name = "LIST")]
     threads: Option<String>,

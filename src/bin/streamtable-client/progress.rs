@@ -6,7 +6,7 @@ use std::time::Instant;
 
 /// The bytes on their way from or to the server, in one transfer: long enough that a request costs nothing beside it.
 const MAX_CHUNK_BYTES: usize = 1 << 20;
-/// So many transfers are under way at once: one that the server works on, one that this side does, and one between.
+/// Transfers under way at once: one that the server works on, one that this side does, and one between.
 pub const DEPTH: usize = 3;
 
 /// How long a transfer should be, of which several fit into the blocks at once.

@@ -42,7 +42,7 @@ impl Log {
     /// Says how many lines were dropped, if there is room again.
     pub fn catch_up(&mut self) {
         if self.dropped > 0 {
-            let line = format!("{} lines were dropped here: nobody read them in time", self.dropped);
+            let line = format!("{} lines were dropped here: they were not read in time", self.dropped);
             if self.lines.try_send(line).is_ok() {
                 self.dropped = 0;
             }

@@ -16,7 +16,7 @@ const SIZES: [usize; 3] = [64 << 10, 1 << 20, 16 << 20];
 /// The most of a shared cache that is called one's own, whatever the system says it has.
 const MOST_WALKED: usize = 8 << 20;
 
-/// Walks after so many payloads.
+/// Payloads between two walks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CacheSample {
     /// How the payload came.

@@ -135,7 +135,7 @@ impl<'a> Contender<'a> {
             return Some(format!("it does not wait by {}", cell.mode));
         }
         if self.path.keeps_offset() && cell.src_offset != cell.dst_offset {
-            return Some("pages keep their offsets: who wants another has to copy".to_owned());
+            return Some("pages keep their offsets: another one needs a copy".to_owned());
         }
         None
     }

@@ -9,7 +9,7 @@ use crate::xsave::{Restore, Save};
 /// How many core cycles the clock of a round counts.
 const CLOCK_CYCLES: u64 = 20_000;
 
-/// The clock is measured again after so many arms: it changes within milliseconds.
+/// Arms between two measurements of the clock: it changes within milliseconds.
 const ARMS_A_CLOCK: usize = 32;
 
 /// Turns that bring an arm's area and code into the first-level cache.

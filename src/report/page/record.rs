@@ -183,7 +183,7 @@ fn strip(plan: &str) -> Vec<Segment> {
 }
 
 /// What is else to be said of what `memcpy-select sweep` measured.
-const OF_A_SWEEP: &str = " Sizes, places and kernels were chosen by who measured, so this record makes no profile of a CPU; \
+const OF_A_SWEEP: &str = " Sizes, places and kernels were chosen by hand, so this record makes no profile of a CPU; \
                           records of <code>cargo bench</code> do.";
 
 /// Four sentences.

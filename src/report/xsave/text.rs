@@ -145,7 +145,7 @@ impl Figures {
     }
 
     fn write_break_even(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        writeln!(f, "where vector registers win, by who owns them, what is in use, and how many")?;
+        writeln!(f, "where vector registers win, by their owner, what is in use, and how many")?;
         writeln!(f, "copies share a section (*: modelled, with a term that user mode cannot measure):")?;
         let mut done: Vec<(&str, &str)> = Vec::new();
         for row in &self.break_even {

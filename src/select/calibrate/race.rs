@@ -1,4 +1,4 @@
-//! Kernels against each other at one spot: who is timed, who drops out, and what the visits come to.
+//! Kernels against each other at one spot: which are timed, which drop out, and what the visits come to.
 
 use super::super::choose::Point;
 use super::spot::{Buffers, Spot, Way, is_worth_trying};
@@ -13,7 +13,7 @@ const HOPELESS_IF_LONG: [f64; 2] = [1.25, 1.15];
 /// How much slower than the best a kernel may look, in its first visits and then, and still be in the running.
 const HOPELESS: [f64; 2] = [1.6, 1.2];
 
-/// The candidates at one spot: what each took in each visit, and who is still in the running.
+/// The candidates at one spot: what each took in each visit, and which are still in the running.
 #[derive(Clone, Debug)]
 pub(super) struct Race {
     pub(super) spot: Spot,

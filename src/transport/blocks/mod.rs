@@ -1,4 +1,4 @@
-//! Blocks of equal size in a data region, and who has which.
+//! Blocks of equal size in a data region, and which side has which.
 //!
 //! Two allocators stand behind one interface ([`Allocate`]). [`Shared`] is a lock-free list that both sides take from and
 //! give back to. [`Owned`] is this side's alone, over memory that this side alone can write: nothing that the other side

@@ -38,7 +38,7 @@ pub struct FreeList {
 /// The end of the list.
 const NONE: u32 = u32::MAX;
 
-/// How often a swing of the head is tried. Somebody else succeeds whenever one fails, so that honest sides, some tens of
+/// How often a swing of the head is tried. Another side succeeds whenever one fails, so that honest sides, some tens of
 /// them, never come near.
 const MAX_ATTEMPTS: u32 = 1 << 16;
 

@@ -15,15 +15,15 @@ use std::time::{Duration, Instant};
 /// The first one of a wait is as long as the clock's tick on most systems. A shorter one would be the next thing that the
 /// timer has to ring for, and setting the timer twice for each sleep costs a guest a tenth and more of a request.
 const FIRST_SLEEP: Duration = Duration::from_millis(4);
-/// The others: a part of what was waited already, between two limits, so that who has waited for long looks less often.
+/// The others: a part of what was waited already, between two limits, so that a long wait polls less often.
 const SLEEPS_OF_WAIT: u32 = 16;
 const MIN_SLEEP: Duration = Duration::from_micros(500);
 const MAX_SLEEP: Duration = Duration::from_millis(2);
-/// So many looks pass between two looks at the clock.
+/// Polls between two clock reads.
 const LOOKS_PER_CLOCK: u32 = 64;
 
 impl Client {
-    /// Requests under way, and answers that nobody took.
+    /// Requests under way, and answers that were not taken yet.
     pub fn in_flight(&self) -> u32 {
         self.side.in_flight()
     }

@@ -138,7 +138,7 @@ impl Channel {
         self.watch(Some(Duration::ZERO), PollFlags::empty()).is_err()
     }
 
-    /// Waits until something comes, at most so long, and takes it in.
+    /// Waits until something comes for at most the limit, and takes it in.
     ///
     /// # Errors
     ///
@@ -276,7 +276,7 @@ impl Channel {
         }
     }
 
-    /// Whether there is something to receive, waiting for it so long.
+    /// Whether there is something to receive, waiting for at most the limit.
     fn watch(&self, limit: Option<Duration>, events: PollFlags) -> Result<bool, ConnectError> {
         let socket = PollFd::new(&self.socket, events | PollFlags::RDHUP);
         let limit = limit.and_then(|limit| Timespec::try_from(limit).ok());

@@ -1,4 +1,4 @@
-//! Who is at the other end of a socket, as the kernel says.
+//! Which process is at the other end of a socket, as the kernel says.
 //!
 //! The calls are made without `rustix` because its process number cannot be 0, and the kernel reports 0 for a process that
 //! has no number in this process's PID namespace.

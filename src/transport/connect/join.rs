@@ -113,7 +113,7 @@ fn shake_hands(channel: Channel, options: JoinOptions, deadline: &Deadline) -> R
     asking.finish(own)
 }
 
-/// A session that this side asks a table for. Whoever has other things to do takes it in steps that never wait, as the other
+/// A session that this side asks a table for. A caller with other things to do takes it in steps that never wait, as the other
 /// side does with a [`Greeting`](super::Greeting).
 #[derive(Debug)]
 pub(in crate::transport) struct ClientHandshake {

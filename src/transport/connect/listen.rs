@@ -115,7 +115,7 @@ pub enum Peers {
 /// Connections that wait to be accepted, at most: few, so that a flood of dead ones does not stand before a client for long.
 /// The others wait in line to connect.
 const BACKLOG: i32 = 16;
-/// How long nobody is accepted after the system refused, at first; each time it refuses again, twice as long.
+/// How long no client is accepted after the system refused, at first; each time it refuses again, twice as long.
 const MIN_REST: Duration = Duration::from_millis(10);
 const MAX_REST: Duration = Duration::from_secs(1);
 
@@ -237,7 +237,7 @@ impl Listener {
         self.rest = (self.rest * 2).min(MAX_REST);
     }
 
-    /// How long nobody will be accepted because the system refused; `None` if that is over.
+    /// How long no client will be accepted because the system refused; `None` if that is over.
     pub fn rest(&mut self) -> Option<Duration> {
         let left = self.rests_until?.saturating_duration_since(Instant::now());
         if left.is_zero() {

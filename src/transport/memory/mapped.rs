@@ -17,7 +17,7 @@ pub enum Access {
     ReadWrite,
 }
 
-/// Memory at an address of this process, kept alive by whoever owns it.
+/// Memory at an address of this process, kept alive by its owner.
 #[derive(Clone)]
 pub struct Mapped {
     base: NonNull<u8>,

@@ -36,7 +36,7 @@ pub enum Load {
 pub enum Store {
     /// No order with other accesses.
     Relaxed,
-    /// Publishes everything before it to whoever acquires the value.
+    /// Publishes everything before it to an acquiring load of the value.
     Release,
 }
 

@@ -65,11 +65,11 @@ impl Default for ProxyOptions {
 const MAX_SPUN: usize = 16;
 /// While a client is connecting, it is seen so often whether its time is over.
 const GUEST_LOOK: Duration = Duration::from_millis(50);
-/// So many of the clients that wait are taken in at a look.
+/// How many waiting clients are accepted in one poll.
 const ACCEPTS_PER_LOOK: usize = 16;
 /// More than the steps that a handshake has.
 const MAX_STEPS: usize = 8;
-/// So many rounds with something to do pass between two looks at the sockets.
+/// Busy rounds between two polls of the sockets.
 const ROUNDS_PER_LOOK: u32 = 256;
 
 /// What is watched.
@@ -109,7 +109,7 @@ pub struct Proxy<R> {
     watch: Watch,
     members: Vec<Option<Member>>,
     pending: Vec<Key>,
-    /// The listener, while nobody is accepted: the system refused, or too many are connecting.
+    /// The listener, while no client is accepted: the system refused, or too many are connecting.
     resting: Option<Key>,
     clients: usize,
     notices: Notices,
@@ -176,7 +176,7 @@ impl<R: FnMut(&Asked<'_>) -> Result<(), ErrorCode>> Proxy<R> {
         self.events.pop_front()
     }
 
-    /// Forwards what there is, waiting for something at most so long; whether there was something.
+    /// Forwards what there is, waiting for at most the limit; whether there was something.
     ///
     /// # Errors
     ///
@@ -247,7 +247,7 @@ impl<R: FnMut(&Asked<'_>) -> Result<(), ErrorCode>> Proxy<R> {
         any
     }
 
-    /// Sees what the sockets have, waiting for it at most so long.
+    /// Sees what the sockets have, waiting for at most the limit.
     fn look(&mut self, limit: Duration) -> Result<(), TableError> {
         for ready in self.watch.wait(limit)? {
             let key = match self.member(ready.key) {

@@ -50,7 +50,7 @@ pub(super) enum Progress {
 }
 
 impl PendingClient {
-    /// One that has so long.
+    /// A client with a time limit.
     pub(super) fn new(greeting: Greeting, limit: Duration) -> Box<Self> {
         Box::new(Self { stage: Stage::Silent(greeting), until: Instant::now() + limit, behind_key: None })
     }

@@ -2,7 +2,7 @@
 //!
 //! Two places in memory take part, the ring's entry and the doorbell's word, and the order between them is what matters:
 //!
-//! | who sleeps | who rings |
+//! | the sleeper | the ringer |
 //! |---|---|
 //! | 1. raises the flag | 1. publishes the entry |
 //! | 2. fence | 2. fence |
@@ -87,7 +87,7 @@ impl<M: Park> Doorbell<M> {
         flag == Via::Socket.flag()
     }
 
-    /// Sleeps, at most so long, until the other side rings. `find` looks for what is waited for; it is asked after the flag
+    /// Sleeps, for at most the limit, until the other side rings. `find` looks for what is waited for; it is asked after the flag
     /// is up, and what it finds is returned without sleeping. `None` means: look again.
     pub fn sleep_unless<T>(&self, limit: Duration, find: impl FnOnce() -> Option<T>) -> Option<T> {
         self.arm(Via::Word);

@@ -22,7 +22,7 @@ pub enum SemaphoreError {
     },
     /// One more post than the count holds.
     Overflow,
-    /// Without a notifier nobody who waits with a set can be told.
+    /// Without a notifier no set that waits can be told.
     NoNotifier,
     /// A descriptor that is not a Unix socket, and so not a notifier.
     NotANotifier,
@@ -61,7 +61,7 @@ impl fmt::Display for SemaphoreError {
             ),
             Self::Overflow => write!(
                 f,
-                "the count is {MAX_COUNT} already: the post was not counted; have somebody wait for the semaphore"
+                "the count is {MAX_COUNT} already: the post was not counted; wait for the semaphore first"
             ),
             Self::NoNotifier => f.write_str(
                 "the semaphore has no notifier, by which a set is told of a post; make it with one and pass that to everybody \

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 /// Memory whose words one can sleep on.
 pub trait Park: Memory {
-    /// Sleeps until [`unpark`](Self::unpark), at most so long, unless the word is already not `expected`. May return early
-    /// for no reason, and with a hostile peer may sleep through a wake: whoever calls it checks again, within a bound.
+    /// Sleeps until [`unpark`](Self::unpark) or until the limit has passed, unless the word is already not `expected`. May
+    /// return early for no reason, and with a hostile peer may sleep through a wake: its caller checks again, within a bound.
     fn park(&self, at: usize, expected: u32, limit: Duration);
 
     /// Wakes all who sleep on the word.

@@ -221,7 +221,7 @@ impl SemaphoreSet {
         self.len() == 0
     }
 
-    /// Takes one off the count of any member, waiting for a post at most so long. `None` if there was none.
+    /// Takes one off the count of any member, waiting for at most the limit. `None` if there was none.
     ///
     /// # Errors
     ///

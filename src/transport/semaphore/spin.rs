@@ -1,7 +1,7 @@
 //! Whether to look a while longer before going to sleep: decided by how often that has paid.
 //!
 //! A sleep and the wake from it cost as much as some tens of microseconds of looking. If the other side runs on another CPU
-//! and answers sooner, looking wins; if it needs this very CPU, or is idle, looking is in vain. Nobody can know which it
+//! and answers sooner, looking wins; if it needs this very CPU, or is idle, looking is in vain. No program can know which it
 //! is, so it is tried: a spin that paid is followed by the next, one that did not is paused, and the pause doubles each
 //! time. Waits that were long anyway are no reason to try again, so that an idle side uses no CPU.
 
@@ -15,9 +15,9 @@ use std::time::{Duration, Instant};
 
 /// The longest spin: about what a sleep and a wake from another CPU cost together, and longer than a core fills or reads 1 MiB.
 const MAX_SPIN: Duration = Duration::from_micros(100);
-/// So many turns pass between two looks at the clock.
+/// Turns between two clock reads.
 const TURNS_PER_LOOK: u32 = 16;
-/// So many spins in vain are forgiven after one that paid.
+/// How many fruitless spins are allowed after one that paid.
 const MAX_CREDIT: u32 = 3;
 /// The first pause, in short waits, and the longest.
 const MIN_PAUSE: u32 = 8;

@@ -16,7 +16,7 @@ pub const MAX_ANY: usize = 128;
 /// Where the system cannot watch several words (Linux before 5.16), one is slept on, so long, and then all are looked at.
 const FALLBACK_SLEEP: Duration = Duration::from_millis(1);
 
-/// Waits for any of several semaphores, at most so long, and takes one off its count. Returns its index, or `None` if
+/// Waits for any of several semaphores, for at most the limit, and takes one off its count. Returns its index, or `None` if
 /// there was no post. Where several are ready, the first of them in a turning order is taken.
 ///
 /// # Errors

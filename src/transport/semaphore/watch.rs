@@ -216,7 +216,7 @@ impl Watch {
         }
     }
 
-    /// Waits, at most so long, until something comes to one that is watched, and reports up to 64 of them.
+    /// Waits, for at most the limit, until something comes to one that is watched, and reports up to 64 of them.
     ///
     /// # Errors
     ///

@@ -2,11 +2,11 @@
 //!
 //! | bits | what |
 //! |---|---|
-//! | 0 | [`ASLEEP`]: somebody sleeps on the word, or is about to |
+//! | 0 | [`ASLEEP`]: a waiter sleeps on the word, or is about to |
 //! | 1 | [`WATCHED`]: a set waits for it, to be told by its notifier |
 //! | 2 to 31 | the count |
 //!
-//! Flags and count are one word, so that every change of either is seen by whoever changes the word next: there is no order
+//! Flags and count are one word, so that every change of either is seen by the next change of the word: there is no order
 //! between two words to get wrong. Who wants to sleep replaces "count 0" by "count 0, asleep" and sleeps only as long as
 //! the word is exactly that, which the system checks under its own lock. Who posts adds to the count, takes the flags down,
 //! and then wakes everybody: a sleeper that came before is woken, and one that comes later does not find the word as it was.
@@ -17,7 +17,7 @@ use crate::transport::memory::{Load, Memory};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-/// Somebody sleeps on the word, or is about to.
+/// A waiter sleeps on the word, or is about to.
 pub(super) const ASLEEP: u32 = 1;
 /// A set waits for it.
 pub(super) const WATCHED: u32 = 2;
@@ -42,7 +42,7 @@ pub struct Word<M> {
 /// What a post has to be followed by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Posted {
-    /// Nothing: whoever slept has been woken.
+    /// Nothing: the sleeper, if any, has been woken.
     Done,
     /// A message of the notifier: a set waits.
     Notify,
@@ -115,7 +115,7 @@ impl<M: Memory> Word<M> {
 }
 
 impl<M: Park> Word<M> {
-    /// Adds one to the count, and wakes whoever sleeps on the word.
+    /// Adds one to the count, and wakes a sleeper.
     #[inline]
     pub fn post(&self) -> Posted {
         let before = self.memory.add32(self.at, ONE, Ordering::Release);
@@ -142,7 +142,7 @@ impl<M: Park> Word<M> {
         if word & WATCHED != 0 { Posted::Notify } else { Posted::Done }
     }
 
-    /// Waits once: takes one, or sleeps at most so long. True if one was taken; else look again.
+    /// Waits once: takes one, or sleeps for at most the limit. True if one was taken; else look again.
     pub fn take_or_sleep(&self, limit: Duration) -> bool {
         if self.try_take() {
             return true;

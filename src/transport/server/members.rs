@@ -1,4 +1,4 @@
-//! Who is at a table: the socket it listens on, clients that connect, and sessions.
+//! What a table watches: its listening socket, clients that connect, and sessions.
 //!
 //! All are watched together. A session is *polled* while it is looked at in user space; one that has told its client to ring is
 //! left alone until it does ([`Watch`]).
@@ -29,7 +29,7 @@ pub(super) struct Members {
     /// In the order in which their time is over.
     greetings: Vec<Key>,
     listener: Option<Key>,
-    /// Whether nobody is accepted for a while: the system refused, or too many are connecting.
+    /// Whether no client is accepted for a while: the system refused, or too many are connecting.
     is_resting: bool,
     /// Muted sessions, and until when, in that order.
     muted: VecDeque<(Key, Instant)>,

@@ -133,7 +133,7 @@ impl Table {
         self.members.sessions()
     }
 
-    /// The next event, waiting for it at most so long; `None` if there was none.
+    /// The next event, waiting for at most the limit; `None` if there was none.
     ///
     /// # Errors
     ///

@@ -5,7 +5,7 @@ use crate::transport::job::Event;
 use std::mem::{Discriminant, discriminant};
 use std::time::{Duration, Instant};
 
-/// Of each kind of reason one is told in so long; the others are counted.
+/// Of each kind of reason one is reported per interval; the others are counted.
 const PERIOD: Duration = Duration::from_secs(1);
 
 /// When each kind of reason was told last.

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 /// Most events that are gathered at once, and most of one client.
 const BATCH: usize = 256;
 const BATCH_OF_ONE: usize = 64;
-/// So many rounds with something to do pass between two looks at the sockets, or so much time.
+/// Busy rounds between two polls of the sockets, or the time between them.
 const ROUNDS_PER_LOOK: u32 = 256;
 const TIME_PER_LOOK: Duration = Duration::from_millis(2);
 /// A lone client is waited for on its word, which is woken sooner than a socket, but the sockets have to be looked at in
@@ -145,7 +145,7 @@ impl Table {
         !self.gone.is_empty() || self.admission.is_due()
     }
 
-    /// Sees what the sockets have, waiting for it at most so long. Of the clients that go, which takes a while, one is attended
+    /// Sees what the sockets have, waiting for at most the limit. Of the clients that go, which takes a while, one is attended
     /// to at each look, and those that come are for a moment, so that the others are served in between.
     fn look(&mut self, limit: Duration) -> Result<(), TableError> {
         self.looked = Instant::now();

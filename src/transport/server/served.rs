@@ -220,7 +220,7 @@ impl Session {
         }
     }
 
-    /// Sleeps until this client rings, at most so long.
+    /// Sleeps until this client rings or the limit has passed.
     pub(super) fn sleep(&mut self, limit: Duration) {
         let Self { side, own_bell, .. } = self;
         own_bell.sleep_unless(limit, || side.is_ready().then_some(()));

@@ -27,7 +27,7 @@ pub struct Ticket {
 enum State {
     Free,
     Waiting,
-    /// Nobody wants the response any more.
+    /// The response is not wanted any more.
     Abandoned,
     Done,
 }
@@ -110,7 +110,7 @@ impl<M: Memory + Clone> ClientSide<M> {
         (&self.server_data, self.server_blocks)
     }
 
-    /// Requests under way, and outcomes that nobody took.
+    /// Requests under way, and outcomes that were not taken yet.
     pub fn in_flight(&self) -> u32 {
         (self.slots.len() - self.free_slots.len()) as u32
     }
