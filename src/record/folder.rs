@@ -96,7 +96,6 @@ impl Record {
             let (after, noise_floor) = measure()?;
             environment.noise_floor = noise_floor;
             write_environment(folder, &environment, &progress)?;
-            samples::write(folder, bench, &environment.source_hashes(), &[], &[])?;
             after.iter().try_for_each(|table| table.write(folder))
         };
         make(results, &named, fill).map(|(folder, ())| folder)

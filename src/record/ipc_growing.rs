@@ -11,7 +11,6 @@ use super::ipc_further;
 use super::ipc_rows::{BENCH, IPC_FILE, Rows, read_rows, rows_text};
 use super::lock::Lock;
 use super::progress::Progress;
-use super::samples;
 use super::stored;
 use crate::measure::ipc::{CacheSample, Cell, PartSample, Refusal, Sample};
 use std::collections::HashSet;
@@ -65,8 +64,6 @@ impl GrowingIpc {
         let fill = |folder: &Path| {
             let lock = Lock::of(folder)?;
             write_environment(folder, &environment, &progress)?;
-            // No copies are timed.
-            samples::write(folder, BENCH, &environment.source_hashes(), &[], &[])?;
             let path = folder.join(IPC_FILE);
             let file = Appending::open(&path, Mark::default(), 0);
             Ok((lock, file.map_err(|error| unwritable(&path, &error))?))

@@ -95,6 +95,9 @@ pub(super) fn write(
     samples: &[Sample],
     failures: &[Failure],
 ) -> Result<(), RecordError> {
+    if samples.is_empty() && failures.is_empty() {
+        return Ok(());
+    }
     let path = folder.join(SAMPLES_FILE);
     let rows = rows(false, bench, hashes, samples, failures);
     rows.and_then(|rows| stored::write(&path, &rows)).map_err(|error| unwritable(&path, &error))
@@ -227,8 +230,8 @@ pub(super) fn read(folder: &Path, expected: &Expected) -> Result<Samples, Record
     let plain = folder.join(SAMPLES_FILE);
     let path = match stored::find(&plain, expected.is_complete) {
         Some(path) => path,
-        // The run was ended before the first cell.
-        None if !expected.is_complete => return Ok(read),
+        // No copies were timed, or the run was ended before the first cell.
+        None if expected.rows == Some(0) || !expected.is_complete => return Ok(read),
         None => plain,
     };
     let damaged = |line, cause: String| RecordError::Damaged { path: path.clone(), line, cause };

@@ -240,6 +240,8 @@ fn a_record_reads_back_as_it_was_written_and_a_damaged_one_is_refused_by_line() 
         total_ns: 6000,
     }];
     let folder = written.save(&scratch.0).unwrap();
+    let files = ["samples.csv", "samples.csv.gz"].map(|name| folder.join(name).exists());
+    assert_eq!(files, [false; 2], "no copies were timed");
     let read = IpcRecord::read(&folder).unwrap();
     assert_eq!(read.samples, written.samples);
     assert_eq!(read.parts, written.parts);
