@@ -106,11 +106,9 @@ impl PlanText {
     fn parse_lines(lines: &mut Lines<'_>) -> Result<Self, TextErrorKind> {
         header(lines.words().ok_or(TextErrorKind::NotAPlan)?)?;
         let word = setting(lines, "cpu").ok_or(TextErrorKind::MissingCpu)??;
-        let cpu = CpuName::named(word).ok_or(TextErrorKind::UnknownCpu(Excerpt::new(word)))?;
+        let cpu = word.parse()?;
         let word = setting(lines, "policy").ok_or(TextErrorKind::MissingPolicy)??;
-        let policy = POLICIES.into_iter().find(|policy| policy_name(*policy) == word);
-        let policy = policy.ok_or(TextErrorKind::UnknownPolicy(Excerpt::new(word)))?;
-        Ok(Self { cpu, policy, plan: plan(lines)? })
+        Ok(Self { cpu, policy: word.parse()?, plan: plan(lines)? })
     }
 }
 
@@ -121,6 +119,24 @@ impl FromStr for PlanText {
         Self::parse(text)
     }
 }
+
+/// What a word of a plan stands for, as plans spell it.
+macro_rules! from_word {
+    ($what:ty, $unknown:ident, $named:expr) => {
+        impl FromStr for $what {
+            type Err = TextErrorKind;
+
+            fn from_str(word: &str) -> Result<Self, TextErrorKind> {
+                $named(word).ok_or(TextErrorKind::$unknown(Excerpt::new(word)))
+            }
+        }
+    };
+}
+
+from_word!(CpuName, UnknownCpu, CpuName::named);
+from_word!(Policy, UnknownPolicy, |word| POLICIES.into_iter().find(|policy| policy_name(*policy) == word));
+from_word!(Class, UnknownClass, Class::named);
+from_word!(Small, UnknownSmall, Small::named);
 
 impl fmt::Display for PlanText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -209,7 +225,7 @@ fn plan(lines: &mut Lines<'_>) -> Result<Plan, TextErrorKind> {
     let mut small = Small::default();
     if let Some(mut words) = next.clone().filter(|words| words.clone().next() == Some("small")) {
         let name = words.nth(1).unwrap_or_default();
-        small = Small::named(name).ok_or(TextErrorKind::UnknownSmall(Excerpt::new(name)))?;
+        small = name.parse()?;
         nothing_more(words)?;
         next = lines.words();
     }
@@ -244,7 +260,7 @@ fn band(mut words: SplitAsciiWhitespace<'_>) -> Result<Band, TextErrorKind> {
     let mut is_given = [false; Class::ALL.len()];
     for word in words {
         let (name, other) = word.split_once('=').ok_or(TextErrorKind::NotAnOverride(Excerpt::new(word)))?;
-        let class = Class::named(name).ok_or(TextErrorKind::UnknownClass(Excerpt::new(name)))?;
+        let class: Class = name.parse()?;
         if mem::replace(&mut is_given[class.index()], true) {
             return Err(TextErrorKind::DuplicateClass(class));
         }

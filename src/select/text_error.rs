@@ -103,9 +103,14 @@ pub enum TextErrorKind {
 
 impl fmt::Display for TextError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}: {}", self.line, self.kind)
+    }
+}
+
+impl fmt::Display for TextErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         use TextErrorKind as Kind;
-        write!(f, "line {}: ", self.line)?;
-        match self.kind {
+        match *self {
             Kind::TooLong(bytes) => write!(
                 f,
                 "the text goes on to {bytes} bytes: it is refused; keep it within {MAX_TEXT_BYTES}, of which no plan \
@@ -187,6 +192,8 @@ impl fmt::Display for TextError {
 }
 
 impl core::error::Error for TextError {}
+
+impl core::error::Error for TextErrorKind {}
 
 /// Why a text gives no plan for this CPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use crate::suite::rng::Rng;
 use memcpy_select::cpu::{Cpu, Features, Vendor};
 use memcpy_select::select::{
     Aliasing, Alignment, Band, Class, CpuName, LoadError, MAX_BANDS, MAX_TEXT_BYTES, Plan, PlanError, PlanText, Policy,
-    TextError, TextErrorKind, formula, load,
+    Small, TextError, TextErrorKind, formula, load,
 };
 use memcpy_select::{Kernel, kernels};
 use std::sync::LazyLock;
@@ -317,4 +317,22 @@ fn a_plan_that_this_cpu_or_the_policy_cannot_follow_is_refused() {
     }
     let error = load("nonsense", &all);
     assert_eq!(error, Err(LoadError::Text(TextError { line: 1, kind: TextErrorKind::NotAPlan })));
+}
+
+#[test]
+fn words_of_plans_are_read_as_they_are_written() {
+    for class in Class::ALL {
+        assert_eq!(class.name().parse(), Ok(class));
+    }
+    assert_eq!("no-simd".parse(), Ok(Policy::NoSimd));
+    assert_eq!("masked".parse(), Ok(Small::Masked));
+    let cpu: CpuName = "intel-6-167-1-masked".parse().unwrap();
+    assert_eq!(cpu.to_string(), "intel-6-167-1-masked");
+    let error = "both".parse::<Class>().unwrap_err();
+    assert!(error.to_string().contains("`both`"), "{error}");
+    assert!(
+        "no_simd".parse::<Policy>().is_err()
+            && "piece".parse::<Small>().is_err()
+            && "amd-26".parse::<CpuName>().is_err()
+    );
 }
