@@ -40,7 +40,7 @@ impl Figures {
         [
             format!(
                 "In user mode vector kernels beat the best copy without vector registers at {} on this CPU; with everything \
-                 in use that somebody else owns, saving and restoring it costs {section:.0} core cycles, and then a single \
+                 in use that other code owns, saving and restoring it costs {section:.0} core cycles, and then a single \
                  copy wins at {}, one of 4 that share a section at {}, one of 16 at {}, and one of 64 at {}.",
                 at("user", "own", 1),
                 at("restore-at-once", "everything", 1),
