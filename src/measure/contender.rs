@@ -11,6 +11,7 @@ pub const LIBC_AGAIN: &str = "libc_again";
 pub const LIBC: &str = "libc";
 /// The name of the crate's own call.
 pub const MEMCPY_AUTO: &str = "memcpy_auto";
+
 /// Something that copies and is timed.
 #[derive(Clone, Debug)]
 pub struct Contender {

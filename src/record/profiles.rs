@@ -99,14 +99,10 @@ pub struct Survey {
 /// A plan that records give.
 #[derive(Clone, Debug)]
 pub struct Profile {
-    /// The CPU's signature.
-    pub cpu: String,
-    /// What its caller may use.
-    pub policy: Policy,
     /// The folders of the records, from the results' folder, oldest first.
     pub records: Vec<PathBuf>,
-    /// The plan as text, as [`load`](crate::select::load) reads it.
-    pub text: String,
+    /// The plan, the CPU and what its caller may use.
+    pub text: PlanText,
 }
 
 impl Survey {
@@ -191,7 +187,7 @@ impl Survey {
                 let name =
                     |(folder, _): &(PathBuf, Record)| folder.strip_prefix(&self.results).unwrap_or(folder).to_owned();
                 let records = records.iter().map(name).collect();
-                profiles.push(Profile { cpu: cpu.clone(), policy, records, text });
+                profiles.push(Profile { records, text });
             }
         }
         profiles
@@ -212,18 +208,14 @@ impl Survey {
              pub(super) static PROFILES: &[Profile] = &[",
         );
         let profiles = self.profiles();
-        for profile in &profiles {
-            if let Ok(text) = PlanText::parse(&profile.text) {
-                profile_source(&mut source, &profile.records, &text);
-            }
-        }
+        profiles.iter().for_each(|profile| profile_source(&mut source, profile));
         source.push_str(if profiles.is_empty() { "];\n" } else { "\n];\n" });
         source
     }
 }
 
 /// A profile as an expression.
-fn profile_source(source: &mut String, records: &[PathBuf], PlanText { cpu, policy, plan }: &PlanText) {
+fn profile_source(source: &mut String, Profile { records, text: PlanText { cpu, policy, plan } }: &Profile) {
     source.push_str("\n    Profile {\n        records: &[\n");
     for record in records {
         let _ = writeln!(source, "            \"{}\",", record.display());
@@ -277,9 +269,9 @@ pub(super) fn record_folders(results: &Path) -> Result<Vec<PathBuf>, RecordError
     Ok(all)
 }
 
-/// The text of a CPU's profile; nothing where no kernel of ours was measured, or where the formulas are better on the same
+/// A CPU's profile; nothing where no kernel of ours was measured, or where the formulas are better on the same
 /// figures: what is known of the design holds for more than these.
-fn profile(cpu: &str, records: &Records, policy: Policy) -> Option<String> {
+fn profile(cpu: &str, records: &Records, policy: Policy) -> Option<PlanText> {
     let all = records.iter().map(|(_, record)| record);
     let plan = plan(all.clone(), policy)?;
     let known = records.last()?.1.environment.cpu.cpu();
@@ -287,7 +279,7 @@ fn profile(cpu: &str, records: &Records, policy: Policy) -> Option<String> {
     if formulas.and_then(|formulas| time_ratio(all, &plan, &formulas, policy)).is_some_and(|ratio| ratio > 1.0) {
         return None;
     }
-    Some(PlanText { cpu: CpuName::named(cpu)?, policy, plan }.to_string())
+    Some(PlanText { cpu: CpuName::named(cpu)?, policy, plan })
 }
 
 /// Time under one plan over time under another: geometric mean over all lengths of the records, those between powers of two

@@ -149,10 +149,9 @@ fn user(cpu: &Cpu, design: &Design) -> Option<Plan> {
         let with = |band: Band, aliasing, vector| {
             unlike.iter().fold(band, |band, alignment| band.with(Class::new(*alignment, aliasing), vector))
         };
-        let aliased = if design.is_vector_wide_if_aliased { Vector::Zmm } else { width };
-        let has_aliased = self::width(cpu, design, aliased) == aliased;
-        let aliased = self::vector(cpu, aliased)?;
-        let with_aliased = |band| if has_aliased { with(band, Aliasing::DstAfterSrc, aliased) } else { band };
+        let wanted = if design.is_vector_wide_if_aliased { Vector::Zmm } else { width };
+        let aliased = if self::width(cpu, design, wanted) == wanted { self::vector(cpu, wanted) } else { None };
+        let with_aliased = |band| aliased.map_or(band, |vector| with(band, Aliasing::DstAfterSrc, vector));
         let again = design.vector_again_eighths_of_l2;
         if again > 0 {
             let l1 = l1d_limit_bytes(l1d_bytes(cpu));

@@ -122,7 +122,7 @@ fn a_non_temporal_kernel_has_to_win_when_the_copy_is_read() {
 fn a_profile_that_the_formulas_beat_is_not_made() {
     let names = ["intel-6-207-2-kvm/2026-11-29.5", "intel-6-207-2-kvm/2026-11-29.6"];
     let survey = Survey::of_named(&results(), &names).unwrap();
-    assert!(survey.profiles().iter().all(|profile| profile.policy != Policy::User), "{:?}", survey.profiles());
+    assert!(survey.profiles().iter().all(|profile| profile.text.policy != Policy::User), "{:?}", survey.profiles());
     let record = Record::read(&results().join(names[1])).unwrap();
     assert!(plan([&record].into_iter(), Policy::User).is_some(), "the record alone gives a plan");
 }

@@ -85,12 +85,13 @@ fn text(survey: &Survey, state: State) -> String {
 }
 
 fn document(survey: &Survey, state: State) -> Value {
-    let profile = |profile: &Profile| {
+    let profile = |Profile { records, text }: &Profile| {
+        let (cpu, text) = (text.cpu.to_string(), text.to_string());
         json!({
-            "cpu": profile.cpu,
-            "policy": profile.text.lines().find_map(|line| line.strip_prefix("policy ")),
-            "records": profile.records,
-            "plan": profile.text.lines().collect::<Vec<_>>(),
+            "cpu": cpu,
+            "policy": text.lines().find_map(|line| line.strip_prefix("policy ")),
+            "records": records,
+            "plan": text.lines().collect::<Vec<_>>(),
         })
     };
     let passed_over = |(folder, why): &(PathBuf, String)| json!({"record": folder, "why": why});

@@ -8,22 +8,22 @@ use std::vec::Vec;
 
 /// In fewer a kernel may be behind by accident.
 pub(super) const SURE_VISITS: usize = 3;
-/// The same for long copies, of which each visit is expensive.
-const HOPELESS_IF_LONG: [f64; 2] = [1.25, 1.15];
 /// How much slower than the best a kernel may look, in its first visits and then, and still be in the running.
 const HOPELESS: [f64; 2] = [1.6, 1.2];
+/// The same for long copies, of which each visit is expensive.
+const HOPELESS_IF_LONG: [f64; 2] = [1.25, 1.15];
 
 /// The candidates at one spot: what each took in each visit, and which are still in the running.
 #[derive(Clone, Debug)]
 pub(super) struct Race {
     pub(super) spot: Spot,
     /// The candidates of the plans before, without whom nothing is compared, and the platform's copy.
-    pub(super) stays: Vec<usize>,
+    stays: Vec<usize>,
     pub(super) running: Vec<usize>,
     /// Nanoseconds of one copy, by candidate and visit; `None` where it did not run.
     pub(super) ns: Vec<Vec<Option<f64>>>,
     /// Kernels that must not be taken here, whatever they took.
-    pub(super) barred: Vec<bool>,
+    barred: Vec<bool>,
 }
 
 impl Race {
