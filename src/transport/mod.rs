@@ -38,6 +38,7 @@ pub mod message;
 #[doc = include_str!("PROTOCOL.md")]
 pub mod protocol {}
 mod proxy;
+mod reactor;
 pub mod region;
 mod region_error;
 mod request;
@@ -47,9 +48,12 @@ pub mod semaphore;
 mod server;
 pub mod session;
 mod share;
+mod slots;
 mod violation;
+mod waiting;
+mod watch;
 
-pub use client::{Client, ClientOptions, Waiting};
+pub use client::{Client, ClientOptions};
 pub use completion::{Completion, Handle, Shared};
 pub use connect::{Address, ConnectError, Peers};
 pub use error::{ClientError, SessionError, TableError};
@@ -69,3 +73,4 @@ pub use server::{Table, TableOptions};
 pub use session::Ticket;
 pub use share::Object;
 pub use violation::Violation;
+pub use waiting::Waiting;

@@ -17,7 +17,6 @@ mod park;
 mod set;
 mod spin;
 mod wait_any;
-mod watch;
 mod word;
 
 pub use doorbell::{Doorbell, Via};
@@ -27,7 +26,6 @@ pub use park::Park;
 pub use set::{Member, SemaphoreSet};
 pub use spin::Spin;
 pub use wait_any::{MAX_ANY, WaitAny, wait_any};
-pub use watch::{Key, Ready, Watch};
 pub use word::{MAX_COUNT, Posted, Raised, Word};
 
 use super::memory::{Access, Mapped, Memory};

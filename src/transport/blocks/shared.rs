@@ -75,7 +75,7 @@ impl<M: Memory> Shared<M> {
             memory.store32(list.links_at + 4 * block as usize, next, Store::Relaxed);
         }
         let old = memory.load64(list.head_at, Load::Relaxed);
-        // The memory is nobody else's yet, so that this cannot fail.
+        // The other side does not use the list yet, so that this fails only if that side is hostile.
         let _ = memory.cas64(list.head_at, old, 0, Ordering::Release);
     }
 

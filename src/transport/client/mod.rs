@@ -16,22 +16,11 @@ use crate::transport::memory::{Copier, Mapped};
 use crate::transport::request::{ErrorCode, Kind};
 use crate::transport::semaphore::{Doorbell, Spin};
 use crate::transport::session::{ClientSide, Outcome, QueueLayout, Ticket};
+use crate::transport::waiting::Waiting;
 use std::collections::VecDeque;
 use std::io::SeekFrom;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
-
-/// How a side waits for the other.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Waiting {
-    /// Looks for as long as that has paid lately, then sleeps.
-    #[default]
-    Adaptive,
-    /// Looks until the limit, and never sleeps: the quickest, for a CPU of its own.
-    Poll,
-    /// Sleeps at once.
-    Sleep,
-}
 
 /// How to connect, and how to wait.
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 //! Answers on their way back: looked for, slept for, and taken.
 
-use super::{Client, Waiting};
+use super::Client;
 use crate::transport::completion::{Completion, Handle, Shared};
 use crate::transport::connect::ConnectError;
 use crate::transport::error::{ClientError, SessionError};
@@ -8,6 +8,7 @@ use crate::transport::loan::View;
 use crate::transport::request::JobId;
 use crate::transport::session::{Outcome, SubmitError, Ticket};
 use crate::transport::violation::Violation;
+use crate::transport::waiting::Waiting;
 use std::time::{Duration, Instant};
 
 /// No sleep is longer before it is seen whether the server still lives: at most two of them pass until its death is noticed.

@@ -47,7 +47,7 @@ enum State {
     Asked,
     /// It has the offer.
     Offered(Box<Offer>),
-    /// It has accepted.
+    /// It has accepted, and waits for the word.
     Agreed(Box<Agreed>),
     /// The handshake is over, in one way or the other.
     Over,
@@ -73,7 +73,7 @@ pub enum Step {
     Pending,
     /// The client asks for a session: [`Greeting::offer`] one, or [`Greeting::refuse`].
     Asked,
-    /// The session is there: [`Greeting::finish`].
+    /// The client has accepted, and waits until the session is there: [`Greeting::finish`].
     Agreed,
 }
 
@@ -149,7 +149,7 @@ impl Greeting {
                 Ok(Step::Asked)
             }
             (Message::Ready { data_bytes, last_bytes }, State::Offered(offer)) => {
-                let agreed = self.conclude(*offer, (data_bytes, last_bytes), descriptors)?;
+                let agreed = take_accepted(*offer, (data_bytes, last_bytes), descriptors)?;
                 self.state = State::Agreed(Box::new(agreed));
                 Ok(Step::Agreed)
             }
@@ -192,60 +192,72 @@ impl Greeting {
         self.state = State::Over;
     }
 
-    /// Whether the client has said anything yet.
-    pub(in crate::transport) fn is_silent(&self) -> bool {
-        matches!(self.state, State::Silent)
+    /// The client's data region, once it has accepted.
+    pub(in crate::transport) fn client_data(&self) -> Option<&Region> {
+        match &self.state {
+            State::Agreed(agreed) => agreed.client_data.as_ref(),
+            _ => None,
+        }
     }
 
-    /// The session.
+    /// The session, of which the client is told that it is there.
     ///
     /// # Errors
     ///
-    /// [`ConnectError::PeerGone`] if the last step was not [`Step::Agreed`].
+    /// [`ConnectError::PeerGone`] if the last step was not [`Step::Agreed`], and what keeps the queue region from being
+    /// pre-faulted and sealed; the client has been told, as far as it can be.
     pub fn finish(mut self) -> Result<Greeted, ConnectError> {
-        let State::Agreed(agreed) = self.state else { return Err(ConnectError::PeerGone) };
+        let State::Agreed(agreed) = std::mem::replace(&mut self.state, State::Over) else {
+            return Err(ConnectError::PeerGone);
+        };
+        let Agreed { geometry, queue, client_data } = *agreed;
+        make_ready(&queue).inspect_err(|error| self.refuse_for(error))?;
+        self.channel.send(Message::Go, &[])?;
         if self.is_connected {
             self.channel.watch_process();
         }
-        let Agreed { geometry, queue, client_data } = *agreed;
         Ok(Greeted { channel: self.channel, geometry, queue, client_data })
     }
+}
 
-    fn conclude(
-        &self,
-        offer: Offer,
-        (data_bytes, last_bytes): (u64, u64),
-        descriptors: Vec<OwnedFd>,
-    ) -> Result<Agreed, ConnectError> {
-        let Offer { geometry, queue } = offer;
-        let expected = usize::from(geometry.allocator == Allocator::Owned) + usize::from(last_bytes > 0);
-        let found = descriptors.len();
-        if expected != found {
-            return Err(ConnectError::Descriptors { expected, found });
-        }
-        let mut descriptors = descriptors.into_iter();
-        let promise = |len_bytes| Promise { len_bytes, sealing: Sealing::SizeAndWriting };
-        let client_data = match (descriptors.next(), descriptors.next()) {
-            (None, _) => None,
-            (Some(descriptor), None) => {
-                let len_bytes = geometry.check_data_bytes(geometry.client_blocks, data_bytes)?;
-                Some(Region::open(descriptor, promise(len_bytes), Access::Read, false)?)
-            }
-            (Some(first), Some(last)) => {
-                let whole_bytes = geometry.check_parts(geometry.client_blocks, data_bytes, last_bytes)?;
-                let parts = [(first, promise(data_bytes as usize)), (last, promise(last_bytes as usize))];
-                Some(Region::open_two(parts, whole_bytes)?)
-            }
-        };
-        prefault(queue.memory(), 0, queue.len_bytes())?;
-        // The client may have sealed it so already, which serves as well.
-        if queue.seal_writing().is_err() {
-            // It can have sealed it otherwise, too.
-            queue.verify(Promise { len_bytes: queue.len_bytes(), sealing: Sealing::SizeAndWriting })?;
-        }
-        self.channel.send(Message::Go, &[])?;
-        Ok(Agreed { geometry, queue, client_data })
+/// Maps what a client passed when it accepted.
+fn take_accepted(
+    offer: Offer,
+    (data_bytes, last_bytes): (u64, u64),
+    descriptors: Vec<OwnedFd>,
+) -> Result<Agreed, ConnectError> {
+    let Offer { geometry, queue } = offer;
+    let expected = usize::from(geometry.allocator == Allocator::Owned) + usize::from(last_bytes > 0);
+    let found = descriptors.len();
+    if expected != found {
+        return Err(ConnectError::Descriptors { expected, found });
     }
+    let mut descriptors = descriptors.into_iter();
+    let promise = |len_bytes| Promise { len_bytes, sealing: Sealing::SizeAndWriting };
+    let client_data = match (descriptors.next(), descriptors.next()) {
+        (None, _) => None,
+        (Some(descriptor), None) => {
+            let len_bytes = geometry.check_data_bytes(geometry.client_blocks, data_bytes)?;
+            Some(Region::open(descriptor, promise(len_bytes), Access::Read, false)?)
+        }
+        (Some(first), Some(last)) => {
+            let whole_bytes = geometry.check_parts(geometry.client_blocks, data_bytes, last_bytes)?;
+            let parts = [(first, promise(data_bytes as usize)), (last, promise(last_bytes as usize))];
+            Some(Region::open_two(parts, whole_bytes)?)
+        }
+    };
+    Ok(Agreed { geometry, queue, client_data })
+}
+
+/// Pre-faults a queue region and seals it, now that the client has mapped it too.
+fn make_ready(queue: &Region) -> Result<(), ConnectError> {
+    prefault(queue.memory(), 0, queue.len_bytes())?;
+    // The client may have sealed it so already, which serves as well.
+    if queue.seal_writing().is_err() {
+        // It can have sealed it otherwise, too.
+        queue.verify(Promise { len_bytes: queue.len_bytes(), sealing: Sealing::SizeAndWriting })?;
+    }
+    Ok(())
 }
 
 impl AsFd for Greeting {

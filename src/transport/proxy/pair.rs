@@ -1,6 +1,6 @@
 //! A client, the table behind, and what goes to and fro between them.
 
-use super::{Asked, Over};
+use super::Asked;
 use crate::transport::blocks::{BlockGeometry, Marks};
 use crate::transport::chain::Chain;
 use crate::transport::connect::{Channel, ConnectError, Greeted, Joined};
@@ -8,13 +8,15 @@ use crate::transport::error::SessionError;
 use crate::transport::geometry::GeometryError;
 use crate::transport::job::{ClientKey, Operation};
 use crate::transport::memory::{Copier, Mapped, Memory};
+use crate::transport::reactor::{Session, Source};
 use crate::transport::region::Region;
 use crate::transport::request::{Args, ErrorCode, JobId, Kind, Request, Response, ResponseFlags, Slice};
 use crate::transport::ring::{Consumer, Producer};
-use crate::transport::semaphore::{Doorbell, Key, Via};
+use crate::transport::semaphore::{Doorbell, Via};
 use crate::transport::session::QueueLayout;
 use crate::transport::violation::Violation;
 use std::collections::HashMap;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 /// The longest name, where a block holds as much.
@@ -25,9 +27,8 @@ const OBJECT_LIMIT: Duration = Duration::from_millis(100);
 /// A session of a client with the proxy, and one of the proxy with the table behind.
 #[derive(Debug)]
 pub(super) struct Pair {
-    pub(super) front: Channel,
-    pub(super) behind: Channel,
-    pub(super) behind_key: Option<Key>,
+    front: Channel,
+    behind: Channel,
     requests_in: Consumer<Mapped, 4>,
     requests_out: Producer<Mapped, 4>,
     responses_in: Consumer<Mapped, 3>,
@@ -71,7 +72,6 @@ impl Pair {
         Ok(Self {
             front: greeted.channel,
             behind: joined.channel,
-            behind_key: None,
             requests_in: Consumer::new(front_queue.clone(), front.requests),
             requests_out: Producer::new(behind_queue.clone(), behind.requests),
             responses_in: Consumer::new(behind_queue.clone(), behind.responses),
@@ -100,7 +100,7 @@ impl Pair {
     }
 
     /// Forwards what there is in both directions; whether there was something.
-    pub(super) fn forward<R>(&mut self, client: ClientKey, rule: &mut R) -> Result<bool, Over>
+    pub(super) fn forward<R>(&mut self, client: ClientKey, rule: &mut R) -> Result<bool, SessionError>
     where
         R: FnMut(&Asked<'_>) -> Result<(), ErrorCode>,
     {
@@ -120,7 +120,7 @@ impl Pair {
         Ok(has_responses || has_requests)
     }
 
-    fn forward_responses(&mut self) -> Result<(), Over> {
+    fn forward_responses(&mut self) -> Result<(), SessionError> {
         for _ in 0..self.capacity {
             let Some(entry) = self.responses_in.pop()? else { break };
             let response = Response::from_entry(entry);
@@ -138,14 +138,14 @@ impl Pair {
         Ok(())
     }
 
-    fn forward_object(&mut self, id: JobId) -> Result<(), Over> {
+    fn forward_object(&mut self, id: JobId) -> Result<(), SessionError> {
         let gone = |_| SessionError::PeerGone;
         let (parcel, object) = self.behind.accept_parcel(id.get(), OBJECT_LIMIT).map_err(gone)?;
-        self.front.pass(parcel, std::os::fd::AsFd::as_fd(&object)).map_err(gone)
+        self.front.pass(parcel, object.as_fd()).map_err(gone)
     }
 
     /// Blocks that the client gives back: whether they are its own to give back is for the table to say.
-    fn forward_releases(&mut self) -> Result<(), Over> {
+    fn forward_releases(&mut self) -> Result<(), SessionError> {
         for _ in 0..self.capacity {
             if !self.releases_out.has_room(1)? {
                 break;
@@ -158,7 +158,7 @@ impl Pair {
         Ok(())
     }
 
-    fn forward_requests<R>(&mut self, client: ClientKey, rule: &mut R) -> Result<(), Over>
+    fn forward_requests<R>(&mut self, client: ClientKey, rule: &mut R) -> Result<(), SessionError>
     where
         R: FnMut(&Asked<'_>) -> Result<(), ErrorCode>,
     {
@@ -196,14 +196,23 @@ impl Pair {
     fn has_room(&mut self) -> Result<bool, Violation> {
         Ok(self.responses_out.has_room(self.in_flight + 1)? && self.requests_out.has_room(1)?)
     }
+}
 
-    /// Whether there is something to forward, an error included.
-    pub(super) fn is_ready(&mut self) -> bool {
+impl Session for Pair {
+    fn client(&self) -> BorrowedFd<'_> {
+        self.front.as_fd()
+    }
+
+    /// The socket to the table behind.
+    fn other(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.behind.as_fd())
+    }
+
+    fn is_ready(&mut self) -> bool {
         self.responses_in.is_ready() || self.requests_in.is_ready() && self.has_room() != Ok(false)
     }
 
-    /// Tells both sides to ring; whether there is something already, and they are told that this side is awake.
-    pub(super) fn arm(&mut self) -> bool {
+    fn arm(&mut self) -> bool {
         self.own_bells.iter().for_each(|bell| bell.arm(Via::Socket));
         let is_ready = self.is_ready();
         if is_ready {
@@ -212,13 +221,12 @@ impl Pair {
         is_ready
     }
 
-    /// One of them rang: this side is awake.
-    pub(super) fn woken(&mut self) -> Result<(), Over> {
+    fn woken(&mut self, _source: Source) -> Result<bool, SessionError> {
         self.own_bells.iter().for_each(Doorbell::disarm);
         self.front.drain().map_err(|_| SessionError::PeerGone)?;
         // Objects may have come between the wakes: they are kept until their response is there.
         self.behind.wait(Duration::ZERO).map_err(|_| SessionError::PeerGone)?;
-        Ok(())
+        Ok(true)
     }
 }
 

@@ -1,15 +1,15 @@
 //! Waiting for any of thousands of semaphores.
 //!
-//! A member is either *polled*, and looked at in user space, or *armed*: the flag in its word tells posters to notify. A member that
-//! was ready stays polled until a poll finds nothing.
+//! A member is either *polled*, and looked at in user space, or *armed*: the flag in its word tells posters to notify ([`Slots`]).
 
 #![forbid(unsafe_code)]
 
 use super::notifier::{Notifier, Rest};
-use super::watch::{Key, Watch};
 use super::word::{Raised, WATCHED};
 use super::{MAX_SLEEP, Semaphore, SemaphoreError, Spin};
-use std::collections::{HashMap, VecDeque};
+use crate::transport::slots::{Key, Slots};
+use crate::transport::watch::{Report, Watch};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -23,15 +23,12 @@ const MAX_SPUN: usize = 8;
 
 /// The name of a member of a set. It is never given to another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Member {
-    slot: u32,
-    generation: u32,
-}
+pub struct Member(Key);
 
 impl Member {
     /// A small number, unique among the members of this moment: an index for a table beside the set.
     pub const fn slot(self) -> usize {
-        self.slot as usize
+        self.0.slot()
     }
 }
 
@@ -63,26 +60,15 @@ impl Member {
 /// ```
 #[derive(Debug)]
 pub struct SemaphoreSet {
+    members: Slots<Arc<Semaphore>>,
     watch: Watch,
-    /// By the slots of `watch`.
-    notifiers: Vec<Option<Notified>>,
+    notifiers: Slots<Notified>,
     /// By the notifiers' addresses.
     keys: HashMap<usize, Key>,
-    slots: Vec<Slot>,
-    free: Vec<u32>,
-    polled: VecDeque<Member>,
-    members: usize,
     takes: u32,
     /// Where the next sweep starts.
     swept: usize,
     spin: Spin,
-}
-
-#[derive(Debug, Default)]
-struct Slot {
-    generation: u32,
-    is_polled: bool,
-    semaphore: Option<Arc<Semaphore>>,
 }
 
 /// A notifier that is watched, and the members that it may name.
@@ -91,7 +77,7 @@ struct Notified {
     notifier: Arc<Notifier>,
     rest: Rest,
     /// By what the notifier says.
-    members: HashMap<u32, Vec<Member>>,
+    members: HashMap<u32, Vec<Key>>,
 }
 
 impl SemaphoreSet {
@@ -102,13 +88,10 @@ impl SemaphoreSet {
     /// [`SemaphoreError::System`] if there are no descriptors for it.
     pub fn create() -> Result<Self, SemaphoreError> {
         Ok(Self {
+            members: Slots::default(),
             watch: Watch::new().map_err(SemaphoreError::system)?,
-            notifiers: Vec::new(),
+            notifiers: Slots::default(),
             keys: HashMap::new(),
-            slots: Vec::new(),
-            free: Vec::new(),
-            polled: VecDeque::new(),
-            members: 0,
             takes: 0,
             swept: 0,
             spin: Spin::default(),
@@ -134,39 +117,22 @@ impl SemaphoreSet {
         let key = match self.keys.get(&address) {
             Some(key) => *key,
             None => {
-                let key = self.watch.add(notifier.receiver()).map_err(SemaphoreError::system)?;
-                let notified =
-                    Notified { notifier: Arc::clone(notifier), rest: Rest::default(), members: HashMap::new() };
-                if self.notifiers.len() <= key.slot() {
-                    self.notifiers.resize_with(key.slot() + 1, || None);
-                }
-                self.notifiers[key.slot()] = Some(notified);
+                let key = self.notifiers.next_key();
+                self.watch.add(key, notifier.receiver(), Report::EachTime).map_err(SemaphoreError::system)?;
+                let (notifier, rest) = (Arc::clone(notifier), Rest::default());
                 self.keys.insert(address, key);
-                key
+                self.notifiers.insert(Notified { notifier, rest, members: HashMap::new() })
             }
         };
-        let Some(notified) = &mut self.notifiers[key.slot()] else { return Err(SemaphoreError::NoNotifier) };
+        let notified = self.notifiers.get_mut(key).ok_or(SemaphoreError::NoNotifier)?;
         let named = notified.members.entry(semaphore.place()).or_default();
-        let is_same = |member: &Member| {
-            self.slots[member.slot()].semaphore.as_ref().is_some_and(|other| Arc::ptr_eq(other, &semaphore))
-        };
-        if named.iter().any(is_same) {
+        if named.iter().any(|key| self.members.get(*key).is_some_and(|other| Arc::ptr_eq(other, &semaphore))) {
             return Err(SemaphoreError::AlreadyIn);
         }
-        let slot = match self.free.pop() {
-            Some(slot) => slot,
-            None => {
-                self.slots.push(Slot::default());
-                // Memory ends long before numbers do.
-                (self.slots.len() - 1) as u32
-            }
-        };
-        let member = Member { slot, generation: self.slots[slot as usize].generation };
+        let member = self.members.insert(semaphore);
         named.push(member);
-        self.slots[member.slot()].semaphore = Some(semaphore);
-        self.members += 1;
-        self.poll(member);
-        Ok(member)
+        self.members.poll(member);
+        Ok(Member(member))
     }
 
     /// Removes a member, and gives it back.
@@ -175,29 +141,18 @@ impl SemaphoreSet {
     ///
     /// [`SemaphoreError::NotAMember`] if it is none, or no more.
     pub fn remove(&mut self, member: Member) -> Result<Arc<Semaphore>, SemaphoreError> {
-        if self.member(member).is_none() {
-            return Err(SemaphoreError::NotAMember);
-        }
-        let slot = &mut self.slots[member.slot()];
-        let semaphore = slot.semaphore.take().ok_or(SemaphoreError::NotAMember)?;
-        slot.is_polled = false;
-        self.members -= 1;
-        // After 2^32 members in one slot it is used no more.
-        if let Some(next) = slot.generation.checked_add(1) {
-            slot.generation = next;
-            self.free.push(member.slot);
-        }
+        let semaphore = self.members.remove(member.0).ok_or(SemaphoreError::NotAMember)?;
         if let Some(notifier) = semaphore.notifier() {
-            self.forget(notifier, semaphore.place(), member);
+            self.forget(notifier, semaphore.place(), member.0);
         }
         Ok(semaphore)
     }
 
     /// Takes a member off its notifier, which is watched no more if it was the last.
-    fn forget(&mut self, notifier: &Arc<Notifier>, place: u32, member: Member) {
+    fn forget(&mut self, notifier: &Arc<Notifier>, place: u32, member: Key) {
         let address = Arc::as_ptr(notifier).addr();
         let Some(&key) = self.keys.get(&address) else { return };
-        let Some(notified) = &mut self.notifiers[key.slot()] else { return };
+        let Some(notified) = self.notifiers.get_mut(key) else { return };
         if let Some(named) = notified.members.get_mut(&place) {
             named.retain(|other| *other != member);
             if named.is_empty() {
@@ -205,15 +160,15 @@ impl SemaphoreSet {
             }
         }
         if notified.members.is_empty() {
-            self.watch.remove(key, notifier.receiver());
-            self.notifiers[key.slot()] = None;
+            self.watch.remove(notifier.receiver());
+            self.notifiers.remove(key);
             self.keys.remove(&address);
         }
     }
 
     /// How many members there are.
     pub fn len(&self) -> usize {
-        self.members
+        self.members.len()
     }
 
     /// Whether there are no members.
@@ -266,45 +221,21 @@ impl SemaphoreSet {
         Ok(self.try_polled())
     }
 
-    fn member(&self, member: Member) -> Option<&Arc<Semaphore>> {
-        let slot = self.slots.get(member.slot()).filter(|slot| slot.generation == member.generation)?;
-        slot.semaphore.as_ref()
-    }
-
-    /// Puts a member at the end of the polled ones, if it is not among them.
-    fn poll(&mut self, member: Member) {
-        if self.member(member).is_some() && !std::mem::replace(&mut self.slots[member.slot()].is_polled, true) {
-            self.polled.push_back(member);
-        }
-    }
-
-    /// Takes the next polled member off the list.
-    fn next_polled(&mut self) -> Option<Member> {
-        // Each turn takes one off.
-        while let Some(member) = self.polled.pop_front() {
-            if self.member(member).is_some() {
-                self.slots[member.slot()].is_polled = false;
-                return Some(member);
-            }
-        }
-        None
-    }
-
     /// Takes from the first polled member that has something. Those that have nothing stay polled, behind it.
     fn try_polled(&mut self) -> Option<Member> {
-        for _ in 0..self.polled.len() {
-            let member = self.next_polled()?;
-            let has_taken = self.member(member).is_some_and(|semaphore| semaphore.try_wait());
-            self.poll(member);
+        for _ in 0..self.members.polled() {
+            let key = self.members.next_polled()?;
+            let has_taken = self.members.get(key).is_some_and(|semaphore| semaphore.try_wait());
+            self.members.poll(key);
             if has_taken {
-                return Some(member);
+                return Some(Member(key));
             }
         }
         None
     }
 
     fn spin_for_polled(&mut self, limit: Duration) -> Option<Member> {
-        if self.polled.len() > MAX_SPUN || self.polled.is_empty() {
+        if !(1..=MAX_SPUN).contains(&self.members.polled()) {
             return None;
         }
         // Apart, so that the members can be looked at meanwhile.
@@ -316,14 +247,14 @@ impl SemaphoreSet {
 
     /// Tells the other sides of all polled members that this one waits. Takes from one that has something after all.
     fn arm_polled(&mut self) -> Option<Member> {
-        for _ in 0..self.polled.len() {
-            let member = self.next_polled()?;
-            let Some(semaphore) = self.member(member) else { continue };
+        for _ in 0..self.members.polled() {
+            let key = self.members.next_polled()?;
+            let Some(semaphore) = self.members.get(key) else { continue };
             if semaphore.word().raise(WATCHED) == Raised::Ready {
                 let has_taken = semaphore.try_wait();
-                self.poll(member);
+                self.members.poll(key);
                 if has_taken {
-                    return Some(member);
+                    return Some(Member(key));
                 }
             }
         }
@@ -332,10 +263,10 @@ impl SemaphoreSet {
 
     /// Polls the next few members, whether their notifiers named them or not.
     fn sweep(&mut self) {
-        let count = self.slots.len();
+        let count = self.members.slots();
         for turn in 0..SWEEP.min(count) {
-            let slot = (self.swept + turn) % count;
-            self.poll(Member { slot: slot as u32, generation: self.slots[slot].generation });
+            let key = self.members.key_at((self.swept + turn) % count);
+            self.members.poll(key);
         }
         self.swept = (self.swept + SWEEP) % count.max(1);
     }
@@ -343,23 +274,17 @@ impl SemaphoreSet {
     /// Waits for notifiers, and polls the members that they name.
     fn look(&mut self, limit: Duration) -> Result<(), SemaphoreError> {
         for ready in self.watch.wait(limit).map_err(SemaphoreError::system)? {
-            if !self.watch.contains(ready.key) {
-                continue;
-            }
-            // Apart, so that members can be added to the polled ones meanwhile.
-            let Some(mut notified) = self.notifiers.get_mut(ready.key.slot()).and_then(Option::take) else { continue };
-            let Notified { notifier, rest, members } = &mut notified;
+            let Some(Notified { notifier, rest, members }) = self.notifiers.get_mut(ready.key) else { continue };
             let are_some_lost = notifier.receive(rest, |place| {
                 for member in members.get(&place).into_iter().flatten() {
-                    self.poll(*member);
+                    self.members.poll(*member);
                 }
             });
             if are_some_lost {
-                for member in notified.members.values().flatten() {
-                    self.poll(*member);
+                for member in members.values().flatten() {
+                    self.members.poll(*member);
                 }
             }
-            self.notifiers[ready.key.slot()] = Some(notified);
         }
         Ok(())
     }

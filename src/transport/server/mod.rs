@@ -3,36 +3,23 @@
 //! [`Table::next`] returns one event after the other. What the program answers between two of them is published when the
 //! events gathered so far are used up, with one wake-up for each client that sleeps, and none for one that is awake.
 
-mod admission;
-mod member;
-mod members;
-mod notices;
 mod offer;
-mod pending;
-mod rounds;
 mod served;
 
 use crate::transport::blocks::AllocateError;
 use crate::transport::chain::clamp;
-use crate::transport::connect::{Address, Greeting, Listener};
+use crate::transport::connect::{Address, Listener};
 use crate::transport::error::{SessionError, TableError};
-use crate::transport::geometry::Allocator;
 use crate::transport::job::{Answer, Answered, ClientKey, Event, Job, Payload};
 use crate::transport::loan::Lease;
-use crate::transport::region::Region;
+use crate::transport::reactor::{Reactor, Settings};
 use crate::transport::request::{ErrorCode, Value};
-use crate::transport::semaphore::{Key, Spin};
-use crate::transport::session::{AnswerError, QueueLayout, Reply};
-use admission::Admission;
-use member::Member;
-use members::Members;
-use offer::new_data;
-use pending::PendingClient;
-use std::collections::VecDeque;
+use crate::transport::session::{AnswerError, Reply};
+use offer::{Data, House};
+use served::Session;
 use std::os::unix::net::UnixStream;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-pub(super) use notices::Notices;
 pub use offer::TableOptions;
 
 /// A table of objects that other processes use.
@@ -62,21 +49,8 @@ pub use offer::TableOptions;
 /// ```
 #[derive(Debug)]
 pub struct Table {
-    options: TableOptions,
-    members: Members,
-    events: VecDeque<Event>,
-    /// When clients that are connecting are attended to.
-    admission: Admission,
-    notices: Notices,
-    /// Those whose other side is gone, as was seen and not attended to yet.
-    gone: VecDeque<Key>,
-    spin: Spin,
-    /// The one region of all clients, if they have one.
-    common: Option<Region>,
-    rounds: u32,
-    looked: Instant,
-    /// Since when nothing has happened.
-    idle: Option<Instant>,
+    reactor: Reactor<Data, Session>,
+    house: House,
 }
 
 impl Table {
@@ -88,7 +62,7 @@ impl Table {
     pub fn create(address: &Address, options: TableOptions) -> Result<Self, TableError> {
         let listener = Listener::bind(address, options.peers)?;
         let mut table = Self::without_address(options)?;
-        table.members.add(Member::Listener(listener))?;
+        table.reactor.listen(listener)?;
         Ok(table)
     }
 
@@ -98,22 +72,9 @@ impl Table {
     ///
     /// As [`create`](Self::create).
     pub fn without_address(options: TableOptions) -> Result<Self, TableError> {
-        QueueLayout::of(&options.geometry)?;
-        let is_common = options.one_region && options.geometry.allocator == Allocator::Shared;
-        let common = if is_common { Some(new_data(&options, options.regions)?) } else { None };
-        Ok(Self {
-            options,
-            members: Members::new()?,
-            events: VecDeque::new(),
-            admission: Admission::new(),
-            notices: Notices::default(),
-            gone: VecDeque::new(),
-            spin: Spin::default(),
-            common,
-            rounds: 0,
-            looked: Instant::now(),
-            idle: None,
-        })
+        let TableOptions { max_clients, connect_limit, waiting, .. } = options;
+        let house = House::new(options)?;
+        Ok(Self { reactor: Reactor::new(Settings { max_clients, connect_limit, waiting })?, house })
     }
 
     /// Takes the process at the other end of a socket as a client.
@@ -122,15 +83,12 @@ impl Table {
     ///
     /// [`TableError::Socket`] if the system cannot watch one more.
     pub fn adopt(&mut self, stream: UnixStream) -> Result<(), TableError> {
-        let greeting = Greeting::over(stream, self.options.connect_limit);
-        let key = self.members.add(Member::Greeting(PendingClient::new(greeting)))?;
-        self.greet(key);
-        Ok(())
+        Ok(self.reactor.adopt(stream, &mut self.house)?)
     }
 
     /// How many clients there are.
     pub fn clients(&self) -> usize {
-        self.members.sessions()
+        self.reactor.sessions()
     }
 
     /// The next event, waiting for at most the limit; `None` if there was none.
@@ -140,21 +98,34 @@ impl Table {
     /// [`TableError::Wait`] if the system refuses to wait. What a client does wrong is an [`Event::Left`].
     #[inline]
     pub fn next(&mut self, limit: Duration) -> Result<Option<Event>, TableError> {
-        match self.events.pop_front() {
+        match self.reactor.events.pop_front() {
             Some(event) => Ok(Some(event)),
             None => self.next_round(limit),
         }
+    }
+
+    /// As [`next`](Self::next), when all that was gathered is used up.
+    fn next_round(&mut self, limit: Duration) -> Result<Option<Event>, TableError> {
+        self.flush();
+        self.reactor.round(&mut self.house, limit)?;
+        Ok(self.reactor.events.pop_front())
     }
 
     /// Publishes the answers so far, and wakes the clients that sleep. [`next`](Self::next) does it when it has used up what
     /// was gathered: only a program that does something else for long needs it.
     #[inline(always)]
     pub fn flush(&mut self) {
-        while let Some((key, result)) = self.members.flush_next() {
-            if let Err(why) = result {
-                self.end(key, why);
+        while let Some(client) = self.house.next_touched() {
+            let Some(session) = self.reactor.session_mut(client) else { continue };
+            session.is_touched = false;
+            if let Err(why) = session.flush() {
+                self.end(client, why);
             }
         }
+    }
+
+    fn end(&mut self, client: ClientKey, why: SessionError) {
+        self.reactor.end(&mut self.house, client, why);
     }
 
     /// Ends a client's session.
@@ -163,17 +134,17 @@ impl Table {
     ///
     /// [`TableError::NoSuchClient`] if it has left.
     pub fn disconnect(&mut self, client: ClientKey) -> Result<(), TableError> {
-        if self.members.session(client.0).is_none() {
+        if self.reactor.session(client).is_none() {
             return Err(TableError::NoSuchClient);
         }
-        self.end(client.0, SessionError::PeerGone);
+        self.end(client, SessionError::PeerGone);
         Ok(())
     }
 
     /// The bytes, or the name, that came with a job. Empty if there are none, or if the client has left.
     #[inline]
     pub fn payload(&self, job: &Job) -> Payload<'_> {
-        self.members.payload(job)
+        self.reactor.session(job.client).map_or(Payload { found: None, file: None }, |session| session.payload(job))
     }
 
     /// Blocks for an answer of `len_bytes`, to be filled and sent without a copy.
@@ -184,7 +155,7 @@ impl Table {
     /// [`TableError::NoSuchClient`].
     #[inline]
     pub fn lease(&mut self, job: &Job, len_bytes: usize) -> Result<Lease, TableError> {
-        let session = self.members.session(job.client.0).ok_or(TableError::NoSuchClient)?;
+        let session = self.reactor.session_mut(job.client).ok_or(TableError::NoSuchClient)?;
         let max_bytes = session.side.asked(job.key).ok_or(TableError::NoSuchJob)? as usize;
         if len_bytes > max_bytes {
             return Err(TableError::TooLarge { len_bytes, max_bytes });
@@ -193,7 +164,7 @@ impl Table {
             Ok(chain) => Ok(Lease { loan: session.place.loan(chain) }),
             Err(AllocateError::OutOfBlocks) => Err(TableError::OutOfBlocks { len_bytes }),
             Err(AllocateError::Violation(violation)) => {
-                self.end(job.client.0, violation.into());
+                self.end(job.client, violation.into());
                 Err(TableError::NoSuchClient)
             }
         }
@@ -202,7 +173,7 @@ impl Table {
     /// Answers a job. What cannot be sent is refused to the client, which is always answered.
     #[inline]
     pub fn answer(&mut self, job: Job, answer: Answer<'_>) -> Answered {
-        let Some(session) = self.members.session(job.client.0) else { return Answered::Left };
+        let Some(session) = self.reactor.session_mut(job.client) else { return Answered::Left };
         // An error of the program's own is what is sent; another one is sent instead.
         let can_fail = !matches!(answer, Answer::Error(_));
         let reply = match answer {
@@ -216,7 +187,7 @@ impl Table {
         let reply = match reply {
             Ok(reply) => reply,
             Err(why) => {
-                self.end(job.client.0, why);
+                self.end(job.client, why);
                 return Answered::Left;
             }
         };
@@ -226,11 +197,11 @@ impl Table {
         };
         match session.side.answer(job.key, reply) {
             Ok(()) => {
-                self.members.touch(job.client.0);
+                self.house.touch(job.client, session);
                 refused.map_or(Answered::Sent, Answered::Instead)
             }
             Err(AnswerError::Violation(violation)) => {
-                self.end(job.client.0, violation.into());
+                self.end(job.client, violation.into());
                 Answered::Left
             }
             // A job is used up by its answer, so that there is none twice.

@@ -1,12 +1,17 @@
 //! What a table offers to clients that connect: the numbers of a session and its regions.
 
-use super::pending::PendingClient;
-use crate::transport::client::Waiting;
-use crate::transport::connect::{ConnectError, Peers};
+use super::served::Session;
+use crate::transport::connect::{ConnectError, Greeting, Peers, Step};
+use crate::transport::error::{SessionError, TableError};
 use crate::transport::geometry::{Allocator, Blocks, Geometry};
+use crate::transport::job::{ClientKey, Event};
+use crate::transport::memory::Mapped;
+use crate::transport::reactor::{Offer, Progress, Service};
 use crate::transport::region::{Region, RegionOptions};
 use crate::transport::ring::Publication;
 use crate::transport::session::{QueueLayout, data_bytes, lay_out_shared};
+use crate::transport::waiting::Waiting;
+use std::collections::VecDeque;
 use std::time::Duration;
 
 /// How a table works.
@@ -58,34 +63,115 @@ impl Default for TableOptions {
     }
 }
 
-/// Offers a session to a client that connects.
-pub(super) fn offer(
-    pending: &mut PendingClient,
-    options: &TableOptions,
-    common: Option<&Region>,
-) -> Result<(), ConnectError> {
-    let layout = QueueLayout::of(&options.geometry)?;
-    let queue = Region::create(layout.len_bytes, RegionOptions::default())?;
-    let own;
-    let data = match common {
-        Some(common) => common,
-        None => {
-            // No memory before the client has accepted.
-            own = new_data(options, RegionOptions { prefault: false, ..options.regions })?;
-            &own
-        }
-    };
-    pending.data = Some(data.memory().clone());
-    pending.greeting.offer(options.geometry, queue, data)
+/// What a table has for all its clients.
+#[derive(Debug)]
+pub(super) struct House {
+    options: TableOptions,
+    /// The one region of all clients, if they have one.
+    common: Option<Region>,
+    /// Sessions that have something to publish.
+    touched: Vec<ClientKey>,
 }
 
-/// A region of the server's blocks, or of those that are shared.
-pub(super) fn new_data(options: &TableOptions, regions: RegionOptions) -> Result<Region, ConnectError> {
+/// The region of the server's blocks that a client was offered.
+#[derive(Debug, Default)]
+pub(super) struct Data(Option<Mapped>);
+
+impl Offer for Data {}
+
+impl House {
+    pub(super) fn new(options: TableOptions) -> Result<Self, TableError> {
+        QueueLayout::of(&options.geometry)?;
+        let Geometry { allocator, server_blocks, .. } = options.geometry;
+        let common = if options.one_region && allocator == Allocator::Shared {
+            let region = new_data(&options, options.regions)?;
+            lay_out_shared(region.memory(), server_blocks)?;
+            Some(region)
+        } else {
+            None
+        };
+        Ok(Self { options, common, touched: Vec::new() })
+    }
+
+    /// This session has something to publish.
+    #[inline(always)]
+    pub(super) fn touch(&mut self, client: ClientKey, session: &mut Session) {
+        if !std::mem::replace(&mut session.is_touched, true) {
+            self.touched.push(client);
+        }
+    }
+
+    /// The next session that has something to publish.
+    #[inline(always)]
+    pub(super) fn next_touched(&mut self) -> Option<ClientKey> {
+        self.touched.pop()
+    }
+}
+
+impl Service<Data, Session> for House {
+    fn go_on(&mut self, greeting: &mut Greeting, offer: &mut Data, step: Step) -> Result<Progress, ConnectError> {
+        if step == Step::Agreed {
+            return Ok(Progress::Agrees);
+        }
+        let layout = QueueLayout::of(&self.options.geometry)?;
+        let queue = Region::create(layout.len_bytes, RegionOptions::default())?;
+        let own;
+        let data = match &self.common {
+            Some(common) => common,
+            None => {
+                // No memory before the client has accepted.
+                own = new_data(&self.options, RegionOptions { prefault: false, ..self.options.regions })?;
+                &own
+            }
+        };
+        offer.0 = Some(data.memory().clone());
+        greeting.offer(self.options.geometry, queue, data)?;
+        Ok(Progress::GoesOn)
+    }
+
+    fn begin(&mut self, greeting: Greeting, offer: Data) -> Result<Session, ConnectError> {
+        let data = offer.0.ok_or(ConnectError::PeerGone)?;
+        let Geometry { allocator, server_blocks, .. } = self.options.geometry;
+        let is_own = self.common.is_none();
+        if is_own && allocator == Allocator::Shared {
+            lay_out_shared(&data, server_blocks)?;
+        }
+        // The one region of all was pre-faulted when it was made.
+        let prefault = self.options.regions.prefault && is_own;
+        Session::new(greeting.finish()?, data, self.options.max_held_blocks, prefault)
+    }
+
+    #[inline(always)]
+    fn serve(
+        &mut self,
+        client: ClientKey,
+        session: &mut Session,
+        events: &mut VecDeque<Event>,
+    ) -> Result<bool, SessionError> {
+        let any = session.take(client, events)?;
+        if any {
+            self.touch(client, session);
+        }
+        Ok(any)
+    }
+
+    fn end(&mut self, _client: ClientKey, session: Session, others: usize) {
+        drop(session);
+        if let Some(common) = &self.common
+            && others == 0
+        {
+            // What those who left still held is free again. The numbers were checked before.
+            let _ = lay_out_shared(common.memory(), self.options.geometry.server_blocks);
+        }
+    }
+}
+
+/// A region of the server's blocks, or of those that are shared, whose list is not laid out yet.
+fn new_data(options: &TableOptions, regions: RegionOptions) -> Result<Region, ConnectError> {
     let Geometry { allocator, server_blocks, .. } = options.geometry;
     let region = Region::create(data_bytes(server_blocks, allocator)?, regions)?;
-    match allocator {
-        Allocator::Owned => region.seal_writing()?,
-        Allocator::Shared => lay_out_shared(region.memory(), server_blocks)?,
+    if allocator == Allocator::Owned {
+        region.seal_writing()?;
     }
     Ok(region)
 }

@@ -5,19 +5,22 @@ use crate::transport::chain::Chain;
 use crate::transport::connect::{Channel, ConnectError, Greeted, Parcel};
 use crate::transport::error::SessionError;
 use crate::transport::geometry::Allocator;
-use crate::transport::job::{Answer, ClientKey, Event, Job};
+use crate::transport::job::{Answer, ClientKey, Event, Job, Payload};
 use crate::transport::loan::Lender;
 use crate::transport::memory::{Copier, Mapped, Memory};
+use crate::transport::reactor::{self, Source};
 use crate::transport::region::{self, Region};
 use crate::transport::request::{ErrorCode, Value};
-use crate::transport::semaphore::{Doorbell, Key};
+use crate::transport::semaphore::{Doorbell, Via};
 use crate::transport::session::{QueueLayout, Reply, ServerSide};
 use crate::transport::share::Object;
 use crate::transport::violation::Violation;
 use std::collections::VecDeque;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
+/// Most requests that are taken at once.
+const BATCH: usize = 64;
 /// From this length on it is looked first for what the client has given back, which may still be in the caches: the look
 /// costs less than fetching another block would.
 const WARM_BYTES: u32 = 16 << 10;
@@ -26,14 +29,14 @@ const WARM_BYTES: u32 = 16 << 10;
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) side: ServerSide<Mapped>,
-    pub(super) channel: Channel,
-    pub(super) own_bell: Doorbell<Mapped>,
+    channel: Channel,
+    own_bell: Doorbell<Mapped>,
     client_bell: Doorbell<Mapped>,
     /// The region of the server's blocks.
     pub(super) place: Lender,
     /// The client's region as a file, if it alone writes it.
-    pub(super) client_file: Option<OwnedFd>,
-    pub(super) process: Option<Key>,
+    client_file: Option<OwnedFd>,
+    /// It is among those that have something to publish.
     pub(super) is_touched: bool,
     rings: Rings,
     /// Regions to be pre-faulted, and how much of the last of them is.
@@ -82,30 +85,10 @@ impl Session {
             channel,
             own_bell: Doorbell::new(queue.clone(), layout.server_doorbell_at),
             client_bell: Doorbell::new(queue, layout.client_doorbell_at),
-            process: None,
             is_touched: false,
             rings: Rings::default(),
             unfaulted: (unfaulted, 0),
         })
-    }
-
-    /// Whether there is something to be pre-faulted.
-    pub(super) fn is_unfaulted(&self) -> bool {
-        !self.unfaulted.0.is_empty()
-    }
-
-    /// Pre-faults a bit more of its regions.
-    pub(super) fn prefault(&mut self) -> Result<(), SessionError> {
-        let (regions, done_bytes) = &mut self.unfaulted;
-        let Some(region) = regions.last() else { return Ok(()) };
-        let len_bytes = FAULT_BYTES.min(region.len_bytes() - *done_bytes);
-        region::prefault(region, *done_bytes, len_bytes).map_err(|_| SessionError::OutOfMemory)?;
-        *done_bytes += len_bytes;
-        if *done_bytes == region.len_bytes() {
-            regions.pop();
-            *done_bytes = 0;
-        }
-        Ok(())
     }
 
     /// Takes in leases that were dropped without being sent.
@@ -118,11 +101,10 @@ impl Session {
 
     /// Takes what the client asks for; whether it asked for something.
     #[inline(always)]
-    pub(super) fn take(&mut self, key: Key, limit: usize, events: &mut VecDeque<Event>) -> Result<bool, Violation> {
+    pub(super) fn take(&mut self, client: ClientKey, events: &mut VecDeque<Event>) -> Result<bool, Violation> {
         self.take_returned();
-        let client = ClientKey(key);
         let mut any = false;
-        for _ in 0..limit {
+        for _ in 0..BATCH {
             let Some(incoming) = self.side.take_request()? else { break };
             any = true;
             events.push_back(match incoming.job {
@@ -156,6 +138,16 @@ impl Session {
             self.side.take_releases()?;
         }
         self.side.lend(length)
+    }
+
+    /// The bytes that came with a job.
+    #[inline(always)]
+    pub(super) fn payload(&self, job: &Job) -> Payload<'_> {
+        let (memory, blocks) = self.side.client_data();
+        Payload {
+            found: self.side.payload(job.key).map(|chain| (chain, memory, blocks)),
+            file: self.client_file.as_ref().map(OwnedFd::as_fd),
+        }
     }
 
     /// The answer to a job, for those that need the session's blocks or its socket.
@@ -219,15 +211,36 @@ impl Session {
             Err(_) => Ok(Reply::Value(ErrorCode::IO.value())),
         }
     }
+}
 
-    /// Sleeps until this client rings or the limit has passed.
-    pub(super) fn sleep(&mut self, limit: Duration) {
-        let Self { side, own_bell, .. } = self;
-        own_bell.sleep_unless(limit, || side.is_ready().then_some(()));
+impl reactor::Session for Session {
+    fn client(&self) -> BorrowedFd<'_> {
+        self.channel.as_fd()
     }
 
-    /// The client rang: this side is awake. False if it rings too often without a request.
-    pub(super) fn woken(&mut self) -> Result<bool, SessionError> {
+    /// The client's process.
+    fn other(&self) -> Option<BorrowedFd<'_>> {
+        self.channel.process()
+    }
+
+    #[inline(always)]
+    fn is_ready(&mut self) -> bool {
+        self.side.is_ready()
+    }
+
+    fn arm(&mut self) -> bool {
+        self.own_bell.arm(Via::Socket);
+        let is_ready = self.side.is_ready();
+        if is_ready {
+            self.own_bell.disarm();
+        }
+        is_ready
+    }
+
+    fn woken(&mut self, source: Source) -> Result<bool, SessionError> {
+        if source == Source::Other {
+            return Err(SessionError::PeerGone);
+        }
         self.own_bell.disarm();
         self.channel.drain().map_err(|_| SessionError::PeerGone)?;
         let taken = self.side.taken();
@@ -237,5 +250,28 @@ impl Session {
             self.rings.empty = self.rings.empty.saturating_add(1);
         }
         Ok(self.rings.empty <= MAX_EMPTY_RINGS)
+    }
+
+    fn sleep(&mut self, limit: Duration) -> bool {
+        let Self { side, own_bell, .. } = self;
+        own_bell.sleep_unless(limit, || side.is_ready().then_some(()));
+        true
+    }
+
+    fn is_unfaulted(&self) -> bool {
+        !self.unfaulted.0.is_empty()
+    }
+
+    fn prefault(&mut self) -> Result<(), SessionError> {
+        let (regions, done_bytes) = &mut self.unfaulted;
+        let Some(region) = regions.last() else { return Ok(()) };
+        let len_bytes = FAULT_BYTES.min(region.len_bytes() - *done_bytes);
+        region::prefault(region, *done_bytes, len_bytes).map_err(|_| SessionError::OutOfMemory)?;
+        *done_bytes += len_bytes;
+        if *done_bytes == region.len_bytes() {
+            regions.pop();
+            *done_bytes = 0;
+        }
+        Ok(())
     }
 }

@@ -10,7 +10,7 @@ const PERIOD: Duration = Duration::from_secs(1);
 
 /// When each kind of reason was told last.
 #[derive(Debug, Default)]
-pub(in crate::transport) struct Notices {
+pub(super) struct Notices {
     /// No more than there are kinds.
     refused: Vec<(Discriminant<ConnectError>, Notice)>,
     throttled: Option<Notice>,
@@ -41,7 +41,7 @@ impl Notice {
 
 impl Notices {
     /// A client was not taken in; the event that says so, if it is time for one.
-    pub(in crate::transport) fn refused(&mut self, why: ConnectError) -> Option<Event> {
+    pub(super) fn refused(&mut self, why: ConnectError) -> Option<Event> {
         // Of one that came and went there is nothing to tell.
         if matches!(why, ConnectError::PeerGone) {
             return None;

@@ -8,9 +8,9 @@
 //! All times are this thread's CPU time but for the pause: what other processes take of the CPU is not the newcomers' doing.
 //!
 //! A member is in the queue once: after it was reported it is not reported again before it was attended to
-//! ([`Watch::add_once`](crate::transport::semaphore::Watch::add_once)).
+//! ([`Report::Once`](crate::transport::watch::Report::Once)), and one with two descriptors remembers that it is there.
 
-use crate::transport::semaphore::Key;
+use crate::transport::slots::Key;
 use rustix::time::{ClockId, clock_gettime};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -51,28 +51,31 @@ pub(super) struct Admission {
 #[derive(Debug)]
 pub(super) struct Moment {
     start: Duration,
+    /// How long it had taken after the last step; none if the clock was not read then.
+    spent: Option<Duration>,
     cheap_steps: u32,
     is_cheap: bool,
 }
 
 impl Moment {
     pub(super) fn begin() -> Self {
-        Self { start: cpu_time(), cheap_steps: 0, is_cheap: true }
+        Self { start: cpu_time(), spent: None, cheap_steps: 0, is_cheap: true }
     }
 
     /// Counts a step; whether there is time for another one.
     pub(super) fn goes_on_after(&mut self, effort: Effort) -> bool {
+        if effort == Effort::None {
+            return false;
+        }
         self.is_cheap &= effort == Effort::Cheap;
         self.cheap_steps += 1;
-        match effort {
-            Effort::None => false,
-            _ if self.is_cheap && self.cheap_steps < MIN_CHEAP_STEPS => true,
-            _ => self.spent() < MOMENT,
-        }
+        self.spent = None;
+        self.is_cheap && self.cheap_steps < MIN_CHEAP_STEPS || self.spent() < MOMENT
     }
 
-    fn spent(&self) -> Duration {
-        cpu_time().saturating_sub(self.start)
+    /// How long it has taken, up to the last step.
+    fn spent(&mut self) -> Duration {
+        *self.spent.get_or_insert_with(|| cpu_time().saturating_sub(self.start))
     }
 }
 
@@ -120,7 +123,7 @@ impl Admission {
     }
 
     /// Shuts it after a moment; whether newcomers have to wait now.
-    pub(super) fn shut(&mut self, moment: &Moment) -> bool {
+    pub(super) fn shut(&mut self, mut moment: Moment) -> bool {
         let is_busy = std::mem::take(&mut self.is_busy);
         self.opens = Instant::now();
         if is_busy {

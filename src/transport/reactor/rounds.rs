@@ -1,0 +1,280 @@
+//! A reactor's rounds: serves polled clients, looks at the sockets in between, and sleeps when there is nothing.
+
+use super::{Member, Offer, Reactor, Service, Session, Source};
+use crate::transport::error::{SessionError, TableError};
+use crate::transport::job::ClientKey;
+use crate::transport::slots::Key;
+use crate::transport::waiting::Waiting;
+use crate::transport::watch::{Ready, Report};
+use std::time::{Duration, Instant};
+
+/// Most events that are gathered at once.
+const BATCH: usize = 256;
+/// Busy rounds between two polls of the sockets, or the time between them.
+const ROUNDS_PER_LOOK: u32 = 256;
+const TIME_PER_LOOK: Duration = Duration::from_millis(2);
+/// A lone client is waited for on its word, which is woken sooner than a socket, but the sockets have to be looked at in
+/// between: so often, and only until it has been quiet for so long.
+const WORD_SLEEP: Duration = Duration::from_millis(4);
+const QUIET: Duration = Duration::from_millis(100);
+/// While a client is connecting, it is seen so often whether its time is over.
+const NEWCOMER_LOOK: Duration = Duration::from_millis(50);
+/// How long a client is muted that rings without a request.
+const MUTED_FOR: Duration = Duration::from_millis(5);
+/// With more polled clients than this a look at all of them takes longer than it saves.
+const MAX_SPUN: usize = 16;
+
+impl<O: Offer, T: Session> Reactor<O, T> {
+    /// Serves clients, waiting for something for at most the limit; whether there was something, or an event has come.
+    ///
+    /// # Errors
+    ///
+    /// [`TableError::Wait`] if the system refuses to wait.
+    #[inline(always)]
+    pub(in crate::transport) fn round(
+        &mut self,
+        service: &mut impl Service<O, T>,
+        limit: Duration,
+    ) -> Result<bool, TableError> {
+        if self.gather(service) {
+            self.idle = None;
+            return Ok(true);
+        }
+        self.wait(service, limit)
+    }
+
+    /// Serves polled clients, and looks at the sockets when that is due; whether there was something, or an event has come.
+    #[inline(always)]
+    fn gather(&mut self, service: &mut impl Service<O, T>) -> bool {
+        self.rounds = self.rounds.wrapping_add(1);
+        // Also with a crowd that comes or goes: of a client's requests one in so many waits for one of them.
+        if self.rounds.is_multiple_of(ROUNDS_PER_LOOK) {
+            self.look_if_due(service);
+        }
+        let mut any = false;
+        for _ in 0..self.members.polled() {
+            if self.events.len() >= BATCH {
+                break;
+            }
+            let Some(key) = self.members.next_polled() else { break };
+            let Some(Member::Session(session, _)) = self.members.get_mut(key) else { continue };
+            match service.serve(ClientKey(key), session, &mut self.events) {
+                Ok(is_served) => {
+                    any |= is_served;
+                    self.members.poll(key);
+                }
+                Err(why) => self.end(service, ClientKey(key), why),
+            }
+        }
+        if any {
+            self.admission.serve();
+        }
+        any || !self.events.is_empty()
+    }
+
+    fn look_if_due(&mut self, service: &mut impl Service<O, T>) {
+        if self.is_behind() || self.looked.elapsed() >= TIME_PER_LOOK {
+            // What the system refuses here it refuses in the next wait too, which says so.
+            let _ = self.look(service, Duration::ZERO);
+        }
+    }
+
+    #[cold]
+    fn wait(&mut self, service: &mut impl Service<O, T>, limit: Duration) -> Result<bool, TableError> {
+        let start = Instant::now();
+        let idle = *self.idle.get_or_insert(start);
+        loop {
+            let left = limit.saturating_sub(start.elapsed());
+            let mut is_found = false;
+            match self.settings.waiting {
+                Waiting::Poll => {
+                    for _ in 0..ROUNDS_PER_LOOK {
+                        is_found = self.gather(service);
+                        if is_found {
+                            break;
+                        }
+                        std::hint::spin_loop();
+                    }
+                    if !is_found {
+                        self.look_if_due(service);
+                    }
+                }
+                waiting => {
+                    if waiting == Waiting::Sleep || !self.spin_for_polled(left) {
+                        self.sleep(service, left, idle)?;
+                    }
+                }
+            }
+            if is_found || self.gather(service) {
+                self.idle = None;
+                return Ok(true);
+            }
+            if left.is_zero() {
+                return Ok(false);
+            }
+        }
+    }
+
+    /// Looks at polled clients for as long as that may pay; whether one has something.
+    fn spin_for_polled(&mut self, limit: Duration) -> bool {
+        let Self { spin, members, .. } = self;
+        if !(1..=MAX_SPUN).contains(&members.polled()) {
+            return false;
+        }
+        let is_any_ready = || {
+            for _ in 0..members.polled() {
+                let key = members.next_polled()?;
+                let Some(Member::Session(session, _)) = members.get_mut(key) else { continue };
+                let is_ready = session.is_ready();
+                members.poll(key);
+                if is_ready {
+                    return Some(());
+                }
+            }
+            None
+        };
+        spin.find(limit, std::hint::spin_loop, is_any_ready).is_some()
+    }
+
+    /// Tells every polled client to ring, and sleeps until one does.
+    fn sleep(&mut self, service: &mut impl Service<O, T>, limit: Duration, idle: Instant) -> Result<(), TableError> {
+        let slept = Instant::now();
+        if self.is_behind() {
+            return self.look(service, Duration::ZERO);
+        }
+        if slept - idle < QUIET
+            && let Some(session) = self.only_session()
+            && session.sleep(limit.min(WORD_SLEEP))
+        {
+            self.spin.slept(slept.elapsed());
+            self.look_if_due(service);
+            return Ok(());
+        }
+        let is_ready = self.arm_polled();
+        let limit = if is_ready {
+            Duration::ZERO
+        } else {
+            limit.min(self.longest_sleep()).min(self.admission.time_left().unwrap_or(Duration::MAX))
+        };
+        self.look(service, limit)?;
+        self.spin.slept(slept.elapsed());
+        Ok(())
+    }
+
+    /// The only session, if there is just one, it is polled, and no client is connecting.
+    fn only_session(&mut self) -> Option<&mut T> {
+        if self.sessions != 1 || !self.newcomers.is_empty() {
+            return None;
+        }
+        for _ in 0..self.members.polled() {
+            let key = self.members.next_polled()?;
+            if self.session_at(key).is_some() {
+                self.members.poll(key);
+                return self.session_at(key);
+            }
+        }
+        None
+    }
+
+    /// Tells every polled client to ring from now on; whether one has something already, and stays polled.
+    fn arm_polled(&mut self) -> bool {
+        let mut any = false;
+        for _ in 0..self.members.polled() {
+            let Some(key) = self.members.next_polled() else { break };
+            if let Some(session) = self.session_at(key)
+                && session.arm()
+            {
+                self.members.poll(key);
+                any = true;
+            }
+        }
+        any
+    }
+
+    /// How long a sleep may be, because of clients that are connecting or muted.
+    fn longest_sleep(&self) -> Duration {
+        let newcomer = if self.newcomers.is_empty() && !self.is_resting { Duration::MAX } else { NEWCOMER_LOOK };
+        let muted = self.muted.front().map(|(_, until)| until.saturating_duration_since(Instant::now()));
+        newcomer.min(muted.unwrap_or(Duration::MAX))
+    }
+
+    /// Whether a client comes or goes of which the sockets will not tell again, and its turn has come.
+    fn is_behind(&self) -> bool {
+        !self.gone.is_empty() || self.admission.is_due()
+    }
+
+    /// Sees what the sockets have, waiting for at most the limit. Of the clients that go, which takes a while, one is attended
+    /// to at each look, and those that come are for a moment, so that the others are served in between.
+    fn look(&mut self, service: &mut impl Service<O, T>, limit: Duration) -> Result<(), TableError> {
+        self.looked = Instant::now();
+        self.hear_again();
+        if self.gone.is_empty() {
+            for ready in self.watch.wait(limit)? {
+                self.see(ready);
+            }
+        }
+        if let Some((key, why)) = self.gone.pop_front() {
+            self.end(service, ClientKey(key), why);
+        }
+        self.attend(service);
+        Ok(())
+    }
+
+    /// A descriptor has something.
+    fn see(&mut self, ready: Ready) {
+        let (key, source) = match self.members.get(ready.key) {
+            Some(Member::Other(key)) => (*key, Source::Other),
+            _ => (ready.key, Source::Client),
+        };
+        match self.members.get_mut(key) {
+            Some(Member::Listener(_)) => self.admission.push(key),
+            Some(Member::Newcomer(newcomer)) => {
+                newcomer.is_gone |= ready.is_gone;
+                self.queue(key);
+            }
+            Some(Member::Session(session, _)) => {
+                let result = if ready.is_gone { Err(SessionError::PeerGone) } else { session.woken(source) };
+                match result {
+                    Ok(is_heard) => {
+                        if !is_heard {
+                            self.mute(key);
+                        }
+                        self.members.poll(key);
+                    }
+                    Err(why) => self.gone.push_back((key, why)),
+                }
+            }
+            Some(Member::Other(_)) | None => {}
+        }
+    }
+
+    /// Mutes a session for a while: its rings are not looked at, but its end is noticed.
+    fn mute(&mut self, key: Key) {
+        if let Some(Member::Session(session, _)) = self.members.get(key)
+            && self.watch.change(key, session.client(), Report::Nothing).is_ok()
+        {
+            self.muted.push_back((key, Instant::now() + MUTED_FOR));
+        }
+    }
+
+    /// Goes on with what was put off: the listener, clients that could not go on connecting, and those that were muted.
+    fn hear_again(&mut self) {
+        if self.is_resting {
+            self.accept_again();
+        }
+        while let Some(key) = self.retries.pop() {
+            self.queue(key);
+        }
+        // Each turn takes one off.
+        while let Some(&(key, until)) = self.muted.front()
+            && until <= Instant::now()
+        {
+            self.muted.pop_front();
+            if let Some(Member::Session(session, _)) = self.members.get(key)
+                && self.watch.change(key, session.client(), Report::EachTime).is_err()
+            {
+                self.members.poll(key);
+            }
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! Members under names that are never given twice, and a list of those to look at.
+//!
+//! A member is either *polled*, and looked at in user space, or *armed*: it has told its other side that it waits for a wake.
+//! A member that was ready stays polled until a poll finds nothing. What that means is for the user of this to say.
+
+#![forbid(unsafe_code)]
+
+use std::collections::VecDeque;
+
+/// The name of a member. It is never given to another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Key {
+    slot: u32,
+    generation: u32,
+}
+
+impl Key {
+    /// A small number, unique among the members of this moment: an index for a table beside this one.
+    pub(super) const fn slot(self) -> usize {
+        self.slot as usize
+    }
+
+    /// The key as a number.
+    pub(super) const fn to_data(self) -> u64 {
+        (self.generation as u64) << 32 | self.slot as u64
+    }
+
+    /// The key that is that number.
+    pub(super) const fn from_data(data: u64) -> Self {
+        Self { slot: data as u32, generation: (data >> 32) as u32 }
+    }
+}
+
+/// Members by their keys.
+#[derive(Debug)]
+pub(super) struct Slots<T> {
+    slots: Vec<Slot<T>>,
+    free: Vec<u32>,
+    members: usize,
+    polled: VecDeque<Key>,
+}
+
+#[derive(Debug)]
+struct Slot<T> {
+    generation: u32,
+    is_polled: bool,
+    member: Option<T>,
+}
+
+impl<T> Default for Slots<T> {
+    fn default() -> Self {
+        Self { slots: Vec::new(), free: Vec::new(), members: 0, polled: VecDeque::new() }
+    }
+}
+
+impl<T> Slots<T> {
+    /// The key that the next member gets.
+    pub(super) fn next_key(&self) -> Key {
+        // Memory ends long before numbers do.
+        let slot = self.free.last().copied().unwrap_or(self.slots.len() as u32);
+        self.key_at(slot as usize)
+    }
+
+    /// The key of the member in that slot, or of the next one there.
+    pub(super) fn key_at(&self, slot: usize) -> Key {
+        let generation = self.slots.get(slot).map_or(0, |slot| slot.generation);
+        Key { slot: slot as u32, generation }
+    }
+
+    /// Takes a member in. It is not polled.
+    pub(super) fn insert(&mut self, member: T) -> Key {
+        let key = self.next_key();
+        if self.free.pop().is_none() {
+            self.slots.push(Slot { generation: 0, is_polled: false, member: None });
+        }
+        self.slots[key.slot()].member = Some(member);
+        self.members += 1;
+        key
+    }
+
+    #[inline(always)]
+    fn slot(&mut self, key: Key) -> Option<&mut Slot<T>> {
+        let slot = self.slots.get_mut(key.slot())?;
+        if slot.generation == key.generation && slot.member.is_some() { Some(slot) } else { None }
+    }
+
+    /// The member of that name.
+    #[inline(always)]
+    pub(super) fn get(&self, key: Key) -> Option<&T> {
+        let slot = self.slots.get(key.slot())?;
+        if slot.generation == key.generation { slot.member.as_ref() } else { None }
+    }
+
+    /// The member of that name, to be changed.
+    #[inline(always)]
+    pub(super) fn get_mut(&mut self, key: Key) -> Option<&mut T> {
+        self.slot(key)?.member.as_mut()
+    }
+
+    /// Gives the name to another member; the one that had it.
+    pub(super) fn replace(&mut self, key: Key, member: T) -> Option<T> {
+        self.slot(key)?.member.replace(member)
+    }
+
+    /// Takes a member out.
+    pub(super) fn remove(&mut self, key: Key) -> Option<T> {
+        let slot = self.slot(key)?;
+        let member = slot.member.take();
+        slot.is_polled = false;
+        // After 2^32 members in one slot it is used no more.
+        if let Some(next) = slot.generation.checked_add(1) {
+            slot.generation = next;
+            self.free.push(key.slot);
+        }
+        self.members -= 1;
+        member
+    }
+
+    /// How many members there are.
+    pub(super) fn len(&self) -> usize {
+        self.members
+    }
+
+    /// How many slots there are, used or not.
+    pub(super) fn slots(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// How many members are polled, at most: a removed one counts until its turn.
+    #[inline(always)]
+    pub(super) fn polled(&self) -> usize {
+        self.polled.len()
+    }
+
+    /// Takes the next polled member off the list. Look at it; if it has something, [`poll`](Self::poll) it again, else arm it
+    /// and look once more.
+    #[inline(always)]
+    pub(super) fn next_polled(&mut self) -> Option<Key> {
+        // Each turn takes one off.
+        while let Some(key) = self.polled.pop_front() {
+            if let Some(slot) = self.slot(key) {
+                slot.is_polled = false;
+                return Some(key);
+            }
+        }
+        None
+    }
+
+    /// Puts a member at the end of the polled ones, if it is not among them.
+    #[inline(always)]
+    pub(super) fn poll(&mut self, key: Key) {
+        if let Some(slot) = self.slot(key)
+            && !std::mem::replace(&mut slot.is_polled, true)
+        {
+            self.polled.push_back(key);
+        }
+    }
+}

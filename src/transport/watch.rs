@@ -1,0 +1,105 @@
+//! Watching thousands of descriptors, at a cost that depends only on how many have something.
+
+use super::slots::Key;
+use rustix::event::Timespec;
+use rustix::event::epoll::{self, EventFlags};
+use rustix::io::Errno;
+use std::mem::MaybeUninit;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::time::Duration;
+
+/// Events taken from the system at a time.
+const EVENTS: usize = 64;
+
+/// What was seen at a descriptor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Ready {
+    /// Whose it is.
+    pub(super) key: Key,
+    /// The other side hung up.
+    pub(super) is_gone: bool,
+}
+
+/// What is reported of a descriptor, beside its hang-up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Report {
+    /// Each arrival, once: what is not read is not reported again, so that no flood keeps others waiting.
+    EachTime,
+    /// The next arrival, or what has come already, and then nothing, until it is [changed](Watch::change).
+    Once,
+    /// Nothing.
+    Nothing,
+}
+
+impl Report {
+    fn flags(self) -> EventFlags {
+        EventFlags::RDHUP
+            | match self {
+                Self::EachTime => EventFlags::IN | EventFlags::ET,
+                Self::Once => EventFlags::IN | EventFlags::ONESHOT,
+                Self::Nothing => EventFlags::ET,
+            }
+    }
+}
+
+/// A set of descriptors that are watched, each under a key. One may be watched twice over two descriptors, but not over one.
+#[derive(Debug)]
+pub(super) struct Watch {
+    epoll: OwnedFd,
+}
+
+impl Watch {
+    /// An empty one.
+    ///
+    /// # Errors
+    ///
+    /// What the system says if there are no descriptors.
+    pub(super) fn new() -> Result<Self, Errno> {
+        Ok(Self { epoll: epoll::create(epoll::CreateFlags::CLOEXEC)? })
+    }
+
+    /// Watches a descriptor.
+    ///
+    /// # Errors
+    ///
+    /// What the system says if it cannot be watched.
+    pub(super) fn add(&self, key: Key, descriptor: BorrowedFd<'_>, report: Report) -> Result<(), Errno> {
+        epoll::add(&self.epoll, descriptor, epoll::EventData::new_u64(key.to_data()), report.flags())
+    }
+
+    /// From now on reports something else of a descriptor; what has come already is reported once more.
+    ///
+    /// # Errors
+    ///
+    /// What the system says if it cannot be watched.
+    pub(super) fn change(&self, key: Key, descriptor: BorrowedFd<'_>, report: Report) -> Result<(), Errno> {
+        epoll::modify(&self.epoll, descriptor, epoll::EventData::new_u64(key.to_data()), report.flags())
+    }
+
+    /// Watches a descriptor no more. One that is closed in all processes needs no call.
+    pub(super) fn remove(&self, descriptor: BorrowedFd<'_>) {
+        let _ = epoll::delete(&self.epoll, descriptor);
+    }
+
+    /// Waits, for at most the limit, until something comes to one that is watched, and reports up to 64 of them.
+    ///
+    /// # Errors
+    ///
+    /// What the system says if it cannot wait.
+    pub(super) fn wait(&self, limit: Duration) -> Result<impl Iterator<Item = Ready> + use<>, Errno> {
+        let mut events = [MaybeUninit::uninit(); EVENTS];
+        let limit = Timespec::try_from(limit).unwrap_or(Timespec { tv_sec: 1, tv_nsec: 0 });
+        let count = match epoll::wait(&self.epoll, &mut events, Some(&limit)) {
+            Ok((ready, _)) => ready.len(),
+            Err(Errno::INTR) => 0,
+            Err(cause) => return Err(cause),
+        };
+        Ok((0..count).map(move |index| {
+            // SAFETY: the call has written the first `count` events.
+            let event = unsafe { events[index].assume_init() };
+            let gone = EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR;
+            let flags = event.flags;
+            Ready { key: Key::from_data(event.data.u64()), is_gone: flags.intersects(gone) }
+        }))
+    }
+}
