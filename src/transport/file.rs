@@ -2,8 +2,7 @@
 //! payload goes from its region to a file within the system, so that no reference to bytes that another process may be
 //! writing is ever formed.
 
-use super::job::Payload;
-use super::loan::{Lease, View};
+use super::loan::{Holder, Lease, Received};
 use rustix::fs::{FileType, OFlags, SeekFrom};
 use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
@@ -54,20 +53,7 @@ impl Lease {
     }
 }
 
-impl View {
-    /// Writes the bytes to a file, at the position that it has.
-    ///
-    /// # Errors
-    ///
-    /// What the system says about the file. Some of the bytes may have been written. None are, and the error is `EFBIG`, if
-    /// the file would become longer than this process may write (`RLIMIT_FSIZE`): the system would send a signal.
-    pub fn write_to_file(&self, file: impl AsFd) -> io::Result<Sent> {
-        let runs = self.runs().map(|(at, len_bytes)| (at as u64, len_bytes));
-        send(file.as_fd(), self.region_file(), runs, self.len(), |at, dst| self.read_at(at, dst))
-    }
-}
-
-impl Payload<'_> {
+impl<H: Holder> Received<H> {
     /// Writes the bytes to a file, at the position that it has.
     ///
     /// # Errors

@@ -1,18 +1,14 @@
 //! What a table gets to do, and what it answers.
 
-use super::blocks::BlockGeometry;
-use super::chain::{Chain, clamp};
 use super::connect::ConnectError;
 use super::error::SessionError;
 use super::loan::Lease;
-use super::memory::{Copier, Mapped};
+use super::memory::Copier;
 use super::request::{Args, ErrorCode, Flags, Kind, PageRange, Request};
 use super::session::JobKey;
 use super::share::Object;
 use super::slots::Key;
 use std::io::SeekFrom;
-use std::os::fd::BorrowedFd;
-use std::ptr::NonNull;
 
 /// The name of a client. It is never given to another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -194,59 +190,4 @@ pub enum Answered {
     Instead(ErrorCode),
     /// The client has left.
     Left,
-}
-
-/// The bytes, or the name, that came with a job. The client can change them at any time: copy out what is to be believed,
-/// once, and look at the copy.
-#[derive(Debug)]
-pub struct Payload<'a> {
-    pub(super) found: Option<(&'a Chain, &'a Mapped, BlockGeometry)>,
-    /// The client's region as a file.
-    pub(super) file: Option<BorrowedFd<'a>>,
-}
-
-impl Payload<'_> {
-    /// How many bytes there are.
-    pub fn len(&self) -> usize {
-        self.found.map_or(0, |(chain, ..)| chain.length() as usize)
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Copies bytes out, from the offset on; how many: less than `dst` has room for where the payload ends.
-    pub fn read_at(&self, offset: usize, dst: &mut [u8]) -> usize {
-        self.read_with(offset, dst, Copier::AUTO)
-    }
-
-    /// As [`read_at`](Self::read_at), with a kernel of the caller's choice.
-    pub fn read_with(&self, offset: usize, dst: &mut [u8], copier: Copier) -> usize {
-        self.found.map_or(0, |(chain, memory, blocks)| chain.read(memory, blocks, clamp(offset), dst, copier))
-    }
-
-    /// A copy of all of it: at most what the client's region holds.
-    pub fn to_vec(&self) -> Vec<u8> {
-        let mut bytes = vec![0; self.len()];
-        self.read_at(0, &mut bytes);
-        bytes
-    }
-
-    /// Offset in the client's region and length of each part, for calls that take a descriptor.
-    pub fn runs(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
-        let runs = self.found.map(|(chain, _, blocks)| chain.runs(blocks, 0, chain.length()));
-        runs.into_iter().flatten().map(|run| (run.at, run.len_bytes))
-    }
-
-    /// The client's region as a file: the offsets of [`runs`](Self::runs) are in it. None if both sides write the region.
-    pub fn region_file(&self) -> Option<BorrowedFd<'_>> {
-        self.file
-    }
-
-    /// Start and length of each part. The client may be writing there: use the kernels or volatile reads.
-    pub fn parts(&self) -> impl Iterator<Item = (NonNull<u8>, usize)> + '_ {
-        let memory = self.found.map(|(_, memory, _)| memory);
-        self.runs().filter_map(move |(at, len_bytes)| Some((memory?.pointer(at, len_bytes)?, len_bytes)))
-    }
 }

@@ -1,4 +1,5 @@
-//! Blocks in the hands of a program: a [`Lease`] to fill and send, a [`View`] to read. Dropped, they go back by themselves.
+//! Blocks in the hands of a program: a [`Lease`] to fill and send, [received](Received) bytes to read. Dropped, they go back by
+//! themselves.
 
 use super::blocks::BlockGeometry;
 use super::chain::{Chain, clamp};
@@ -86,30 +87,10 @@ impl Lender {
 
 /// Blocks of a place, until they are taken out or go back.
 #[derive(Debug)]
-pub(super) struct Loan {
+pub struct Loan {
     chain: Chain,
     /// None once the blocks were taken out.
     place: Option<Arc<Place>>,
-}
-
-impl Loan {
-    #[inline(always)]
-    fn len(&self) -> usize {
-        self.chain.length() as usize
-    }
-
-    /// Where each part is in the region.
-    #[inline(always)]
-    fn runs(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
-        let runs = self.place.as_ref().map(|place| self.chain.runs(place.blocks, 0, self.chain.length()));
-        runs.into_iter().flatten().map(|run| (run.at, run.len_bytes))
-    }
-
-    #[inline(always)]
-    fn parts(&self) -> impl Iterator<Item = (NonNull<u8>, usize)> + '_ {
-        let memory = self.place.as_ref().map(|place| &place.memory);
-        self.runs().filter_map(move |(at, len_bytes)| Some((memory?.pointer(at, len_bytes)?, len_bytes)))
-    }
 }
 
 impl Drop for Loan {
@@ -133,7 +114,7 @@ impl Lease {
     /// How many bytes it holds.
     #[inline(always)]
     pub fn len(&self) -> usize {
-        self.loan.len()
+        self.loan.chain.length() as usize
     }
 
     /// Whether it holds none.
@@ -159,7 +140,7 @@ impl Lease {
     pub fn slices_mut(&mut self) -> Option<impl Iterator<Item = &mut [u8]>> {
         let is_exclusive = self.loan.place.as_ref().is_some_and(|place| place.is_exclusive);
         is_exclusive.then(|| {
-            self.loan.parts().map(|(start, len_bytes)| {
+            self.parts().map(|(start, len_bytes)| {
                 // SAFETY: this side alone can write the region; these blocks are this lease's alone, which is borrowed
                 // exclusively; parts of one chain do not overlap; the memory is mapped as long as the place, which the lease
                 // keeps, and initialised, as all shared memory is.
@@ -171,23 +152,66 @@ impl Lease {
     /// Start and length of each part. The other side may be writing there: use the kernels or volatile accesses.
     #[inline(always)]
     pub fn parts(&self) -> impl Iterator<Item = (NonNull<u8>, usize)> + '_ {
-        self.loan.parts()
+        parts(self.loan.found())
     }
 }
 
-/// Bytes of the other side, to be read where they are.
+/// Bytes of the other side, to be read where they are: a [`View`] or a [`Payload`].
 ///
-/// Dropped, its blocks go back. The other side can change the bytes at any time, so that there is no `&[u8]` of them: copy
-/// out what is to be believed, once, and look at the copy.
-pub struct View {
-    pub(super) loan: Loan,
+/// The other side can change the bytes at any time, so that there is no `&[u8]` of them: copy out what is to be believed,
+/// once, and look at the copy.
+pub struct Received<H> {
+    pub(super) blocks: H,
 }
 
-impl View {
+/// Bytes that a client read. Dropped, their blocks go back to the server.
+pub type View = Received<Loan>;
+
+/// The bytes, or the name, that came with a job.
+pub type Payload<'a> = Received<Borrowed<'a>>;
+
+/// What has the blocks of received bytes.
+pub trait Holder {
+    /// The blocks, and the region that they are in.
+    fn found(&self) -> Option<(&Chain, &Mapped, BlockGeometry)>;
+
+    /// That region as a file.
+    fn file(&self) -> Option<BorrowedFd<'_>>;
+}
+
+impl Holder for Loan {
+    #[inline(always)]
+    fn found(&self) -> Option<(&Chain, &Mapped, BlockGeometry)> {
+        self.place.as_ref().map(|place| (&self.chain, &place.memory, place.blocks))
+    }
+
+    fn file(&self) -> Option<BorrowedFd<'_>> {
+        self.place.as_ref()?.file.as_ref().map(OwnedFd::as_fd)
+    }
+}
+
+/// Blocks that a session holds until the job is answered.
+pub struct Borrowed<'a> {
+    pub(super) found: Option<(&'a Chain, &'a Mapped, BlockGeometry)>,
+    pub(super) file: Option<BorrowedFd<'a>>,
+}
+
+impl Holder for Borrowed<'_> {
+    #[inline(always)]
+    fn found(&self) -> Option<(&Chain, &Mapped, BlockGeometry)> {
+        self.found
+    }
+
+    fn file(&self) -> Option<BorrowedFd<'_>> {
+        self.file
+    }
+}
+
+impl<H: Holder> Received<H> {
     /// How many bytes there are.
     #[inline(always)]
     pub fn len(&self) -> usize {
-        self.loan.len()
+        self.blocks.found().map_or(0, |(chain, ..)| chain.length() as usize)
     }
 
     /// Whether there are none.
@@ -195,40 +219,54 @@ impl View {
         self.len() == 0
     }
 
-    /// Copies bytes out, from the offset on; how many: less than `dst` has room for where the view ends.
+    /// Copies bytes out, from the offset on; how many: less than `dst` has room for where they end.
     pub fn read_at(&self, offset: usize, dst: &mut [u8]) -> usize {
         self.read_with(offset, dst, Copier::AUTO)
     }
 
     /// As [`read_at`](Self::read_at), with a kernel of the caller's choice.
     pub fn read_with(&self, offset: usize, dst: &mut [u8], copier: Copier) -> usize {
-        let Some(place) = &self.loan.place else { return 0 };
-        self.loan.chain.read(&place.memory, place.blocks, clamp(offset), dst, copier)
+        let Some((chain, memory, blocks)) = self.blocks.found() else { return 0 };
+        chain.read(memory, blocks, clamp(offset), dst, copier)
     }
 
-    /// A copy of all of it.
+    /// A copy of all of it: at most what the other side's region holds.
     pub fn to_vec(&self) -> Vec<u8> {
         let mut bytes = vec![0; self.len()];
         self.read_at(0, &mut bytes);
         bytes
     }
 
-    /// Offset in the server's region and length of each part, for calls that take a descriptor.
+    /// Offset in the other side's region and length of each part, for calls that take a descriptor.
     #[inline(always)]
     pub fn runs(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
-        self.loan.runs()
+        runs(self.blocks.found())
     }
 
-    /// The server's region as a file: the offsets of [`runs`](Self::runs) are in it. None if both sides write the region.
+    /// The other side's region as a file: the offsets of [`runs`](Self::runs) are in it. None if both sides write the region.
     pub fn region_file(&self) -> Option<BorrowedFd<'_>> {
-        self.loan.place.as_ref()?.file.as_ref().map(OwnedFd::as_fd)
+        self.blocks.file()
     }
 
     /// Start and length of each part. The other side may be writing there: use the kernels or volatile reads.
     #[inline(always)]
     pub fn parts(&self) -> impl Iterator<Item = (NonNull<u8>, usize)> + '_ {
-        self.loan.parts()
+        parts(self.blocks.found())
     }
+}
+
+/// Offset in the region and length of each part of a chain.
+#[inline(always)]
+fn runs(found: Option<(&Chain, &Mapped, BlockGeometry)>) -> impl Iterator<Item = (usize, usize)> {
+    let runs = found.map(|(chain, _, blocks)| chain.runs(blocks, 0, chain.length()));
+    runs.into_iter().flatten().map(|run| (run.at, run.len_bytes))
+}
+
+/// Start and length of each part of a chain.
+#[inline(always)]
+fn parts(found: Option<(&Chain, &Mapped, BlockGeometry)>) -> impl Iterator<Item = (NonNull<u8>, usize)> {
+    let memory = found.map(|(_, memory, _)| memory);
+    runs(found).filter_map(move |(at, len_bytes)| Some((memory?.pointer(at, len_bytes)?, len_bytes)))
 }
 
 impl fmt::Debug for Lease {
@@ -237,8 +275,8 @@ impl fmt::Debug for Lease {
     }
 }
 
-impl fmt::Debug for View {
+impl<H: Holder> fmt::Debug for Received<H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("View").field("len", &self.len()).finish_non_exhaustive()
+        f.debug_struct("Received").field("len", &self.len()).finish_non_exhaustive()
     }
 }

@@ -262,7 +262,7 @@ impl Client {
     /// [`ClientError::Session`].
     #[inline]
     pub fn release(&mut self, view: View) -> Result<(), ClientError> {
-        let chain = self.theirs.take_back(view.loan).ok_or(ClientError::NotOfThisSession)?;
+        let chain = self.theirs.take_back(view.blocks).ok_or(ClientError::NotOfThisSession)?;
         self.side.release(chain).map_err(|violation| self.end(violation.into()))
     }
 

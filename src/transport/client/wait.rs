@@ -193,7 +193,7 @@ impl Client {
     pub(super) fn complete(&mut self, ticket: Ticket) -> Result<Completion, ClientError> {
         Ok(match self.side.take(ticket).ok_or(ClientError::NotOfThisSession)? {
             Outcome::Refused(code) => Completion::Refused(code),
-            Outcome::Bytes(chain) => Completion::Read(View { loan: self.theirs.loan(chain) }),
+            Outcome::Bytes(chain) => Completion::Read(View { blocks: self.theirs.loan(chain) }),
             Outcome::Amount(amount) => Completion::Amount(amount),
             Outcome::Handle(handle) => Completion::Opened(Handle::of(handle), None),
             Outcome::HandleWithObject(handle, id) => Completion::Opened(Handle::of(handle), Some(self.receive(id)?)),

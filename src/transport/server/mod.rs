@@ -10,8 +10,8 @@ use crate::transport::blocks::AllocateError;
 use crate::transport::chain::clamp;
 use crate::transport::connect::{Address, Listener};
 use crate::transport::error::{SessionError, TableError};
-use crate::transport::job::{Answer, Answered, ClientKey, Event, Job, Payload};
-use crate::transport::loan::Lease;
+use crate::transport::job::{Answer, Answered, ClientKey, Event, Job};
+use crate::transport::loan::{Borrowed, Lease, Payload};
 use crate::transport::reactor::{Reactor, Settings};
 use crate::transport::request::{ErrorCode, Value};
 use crate::transport::session::{AnswerError, Reply};
@@ -144,7 +144,8 @@ impl Table {
     /// The bytes, or the name, that came with a job. Empty if there are none, or if the client has left.
     #[inline]
     pub fn payload(&self, job: &Job) -> Payload<'_> {
-        self.reactor.session(job.client).map_or(Payload { found: None, file: None }, |session| session.payload(job))
+        let none = Borrowed { found: None, file: None };
+        Payload { blocks: self.reactor.session(job.client).map_or(none, |session| session.payload(job)) }
     }
 
     /// Blocks for an answer of `len_bytes`, to be filled and sent without a copy.

@@ -5,8 +5,8 @@ use crate::transport::chain::Chain;
 use crate::transport::connect::{Channel, ConnectError, Greeted, Parcel};
 use crate::transport::error::SessionError;
 use crate::transport::geometry::Allocator;
-use crate::transport::job::{Answer, ClientKey, Event, Job, Payload};
-use crate::transport::loan::Lender;
+use crate::transport::job::{Answer, ClientKey, Event, Job};
+use crate::transport::loan::{Borrowed, Lender};
 use crate::transport::memory::{Copier, Mapped, Memory};
 use crate::transport::reactor::{self, Source};
 use crate::transport::region::{self, Region};
@@ -142,9 +142,9 @@ impl Session {
 
     /// The bytes that came with a job.
     #[inline(always)]
-    pub(super) fn payload(&self, job: &Job) -> Payload<'_> {
+    pub(super) fn payload(&self, job: &Job) -> Borrowed<'_> {
         let (memory, blocks) = self.side.client_data();
-        Payload {
+        Borrowed {
             found: self.side.payload(job.key).map(|chain| (chain, memory, blocks)),
             file: self.client_file.as_ref().map(OwnedFd::as_fd),
         }
