@@ -68,7 +68,7 @@ pub trait Field: Copy {
     /// # Errors
     ///
     /// [`UnknownValue`] if the bits are an enumerator that was not declared.
-    fn take(words: &[u64], at: usize) -> Result<Self, UnknownValue>;
+    fn take(words: &[u64], at: usize) -> Taken<Self>;
 }
 
 /// An enumerator that is not declared.
@@ -79,6 +79,10 @@ pub struct UnknownValue {
     /// What stood there.
     pub value: u64,
 }
+
+/// What was read, or why it cannot be.
+#[doc(hidden)]
+pub type Taken<T> = Result<T, UnknownValue>;
 
 impl fmt::Display for UnknownValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -139,7 +143,7 @@ impl<const N: usize> Field for Bits<N> {
     }
 
     #[inline(always)]
-    fn take(words: &[u64], at: usize) -> Result<Self, UnknownValue> {
+    fn take(words: &[u64], at: usize) -> Taken<Self> {
         Ok(Self(take_bits(words, at, Self::BITS)))
     }
 }
@@ -158,55 +162,47 @@ pub mod widths {
     }
 }
 
-macro_rules! whole_numbers {
-    ($($number:ty as $unsigned:ty),*) => {$(
+macro_rules! plain_numbers {
+    ($($number:ty: $bits:literal, $value:ident => $of:expr;)*) => {$(
         impl Field for $number {
-            const BITS: usize = <$number>::BITS as usize;
+            const BITS: usize = $bits;
 
             #[inline(always)]
             fn put(self, words: &mut [u64], at: usize) {
-                put_bits(words, at, <Self as Field>::BITS, u64::from(self as $unsigned));
+                put_bits(words, at, $bits, self as u64);
             }
 
             #[inline(always)]
-            fn take(words: &[u64], at: usize) -> Result<Self, UnknownValue> {
-                Ok(take_bits(words, at, <Self as Field>::BITS) as Self)
+            fn take(words: &[u64], at: usize) -> Taken<Self> {
+                let $value = take_bits(words, at, $bits);
+                Ok($of)
             }
         }
     )*};
 }
 
-whole_numbers!(u8 as u8, u16 as u16, u32 as u32, u64 as u64, i8 as u8, i16 as u16, i32 as u32, i64 as u64);
-
-/// One bit.
-impl Field for bool {
-    const BITS: usize = 1;
-
-    #[inline(always)]
-    fn put(self, words: &mut [u64], at: usize) {
-        put_bits(words, at, 1, u64::from(self));
-    }
-
-    #[inline(always)]
-    fn take(words: &[u64], at: usize) -> Result<Self, UnknownValue> {
-        Ok(take_bits(words, at, 1) != 0)
-    }
+plain_numbers! {
+    bool: 1, value => value != 0;
+    u8: 8, value => value as Self;
+    u16: 16, value => value as Self;
+    u32: 32, value => value as Self;
+    u64: 64, value => value;
+    i8: 8, value => value as Self;
+    i16: 16, value => value as Self;
+    i32: 32, value => value as Self;
+    i64: 64, value => value as Self;
 }
 
 /// One way to read the bits of a union `U`: as a `T`.
 pub struct View<U, T>(PhantomData<fn() -> (U, T)>);
 
-impl<U, T> View<U, T> {
+impl<U: Field, T: Field> View<U, T> {
     /// For what [`message!`](crate::message) generates.
     #[doc(hidden)]
+    #[allow(clippy::new_without_default)]
     pub const fn new() -> Self {
+        assert!(T::BITS <= U::BITS, "a view is wider than its union");
         Self(PhantomData)
-    }
-}
-
-impl<U, T> Default for View<U, T> {
-    fn default() -> Self {
-        Self::new()
     }
 }
 
@@ -217,6 +213,12 @@ impl<U, T> Clone for View<U, T> {
 }
 
 impl<U, T> Copy for View<U, T> {}
+
+/// Refuses to compile an enumerator that is wider than its enumeration.
+#[doc(hidden)]
+pub const fn check_fits(value: u64, bits: usize) {
+    assert!(value <= mask(bits), "an enumerator does not fit the width of its enumeration");
+}
 
 /// The largest number of that many bits.
 #[doc(hidden)]
@@ -255,19 +257,17 @@ pub fn take_bits(words: &[u64], at: usize, width: usize) -> u64 {
 /// The words of a message as bytes, in order.
 #[doc(hidden)]
 #[inline(always)]
-pub fn words_to_bytes(words: &[u64], bytes: &mut [u8]) {
-    for (chunk, word) in bytes.chunks_mut(8).zip(words) {
-        chunk.copy_from_slice(&word.to_le_bytes()[..chunk.len()]);
-    }
+pub fn words_to_bytes<const BYTES: usize>(words: &[u64]) -> [u8; BYTES] {
+    std::array::from_fn(|at| take_bits(words, 8 * at, 8) as u8)
 }
 
 /// The bytes of a message as words, in order.
 #[doc(hidden)]
 #[inline(always)]
-pub fn bytes_to_words(bytes: &[u8], words: &mut [u64]) {
-    for (chunk, word) in bytes.chunks(8).zip(words) {
-        let mut whole = [0; 8];
-        whole[..chunk.len()].copy_from_slice(chunk);
-        *word = u64::from_le_bytes(whole);
+pub fn bytes_to_words<const WORDS: usize>(bytes: &[u8]) -> [u64; WORDS] {
+    let mut words = [0; WORDS];
+    for (at, byte) in bytes.iter().enumerate() {
+        put_bits(&mut words, 8 * at, 8, u64::from(*byte));
     }
+    words
 }

@@ -203,16 +203,10 @@ impl Response {
     /// The response in an entry of the ring. Every value is one.
     #[inline(always)]
     pub fn from_entry(entry: [u32; 3]) -> Self {
-        let first = u64::from(entry[0]);
-        Self {
-            flags: ResponseFlags {
-                has_object: first & 1 != 0,
-                reserved: u6::truncated(first >> 1),
-                phase: first & u64::from(PHASE_BIT) != 0,
-            },
-            id: JobId::truncated(first >> 8),
-            value: Value::from_raw(u64::from(entry[1]) | u64::from(entry[2]) << 32),
-        }
+        let [a, b, c] = entry.map(u64::from);
+        let empty = Self { flags: ResponseFlags::NONE, id: JobId::ZERO, value: Value::from_raw(0) };
+        // Nothing in it is an enumeration, so that this cannot fail.
+        Self::from_words([a | b << 32, c]).unwrap_or(empty)
     }
 }
 
