@@ -230,7 +230,8 @@ impl Belongings {
             |path: std::path::PathBuf| std::fs::read_to_string(path.join("comm")).is_ok_and(|comm| comm == name);
         Self {
             descriptors: std::fs::read_dir("/proc/self/fd").unwrap().count(),
-            threads: tasks.filter(|task| task.as_ref().is_ok_and(|task| is_ours(task.path()))).count(),
+            // While threads end the list may lack some. This one is there.
+            threads: tasks.filter(|task| task.as_ref().is_ok_and(|task| is_ours(task.path()))).count().max(1),
             mappings: maps.lines().filter(|line| line.contains("memfd:")).count(),
         }
     }
