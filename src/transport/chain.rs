@@ -7,7 +7,7 @@
 //! (which rules out cycles and blocks named twice). How many steps that takes is computed from the length before the
 //! first, and a length that the region could not hold is refused.
 
-use super::blocks::{Allocate, AllocateError, BlockGeometry, Marks};
+use super::blocks::{Allocate, AllocateError, BlockGeometry, BlockMemory, Marks};
 use super::memory::{Copier, Load, Memory, Store};
 use super::request::Slice;
 use super::violation::Violation;
@@ -107,12 +107,12 @@ impl Chain {
     #[inline(always)]
     pub fn allocate<M: Memory>(
         &mut self,
-        memory: &M,
-        geometry: BlockGeometry,
+        place: &BlockMemory<M>,
         allocator: &mut impl Allocate,
         length: u32,
     ) -> Result<(), AllocateError> {
         self.clear();
+        let geometry = place.geometry();
         let (data, lists) = blocks_for(geometry, length);
         if data == 1 {
             self.one = allocator.allocate_one()?;
@@ -121,7 +121,7 @@ impl Chain {
             let many = self.many.get_or_insert_default();
             allocator.allocate(count.ok_or(AllocateError::OutOfBlocks)?, &mut many.blocks)?;
             many.data_count = data;
-            many.write_lists(memory, geometry);
+            many.write_lists(place);
         }
         self.length = length;
         Ok(())
@@ -137,26 +137,26 @@ impl Chain {
     #[inline(always)]
     pub fn resolve<M: Memory>(
         &mut self,
-        memory: &M,
-        geometry: BlockGeometry,
+        place: &BlockMemory<M>,
         marks: &mut Marks,
         slice: Slice,
     ) -> Result<(), Violation> {
         self.clear();
+        let geometry = place.geometry();
         let (data, lists) = blocks_for(geometry, slice.length);
         match data {
             0 => {}
             1 => {
                 marks.mark(slice.block)?;
                 self.one = slice.block;
-                memory.prefetch(geometry.block_at(slice.block));
+                place.memory().prefetch(geometry.block_at(slice.block));
             }
             _ => {
                 if data.checked_add(lists).is_none_or(|count| count > geometry.count()) {
                     return Err(Violation::Length { length: slice.length, count: geometry.count() });
                 }
                 let many = self.many.get_or_insert_default();
-                many.walk(memory, geometry, marks, slice.block, (data, lists))?;
+                many.walk(place, marks, slice.block, (data, lists))?;
             }
         }
         self.length = slice.length;
@@ -178,19 +178,12 @@ impl Chain {
 
     /// Copies bytes in from `from` on, as one transfer; how many, less than `src` has where the chain ends.
     #[inline]
-    pub fn write<M: Memory>(
-        &self,
-        memory: &M,
-        geometry: BlockGeometry,
-        from: u32,
-        src: &[u8],
-        copier: Copier,
-    ) -> usize {
+    pub fn write<M: Memory>(&self, place: &BlockMemory<M>, from: u32, src: &[u8], copier: Copier) -> usize {
         let copier = copier.for_total(src.len());
         let mut rest = src;
-        for run in self.runs(geometry, from, clamp(src.len())) {
+        for run in self.runs(place.geometry(), from, clamp(src.len())) {
             let (now, later) = rest.split_at(run.len_bytes.min(rest.len()));
-            memory.write(run.at, now, copier);
+            place.memory().write(run.at, now, copier);
             rest = later;
         }
         src.len() - rest.len()
@@ -198,20 +191,13 @@ impl Chain {
 
     /// Copies bytes out from `from` on, as one transfer; how many, less than `dst` has room for where the chain ends.
     #[inline]
-    pub fn read<M: Memory>(
-        &self,
-        memory: &M,
-        geometry: BlockGeometry,
-        from: u32,
-        dst: &mut [u8],
-        copier: Copier,
-    ) -> usize {
+    pub fn read<M: Memory>(&self, place: &BlockMemory<M>, from: u32, dst: &mut [u8], copier: Copier) -> usize {
         let whole = dst.len();
         let copier = copier.for_total(whole);
         let mut rest = dst;
-        for run in self.runs(geometry, from, clamp(whole)) {
+        for run in self.runs(place.geometry(), from, clamp(whole)) {
             let (now, later) = rest.split_at_mut(run.len_bytes.min(rest.len()));
-            memory.read(run.at, now, copier);
+            place.memory().read(run.at, now, copier);
             rest = later;
         }
         whole - rest.len()
@@ -234,17 +220,16 @@ impl Eq for Chain {}
 
 impl Many {
     /// Writes the entries of the list blocks.
-    fn write_lists<M: Memory>(&self, memory: &M, geometry: BlockGeometry) {
+    fn write_lists<M: Memory>(&self, place: &BlockMemory<M>) {
+        let (memory, geometry) = (place.memory(), place.geometry());
         let entries = (geometry.block_bytes() / 4) as usize;
         let (mut data, lists) = self.blocks.split_at(self.data_count as usize);
         for (at, &list) in lists.iter().enumerate() {
             let next = lists.get(at + 1);
             let own = if next.is_some() { entries - 1 } else { data.len() };
             let (now, later) = data.split_at(own.min(data.len()));
-            let mut place = geometry.block_at(list);
-            for &entry in now.iter().chain(next) {
-                memory.store32(place, entry, Store::Relaxed);
-                place += 4;
+            for (at, &entry) in now.iter().chain(next).enumerate() {
+                memory.store32(geometry.block_at(list) + 4 * at, entry, Store::Relaxed);
             }
             data = later;
         }
@@ -253,12 +238,12 @@ impl Many {
     /// Follows `lists` list blocks from `first` on, which hold `data` entries.
     fn walk<M: Memory>(
         &mut self,
-        memory: &M,
-        geometry: BlockGeometry,
+        place: &BlockMemory<M>,
         marks: &mut Marks,
         first: u32,
         (data, lists): (u32, u32),
     ) -> Result<(), Violation> {
+        let (memory, geometry) = (place.memory(), place.geometry());
         let entries = geometry.block_bytes() / 4;
         let mut list = first;
         let mut left = data;
@@ -273,16 +258,16 @@ impl Many {
             }
             let is_final = step + 1 == lists;
             let own = if is_final { left } else { entries - 1 };
-            let place = geometry.block_at(list);
+            let list_at = geometry.block_at(list);
             let start = self.blocks.len();
-            self.blocks.extend((0..own as usize).map(|at| memory.load32(place + 4 * at, Load::Relaxed)));
+            self.blocks.extend((0..own as usize).map(|at| memory.load32(list_at + 4 * at, Load::Relaxed)));
             if let Err(violation) = marks.mark_all(&self.blocks[start..]) {
                 self.blocks.truncate(start);
                 return Err(violation);
             }
             left -= own;
             if !is_final {
-                list = memory.load32(place + 4 * own as usize, Load::Relaxed);
+                list = memory.load32(list_at + 4 * own as usize, Load::Relaxed);
             }
         }
         self.blocks.push(first);

@@ -4,8 +4,8 @@
 #![forbid(unsafe_code)]
 
 use super::blocks::BlockGeometry;
+pub use super::geometry_error::GeometryError;
 use super::ring::{MAX_CAPACITY, Publication};
-use std::fmt;
 
 /// Who allocates blocks from what.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,12 +35,13 @@ impl Blocks {
         self.block_bytes as u64 * self.count as u64
     }
 
-    const fn is_valid(self) -> bool {
-        self.block_bytes.is_power_of_two()
-            && Self::MIN_BYTES <= self.block_bytes
-            && self.block_bytes <= BlockGeometry::MAX_BLOCK_BYTES
-            && self.count > 0
-            && self.count <= BlockGeometry::MAX_COUNT
+    /// How a region is cut into them.
+    ///
+    /// # Errors
+    ///
+    /// [`GeometryError`] if none can be.
+    pub(super) const fn cut(self) -> Result<BlockGeometry, GeometryError> {
+        BlockGeometry::new(self.block_bytes, self.count)
     }
 }
 
@@ -82,11 +83,9 @@ impl Geometry {
             return refuse("bytes from response to response (12, 16, 32 or 64)", self.response_stride_bytes.into());
         }
         for blocks in [self.client_blocks, self.server_blocks] {
-            if !blocks.is_valid() {
-                return refuse(
-                    "bytes in all blocks (of a power of two from 64 to 2^30 bytes, 1 to 2^30 of them)",
-                    blocks.total_bytes(),
-                );
+            blocks.cut()?;
+            if blocks.block_bytes < Blocks::MIN_BYTES {
+                return refuse("bytes in a block (64 or more)", blocks.block_bytes.into());
             }
             if blocks.total_bytes() > limits.max_data_bytes {
                 return refuse("bytes of all blocks of a side, more than the limit", blocks.total_bytes());
@@ -131,24 +130,3 @@ impl Default for Limits {
         Self { max_queue_bytes: 64 << 20, max_data_bytes: 16 << 30 }
     }
 }
-
-/// A number that no session can have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct GeometryError {
-    /// What it counts, and what is allowed.
-    pub what: &'static str,
-    /// The number.
-    pub found: u64,
-}
-
-impl fmt::Display for GeometryError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} {}: there is no session; change the server's geometry or this side's limits",
-            self.found, self.what
-        )
-    }
-}
-
-impl std::error::Error for GeometryError {}

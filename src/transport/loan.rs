@@ -1,7 +1,7 @@
 //! Blocks in the hands of a program: a [`Lease`] to fill and send, [received](Received) bytes to read. Dropped, they go back by
 //! themselves.
 
-use super::blocks::BlockGeometry;
+use super::blocks::BlockMemory;
 use super::chain::{Chain, clamp};
 use super::memory::{Copier, Mapped};
 use std::fmt;
@@ -14,8 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// A region of a session, and what was given back to it and not yet taken in.
 #[derive(Debug)]
 struct Place {
-    memory: Mapped,
-    blocks: BlockGeometry,
+    blocks: BlockMemory<Mapped>,
     /// Whether this side alone can write here.
     is_exclusive: bool,
     /// The region as a file, for calls that take one.
@@ -56,9 +55,9 @@ pub(super) struct Lender {
 }
 
 impl Lender {
-    pub(super) fn new((memory, blocks): (&Mapped, BlockGeometry), is_exclusive: bool, file: Option<OwnedFd>) -> Self {
-        let (memory, has_returned, returned) = (memory.clone(), AtomicBool::new(false), Mutex::default());
-        let place = Arc::new(Place { memory, blocks, is_exclusive, file, has_returned, returned });
+    pub(super) fn new(blocks: &BlockMemory<Mapped>, is_exclusive: bool, file: Option<OwnedFd>) -> Self {
+        let (blocks, has_returned, returned) = (blocks.clone(), AtomicBool::new(false), Mutex::default());
+        let place = Arc::new(Place { blocks, is_exclusive, file, has_returned, returned });
         Self { place, spare: Vec::new() }
     }
 
@@ -130,7 +129,7 @@ impl Lease {
     /// As [`write_at`](Self::write_at), with a kernel of the caller's choice.
     pub fn write_with(&mut self, offset: usize, src: &[u8], copier: Copier) -> usize {
         let Some(place) = &self.loan.place else { return 0 };
-        self.loan.chain.write(&place.memory, place.blocks, clamp(offset), src, copier)
+        self.loan.chain.write(&place.blocks, clamp(offset), src, copier)
     }
 
     /// The bytes, in as many parts as the blocks are not neighbours; `None` if the other side can write them too, where
@@ -173,7 +172,7 @@ pub type Payload<'a> = Received<Borrowed<'a>>;
 /// What has the blocks of received bytes.
 pub trait Holder {
     /// The blocks, and the region that they are in.
-    fn found(&self) -> Option<(&Chain, &Mapped, BlockGeometry)>;
+    fn found(&self) -> Option<(&Chain, &BlockMemory<Mapped>)>;
 
     /// That region as a file.
     fn file(&self) -> Option<BorrowedFd<'_>>;
@@ -181,8 +180,8 @@ pub trait Holder {
 
 impl Holder for Loan {
     #[inline(always)]
-    fn found(&self) -> Option<(&Chain, &Mapped, BlockGeometry)> {
-        self.place.as_ref().map(|place| (&self.chain, &place.memory, place.blocks))
+    fn found(&self) -> Option<(&Chain, &BlockMemory<Mapped>)> {
+        self.place.as_ref().map(|place| (&self.chain, &place.blocks))
     }
 
     fn file(&self) -> Option<BorrowedFd<'_>> {
@@ -192,13 +191,13 @@ impl Holder for Loan {
 
 /// Blocks that a session holds until the job is answered.
 pub struct Borrowed<'a> {
-    pub(super) found: Option<(&'a Chain, &'a Mapped, BlockGeometry)>,
+    pub(super) found: Option<(&'a Chain, &'a BlockMemory<Mapped>)>,
     pub(super) file: Option<BorrowedFd<'a>>,
 }
 
 impl Holder for Borrowed<'_> {
     #[inline(always)]
-    fn found(&self) -> Option<(&Chain, &Mapped, BlockGeometry)> {
+    fn found(&self) -> Option<(&Chain, &BlockMemory<Mapped>)> {
         self.found
     }
 
@@ -226,8 +225,7 @@ impl<H: Holder> Received<H> {
 
     /// As [`read_at`](Self::read_at), with a kernel of the caller's choice.
     pub fn read_with(&self, offset: usize, dst: &mut [u8], copier: Copier) -> usize {
-        let Some((chain, memory, blocks)) = self.blocks.found() else { return 0 };
-        chain.read(memory, blocks, clamp(offset), dst, copier)
+        self.blocks.found().map_or(0, |(chain, place)| chain.read(place, clamp(offset), dst, copier))
     }
 
     /// A copy of all of it: at most what the other side's region holds.
@@ -257,15 +255,15 @@ impl<H: Holder> Received<H> {
 
 /// Offset in the region and length of each part of a chain.
 #[inline(always)]
-fn runs(found: Option<(&Chain, &Mapped, BlockGeometry)>) -> impl Iterator<Item = (usize, usize)> {
-    let runs = found.map(|(chain, _, blocks)| chain.runs(blocks, 0, chain.length()));
+fn runs(found: Option<(&Chain, &BlockMemory<Mapped>)>) -> impl Iterator<Item = (usize, usize)> {
+    let runs = found.map(|(chain, place)| chain.runs(place.geometry(), 0, chain.length()));
     runs.into_iter().flatten().map(|run| (run.at, run.len_bytes))
 }
 
 /// Start and length of each part of a chain.
 #[inline(always)]
-fn parts(found: Option<(&Chain, &Mapped, BlockGeometry)>) -> impl Iterator<Item = (NonNull<u8>, usize)> {
-    let memory = found.map(|(_, memory, _)| memory);
+fn parts(found: Option<(&Chain, &BlockMemory<Mapped>)>) -> impl Iterator<Item = (NonNull<u8>, usize)> {
+    let memory = found.map(|(_, place)| place.memory());
     runs(found).filter_map(move |(at, len_bytes)| Some((memory?.pointer(at, len_bytes)?, len_bytes)))
 }
 

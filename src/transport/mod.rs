@@ -30,6 +30,7 @@ pub mod connect;
 mod error;
 mod file;
 pub mod geometry;
+mod geometry_error;
 mod job;
 mod loan;
 mod mapping;

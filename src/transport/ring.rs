@@ -13,10 +13,10 @@
 //!
 //! Xen's `ring.h` (private indices; copy a request before looking at it) and virtio's packed ring (a lap bit in the entry).
 
+use super::geometry_error::GeometryError;
 use super::memory::{Load, Memory, Store};
 use super::request::PHASE_BIT;
 use super::violation::Violation;
-use std::fmt;
 
 /// How the reader learns that there is an entry.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,68 +31,47 @@ pub enum Publication {
 /// Most entries of a ring.
 pub const MAX_CAPACITY: u32 = 1 << 15;
 
+/// Where the parts of a ring are in their memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RingPlace {
+    /// The offset of the writer's index.
+    pub tail_at: usize,
+    /// The offset of the reader's index.
+    pub head_at: usize,
+    /// The offset of the first entry.
+    pub entries_at: usize,
+}
+
 /// Where a ring is and how it works. Comes from the handshake, never from shared memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RingLayout {
-    tail_at: usize,
-    head_at: usize,
-    entries_at: usize,
+    at: RingPlace,
     capacity: u32,
     stride_bytes: u32,
     publication: Publication,
 }
 
-/// Why a ring cannot be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum RingError {
-    /// A capacity that is not a power of two up to [`MAX_CAPACITY`].
-    Capacity {
-        /// What was asked for.
-        capacity: u32,
-    },
-    /// A stride that is not a multiple of 4 up to 128.
-    Stride {
-        /// What was asked for, in bytes.
-        stride_bytes: u32,
-    },
-}
-
-impl fmt::Display for RingError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {
-            Self::Capacity { capacity } => {
-                write!(f, "a ring of {capacity} entries: refused; take a power of two from 1 to {}", MAX_CAPACITY)
-            }
-            Self::Stride { stride_bytes } => write!(
-                f,
-                "ring entries {stride_bytes} bytes apart: refused; take a multiple of 4 from the entry's size to 128"
-            ),
-        }
-    }
-}
-
-impl std::error::Error for RingError {}
-
 impl RingLayout {
-    /// A ring with its tail and head words and its first entry at these offsets.
+    /// A ring at these offsets.
     ///
     /// # Errors
     ///
-    /// [`RingError`] for a capacity or a stride that cannot work.
+    /// [`GeometryError`] for a capacity or a stride that cannot work.
     pub const fn new(
-        (tail_at, head_at, entries_at): (usize, usize, usize),
+        at: RingPlace,
         capacity: u32,
         stride_bytes: u32,
         publication: Publication,
-    ) -> Result<Self, RingError> {
+    ) -> Result<Self, GeometryError> {
         if !capacity.is_power_of_two() || capacity > MAX_CAPACITY {
-            return Err(RingError::Capacity { capacity });
+            let what = "entries of a ring (a power of two from 1 to 32768)";
+            return Err(GeometryError { what, found: capacity as u64 });
         }
         if stride_bytes == 0 || !stride_bytes.is_multiple_of(4) || stride_bytes > 128 {
-            return Err(RingError::Stride { stride_bytes });
+            let what = "bytes from entry to entry of a ring (a multiple of 4 from the entry's size to 128)";
+            return Err(GeometryError { what, found: stride_bytes as u64 });
         }
-        Ok(Self { tail_at, head_at, entries_at, capacity, stride_bytes, publication })
+        Ok(Self { at, capacity, stride_bytes, publication })
     }
 
     /// How many entries there are.
@@ -102,12 +81,12 @@ impl RingLayout {
 
     /// The offset behind the last entry.
     pub const fn end_at(&self) -> usize {
-        self.entries_at + self.capacity as usize * self.stride_bytes as usize
+        self.at.entries_at + self.capacity as usize * self.stride_bytes as usize
     }
 
     #[inline(always)]
     fn entry_at(&self, index: u32) -> usize {
-        self.entries_at + (index & (self.capacity - 1)) as usize * self.stride_bytes as usize
+        self.at.entries_at + (index & (self.capacity - 1)) as usize * self.stride_bytes as usize
     }
 
     /// The lap bit of an entry: set in the first lap, when the memory is still 0, then in every other one.
@@ -140,6 +119,7 @@ impl<M: Memory, const WORDS: usize> Producer<M, WORDS> {
 
     /// As [`new`](Self::new), with indices that start elsewhere, as in a ring long in use. With [`Publication::Phase`]
     /// a multiple of twice the capacity.
+    #[doc(hidden)]
     pub fn starting_at(memory: M, layout: RingLayout, index: u32) -> Self {
         Self { memory, layout, tail: index, published: index, batch: Vec::new(), head: index }
     }
@@ -157,7 +137,7 @@ impl<M: Memory, const WORDS: usize> Producer<M, WORDS> {
     /// [`Violation::Head`] if that is where it cannot be.
     #[inline]
     pub fn unread(&mut self) -> Result<u32, Violation> {
-        let claimed = self.memory.load32(self.layout.head_at, Load::Acquire);
+        let claimed = self.memory.load32(self.layout.at.head_at, Load::Acquire);
         if claimed.wrapping_sub(self.head) > self.tail.wrapping_sub(self.head) {
             return Err(Violation::Head { claimed, previous: self.head, tail: self.tail });
         }
@@ -216,7 +196,7 @@ impl<M: Memory, const WORDS: usize> Producer<M, WORDS> {
         }
         self.write(start, first);
         if self.layout.publication == Publication::Index {
-            self.memory.store32(self.layout.tail_at, self.tail, Store::Release);
+            self.memory.store32(self.layout.at.tail_at, self.tail, Store::Release);
         }
         self.batch.clear();
         self.published = self.tail;
@@ -258,7 +238,8 @@ impl<M: Memory, const WORDS: usize> Consumer<M, WORDS> {
         Self::starting_at(memory, layout, 0)
     }
 
-    /// As [`new`](Self::new), with indices that start elsewhere; see [`Producer::starting_at`].
+    /// As [`new`](Self::new), with indices that start elsewhere; see the producer's.
+    #[doc(hidden)]
     pub fn starting_at(memory: M, layout: RingLayout, index: u32) -> Self {
         Self { memory, layout, head: index, released: index, tail: index }
     }
@@ -296,7 +277,7 @@ impl<M: Memory, const WORDS: usize> Consumer<M, WORDS> {
     /// Copies the writer's tail out; whether there is an entry.
     #[inline(always)]
     fn look(&mut self) -> Result<bool, Violation> {
-        let claimed = self.memory.load32(self.layout.tail_at, Load::Acquire);
+        let claimed = self.memory.load32(self.layout.at.tail_at, Load::Acquire);
         if claimed.wrapping_sub(self.head) > self.layout.capacity {
             return Err(Violation::Tail { claimed, head: self.head, capacity: self.layout.capacity });
         }
@@ -309,7 +290,7 @@ impl<M: Memory, const WORDS: usize> Consumer<M, WORDS> {
     pub fn is_ready(&self) -> bool {
         match self.layout.publication {
             Publication::Index => {
-                self.head != self.tail || self.memory.load32(self.layout.tail_at, Load::Acquire) != self.head
+                self.head != self.tail || self.memory.load32(self.layout.at.tail_at, Load::Acquire) != self.head
             }
             Publication::Phase => {
                 let first = self.memory.load32(self.layout.entry_at(self.head), Load::Acquire);
@@ -327,7 +308,7 @@ impl<M: Memory, const WORDS: usize> Consumer<M, WORDS> {
     #[inline(always)]
     pub fn release(&mut self) {
         if self.released != self.head {
-            self.memory.store32(self.layout.head_at, self.head, Store::Release);
+            self.memory.store32(self.layout.at.head_at, self.head, Store::Release);
             self.released = self.head;
         }
     }

@@ -39,8 +39,8 @@ impl Neighbour {
         self.turns = self.turns.wrapping_add(1);
         let bytes: Vec<u8> = (0..200).map(|at| self.turns.wrapping_add(at)).collect();
         let chain = self.client.allocate(200).unwrap();
-        let (memory, cut) = self.client.client_data();
-        chain.write(memory, cut, 0, &bytes, Copier::AUTO);
+        let place = self.client.client_data();
+        chain.write(place, 0, &bytes, Copier::AUTO);
         let ticket = self.client.submit((Kind::Write, Flags::DATA, 1), Args::from_raw(0), chain).unwrap();
         self.client.flush().unwrap();
         let Request { kind: Kind::Write, .. } = self.serve(&bytes) else { panic!("another request") };
@@ -52,9 +52,9 @@ impl Neighbour {
         self.serve(&bytes);
         assert_eq!(self.client.poll(), Ok(Some(ticket)));
         let Some(Outcome::Bytes(chain)) = self.client.take(ticket) else { panic!("no bytes") };
-        let (memory, cut) = self.client.server_data();
+        let place = self.client.server_data();
         let mut got = vec![0; 200];
-        chain.read(memory, cut, 0, &mut got, Copier::AUTO);
+        chain.read(place, 0, &mut got, Copier::AUTO);
         assert_eq!(got, bytes);
         self.client.release(chain).unwrap();
     }
@@ -64,15 +64,15 @@ impl Neighbour {
         let incoming = self.server.take_request().unwrap().unwrap();
         let job = incoming.job.unwrap();
         let reply = if incoming.request.kind == Kind::Write {
-            let (memory, cut) = self.server.client_data();
+            let place = self.server.client_data();
             let mut got = vec![0; 200];
-            self.server.payload(job).unwrap().read(memory, cut, 0, &mut got, Copier::AUTO);
+            self.server.payload(job).unwrap().read(place, 0, &mut got, Copier::AUTO);
             assert_eq!(got, bytes);
             Reply::Value(Value::of(Value::AMOUNT, 200))
         } else {
             let chain = self.server.lend(200).unwrap();
-            let (memory, cut) = self.server.server_data();
-            chain.write(memory, cut, 0, bytes, Copier::AUTO);
+            let place = self.server.server_data();
+            chain.write(place, 0, bytes, Copier::AUTO);
             Reply::Bytes(chain)
         };
         self.server.answer(job, reply).unwrap();

@@ -4,10 +4,10 @@ use super::blocks::BlockSet;
 use super::memory::Plot;
 use super::{Choices, Hostile, Side, Tally, is_of_the_protocol};
 use memcpy_select::transport::blocks::{
-    Allocate, AllocateError, BlockGeometry, FreeList, GeometryError, Marks, Owned, Shared,
+    Allocate, AllocateError, BlockGeometry, BlockMemory, FreeList, Marks, Owned, Shared,
 };
 use memcpy_select::transport::chain::{Chain, blocks_for};
-use memcpy_select::transport::ring::{Consumer, Producer, Publication, RingLayout};
+use memcpy_select::transport::ring::{Consumer, Producer, Publication, RingLayout, RingPlace};
 use memcpy_select::transport::{Args, Copier, ErrorCode, Request, Response, Slice, Value, Violation};
 use std::rc::Rc;
 
@@ -74,7 +74,9 @@ fn rings(plot: &Rc<Plot>, tally: &mut Tally) {
         let laps = [0, u32::MAX / (2 * capacity), 1 << 10][choices.below(3)];
         (capacity, publication, laps.wrapping_mul(2 * capacity), [12, 16, 64][choices.below(3)])
     };
-    let layout = RingLayout::new((0, 128, 256), capacity, stride_bytes, publication).unwrap();
+    let layout =
+        RingLayout::new(RingPlace { tail_at: 0, head_at: 128, entries_at: 256 }, capacity, stride_bytes, publication)
+            .unwrap();
     let memory = Hostile::new(plot, Side::Both, layout.end_at()).with_indices_below(256);
     rounds(plot, tally, |tally| ring_round(plot, tally, &memory, layout, start));
 }
@@ -140,7 +142,7 @@ fn geometry(plot: &Plot) -> BlockGeometry {
     let mut choices = plot.choices.borrow_mut();
     let block_bytes = [8, 16, 64, 256][choices.below(4)];
     let count = 1 + choices.below(96) as u32;
-    assert_eq!(BlockGeometry::new(4, count), Err(GeometryError::BlockSize { block_bytes: 4 }));
+    assert!(BlockGeometry::new(4, count).is_err_and(|error| error.found == 4 && error.what.contains("a power of two")));
     BlockGeometry::new(block_bytes, count).unwrap()
 }
 
@@ -157,10 +159,11 @@ fn check_blocks(geometry: BlockGeometry, chain: &Chain) {
 fn chains(plot: &Rc<Plot>, tally: &mut Tally) {
     let geometry = geometry(plot);
     let memory = Hostile::new(plot, Side::Adversary, geometry.region_bytes());
-    rounds(plot, tally, |tally| chain_round(plot, tally, &memory, geometry));
+    rounds(plot, tally, |tally| chain_round(plot, tally, &BlockMemory::new(&memory, geometry)));
 }
 
-fn chain_round(plot: &Plot, tally: &mut Tally, memory: &Hostile, geometry: BlockGeometry) -> Result<(), Violation> {
+fn chain_round(plot: &Plot, tally: &mut Tally, place: &BlockMemory<&Hostile>) -> Result<(), Violation> {
+    let (memory, geometry) = (place.memory(), place.geometry());
     let count = u64::from(geometry.count());
     let mut marks = Marks::new(geometry.count());
     let mut held: Vec<Chain> = Vec::new();
@@ -184,11 +187,11 @@ fn chain_round(plot: &Plot, tally: &mut Tally, memory: &Hostile, geometry: Block
                     Slice { block, length: choices.edge(geometry.region_bytes() as u32) }
                 };
                 let mut chain = Chain::EMPTY;
-                call(plot, tally, 2 * count + 2, || chain.resolve(&memory, geometry, &mut marks, slice))?;
+                call(plot, tally, 2 * count + 2, || chain.resolve(place, &mut marks, slice))?;
                 assert_eq!(chain.length(), slice.length);
                 check_blocks(geometry, &chain);
                 let mut bytes = vec![0; slice.length as usize];
-                let read = || plot.payload(|| chain.read(&memory, geometry, 0, &mut bytes, Copier::AUTO));
+                let read = || plot.payload(|| chain.read(place, 0, &mut bytes, Copier::AUTO));
                 let copied = call(plot, tally, count, read);
                 assert_eq!(copied, bytes.len());
                 total += chain.blocks().len();

@@ -260,9 +260,9 @@ impl<'a> Attack<'a> {
                 {
                     assert!(!self.jobs.contains(&job) && !self.answered.contains(&job), "a job twice");
                     let chain = self.server.payload(job).unwrap().clone();
-                    let (memory, blocks) = self.server.client_data();
+                    let place = self.server.client_data();
                     let mut bytes = vec![0; chain.length() as usize];
-                    let read = || chain.read(memory, blocks, 0, &mut bytes, Copier::AUTO);
+                    let read = || chain.read(place, 0, &mut bytes, Copier::AUTO);
                     assert_eq!(self.plot.payload(read), bytes.len());
                     assert!(self.server.job_id(job).is_some_and(|id| id != JobId::ZERO));
                     self.jobs.push(job);
@@ -358,8 +358,8 @@ impl<'a> Attack<'a> {
                 let chain = self.leased.pop().unwrap_or(Chain::EMPTY);
                 let (paint, length, blocks) = (what, chain.length(), chain.blocks().to_vec());
                 let data = chain.data().to_vec();
-                let (memory, cut) = self.client.client_data();
-                chain.write(memory, cut, 0, &vec![paint; length as usize], Copier::AUTO);
+                let place = self.client.client_data();
+                chain.write(place, 0, &vec![paint; length as usize], Copier::AUTO);
                 match self.client.submit((kind, Flags::DATA, 1), Args::of(Args::AMOUNT, self.edge(500)), chain) {
                     Ok(ticket) => {
                         let old = self.sent.insert(ticket, (blocks, paint, length));
@@ -382,9 +382,9 @@ impl<'a> Attack<'a> {
                 assert!(self.client.is_done(ticket) && !self.client.is_waiting(ticket));
                 assert!(self.sent.remove(&ticket).is_some(), "an answer to nothing");
                 if let Some(Outcome::Bytes(chain)) = self.client.take(ticket) {
-                    let (memory, blocks) = self.client.server_data();
+                    let place = self.client.server_data();
                     let mut bytes = vec![0; chain.length() as usize];
-                    let read = || chain.read(memory, blocks, 0, &mut bytes, Copier::AUTO);
+                    let read = || chain.read(place, 0, &mut bytes, Copier::AUTO);
                     assert_eq!(self.plot.payload(read), bytes.len());
                     self.views.push(chain);
                 }
@@ -418,7 +418,8 @@ impl<'a> Attack<'a> {
         if self.geometry.allocator == Allocator::Shared {
             return;
         }
-        let (memory, cut) = self.client.client_data();
+        let place = self.client.client_data();
+        let (memory, cut) = (place.memory(), place.geometry());
         for (blocks, paint, length) in self.sent.values() {
             let whole = (length / cut.block_bytes()) as usize;
             for block in &blocks[..whole.min(blocks.len())] {

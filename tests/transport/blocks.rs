@@ -3,7 +3,7 @@
 
 use crate::rng::Rng;
 use memcpy_select::transport::blocks::{
-    Allocate, AllocateError, BlockGeometry, FreeList, GeometryError, Marks, Owned, Shared,
+    Allocate, AllocateError, BlockGeometry, BlockMemory, FreeList, Marks, Owned, Shared,
 };
 use memcpy_select::transport::chain::{Chain, Run, blocks_for};
 use memcpy_select::transport::memory::{Load, Store};
@@ -163,13 +163,15 @@ fn blocks_that_are_kept_aside_go_back_with_their_side() {
 #[test]
 fn degenerate_geometries_are_refused() {
     for block_bytes in [0, 1, 2, 4, 12, 100, 1 << 31] {
-        assert_eq!(BlockGeometry::new(block_bytes, 4), Err(GeometryError::BlockSize { block_bytes }));
+        let error = BlockGeometry::new(block_bytes, 4).unwrap_err();
+        assert!(error.found == u64::from(block_bytes) && error.what.starts_with("bytes in a block"), "{error}");
     }
     for count in [0, (1 << 30) + 1, u32::MAX] {
-        assert_eq!(BlockGeometry::new(64, count), Err(GeometryError::BlockCount { count }));
+        let error = BlockGeometry::new(64, count).unwrap_err();
+        assert!(error.found == u64::from(count) && error.what.starts_with("blocks of a region"), "{error}");
     }
     assert!(BlockGeometry::new(8, 1).is_ok());
-    assert!(GeometryError::BlockSize { block_bytes: 4 }.to_string().contains("chains"));
+    assert!(BlockGeometry::new(4, 1).unwrap_err().to_string().contains("chains"));
 }
 
 /// The number of list blocks is what following the links needs, and what the formula says.
@@ -197,7 +199,7 @@ fn chains_hold_exactly_their_bytes_at_every_boundary() {
     for block_bytes in [8_u32, 16, 64, 1024] {
         let entries = block_bytes / 4;
         let geometry = geometry(block_bytes, 1200);
-        let data = Mapped::private(geometry.region_bytes()).unwrap();
+        let place = BlockMemory::new(Mapped::private(geometry.region_bytes()).unwrap(), geometry);
         let mut allocator = Owned::new(geometry);
         let boundaries =
             [0, 1, 2, entries - 1, entries, entries + 1, 2 * entries - 2, 2 * entries - 1, 2 * entries, 500];
@@ -212,24 +214,24 @@ fn chains_hold_exactly_their_bytes_at_every_boundary() {
                 let mut bytes = vec![0; length as usize];
                 rng.fill(&mut bytes);
                 let mut made = Chain::EMPTY;
-                made.allocate(&data, geometry, &mut allocator, length).unwrap();
-                assert_eq!(made.write(&data, geometry, 0, &bytes, Copier::AUTO), bytes.len());
+                made.allocate(&place, &mut allocator, length).unwrap();
+                assert_eq!(made.write(&place, 0, &bytes, Copier::AUTO), bytes.len());
 
                 // The other side has only the slice and the region.
                 let mut marks = Marks::new(geometry.count());
                 let mut found = Chain::EMPTY;
-                found.resolve(&data, geometry, &mut marks, made.slice()).unwrap();
+                found.resolve(&place, &mut marks, made.slice()).unwrap();
                 assert_eq!(found, made);
                 assert_eq!(marks.marked() as usize, made.blocks().len());
                 let mut got = vec![0; bytes.len() + 1];
-                assert_eq!(found.read(&data, geometry, 0, &mut got, Copier::AUTO), bytes.len());
+                assert_eq!(found.read(&place, 0, &mut got, Copier::AUTO), bytes.len());
                 assert_eq!(got[..bytes.len()], bytes);
 
                 // A part in the middle.
                 let from = rng.below(length as usize + 1);
                 let part_bytes = rng.below(length as usize + 1 - from);
                 let mut part = vec![0; part_bytes];
-                assert_eq!(found.read(&data, geometry, from as u32, &mut part, Copier::AUTO), part_bytes);
+                assert_eq!(found.read(&place, from as u32, &mut part, Copier::AUTO), part_bytes);
                 assert_eq!(part, bytes[from..from + part_bytes]);
 
                 allocator.free(made.blocks()).unwrap();
@@ -243,9 +245,9 @@ fn chains_hold_exactly_their_bytes_at_every_boundary() {
 #[test]
 fn neighbouring_blocks_are_one_run() {
     let geometry = geometry(64, 16);
-    let data = Mapped::private(geometry.region_bytes()).unwrap();
+    let place = BlockMemory::new(Mapped::private(geometry.region_bytes()).unwrap(), geometry);
     let mut chain = Chain::EMPTY;
-    chain.allocate(&data, geometry, &mut Owned::new(geometry), 300).unwrap();
+    chain.allocate(&place, &mut Owned::new(geometry), 300).unwrap();
     assert_eq!(chain.runs(geometry, 0, 300).collect::<Vec<_>>(), [Run { at: 0, len_bytes: 300 }]);
     assert_eq!(chain.runs(geometry, 65, 10).collect::<Vec<_>>(), [Run { at: 65, len_bytes: 10 }]);
     assert_eq!(chain.runs(geometry, 290, 100).collect::<Vec<_>>(), [Run { at: 290, len_bytes: 10 }]);
@@ -255,73 +257,73 @@ fn neighbouring_blocks_are_one_run() {
 #[test]
 fn an_allocation_that_fails_half_way_gives_everything_back() {
     let geometry = geometry(64, 10);
-    let data = Mapped::private(geometry.region_bytes()).unwrap();
+    let place = BlockMemory::new(Mapped::private(geometry.region_bytes()).unwrap(), geometry);
     let mut allocator = Owned::new(geometry);
     let mut chain = Chain::EMPTY;
     // Ten data blocks fit, their list block does not; and lengths that no region holds.
     for length in [64 * 10, 64 * 11, u32::MAX] {
-        let got = chain.allocate(&data, geometry, &mut allocator, length);
+        let got = chain.allocate(&place, &mut allocator, length);
         assert_eq!(got, Err(AllocateError::OutOfBlocks));
         assert_eq!((allocator.free_blocks(), chain.blocks().len()), (10, 0));
     }
-    chain.allocate(&data, geometry, &mut allocator, 64 * 9).unwrap();
+    chain.allocate(&place, &mut allocator, 64 * 9).unwrap();
     assert_eq!(allocator.free_blocks(), 0);
 }
 
-fn refused(geometry: BlockGeometry, data: &Mapped, slice: Slice) -> Violation {
+fn refused(place: &BlockMemory<Mapped>, slice: Slice) -> Violation {
     let mut chain = Chain::default();
-    chain.resolve(data, geometry, &mut Marks::new(geometry.count()), slice).unwrap_err()
+    chain.resolve(place, &mut Marks::new(place.geometry().count()), slice).unwrap_err()
 }
 
 #[test]
 fn chains_that_cannot_be_are_refused() {
     let geometry = geometry(16, 20);
-    let data = Mapped::private(geometry.region_bytes()).unwrap();
+    let place = BlockMemory::new(Mapped::private(geometry.region_bytes()).unwrap(), geometry);
     let list = |block: u32, entries: [u32; 4]| {
         let bytes: Vec<u8> = entries.iter().flat_map(|entry| entry.to_le_bytes()).collect();
-        data.write(geometry.block_at(block), &bytes, Copier::AUTO);
+        place.memory().write(geometry.block_at(block), &bytes, Copier::AUTO);
     };
     // A block beyond: alone, as a list, as data, as a link.
     for block in [20, 21, 1 << 31, u32::MAX] {
         let beyond = Violation::Block { block, count: 20 };
-        assert_eq!(refused(geometry, &data, Slice { block, length: 1 }), beyond);
-        assert_eq!(refused(geometry, &data, Slice { block, length: 17 }), beyond);
+        assert_eq!(refused(&place, Slice { block, length: 1 }), beyond);
+        assert_eq!(refused(&place, Slice { block, length: 17 }), beyond);
         list(0, [1, block, 2, 3]);
-        assert_eq!(refused(geometry, &data, Slice { block: 0, length: 32 }), beyond);
+        assert_eq!(refused(&place, Slice { block: 0, length: 32 }), beyond);
         list(0, [1, 2, 3, block]);
-        assert_eq!(refused(geometry, &data, Slice { block: 0, length: 80 }), beyond);
+        assert_eq!(refused(&place, Slice { block: 0, length: 80 }), beyond);
     }
     // A list that is its own next, its own data; data twice.
     list(0, [1, 2, 3, 0]);
-    assert_eq!(refused(geometry, &data, Slice { block: 0, length: 80 }), Violation::BlockTwice { block: 0 });
+    assert_eq!(refused(&place, Slice { block: 0, length: 80 }), Violation::BlockTwice { block: 0 });
     list(0, [1, 0, 3, 4]);
-    assert_eq!(refused(geometry, &data, Slice { block: 0, length: 32 }), Violation::BlockTwice { block: 0 });
+    assert_eq!(refused(&place, Slice { block: 0, length: 32 }), Violation::BlockTwice { block: 0 });
     list(0, [1, 1, 3, 4]);
-    assert_eq!(refused(geometry, &data, Slice { block: 0, length: 32 }), Violation::BlockTwice { block: 1 });
+    assert_eq!(refused(&place, Slice { block: 0, length: 32 }), Violation::BlockTwice { block: 1 });
     // Two lists that are each other's next.
     list(0, [1, 2, 3, 4]);
     list(4, [5, 6, 7, 0]);
-    assert_eq!(refused(geometry, &data, Slice { block: 0, length: 16 * 9 }), Violation::BlockTwice { block: 0 });
+    assert_eq!(refused(&place, Slice { block: 0, length: 16 * 9 }), Violation::BlockTwice { block: 0 });
     // Lengths that the region does not hold.
     for length in [16 * 20, 16 * 15 + 1, 1 << 31, u32::MAX] {
-        assert_eq!(refused(geometry, &data, Slice { block: 0, length }), Violation::Length { length, count: 20 });
+        assert_eq!(refused(&place, Slice { block: 0, length }), Violation::Length { length, count: 20 });
     }
     // A length of 0 names no block, whatever stands there.
     let mut marks = Marks::new(20);
     let mut chain = Chain::EMPTY;
-    assert_eq!(chain.resolve(&data, geometry, &mut marks, Slice { block: u32::MAX, length: 0 }), Ok(()));
+    assert_eq!(chain.resolve(&place, &mut marks, Slice { block: u32::MAX, length: 0 }), Ok(()));
     assert_eq!((chain.length(), marks.marked()), (0, 0));
 }
 
 #[test]
 fn a_block_in_use_by_one_chain_cannot_be_part_of_another() {
     let geometry = geometry(16, 20);
-    let data = Mapped::private(geometry.region_bytes()).unwrap();
+    let place = BlockMemory::new(Mapped::private(geometry.region_bytes()).unwrap(), geometry);
     let mut marks = Marks::new(20);
     let slice = Slice { block: 3, length: 5 };
     let [mut first, mut again] = [Chain::EMPTY, Chain::EMPTY];
-    assert_eq!(first.resolve(&data, geometry, &mut marks, slice), Ok(()));
-    let again = again.resolve(&data, geometry, &mut marks, slice);
+    assert_eq!(first.resolve(&place, &mut marks, slice), Ok(()));
+    let again = again.resolve(&place, &mut marks, slice);
     assert_eq!(again, Err(Violation::BlockTwice { block: 3 }));
 }
 

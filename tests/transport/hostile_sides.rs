@@ -385,9 +385,9 @@ fn step_client<M: Memory + Clone>(client: &mut ClientSide<M>, rng: &mut Rng) -> 
     for _ in 0..8 {
         let Some(ticket) = client.poll()? else { break };
         if let Some(Outcome::Bytes(chain)) = client.take(ticket) {
-            let (memory, blocks) = client.server_data();
+            let place = client.server_data();
             let mut bytes = vec![0; chain.length() as usize];
-            chain.read(memory, blocks, 0, &mut bytes, Copier::AUTO);
+            chain.read(place, 0, &mut bytes, Copier::AUTO);
             client.release(chain)?;
         }
     }

@@ -3,16 +3,16 @@
 
 use crate::rng::Rng;
 use memcpy_select::transport::memory::{Load, Store};
-use memcpy_select::transport::ring::{Consumer, MAX_CAPACITY, Producer, Publication, RingError, RingLayout};
+use memcpy_select::transport::ring::{Consumer, MAX_CAPACITY, Producer, Publication, RingLayout, RingPlace};
 use memcpy_select::transport::{Mapped, Memory, PHASE_BIT, Violation};
 use std::collections::VecDeque;
 
 const TAIL_AT: usize = 0;
 const HEAD_AT: usize = 128;
-const ENTRIES_AT: usize = 256;
+const PLACE: RingPlace = RingPlace { tail_at: TAIL_AT, head_at: HEAD_AT, entries_at: 256 };
 
 fn layout(capacity: u32, stride_bytes: u32, publication: Publication) -> RingLayout {
-    RingLayout::new((TAIL_AT, HEAD_AT, ENTRIES_AT), capacity, stride_bytes, publication).unwrap()
+    RingLayout::new(PLACE, capacity, stride_bytes, publication).unwrap()
 }
 
 /// Both sides of a ring whose indices start at `index`.
@@ -179,15 +179,17 @@ fn the_lap_bit_is_the_rings_own() {
 
 #[test]
 fn rings_that_cannot_work_are_refused() {
-    let new = |capacity, stride| RingLayout::new((0, 0, 0), capacity, stride, Publication::Index).map(|_| ());
+    let new = |capacity, stride| RingLayout::new(PLACE, capacity, stride, Publication::Index).map(|_| ());
     for capacity in [0, 3, 6, 100, MAX_CAPACITY * 2, u32::MAX] {
-        assert_eq!(new(capacity, 16), Err(RingError::Capacity { capacity }));
+        let error = new(capacity, 16).unwrap_err();
+        assert!(error.found == u64::from(capacity) && error.what.starts_with("entries of a ring"), "{error}");
     }
     for stride_bytes in [0, 1, 13, 130, 256] {
-        assert_eq!(new(8, stride_bytes), Err(RingError::Stride { stride_bytes }));
+        let error = new(8, stride_bytes).unwrap_err();
+        assert!(error.found == u64::from(stride_bytes) && error.what.starts_with("bytes from entry"), "{error}");
     }
     assert_eq!(new(MAX_CAPACITY, 128), Ok(()));
-    assert!(RingError::Capacity { capacity: 3 }.to_string().contains("power of two"));
+    assert!(new(3, 16).unwrap_err().to_string().contains("power of two"));
 }
 
 /// Nothing outside the memory can be touched, whatever a layout says.

@@ -93,8 +93,8 @@ fn submit<M: Memory + Clone>(client: &mut ClientSide<M>, op: &Op) -> Result<Opti
         Ok(chain) => chain,
         Err(error) => panic!("{error:?}: no test asks for as much"),
     };
-    let (memory, blocks) = client.client_data();
-    chain.write(memory, blocks, 0, bytes, Copier::AUTO);
+    let place = client.client_data();
+    chain.write(place, 0, bytes, Copier::AUTO);
     match client.submit((kind, flags, handle), args.unwrap_or(Args::from_raw(0)), chain) {
         Ok(ticket) => Ok(Some(ticket)),
         Err((error, chain)) => {
@@ -111,9 +111,9 @@ fn take<M: Memory + Clone>(client: &mut ClientSide<M>, ticket: Ticket) -> Result
         Outcome::Handle(handle) => Got::Handle(handle),
         Outcome::Position(position) => Got::Position(position),
         Outcome::Bytes(chain) => {
-            let (memory, blocks) = client.server_data();
+            let place = client.server_data();
             let mut bytes = vec![0; chain.length() as usize];
-            chain.read(memory, blocks, 0, &mut bytes, Copier::AUTO);
+            chain.read(place, 0, &mut bytes, Copier::AUTO);
             client.release(chain)?;
             Got::Bytes(bytes)
         }

@@ -68,9 +68,9 @@ pub fn pair(geometry: &Geometry) -> (ClientSide<Mapped>, ServerSide<Mapped>) {
 /// The bytes of a job's payload.
 pub fn payload<M: Memory + Clone>(side: &ServerSide<M>, incoming: &Incoming) -> Vec<u8> {
     let chain = side.payload(incoming.job.unwrap()).unwrap();
-    let (memory, blocks) = side.client_data();
+    let place = side.client_data();
     let mut bytes = vec![0; chain.length() as usize];
-    let copied = chain.read(memory, blocks, 0, &mut bytes, Copier::AUTO);
+    let copied = chain.read(place, 0, &mut bytes, Copier::AUTO);
     assert_eq!(copied, bytes.len());
     bytes
 }
@@ -96,8 +96,8 @@ pub fn serve<M: Memory + Clone>(side: &mut ServerSide<M>, files: &mut Files, lim
                 Err(code) => Reply::Value(code.value()),
                 Ok(bytes) => match side.lend(bytes.len() as u32) {
                     Ok(chain) => {
-                        let (memory, blocks) = side.server_data();
-                        chain.write(memory, blocks, 0, &bytes, Copier::AUTO);
+                        let place = side.server_data();
+                        chain.write(place, 0, &bytes, Copier::AUTO);
                         Reply::Bytes(chain)
                     }
                     Err(memcpy_select::transport::blocks::AllocateError::OutOfBlocks) => {

@@ -144,9 +144,9 @@ fn a_session_under_stress_keeps_every_block_where_it_belongs() {
                         let (job, request) = jobs.swap_remove(rng.below(jobs.len()));
                         if request.kind == Kind::Write {
                             let chain = server.payload(job).unwrap();
-                            let (memory, cut) = server.client_data();
+                            let place = server.client_data();
                             let mut bytes = vec![0; chain.length() as usize];
-                            chain.read(memory, cut, 0, &mut bytes, Copier::AUTO);
+                            chain.read(place, 0, &mut bytes, Copier::AUTO);
                             assert!(bytes == paint(request.handle.into(), bytes.len()), "other bytes than were sent");
                             chain.blocks().iter().for_each(|block| sent.pass(*block, SERVER, CLIENT));
                             let amount = Value::of(Value::AMOUNT, bytes.len() as u32);
@@ -157,8 +157,8 @@ fn a_session_under_stress_keeps_every_block_where_it_belongs() {
                         match server.lend(amount) {
                             Ok(chain) => {
                                 chain.blocks().iter().for_each(|block| lent.pass(*block, NOBODY, SERVER));
-                                let (memory, cut) = server.server_data();
-                                chain.write(memory, cut, 0, &paint(amount.into(), amount as usize), Copier::AUTO);
+                                let place = server.server_data();
+                                chain.write(place, 0, &paint(amount.into(), amount as usize), Copier::AUTO);
                                 chain.blocks().iter().for_each(|block| lent.pass(*block, SERVER, CLIENT));
                                 server.answer(job, Reply::Bytes(chain)).unwrap();
                             }
@@ -189,8 +189,8 @@ fn a_session_under_stress_keeps_every_block_where_it_belongs() {
                         }
                     } else if let Ok(chain) = client.allocate(length) {
                         chain.blocks().iter().for_each(|block| sent.pass(*block, NOBODY, CLIENT));
-                        let (memory, cut) = client.client_data();
-                        chain.write(memory, cut, 0, &paint(number.into(), length as usize), Copier::AUTO);
+                        let place = client.client_data();
+                        chain.write(place, 0, &paint(number.into(), length as usize), Copier::AUTO);
                         let mine = chain.blocks().to_vec();
                         match client.submit((Kind::Write, Flags::DATA, number), Args::from_raw(0), chain) {
                             Ok(ticket) => drop(under_way.insert(ticket, mine)),
@@ -207,9 +207,9 @@ fn a_session_under_stress_keeps_every_block_where_it_belongs() {
                     let mine = under_way.remove(&ticket).expect("an answer to what was asked");
                     mine.iter().for_each(|block| sent.pass(*block, CLIENT, NOBODY));
                     if let Some(Outcome::Bytes(chain)) = client.take(ticket) {
-                        let (memory, cut) = client.server_data();
+                        let place = client.server_data();
                         let mut bytes = vec![0; chain.length() as usize];
-                        chain.read(memory, cut, 0, &mut bytes, Copier::AUTO);
+                        chain.read(place, 0, &mut bytes, Copier::AUTO);
                         assert!(bytes == paint(bytes.len() as u64, bytes.len()), "other bytes than were answered");
                         views.push(chain);
                     }

@@ -3,7 +3,7 @@
 
 use memcpy_select::measure::effort::Effort;
 use memcpy_select::measure::statistics::{median, paired_ratio};
-use memcpy_select::transport::blocks::{Allocate, BlockGeometry, FreeList, Marks, Owned, Shared};
+use memcpy_select::transport::blocks::{Allocate, BlockGeometry, BlockMemory, FreeList, Marks, Owned, Shared};
 use memcpy_select::transport::chain::{Chain, blocks_for};
 use memcpy_select::transport::geometry::Geometry;
 use memcpy_select::transport::session::{
@@ -181,8 +181,8 @@ impl Session {
     fn request(&mut self, bytes: &[u8], [there, back]: &mut [Vec<u8>; 2]) -> Result<(), String> {
         let length = bytes.len() as u32;
         let chain = self.client.allocate(length).map_err(text)?;
-        let (memory, blocks) = self.client.client_data();
-        chain.write(memory, blocks, 0, bytes, Copier::AUTO);
+        let place = self.client.client_data();
+        chain.write(place, 0, bytes, Copier::AUTO);
         let write = (Kind::Write, Flags::DATA, 1);
         let ticket = self.client.submit(write, Args::from_raw(0), chain).map_err(text)?;
         self.client.flush().map_err(text)?;
@@ -197,8 +197,8 @@ impl Session {
         self.client.flush().map_err(text)?;
         self.serve(there)?;
         let Outcome::Bytes(chain) = self.outcome(ticket)? else { return Err("no bytes".to_owned()) };
-        let (memory, blocks) = self.client.server_data();
-        chain.read(memory, blocks, 0, back, Copier::AUTO);
+        let place = self.client.server_data();
+        chain.read(place, 0, back, Copier::AUTO);
         self.client.release(chain).map_err(text)
     }
 
@@ -215,14 +215,14 @@ impl Session {
         let incoming = self.server.take_request().map_err(text)?.ok_or("no request")?;
         let job = incoming.job.ok_or("no job")?;
         let reply = if incoming.request.kind == Kind::Write {
-            let (memory, blocks) = self.server.client_data();
+            let place = self.server.client_data();
             let chain = self.server.payload(job).ok_or("no payload")?;
-            chain.read(memory, blocks, 0, file, Copier::AUTO);
+            chain.read(place, 0, file, Copier::AUTO);
             Reply::Value(Value::of(Value::AMOUNT, file.len() as u32))
         } else {
             let chain = self.server.lend(file.len() as u32).map_err(text)?;
-            let (memory, blocks) = self.server.server_data();
-            chain.write(memory, blocks, 0, file, Copier::AUTO);
+            let place = self.server.server_data();
+            chain.write(place, 0, file, Copier::AUTO);
             Reply::Bytes(chain)
         };
         self.server.answer(job, reply).map_err(text)?;
@@ -235,10 +235,10 @@ impl Session {
 fn validations(entries: u32, batches: u64) -> Result<(u64, u64), String> {
     const BATCH: usize = 64;
     let geometry = BlockGeometry::new(CHAIN_BLOCK_BYTES, CHAIN_BLOCKS).map_err(text)?;
-    let memory = memory(geometry.region_bytes())?;
+    let place = BlockMemory::new(memory(geometry.region_bytes())?, geometry);
     let length = entries * CHAIN_BLOCK_BYTES;
     let mut theirs = Chain::EMPTY;
-    theirs.allocate(&memory, geometry, &mut Owned::new(geometry), length).map_err(text)?;
+    theirs.allocate(&place, &mut Owned::new(geometry), length).map_err(text)?;
     let first = theirs.blocks()[if entries == 1 { 0 } else { blocks_for(geometry, length).0 as usize }];
     let slice = Slice { block: first, length };
     let mut chain = Chain::EMPTY;
@@ -247,7 +247,7 @@ fn validations(entries: u32, batches: u64) -> Result<(u64, u64), String> {
     for _ in 0..batches {
         let start = Instant::now();
         for marks in &mut marks {
-            chain.resolve(&memory, geometry, marks, black_box(slice)).map_err(text)?;
+            chain.resolve(&place, marks, black_box(slice)).map_err(text)?;
         }
         total_ns += start.elapsed().as_nanos() as u64;
         if chain.data() != theirs.data() {

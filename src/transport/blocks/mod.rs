@@ -5,13 +5,15 @@
 //! does can disturb it. The difference between the two is the price of trust.
 
 mod owned;
+mod place;
 mod shared;
 
+pub use super::geometry_error::GeometryError;
 pub use owned::Owned;
+pub use place::BlockMemory;
 pub use shared::{FreeList, Shared};
 
 use super::violation::Violation;
-use std::fmt;
 
 /// The size and the number of the blocks of a region. Comes from the handshake, never from shared memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,11 +41,13 @@ impl BlockGeometry {
             && block_bytes >= Self::MIN_BLOCK_BYTES
             && block_bytes <= Self::MAX_BLOCK_BYTES;
         if !is_size {
-            return Err(GeometryError::BlockSize { block_bytes });
+            let what = "bytes in a block (a power of two from 8 to 2^30, so that chains can be built of them)";
+            return Err(GeometryError { what, found: block_bytes as u64 });
         }
         let fits = count as u64 <= isize::MAX as u64 / block_bytes as u64;
         if count == 0 || count > Self::MAX_COUNT || !fits {
-            return Err(GeometryError::BlockCount { count });
+            let what = "blocks of a region (1 to 2^30, and no more than the address space holds)";
+            return Err(GeometryError { what, found: count as u64 });
         }
         Ok(Self { block_bytes, count })
     }
@@ -72,43 +76,6 @@ impl BlockGeometry {
         block as usize * self.block_bytes as usize
     }
 }
-
-/// Blocks that cannot be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum GeometryError {
-    /// A size that is not a power of two from 8 bytes to 1 GiB.
-    BlockSize {
-        /// What was asked for, in bytes.
-        block_bytes: u32,
-    },
-    /// No block, or more than can be.
-    BlockCount {
-        /// What was asked for.
-        count: u32,
-    },
-}
-
-impl fmt::Display for GeometryError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {
-            Self::BlockSize { block_bytes } => write!(
-                f,
-                "blocks of {block_bytes} bytes: refused, chains could not be built of them; take a power of two from {} \
-                 to {}",
-                BlockGeometry::MIN_BLOCK_BYTES,
-                BlockGeometry::MAX_BLOCK_BYTES
-            ),
-            Self::BlockCount { count } => write!(
-                f,
-                "{count} blocks: refused; take 1 to {}, and no more than the address space holds",
-                BlockGeometry::MAX_COUNT
-            ),
-        }
-    }
-}
-
-impl std::error::Error for GeometryError {}
 
 /// Why no blocks were allocated. What had been taken so far is given back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -277,6 +244,7 @@ impl Marks {
     }
 
     /// How many blocks are marked.
+    #[doc(hidden)]
     pub fn marked(&self) -> u32 {
         self.words.iter().map(|word| word.count_ones()).sum()
     }

@@ -227,9 +227,8 @@ impl Client {
         self.wait_for(ticket)?;
         match self.side.take(ticket) {
             Some(Outcome::Bytes(chain)) => {
-                let (memory, blocks) = self.side.server_data();
                 let len_bytes = (chain.length() as usize).min(dst.len());
-                let copied = chain.read(memory, blocks, 0, dst.get_mut(..len_bytes).unwrap_or_default(), copier);
+                let copied = chain.read(self.side.server_data(), 0, dst.get_mut(..len_bytes).unwrap_or_default(), copier);
                 self.side.release(chain).map_err(|violation| self.end(violation.into()))?;
                 Ok(copied)
             }

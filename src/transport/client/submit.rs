@@ -14,12 +14,12 @@ use std::io::SeekFrom;
 impl Client {
     /// The longest transfer to here.
     pub fn max_read_bytes(&self) -> usize {
-        max_bytes(self.side.server_data().1)
+        max_bytes(self.side.server_data().geometry())
     }
 
     /// The longest transfer from here.
     pub fn max_write_bytes(&self) -> usize {
-        max_bytes(self.side.client_data().1)
+        max_bytes(self.side.client_data().geometry())
     }
 
     /// Blocks for `len_bytes`, to be filled and sent without a copy.
@@ -76,8 +76,7 @@ impl Client {
     #[inline(always)]
     fn submit_bytes(&mut self, what: (Kind, Flags, u32), src: &[u8], copier: Copier) -> Result<Ticket, ClientError> {
         let chain = self.allocate(src.len())?;
-        let (memory, blocks) = self.side.client_data();
-        chain.write(memory, blocks, 0, src, copier);
+        chain.write(self.side.client_data(), 0, src, copier);
         self.send(what, Args::from_raw(0), chain)
     }
 

@@ -1,11 +1,10 @@
 //! A client, the table behind, and what goes to and fro between them.
 
 use super::Asked;
-use crate::transport::blocks::{BlockGeometry, Marks};
+use crate::transport::blocks::{BlockMemory, Marks};
 use crate::transport::chain::Chain;
 use crate::transport::connect::{Channel, ConnectError, Greeted, Joined};
 use crate::transport::error::SessionError;
-use crate::transport::geometry::GeometryError;
 use crate::transport::job::{ClientKey, Operation};
 use crate::transport::memory::{Copier, Mapped, Memory};
 use crate::transport::reactor::{Session, Source};
@@ -48,8 +47,7 @@ pub(super) struct Pair {
 /// The names that clients send, and where they are sent on from.
 #[derive(Debug)]
 struct Names {
-    client_data: Mapped,
-    client_blocks: BlockGeometry,
+    client: BlockMemory<Mapped>,
     marks: Marks,
     chain: Chain,
     buffer: Vec<u8>,
@@ -65,8 +63,6 @@ impl Pair {
         let (front, behind) = (QueueLayout::of(&greeted.geometry)?, QueueLayout::of(&joined.geometry)?);
         let (front_queue, behind_queue) = (greeted.queue.into_memory(), joined.queue.into_memory());
         let blocks = greeted.geometry.client_blocks;
-        let client_blocks = BlockGeometry::new(blocks.block_bytes, blocks.count)
-            .map_err(|_| GeometryError { what: "blocks of a client", found: blocks.count.into() })?;
         let client_data = greeted.client_data.ok_or(ConnectError::PeerGone)?.into_memory();
         let own_count = joined.geometry.client_blocks.count - blocks.count;
         Ok(Self {
@@ -85,9 +81,8 @@ impl Pair {
             client_bell: Doorbell::new(front_queue, front.client_doorbell_at),
             table_bell: Doorbell::new(behind_queue, behind.server_doorbell_at),
             names: Names {
-                client_data,
-                client_blocks,
-                marks: Marks::new(client_blocks.count()),
+                client: BlockMemory::new(client_data, blocks.cut()?),
+                marks: Marks::new(blocks.count),
                 chain: Chain::EMPTY,
                 buffer: Vec::new(),
                 own: names.memory().clone(),
@@ -246,13 +241,13 @@ impl Names {
         let has_name = matches!(request.kind, Kind::Open | Kind::Create | Kind::Destroy);
         if has_name {
             let slice = request.args.get(Args::SLICE).map_err(Violation::Kind)?;
-            let max_bytes = MAX_NAME_BYTES.min(self.client_blocks.block_bytes() as usize);
+            let max_bytes = MAX_NAME_BYTES.min(self.client.geometry().block_bytes() as usize);
             if slice.length as usize > max_bytes {
                 return Ok(Err(ErrorCode::BAD_NAME));
             }
-            self.chain.resolve(&self.client_data, self.client_blocks, &mut self.marks, slice)?;
+            self.chain.resolve(&self.client, &mut self.marks, slice)?;
             self.buffer.resize(slice.length as usize, 0);
-            self.chain.read(&self.client_data, self.client_blocks, 0, &mut self.buffer, Copier::AUTO);
+            self.chain.read(&self.client, 0, &mut self.buffer, Copier::AUTO);
             for &block in self.chain.blocks() {
                 self.marks.clear(block)?;
             }
@@ -272,9 +267,9 @@ impl Names {
             return Err(Violation::JobId { id });
         }
         let Some(block) = self.free.pop() else { return Ok(Err(ErrorCode::OUT_OF_BLOCKS)) };
-        self.own.write(block as usize * self.client_blocks.block_bytes() as usize, &self.buffer, Copier::AUTO);
+        self.own.write(block as usize * self.client.geometry().block_bytes() as usize, &self.buffer, Copier::AUTO);
         self.used.insert(id, block);
-        let block = self.client_blocks.count() + block;
+        let block = self.client.geometry().count() + block;
         request.args = Args::of(Args::SLICE, Slice { block, length: self.buffer.len() as u32 });
         Ok(Ok(()))
     }

@@ -143,9 +143,8 @@ impl Session {
     /// The bytes that came with a job.
     #[inline(always)]
     pub(super) fn payload(&self, job: &Job) -> Borrowed<'_> {
-        let (memory, blocks) = self.side.client_data();
         Borrowed {
-            found: self.side.payload(job.key).map(|chain| (chain, memory, blocks)),
+            found: self.side.payload(job.key).map(|chain| (chain, self.side.client_data())),
             file: self.client_file.as_ref().map(OwnedFd::as_fd),
         }
     }
@@ -185,8 +184,7 @@ impl Session {
         };
         match self.lend(length) {
             Ok(chain) => {
-                let (memory, blocks) = self.side.server_data();
-                chain.write(memory, blocks, 0, bytes, copier);
+                chain.write(self.side.server_data(), 0, bytes, copier);
                 Ok(Reply::Bytes(chain))
             }
             Err(AllocateError::OutOfBlocks) => Ok(Reply::Value(ErrorCode::OUT_OF_BLOCKS.value())),

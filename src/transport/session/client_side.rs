@@ -4,10 +4,10 @@
 //! checked against what was asked before anybody sees it. The blocks of a request are free again, on this side's own
 //! account, when its response is there.
 
+use super::directions::{Pool, Receiving, Sending};
 use super::layout::QueueLayout;
 use super::outcome::{Outcome, SubmitError};
-use super::{Pool, SPARE_CHAINS, block_geometry};
-use crate::transport::blocks::{Allocate, AllocateError, BlockGeometry, Marks};
+use crate::transport::blocks::{Allocate, AllocateError, BlockMemory};
 use crate::transport::chain::Chain;
 use crate::transport::geometry::{Allocator, Geometry, GeometryError};
 use crate::transport::memory::Memory;
@@ -50,16 +50,11 @@ pub struct ClientSide<M: Memory> {
     responses: Consumer<M, 3>,
     releases: Option<Producer<M, 1>>,
     unsent_releases: VecDeque<u32>,
-    client_data: M,
-    client_blocks: BlockGeometry,
-    server_data: M,
-    server_blocks: BlockGeometry,
-    server_marks: Marks,
-    pool: Pool<M>,
+    sending: Sending<M>,
+    receiving: Receiving<M>,
     slots: Vec<Slot>,
     free_slots: Vec<u32>,
     slot_bits: u32,
-    spare: Vec<Chain>,
 }
 
 impl<M: Memory + Clone> ClientSide<M> {
@@ -71,9 +66,7 @@ impl<M: Memory + Clone> ClientSide<M> {
     pub fn new(geometry: &Geometry, queue: M, client_data: M, server_data: M) -> Result<Self, GeometryError> {
         let layout = QueueLayout::of(geometry)?;
         super::check_lengths(geometry, &layout, &queue, &client_data, &server_data)?;
-        let client_blocks = block_geometry(geometry.client_blocks)?;
-        let server_blocks = block_geometry(geometry.server_blocks)?;
-        let owned = geometry.allocator == Allocator::Owned;
+        let Geometry { allocator, client_blocks, server_blocks, .. } = *geometry;
         let slot = || Slot {
             generation: 1,
             state: State::Free,
@@ -85,29 +78,26 @@ impl<M: Memory + Clone> ClientSide<M> {
         Ok(Self {
             requests: Producer::new(queue.clone(), layout.requests),
             responses: Consumer::new(queue.clone(), layout.responses),
-            releases: owned.then(|| Producer::new(queue, layout.releases)),
+            releases: (allocator == Allocator::Owned).then(|| Producer::new(queue, layout.releases)),
             unsent_releases: VecDeque::new(),
-            pool: Pool::new(geometry, client_blocks, client_data.clone()),
-            client_data,
-            client_blocks,
-            server_data,
-            server_blocks,
-            server_marks: Marks::new(if owned { server_blocks.count() } else { 0 }),
+            sending: Sending::new(allocator, client_blocks, client_data)?,
+            receiving: Receiving::new(allocator, server_blocks, server_data)?,
             slots: (0..geometry.capacity).map(|_| slot()).collect(),
             free_slots: (0..geometry.capacity).rev().collect(),
             slot_bits: geometry.capacity.trailing_zeros(),
-            spare: Vec::new(),
         })
     }
 
-    /// The memory of what is written, and how it is cut.
-    pub fn client_data(&self) -> (&M, BlockGeometry) {
-        (&self.client_data, self.client_blocks)
+    /// The blocks of what is written.
+    #[inline(always)]
+    pub fn client_data(&self) -> &BlockMemory<M> {
+        &self.sending.place
     }
 
-    /// The memory of what is read, and how it is cut.
-    pub fn server_data(&self) -> (&M, BlockGeometry) {
-        (&self.server_data, self.server_blocks)
+    /// The blocks of what is read.
+    #[inline(always)]
+    pub fn server_data(&self) -> &BlockMemory<M> {
+        &self.receiving.place
     }
 
     /// Requests under way, and outcomes that were not taken yet.
@@ -122,29 +112,12 @@ impl<M: Memory + Clone> ClientSide<M> {
     /// [`AllocateError::OutOfBlocks`] if there are not as many.
     #[inline(always)]
     pub fn allocate(&mut self, length: u32) -> Result<Chain, AllocateError> {
-        let mut chain = self.spare.pop().unwrap_or_default();
-        match chain.allocate(&self.client_data, self.client_blocks, &mut self.pool, length) {
-            Ok(()) => Ok(chain),
-            Err(error) => {
-                self.keep(chain);
-                Err(error)
-            }
-        }
+        self.sending.allocate(length)
     }
 
     /// Gives blocks back that were allocated and not sent.
     pub fn give_back(&mut self, chain: Chain) {
-        // They are this side's own: the list can only refuse them if the other side spoils it, and then the next call says so.
-        let _ = self.pool.free(chain.blocks());
-        self.keep(chain);
-    }
-
-    #[inline(always)]
-    fn keep(&mut self, mut chain: Chain) {
-        if chain.has_list() && self.spare.len() < SPARE_CHAINS {
-            chain.clear();
-            self.spare.push(chain);
-        }
+        self.sending.give_back(chain);
     }
 
     /// Sends a request with these args, or, for the kinds that have one, with the payload that `args` do not name. The
@@ -185,7 +158,7 @@ impl<M: Memory + Clone> ClientSide<M> {
         slot.asked = asked;
         let old = std::mem::replace(&mut slot.payload, payload);
         let ticket = Ticket { slot: number, generation: slot.generation };
-        self.keep(old);
+        self.sending.keep(old);
         Ok(ticket)
     }
 
@@ -221,11 +194,7 @@ impl<M: Memory + Clone> ClientSide<M> {
             if let Some(slot) = self.slots.get_mut(number as usize) {
                 slot.state = State::Done;
                 slot.outcome = Some(outcome);
-                self.pool.free(slot.payload.blocks())?;
-                if let [block] = *slot.payload.blocks() {
-                    // The next short request takes it again.
-                    self.client_data.prefetch_to_write(self.client_blocks.block_at(block));
-                }
+                self.sending.free(slot.payload.blocks())?;
                 slot.payload.clear();
             }
             if state == State::Waiting {
@@ -274,9 +243,8 @@ impl<M: Memory + Clone> ClientSide<M> {
                 if slice.length > slot.asked {
                     return Err(Violation::MoreThanAsked { got: slice.length.into(), asked: slot.asked.into() });
                 }
-                let mut chain = self.spare.pop().unwrap_or_default();
-                let marks = self.pool.marks(&mut self.server_marks);
-                chain.resolve(&self.server_data, self.server_blocks, marks, slice)?;
+                let mut chain = self.sending.empty_chain();
+                self.receiving.resolve(&mut self.sending.pool, &mut chain, slice)?;
                 Outcome::Bytes(chain)
             }
             Kind::Write => Outcome::Amount(at_most(slot.asked.into())? as u32),
@@ -333,25 +301,21 @@ impl<M: Memory + Clone> ClientSide<M> {
     /// [`Violation`] if the server spoiled what they are given back to.
     #[inline(always)]
     pub fn release(&mut self, chain: Chain) -> Result<(), Violation> {
-        match &mut self.pool {
-            Pool::Shared(shared) => shared.free(chain.blocks())?,
-            Pool::Owned(_) => {
-                match *chain.blocks() {
-                    [] => {}
-                    [block] => self.server_marks.clear(block)?,
-                    ref blocks => self.server_marks.clear_all(blocks)?,
+        let Sending { pool, .. } = &mut self.sending;
+        if let Pool::Shared(shared) = pool {
+            shared.free(chain.blocks())?;
+        } else {
+            self.receiving.give_up(pool, chain.blocks())?;
+            if chain.length() > 0 {
+                let block = chain.slice().block;
+                // No block is lent again before its release was taken in, so that there are never more than blocks.
+                if self.unsent_releases.len() >= self.receiving.place.geometry().count() as usize {
+                    return Err(Violation::BlockTwice { block });
                 }
-                if chain.length() > 0 {
-                    let block = chain.slice().block;
-                    // No block is lent again before its release was taken in, so that there are never more than blocks.
-                    if self.unsent_releases.len() >= self.server_blocks.count() as usize {
-                        return Err(Violation::BlockTwice { block });
-                    }
-                    self.unsent_releases.push_back(block);
-                }
+                self.unsent_releases.push_back(block);
             }
         }
-        self.keep(chain);
+        self.sending.keep(chain);
         Ok(())
     }
 

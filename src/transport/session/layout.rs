@@ -1,10 +1,9 @@
 //! Where everything is in the two kinds of region. Computed by each side from the geometry that it agreed to.
 
-use super::block_geometry;
 use crate::transport::blocks::{BlockGeometry, FreeList, Shared};
 use crate::transport::geometry::{Allocator, Blocks, Geometry, GeometryError, Limits};
 use crate::transport::memory::Memory;
-use crate::transport::ring::{Publication, RingError, RingLayout};
+use crate::transport::ring::{Publication, RingLayout, RingPlace};
 
 /// Words that different sides write are this far apart: two lines, because the neighbour of a line is fetched with it.
 const APART_BYTES: usize = 128;
@@ -36,21 +35,8 @@ impl QueueLayout {
         geometry.check(&Limits { max_queue_bytes: u64::MAX, max_data_bytes: u64::MAX })?;
         let word = |number: usize| number * APART_BYTES;
         let ring = |first_word, entries_at, stride_bytes: u32, publication| {
-            RingLayout::new(
-                (word(first_word), word(first_word + 1), entries_at),
-                geometry.capacity,
-                stride_bytes,
-                publication,
-            )
-            .map_err(|error| match error {
-                RingError::Capacity { capacity } => {
-                    GeometryError { what: "entries of a ring, which cannot work", found: capacity.into() }
-                }
-                RingError::Stride { stride_bytes } => GeometryError {
-                    what: "bytes between entries of a ring, which cannot work",
-                    found: stride_bytes.into(),
-                },
-            })
+            let at = RingPlace { tail_at: word(first_word), head_at: word(first_word + 1), entries_at };
+            RingLayout::new(at, geometry.capacity, stride_bytes, publication)
         };
         let requests = ring(0, word(8), geometry.request_stride_bytes.into(), geometry.publication)?;
         let responses_at = requests.end_at().next_multiple_of(APART_BYTES);
@@ -81,7 +67,7 @@ pub(super) fn free_list(blocks: BlockGeometry) -> FreeList {
 ///
 /// [`GeometryError`] if no region can be cut into them.
 pub fn data_bytes(blocks: Blocks, allocator: Allocator) -> Result<usize, GeometryError> {
-    let blocks = block_geometry(blocks)?;
+    let blocks = blocks.cut()?;
     let end = match allocator {
         Allocator::Owned => blocks.region_bytes(),
         Allocator::Shared => free_list(blocks).links_at + 4 * blocks.count() as usize,
@@ -108,7 +94,7 @@ impl Geometry {
 ///
 /// [`GeometryError`] if no region can be cut into these blocks.
 pub fn lay_out_shared<M: Memory>(memory: &M, blocks: Blocks) -> Result<(), GeometryError> {
-    let blocks = block_geometry(blocks)?;
+    let blocks = blocks.cut()?;
     Shared::lay_out(memory, free_list(blocks), blocks);
     Ok(())
 }

@@ -6,10 +6,10 @@
 //! The server takes a request only if there is room for its response, whatever the client does with its ring meanwhile:
 //! an answer never waits and never fails for want of room.
 
+use super::directions::{Pool, Receiving, Sending};
 use super::layout::QueueLayout;
 use super::outcome::{AnswerError, Reply};
-use super::{Pool, SPARE_CHAINS, block_geometry};
-use crate::transport::blocks::{Allocate, AllocateError, BlockGeometry, Marks};
+use crate::transport::blocks::{AllocateError, BlockMemory, Marks};
 use crate::transport::chain::Chain;
 use crate::transport::geometry::{Allocator, Geometry, GeometryError};
 use crate::transport::memory::Memory;
@@ -50,16 +50,11 @@ pub struct ServerSide<M: Memory> {
     requests: Consumer<M, 4>,
     responses: Producer<M, 3>,
     releases: Option<Consumer<M, 1>>,
-    client_data: M,
-    client_blocks: BlockGeometry,
-    client_marks: Marks,
-    server_data: M,
-    server_blocks: BlockGeometry,
-    pool: Pool<M>,
+    receiving: Receiving<M>,
+    sending: Sending<M>,
     jobs: Vec<Job>,
     free_jobs: Vec<u32>,
     lent: Lent,
-    spare: Vec<Chain>,
 }
 
 /// Blocks that the client has, on the server's own account: known by their first block.
@@ -81,29 +76,23 @@ impl<M: Memory + Clone> ServerSide<M> {
     pub fn new(geometry: &Geometry, queue: M, client_data: M, server_data: M) -> Result<Self, GeometryError> {
         let layout = QueueLayout::of(geometry)?;
         super::check_lengths(geometry, &layout, &queue, &client_data, &server_data)?;
-        let client_blocks = block_geometry(geometry.client_blocks)?;
-        let server_blocks = block_geometry(geometry.server_blocks)?;
-        let owned = geometry.allocator == Allocator::Owned;
+        let Geometry { allocator, client_blocks, server_blocks, .. } = *geometry;
+        let owned = allocator == Allocator::Owned;
         let job = || Job { generation: 0, is_waiting: false, id: JobId::ZERO, asked: 0, payload: Chain::EMPTY };
         Ok(Self {
             requests: Consumer::new(queue.clone(), layout.requests),
             responses: Producer::new(queue.clone(), layout.responses),
             releases: owned.then(|| Consumer::new(queue, layout.releases)),
-            client_data,
-            client_blocks,
-            client_marks: Marks::new(if owned { client_blocks.count() } else { 0 }),
-            pool: Pool::new(geometry, server_blocks, server_data.clone()),
-            server_data,
-            server_blocks,
+            receiving: Receiving::new(allocator, client_blocks, client_data)?,
+            sending: Sending::new(allocator, server_blocks, server_data)?,
             jobs: (0..geometry.capacity).map(|_| job()).collect(),
             free_jobs: (0..geometry.capacity).rev().collect(),
             lent: Lent {
-                alone: Marks::new(if owned { server_blocks.count() } else { 0 }),
+                alone: Marks::new(if owned { server_blocks.count } else { 0 }),
                 chains: HashMap::new(),
                 blocks: 0,
-                limit_blocks: server_blocks.count(),
+                limit_blocks: server_blocks.count,
             },
-            spare: Vec::new(),
         })
     }
 
@@ -140,8 +129,7 @@ impl<M: Memory + Clone> ServerSide<M> {
         let Some(&slot) = self.free_jobs.last() else { return Ok(None) };
         let Some(job) = self.jobs.get_mut(slot as usize) else { return Ok(None) };
         if let Some(slice) = payload {
-            let marks = self.pool.marks(&mut self.client_marks);
-            job.payload.resolve(&self.client_data, self.client_blocks, marks, slice)?;
+            self.receiving.resolve(&mut self.sending.pool, &mut job.payload, slice)?;
         }
         self.free_jobs.pop();
         job.is_waiting = true;
@@ -196,14 +184,16 @@ impl<M: Memory + Clone> ServerSide<M> {
         self.lent.blocks
     }
 
-    /// The memory of the payloads, and how it is cut.
-    pub fn client_data(&self) -> (&M, BlockGeometry) {
-        (&self.client_data, self.client_blocks)
+    /// The blocks of the payloads.
+    #[inline(always)]
+    pub fn client_data(&self) -> &BlockMemory<M> {
+        &self.receiving.place
     }
 
-    /// The memory of the answers, and how it is cut.
-    pub fn server_data(&self) -> (&M, BlockGeometry) {
-        (&self.server_data, self.server_blocks)
+    /// The blocks of the answers.
+    #[inline(always)]
+    pub fn server_data(&self) -> &BlockMemory<M> {
+        &self.sending.place
     }
 
     /// Takes blocks for an answer of `length` bytes.
@@ -213,47 +203,29 @@ impl<M: Memory + Clone> ServerSide<M> {
     /// [`AllocateError::OutOfBlocks`] if the client holds too many, or there are none left.
     #[inline(always)]
     pub fn lend(&mut self, length: u32) -> Result<Chain, AllocateError> {
-        let mut chain = self.spare.pop().unwrap_or_default();
-        let mut result = self.try_lend(&mut chain, length);
-        if result == Err(AllocateError::OutOfBlocks) && self.releases.is_some() {
-            // The client may have given some back meanwhile.
-            self.take_releases()?;
-            result = self.try_lend(&mut chain, length);
+        let result = self.try_lend(length);
+        if !matches!(result, Err(AllocateError::OutOfBlocks)) || self.releases.is_none() {
+            return result;
         }
-        match result {
-            Ok(()) => Ok(chain),
-            Err(error) => {
-                self.keep(chain);
-                Err(error)
-            }
-        }
+        // The client may have given some back meanwhile.
+        self.take_releases()?;
+        self.try_lend(length)
     }
 
     #[inline(always)]
-    fn try_lend(&mut self, chain: &mut Chain, length: u32) -> Result<(), AllocateError> {
-        chain.allocate(&self.server_data, self.server_blocks, &mut self.pool, length)?;
+    fn try_lend(&mut self, length: u32) -> Result<Chain, AllocateError> {
+        let chain = self.sending.allocate(length)?;
         let count = chain.blocks().len() as u32;
         if self.lent.blocks + count > self.lent.limit_blocks {
-            self.pool.free(chain.blocks())?;
-            chain.clear();
+            self.sending.give_back(chain);
             return Err(AllocateError::OutOfBlocks);
         }
-        Ok(())
+        Ok(chain)
     }
 
     /// Gives blocks back that were lent for an answer which is not sent.
     pub fn give_back(&mut self, chain: Chain) {
-        // They are this side's own: the list can only refuse them if the other side spoils it, and then the next call says so.
-        let _ = self.pool.free(chain.blocks());
-        self.keep(chain);
-    }
-
-    #[inline(always)]
-    fn keep(&mut self, mut chain: Chain) {
-        if chain.has_list() && self.spare.len() < SPARE_CHAINS {
-            chain.clear();
-            self.spare.push(chain);
-        }
+        self.sending.give_back(chain);
     }
 
     /// Answers a job. The client sees it at the latest after [`flush`](Self::flush).
@@ -295,20 +267,21 @@ impl<M: Memory + Clone> ServerSide<M> {
     /// Books blocks to the client.
     #[inline(always)]
     fn hand_over(&mut self, chain: Chain) -> Result<(), Violation> {
-        match &mut self.pool {
+        let Sending { pool, .. } = &mut self.sending;
+        match pool {
             // The client gives them back to the list itself.
             Pool::Shared(shared) => {
                 for &block in chain.blocks() {
                     shared.held().clear(block)?;
                 }
-                self.keep(chain);
+                self.sending.keep(chain);
             }
             Pool::Owned(_) => match *chain.blocks() {
-                [] => self.keep(chain),
+                [] => self.sending.keep(chain),
                 [block] => {
                     self.lent.alone.mark(block)?;
                     self.lent.blocks += 1;
-                    self.keep(chain);
+                    self.sending.keep(chain);
                 }
                 _ => {
                     self.lent.blocks += chain.blocks().len() as u32;
@@ -323,12 +296,7 @@ impl<M: Memory + Clone> ServerSide<M> {
     #[inline(always)]
     fn finish(&mut self, key: JobKey) -> Result<(), Violation> {
         let Some(job) = self.jobs.get_mut(key.slot as usize) else { return Ok(()) };
-        let marks = self.pool.marks(&mut self.client_marks);
-        match *job.payload.blocks() {
-            [] => {}
-            [block] => marks.clear(block)?,
-            ref blocks => marks.clear_all(blocks)?,
-        }
+        self.receiving.give_up(&mut self.sending.pool, job.payload.blocks())?;
         job.payload.clear();
         job.is_waiting = false;
         job.generation = job.generation.wrapping_add(1);
@@ -348,16 +316,11 @@ impl<M: Memory + Clone> ServerSide<M> {
             if self.lent.alone.is_marked(block) {
                 self.lent.alone.clear(block)?;
                 self.lent.blocks -= 1;
-                self.pool.free(&[block])?;
-                // The next short answer takes it again.
-                self.server_data.prefetch_to_write(self.server_blocks.block_at(block));
-            } else if let Some(mut chain) = self.lent.chains.remove(&block) {
+                self.sending.free(&[block])?;
+            } else if let Some(chain) = self.lent.chains.remove(&block) {
                 self.lent.blocks -= chain.blocks().len() as u32;
-                self.pool.free(chain.blocks())?;
-                if chain.has_list() && self.spare.len() < SPARE_CHAINS {
-                    chain.clear();
-                    self.spare.push(chain);
-                }
+                self.sending.free(chain.blocks())?;
+                self.sending.keep(chain);
             } else {
                 return Err(Violation::NotHeld { block });
             }

@@ -7,7 +7,7 @@ use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 use loom::thread;
 use memcpy_select::transport::blocks::{Allocate, AllocateError, BlockGeometry, FreeList, Shared};
 use memcpy_select::transport::memory::{Load, Memory, Store};
-use memcpy_select::transport::ring::{Consumer, Producer, RingLayout};
+use memcpy_select::transport::ring::{Consumer, Producer, RingLayout, RingPlace};
 use memcpy_select::transport::{Copier, Publication};
 use std::sync::Arc;
 
@@ -197,7 +197,9 @@ const HEAD_AT: usize = 4;
 const ENTRIES_AT: usize = 8;
 
 fn new_ring(bug: Bug, publication: Publication) -> (Producer<Arc<Model>, 3>, Consumer<Arc<Model>, 3>) {
-    let layout = RingLayout::new((TAIL_AT, HEAD_AT, ENTRIES_AT), 2, 12, publication).unwrap();
+    let layout =
+        RingLayout::new(RingPlace { tail_at: TAIL_AT, head_at: HEAD_AT, entries_at: ENTRIES_AT }, 2, 12, publication)
+            .unwrap();
     let mut model = Model::new(bug, layout.end_at() / 4, 2);
     // The first word of an entry is waited for where it has the lap in it; the others are the owner's alone.
     model.entries = Some((ENTRIES_AT, 12, usize::from(publication == Publication::Phase)));

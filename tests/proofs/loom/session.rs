@@ -44,15 +44,15 @@ fn session(bug: Bug, publication: Publication) {
             };
             let job = incoming.job.unwrap();
             let reply = if incoming.request.kind == Kind::Write {
-                let (memory, geometry) = server.client_data();
+                let place = server.client_data();
                 let mut bytes = [0; 3];
-                server.payload(job).unwrap().read(memory, geometry, 0, &mut bytes, Copier::AUTO);
+                server.payload(job).unwrap().read(place, 0, &mut bytes, Copier::AUTO);
                 assert_eq!(&bytes, b"one");
                 Reply::Value(Value::of(Value::AMOUNT, 3))
             } else {
                 let chain = server.lend(3).unwrap();
-                let (memory, geometry) = server.server_data();
-                chain.write(memory, geometry, 0, b"two", Copier::AUTO);
+                let place = server.server_data();
+                chain.write(place, 0, b"two", Copier::AUTO);
                 Reply::Bytes(chain)
             };
             server.answer(job, reply).unwrap();
@@ -61,8 +61,8 @@ fn session(bug: Bug, publication: Publication) {
     });
 
     let chain = client.allocate(3).unwrap();
-    let (memory, blocks) = client.client_data();
-    chain.write(memory, blocks, 0, b"one", Copier::AUTO);
+    let place = client.client_data();
+    chain.write(place, 0, b"one", Copier::AUTO);
     client.submit((Kind::Write, Flags::DATA, 1), Args::from_raw(0), chain).unwrap();
     client.submit((Kind::Read, Flags::DATA, 1), Args::of(Args::AMOUNT, 3), Chain::EMPTY).unwrap();
     client.flush().unwrap();
@@ -77,8 +77,8 @@ fn session(bug: Bug, publication: Publication) {
             Outcome::Amount(amount) => assert_eq!(amount, 3),
             Outcome::Bytes(chain) => {
                 let mut bytes = [0; 3];
-                let (memory, blocks) = client.server_data();
-                chain.read(memory, blocks, 0, &mut bytes, Copier::AUTO);
+                let place = client.server_data();
+                chain.read(place, 0, &mut bytes, Copier::AUTO);
                 assert_eq!(&bytes, b"two");
                 client.release(chain).unwrap();
             }

@@ -1,7 +1,7 @@
 //! Blocks and chains: taken and given back, and checked when the other side names them.
 
 use super::{Part, PartSample, Round};
-use crate::transport::blocks::{Allocate, AllocateError, BlockGeometry, FreeList, Marks, Owned, Shared};
+use crate::transport::blocks::{Allocate, AllocateError, BlockGeometry, BlockMemory, FreeList, Marks, Owned, Shared};
 use crate::transport::chain::{Chain, blocks_for};
 use crate::transport::memory::Mapped;
 use std::fmt;
@@ -87,13 +87,13 @@ fn validate(round: Round, entries: u32) -> Result<PartSample, String> {
     let length = entries * CHAIN_BLOCK_BYTES;
     let (_, lists) = blocks_for(geometry(CHAIN_BLOCK_BYTES, entries)?, length);
     let geometry = geometry(CHAIN_BLOCK_BYTES, entries + lists)?;
-    let memory = memory(geometry.region_bytes())?;
+    let place = BlockMemory::new(memory(geometry.region_bytes())?, geometry);
     let mut sent = Chain::EMPTY;
-    sent.allocate(&memory, geometry, &mut Owned::new(geometry), length)
+    sent.allocate(&place, &mut Owned::new(geometry), length)
         .map_err(|error| format!("a chain of {entries} entries: {error:?}"))?;
     let (mut marks, mut chain) = (Marks::new(geometry.count()), Chain::EMPTY);
     let mut turn = |_: u64| {
-        chain.resolve(&memory, geometry, &mut marks, black_box(sent.slice())).map_err(refused)?;
+        chain.resolve(&place, &mut marks, black_box(sent.slice())).map_err(refused)?;
         chain.blocks().iter().try_for_each(|block| marks.clear(*block)).map_err(refused)
     };
     let turns = CHECKED / u64::from(entries);
