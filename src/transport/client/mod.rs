@@ -167,7 +167,7 @@ impl Client {
     /// [`ClientError`].
     pub fn open_shared(&mut self, name: impl AsRef<[u8]>) -> Result<(Handle, Option<Shared>), ClientError> {
         let ticket = self.submit_named(Kind::Open, name.as_ref())?;
-        match self.finish(ticket)? {
+        match self.answer_to(ticket)? {
             Completion::Opened(handle, shared) => Ok((handle, shared)),
             other => Err(other.unexpected()),
         }
@@ -179,7 +179,7 @@ impl Client {
     }
 
     fn opened(&mut self, ticket: Ticket) -> Result<Handle, ClientError> {
-        match self.finish(ticket)? {
+        match self.answer_to(ticket)? {
             Completion::Opened(handle, _) => Ok(handle),
             other => Err(other.unexpected()),
         }
@@ -192,7 +192,7 @@ impl Client {
     /// [`ClientError`].
     pub fn destroy(&mut self, name: impl AsRef<[u8]>) -> Result<(), ClientError> {
         let ticket = self.submit_named(Kind::Destroy, name.as_ref())?;
-        self.finish(ticket).map(drop)
+        self.answer_to(ticket).map(drop)
     }
 
     /// Ends a handle. There is no answer to wait for.
@@ -246,7 +246,7 @@ impl Client {
     pub fn read_in_place(&mut self, handle: Handle, len_bytes: usize) -> Result<View, ClientError> {
         let amount = clamp(len_bytes.min(self.max_read_bytes()));
         let ticket = self.submit_read(handle, amount)?;
-        match self.finish(ticket)? {
+        match self.answer_to(ticket)? {
             Completion::Read(view) => Ok(view),
             other => Err(other.unexpected()),
         }
@@ -283,7 +283,7 @@ impl Client {
     pub fn write_with(&mut self, handle: Handle, src: &[u8], copier: Copier) -> Result<usize, ClientError> {
         let src = src.get(..self.max_write_bytes()).unwrap_or(src);
         let ticket = self.submit_write(handle, src, copier)?;
-        self.finish(ticket)?.amount()
+        self.answer_to(ticket)?.amount()
     }
 
     /// Sends the bytes of a [lease](Self::lease) without a copy; how many the table took.
@@ -293,7 +293,7 @@ impl Client {
     /// [`ClientError`].
     pub fn write_in_place(&mut self, handle: Handle, lease: Lease) -> Result<usize, ClientError> {
         let ticket = self.submit_write_in_place(handle, lease)?;
-        self.finish(ticket)?.amount()
+        self.answer_to(ticket)?.amount()
     }
 
     /// Sends what is known about an object, or is to be done with it as a whole, not what is in it; how many bytes the table
@@ -304,7 +304,7 @@ impl Client {
     /// [`ClientError`]; the table refuses what it does not understand with [`ErrorCode::UNSUPPORTED`].
     pub fn write_meta(&mut self, handle: Handle, src: &[u8]) -> Result<usize, ClientError> {
         let ticket = self.submit_write_meta(handle, src)?;
-        self.finish(ticket)?.amount()
+        self.answer_to(ticket)?.amount()
     }
 
     /// Moves the position of a handle; where it is then.
@@ -315,7 +315,7 @@ impl Client {
     #[inline]
     pub fn seek(&mut self, handle: Handle, to: SeekFrom) -> Result<u64, ClientError> {
         let ticket = self.submit_seek(handle, to)?;
-        match self.finish(ticket)? {
+        match self.answer_to(ticket)? {
             Completion::Position(position) => Ok(position),
             other => Err(other.unexpected()),
         }
@@ -335,7 +335,7 @@ impl Client {
         is_writable: bool,
     ) -> Result<Shared, ClientError> {
         let ticket = self.submit_share(handle, start_bytes, len_bytes, is_writable)?;
-        match self.finish(ticket)? {
+        match self.answer_to(ticket)? {
             Completion::Shared(shared) => Ok(shared),
             other => Err(other.unexpected()),
         }

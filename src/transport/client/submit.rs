@@ -29,13 +29,13 @@ impl Client {
     /// [`ClientError::TooLarge`], [`ClientError::OutOfBlocks`] or [`ClientError::Session`].
     #[inline]
     pub fn lease(&mut self, len_bytes: usize) -> Result<Lease, ClientError> {
+        self.begin()?;
         let chain = self.allocate(len_bytes)?;
         Ok(Lease { loan: self.own.loan(chain) })
     }
 
     #[inline(always)]
-    pub(super) fn allocate(&mut self, len_bytes: usize) -> Result<Chain, ClientError> {
-        self.begin()?;
+    fn allocate(&mut self, len_bytes: usize) -> Result<Chain, ClientError> {
         let max_bytes = self.max_write_bytes();
         if len_bytes > max_bytes {
             return Err(ClientError::TooLarge { len_bytes, max_bytes });
@@ -46,9 +46,15 @@ impl Client {
         })
     }
 
+    /// Sends a request without a payload.
     #[inline(always)]
-    pub(super) fn send(&mut self, what: (Kind, Flags, u32), args: Args, payload: Chain) -> Result<Ticket, ClientError> {
+    fn ask(&mut self, what: (Kind, Flags, u32), args: Args) -> Result<Ticket, ClientError> {
         self.begin()?;
+        self.send(what, args, Chain::EMPTY)
+    }
+
+    #[inline(always)]
+    fn send(&mut self, what: (Kind, Flags, u32), args: Args, payload: Chain) -> Result<Ticket, ClientError> {
         self.side.submit(what, args, payload).map_err(|(error, payload)| {
             self.side.give_back(payload);
             self.refused(error)
@@ -75,6 +81,7 @@ impl Client {
 
     #[inline(always)]
     fn submit_bytes(&mut self, what: (Kind, Flags, u32), src: &[u8], copier: Copier) -> Result<Ticket, ClientError> {
+        self.begin()?;
         let chain = self.allocate(src.len())?;
         chain.write(self.side.client_data(), 0, src, copier);
         self.send(what, Args::from_raw(0), chain)
@@ -87,7 +94,7 @@ impl Client {
     /// [`ClientError`].
     #[inline]
     pub fn submit_read(&mut self, handle: Handle, amount: u32) -> Result<Ticket, ClientError> {
-        self.send((Kind::Read, Flags::DATA, handle.number()), Args::of(Args::AMOUNT, amount), Chain::EMPTY)
+        self.ask((Kind::Read, Flags::DATA, handle.number()), Args::of(Args::AMOUNT, amount))
     }
 
     /// Submits a write of a copy of `src`.
@@ -116,6 +123,7 @@ impl Client {
     /// [`ClientError`].
     #[inline]
     pub fn submit_write_in_place(&mut self, handle: Handle, lease: Lease) -> Result<Ticket, ClientError> {
+        self.begin()?;
         let chain = self.own.take_back(lease.loan).ok_or(ClientError::NotOfThisSession)?;
         self.send((Kind::Write, Flags::DATA, handle.number()), Args::from_raw(0), chain)
     }
@@ -132,7 +140,7 @@ impl Client {
             SeekFrom::Current(offset) => (Kind::SeekCurrent, Args::of(Args::SIGNED_OFFSET, offset)),
             SeekFrom::End(offset) => (Kind::SeekEnd, Args::of(Args::SIGNED_OFFSET, offset)),
         };
-        self.send((kind, Flags::NONE, handle.number()), args, Chain::EMPTY)
+        self.ask((kind, Flags::NONE, handle.number()), args)
     }
 
     /// Submits a request for the memory of an object.
@@ -149,7 +157,7 @@ impl Client {
     ) -> Result<Ticket, ClientError> {
         let pages = PageRange::of_bytes(start_bytes, len_bytes, is_writable)
             .ok_or(ClientError::Unaligned { start_bytes, len_bytes })?;
-        self.send((Kind::Share, Flags::NONE, handle.number()), Args::of(Args::RANGE, pages), Chain::EMPTY)
+        self.ask((Kind::Share, Flags::NONE, handle.number()), Args::of(Args::RANGE, pages))
     }
 }
 

@@ -88,6 +88,13 @@ impl Client {
     /// [`ClientError`]. A request that was not answered in time is given up.
     #[inline]
     pub fn finish(&mut self, ticket: Ticket) -> Result<Completion, ClientError> {
+        self.begin()?;
+        self.answer_to(ticket)
+    }
+
+    /// As [`finish`](Self::finish), in a call that has [begun](Self::begin).
+    #[inline(always)]
+    pub(super) fn answer_to(&mut self, ticket: Ticket) -> Result<Completion, ClientError> {
         self.wait_for(ticket)?;
         match self.complete(ticket)? {
             Completion::Refused(code) => Err(ClientError::Refused(code)),
@@ -98,7 +105,6 @@ impl Client {
     /// Waits until a request has its answer.
     #[inline(always)]
     pub(super) fn wait_for(&mut self, ticket: Ticket) -> Result<(), ClientError> {
-        self.begin()?;
         self.flush()?;
         if let Some(at) = self.done.iter().position(|done| *done == ticket) {
             self.done.remove(at);
@@ -214,7 +220,7 @@ impl Client {
         }
     }
 
-    /// Takes in what was given back; an error if the session is over.
+    /// Begins a call of the program's: takes in what was given back; an error if the session is over.
     #[inline(always)]
     pub(super) fn begin(&mut self) -> Result<(), ClientError> {
         if let Some(over) = self.over {
