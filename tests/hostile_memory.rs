@@ -131,7 +131,7 @@ fn a_server_that_lends_what_it_did_not_take_back_is_found_out() {
     let (result, most_bytes, _) = heap_of(|| {
         (0..100_000).try_for_each(|_| {
             let args = Args::of(Args::AMOUNT, 64);
-            let ticket = client.submit((Kind::Read, Flags::DATA, 1), args, Chain::EMPTY).unwrap();
+            let ticket = client.submit(Kind::Read, Flags::DATA, 1, args, Chain::EMPTY).unwrap();
             client.flush()?;
             let id = JobId::truncated(u64::from(requests.pop().unwrap().unwrap()[0] >> 8));
             requests.release();

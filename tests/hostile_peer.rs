@@ -121,7 +121,7 @@ fn any(_: &SessionError) -> bool {
 fn be_the_enemy() {
     let Ok(role) = std::env::var(ROLE) else { return };
     let (role, address) = role.rsplit_once(' ').unwrap();
-    let at = Address::parse(address).unwrap();
+    let at = address.parse::<Address>().unwrap();
     match role {
         "scribbles_at_random" => attacks::scribble(&at),
         "scribbles_on_each_field" => attacks::target_fields(&at),

@@ -49,7 +49,7 @@ fn copy_of(descriptor: BorrowedFd<'_>) -> OwnedFd {
 fn refusal(descriptor: impl Into<OwnedFd>, promise: Promise) -> RegionError {
     let before = held();
     let descriptor = descriptor.into();
-    let error = Region::open(descriptor, promise, Access::Read, false).unwrap_err();
+    let error = Region::open(descriptor, promise, Access::Read).unwrap_err();
     assert_eq!(held(), Held { descriptors: before.descriptors - 1, ..before }, "closed, and nothing mapped");
     error
 }
@@ -68,8 +68,10 @@ fn both_sides_see_the_same_bytes_and_nothing_is_left() {
     let before = held();
     let ours = region(3);
     ours.seal_writing().unwrap();
-    let theirs =
-        Region::open(copy_of(ours.descriptor()), promise(3, Sealing::SizeAndWriting), Access::Read, true).unwrap();
+    let theirs = Region::open(copy_of(ours.descriptor()), promise(3, Sealing::SizeAndWriting), Access::Read)
+        .unwrap()
+        .prefaulted()
+        .unwrap();
     let sent: Vec<u8> = (0..=255).cycle().take(3 * PAGE_BYTES).collect();
     ours.memory().write(0, &sent, Copier::AUTO);
     let mut received = vec![0; sent.len()];
@@ -81,7 +83,6 @@ fn both_sides_see_the_same_bytes_and_nothing_is_left() {
         PAGE_BYTES,
         PAGE_BYTES,
         Access::Read,
-        false,
     )
     .unwrap();
     assert_eq!((part.len_bytes(), part.memory().load32(4, Load::Acquire)), (PAGE_BYTES, 0x0706_0504));
@@ -97,7 +98,7 @@ fn both_sides_see_the_same_bytes_and_nothing_is_left() {
 fn a_store_to_what_is_mapped_for_reading_is_dropped() {
     let _turn = turn();
     let ours = region(1);
-    let theirs = Region::open(copy_of(ours.descriptor()), promise(1, Sealing::Size), Access::Read, false).unwrap();
+    let theirs = Region::open(copy_of(ours.descriptor()), promise(1, Sealing::Size), Access::Read).unwrap();
     theirs.memory().store32(0, 7, Store::Release);
     theirs.memory().write(0, &[7; 64], Copier::AUTO);
     assert_eq!(ours.memory().load32(0, Load::Acquire), 0);
@@ -158,7 +159,7 @@ fn every_missing_seal_is_refused() {
         (Sealing::SizeAndWriting, shrink | grow | future),
         (Sealing::SizeAndWriting, shrink | grow | future | SealFlags::SEAL),
     ] {
-        Region::open(foreign(PAGE_BYTES as u64, seals), promise(1, sealing), Access::Read, false).unwrap();
+        Region::open(foreign(PAGE_BYTES as u64, seals), promise(1, sealing), Access::Read).unwrap();
     }
 }
 
@@ -181,7 +182,7 @@ fn absurd_lengths_and_parts_are_refused() {
         let error = Region::create(len_bytes, RegionOptions::default()).unwrap_err();
         assert!(matches!(error, RegionError::Length { .. }), "{error}");
         let promise = Promise { len_bytes, sealing: Sealing::Size };
-        let error = Region::open(copy_of(region(1).descriptor()), promise, Access::Read, false).unwrap_err();
+        let error = Region::open(copy_of(region(1).descriptor()), promise, Access::Read).unwrap_err();
         assert!(matches!(error, RegionError::Part { .. }), "{error}");
     }
     let error = Region::create(1 << 62, RegionOptions::default()).unwrap_err();
@@ -199,8 +200,7 @@ fn absurd_lengths_and_parts_are_refused() {
     ];
     for (start, len) in parts {
         let descriptor = copy_of(ours.descriptor());
-        let error =
-            Region::open_part(descriptor, promise(2, Sealing::Size), start, len, Access::Read, false).unwrap_err();
+        let error = Region::open_part(descriptor, promise(2, Sealing::Size), start, len, Access::Read).unwrap_err();
         assert!(matches!(error, RegionError::Part { .. }), "{start} {len}: {error}");
     }
     drop(ours);
@@ -225,7 +225,7 @@ fn nobody_can_punch_holes_or_write_once_writing_is_sealed() {
     let _turn = turn();
     let ours = region(2);
     // What a peer may have mapped before: it may write there, and can do nothing else.
-    let mapped = Region::open(copy_of(ours.descriptor()), promise(2, Sealing::Size), Access::ReadWrite, false).unwrap();
+    let mapped = Region::open(copy_of(ours.descriptor()), promise(2, Sealing::Size), Access::ReadWrite).unwrap();
     ours.memory().store32(0, 7, Store::Release);
     ours.seal_writing().unwrap();
     assert!(ours.is_sealed(Sealing::SizeAndWriting).unwrap());
@@ -238,16 +238,16 @@ fn nobody_can_punch_holes_or_write_once_writing_is_sealed() {
     let removed = unsafe { rustix::mm::madvise(at.cast(), PAGE_BYTES, Advice::LinuxRemove) };
     assert_eq!(removed, Err(Errno::PERM));
     assert_eq!(rustix::io::pwrite(&descriptor, &[1; 4], 0), Err(Errno::PERM));
-    let late = Region::open(copy_of(ours.descriptor()), promise(2, Sealing::Size), Access::ReadWrite, false);
+    let late = Region::open(copy_of(ours.descriptor()), promise(2, Sealing::Size), Access::ReadWrite);
     assert!(matches!(late.unwrap_err(), RegionError::Map { access: Access::ReadWrite, .. }));
     // Opening it anew makes no new object.
     let again = File::options().read(true).write(true).open(format!("/proc/self/fd/{}", fd_number(&descriptor)));
     if let Ok(again) = again {
-        let late = Region::open(again.into(), promise(2, Sealing::Size), Access::ReadWrite, false);
+        let late = Region::open(again.into(), promise(2, Sealing::Size), Access::ReadWrite);
         assert!(matches!(late.unwrap_err(), RegionError::Map { access: Access::ReadWrite, .. }));
     }
     // Nor does a mapping for reading become one for writing.
-    let reader = Region::open(descriptor, promise(2, Sealing::SizeAndWriting), Access::Read, false).unwrap();
+    let reader = Region::open(descriptor, promise(2, Sealing::SizeAndWriting), Access::Read).unwrap();
     let at = reader.memory().pointer(0, PAGE_BYTES).unwrap().as_ptr();
     let writable = MprotectFlags::READ | MprotectFlags::WRITE;
     // SAFETY: the range is mapped; the call is to be refused.
@@ -303,7 +303,7 @@ fn prefaulted_means_that_every_page_is_there() {
     let eager = Region::create(5 * PAGE_BYTES, RegionOptions { prefault: true, ..RegionOptions::default() }).unwrap();
     assert_eq!(has(&eager), 5 * PAGE_BYTES as i64);
     // The one who opens a region can have its pages there too, also for reading only.
-    Region::open(copy_of(lazy.descriptor()), promise(5, Sealing::Size), Access::Read, true).unwrap();
+    Region::open(copy_of(lazy.descriptor()), promise(5, Sealing::Size), Access::Read).unwrap().prefaulted().unwrap();
     assert_eq!(has(&lazy), 5 * PAGE_BYTES as i64);
 }
 

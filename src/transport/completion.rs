@@ -91,6 +91,6 @@ impl Shared {
             // An object about which nothing is promised is none that can be mapped safely.
             sealing: sealing.unwrap_or(super::sealing::Sealing::Size),
         };
-        Region::open_part(self.descriptor, promise, size(start_bytes)?, size(len_bytes)?, access, false)
+        Region::open_part(self.descriptor, promise, size(start_bytes)?, size(len_bytes)?, access)
     }
 }

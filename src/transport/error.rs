@@ -1,11 +1,12 @@
 //! What can go wrong with a session that is there; [`ConnectError`] is for those that are not yet.
+//!
+//! An error that has another one as its cause says that too, and so returns no [source](std::error::Error::source).
 
 use super::connect::ConnectError;
 use super::geometry::GeometryError;
 use super::region_error::RegionError;
 use super::request::ErrorCode;
 use super::violation::Violation;
-use rustix::io::Errno;
 use std::fmt;
 use std::io;
 use std::time::Duration;
@@ -141,17 +142,7 @@ impl fmt::Display for ClientError {
     }
 }
 
-impl std::error::Error for ClientError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Refused(code) => Some(code),
-            Self::Object(error) => Some(error),
-            Self::Socket(error) => Some(error),
-            Self::Session(error) => Some(error),
-            _ => None,
-        }
-    }
-}
+impl std::error::Error for ClientError {}
 
 /// Why a table's call did not do what it says. What a client does wrong is none of these: it ends with an
 /// [`Event::Left`](super::Event::Left) of its own.
@@ -214,9 +205,9 @@ impl From<GeometryError> for TableError {
     }
 }
 
-impl From<Errno> for TableError {
-    fn from(error: Errno) -> Self {
-        Self::Wait { cause: error.into() }
+impl TableError {
+    pub(super) fn wait(cause: impl Into<io::Error>) -> Self {
+        Self::Wait { cause: cause.into() }
     }
 }
 
@@ -255,14 +246,4 @@ impl fmt::Display for TableError {
     }
 }
 
-impl std::error::Error for TableError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Socket(error) => Some(error),
-            Self::Region(error) => Some(error),
-            Self::Geometry(error) => Some(error),
-            Self::Wait { cause } => Some(cause),
-            _ => None,
-        }
-    }
-}
+impl std::error::Error for TableError {}

@@ -70,7 +70,7 @@ pub struct Promise {
 /// ours.seal_writing()?;
 /// // What another process does with the descriptor that it was sent:
 /// let promise = Promise { len_bytes: 4096, sealing: Sealing::SizeAndWriting };
-/// let theirs = Region::open(ours.descriptor().try_clone_to_owned()?, promise, Access::Read, false)?;
+/// let theirs = Region::open(ours.descriptor().try_clone_to_owned()?, promise, Access::Read)?;
 /// ours.memory().store32(0, 7, Store::Release);
 /// assert_eq!(theirs.memory().load32(0, Load::Acquire), 7);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -125,22 +125,18 @@ impl Region {
         } else {
             PageKind::Ordinary
         };
-        if options.prefault {
-            prefault(&memory, 0, whole_bytes)?;
-        }
-        Ok(Self { memory, descriptor, pages, is_prefaulted: options.prefault })
+        let region = Self { memory, descriptor, pages, is_prefaulted: false };
+        if options.prefault { region.prefaulted() } else { Ok(region) }
     }
 
     /// Maps a region that another process made, after it has been found to be what was promised.
-    ///
-    /// With `prefault` every page is there before the first use.
     ///
     /// # Errors
     ///
     /// [`RegionError`] if it is not a memfd, is not sealed or is not as long as promised (nothing is mapped then), and for
     /// what the system refuses. The descriptor is closed.
-    pub fn open(descriptor: OwnedFd, promise: Promise, access: Access, prefault: bool) -> Result<Self, RegionError> {
-        Self::open_part(descriptor, promise, 0, promise.len_bytes, access, prefault)
+    pub fn open(descriptor: OwnedFd, promise: Promise, access: Access) -> Result<Self, RegionError> {
+        Self::open_part(descriptor, promise, 0, promise.len_bytes, access)
     }
 
     /// As [`open`](Self::open), but maps `len_bytes` from the offset `start_bytes` on, both in whole pages.
@@ -154,7 +150,6 @@ impl Region {
         start_bytes: usize,
         len_bytes: usize,
         access: Access,
-        prefault: bool,
     ) -> Result<Self, RegionError> {
         let is_inside = start_bytes.checked_add(len_bytes).is_some_and(|end| end <= promise.len_bytes);
         let in_pages = start_bytes.is_multiple_of(PAGE_BYTES) && len_bytes.is_multiple_of(PAGE_BYTES);
@@ -163,10 +158,17 @@ impl Region {
         }
         verify(descriptor.as_fd(), promise)?;
         let memory = map(&descriptor, start_bytes, len_bytes, access)?;
-        if prefault {
-            self::prefault(&memory, 0, len_bytes)?;
-        }
-        Ok(Self { memory, descriptor, pages: PageKind::Ordinary, is_prefaulted: prefault })
+        Ok(Self { memory, descriptor, pages: PageKind::Ordinary, is_prefaulted: false })
+    }
+
+    /// The same region, with every page there before the first use.
+    ///
+    /// # Errors
+    ///
+    /// [`RegionError::Prefault`] if there is too little memory.
+    pub fn prefaulted(self) -> Result<Self, RegionError> {
+        prefault(&self.memory, 0, self.len_bytes())?;
+        Ok(Self { is_prefaulted: true, ..self })
     }
 
     /// Maps two regions that other processes made, to be read as one of `whole_bytes`: the first at its start, the second at

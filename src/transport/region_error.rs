@@ -164,16 +164,4 @@ impl fmt::Display for RegionError {
     }
 }
 
-impl std::error::Error for RegionError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Create { cause, .. }
-            | Self::Seal { cause }
-            | Self::Map { cause, .. }
-            | Self::Prefault { cause, .. }
-            | Self::ReadOnly { cause }
-            | Self::NotSealable { cause } => Some(cause),
-            _ => None,
-        }
-    }
-}
+impl std::error::Error for RegionError {}

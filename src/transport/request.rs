@@ -1,5 +1,6 @@
 //! The two messages of the table: a request of 16 bytes and a response of 12.
 
+use super::memory::Access;
 use super::message::widths::{u4, u6, u24, u31};
 use std::fmt;
 
@@ -155,9 +156,10 @@ impl Slice {
 impl PageRange {
     /// The pages of a part in bytes; `None` if it does not lie on pages, or on more than can be named. A length of 0 is all
     /// the rest.
-    pub fn of_bytes(start_bytes: u64, len_bytes: u64, is_writable: bool) -> Option<Self> {
+    pub fn of_bytes(start_bytes: u64, len_bytes: u64, access: Access) -> Option<Self> {
         let is_aligned = start_bytes.is_multiple_of(PAGE_BYTES) && len_bytes.is_multiple_of(PAGE_BYTES);
         let first = u31::new(start_bytes / PAGE_BYTES).filter(|_| is_aligned)?;
+        let is_writable = access == Access::ReadWrite;
         Some(Self { is_writable, first, count: u32::try_from(len_bytes / PAGE_BYTES).ok()? })
     }
 

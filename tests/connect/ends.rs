@@ -56,7 +56,7 @@ fn a_slow_peer_is_given_up() {
 fn a_listener_without_an_accept_is_given_up_too() {
     let _turn = turn();
     let name = format!("@memcpy-select-backlog-{}", std::process::id());
-    let address = Address::parse(&name).unwrap();
+    let address = name.parse::<Address>().unwrap();
     let _listener = Listener::bind(&address, Peers::SameUser).unwrap();
     let error = join(&address, options(SHORT)).unwrap_err();
     assert!(matches!(error, ConnectError::Timeout { .. }), "{error}");
@@ -154,7 +154,7 @@ fn objects_arrive_by_name() {
         assert_eq!(named, parcel(id));
         assert_eq!(rustix::io::fcntl_getfd(&descriptor).unwrap(), rustix::io::FdFlags::CLOEXEC);
         let promise = Promise { len_bytes: named.whole_bytes as usize, sealing: named.sealing.unwrap() };
-        let object = Region::open(descriptor, promise, named.access, false).unwrap();
+        let object = Region::open(descriptor, promise, named.access).unwrap();
         assert_eq!(u64::from(object.memory().load32(0, Load::Acquire)), id + 70);
     }
     assert!(matches!(client.channel.accept_parcel(3, SHORT), Err(ConnectError::Timeout { .. })));
@@ -191,7 +191,7 @@ fn a_flood_of_objects_ends_the_session_and_leaves_none_open() {
 fn a_process_that_dies_is_noticed_even_if_its_child_holds_the_socket() {
     let _turn = turn();
     let name = format!("@memcpy-select-orphan-{}", std::process::id());
-    let address = Address::parse(&name).unwrap();
+    let address = name.parse::<Address>().unwrap();
     let mut listener = Listener::bind(&address, Peers::SameUser).unwrap();
     let (told, tell) = rustix::pipe::pipe().unwrap();
     let client = thread::spawn(move || {
@@ -223,7 +223,7 @@ fn a_process_that_dies_is_noticed_even_if_its_child_holds_the_socket() {
 fn without_descriptors_left_clients_are_hung_up_on_and_the_listener_goes_on() {
     let _turn = turn();
     let name = format!("@memcpy-select-full-{}", std::process::id());
-    let address = Address::parse(&name).unwrap();
+    let address = name.parse::<Address>().unwrap();
     let mut listener = Listener::bind(&address, Peers::SameUser).unwrap();
     let client = UnixStream::connect_addr(&{
         use std::os::linux::net::SocketAddrExt;

@@ -24,7 +24,6 @@ fn both_sides_share_what_they_should_and_no_more() {
             descriptor.try_clone_to_owned().unwrap(),
             Promise { len_bytes: rustix::fs::fstat(descriptor).unwrap().st_size as usize, sealing: Sealing::Size },
             Access::ReadWrite,
-            false,
         );
         assert!(matches!(again, Err(RegionError::Map { .. })));
     }
@@ -62,7 +61,7 @@ fn addresses_lead_to_their_listener_and_leave_no_file() {
     let path = folder.0.join("table");
     let name = format!("@memcpy-select-connect-{}", std::process::id());
     for text in [name.as_str(), path.to_str().unwrap()] {
-        let address = Address::parse(text).unwrap();
+        let address = text.parse::<Address>().unwrap();
         assert_eq!(address.to_string(), text);
         let mut listener = Listener::bind(&address, Peers::SameUser).unwrap();
         assert!(listener.accept(LONG).unwrap().is_none());
@@ -96,7 +95,7 @@ fn addresses_lead_to_their_listener_and_leave_no_file() {
     assert!(Listener::bind(&Address::Path(path.clone()), Peers::SameUser).is_err(), "not a socket");
     assert_eq!(std::fs::read(&path).unwrap(), b"kept");
     for text in ["", "@", "table"] {
-        assert!(Address::parse(text).unwrap_err().to_string().contains("write @name"));
+        assert!(text.parse::<Address>().unwrap_err().to_string().contains("write @name"));
     }
 }
 

@@ -103,7 +103,7 @@ fn say(word: &str, text: impl std::fmt::Display) {
 fn be_the_other_side() {
     let Ok(role) = std::env::var(ROLE) else { return };
     let words: Vec<&str> = role.split(' ').collect();
-    let address = Address::parse(words[1]).unwrap();
+    let address = words[1].parse::<Address>().unwrap();
     match words[0] {
         "serve" => {
             let mut table = Table::create(&address, TableOptions::default()).unwrap();

@@ -41,13 +41,13 @@ impl Neighbour {
         let chain = self.client.allocate(200).unwrap();
         let place = self.client.client_data();
         chain.write(place, 0, &bytes, Copier::AUTO);
-        let ticket = self.client.submit((Kind::Write, Flags::DATA, 1), Args::from_raw(0), chain).unwrap();
+        let ticket = self.client.submit(Kind::Write, Flags::DATA, 1, Args::from_raw(0), chain).unwrap();
         self.client.flush().unwrap();
         let Request { kind: Kind::Write, .. } = self.serve(&bytes) else { panic!("another request") };
         assert_eq!(self.client.poll(), Ok(Some(ticket)));
         assert_eq!(self.client.take(ticket), Some(Outcome::Amount(200)));
         let args = Args::of(Args::AMOUNT, 200);
-        let ticket = self.client.submit((Kind::Read, Flags::DATA, 1), args, Chain::EMPTY).unwrap();
+        let ticket = self.client.submit(Kind::Read, Flags::DATA, 1, args, Chain::EMPTY).unwrap();
         self.client.flush().unwrap();
         self.serve(&bytes);
         assert_eq!(self.client.poll(), Ok(Some(ticket)));

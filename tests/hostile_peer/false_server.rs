@@ -6,8 +6,8 @@ use super::neighbours::{Belongings, LONG, address, alone, geometry, until};
 use super::{other_process, row};
 use memcpy_select::transport::memory::Store;
 use memcpy_select::transport::{
-    Address, Allocator, Client, ClientError, ClientOptions, Copier, Handle, JobId, Memory, Publication, SessionError,
-    Slice, Value, Violation,
+    Access, Address, Allocator, Client, ClientError, ClientOptions, Copier, Handle, JobId, Memory, Publication,
+    SessionError, Slice, Value, Violation,
 };
 use rustix::fs::FallocateFlags;
 use std::ops::ControlFlow;
@@ -120,10 +120,10 @@ fn a_false_server_gets_no_further() {
         violation(deceived("server: a chain that bites its tail", |client| client.read(Handle::of(1), &mut [0; 3000])));
     assert!(matches!(got, Violation::BlockTwice { .. }), "{got:?}");
     row("a server answers with a cyclic chain", "BlockTwice", test);
-    let got = violation(deceived("server: no object", |client| client.share(Handle::of(1), 0, 4096, false)));
+    let got = violation(deceived("server: no object", |client| client.share(Handle::of(1), 0, 4096, Access::Read)));
     assert!(matches!(got, Violation::NoObject { .. }), "{got:?}");
     row("a server promises an object that does not come", "NoObject", test);
-    let got = deceived("server: floods with objects", |client| client.share(Handle::of(1), 0, 4096, false));
+    let got = deceived("server: floods with objects", |client| client.share(Handle::of(1), 0, 4096, Access::Read));
     assert!(matches!(got, Ok(_) | Err(ClientError::Socket(_))), "{got:?}");
     row("a server passes 300 objects for one", "at most 64 are kept, then a typed error", test);
     let got = deceived("server: silence", |client| client.read(Handle::of(1), &mut [0; 100]));

@@ -181,7 +181,10 @@ fn positions_are_each_handles_own_and_writes_go_where_they_are() {
     assert!(matches!(one.read(again, &mut bytes), Ok(0) | Err(ClientError::Refused(ErrorCode::WRONG_HANDLE))));
     one.close(file).unwrap();
     assert!(matches!(one.read(file, &mut bytes), Err(ClientError::Refused(ErrorCode::WRONG_HANDLE))));
-    assert!(matches!(one.share(file, 0, 0, false), Err(ClientError::Refused(ErrorCode::UNSUPPORTED))));
+    assert!(matches!(
+        one.share(file, 0, 0, memcpy_select::transport::Access::Read),
+        Err(ClientError::Refused(ErrorCode::UNSUPPORTED))
+    ));
 }
 
 #[test]

@@ -87,7 +87,7 @@ impl Server {
         command.arg(directory).args(["--at", &address, "--blocks", "1"]);
         let server = Self { process: command.spawn().unwrap(), address, said: Arc::default() };
         let start = Instant::now();
-        while Client::connect(&Address::parse(&server.address).unwrap(), ClientOptions::default()).is_err() {
+        while Client::connect(&server.address.parse::<Address>().unwrap(), ClientOptions::default()).is_err() {
             assert!(start.elapsed() < LONG, "it does not serve");
             thread::sleep(Duration::from_millis(1));
         }
@@ -108,7 +108,7 @@ impl Server {
 
     fn client(&self) -> Client {
         let options = ClientOptions { limit: LONG, ..ClientOptions::default() };
-        Client::connect(&Address::parse(&self.address).unwrap(), options).unwrap()
+        Client::connect(&self.address.parse::<Address>().unwrap(), options).unwrap()
     }
 
     fn tool(&self, folder: &Folder, arguments: &[&str]) -> Command {

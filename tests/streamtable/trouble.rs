@@ -327,7 +327,7 @@ fn lie(table: &mut Table, claimed_bytes: u64, bytes: &[u8], at_once: usize) {
 /// What the client says to such a server.
 fn told_lies(folder: &Folder, claimed_bytes: u64, bytes: &[u8], at_once: usize, verb: &[&str]) -> Output {
     let address = some_address();
-    let mut table = Table::create(&Address::parse(&address).unwrap(), TableOptions::default()).unwrap();
+    let mut table = Table::create(&address.parse::<Address>().unwrap(), TableOptions::default()).unwrap();
     let mut tool = Command::new(env!("CARGO_BIN_EXE_streamtable-client"));
     tool.current_dir(&folder.0).args(["--at", &address]).args(verb);
     thread::scope(|scope| {

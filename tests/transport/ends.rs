@@ -81,7 +81,7 @@ fn other_process(role: &str, at: &Address) -> Child {
 fn in_another_process() {
     let Ok(role) = std::env::var(ROLE) else { return };
     let (role, at) = role.split_once(' ').unwrap();
-    let at = Address::parse(at).unwrap();
+    let at = at.parse::<Address>().unwrap();
     match role {
         "client" => {
             let mut client = Client::connect(&at, ClientOptions::default()).unwrap();

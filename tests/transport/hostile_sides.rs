@@ -217,7 +217,7 @@ fn deceived(geometry: &Geometry, kind: Kind, asked: u32, answer: impl Fn(u32) ->
     let layout = QueueLayout::of(geometry).unwrap();
     let mut client = ClientSide::new(geometry, queue.clone(), data, server_data.read_only()).unwrap();
     let chain = client.allocate(if kind == Kind::Write { asked } else { 0 }).unwrap();
-    client.submit((kind, Flags::NONE, 1), Args::of(Args::AMOUNT, asked), chain).unwrap();
+    client.submit(kind, Flags::NONE, 1, Args::of(Args::AMOUNT, asked), chain).unwrap();
     client.flush().unwrap();
     let id = queue.load32(layout.requests.end_at() - 16 * geometry.capacity as usize, Load::Acquire) >> 8;
     let mut responses = memcpy_select::transport::ring::Producer::<_, 3>::new(queue, layout.responses);
@@ -271,7 +271,7 @@ fn a_second_response_to_a_job_ends_the_session() {
         let layout = QueueLayout::of(&geometry).unwrap();
         let mut client = ClientSide::new(&geometry, queue.clone(), data, server_data.read_only()).unwrap();
         let mut responses = memcpy_select::transport::ring::Producer::<_, 3>::new(queue, layout.responses);
-        let ticket = client.submit((Kind::SeekEnd, Flags::NONE, 1), Args::from_raw(0), Chain::EMPTY).unwrap();
+        let ticket = client.submit(Kind::SeekEnd, Flags::NONE, 1, Args::from_raw(0), Chain::EMPTY).unwrap();
         // The first place in its first generation.
         let id = 1 << 2;
         for _ in 0..2 {
@@ -300,7 +300,7 @@ fn job_ids_are_never_zero() {
     let mut responses = memcpy_select::transport::ring::Producer::<_, 3>::new(queue, layout.responses);
     let mut ids = std::collections::HashSet::new();
     for _ in 0..(1 << 23) + 2 {
-        let ticket = client.submit((Kind::SeekEnd, Flags::NONE, 1), Args::from_raw(0), Chain::EMPTY).unwrap();
+        let ticket = client.submit(Kind::SeekEnd, Flags::NONE, 1, Args::from_raw(0), Chain::EMPTY).unwrap();
         client.flush().unwrap();
         let request = Request::from_entry(requests.pop().unwrap().unwrap()).unwrap();
         requests.release();
@@ -375,7 +375,7 @@ fn step_client<M: Memory + Clone>(client: &mut ClientSide<M>, rng: &mut Rng) -> 
             Err(memcpy_select::transport::blocks::AllocateError::Violation(violation)) => return Err(violation),
         };
         let args = Args::of(Args::AMOUNT, rng.below(500) as u32);
-        match client.submit((kinds[rng.below(6)], Flags::DATA, 1), args, chain) {
+        match client.submit(kinds[rng.below(6)], Flags::DATA, 1, args, chain) {
             Ok(_) => {}
             Err((SubmitError::Full, chain)) => client.give_back(chain),
             Err((SubmitError::Violation(violation), _)) => return Err(violation),

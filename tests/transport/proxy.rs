@@ -6,7 +6,7 @@ use memcpy_select::transport::connect::{JoinOptions, Refusal, join};
 use memcpy_select::transport::memory::{Load, Store};
 use memcpy_select::transport::session::QueueLayout;
 use memcpy_select::transport::{
-    Address, Allocator, Answer, Args, Asked, Blocks, Client, ClientError, ClientOptions, ConnectError, Copier,
+    Access, Address, Allocator, Answer, Args, Asked, Blocks, Client, ClientError, ClientOptions, ConnectError, Copier,
     ErrorCode, Event, Flags, Geometry, Handle, JobId, Kind, Memory, Object, Operation, PageRange, Proxy, ProxyOptions,
     Region, RegionOptions, Request, SessionError, Slice, Table, TableOptions, Waiting,
 };
@@ -281,7 +281,7 @@ fn objects_pass_through_a_proxy() {
                 |_| Ok(()),
                 || {
                     let mut client = Client::connect(&at_front, ClientOptions::default()).unwrap();
-                    let shared = client.share(Handle::of(1), 0, 0, false).unwrap().map().unwrap();
+                    let shared = client.share(Handle::of(1), 0, 0, Access::Read).unwrap().map().unwrap();
                     let (handle, with) = client.open_shared("name").unwrap();
                     assert_eq!((handle.number(), with.unwrap().len_bytes()), (3, 4096));
                     let mut bytes = [0; 6];
@@ -295,7 +295,7 @@ fn objects_pass_through_a_proxy() {
         let Operation::Share { part, .. } = job.operation() else { panic!("{job:?}") };
         table.answer(job, Answer::Object(Object::of(&region, part).unwrap()));
         let job = next_job(&mut table);
-        let all = PageRange::of_bytes(0, 0, false).unwrap();
+        let all = PageRange::of_bytes(0, 0, Access::Read).unwrap();
         table.answer(job, Answer::HandleAndObject(3, Object::of(&region, all).unwrap()));
         table.flush();
         assert_eq!(&client.join().unwrap(), b"shared");

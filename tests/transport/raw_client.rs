@@ -113,7 +113,7 @@ fn a_client_of_raw_bytes_is_served_by_every_kind_of_table() {
                 };
                 let name = format!("@memcpy-select-raw-{}-{number}", std::process::id());
                 let options = TableOptions { geometry, waiting, ..TableOptions::default() };
-                let table = Table::create(&Address::parse(&name).unwrap(), options).unwrap();
+                let table = Table::create(&name.parse::<Address>().unwrap(), options).unwrap();
                 let server = thread::spawn(move || serve(table));
                 print!(
                     "{allocator:?}, {publication:?}, {capacity} entries, blocks of {block_bytes}: {}",

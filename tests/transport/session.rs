@@ -95,7 +95,7 @@ fn submit<M: Memory + Clone>(client: &mut ClientSide<M>, op: &Op) -> Result<Opti
     };
     let place = client.client_data();
     chain.write(place, 0, bytes, Copier::AUTO);
-    match client.submit((kind, flags, handle), args.unwrap_or(Args::from_raw(0)), chain) {
+    match client.submit(kind, flags, handle, args.unwrap_or(Args::from_raw(0)), chain) {
         Ok(ticket) => Ok(Some(ticket)),
         Err((error, chain)) => {
             client.give_back(chain);

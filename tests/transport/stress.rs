@@ -184,7 +184,7 @@ fn a_session_under_stress_keeps_every_block_where_it_belongs() {
                     let length = rng.below(400) as u32;
                     if rng.below(2) == 0 {
                         let args = Args::of(Args::AMOUNT, length);
-                        if let Ok(ticket) = client.submit((Kind::Read, Flags::DATA, number), args, Chain::EMPTY) {
+                        if let Ok(ticket) = client.submit(Kind::Read, Flags::DATA, number, args, Chain::EMPTY) {
                             under_way.insert(ticket, Vec::new());
                         }
                     } else if let Ok(chain) = client.allocate(length) {
@@ -192,7 +192,7 @@ fn a_session_under_stress_keeps_every_block_where_it_belongs() {
                         let place = client.client_data();
                         chain.write(place, 0, &paint(number.into(), length as usize), Copier::AUTO);
                         let mine = chain.blocks().to_vec();
-                        match client.submit((Kind::Write, Flags::DATA, number), Args::from_raw(0), chain) {
+                        match client.submit(Kind::Write, Flags::DATA, number, Args::from_raw(0), chain) {
                             Ok(ticket) => drop(under_way.insert(ticket, mine)),
                             Err((_, chain)) => {
                                 mine.iter().for_each(|block| sent.pass(*block, CLIENT, NOBODY));

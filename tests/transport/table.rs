@@ -276,8 +276,8 @@ fn memory_objects_are_handed_out_whole_or_in_pages_with_an_open_or_later() {
     }
     sealed.seal_writing().unwrap();
     let file = memcpy_select::transport::Handle::of(1);
-    let mut share = |region: &Region, start_bytes, len_bytes, is_writable| {
-        let ticket = client.submit_share(file, start_bytes, len_bytes, is_writable).unwrap();
+    let mut share = |region: &Region, start_bytes, len_bytes, access| {
+        let ticket = client.submit_share(file, start_bytes, len_bytes, access).unwrap();
         client.flush().unwrap();
         let job = next_job(&mut table);
         let Operation::Share { handle: 1, part } = job.operation() else { panic!("{job:?}") };
@@ -294,18 +294,18 @@ fn memory_objects_are_handed_out_whole_or_in_pages_with_an_open_or_later() {
         })
     };
     for region in [&sealed, &open] {
-        let whole = share(region, 0, 0, false).unwrap().map().unwrap();
+        let whole = share(region, 0, 0, Access::Read).unwrap().map().unwrap();
         assert_eq!((whole.len_bytes(), whole.memory().access()), (4 * 4096, Access::Read));
         let mut byte = [9];
         whole.memory().read(2 * 4096, &mut byte, Copier::AUTO);
         assert_eq!(byte, [2]);
-        let part = share(region, 4096, 2 * 4096, false).unwrap();
+        let part = share(region, 4096, 2 * 4096, Access::Read).unwrap();
         assert_eq!((part.start_bytes(), part.len_bytes(), part.access()), (4096, 2 * 4096, Access::Read));
         let part = part.map().unwrap();
         part.memory().read(0, &mut byte, Copier::AUTO);
         assert_eq!((part.len_bytes(), byte), (2 * 4096, [1]));
     }
-    let written = share(&open, 3 * 4096, 4096, true).unwrap().map().unwrap();
+    let written = share(&open, 3 * 4096, 4096, Access::ReadWrite).unwrap().map().unwrap();
     written.memory().write(0, b"written by the client", Copier::AUTO);
     let mut bytes = [0; 21];
     open.memory().read(3 * 4096, &mut bytes, Copier::AUTO);
@@ -314,17 +314,17 @@ fn memory_objects_are_handed_out_whole_or_in_pages_with_an_open_or_later() {
         Err(ClientError::Refused(code)) => code,
         other => panic!("{other:?}"),
     };
-    assert_eq!(refused(share(&sealed, 0, 0, true)), ErrorCode::DENIED);
-    assert_eq!(refused(share(&sealed, 0, 5 * 4096, false)), ErrorCode::UNALIGNED);
-    assert_eq!(refused(share(&sealed, 4 * 4096, 0, false)), ErrorCode::UNALIGNED);
+    assert_eq!(refused(share(&sealed, 0, 0, Access::ReadWrite)), ErrorCode::DENIED);
+    assert_eq!(refused(share(&sealed, 0, 5 * 4096, Access::Read)), ErrorCode::UNALIGNED);
+    assert_eq!(refused(share(&sealed, 4 * 4096, 0, Access::Read)), ErrorCode::UNALIGNED);
     for (start_bytes, len_bytes) in [(1, 4096), (0, 4095), (1 << 50, 4096)] {
-        assert!(matches!(client.share(file, start_bytes, len_bytes, false), Err(ClientError::Unaligned { .. })));
+        assert!(matches!(client.share(file, start_bytes, len_bytes, Access::Read), Err(ClientError::Unaligned { .. })));
     }
     // With an open.
     let ticket = client.submit_named(memcpy_select::transport::Kind::Open, b"name").unwrap();
     client.flush().unwrap();
     let job = next_job(&mut table);
-    let all = memcpy_select::transport::PageRange::of_bytes(0, 0, false).unwrap();
+    let all = memcpy_select::transport::PageRange::of_bytes(0, 0, Access::Read).unwrap();
     table.answer(job, Answer::HandleAndObject(5, Object::of(&sealed, all).unwrap()));
     table.flush();
     let Ok(Completion::Opened(handle, Some(shared))) = client.finish(ticket) else { panic!("no object") };

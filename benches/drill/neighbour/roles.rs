@@ -109,7 +109,7 @@ pub fn serve_if_asked() -> bool {
     if let Ok(cpu) = cpu.parse() {
         pin(cpu);
     }
-    let address = Address::parse(address).expect("an address that was printed");
+    let address = address.parse::<Address>().expect("an address that was printed");
     let waiting = MODES.iter().find(|(name, _)| *name == waiting).expect("a mode").1;
     match role {
         "server" => serve(&address, waiting),

@@ -183,17 +183,15 @@ impl Session {
         let chain = self.client.allocate(length).map_err(text)?;
         let place = self.client.client_data();
         chain.write(place, 0, bytes, Copier::AUTO);
-        let write = (Kind::Write, Flags::DATA, 1);
-        let ticket = self.client.submit(write, Args::from_raw(0), chain).map_err(text)?;
+        let ticket = self.client.submit(Kind::Write, Flags::DATA, 1, Args::from_raw(0), chain).map_err(text)?;
         self.client.flush().map_err(text)?;
         self.serve(there)?;
         match self.outcome(ticket)? {
             Outcome::Amount(amount) if amount == length => {}
             other => return Err(text(other)),
         }
-        let read = (Kind::Read, Flags::DATA, 1);
         let args = Args::of(Args::AMOUNT, length);
-        let ticket = self.client.submit(read, args, Chain::EMPTY).map_err(text)?;
+        let ticket = self.client.submit(Kind::Read, Flags::DATA, 1, args, Chain::EMPTY).map_err(text)?;
         self.client.flush().map_err(text)?;
         self.serve(there)?;
         let Outcome::Bytes(chain) = self.outcome(ticket)? else { return Err("no bytes".to_owned()) };

@@ -46,7 +46,7 @@ enum Verb {
 
 impl Server {
     fn connect(&self) -> Result<Client, String> {
-        let address = Address::parse(&self.at).map_err(|error| error.to_string())?;
+        let address = self.at.parse::<Address>().map_err(|error| error.to_string())?;
         let regions = RegionOptions { huge_pages: false, prefault: true };
         let options = ClientOptions {
             join: JoinOptions {

@@ -83,7 +83,7 @@ fn main() -> ExitCode {
 fn run(arguments: &Arguments, log: &mut Log) -> Result<String, String> {
     let signals = Signals::register()
         .map_err(|error| format!("no handler for signals: {error}: nothing is served; see what the system allows"))?;
-    let address = Address::parse(&arguments.at).map_err(|error| error.to_string())?;
+    let address = arguments.at.parse::<Address>().map_err(|error| error.to_string())?;
     let directory = Directory::open(&arguments.directory, arguments.read_only)?;
     let blocks = Blocks { block_bytes: BLOCK_BYTES, count: arguments.blocks * ((1 << 20) / BLOCK_BYTES) };
     let options = TableOptions {

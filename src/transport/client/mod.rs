@@ -12,7 +12,7 @@ use crate::transport::connect::{Address, Channel, ConnectError, JoinOptions, Joi
 use crate::transport::error::{ClientError, SessionError};
 use crate::transport::geometry::{Allocator, Geometry};
 use crate::transport::loan::{Lease, Lender, View};
-use crate::transport::memory::{Copier, Mapped};
+use crate::transport::memory::{Access, Copier, Mapped};
 use crate::transport::request::{ErrorCode, Kind};
 use crate::transport::semaphore::{Doorbell, Spin};
 use crate::transport::session::{ClientSide, Outcome, QueueLayout, Ticket};
@@ -43,9 +43,9 @@ impl Default for ClientOptions {
 /// A connection to a table.
 ///
 /// ```no_run
-/// use memcpy_select::transport::{Address, Client, ClientOptions};
+/// use memcpy_select::transport::{Client, ClientOptions};
 ///
-/// let mut client = Client::connect(&Address::parse("@greetings")?, ClientOptions::default())?;
+/// let mut client = Client::connect(&"@greetings".parse()?, ClientOptions::default())?;
 /// let file = client.open("hello.txt")?;
 /// let mut text = [0; 100];
 /// let len = client.read(file, &mut text)?;
@@ -228,7 +228,8 @@ impl Client {
         match self.side.take(ticket) {
             Some(Outcome::Bytes(chain)) => {
                 let len_bytes = (chain.length() as usize).min(dst.len());
-                let copied = chain.read(self.side.server_data(), 0, dst.get_mut(..len_bytes).unwrap_or_default(), copier);
+                let copied =
+                    chain.read(self.side.server_data(), 0, dst.get_mut(..len_bytes).unwrap_or_default(), copier);
                 self.side.release(chain).map_err(|violation| self.end(violation.into()))?;
                 Ok(copied)
             }
@@ -332,9 +333,9 @@ impl Client {
         handle: Handle,
         start_bytes: u64,
         len_bytes: u64,
-        is_writable: bool,
+        access: Access,
     ) -> Result<Shared, ClientError> {
-        let ticket = self.submit_share(handle, start_bytes, len_bytes, is_writable)?;
+        let ticket = self.submit_share(handle, start_bytes, len_bytes, access)?;
         match self.answer_to(ticket)? {
             Completion::Shared(shared) => Ok(shared),
             other => Err(other.unexpected()),

@@ -6,7 +6,7 @@ use crate::transport::chain::{Chain, clamp};
 use crate::transport::completion::Handle;
 use crate::transport::error::ClientError;
 use crate::transport::loan::Lease;
-use crate::transport::memory::Copier;
+use crate::transport::memory::{Access, Copier};
 use crate::transport::request::{Args, Flags, Kind, PageRange};
 use crate::transport::session::Ticket;
 use std::io::SeekFrom;
@@ -55,7 +55,8 @@ impl Client {
 
     #[inline(always)]
     fn send(&mut self, what: (Kind, Flags, u32), args: Args, payload: Chain) -> Result<Ticket, ClientError> {
-        self.side.submit(what, args, payload).map_err(|(error, payload)| {
+        let (kind, flags, handle) = what;
+        self.side.submit(kind, flags, handle, args, payload).map_err(|(error, payload)| {
             self.side.give_back(payload);
             self.refused(error)
         })
@@ -153,9 +154,9 @@ impl Client {
         handle: Handle,
         start_bytes: u64,
         len_bytes: u64,
-        is_writable: bool,
+        access: Access,
     ) -> Result<Ticket, ClientError> {
-        let pages = PageRange::of_bytes(start_bytes, len_bytes, is_writable)
+        let pages = PageRange::of_bytes(start_bytes, len_bytes, access)
             .ok_or(ClientError::Unaligned { start_bytes, len_bytes })?;
         self.ask((Kind::Share, Flags::NONE, handle.number()), Args::of(Args::RANGE, pages))
     }

@@ -188,16 +188,7 @@ pub(in crate::transport) fn is_limit(cause: &io::Error) -> bool {
     Errno::from_io_error(cause).is_some_and(|found| limits.contains(&found))
 }
 
-impl std::error::Error for ConnectError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Socket { cause } | Self::Resources { cause } => Some(cause),
-            Self::Geometry(error) => Some(error),
-            Self::Region(error) => Some(error),
-            _ => None,
-        }
-    }
-}
+impl std::error::Error for ConnectError {}
 
 impl From<GeometryError> for ConnectError {
     fn from(error: GeometryError) -> Self {

@@ -238,7 +238,7 @@ fn take_accepted(
         (None, _) => None,
         (Some(descriptor), None) => {
             let len_bytes = geometry.check_data_bytes(geometry.client_blocks, data_bytes)?;
-            Some(Region::open(descriptor, promise(len_bytes), Access::Read, false)?)
+            Some(Region::open(descriptor, promise(len_bytes), Access::Read)?)
         }
         (Some(first), Some(last)) => {
             let whole_bytes = geometry.check_parts(geometry.client_blocks, data_bytes, last_bytes)?;

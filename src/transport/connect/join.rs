@@ -1,8 +1,8 @@
 //! The client's side of the handshake, which waits for each answer, and no longer than its limit.
 
 use super::ConnectError;
+use super::address::Address;
 use super::channel::{Channel, Deadline};
-use super::listen::Address;
 use super::wire::{Message, Refusal, VERSION};
 use crate::transport::geometry::{Allocator, Geometry, GeometryError, Limits};
 use crate::transport::memory::Access;
@@ -271,7 +271,7 @@ fn map_offered(
     };
     let promise = Promise { len_bytes: queue_len_bytes, sealing: Sealing::Size };
     // Always pre-faulted: it is short, and used at once.
-    let queue = Region::open(queue, promise, Access::ReadWrite, true)?;
+    let queue = Region::open(queue, promise, Access::ReadWrite)?.prefaulted()?;
     let (access, sealing) = match geometry.allocator {
         Allocator::Owned => (Access::Read, Sealing::SizeAndWriting),
         Allocator::Shared => (Access::ReadWrite, Sealing::Size),
@@ -280,7 +280,8 @@ fn map_offered(
         // SAFETY: `DataTrust::unsealed` was called by somebody who vouches for the server.
         unsafe { Region::map_unsealed(data, 0, data_len_bytes, access) }?
     } else {
-        Region::open(data, Promise { len_bytes: data_len_bytes, sealing }, access, prefault)?
+        let data = Region::open(data, Promise { len_bytes: data_len_bytes, sealing }, access)?;
+        if prefault { data.prefaulted()? } else { data }
     };
     Ok((queue, data))
 }

@@ -1,5 +1,6 @@
-//! Where a table is found: an address of its socket, and the socket that listens there.
+//! The socket that a table listens on, and how one is connected to.
 
+use super::address::Address;
 use super::channel::Deadline;
 use super::credentials::Credentials;
 use super::{ConnectError, Greeting};
@@ -8,7 +9,6 @@ use rustix::io::Errno;
 use rustix::net::sockopt::Timeout;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket_with};
 use rustix::process::{Pid, getpid};
-use std::fmt;
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -18,36 +18,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// The address of a table.
-///
-/// Written `@name`, or as a path with a slash: `./table`, `/run/table`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Address {
-    /// A name in no file system, which goes away with the server however that dies. Every process of the machine (of the
-    /// network namespace) can try to connect to it.
-    Abstract(String),
-    /// A file. Its permissions say who may connect. It stays behind when the server is killed; the next one to listen
-    /// there replaces it.
-    Path(PathBuf),
-}
-
 impl Address {
-    /// Reads an address as it is written.
-    ///
-    /// # Errors
-    ///
-    /// [`ConnectError::Socket`] if it is neither.
-    pub fn parse(text: &str) -> Result<Self, ConnectError> {
-        match text.strip_prefix('@') {
-            Some(name) if !name.is_empty() => Ok(Self::Abstract(name.to_owned())),
-            None if text.contains('/') => Ok(Self::Path(PathBuf::from(text))),
-            _ => Err(ConnectError::socket(io::Error::new(
-                ErrorKind::InvalidInput,
-                format!("{text:?} is no address: write @name, or a path with a slash"),
-            ))),
-        }
-    }
-
     fn to_socket_address(&self) -> Result<SocketAddrUnix, ConnectError> {
         match self {
             Self::Abstract(name) => SocketAddrUnix::new_abstract_name(name.as_bytes()),
@@ -89,15 +60,6 @@ impl Address {
     fn new_socket(&self, flags: SocketFlags) -> Result<OwnedFd, ConnectError> {
         socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC | flags, None)
             .map_err(ConnectError::socket)
-    }
-}
-
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Abstract(name) => write!(f, "@{name}"),
-            Self::Path(path) => path.display().fmt(f),
-        }
     }
 }
 

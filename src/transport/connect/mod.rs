@@ -13,6 +13,7 @@
 //! The server never waits here: a [`Greeting`] is asked to go on when its socket has something, thousands of them at once,
 //! and is over when its time is. Every wait of the client ends at its limit.
 
+mod address;
 mod channel;
 mod credentials;
 mod error;
@@ -21,6 +22,7 @@ mod join;
 mod listen;
 mod wire;
 
+pub use address::{Address, AddressError};
 pub use channel::{Channel, Woken};
 pub use error::ConnectError;
 pub(super) use error::is_limit;
@@ -28,5 +30,5 @@ pub use greeting::{Greeted, Greeting, Step};
 pub(super) use greeting::{MAX_GREETINGS, expendable};
 pub(super) use join::ClientHandshake;
 pub use join::{DataTrust, JoinOptions, Joined, OwnRegion, join, join_over};
-pub use listen::{Address, Listener, Peers};
+pub use listen::{Listener, Peers};
 pub use wire::{MAGIC, MESSAGE_BYTES, Parcel, Refusal, VERSION};

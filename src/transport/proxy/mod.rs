@@ -64,7 +64,7 @@ const MAX_EVENTS: usize = 64;
 /// A table that forwards what its rule allows.
 ///
 /// ```no_run
-/// use memcpy_select::transport::{Address, Asked, ErrorCode, Operation, Proxy, ProxyOptions};
+/// use memcpy_select::transport::{Asked, ErrorCode, Operation, Proxy, ProxyOptions};
 /// use std::time::Duration;
 ///
 /// let read_only = |asked: &Asked<'_>| match asked.operation {
@@ -72,7 +72,7 @@ const MAX_EVENTS: usize = 64;
 ///     Operation::Read { .. } | Operation::Seek { .. } => Ok(()),
 ///     _ => Err(ErrorCode::DENIED),
 /// };
-/// let (front, behind) = (Address::parse("@public")?, Address::parse("@files")?);
+/// let (front, behind) = ("@public".parse()?, "@files".parse()?);
 /// let mut proxy = Proxy::create(&front, behind, ProxyOptions::default(), read_only)?;
 /// loop {
 ///     proxy.serve(Duration::from_secs(1))?;

@@ -77,7 +77,7 @@ impl<O: Offer, T: Session> Reactor<O, T> {
     pub(super) fn new(settings: Settings) -> Result<Self, TableError> {
         Ok(Self {
             settings,
-            watch: Watch::new()?,
+            watch: Watch::new().map_err(TableError::wait)?,
             members: Slots::default(),
             sessions: 0,
             newcomers: Vec::new(),

@@ -209,7 +209,7 @@ impl<O: Offer, T: Session> Reactor<O, T> {
         self.looked = Instant::now();
         self.hear_again();
         if self.gone.is_empty() {
-            for ready in self.watch.wait(limit)? {
+            for ready in self.watch.wait(limit).map_err(TableError::wait)? {
                 self.see(ready);
             }
         }

@@ -94,11 +94,4 @@ impl fmt::Display for SemaphoreError {
     }
 }
 
-impl std::error::Error for SemaphoreError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::System { cause } => Some(cause),
-            _ => None,
-        }
-    }
-}
+impl std::error::Error for SemaphoreError {}

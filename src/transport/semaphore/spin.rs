@@ -83,11 +83,6 @@ impl Spin {
         }
     }
 
-    /// Whether the next wait spins.
-    pub fn is_spinning(&self) -> bool {
-        self.pause.load(Ordering::Relaxed) == 0 && has_other_cpus()
-    }
-
     fn paid(&self) {
         if self.credit.load(Ordering::Relaxed) < MAX_CREDIT {
             self.credit.store(MAX_CREDIT, Ordering::Relaxed);

@@ -27,10 +27,10 @@ pub use offer::TableOptions;
 /// A whole server, which serves one object:
 ///
 /// ```no_run
-/// use memcpy_select::transport::{Address, Answer, ErrorCode, Event, Operation, Table, TableOptions};
+/// use memcpy_select::transport::{Answer, ErrorCode, Event, Operation, Table, TableOptions};
 /// use std::time::Duration;
 ///
-/// let mut table = Table::create(&Address::parse("@greetings")?, TableOptions::default())?;
+/// let mut table = Table::create(&"@greetings".parse()?, TableOptions::default())?;
 /// loop {
 ///     let Some(Event::Job(job)) = table.next(Duration::from_secs(1))? else { continue };
 ///     let answer = match job.operation() {

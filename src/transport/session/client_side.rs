@@ -129,7 +129,9 @@ impl<M: Memory + Clone> ClientSide<M> {
     #[inline(always)]
     pub fn submit(
         &mut self,
-        (kind, flags, handle): (Kind, Flags, u32),
+        kind: Kind,
+        flags: Flags,
+        handle: u32,
         args: Args,
         payload: Chain,
     ) -> Result<Ticket, (SubmitError, Chain)> {
@@ -264,6 +266,7 @@ impl<M: Memory + Clone> ClientSide<M> {
     }
 
     /// Whether a request has its response.
+    #[doc(hidden)]
     pub fn is_done(&self, ticket: Ticket) -> bool {
         self.slot(ticket).is_some_and(|slot| slot.state == State::Done)
     }

@@ -63,8 +63,8 @@ fn session(bug: Bug, publication: Publication) {
     let chain = client.allocate(3).unwrap();
     let place = client.client_data();
     chain.write(place, 0, b"one", Copier::AUTO);
-    client.submit((Kind::Write, Flags::DATA, 1), Args::from_raw(0), chain).unwrap();
-    client.submit((Kind::Read, Flags::DATA, 1), Args::of(Args::AMOUNT, 3), Chain::EMPTY).unwrap();
+    client.submit(Kind::Write, Flags::DATA, 1, Args::from_raw(0), chain).unwrap();
+    client.submit(Kind::Read, Flags::DATA, 1, Args::of(Args::AMOUNT, 3), Chain::EMPTY).unwrap();
     client.flush().unwrap();
     for _ in 0..2 {
         let ticket = loop {

@@ -126,8 +126,7 @@ fn last_answer_arrives(bug: Bug) {
     let mut client = ClientSide::new(&geometry, memory(), memory(), memory()).unwrap();
     let mut server = ServerSide::new(&geometry, memory(), memory(), memory()).unwrap();
     let has_hung_up = Arc::new(AtomicBool::new(false));
-    let seek = (Kind::SeekStart, Flags::NONE, 1);
-    let ticket = client.submit(seek, Args::of(Args::OFFSET, 7), Chain::EMPTY).unwrap();
+    let ticket = client.submit(Kind::SeekStart, Flags::NONE, 1, Args::of(Args::OFFSET, 7), Chain::EMPTY).unwrap();
     client.flush().unwrap();
     let serving = thread::spawn({
         let has_hung_up = Arc::clone(&has_hung_up);
