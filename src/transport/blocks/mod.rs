@@ -137,16 +137,28 @@ impl Marks {
     /// [`Violation::Block`] if there is no such block, [`Violation::BlockTwice`] if it is marked already.
     #[inline(always)]
     pub fn mark(&mut self, block: u32) -> Result<(), Violation> {
+        self.change::<true>(block)
+    }
+
+    /// Takes the mark from a block.
+    ///
+    /// # Errors
+    ///
+    /// [`Violation::Block`] if there is no such block, [`Violation::NotHeld`] if it is not marked.
+    #[inline(always)]
+    pub fn clear(&mut self, block: u32) -> Result<(), Violation> {
+        self.change::<false>(block)
+    }
+
+    #[inline(always)]
+    fn change<const MARK: bool>(&mut self, block: u32) -> Result<(), Violation> {
         let bit = 1 << (block % 64);
         match self.words.get_mut((block / 64) as usize) {
-            Some(word) if block < self.count => {
-                if *word & bit != 0 {
-                    return Err(Violation::BlockTwice { block });
-                }
-                *word |= bit;
+            Some(word) if block < self.count && (*word & bit != 0) != MARK => {
+                *word ^= bit;
                 Ok(())
             }
-            _ => Err(Violation::Block { block, count: self.count }),
+            _ => Err(self.refusal::<MARK>(block)),
         }
     }
 
@@ -215,26 +227,6 @@ impl Marks {
             _ if block >= self.count => Violation::Block { block, count: self.count },
             true => Violation::BlockTwice { block },
             false => Violation::NotHeld { block },
-        }
-    }
-
-    /// Takes the mark from a block.
-    ///
-    /// # Errors
-    ///
-    /// [`Violation::Block`] if there is no such block, [`Violation::NotHeld`] if it is not marked.
-    #[inline(always)]
-    pub fn clear(&mut self, block: u32) -> Result<(), Violation> {
-        let bit = 1 << (block % 64);
-        match self.words.get_mut((block / 64) as usize) {
-            Some(word) if block < self.count => {
-                if *word & bit == 0 {
-                    return Err(Violation::NotHeld { block });
-                }
-                *word &= !bit;
-                Ok(())
-            }
-            _ => Err(Violation::Block { block, count: self.count }),
         }
     }
 

@@ -103,49 +103,43 @@ const PARCEL: u32 = 6;
 const WAKE: u32 = 7;
 
 impl Message {
-    pub(super) fn encode(self) -> [u8; MESSAGE_BYTES] {
-        let mut bytes = [0; MESSAGE_BYTES];
-        bytes[..8].copy_from_slice(&MAGIC);
-        put32(&mut bytes, 8, VERSION);
-        let kind = match self {
-            Self::Hello => HELLO,
+    pub(super) fn kind(self) -> u32 {
+        self.parts().0
+    }
+
+    /// Its kind, and the words from offset 16 on.
+    fn parts(self) -> (u32, [u64; 6]) {
+        match self {
+            Self::Hello => (HELLO, [0; 6]),
             Self::Welcome { geometry, queue_bytes, data_bytes } => {
-                put_geometry(&mut bytes, &geometry);
-                put64(&mut bytes, 48, queue_bytes);
-                put64(&mut bytes, 56, data_bytes);
-                WELCOME
+                let [a, b, c, d] = geometry_to_words(&geometry);
+                (WELCOME, [a, b, c, d, queue_bytes, data_bytes])
             }
-            Self::Ready { data_bytes, last_bytes } => {
-                put64(&mut bytes, 48, last_bytes);
-                put64(&mut bytes, 56, data_bytes);
-                READY
+            Self::Ready { data_bytes, last_bytes } => (READY, [0, 0, 0, 0, last_bytes, data_bytes]),
+            Self::Go => (GO, [0; 6]),
+            Self::Refused { reason, .. } => (REFUSED, [reason.code().into(), 0, 0, 0, 0, 0]),
+            Self::Parcel(Parcel { id, start_bytes, len_bytes, whole_bytes, access, sealing }) => {
+                let access = u32::from(access == Access::ReadWrite);
+                let sealing = match sealing {
+                    None => 0,
+                    Some(Sealing::Size) => 1,
+                    Some(Sealing::SizeAndWriting) => 2,
+                };
+                (PARCEL, [id, start_bytes, len_bytes, whole_bytes, pair(access, sealing), 0])
             }
-            Self::Go => GO,
-            Self::Refused { reason, version } => {
-                put32(&mut bytes, 8, version);
-                put32(&mut bytes, 16, reason.code());
-                REFUSED
-            }
-            Self::Parcel(parcel) => {
-                put64(&mut bytes, 16, parcel.id);
-                put64(&mut bytes, 24, parcel.start_bytes);
-                put64(&mut bytes, 32, parcel.len_bytes);
-                put64(&mut bytes, 40, parcel.whole_bytes);
-                put32(&mut bytes, 48, u32::from(parcel.access == Access::ReadWrite));
-                put32(
-                    &mut bytes,
-                    52,
-                    match parcel.sealing {
-                        None => 0,
-                        Some(Sealing::Size) => 1,
-                        Some(Sealing::SizeAndWriting) => 2,
-                    },
-                );
-                PARCEL
-            }
-            Self::Wake => WAKE,
-        };
-        put32(&mut bytes, 12, kind);
+            Self::Wake => (WAKE, [0; 6]),
+        }
+    }
+
+    pub(super) fn encode(self) -> [u8; MESSAGE_BYTES] {
+        let version = if let Self::Refused { version, .. } = self { version } else { VERSION };
+        let (kind, words) = self.parts();
+        let mut bytes = [0; MESSAGE_BYTES];
+        let (magic, rest) = bytes.split_at_mut(MAGIC.len());
+        magic.copy_from_slice(&MAGIC);
+        for (chunk, word) in rest.chunks_exact_mut(8).zip([pair(version, kind)].iter().chain(&words)) {
+            chunk.copy_from_slice(&word.to_le_bytes());
+        }
         bytes
     }
 
@@ -153,47 +147,38 @@ impl Message {
         if bytes[..8] != MAGIC {
             return Err(ConnectError::NotATable);
         }
-        let (version, kind) = (get32(bytes, 8), get32(bytes, 12));
+        let [head, a, b, c, d, e, f] = std::array::from_fn(|at| word(bytes, 8 + 8 * at));
+        let (version, kind) = halves(head);
         if kind == REFUSED {
-            return Ok(Self::Refused { reason: Refusal::of_code(get32(bytes, 16)), version });
+            return Ok(Self::Refused { reason: Refusal::of_code(a as u32), version });
         }
         if version != VERSION {
             return Err(ConnectError::Version { ours: VERSION, theirs: version });
         }
-        let unknown = ConnectError::Message { kind };
-        match kind {
-            HELLO => Ok(Self::Hello),
-            WELCOME => Ok(Self::Welcome {
-                geometry: get_geometry(bytes).ok_or(unknown)?,
-                queue_bytes: get64(bytes, 48),
-                data_bytes: get64(bytes, 56),
+        let message = match kind {
+            HELLO => Some(Self::Hello),
+            WELCOME => words_to_geometry([a, b, c, d]).map(|geometry| Self::Welcome {
+                geometry,
+                queue_bytes: e,
+                data_bytes: f,
             }),
-            READY => Ok(Self::Ready { data_bytes: get64(bytes, 56), last_bytes: get64(bytes, 48) }),
-            GO => Ok(Self::Go),
-            PARCEL => Ok(Self::Parcel(Parcel {
-                id: get64(bytes, 16),
-                start_bytes: get64(bytes, 24),
-                len_bytes: get64(bytes, 32),
-                whole_bytes: get64(bytes, 40),
-                access: match get32(bytes, 48) {
-                    0 => Access::Read,
-                    1 => Access::ReadWrite,
-                    _ => return Err(unknown),
-                },
-                sealing: match get32(bytes, 52) {
-                    0 => None,
-                    1 => Some(Sealing::Size),
-                    2 => Some(Sealing::SizeAndWriting),
-                    _ => return Err(unknown),
-                },
-            })),
-            WAKE => Ok(Self::Wake),
-            _ => Err(unknown),
-        }
-    }
-
-    pub(super) fn kind(self) -> u32 {
-        get32(&self.encode(), 12)
+            READY => Some(Self::Ready { data_bytes: f, last_bytes: e }),
+            GO => Some(Self::Go),
+            PARCEL => match halves(e) {
+                (access @ 0..=1, sealing @ 0..=2) => Some(Self::Parcel(Parcel {
+                    id: a,
+                    start_bytes: b,
+                    len_bytes: c,
+                    whole_bytes: d,
+                    access: [Access::Read, Access::ReadWrite][access as usize],
+                    sealing: [None, Some(Sealing::Size), Some(Sealing::SizeAndWriting)][sealing as usize],
+                })),
+                _ => None,
+            },
+            WAKE => Some(Self::Wake),
+            _ => None,
+        };
+        message.ok_or(ConnectError::Message { kind })
     }
 
     /// How many descriptors come with it.
@@ -216,51 +201,42 @@ impl Message {
 /// | 25 | 1 | allocator: owned (0) or shared (1) |
 /// | 28 | 4 + 4 | the client's blocks: bytes of one, count |
 /// | 36 | 4 + 4 | the server's blocks: bytes of one, count |
-fn put_geometry(bytes: &mut [u8; MESSAGE_BYTES], geometry: &Geometry) {
-    put32(bytes, 16, geometry.capacity);
-    put32(bytes, 20, u32::from(geometry.request_stride_bytes) | u32::from(geometry.response_stride_bytes) << 16);
-    bytes[24] = u8::from(geometry.publication == Publication::Phase);
-    bytes[25] = u8::from(geometry.allocator == Allocator::Shared);
-    put32(bytes, 28, geometry.client_blocks.block_bytes);
-    put32(bytes, 32, geometry.client_blocks.count);
-    put32(bytes, 36, geometry.server_blocks.block_bytes);
-    put32(bytes, 40, geometry.server_blocks.count);
+fn geometry_to_words(geometry: &Geometry) -> [u64; 4] {
+    let Geometry { capacity, request_stride_bytes, response_stride_bytes, publication, allocator, .. } = *geometry;
+    let Geometry { client_blocks, server_blocks, .. } = *geometry;
+    let strides = u32::from(request_stride_bytes) | u32::from(response_stride_bytes) << 16;
+    let ways = u32::from(publication == Publication::Phase) | u32::from(allocator == Allocator::Shared) << 8;
+    [
+        pair(capacity, strides),
+        pair(ways, client_blocks.block_bytes),
+        pair(client_blocks.count, server_blocks.block_bytes),
+        server_blocks.count.into(),
+    ]
 }
 
-fn get_geometry(bytes: &[u8; MESSAGE_BYTES]) -> Option<Geometry> {
-    let strides = get32(bytes, 20);
+fn words_to_geometry([a, b, c, d]: [u64; 4]) -> Option<Geometry> {
+    let ((capacity, strides), (ways, client_bytes), (client_count, server_bytes)) = (halves(a), halves(b), halves(c));
     Some(Geometry {
-        capacity: get32(bytes, 16),
-        request_stride_bytes: (strides & 0xFFFF) as u16,
+        capacity,
+        request_stride_bytes: strides as u16,
         response_stride_bytes: (strides >> 16) as u16,
-        publication: match bytes[24] {
-            0 => Publication::Index,
-            1 => Publication::Phase,
-            _ => return None,
-        },
-        allocator: match bytes[25] {
-            0 => Allocator::Owned,
-            1 => Allocator::Shared,
-            _ => return None,
-        },
-        client_blocks: Blocks { block_bytes: get32(bytes, 28), count: get32(bytes, 32) },
-        server_blocks: Blocks { block_bytes: get32(bytes, 36), count: get32(bytes, 40) },
+        publication: *[Publication::Index, Publication::Phase].get(usize::from(ways as u8))?,
+        allocator: *[Allocator::Owned, Allocator::Shared].get(usize::from((ways >> 8) as u8))?,
+        client_blocks: Blocks { block_bytes: client_bytes, count: client_count },
+        server_blocks: Blocks { block_bytes: server_bytes, count: d as u32 },
     })
 }
 
-fn put32(bytes: &mut [u8; MESSAGE_BYTES], at: usize, value: u32) {
-    bytes[at..at + 4].copy_from_slice(&value.to_le_bytes());
+/// A word of two halves, the first one of which travels first.
+fn pair(first: u32, second: u32) -> u64 {
+    u64::from(first) | u64::from(second) << 32
 }
 
-fn put64(bytes: &mut [u8; MESSAGE_BYTES], at: usize, value: u64) {
-    bytes[at..at + 8].copy_from_slice(&value.to_le_bytes());
+fn halves(word: u64) -> (u32, u32) {
+    (word as u32, (word >> 32) as u32)
 }
 
-fn get32(bytes: &[u8; MESSAGE_BYTES], at: usize) -> u32 {
-    u32::from_le_bytes(std::array::from_fn(|byte| bytes[at + byte]))
-}
-
-fn get64(bytes: &[u8; MESSAGE_BYTES], at: usize) -> u64 {
+fn word(bytes: &[u8; MESSAGE_BYTES], at: usize) -> u64 {
     u64::from_le_bytes(std::array::from_fn(|byte| bytes[at + byte]))
 }
 
@@ -283,7 +259,7 @@ mod tests {
     #[test]
     fn a_welcome_has_these_bytes() {
         let bytes = Message::Welcome { geometry: geometry(), queue_bytes: 0x1_0000, data_bytes: 0x3_0000 }.encode();
-        let words: Vec<u32> = (8..64).step_by(4).map(|at| get32(&bytes, at)).collect();
+        let words: Vec<u32> = (8..64).step_by(8).flat_map(|at| <[u32; 2]>::from(halves(word(&bytes, at)))).collect();
         assert_eq!(&bytes[..8], b"mcsTable");
         assert_eq!(words, [1, 2, 128, 12 << 16 | 16, 1, 4096, 256, 65536, 3, 0, 0x1_0000, 0, 0x3_0000, 0]);
     }
@@ -327,11 +303,11 @@ mod tests {
             assert!(matches!(Message::decode(&wrong), Err(ConnectError::NotATable)));
         }
         let mut wrong = bytes;
-        put32(&mut wrong, 8, 2);
+        wrong[8] = 2;
         assert!(matches!(Message::decode(&wrong), Err(ConnectError::Version { ours: 1, theirs: 2 })));
         for kind in [0, 8, u32::MAX] {
             let mut wrong = bytes;
-            put32(&mut wrong, 12, kind);
+            wrong[12..16].copy_from_slice(&kind.to_le_bytes());
             assert!(matches!(Message::decode(&wrong), Err(ConnectError::Message { kind: found }) if found == kind));
         }
         for at in [24, 25] {
