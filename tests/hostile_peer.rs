@@ -36,7 +36,7 @@ fn other_process(role: &str, address: &Address) -> Child {
 }
 
 fn options(allocator: Allocator, publication: Publication) -> TableOptions {
-    TableOptions { geometry: geometry(allocator, publication), ..TableOptions::default() }
+    TableOptions::default().geometry(geometry(allocator, publication))
 }
 
 fn owned() -> TableOptions {

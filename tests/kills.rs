@@ -121,7 +121,7 @@ const CLIENT_STEPS: [&str; 13] = [
 fn be_a_client(address: &Address) {
     let step = marker;
     step();
-    let mut client = Client::connect(address, ClientOptions { limit: LONG, ..ClientOptions::default() }).unwrap();
+    let mut client = Client::connect(address, ClientOptions::default().limit(LONG)).unwrap();
     step();
     let ticket = client.submit_named(memcpy_select::transport::Kind::Open, b"name").unwrap();
     step();
@@ -187,7 +187,7 @@ fn a_client_may_die_at_any_point() {
     let outside = Belongings::now();
     for publication in [Publication::Phase, Publication::Index] {
         let geometry = geometry(Allocator::Owned, publication);
-        let server = Server::start(TableOptions { geometry, ..TableOptions::default() });
+        let server = Server::start(TableOptions::default().geometry(geometry));
         let honest = Honest::start(&server.address, Duration::from_millis(1));
         honest.is_served();
         let before = Belongings::now();
@@ -205,7 +205,7 @@ fn a_client_may_die_at_any_point() {
 fn a_common_region_is_whole_again_when_all_have_left() {
     let _alone = alone();
     let geometry = geometry(Allocator::Shared, Publication::Phase);
-    let server = Server::start(TableOptions { geometry, one_region: true, ..TableOptions::default() });
+    let server = Server::start(TableOptions::default().geometry(geometry).one_region(true));
     let before = Belongings::now();
     let mut rng = Rng::new(3);
     for _ in 0..20 {
@@ -231,7 +231,7 @@ const SERVER_STEPS: [&str; 4] = ["next: look, greet, take, publish, sleep", "pay
 /// What a server does, with a marker before each step, and the number of the step in `at`.
 fn be_a_server(address: &Address, at: &Region, wanted: usize) {
     let geometry = geometry(Allocator::Owned, Publication::Phase);
-    let mut table = Table::create(address, TableOptions { geometry, ..TableOptions::default() }).unwrap();
+    let mut table = Table::create(address, TableOptions::default().geometry(geometry)).unwrap();
     let mut program = Program::default();
     let step = |number: usize| {
         if number == wanted {
@@ -256,7 +256,7 @@ fn be_a_server(address: &Address, at: &Region, wanted: usize) {
 
 /// What a survivor's calls end with.
 fn use_until_over(address: &Address) -> (Instant, ClientError) {
-    let options = || ClientOptions { limit: LONG, ..ClientOptions::default() };
+    let options = || ClientOptions::default().limit(LONG);
     let mut client = match Client::connect(address, options()) {
         Ok(client) => client,
         Err(error) => {

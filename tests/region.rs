@@ -280,7 +280,7 @@ fn descriptors_are_closed_on_exec() {
 #[test]
 fn huge_pages_are_used_where_there_are_some_and_what_was_had_is_said() {
     let _turn = turn();
-    let options = RegionOptions { huge_pages: true, prefault: true };
+    let options = RegionOptions::default().huge_pages(true).prefault(true);
     let ours = Region::create(3 << 20, options).unwrap();
     println!("{:?}", ours.pages());
     let is_rounded = ours.len_bytes() == 4 << 20;
@@ -300,7 +300,7 @@ fn prefaulted_means_that_every_page_is_there() {
     let has = |region: &Region| rustix::fs::fstat(region.descriptor()).unwrap().st_blocks * 512;
     let lazy = region(5);
     assert_eq!(has(&lazy), 0);
-    let eager = Region::create(5 * PAGE_BYTES, RegionOptions { prefault: true, ..RegionOptions::default() }).unwrap();
+    let eager = Region::create(5 * PAGE_BYTES, RegionOptions::default().prefault(true)).unwrap();
     assert_eq!(has(&eager), 5 * PAGE_BYTES as i64);
     // The one who opens a region can have its pages there too, also for reading only.
     Region::open(copy_of(lazy.descriptor()), promise(5, Sealing::Size), Access::Read).unwrap().prefaulted().unwrap();

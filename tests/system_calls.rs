@@ -71,12 +71,12 @@ fn traced() {
     let run = RUNS.into_iter().find(|run| run.name == name).unwrap();
     let (ours, theirs) = UnixStream::pair().unwrap();
     let server = thread::spawn(move || {
-        let options = TableOptions { waiting: run.server, ..TableOptions::default() };
+        let options = TableOptions::default().waiting(run.server);
         let mut table = Table::without_address(options).unwrap();
         table.adopt(ours).unwrap();
         serve(table);
     });
-    let options = ClientOptions { waiting: run.client, limit: LONG, ..ClientOptions::default() };
+    let options = ClientOptions::default().waiting(run.client).limit(LONG);
     let mut client = Client::over(theirs, options).unwrap();
     // What happens once only, such as a first look for a plan, is over then.
     ask(&mut client, 3);

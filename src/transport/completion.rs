@@ -68,7 +68,7 @@ impl Shared {
         self.parcel.access
     }
 
-    /// The descriptor, for those who map it themselves.
+    /// The descriptor, for a program that maps it itself.
     pub fn descriptor(&self) -> BorrowedFd<'_> {
         self.descriptor.as_fd()
     }

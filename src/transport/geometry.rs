@@ -7,7 +7,7 @@ use super::blocks::BlockGeometry;
 pub use super::geometry_error::GeometryError;
 use super::ring::{MAX_CAPACITY, Publication};
 
-/// Who allocates blocks from what.
+/// Which side allocates blocks from which memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Allocator {
     /// Each side from memory that it alone can write.
@@ -56,7 +56,7 @@ pub struct Geometry {
     pub response_stride_bytes: u16,
     /// How entries are published.
     pub publication: Publication,
-    /// Who allocates from what.
+    /// Which side allocates from which memory.
     pub allocator: Allocator,
     /// With [`Allocator::Owned`] the client's own blocks. With [`Allocator::Shared`] there are none: the same as
     /// `server_blocks`.

@@ -31,14 +31,14 @@ pub enum Event {
     Job(Job),
     /// A client is done with a handle. There is no answer.
     Closed {
-        /// Whose it was.
+        /// The client that had it.
         client: ClientKey,
         /// The handle.
         handle: u32,
     },
     /// A client has left, by itself or because it broke the protocol. Its jobs need no answer any more.
     Left {
-        /// Who it was.
+        /// The client.
         client: ClientKey,
         /// Why.
         why: SessionError,
@@ -107,7 +107,7 @@ pub enum Operation {
 }
 
 impl Job {
-    /// Whose it is.
+    /// The client that asks.
     pub fn client(&self) -> ClientKey {
         self.client
     }

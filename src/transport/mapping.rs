@@ -80,7 +80,7 @@ pub(super) struct Mapping {
 
 // SAFETY: it only holds the mapping and undoes it once; no thread is special to a mapping.
 unsafe impl Send for Mapping {}
-// SAFETY: as above: nothing is done through a shared reference.
+// SAFETY: nothing is done through a shared reference, so that threads that have one cannot disturb each other.
 unsafe impl Sync for Mapping {}
 
 impl Drop for Mapping {

@@ -36,6 +36,7 @@ mod loan;
 mod mapping;
 pub mod memory;
 pub mod message;
+mod options;
 #[doc = include_str!("PROTOCOL.md")]
 pub mod protocol {}
 mod proxy;

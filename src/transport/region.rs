@@ -17,6 +17,7 @@ pub use super::mapping::PAGE_BYTES;
 pub(super) use super::mapping::prefault;
 use super::mapping::{Mapping, advise_huge, map};
 use super::memory::{Access, Mapped, Memory};
+use super::options::setters;
 use super::region_error::RegionError;
 pub use super::sealing::Sealing;
 use rustix::fs::{FileType, MemfdFlags, SealFlags};
@@ -32,12 +33,17 @@ const HUGE_PAGE_BYTES: usize = 2 << 20;
 
 /// How to make a region.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RegionOptions {
     /// Huge pages, where the system has some: reserved ones first, else the advice to use transparent ones. The length is
     /// rounded up to 2 MiB if reserved ones are used.
     pub huge_pages: bool,
     /// Have every page there before the first use.
     pub prefault: bool,
+}
+
+setters! {
+    RegionOptions { huge_pages: bool, prefault: bool }
 }
 
 /// What a region lies in.
@@ -198,13 +204,15 @@ impl Region {
         let mapping = Mapping { base, len_bytes: whole_bytes };
         for (descriptor, at, len_bytes) in [(&first, 0, first_bytes), (&last, whole_bytes - last_bytes, last_bytes)] {
             let flags = MapFlags::SHARED.union(MapFlags::FIXED);
-            // SAFETY: the place lies inside the mapping that was just made, which nobody else knows yet.
+            // SAFETY: `at` is below the length of the mapping that was just made, which is one object.
             let place = unsafe { base.as_ptr().add(at) };
-            // SAFETY: only pages of that mapping are replaced.
+            // SAFETY: `len_bytes` from `at` on are inside that mapping, so that only its pages are replaced, and no other
+            // thread knows its address yet.
             unsafe { rustix::mm::mmap(place.cast(), len_bytes, ProtFlags::READ, flags, descriptor, 0) }
                 .map_err(error)?;
         }
-        // SAFETY: as in `map`: the mapping stays as long as `mapping`, and both parts cannot be truncated.
+        // SAFETY: the mapping is page-aligned, readable for its whole length, and stays as long as `mapping`, which is the
+        // owner. Neither part can be truncated: the seals of both were verified. Only `Mapped` ever sees the address.
         let memory = unsafe { Mapped::new(base, whole_bytes, Access::Read, Arc::new(mapping)) };
         Ok(Self { memory, descriptor: first, pages: PageKind::Ordinary, is_prefaulted: false })
     }
@@ -217,7 +225,7 @@ impl Region {
     ///
     /// # Safety
     ///
-    /// Nothing is verified. As long as the region lives, nobody truncates what the descriptor refers to, takes pages away or
+    /// Nothing is verified. As long as the region lives, no process truncates what the descriptor refers to, takes pages away or
     /// makes them inaccessible; on a device, reading and writing have no effect besides.
     pub unsafe fn map_unsealed(
         descriptor: OwnedFd,

@@ -77,8 +77,8 @@ impl Semaphore {
         Ok(Self { word: Word::new(memory, at), notifier: None, spin: Spin::default() })
     }
 
-    /// The same semaphore with a notifier, so that it can be in a [`SemaphoreSet`]. Everybody who posts needs the notifier then, and
-    /// gets it with the region. One notifier serves all semaphores of a region.
+    /// The same semaphore with a notifier, so that it can be in a [`SemaphoreSet`]. Every process that posts needs the notifier
+    /// then, and gets it with the region. One notifier serves all semaphores of a region.
     #[must_use]
     pub fn with_notifier(self, notifier: Arc<Notifier>) -> Self {
         Self { notifier: Some(notifier), ..self }

@@ -14,7 +14,7 @@ const EVENTS: usize = 64;
 /// What was seen at a descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Ready {
-    /// Whose it is.
+    /// The key under which it is watched.
     pub(super) key: Key,
     /// The other side hung up.
     pub(super) is_gone: bool,

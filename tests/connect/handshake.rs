@@ -158,7 +158,7 @@ fn a_supplied_region_serves_as_the_clients_own() {
     own.memory().store32(8, 5, Store::Release);
     let (ours, theirs) = UnixStream::pair().unwrap();
     let server = thread::spawn(move || serve(Greeting::over(ours, LONG), Allocator::Owned).unwrap());
-    let supplied = JoinOptions { own_region: OwnRegion::Supplied(own), ..options(LONG) };
+    let supplied = options(LONG).own_region(OwnRegion::Supplied(own));
     let _client = join_over(theirs, supplied).unwrap();
     let seen = server.join().unwrap().client_data.unwrap();
     assert_eq!(seen.memory().load32(8, Load::Acquire), 5);
@@ -169,7 +169,7 @@ fn a_supplied_region_serves_as_the_clients_own() {
         if is_sealed {
             own.seal_writing().unwrap();
         }
-        let supplied = JoinOptions { own_region: OwnRegion::Supplied(own), ..options(LONG) };
+        let supplied = options(LONG).own_region(OwnRegion::Supplied(own));
         let error = join_over(theirs, supplied).unwrap_err();
         assert!(matches!(error, ConnectError::Geometry(_) | ConnectError::Region(_)), "{error}");
         assert!(server.join().unwrap().is_err());

@@ -159,14 +159,25 @@ fn a_connection_that_is_gone_costs_a_few_calls() {
 fn no_memory_is_taken_before_the_handshake_is_over() {
     let _turn = turn();
     let (ours, theirs) = UnixStream::pair().unwrap();
-    let regions = RegionOptions { prefault: true, ..RegionOptions::default() };
-    let mut table = Table::without_address(TableOptions { regions, ..TableOptions::default() }).unwrap();
+    let regions = RegionOptions::default().prefault(true);
+    // Blocks that each side has of its own are in no region of all, whatever is asked for.
+    let mut table = Table::without_address(TableOptions::default().regions(regions).one_region(true)).unwrap();
     table.adopt(ours).unwrap();
     send(&theirs, &message(HELLO, &[]), &[]);
     assert!(table.next(Duration::from_millis(20)).unwrap().is_none());
     let offered = receive_objects(&theirs);
     let blocks = |region: &OwnedFd| rustix::fs::fstat(region).unwrap().st_blocks;
     assert_eq!(offered.iter().map(blocks).collect::<Vec<_>>(), [0, 0], "in units of 512 bytes");
+    // Nor is the list of blocks that both sides use laid out before.
+    let shared = Geometry { allocator: Allocator::Shared, ..TableOptions::GEOMETRY };
+    let (ours, other) = UnixStream::pair().unwrap();
+    let mut trusting = Table::without_address(TableOptions::default().regions(regions).geometry(shared)).unwrap();
+    trusting.adopt(ours).unwrap();
+    send(&other, &message(HELLO, &[]), &[]);
+    assert!(trusting.next(Duration::from_millis(20)).unwrap().is_none());
+    assert_eq!(receive_objects(&other).iter().map(blocks).collect::<Vec<_>>(), [0, 0], "of a shared session");
+    send(&other, &message(READY, &[]), &[]);
+    assert!(matches!(trusting.next(LONG).unwrap(), Some(Event::Joined(_))));
     // Once it is over, all of it is there, bit by bit.
     let data_bytes = 64 * (64 << 10);
     let own = memfd(data_bytes, WRITING);
@@ -182,7 +193,7 @@ fn no_memory_is_taken_before_the_handshake_is_over() {
 fn a_newcomer_is_told_why_there_is_no_place() {
     let _turn = turn();
     let at = address("full");
-    let options = TableOptions { max_clients: 1, connect_limit: SHORT, ..TableOptions::default() };
+    let options = TableOptions::default().max_clients(1).connect_limit(SHORT);
     let mut table = Table::create(&at, options).unwrap();
     let mut serve_while = |client: &dyn Fn() -> bool| {
         let mut refused = Vec::new();
@@ -195,7 +206,7 @@ fn a_newcomer_is_told_why_there_is_no_place() {
     };
     let connect = || {
         let at = at.clone();
-        thread::spawn(move || Client::connect(&at, ClientOptions { limit: LONG, ..ClientOptions::default() }))
+        thread::spawn(move || Client::connect(&at, ClientOptions::default().limit(LONG)))
     };
     let first = connect();
     assert!(serve_while(&|| first.is_finished()).is_empty());

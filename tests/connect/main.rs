@@ -88,7 +88,7 @@ fn server_data(allocator: Allocator) -> Region {
 }
 
 fn options(limit: Duration) -> JoinOptions {
-    JoinOptions { limit, ..JoinOptions::default() }
+    JoinOptions::default().limit(limit)
 }
 
 /// Serves one client as a server does, and returns what it has of the session.

@@ -153,7 +153,7 @@ fn limits_are_the_clients_own() {
     ] {
         let (ours, theirs) = UnixStream::pair().unwrap();
         let server = thread::spawn(move || serve(Greeting::over(ours, LONG), Allocator::Owned));
-        let error = join_over(theirs, JoinOptions { limits, ..options(LONG) }).unwrap_err();
+        let error = join_over(theirs, options(LONG).limits(limits)).unwrap_err();
         assert!(matches!(error, ConnectError::Geometry(_)), "{error}");
         let error = server.join().unwrap().unwrap_err();
         assert!(matches!(error, ConnectError::Refused { reason: Refusal::Handshake }), "{error}");

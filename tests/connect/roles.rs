@@ -128,7 +128,7 @@ fn be_the_other_side() {
 
 /// Connects and asks for something.
 pub fn ask(address: &Address) -> Result<Client, ConnectError> {
-    let mut client = Client::connect(address, ClientOptions { limit: LONG, ..ClientOptions::default() })?;
+    let mut client = Client::connect(address, ClientOptions::default().limit(LONG))?;
     let position = client.seek(memcpy_select::transport::Handle::of(1), SeekFrom::Start(7)).unwrap();
     assert_eq!(position, 7);
     Ok(client)

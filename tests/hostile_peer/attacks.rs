@@ -6,8 +6,7 @@ use super::{any, attack, attack_with, is_gone, is_violation, options, other_proc
 use memcpy_select::transport::connect::{JoinOptions, join};
 use memcpy_select::transport::memory::{Load, Store};
 use memcpy_select::transport::{
-    Address, Allocator, Args, ErrorCode, JobId, Kind, Memory, Publication, Request, SessionError, TableOptions,
-    Violation, Waiting,
+    Address, Allocator, Args, ErrorCode, JobId, Kind, Memory, Publication, Request, SessionError, Violation, Waiting,
 };
 use rustix::fs::FallocateFlags;
 use rustix::process::Signal;
@@ -289,13 +288,13 @@ pub fn flood_connections(at: &Address) {
 
 #[test]
 fn floods_with_connections() {
-    let options = TableOptions { connect_limit: Duration::from_millis(200), ..owned() };
+    let options = owned().connect_limit(Duration::from_millis(200));
     attack("floods_with_connections", "600 connections that say nothing, then one after the other", options, is_gone);
 }
 
 /// Clients that mean no harm, which have to be let in.
 fn connect_some(at: &Address, is_over: &AtomicBool) {
-    let options = || JoinOptions { limit: LONG, ..JoinOptions::default() };
+    let options = || JoinOptions::default().limit(LONG);
     let failed = (0..10).find_map(|_| join(at, options()).err());
     // Before anything can panic: the flood would go on.
     is_over.store(true, Ordering::Relaxed);
@@ -330,13 +329,13 @@ pub fn take_places_with_greetings(at: &Address) {
 
 #[test]
 fn takes_the_places_of_newcomers_in_silence() {
-    let options = TableOptions { connect_limit: 2 * LONG, ..owned() };
+    let options = owned().connect_limit(2 * LONG);
     attack("takes_the_places_of_newcomers_in_silence", "400 connections that say nothing, for long", options, is_gone);
 }
 
 #[test]
 fn takes_the_places_of_newcomers_with_greetings() {
-    let options = TableOptions { connect_limit: 2 * LONG, ..owned() };
+    let options = owned().connect_limit(2 * LONG);
     attack("takes_the_places_of_newcomers_with_greetings", "400 that greet and do not go on", options, is_gone);
 }
 
@@ -380,7 +379,7 @@ fn posts_steals_and_requeues_wakes() {
 #[test]
 fn requeues_the_only_sleeper() {
     let _alone = alone();
-    let server = Server::start(TableOptions { waiting: Waiting::Sleep, ..owned() });
+    let server = Server::start(owned().waiting(Waiting::Sleep));
     let before = Belongings::now();
     let mut child = other_process("requeues_the_only_sleeper", &server.address);
     until("the enemy is there", || server.seen().joined == 1);
@@ -436,7 +435,7 @@ pub fn hold(at: &Address) {
 
 #[test]
 fn holds_all_blocks_it_may() {
-    let options = TableOptions { max_held_blocks: 32, ..owned() };
+    let options = owned().max_held_blocks(32);
     attack("holds_all_blocks_it_may", "never gives a block back: OUT_OF_BLOCKS after 32", options, is_gone);
 }
 

@@ -52,7 +52,7 @@ pub enum Got {
 
 impl Enemy {
     pub fn connect(address: &Address) -> Self {
-        let joined = join(address, JoinOptions { limit: LONG, ..JoinOptions::default() }).unwrap();
+        let joined = join(address, JoinOptions::default().limit(LONG)).unwrap();
         let Joined { channel, geometry, queue, own_data, data } = joined;
         let layout = QueueLayout::of(&geometry).unwrap();
         let memory = queue.memory().clone();

@@ -8,7 +8,7 @@ use memcpy_select::transport::blocks::{Allocate, AllocateError, BlockGeometry, F
 use memcpy_select::transport::memory::{Load, Store};
 use memcpy_select::transport::{
     Address, Allocator, Args, Blocks, Client, ClientError, ClientOptions, ErrorCode, Handle, JobId, Kind, Mapped,
-    Memory, Publication, Request, SessionError, TableOptions, Value, Violation, Waiting,
+    Memory, Publication, Request, SessionError, Value, Violation, Waiting,
 };
 use std::time::Duration;
 
@@ -236,8 +236,7 @@ fn hole_a_bad_job_id_panics() {
 
 /// Both sides sleep before each answer, in two processes; a wake that is lost would show as a wait to its bound.
 pub fn sleep_and_wake(at: &Address) {
-    let mut client =
-        Client::connect(at, ClientOptions { waiting: Waiting::Sleep, limit: LONG, ..Default::default() }).unwrap();
+    let mut client = Client::connect(at, ClientOptions::default().waiting(Waiting::Sleep).limit(LONG)).unwrap();
     for turn in 0..1000 {
         assert_eq!(client.seek(Handle::of(1), std::io::SeekFrom::Start(turn)).unwrap(), turn);
     }
@@ -245,7 +244,7 @@ pub fn sleep_and_wake(at: &Address) {
 
 #[test]
 fn hole_check_then_park() {
-    let options = TableOptions { waiting: Waiting::Sleep, ..owned() };
+    let options = owned().waiting(Waiting::Sleep);
     let what = "1000 round trips in which both sides sleep: none is lost (every order: `loom/semaphore.rs`)";
     attack("hole_check_then_park", what, options, is_gone);
 }

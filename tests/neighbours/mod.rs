@@ -151,7 +151,7 @@ pub struct Honest {
 
 impl Honest {
     pub fn start(address: &Address, pause: Duration) -> Self {
-        let mut client = Client::connect(address, ClientOptions { limit: LONG, ..ClientOptions::default() }).unwrap();
+        let mut client = Client::connect(address, ClientOptions::default().limit(LONG)).unwrap();
         let rounds: Arc<AtomicU64> = Arc::default();
         let is_over: Arc<AtomicBool> = Arc::default();
         let thread = thread::spawn({

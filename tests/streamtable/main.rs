@@ -107,7 +107,7 @@ impl Server {
     }
 
     fn client(&self) -> Client {
-        let options = ClientOptions { limit: LONG, ..ClientOptions::default() };
+        let options = ClientOptions::default().limit(LONG);
         Client::connect(&self.address.parse::<Address>().unwrap(), options).unwrap()
     }
 

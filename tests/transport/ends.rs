@@ -43,7 +43,7 @@ fn a_server_that_goes_is_noticed_and_so_is_a_client() {
 #[test]
 fn no_more_clients_than_allowed_and_only_tables_are_tables() {
     let at = address("full");
-    let table = Table::create(&at, TableOptions { max_clients: 1, ..TableOptions::default() }).unwrap();
+    let table = Table::create(&at, TableOptions::default().max_clients(1)).unwrap();
     assert!(matches!(Table::create(&at, TableOptions::default()), Err(TableError::Socket(_))), "the address is taken");
     let is_over = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -149,7 +149,7 @@ fn a_violation_ends_its_own_session_and_no_other() {
     use memcpy_select::transport::connect::{JoinOptions, join};
     use memcpy_select::transport::memory::Store;
     let at = address("violation");
-    let options = TableOptions { geometry: geometry(Allocator::Owned, Publication::Index), ..TableOptions::default() };
+    let options = TableOptions::default().geometry(geometry(Allocator::Owned, Publication::Index));
     let mut table = Table::create(&at, options).unwrap();
     let (hostile, mut honest) = thread::scope(|scope| {
         let clients = scope.spawn(|| {

@@ -70,7 +70,7 @@ fn files_and_blocks_exchange_bytes_of_every_length() {
         let object = file(b"");
         thread::scope(|scope| {
             scope.spawn(|| {
-                let mut table = Table::without_address(TableOptions { geometry, ..TableOptions::default() }).unwrap();
+                let mut table = Table::without_address(TableOptions::default().geometry(geometry)).unwrap();
                 table.adopt(ours).unwrap();
                 serve(table, &object);
             });

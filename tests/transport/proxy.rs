@@ -28,7 +28,7 @@ fn geometry() -> Geometry {
 }
 
 fn options() -> TableOptions {
-    TableOptions { geometry: geometry(), ..TableOptions::default() }
+    TableOptions::default().geometry(geometry())
 }
 
 /// Runs `body` with a proxy between the two addresses, and ends the proxy after it.
@@ -69,7 +69,7 @@ fn a_client_sees_the_files_through_two_proxies_as_they_are() {
         let [front, middle, behind] = ["front", "middle", "behind"].map(|name| address(&format!("{name}-{waiting:?}")));
         let table = Table::create(&behind, options()).unwrap();
         let is_over = AtomicBool::new(false);
-        let proxy_options = || ProxyOptions { waiting, ..ProxyOptions::default() };
+        let proxy_options = || ProxyOptions::default().waiting(waiting);
         thread::scope(|scope| {
             let server = scope.spawn(|| serve(table, &is_over));
             let _over = Over(&is_over);
@@ -87,7 +87,7 @@ fn a_client_sees_the_files_through_two_proxies_as_they_are() {
                                 for seed in 0..2 {
                                     let front = &front;
                                     scope.spawn(move || {
-                                        let options = ClientOptions { waiting, ..ClientOptions::default() };
+                                        let options = ClientOptions::default().waiting(waiting);
                                         compare(&mut Client::connect(front, options).unwrap(), seed, 200, 3900);
                                     });
                                 }
@@ -312,7 +312,7 @@ fn a_table_that_goes_ends_its_clients_sessions_and_one_without_room_has_none() {
         let _over = Over(&is_over);
         with_proxy(
             [&front, &behind],
-            ProxyOptions { max_clients: 1, ..ProxyOptions::default() },
+            ProxyOptions::default().max_clients(1),
             |_| Ok(()),
             || {
                 let mut client = Client::connect(&front, ClientOptions::default()).unwrap();
@@ -327,11 +327,11 @@ fn a_table_that_goes_ends_its_clients_sessions_and_one_without_room_has_none() {
     });
     // A region that both sides write cannot be guarded.
     let geometry = Geometry { allocator: Allocator::Shared, ..geometry() };
-    before_a_table("shared", TableOptions { geometry, ..TableOptions::default() }, |front| {
+    before_a_table("shared", TableOptions::default().geometry(geometry), |front| {
         assert!(Client::connect(front, ClientOptions::default()).is_err());
     });
     // Whom the table refuses, the proxy does.
-    before_a_table("full", TableOptions { max_clients: 1, ..options() }, |front| {
+    before_a_table("full", options().max_clients(1), |front| {
         let first = Client::connect(front, ClientOptions::default()).unwrap();
         let second = Client::connect(front, ClientOptions::default()).unwrap_err();
         assert!(matches!(second, ConnectError::Refused { .. }), "{second}");
@@ -351,7 +351,7 @@ fn a_table_that_says_nothing_to_a_newcomer_does_not_keep_the_others_waiting() {
         let server = scope.spawn(|| serve(table, &is_over));
         let _over = Over(&is_over);
         let names = [&front, &Address::Path(path.clone())];
-        let options = ProxyOptions { connect_limit: Duration::from_secs(1), ..ProxyOptions::default() };
+        let options = ProxyOptions::default().connect_limit(Duration::from_secs(1));
         with_proxy(
             names,
             options,
@@ -390,7 +390,7 @@ fn a_crowd_before_a_proxy_comes_in_after_all() {
     thread::scope(|scope| {
         let server = scope.spawn(|| serve(table, &is_over));
         let _over = Over(&is_over);
-        let options = ProxyOptions { max_clients: 2, ..ProxyOptions::default() };
+        let options = ProxyOptions::default().max_clients(2);
         let mut proxy = Proxy::create(&front, behind.clone(), options, |_: &Asked<'_>| Ok(())).unwrap();
         let Address::Abstract(name) = &front else { panic!("{front}") };
         let at =
@@ -415,7 +415,7 @@ fn a_crowd_before_a_proxy_comes_in_after_all() {
 #[test]
 fn a_proxy_tells_its_program_who_was_not_taken_in() {
     let (front, behind) = (address("told"), address("told-behind"));
-    let options = ProxyOptions { max_clients: 0, ..ProxyOptions::default() };
+    let options = ProxyOptions::default().max_clients(0);
     let mut proxy = Proxy::create(&front, behind.clone(), options, |_: &Asked<'_>| Ok(())).unwrap();
     let join = |proxy: &mut Proxy<_>| {
         let front = front.clone();

@@ -112,7 +112,7 @@ fn a_client_of_raw_bytes_is_served_by_every_kind_of_table() {
                     server_blocks: blocks,
                 };
                 let name = format!("@memcpy-select-raw-{}-{number}", std::process::id());
-                let options = TableOptions { geometry, waiting, ..TableOptions::default() };
+                let options = TableOptions::default().geometry(geometry).waiting(waiting);
                 let table = Table::create(&name.parse::<Address>().unwrap(), options).unwrap();
                 let server = thread::spawn(move || serve(table));
                 print!(

@@ -34,7 +34,7 @@ pub fn address(name: &str) -> Address {
 }
 
 fn client_options(waiting: Waiting) -> ClientOptions {
-    ClientOptions { waiting, ..ClientOptions::default() }
+    ClientOptions::default().waiting(waiting)
 }
 
 #[test]
@@ -44,8 +44,7 @@ fn clients_of_every_kind_see_the_files_as_they_are() {
         for allocator in [Allocator::Owned, Allocator::Shared] {
             let publication = if number % 2 == 0 { Publication::Phase } else { Publication::Index };
             let at = address(&format!("kinds-{number}-{allocator:?}"));
-            let options =
-                TableOptions { geometry: geometry(allocator, publication), waiting, ..TableOptions::default() };
+            let options = TableOptions::default().geometry(geometry(allocator, publication)).waiting(waiting);
             let table = Table::create(&at, options).unwrap();
             let is_over = AtomicBool::new(false);
             thread::scope(|scope| {
@@ -76,11 +75,9 @@ fn clients_of_every_kind_see_the_files_as_they_are() {
 #[test]
 fn many_requests_are_under_way_at_once() {
     let (ours, theirs) = UnixStream::pair().unwrap();
-    let mut table = Table::without_address(TableOptions {
-        geometry: geometry(Allocator::Owned, Publication::Phase),
-        ..TableOptions::default()
-    })
-    .unwrap();
+    let mut table =
+        Table::without_address(TableOptions::default().geometry(geometry(Allocator::Owned, Publication::Phase)))
+            .unwrap();
     table.adopt(theirs).unwrap();
     let is_over = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -143,11 +140,8 @@ fn jobs_are_answered_later_and_in_any_order() {
 
 #[test]
 fn what_cannot_be_sent_is_refused_to_the_client_and_the_session_goes_on() {
-    let (mut table, mut client) = by_hand(TableOptions {
-        max_held_blocks: 2,
-        geometry: geometry(Allocator::Owned, Publication::Phase),
-        ..TableOptions::default()
-    });
+    let (mut table, mut client) =
+        by_hand(TableOptions::default().max_held_blocks(2).geometry(geometry(Allocator::Owned, Publication::Phase)));
     let file = memcpy_select::transport::Handle::of(1);
     let mut read = |table: &mut Table, answer: &dyn Fn(&mut Table, Job) -> Answered| {
         let ticket = client.submit_read(file, 5).unwrap();
@@ -190,7 +184,7 @@ fn what_cannot_be_sent_is_refused_to_the_client_and_the_session_goes_on() {
 #[test]
 fn a_client_without_blocks_says_so_and_goes_on() {
     let (mut table, mut client) =
-        by_hand(TableOptions { geometry: geometry(Allocator::Owned, Publication::Index), ..TableOptions::default() });
+        by_hand(TableOptions::default().geometry(geometry(Allocator::Owned, Publication::Index)));
     let max_bytes = client.max_write_bytes();
     assert!(
         matches!(client.lease(max_bytes + 1), Err(ClientError::TooLarge { max_bytes: max, .. }) if max == max_bytes)
@@ -217,7 +211,7 @@ fn a_client_without_blocks_says_so_and_goes_on() {
 fn views_give_their_blocks_back_dropped_or_released() {
     for (allocator, is_released) in [(Allocator::Owned, true), (Allocator::Owned, false), (Allocator::Shared, true)] {
         let (mut table, mut client) =
-            by_hand(TableOptions { geometry: geometry(allocator, Publication::Phase), ..TableOptions::default() });
+            by_hand(TableOptions::default().geometry(geometry(allocator, Publication::Phase)));
         let file = memcpy_select::transport::Handle::of(1);
         for round in 0..3 * client.geometry().server_blocks.count {
             let ticket = client.submit_read(file, 4).unwrap();
@@ -335,7 +329,7 @@ fn memory_objects_are_handed_out_whole_or_in_pages_with_an_open_or_later() {
 #[test]
 fn every_kernel_copies_through_a_table() {
     let (mut table, mut client) =
-        by_hand(TableOptions { geometry: geometry(Allocator::Owned, Publication::Phase), ..TableOptions::default() });
+        by_hand(TableOptions::default().geometry(geometry(Allocator::Owned, Publication::Phase)));
     let file = memcpy_select::transport::Handle::of(1);
     let mut rng = Rng::new(5);
     for kernel in memcpy_select::kernels().iter().filter_map(|kernel| kernel.ready()) {

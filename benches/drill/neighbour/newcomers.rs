@@ -39,7 +39,7 @@ pub fn measure(effort: Effort, cpus: (Option<usize>, Option<usize>)) -> Result<V
         std::thread::sleep(SETTLING);
         for number in 0..newcomers {
             let start = Instant::now();
-            let joined = join(&address, JoinOptions { limit: LONG, ..JoinOptions::default() });
+            let joined = join(&address, JoinOptions::default().limit(LONG));
             let connect_ns = start.elapsed().as_nanos() as u64;
             drop(joined.map_err(|error| format!("a newcomer beside {}: {error}", neighbour.name))?);
             all.push(Newcomer { neighbour: neighbour.name, number, connect_ns });

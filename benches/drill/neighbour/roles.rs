@@ -130,7 +130,7 @@ fn ready() {
 }
 
 fn serve(address: &Address, waiting: Waiting) {
-    let mut table = Table::create(address, TableOptions { waiting, ..TableOptions::default() }).unwrap();
+    let mut table = Table::create(address, TableOptions::default().waiting(waiting)).unwrap();
     let mut program = Program::default();
     ready();
     loop {
@@ -154,8 +154,8 @@ pub struct Reader {
 impl Reader {
     pub fn connect(address: &Address, waiting: Waiting) -> Result<Self, String> {
         // Whoever comes after a flood of connections may have to wait for his turn.
-        let join = JoinOptions { limit: LONG, ..JoinOptions::default() };
-        let options = ClientOptions { waiting, limit: LONG, join };
+        let join = JoinOptions::default().limit(LONG);
+        let options = ClientOptions::default().waiting(waiting).limit(LONG).join(join);
         let mut client = Client::connect(address, options).map_err(|error| error.to_string())?;
         let expected = std::array::from_fn(|at| (at * 7 + 1) as u8);
         let file = client.open("file").map_err(|error| error.to_string())?;

@@ -47,16 +47,14 @@ enum Verb {
 impl Server {
     fn connect(&self) -> Result<Client, String> {
         let address = self.at.parse::<Address>().map_err(|error| error.to_string())?;
-        let regions = RegionOptions { huge_pages: false, prefault: true };
-        let options = ClientOptions {
-            join: JoinOptions {
-                own_region: memcpy_select::transport::connect::OwnRegion::New(regions),
-                prefault: true,
-                ..JoinOptions::default()
-            },
-            limit: Duration::from_secs(self.limit),
-            ..ClientOptions::default()
-        };
+        let regions = RegionOptions::default().prefault(true);
+        let options = ClientOptions::default()
+            .join(
+                JoinOptions::default()
+                    .own_region(memcpy_select::transport::connect::OwnRegion::New(regions))
+                    .prefault(true),
+            )
+            .limit(Duration::from_secs(self.limit));
         Client::connect(&address, options).map_err(|error| format!("{address}: {error}"))
     }
 }

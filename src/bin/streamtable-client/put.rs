@@ -63,7 +63,7 @@ impl Put {
     }
 }
 
-/// A local file and its length. Waits for nobody: neither for a writer of a pipe nor for who has a lease on the file.
+/// A local file and its length. Waits for no other process: neither for the writer of a pipe nor for one that has a lease on the file.
 fn open(path: &Path) -> Result<(File, u64), String> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let file = rustix::fs::open(path, flags, Mode::empty()).map_err(|error| match error {

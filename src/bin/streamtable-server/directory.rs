@@ -1,7 +1,7 @@
 //! The exported directory: names in it, and no way out of it.
 //!
 //! The system itself resolves each name beneath the directory (`openat2` with `RESOLVE_BENEATH`): neither `..`, nor an
-//! absolute path, nor a symbolic link leads out, also if somebody renames folders meanwhile.
+//! absolute path, nor a symbolic link leads out, also if another process renames folders meanwhile.
 //!
 //! Nothing is opened in a way that waits: pipes and devices are not opened at all, and a file that another program has a
 //! lease on is refused (`O_NONBLOCK`), since all clients would wait for that program.

@@ -1,7 +1,7 @@
 //! Open files, and those that get their names once they are whole.
 //!
 //! A draft has no name (`O_TMPFILE`): when its client leaves, or the server is killed, it is gone. Where the file system has
-//! no such files it has a name that nobody can guess, until it gets its own or is removed; what a killed server leaves of
+//! no such files it has a name that cannot be guessed, until it gets its own or is removed; what a killed server leaves of
 //! these in the directory itself is removed when one starts there.
 
 use crate::name::{identity, path_of, random_name};
@@ -71,7 +71,7 @@ impl Drop for Part {
     }
 }
 
-/// Gives a file without a name one that nobody has.
+/// Gives a file without a name one that no file has.
 pub fn link(file: &OwnedFd, folder: &OwnedFd, last: &[u8]) -> Result<(), Errno> {
     rustix::fs::linkat(CWD, path_of(file), folder, last, AtFlags::SYMLINK_FOLLOW)
 }

@@ -1,4 +1,4 @@
-//! What the server says, on standard error. A thread of its own writes it: one who does not read it, a full disk or a closed
+//! What the server says, on standard error. A thread of its own writes it: a reader that does not read it, a full disk or a closed
 //! end keeps no client waiting.
 
 use memcpy_select::report::say;

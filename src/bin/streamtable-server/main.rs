@@ -86,12 +86,10 @@ fn run(arguments: &Arguments, log: &mut Log) -> Result<String, String> {
     let address = arguments.at.parse::<Address>().map_err(|error| error.to_string())?;
     let directory = Directory::open(&arguments.directory, arguments.read_only)?;
     let blocks = Blocks { block_bytes: BLOCK_BYTES, count: arguments.blocks * ((1 << 20) / BLOCK_BYTES) };
-    let options = TableOptions {
-        geometry: Geometry { client_blocks: blocks, server_blocks: blocks, ..TableOptions::GEOMETRY },
-        peers: if arguments.any_user { Peers::Anyone } else { Peers::SameUser },
-        regions: RegionOptions { huge_pages: arguments.huge_pages, prefault: true },
-        ..TableOptions::default()
-    };
+    let options = TableOptions::default()
+        .geometry(Geometry { client_blocks: blocks, server_blocks: blocks, ..TableOptions::GEOMETRY })
+        .peers(if arguments.any_user { Peers::Anyone } else { Peers::SameUser })
+        .regions(RegionOptions::default().huge_pages(arguments.huge_pages).prefault(true));
     let table = Table::create(&address, options).map_err(|error| error.to_string())?;
     let removed = directory.remove_parts();
     log.say(format_args!(

@@ -41,7 +41,7 @@ pub fn is_part(name: &[u8]) -> bool {
         && end.is_some_and(|end| end.eq_ignore_ascii_case(SUFFIX))
 }
 
-/// A name that nobody can guess, for a file until it gets its own.
+/// A name that cannot be guessed, for a file until it gets its own.
 pub fn random_name() -> Vec<u8> {
     let [one, other] = [(); 2].map(|()| RandomState::new().hash_one(()));
     [PREFIX, format!("{one:016x}{other:016x}").as_bytes(), SUFFIX].concat()

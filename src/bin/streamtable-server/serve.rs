@@ -76,7 +76,7 @@ impl<'a> Server<'a> {
         self.log.say(format_args!("a client {what}; there are {} now", self.table.clients()));
     }
 
-    /// Closes a file. One without a name gets it, if it is whole as far as is known: there is nobody to tell otherwise.
+    /// Closes a file. One without a name gets it, if it is whole as far as is known: no client waits for an answer that could say otherwise.
     fn close(&mut self, client: ClientKey, number: u32) {
         let Some(mut handle) = self.handles.close(client, number) else { return };
         let Some(draft) = &handle.open.draft else { return };

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub struct Signals([(&'static str, Arc<AtomicBool>); 2]);
 
 impl Signals {
-    /// Waits for them from now on. Who sends one twice has no patience: the second ends the server at once.
+    /// Waits for them from now on. The second one ends the server at once.
     pub fn register() -> io::Result<Self> {
         let signals = Self([("SIGINT", Arc::default()), ("SIGTERM", Arc::default())]);
         for ((_, flag), number) in signals.0.iter().zip([SIGINT, SIGTERM]) {

@@ -68,7 +68,7 @@ impl<M: Memory> Shared<M> {
         Self { memory, list, count, held: Marks::new(count), kept: Vec::new(), max_kept: max_kept as usize }
     }
 
-    /// Writes the list with all blocks free, before anybody else uses it.
+    /// Writes the list with all blocks free, before the other side uses it.
     pub fn lay_out(memory: &M, list: FreeList, geometry: BlockGeometry) {
         for block in 0..geometry.count() {
             let next = if block + 1 == geometry.count() { NONE } else { block + 1 };

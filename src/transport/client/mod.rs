@@ -13,6 +13,7 @@ use crate::transport::error::{ClientError, SessionError};
 use crate::transport::geometry::{Allocator, Geometry};
 use crate::transport::loan::{Lease, Lender, View};
 use crate::transport::memory::{Access, Copier, Mapped};
+use crate::transport::options::setters;
 use crate::transport::request::{ErrorCode, Kind};
 use crate::transport::semaphore::{Doorbell, Spin};
 use crate::transport::session::{ClientSide, Outcome, QueueLayout, Ticket};
@@ -24,6 +25,7 @@ use std::time::Duration;
 
 /// How to connect, and how to wait.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct ClientOptions {
     /// What this side maps, and how long connecting may take.
     pub join: JoinOptions,
@@ -31,6 +33,10 @@ pub struct ClientOptions {
     pub limit: Duration,
     /// How it waits.
     pub waiting: Waiting,
+}
+
+setters! {
+    ClientOptions { join: JoinOptions, limit: Duration, waiting: Waiting }
 }
 
 impl Default for ClientOptions {
@@ -75,7 +81,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`ConnectError`]: nobody listens there, it is not a table or one of another version, it is full, or it does not
+    /// [`ConnectError`]: no process listens there, it is not a table or one of another version, it is full, or it does not
     /// answer in time.
     pub fn connect(address: &Address, options: ClientOptions) -> Result<Self, ConnectError> {
         let ClientOptions { join: how, limit, waiting } = options;

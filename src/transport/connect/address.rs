@@ -23,7 +23,7 @@ pub enum Address {
     /// A name in no file system, which goes away with the server however that dies. Every process of the machine (of the
     /// network namespace) can try to connect to it.
     Abstract(String),
-    /// A file. Its permissions say who may connect. It stays behind when the server is killed; the next one to listen
+    /// A file. Its permissions say which users may connect. It stays behind when the server is killed; the next one to listen
     /// there replaces it.
     Path(PathBuf),
 }

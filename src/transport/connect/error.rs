@@ -76,7 +76,7 @@ impl ConnectError {
         Self::Socket { cause: cause.into() }
     }
 
-    /// What the other side is told when this ends a handshake; `None` if there is no one to tell.
+    /// What the other side is told when this ends a handshake; `None` if it cannot be told.
     pub(in crate::transport) fn refusal(&self) -> Option<Refusal> {
         match self {
             Self::NotATable | Self::PeerGone | Self::Congested | Self::Refused { .. } => None,

@@ -47,7 +47,7 @@ enum State {
     Asked,
     /// It has the offer.
     Offered(Box<Offer>),
-    /// It has accepted, and waits for the word.
+    /// It has accepted, and waits for Go.
     Agreed(Box<Agreed>),
     /// The handshake is over, in one way or the other.
     Over,

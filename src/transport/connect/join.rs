@@ -6,6 +6,7 @@ use super::channel::{Channel, Deadline};
 use super::wire::{Message, Refusal, VERSION};
 use crate::transport::geometry::{Allocator, Geometry, GeometryError, Limits};
 use crate::transport::memory::Access;
+use crate::transport::options::setters;
 use crate::transport::region::{Promise, Region, RegionOptions, Sealing};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -13,6 +14,7 @@ use std::time::Duration;
 
 /// How to connect to a table.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct JoinOptions {
     /// The longest that connecting takes.
     pub limit: Duration,
@@ -33,6 +35,12 @@ pub enum OwnRegion {
     New(RegionOptions),
     /// In a region that there is already: sealed against writing, and as long as the server's geometry says.
     Supplied(Region),
+}
+
+setters! {
+    JoinOptions {
+        limit: Duration, limits: Limits, own_region: OwnRegion, prefault: bool, data_trust: DataTrust,
+    }
 }
 
 impl Default for JoinOptions {
@@ -109,7 +117,7 @@ fn shake_hands(channel: Channel, options: JoinOptions, deadline: &Deadline) -> R
     let own = own_region(&offer.geometry, options.own_region).inspect_err(|error| refuse(&asking.channel, error))?;
     asking.ready(own.as_ref(), None)?;
     let (message, _) = asking.channel.receive_until(deadline)?;
-    asking.take_word(message)?;
+    asking.take_go(message)?;
     asking.finish(own)
 }
 
@@ -201,21 +209,21 @@ impl ClientHandshake {
         self.send(message, &descriptors)
     }
 
-    /// Whether the server's word has come, after which there is a session.
+    /// Whether the server's Go has come, after which there is a session.
     ///
     /// # Errors
     ///
     /// Why there will be none.
-    pub(in crate::transport) fn has_word(&mut self) -> Result<bool, ConnectError> {
+    pub(in crate::transport) fn has_go(&mut self) -> Result<bool, ConnectError> {
         if !self.is_ready
             && let Some((message, _)) = self.channel.receive()?
         {
-            self.take_word(message)?;
+            self.take_go(message)?;
         }
         Ok(self.is_ready)
     }
 
-    fn take_word(&mut self, message: Message) -> Result<(), ConnectError> {
+    fn take_go(&mut self, message: Message) -> Result<(), ConnectError> {
         if message != Message::Go {
             return Err(unexpected(message));
         }
@@ -227,7 +235,7 @@ impl ClientHandshake {
     ///
     /// # Errors
     ///
-    /// [`ConnectError::PeerGone`] if the server has not given its word, or what is wrong with the queue region.
+    /// [`ConnectError::PeerGone`] if the server has not said Go, or what is wrong with the queue region.
     pub(in crate::transport) fn finish(self, own_data: Option<Region>) -> Result<Joined, ConnectError> {
         let Self { channel, offer: Some(Offer { geometry, data, queue }), is_ready: true } = self else {
             return Err(ConnectError::PeerGone);
@@ -277,7 +285,8 @@ fn map_offered(
         Allocator::Shared => (Access::ReadWrite, Sealing::Size),
     };
     let data = if data_trust.takes_unsealed {
-        // SAFETY: `DataTrust::unsealed` was called by somebody who vouches for the server.
+        // SAFETY: the caller of `DataTrust::unsealed` has vouched that the server neither truncates what it passes nor makes
+        // it inaccessible.
         unsafe { Region::map_unsealed(data, 0, data_len_bytes, access) }?
     } else {
         let data = Region::open(data, Promise { len_bytes: data_len_bytes, sealing }, access)?;

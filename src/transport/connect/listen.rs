@@ -63,14 +63,14 @@ impl Address {
     }
 }
 
-/// Who may connect.
+/// Whose processes may connect.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Peers {
     /// Processes of the server's own user. A user namespace shows all users that it does not map as one, the overflow user
-    /// (65534 on most systems); a server that runs as that user itself takes nobody then.
+    /// (65534 on most systems); a server that runs as that user itself takes no client then.
     #[default]
     SameUser,
-    /// Whoever reaches the address.
+    /// Of all users, if they reach the address.
     Anyone,
 }
 
@@ -136,7 +136,7 @@ impl Listener {
     /// [`ConnectError::PeerGone`] for a client that has left already, and why another one was hung up on: it belongs to
     /// another user, its first message is wrong, or there are no descriptors for it. The listener goes on.
     ///
-    /// [`ConnectError::Socket`] also if the system refuses to accept anybody. Then the listener rests for a while.
+    /// [`ConnectError::Socket`] also if the system refuses to accept any client. Then the listener rests for a while.
     pub fn accept(&mut self, limit: Duration) -> Result<Option<Greeting>, ConnectError> {
         if self.rest().is_some() {
             return Ok(None);
@@ -153,7 +153,7 @@ impl Listener {
                         Greeting::over(stream, limit).refuse_for(&error);
                         Err(error)
                     }
-                    // Nobody waits: the system looks for a descriptor first.
+                    // No client waits: the system looks for a descriptor first.
                     Err(Errno::WOULDBLOCK | Errno::INTR | Errno::CONNABORTED) => Ok(None),
                     Err(_) => {
                         self.begin_rest();

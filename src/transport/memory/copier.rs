@@ -39,23 +39,25 @@ impl Copier {
     #[inline]
     pub(super) unsafe fn copy(self, dst: *mut u8, src: *const u8, len_bytes: usize) {
         if let Some(ready) = self.kernel {
-            // SAFETY: the caller's; a `ReadyKernel` exists only for an available kernel.
+            // SAFETY: the ranges are valid and apart, which the caller vouches for; the CPU has what the kernel needs, since a
+            // `ReadyKernel` exists only for an available one.
             return unsafe { ready.kernel().copy(dst, src, len_bytes) };
         }
         #[cfg(memcpy_select_asm)]
-        // SAFETY: the caller's.
+        // SAFETY: the ranges are valid and apart, which the caller vouches for.
         unsafe {
             copy_part(dst, src, len_bytes, self.total_bytes)
         }
         #[cfg(not(memcpy_select_asm))]
         for at in 0..len_bytes {
-            // SAFETY: the caller's: `at` is below the length.
+            // SAFETY: `at` is below `len_bytes`, for which `src` is valid.
             let from = unsafe { src.add(at) };
-            // SAFETY: the caller's: `at` is below the length.
+            // SAFETY: `at` is below `len_bytes`, for which `dst` is valid.
             let to = unsafe { dst.add(at) };
-            // SAFETY: the caller's: the byte can be read.
+            // SAFETY: `src` is valid for reads of `len_bytes`, and this is one of them; a volatile read allows for others that
+            // write it meanwhile.
             let byte = unsafe { from.read_volatile() };
-            // SAFETY: the caller's: the byte can be written.
+            // SAFETY: `dst` is valid for writes of `len_bytes`, and this is one of them.
             unsafe { to.write_volatile(byte) };
         }
     }

@@ -29,7 +29,8 @@ pub struct Mapped {
 
 // SAFETY: all access is through atomics and copies that allow for others at the same time; the owner is `Send + Sync`.
 unsafe impl Send for Mapped {}
-// SAFETY: as above.
+// SAFETY: through a shared reference too all access is through atomics and copies that allow for others at the same time;
+// the owner is `Sync`.
 unsafe impl Sync for Mapped {}
 
 impl Mapped {
@@ -93,7 +94,8 @@ impl Mapped {
     #[inline(always)]
     fn word64(&self, at: usize) -> Option<&AtomicU64> {
         let place = self.pointer(at, 8)?.cast::<u64>();
-        // SAFETY: as in `word32`, for eight bytes.
+        // SAFETY: eight bytes inside the memory, valid as long as the owner, which `self` keeps; aligned, as just below; every
+        // access to this location is atomic and has this size.
         place.is_aligned().then(|| unsafe { AtomicU64::from_ptr(place.as_ptr()) })
     }
 
@@ -236,7 +238,7 @@ struct Heap {
 
 // SAFETY: it only holds the allocation and frees it once.
 unsafe impl Send for Heap {}
-// SAFETY: as above: nothing is done through a shared reference.
+// SAFETY: nothing is done through a shared reference, so that threads that have one cannot disturb each other.
 unsafe impl Sync for Heap {}
 
 impl Heap {

@@ -79,7 +79,7 @@ pub trait Memory {
     /// What the word held, if it was not `current`; it is unchanged then.
     fn cas64(&self, at: usize, current: u64, new: u64, order: Ordering) -> Result<u64, u64>;
 
-    /// Orders every access before it against every access after it, among all who fence (sequentially consistent).
+    /// Orders every access before it against every access after it, among all threads that fence (sequentially consistent).
     fn fence(&self);
 
     /// Copies `dst.len()` bytes out. What another side writes meanwhile arrives in part.

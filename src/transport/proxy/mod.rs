@@ -16,6 +16,7 @@ use self::relay::{Behind, Relay};
 use super::connect::{Address, Listener, Peers};
 use super::error::TableError;
 use super::job::{ClientKey, Event, Operation};
+use super::options::setters;
 use super::reactor::{Reactor, Settings};
 use super::request::ErrorCode;
 use super::waiting::Waiting;
@@ -26,7 +27,7 @@ use std::time::Duration;
 /// What a client asks for, for a rule to judge.
 #[derive(Clone, Copy, Debug)]
 pub struct Asked<'a> {
-    /// Who asks.
+    /// The client that asks.
     pub client: ClientKey,
     /// What for.
     pub operation: Operation,
@@ -36,8 +37,9 @@ pub struct Asked<'a> {
 
 /// How a proxy works.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct ProxyOptions {
-    /// Who may connect.
+    /// Whose processes may connect.
     pub peers: Peers,
     /// How many clients there may be.
     pub max_clients: usize,
@@ -45,6 +47,10 @@ pub struct ProxyOptions {
     pub connect_limit: Duration,
     /// How the proxy waits.
     pub waiting: Waiting,
+}
+
+setters! {
+    ProxyOptions { peers: Peers, max_clients: usize, connect_limit: Duration, waiting: Waiting }
 }
 
 impl Default for ProxyOptions {

@@ -59,7 +59,7 @@ impl<R: FnMut(&Asked<'_>) -> Result<(), ErrorCode>> Service<Behind, Pair> for Re
             asking.ready(greeting.client_data(), names.as_ref())?;
             *has_accepted = true;
         }
-        Ok(if asking.has_word()? { Progress::Agrees } else { Progress::Waits })
+        Ok(if asking.has_go()? { Progress::Agrees } else { Progress::Waits })
     }
 
     fn begin(&mut self, greeting: Greeting, offer: Behind) -> Result<Pair, ConnectError> {

@@ -64,8 +64,8 @@ impl fmt::Display for SemaphoreError {
                 "the count is {MAX_COUNT} already: the post was not counted; wait for the semaphore first"
             ),
             Self::NoNotifier => f.write_str(
-                "the semaphore has no notifier, by which a set is told of a post; make it with one and pass that to everybody \
-                 who posts",
+                "the semaphore has no notifier, by which a set is told of a post; make it with one and pass that to every \
+                 process that posts",
             ),
             Self::NotANotifier => f.write_str(
                 "the descriptor is not a Unix socket, and a notifier is: it is closed; pass the two ends of a notifier as they \

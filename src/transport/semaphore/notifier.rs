@@ -4,7 +4,7 @@
 //! semaphore into one, and watches the other. One notifier serves as many semaphores as one has in common with the same processes, so
 //! that a set watches as many sockets as there are peers.
 //!
-//! Each call says itself that it must not wait (`MSG_DONTWAIT`), which nobody else's copy of the descriptor can change; with
+//! Each call says itself that it must not wait (`MSG_DONTWAIT`), which another process's copy of the descriptor cannot change; with
 //! an eventfd another process could.
 
 use super::SemaphoreError;

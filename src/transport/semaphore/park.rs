@@ -13,7 +13,7 @@ pub trait Park: Memory {
     /// return early for no reason, and with a hostile peer may sleep through a wake: its caller checks again, within a bound.
     fn park(&self, at: usize, expected: u32, limit: Duration);
 
-    /// Wakes all who sleep on the word.
+    /// Wakes all threads that sleep on the word.
     fn unpark(&self, at: usize);
 }
 

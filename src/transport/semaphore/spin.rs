@@ -146,7 +146,7 @@ mod tests {
     #[test]
     fn what_pays_goes_on_and_what_does_not_is_tried_ever_more_seldom() {
         if !has_other_cpus() {
-            println!("skipped: there is one CPU, where nobody ever spins");
+            println!("skipped: there is one CPU, where no thread ever spins");
             return;
         }
         let spin = fresh();

@@ -7,9 +7,9 @@
 //! | 2 to 31 | the count |
 //!
 //! Flags and count are one word, so that every change of either is seen by the next change of the word: there is no order
-//! between two words to get wrong. Who wants to sleep replaces "count 0" by "count 0, asleep" and sleeps only as long as
-//! the word is exactly that, which the system checks under its own lock. Who posts adds to the count, takes the flags down,
-//! and then wakes everybody: a sleeper that came before is woken, and one that comes later does not find the word as it was.
+//! between two words to get wrong. A thread that wants to sleep replaces "count 0" by "count 0, asleep" and sleeps only as long as
+//! the word is exactly that, which the system checks under its own lock. One that posts adds to the count, takes the flags down,
+//! and then wakes all: a sleeper that came before is woken, and one that comes later does not find the word as it was.
 //! A post that finds no flag makes no system call.
 
 use super::park::Park;
@@ -109,7 +109,7 @@ impl<M: Memory> Word<M> {
                 Err(found) => word = found,
             }
         }
-        // Whoever changes it all the time is there to be seen in the next round.
+        // A change that comes in between each time is seen in the next round.
         Raised::Ready
     }
 }
@@ -126,7 +126,7 @@ impl<M: Park> Word<M> {
         if before & FLAGS == 0 { Posted::Done } else { self.wake() }
     }
 
-    /// Takes the flags down, then wakes whom they stood for.
+    /// Takes the flags down, then wakes those that they stood for.
     #[cold]
     fn wake(&self) -> Posted {
         let mut word = self.memory.load32(self.at, Load::Relaxed);

@@ -15,7 +15,7 @@ use crate::transport::loan::{Borrowed, Lease, Payload};
 use crate::transport::reactor::{Reactor, Settings};
 use crate::transport::request::{ErrorCode, Value};
 use crate::transport::session::{AnswerError, Reply};
-use offer::{Data, House};
+use offer::{Data, TableService};
 use served::Session;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
@@ -50,7 +50,7 @@ pub use offer::TableOptions;
 #[derive(Debug)]
 pub struct Table {
     reactor: Reactor<Data, Session>,
-    house: House,
+    service: TableService,
 }
 
 impl Table {
@@ -73,8 +73,8 @@ impl Table {
     /// As [`create`](Self::create).
     pub fn without_address(options: TableOptions) -> Result<Self, TableError> {
         let TableOptions { max_clients, connect_limit, waiting, .. } = options;
-        let house = House::new(options)?;
-        Ok(Self { reactor: Reactor::new(Settings { max_clients, connect_limit, waiting })?, house })
+        let service = TableService::new(options)?;
+        Ok(Self { reactor: Reactor::new(Settings { max_clients, connect_limit, waiting })?, service })
     }
 
     /// Takes the process at the other end of a socket as a client.
@@ -83,7 +83,7 @@ impl Table {
     ///
     /// [`TableError::Socket`] if the system cannot watch one more.
     pub fn adopt(&mut self, stream: UnixStream) -> Result<(), TableError> {
-        Ok(self.reactor.adopt(stream, &mut self.house)?)
+        Ok(self.reactor.adopt(stream, &mut self.service)?)
     }
 
     /// How many clients there are.
@@ -107,7 +107,7 @@ impl Table {
     /// As [`next`](Self::next), when all that was gathered is used up.
     fn next_round(&mut self, limit: Duration) -> Result<Option<Event>, TableError> {
         self.flush();
-        self.reactor.round(&mut self.house, limit)?;
+        self.reactor.round(&mut self.service, limit)?;
         Ok(self.reactor.events.pop_front())
     }
 
@@ -115,7 +115,7 @@ impl Table {
     /// was gathered: only a program that does something else for long needs it.
     #[inline(always)]
     pub fn flush(&mut self) {
-        while let Some(client) = self.house.next_touched() {
+        while let Some(client) = self.service.next_touched() {
             let Some(session) = self.reactor.session_mut(client) else { continue };
             session.is_touched = false;
             if let Err(why) = session.flush() {
@@ -125,7 +125,7 @@ impl Table {
     }
 
     fn end(&mut self, client: ClientKey, why: SessionError) {
-        self.reactor.end(&mut self.house, client, why);
+        self.reactor.end(&mut self.service, client, why);
     }
 
     /// Ends a client's session.
@@ -198,7 +198,7 @@ impl Table {
         };
         match session.side.answer(job.key, reply) {
             Ok(()) => {
-                self.house.touch(job.client, session);
+                self.service.touch(job.client, session);
                 refused.map_or(Answered::Sent, Answered::Instead)
             }
             Err(AnswerError::Violation(violation)) => {

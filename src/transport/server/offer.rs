@@ -6,6 +6,7 @@ use crate::transport::error::{SessionError, TableError};
 use crate::transport::geometry::{Allocator, Blocks, Geometry};
 use crate::transport::job::{ClientKey, Event};
 use crate::transport::memory::Mapped;
+use crate::transport::options::setters;
 use crate::transport::reactor::{Offer, Progress, Service};
 use crate::transport::region::{Region, RegionOptions};
 use crate::transport::ring::Publication;
@@ -16,10 +17,11 @@ use std::time::Duration;
 
 /// How a table works.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct TableOptions {
     /// The numbers of every session.
     pub geometry: Geometry,
-    /// Who may connect.
+    /// Whose processes may connect.
     pub peers: Peers,
     /// How many clients there may be.
     pub max_clients: usize,
@@ -33,6 +35,13 @@ pub struct TableOptions {
     pub max_held_blocks: u32,
     /// With [`Allocator::Shared`]: one region for all clients, which then can read and write each other's bytes.
     pub one_region: bool,
+}
+
+setters! {
+    TableOptions {
+        geometry: Geometry, peers: Peers, max_clients: usize, connect_limit: Duration, regions: RegionOptions,
+        waiting: Waiting, max_held_blocks: u32, one_region: bool,
+    }
 }
 
 impl TableOptions {
@@ -63,9 +72,9 @@ impl Default for TableOptions {
     }
 }
 
-/// What a table has for all its clients.
+/// What a table does for its clients, and what it has for all of them.
 #[derive(Debug)]
-pub(super) struct House {
+pub(super) struct TableService {
     options: TableOptions,
     /// The one region of all clients, if they have one.
     common: Option<Region>,
@@ -79,7 +88,7 @@ pub(super) struct Data(Option<Mapped>);
 
 impl Offer for Data {}
 
-impl House {
+impl TableService {
     pub(super) fn new(options: TableOptions) -> Result<Self, TableError> {
         QueueLayout::of(&options.geometry)?;
         let Geometry { allocator, server_blocks, .. } = options.geometry;
@@ -108,7 +117,7 @@ impl House {
     }
 }
 
-impl Service<Data, Session> for House {
+impl Service<Data, Session> for TableService {
     fn go_on(&mut self, greeting: &mut Greeting, offer: &mut Data, step: Step) -> Result<Progress, ConnectError> {
         if step == Step::Agreed {
             return Ok(Progress::Agrees);
@@ -160,7 +169,7 @@ impl Service<Data, Session> for House {
         if let Some(common) = &self.common
             && others == 0
         {
-            // What those who left still held is free again. The numbers were checked before.
+            // What the clients that left still held is free again. The numbers were checked before.
             let _ = lay_out_shared(common.memory(), self.options.geometry.server_blocks);
         }
     }

@@ -1,7 +1,7 @@
 //! The client's side of one session.
 //!
 //! Each request has a place in a private table, and its job id is that place with a generation. What a response says is
-//! checked against what was asked before anybody sees it. The blocks of a request are free again, on this side's own
+//! checked against what was asked before the program sees it. The blocks of a request are free again, on this side's own
 //! account, when its response is there.
 
 use super::directions::{Pool, Receiving, Sending};
@@ -352,7 +352,7 @@ impl<M: Memory + Clone> ClientSide<M> {
     pub fn flush(&mut self) -> Result<bool, Violation> {
         self.responses.release();
         let is_published = self.requests.publish();
-        // Behind the requests: stores become visible in order, and nobody waits for these.
+        // Behind the requests: stores become visible in order, and no side waits for these.
         if !self.unsent_releases.is_empty() {
             self.send_releases()?;
         }

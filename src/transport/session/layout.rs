@@ -88,7 +88,7 @@ impl Geometry {
     }
 }
 
-/// Writes the list of a shared region, all blocks free, before anybody uses it.
+/// Writes the list of a shared region, all blocks free, before either side uses it.
 ///
 /// # Errors
 ///
