@@ -16,8 +16,8 @@
 mod copier;
 mod mapped;
 
+use core::ops::Deref;
 use core::sync::atomic::Ordering;
-use std::sync::Arc;
 
 pub use copier::Copier;
 pub use mapped::{Access, Mapped};
@@ -103,67 +103,61 @@ pub trait Memory {
 }
 
 /// Memory behind a pointer is the same memory.
-macro_rules! forward_memory {
-    ($($pointer:ty),*) => {$(
-        impl<M: Memory + ?Sized> Memory for $pointer {
-            #[inline(always)]
-            fn len_bytes(&self) -> usize {
-                (**self).len_bytes()
-            }
-            #[inline(always)]
-            fn load32(&self, at: usize, order: Load) -> u32 {
-                (**self).load32(at, order)
-            }
-            #[inline(always)]
-            fn store32(&self, at: usize, value: u32, order: Store) {
-                (**self).store32(at, value, order);
-            }
-            #[inline(always)]
-            fn swap32(&self, at: usize, value: u32, order: Ordering) -> u32 {
-                (**self).swap32(at, value, order)
-            }
-            #[inline(always)]
-            fn cas32(&self, at: usize, current: u32, new: u32, order: Ordering) -> Result<u32, u32> {
-                (**self).cas32(at, current, new, order)
-            }
-            #[inline(always)]
-            fn add32(&self, at: usize, value: u32, order: Ordering) -> u32 {
-                (**self).add32(at, value, order)
-            }
-            #[inline(always)]
-            fn load64(&self, at: usize, order: Load) -> u64 {
-                (**self).load64(at, order)
-            }
-            #[inline(always)]
-            fn cas64(&self, at: usize, current: u64, new: u64, order: Ordering) -> Result<u64, u64> {
-                (**self).cas64(at, current, new, order)
-            }
-            #[inline(always)]
-            fn fence(&self) {
-                (**self).fence();
-            }
-            #[inline(always)]
-            fn read(&self, at: usize, dst: &mut [u8], copier: Copier) {
-                (**self).read(at, dst, copier);
-            }
-            #[inline(always)]
-            fn write(&self, at: usize, src: &[u8], copier: Copier) {
-                (**self).write(at, src, copier);
-            }
-            #[inline(always)]
-            fn prefetch(&self, at: usize) {
-                (**self).prefetch(at);
-            }
-            #[inline(always)]
-            fn prefetch_to_write(&self, at: usize) {
-                (**self).prefetch_to_write(at);
-            }
-            #[inline(always)]
-            fn relax(&self) {
-                (**self).relax();
-            }
-        }
-    )*};
+impl<P: Deref<Target: Memory>> Memory for P {
+    #[inline(always)]
+    fn len_bytes(&self) -> usize {
+        (**self).len_bytes()
+    }
+    #[inline(always)]
+    fn load32(&self, at: usize, order: Load) -> u32 {
+        (**self).load32(at, order)
+    }
+    #[inline(always)]
+    fn store32(&self, at: usize, value: u32, order: Store) {
+        (**self).store32(at, value, order);
+    }
+    #[inline(always)]
+    fn swap32(&self, at: usize, value: u32, order: Ordering) -> u32 {
+        (**self).swap32(at, value, order)
+    }
+    #[inline(always)]
+    fn cas32(&self, at: usize, current: u32, new: u32, order: Ordering) -> Result<u32, u32> {
+        (**self).cas32(at, current, new, order)
+    }
+    #[inline(always)]
+    fn add32(&self, at: usize, value: u32, order: Ordering) -> u32 {
+        (**self).add32(at, value, order)
+    }
+    #[inline(always)]
+    fn load64(&self, at: usize, order: Load) -> u64 {
+        (**self).load64(at, order)
+    }
+    #[inline(always)]
+    fn cas64(&self, at: usize, current: u64, new: u64, order: Ordering) -> Result<u64, u64> {
+        (**self).cas64(at, current, new, order)
+    }
+    #[inline(always)]
+    fn fence(&self) {
+        (**self).fence();
+    }
+    #[inline(always)]
+    fn read(&self, at: usize, dst: &mut [u8], copier: Copier) {
+        (**self).read(at, dst, copier);
+    }
+    #[inline(always)]
+    fn write(&self, at: usize, src: &[u8], copier: Copier) {
+        (**self).write(at, src, copier);
+    }
+    #[inline(always)]
+    fn prefetch(&self, at: usize) {
+        (**self).prefetch(at);
+    }
+    #[inline(always)]
+    fn prefetch_to_write(&self, at: usize) {
+        (**self).prefetch_to_write(at);
+    }
+    #[inline(always)]
+    fn relax(&self) {
+        (**self).relax();
+    }
 }
-
-forward_memory!(&M, Arc<M>);

@@ -4,7 +4,7 @@
 
 use crate::transport::memory::{Mapped, Memory};
 use rustix::thread::futex;
-use std::sync::Arc;
+use std::ops::Deref;
 use std::time::Duration;
 
 /// Memory whose words one can sleep on.
@@ -34,17 +34,12 @@ impl Park for Mapped {
 }
 
 /// Memory behind a pointer is the same memory.
-macro_rules! forward_park {
-    ($($pointer:ty),*) => {$(
-        impl<M: Park + ?Sized> Park for $pointer {
-            fn park(&self, at: usize, expected: u32, limit: Duration) {
-                (**self).park(at, expected, limit);
-            }
-            fn unpark(&self, at: usize) {
-                (**self).unpark(at);
-            }
-        }
-    )*};
-}
+impl<P: Deref<Target: Park>> Park for P {
+    fn park(&self, at: usize, expected: u32, limit: Duration) {
+        (**self).park(at, expected, limit);
+    }
 
-forward_park!(&M, Arc<M>);
+    fn unpark(&self, at: usize) {
+        (**self).unpark(at);
+    }
+}
