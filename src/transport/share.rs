@@ -7,6 +7,7 @@
 //! A part says what the client is to map. It is no boundary: the descriptor is the whole object's. What a client must not
 //! see belongs into an object of its own.
 
+use super::connect::Parcel;
 use super::error::TableError;
 use super::memory::Access;
 use super::region::Region;
@@ -20,11 +21,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 #[derive(Debug)]
 pub struct Object<'a> {
     pub(super) descriptor: Descriptor<'a>,
-    pub(super) start_bytes: u64,
-    pub(super) len_bytes: u64,
-    pub(super) whole_bytes: u64,
-    pub(super) access: Access,
-    pub(super) sealing: Option<Sealing>,
+    /// What is said about it, but for the job's number.
+    pub(super) parcel: Parcel,
 }
 
 #[derive(Debug)]
@@ -65,21 +63,16 @@ impl<'a> Object<'a> {
             (true, false) | (false, true) => Descriptor::Borrowed(region.descriptor()),
             (false, false) => Descriptor::Owned(read_only(region.descriptor())?),
         };
-        Ok(Self {
-            descriptor,
-            start_bytes,
-            len_bytes,
-            whole_bytes,
-            access: if part.is_writable { Access::ReadWrite } else { Access::Read },
-            sealing: Some(if is_write_sealed { Sealing::SizeAndWriting } else { Sealing::Size }),
-        })
+        let access = if part.is_writable { Access::ReadWrite } else { Access::Read };
+        let sealing = Some(if is_write_sealed { Sealing::SizeAndWriting } else { Sealing::Size });
+        Ok(Self { descriptor, parcel: Parcel { id: 0, start_bytes, len_bytes, whole_bytes, access, sealing } })
     }
 
     /// Whatever a descriptor refers to, of which nothing is promised: the client has to map it itself, at its own risk.
     pub fn unsealed(descriptor: BorrowedFd<'a>, start_bytes: u64, len_bytes: u64, access: Access) -> Self {
         let whole_bytes = start_bytes.saturating_add(len_bytes);
         let descriptor = Descriptor::Borrowed(descriptor);
-        Self { descriptor, start_bytes, len_bytes, whole_bytes, access, sealing: None }
+        Self { descriptor, parcel: Parcel { id: 0, start_bytes, len_bytes, whole_bytes, access, sealing: None } }
     }
 }
 

@@ -135,7 +135,7 @@ impl Channel {
 
     /// Whether the other side has hung up or its process has ended.
     pub fn is_gone(&self) -> bool {
-        self.watch(Some(Duration::ZERO), PollFlags::empty()).is_err()
+        self.watch(Duration::ZERO, PollFlags::empty()).is_err()
     }
 
     /// Waits until something comes for at most the limit, and takes it in.
@@ -144,7 +144,7 @@ impl Channel {
     ///
     /// [`ConnectError::PeerGone`], and what a message that does not belong here is.
     pub fn wait(&mut self, limit: Duration) -> Result<Woken, ConnectError> {
-        if self.watch(Some(limit), PollFlags::IN)? {
+        if self.watch(limit, PollFlags::IN)? {
             self.take_in()?;
             return Ok(Woken::Received);
         }
@@ -175,7 +175,7 @@ impl Channel {
             {
                 return Ok(found);
             }
-            if !self.watch(Some(deadline.left()?), PollFlags::IN)? {
+            if !self.watch(deadline.left()?, PollFlags::IN)? {
                 return Err(ConnectError::Timeout { limit });
             }
         }
@@ -272,14 +272,15 @@ impl Channel {
             if let Some(received) = self.receive()? {
                 return Ok(received);
             }
-            self.watch(Some(deadline.left()?), PollFlags::IN)?;
+            self.watch(deadline.left()?, PollFlags::IN)?;
         }
     }
 
     /// Whether there is something to receive, waiting for at most the limit.
-    fn watch(&self, limit: Option<Duration>, events: PollFlags) -> Result<bool, ConnectError> {
+    fn watch(&self, limit: Duration, events: PollFlags) -> Result<bool, ConnectError> {
         let socket = PollFd::new(&self.socket, events | PollFlags::RDHUP);
-        let limit = limit.and_then(|limit| Timespec::try_from(limit).ok());
+        // A limit beyond what the system counts is none.
+        let limit = Timespec::try_from(limit).ok();
         let seen = |result: Result<usize, Errno>, socket: PollFlags, has_ended: bool| match result {
             Err(Errno::INTR) => Ok(false),
             Err(cause) => Err(ConnectError::socket(cause)),

@@ -195,14 +195,7 @@ impl Session {
     /// Passes an object and gives the answer that says so, or the error that the client gets instead.
     fn pass(&mut self, job: &Job, value: Value, object: &Object<'_>) -> Result<Reply, SessionError> {
         let Some(id) = self.side.job_id(job.key) else { return Ok(Reply::Value(ErrorCode::IO.value())) };
-        let parcel = Parcel {
-            id: id.get(),
-            start_bytes: object.start_bytes,
-            len_bytes: object.len_bytes,
-            whole_bytes: object.whole_bytes,
-            access: object.access,
-            sealing: object.sealing,
-        };
+        let parcel = Parcel { id: id.get(), ..object.parcel };
         match self.channel.pass(parcel, object.descriptor.as_fd()) {
             Ok(()) => Ok(Reply::WithObject(value)),
             Err(ConnectError::PeerGone) => Err(SessionError::PeerGone),
