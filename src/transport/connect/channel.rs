@@ -266,42 +266,33 @@ impl Channel {
         Ok(Some((message, descriptors)))
     }
 
-    /// Waits for the next message.
-    pub(super) fn receive_until(&mut self, deadline: &Deadline) -> Result<(Message, Vec<OwnedFd>), ConnectError> {
-        loop {
-            if let Some(received) = self.receive()? {
-                return Ok(received);
-            }
-            self.watch(deadline.left()?, PollFlags::IN)?;
-        }
+    /// Waits until there may be something to receive.
+    pub(super) fn wait_until(&self, deadline: &Deadline) -> Result<(), ConnectError> {
+        self.watch(deadline.left()?, PollFlags::IN).map(drop)
     }
 
     /// Whether there is something to receive, waiting for at most the limit.
     fn watch(&self, limit: Duration, events: PollFlags) -> Result<bool, ConnectError> {
-        let socket = PollFd::new(&self.socket, events | PollFlags::RDHUP);
+        let process = self.process.as_ref();
+        let mut watched = [
+            PollFd::new(&self.socket, events | PollFlags::RDHUP),
+            PollFd::new(process.unwrap_or(&self.socket), PollFlags::IN),
+        ];
+        let count = 1 + usize::from(process.is_some());
         // A limit beyond what the system counts is none.
         let limit = Timespec::try_from(limit).ok();
-        let seen = |result: Result<usize, Errno>, socket: PollFlags, has_ended: bool| match result {
-            Err(Errno::INTR) => Ok(false),
-            Err(cause) => Err(ConnectError::socket(cause)),
+        match poll(&mut watched[..count], limit.as_ref()) {
+            Ok(_) => {}
+            Err(Errno::INTR) => return Ok(false),
+            Err(cause) => return Err(ConnectError::socket(cause)),
+        }
+        let [socket, process] = watched.map(|watched| watched.revents());
+        let is_gone = socket.intersects(PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR) || !process.is_empty();
+        match socket.contains(PollFlags::IN) {
             // What was sent before the hang-up is received first.
-            Ok(_) if socket.contains(PollFlags::IN) => Ok(true),
-            Ok(_) if has_ended || socket.intersects(PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR) => {
-                Err(ConnectError::PeerGone)
-            }
-            Ok(_) => Ok(false),
-        };
-        match &self.process {
-            Some(process) => {
-                let mut both = [socket, PollFd::new(process, PollFlags::IN)];
-                let result = poll(&mut both, limit.as_ref());
-                seen(result, both[0].revents(), !both[1].revents().is_empty())
-            }
-            None => {
-                let mut one = [socket];
-                let result = poll(&mut one, limit.as_ref());
-                seen(result, one[0].revents(), false)
-            }
+            true => Ok(true),
+            false if is_gone => Err(ConnectError::PeerGone),
+            false => Ok(false),
         }
     }
 }

@@ -111,13 +111,16 @@ pub fn join_over(stream: UnixStream, options: JoinOptions) -> Result<Joined, Con
 
 fn shake_hands(channel: Channel, options: JoinOptions, deadline: &Deadline) -> Result<Joined, ConnectError> {
     let mut asking = ClientHandshake::over(channel)?;
-    asking.wait(&options, deadline)?;
+    while asking.offered(&options)?.is_none() {
+        asking.channel.wait_until(deadline)?;
+    }
     let offer = asking.offer.as_ref().ok_or(ConnectError::PeerGone)?;
     // The server is told, so that it need not wait for its limit.
     let own = own_region(&offer.geometry, options.own_region).inspect_err(|error| refuse(&asking.channel, error))?;
     asking.ready(own.as_ref(), None)?;
-    let (message, _) = asking.channel.receive_until(deadline)?;
-    asking.take_go(message)?;
+    while !asking.has_go()? {
+        asking.channel.wait_until(deadline)?;
+    }
     asking.finish(own)
 }
 
@@ -174,27 +177,14 @@ impl ClientHandshake {
         if self.offer.is_none()
             && let Some((message, descriptors)) = self.channel.receive()?
         {
-            self.take_offer(message, descriptors, options)?;
+            let Message::Welcome { geometry, queue_bytes, data_bytes } = message else {
+                return Err(unexpected(message));
+            };
+            let (queue, data) = map_offered(geometry, queue_bytes, data_bytes, descriptors, options)
+                .inspect_err(|error| refuse(&self.channel, error))?;
+            self.offer = Some(Offer { geometry, data, queue });
         }
         Ok(self.offer.as_ref())
-    }
-
-    fn wait(&mut self, options: &JoinOptions, deadline: &Deadline) -> Result<(), ConnectError> {
-        let (message, descriptors) = self.channel.receive_until(deadline)?;
-        self.take_offer(message, descriptors, options)
-    }
-
-    fn take_offer(
-        &mut self,
-        message: Message,
-        descriptors: Vec<OwnedFd>,
-        options: &JoinOptions,
-    ) -> Result<(), ConnectError> {
-        let Message::Welcome { geometry, queue_bytes, data_bytes } = message else { return Err(unexpected(message)) };
-        let (queue, data) = map_offered(geometry, queue_bytes, data_bytes, descriptors, options)
-            .inspect_err(|error| refuse(&self.channel, error))?;
-        self.offer = Some(Offer { geometry, data, queue });
-        Ok(())
     }
 
     /// Accepts the offer, with the region of this side's own blocks, and one more whose blocks are the last of them.
@@ -218,17 +208,12 @@ impl ClientHandshake {
         if !self.is_ready
             && let Some((message, _)) = self.channel.receive()?
         {
-            self.take_go(message)?;
+            if message != Message::Go {
+                return Err(unexpected(message));
+            }
+            self.is_ready = true;
         }
         Ok(self.is_ready)
-    }
-
-    fn take_go(&mut self, message: Message) -> Result<(), ConnectError> {
-        if message != Message::Go {
-            return Err(unexpected(message));
-        }
-        self.is_ready = true;
-        Ok(())
     }
 
     /// The session.
