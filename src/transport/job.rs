@@ -143,14 +143,7 @@ impl Operation {
             Kind::SeekStart => Self::Seek { handle, to: SeekFrom::Start(offset) },
             Kind::SeekCurrent => Self::Seek { handle, to: SeekFrom::Current(signed) },
             Kind::SeekEnd => Self::Seek { handle, to: SeekFrom::End(signed) },
-            Kind::Share => Self::Share {
-                handle,
-                part: args.get(Args::RANGE).unwrap_or(PageRange {
-                    is_writable: false,
-                    first: super::message::Bits::ZERO,
-                    count: 0,
-                }),
-            },
+            Kind::Share => Self::Share { handle, part: args.get(Args::RANGE).unwrap_or(PageRange::WHOLE) },
         }
     }
 }

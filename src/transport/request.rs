@@ -154,6 +154,9 @@ impl Slice {
 }
 
 impl PageRange {
+    /// All of an object, to be read.
+    pub const WHOLE: Self = Self { is_writable: false, first: u31::ZERO, count: 0 };
+
     /// The pages of a part in bytes; `None` if it does not lie on pages, or on more than can be named. A length of 0 is all
     /// the rest.
     pub fn of_bytes(start_bytes: u64, len_bytes: u64, access: Access) -> Option<Self> {

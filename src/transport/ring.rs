@@ -145,19 +145,6 @@ impl<M: Memory, const WORDS: usize> Producer<M, WORDS> {
         Ok(self.tail.wrapping_sub(self.head))
     }
 
-    /// How many entries can be written. Looks at the reader's head only if none is known to be free.
-    ///
-    /// # Errors
-    ///
-    /// [`Violation::Head`] if that is where it cannot be.
-    #[inline(always)]
-    pub fn free(&mut self) -> Result<u32, Violation> {
-        if self.known_free() == 0 {
-            self.unread()?;
-        }
-        Ok(self.known_free())
-    }
-
     /// Whether as many entries can be written. Looks at the reader's head only if they are not known to be free.
     ///
     /// # Errors
@@ -178,7 +165,7 @@ impl<M: Memory, const WORDS: usize> Producer<M, WORDS> {
     /// [`Violation::Head`] if the reader's head is where it cannot be.
     #[inline(always)]
     pub fn push(&mut self, entry: [u32; WORDS]) -> Result<bool, Violation> {
-        if self.free()? == 0 {
+        if !self.has_room(1)? {
             return Ok(false);
         }
         self.batch.push(entry);

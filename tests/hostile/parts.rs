@@ -108,7 +108,7 @@ fn ring_round(
                 assert_eq!(call(plot, tally, 3 * batch + 1, || producer.publish()), batch > 0);
                 batch = 0;
             }
-            4 => assert!(call(plot, tally, 1, || producer.free())? <= capacity),
+            4 => assert!(!call(plot, tally, 1, || producer.has_room(capacity + 1))?),
             5 => {
                 let wanted = plot.choices.borrow_mut().edge(capacity);
                 let has_room = call(plot, tally, 1, || producer.has_room(wanted))?;

@@ -83,9 +83,9 @@ fn places_are_given_back_only_by_release() {
         assert_eq!([(); 3].map(|()| producer.push([0; 3]).unwrap()), [true, true, false]);
         producer.publish();
         consumer.pop().unwrap();
-        assert_eq!(producer.free(), Ok(0));
+        assert_eq!(producer.has_room(1), Ok(false));
         consumer.release();
-        assert_eq!(producer.free(), Ok(1));
+        assert_eq!((producer.has_room(1), producer.has_room(2)), (Ok(true), Ok(false)));
     }
 }
 

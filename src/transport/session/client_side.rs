@@ -135,9 +135,9 @@ impl<M: Memory + Clone> ClientSide<M> {
         args: Args,
         payload: Chain,
     ) -> Result<Ticket, (SubmitError, Chain)> {
-        match self.requests.free() {
-            Ok(1..) => {}
-            Ok(_) => return Err((SubmitError::Full, payload)),
+        match self.requests.has_room(1) {
+            Ok(true) => {}
+            Ok(false) => return Err((SubmitError::Full, payload)),
             Err(violation) => return Err((violation.into(), payload)),
         }
         let Some(&number) = self.free_slots.last() else { return Err((SubmitError::Full, payload)) };
