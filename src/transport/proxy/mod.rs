@@ -8,14 +8,16 @@
 //! out once, judged, and sent on from memory that the client cannot write. For that the proxy has the last few of the
 //! client's blocks in a region of its own, which the table maps behind the client's.
 
+mod asked;
 mod pair;
 mod relay;
 
+pub use self::asked::Asked;
 use self::pair::Pair;
 use self::relay::{Behind, Relay};
 use super::connect::{Address, Listener, Peers};
 use super::error::TableError;
-use super::job::{ClientKey, Event, Operation};
+use super::job::Event;
 use super::options::setters;
 use super::reactor::{Reactor, Settings};
 use super::request::ErrorCode;
@@ -23,17 +25,6 @@ use super::waiting::Waiting;
 use std::collections::VecDeque;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
-
-/// What a client asks for, for a rule to judge.
-#[derive(Clone, Copy, Debug)]
-pub struct Asked<'a> {
-    /// The client that asks.
-    pub client: ClientKey,
-    /// What for.
-    pub operation: Operation,
-    /// The name, where one says which object; else empty.
-    pub name: &'a [u8],
-}
 
 /// How a proxy works.
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 //! A client, the table behind, and what goes to and fro between them.
 
-use super::Asked;
+use super::asked::Asked;
 use crate::transport::blocks::{BlockMemory, Marks};
 use crate::transport::chain::Chain;
 use crate::transport::connect::{Channel, ConnectError, Greeted, Joined};

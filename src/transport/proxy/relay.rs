@@ -1,7 +1,7 @@
 //! A client that connects to a proxy, and the session that the proxy asks of the table behind for it: two handshakes that wait
 //! for each other, in steps that never wait.
 
-use super::Asked;
+use super::asked::Asked;
 use super::pair::Pair;
 use crate::transport::connect::{Address, ClientHandshake, ConnectError, Greeting, JoinOptions, Step};
 use crate::transport::error::SessionError;
@@ -62,11 +62,11 @@ impl<R: FnMut(&Asked<'_>) -> Result<(), ErrorCode>> Service<Behind, Pair> for Re
         Ok(if asking.has_go()? { Progress::Agrees } else { Progress::Waits })
     }
 
-    fn begin(&mut self, greeting: Greeting, offer: Behind) -> Result<Pair, ConnectError> {
+    fn begin(&mut self, mut greeting: Greeting, offer: Behind) -> Result<Pair, ConnectError> {
         let Behind { asking: Some(asking), names: Some(names), .. } = offer else {
             return Err(ConnectError::PeerGone);
         };
-        let joined = asking.finish(None)?;
+        let joined = asking.finish(None).inspect_err(|why| greeting.refuse_for(why))?;
         Pair::new(greeting.finish()?, joined, &names)
     }
 

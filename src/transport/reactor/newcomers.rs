@@ -235,7 +235,6 @@ impl<O: Offer, T: Session> Reactor<O, T> {
         };
         self.newcomers.retain(|other| *other != key);
         let Newcomer { greeting, offer, mut other, .. } = *newcomer;
-        // Without it the client's hang-up tells of its end, if later.
         let session = service.begin(greeting, offer).and_then(|session| {
             self.watch.change(key, session.client(), Report::EachTime).map_err(ConnectError::socket)?;
             if let Some(descriptor) = session.other() {
@@ -243,6 +242,7 @@ impl<O: Offer, T: Session> Reactor<O, T> {
                     Some(other) => {
                         self.watch.change(other, descriptor, Report::EachTime).map_err(ConnectError::socket)?
                     }
+                    // Without it the client's hang-up tells of its end, if later.
                     None => {
                         let added = self.members.next_key();
                         let is_added = self.watch.add(added, descriptor, Report::EachTime).is_ok();
