@@ -432,3 +432,44 @@ fn a_proxy_tells_its_program_who_was_not_taken_in() {
     join(&mut proxy);
     assert!(proxy.next_event().is_none(), "of one kind one a second");
 }
+
+/// Those that come again and again have their moments and then a pause while a client is served, and the program is told.
+#[test]
+fn newcomers_of_a_busy_proxy_wait_for_its_clients() {
+    let (front, behind) = (address("busy"), address("busy-behind"));
+    let table = Table::create(&behind, options()).unwrap();
+    let (is_over, is_told) = (AtomicBool::new(false), AtomicBool::new(false));
+    thread::scope(|scope| {
+        let server = scope.spawn(|| serve(table, &is_over));
+        let _over = Over(&is_over);
+        let _told = Over(&is_told);
+        let rule = |_: &Asked<'_>| Ok(());
+        let mut proxy = Proxy::create(&front, behind.clone(), ProxyOptions::default(), rule).unwrap();
+        let client = scope.spawn(|| {
+            let mut client = Client::connect(&front, ClientOptions::default()).unwrap();
+            while !is_told.load(Ordering::Relaxed) {
+                assert!(matches!(client.open("no such file"), Err(ClientError::Refused(_))));
+            }
+        });
+        let crowd = [(); 2].map(|()| {
+            scope.spawn(|| {
+                while !is_told.load(Ordering::Relaxed) {
+                    drop(Client::connect(&front, ClientOptions::default()));
+                }
+            })
+        });
+        let start = std::time::Instant::now();
+        while !is_told.load(Ordering::Relaxed) {
+            proxy.serve(SOON).unwrap();
+            while let Some(event) = proxy.next_event() {
+                is_told.fetch_or(matches!(event, Event::Throttled { .. }), Ordering::Relaxed);
+            }
+            assert!(start.elapsed() < 2 * LONG, "no newcomer ever waited");
+        }
+        while !client.is_finished() || !crowd.iter().all(|one| one.is_finished()) {
+            proxy.serve(SOON).unwrap();
+        }
+        is_over.store(true, Ordering::Relaxed);
+        server.join().unwrap();
+    });
+}

@@ -93,7 +93,7 @@ impl Client {
     }
 
     /// As [`finish`](Self::finish), in a call that has [begun](Self::begin).
-    #[inline(always)]
+    #[inline]
     pub(super) fn answer_to(&mut self, ticket: Ticket) -> Result<Completion, ClientError> {
         self.wait_for(ticket)?;
         match self.complete(ticket)? {
