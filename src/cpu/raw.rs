@@ -60,7 +60,7 @@ mod native {
         const UNKNOWN: u8 = 0;
         const NO: u8 = 1;
         const YES: u8 = 2;
-        // CPUID costs microseconds in a guest: asked once. Whoever races for it finds the same.
+        // CPUID costs microseconds in a guest: asked once. Threads that race for it find the same.
         static KNOWN: AtomicU8 = AtomicU8::new(UNKNOWN);
         let known = match KNOWN.load(Ordering::Relaxed) {
             UNKNOWN => {
@@ -85,7 +85,7 @@ mod native {
             return Features::from_bits_truncate(cached);
         }
         let found = Features::decode(reader(), xcr0());
-        // Whoever races for it stores the same.
+        // Threads that race for it store the same.
         CACHED.store(found.bits() | KNOWN, Ordering::Relaxed);
         found
     }

@@ -66,7 +66,7 @@ macro_rules! ways_in {
         $crate::kernel::portable::entry_point! {
             $by_step(dst, src, len) {
                 let entry = $slot.step_entry(len);
-                // SAFETY: as above.
+                // SAFETY: the same preconditions; a plan comes into force only with kernels that are available here.
                 unsafe { entry(dst, src, len) }
             }
         }
@@ -184,7 +184,9 @@ pub(super) mod tests {
     #[test]
     fn machine_code_goes_where_the_plan_says() {
         let kernel = Kernel::named("gpr").unwrap();
-        let limit = |at| if at == MAX_BANDS - 1 { usize::MAX } else { 100 * (at + 1) };
+        let limit = |at| {
+            if at == MAX_BANDS - 1 { usize::MAX } else { 100 * (at + 1) }
+        };
         let bands: [Band; MAX_BANDS] = core::array::from_fn(|at| Band::new(limit(at), kernel));
         let mut plan = Plan::new(&bands).unwrap();
         for (band, row) in plan.entries.iter_mut().enumerate() {
@@ -202,9 +204,8 @@ pub(super) mod tests {
                     let (to, from) = (ptr::without_provenance_mut(src + distance), ptr::without_provenance(src));
                     let wanted = plan.entry(len, src + distance, src);
                     // SAFETY: the entry points copy nothing.
-                    let wanted = reached(|| unsafe { wanted(to, from, len) });
-                    // SAFETY: as above.
-                    let found = reached(|| unsafe { by_plan(to, from, len, &slot) });
+                    let (wanted, found) =
+                        unsafe { (reached(|| wanted(to, from, len)), reached(|| by_plan(to, from, len, &slot))) };
                     assert_eq!(found, wanted, "{len} bytes, {distance} from each other");
                 }
             }
@@ -223,11 +224,9 @@ pub(super) mod tests {
             let wanted = STEPS.iter().position(|limit| len <= *limit).unwrap_or(STEPS.len());
             let (to, from) = (ptr::null_mut(), ptr::null());
             // SAFETY: the entry points copy nothing.
-            let found = reached(|| unsafe { own_by_step(to, from, len) });
-            assert_eq!(found, wanted, "{len} bytes, machine code");
-            // SAFETY: as above.
-            let found = reached(|| unsafe { OWN.step_entry(len)(to, from, len) });
-            assert_eq!(found, wanted, "{len} bytes");
+            let found =
+                unsafe { (reached(|| own_by_step(to, from, len)), reached(|| OWN.step_entry(len)(to, from, len))) };
+            assert_eq!(found, (wanted, wanted), "{len} bytes, machine code and this");
         }
     }
 }

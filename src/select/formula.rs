@@ -26,7 +26,7 @@ pub fn plan(cpu: &Cpu, policy: Policy) -> Plan {
     let chosen = match policy {
         Policy::User if known.is_none() && Kernel::named("libc").is_some() => of_platform(),
         Policy::User => user(cpu, &design),
-        // What a section costs is only known where somebody measured it.
+        // What a section costs is only known where it was measured.
         Policy::NoSimd | Policy::Section => no_simd(cpu, &design),
     };
     // Where nothing was assembled, the kernels above do not exist and the platform's copy is all there is.

@@ -79,7 +79,7 @@ unsafe impl Sync for DecidedCell {}
 pub(super) fn decide(policy: Policy) -> &'static Plan {
     let decided = decided();
     if let Some(Decided { user, no_simd }) = decided {
-        // If somebody installed a plan meanwhile, theirs stays.
+        // A plan that was installed meanwhile stays.
         USER.publish_instead(&UNDECIDED, user);
         NO_SIMD.publish_instead(&UNDECIDED_NO_SIMD, no_simd);
     }
@@ -103,7 +103,7 @@ fn decided() -> Option<&'static Decided> {
     if STATE.compare_exchange(EMPTY, BUSY, Ordering::Acquire, Ordering::Acquire).is_ok() {
         let cpu = crate::cpu::Cpu::detect();
         let plans = Decided { user: plan_for(&cpu, Policy::User), no_simd: plan_for(&cpu, Policy::NoSimd) };
-        // SAFETY: only the one thread that moved EMPTY to BUSY gets here, and nobody reads before READY.
+        // SAFETY: only the one thread that moved EMPTY to BUSY gets here, and no thread reads before READY.
         unsafe { DECIDED.0.get().write(plans) };
         STATE.store(READY, Ordering::Release);
     }

@@ -113,22 +113,17 @@ unsafe fn four_pieces<T: Copy>(dst: *mut u8, src: *const u8, len: usize) {
     let inner = (len / 2) & (3 * size);
     let last = len - size;
     let offsets = (0, inner, last - inner, last);
-    // SAFETY: each offset and the word from it lie in the ranges.
-    let first = unsafe { load::<T>(src, offsets.0) };
-    // SAFETY: as above.
-    let second = unsafe { load::<T>(src, offsets.1) };
-    // SAFETY: as above.
-    let third = unsafe { load::<T>(src, offsets.2) };
-    // SAFETY: as above.
-    let fourth = unsafe { load::<T>(src, offsets.3) };
-    // SAFETY: as above, in the destination.
-    unsafe { store(dst, offsets.0, first) };
-    // SAFETY: as above, in the destination.
-    unsafe { store(dst, offsets.1, second) };
-    // SAFETY: as above, in the destination.
-    unsafe { store(dst, offsets.2, third) };
-    // SAFETY: as above, in the destination.
-    unsafe { store(dst, offsets.3, fourth) };
+    // SAFETY: each offset is at most `len` less a word, so that all words lie in the ranges that the caller vouches for.
+    unsafe {
+        let first = load::<T>(src, offsets.0);
+        let second = load::<T>(src, offsets.1);
+        let third = load::<T>(src, offsets.2);
+        let fourth = load::<T>(src, offsets.3);
+        store(dst, offsets.0, first);
+        store(dst, offsets.1, second);
+        store(dst, offsets.2, third);
+        store(dst, offsets.3, fourth);
+    }
 }
 
 /// Copies one to three bytes without a branch.
@@ -140,18 +135,15 @@ unsafe fn four_pieces<T: Copy>(dst: *mut u8, src: *const u8, len: usize) {
 #[inline(always)]
 unsafe fn first_middle_last(dst: *mut u8, src: *const u8, len: usize) {
     let (middle, last) = (len / 2, len - 1);
-    // SAFETY: 0 is below len.
-    let first_byte = unsafe { load::<u8>(src, 0) };
-    // SAFETY: so is half of len.
-    let middle_byte = unsafe { load::<u8>(src, middle) };
-    // SAFETY: so is len - 1.
-    let last_byte = unsafe { load::<u8>(src, last) };
-    // SAFETY: as above, in the destination.
-    unsafe { store(dst, 0, first_byte) };
-    // SAFETY: as above, in the destination.
-    unsafe { store(dst, middle, middle_byte) };
-    // SAFETY: as above, in the destination.
-    unsafe { store(dst, last, last_byte) };
+    // SAFETY: 0, half of `len` and `len - 1` are below `len`: all bytes lie in the ranges that the caller vouches for.
+    unsafe {
+        let first_byte = load::<u8>(src, 0);
+        let middle_byte = load::<u8>(src, middle);
+        let last_byte = load::<u8>(src, last);
+        store(dst, 0, first_byte);
+        store(dst, middle, middle_byte);
+        store(dst, last, last_byte);
+    }
 }
 
 /// Reads a `T` at any alignment.
@@ -161,10 +153,8 @@ unsafe fn first_middle_last(dst: *mut u8, src: *const u8, len: usize) {
 /// `src + offset` is valid for reads of `size_of::<T>()` bytes in the object that `src` points into. `T` is plain data.
 #[inline(always)]
 unsafe fn load<T: Copy>(src: *const u8, offset: usize) -> T {
-    // SAFETY: the caller's: the place lies in the same object.
-    let place = unsafe { src.add(offset) };
-    // SAFETY: the caller's.
-    unsafe { ptr::read_unaligned(place.cast::<T>()) }
+    // SAFETY: the caller's: the word lies in the object that `src` points into, and is valid for reads.
+    unsafe { ptr::read_unaligned(src.add(offset).cast::<T>()) }
 }
 
 /// Writes a `T` at any alignment.
@@ -174,8 +164,6 @@ unsafe fn load<T: Copy>(src: *const u8, offset: usize) -> T {
 /// `dst + offset` is valid for writes of `size_of::<T>()` bytes in the object that `dst` points into.
 #[inline(always)]
 unsafe fn store<T: Copy>(dst: *mut u8, offset: usize, value: T) {
-    // SAFETY: the caller's: the place lies in the same object.
-    let place = unsafe { dst.add(offset) };
-    // SAFETY: the caller's.
-    unsafe { ptr::write_unaligned(place.cast::<T>(), value) }
+    // SAFETY: the caller's: the word lies in the object that `dst` points into, and is valid for writes.
+    unsafe { ptr::write_unaligned(dst.add(offset).cast::<T>(), value) }
 }

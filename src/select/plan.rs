@@ -8,8 +8,7 @@ use super::class::{CLASSES, Class};
 use super::inline::Small;
 use crate::cpu::Features;
 use crate::kernel::{CopyFn, Kernel};
-use core::fmt;
-use core::ptr;
+use core::{fmt, ptr};
 
 /// The most bands that a plan may have.
 pub const MAX_BANDS: usize = 12;

@@ -92,7 +92,7 @@ impl Slot {
     fn follow(&self) {
         loop {
             let plan = self.plan.load(Ordering::SeqCst);
-            // SAFETY: as in `plan`.
+            // SAFETY: `plan` points to a plan that lives as long as the program.
             let followed = unsafe { &*plan };
             self.small.store(followed.small() as u8, Ordering::SeqCst);
             let [short, _] = &self.first;

@@ -101,21 +101,20 @@ impl Save {
     #[inline(always)]
     pub unsafe fn save(self, area: *mut u8, asked: Components) {
         let (low, high) = halves(asked);
-        match self {
-            // SAFETY: the caller's promise; the instruction changes no register and writes the area alone.
-            Self::Xsave => unsafe {
-                core::arch::asm!("xsave64 [{}]", in(reg) area, in("eax") low, in("edx") high, options(nostack));
-            },
-            // SAFETY: as above.
-            Self::Xsaveopt => unsafe {
-                core::arch::asm!("xsaveopt64 [{}]", in(reg) area, in("eax") low, in("edx") high, options(nostack));
-            },
-            // SAFETY: as above.
-            Self::Xsavec => unsafe {
-                core::arch::asm!("xsavec64 [{}]", in(reg) area, in("eax") low, in("edx") high, options(nostack));
-            },
-            // SAFETY: as above.
-            Self::Fxsave => unsafe { core::arch::asm!("fxsave64 [{}]", in(reg) area, options(nostack)) },
+        // SAFETY: the caller's promise: the CPU has the instruction, which changes no register and writes the area alone.
+        unsafe {
+            match self {
+                Self::Xsave => {
+                    core::arch::asm!("xsave64 [{}]", in(reg) area, in("eax") low, in("edx") high, options(nostack));
+                }
+                Self::Xsaveopt => {
+                    core::arch::asm!("xsaveopt64 [{}]", in(reg) area, in("eax") low, in("edx") high, options(nostack));
+                }
+                Self::Xsavec => {
+                    core::arch::asm!("xsavec64 [{}]", in(reg) area, in("eax") low, in("edx") high, options(nostack));
+                }
+                Self::Fxsave => core::arch::asm!("fxsave64 [{}]", in(reg) area, options(nostack)),
+            }
         }
     }
 }
@@ -150,21 +149,18 @@ impl Restore {
     #[inline(always)]
     pub unsafe fn restore(self, area: *const u8, asked: Components) {
         let (low, high) = halves(asked);
-        match self {
-            // SAFETY: the caller's promise. Every register that it writes counts as clobbered, so that the compiler
-            // keeps no value in one; the control words are those of the moment of saving.
-            Self::Xrstor => unsafe {
-                core::arch::asm!(
+        // SAFETY: the caller's promise: the CPU has the instruction, and the area is of its format. Every register that it writes
+        // counts as clobbered, so that the compiler keeps no value in one; the control words are those of the moment of saving.
+        unsafe {
+            match self {
+                Self::Xrstor => core::arch::asm!(
                     "xrstor64 [{area}]", area = in(reg) area, in("eax") low, in("edx") high,
                     clobber_abi("sysv64"), options(nostack)
-                );
-            },
-            // SAFETY: as above.
-            Self::Fxrstor => unsafe {
-                core::arch::asm!(
+                ),
+                Self::Fxrstor => core::arch::asm!(
                     "fxrstor64 [{area}]", area = in(reg) area, clobber_abi("sysv64"), options(nostack)
-                );
-            },
+                ),
+            }
         }
     }
 }

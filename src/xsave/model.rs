@@ -26,12 +26,12 @@ pub struct StateCost {
 pub enum StatePolicy {
     /// The caller: nothing has to be saved. Any user program.
     User,
-    /// Somebody else; saved at the entry of each section, restored at its end.
+    /// Another program; saved at the entry of each section, restored at its end.
     RestoreAtOnce {
         /// Entering and leaving, without the registers. Modelled, not measured.
         entry_cycles: f64,
     },
-    /// Somebody else; saved by the first section after an entry from user mode, restored on the way back to it (Linux:
+    /// Another program; saved by the first section after an entry from user mode, restored on the way back to it (Linux:
     /// `kernel_fpu_begin`, `switch_fpu_return`).
     RestoreAtReturn {
         /// Entering and leaving, without the registers. Modelled, not measured.
@@ -39,12 +39,12 @@ pub enum StatePolicy {
         /// How many sections there are between an entry and the return.
         sections: u32,
     },
-    /// Somebody who does not need them any more, as after a system call that may change them.
+    /// A program that does not need them any more, as after a system call that may change them.
     DeadRegisters {
         /// Entering and leaving. Modelled, not measured.
         entry_cycles: f64,
     },
-    /// Somebody else; the first use traps, and so does the owner's next one (CR0.TS).
+    /// Another program; the first use traps, and so does the owner's next one (CR0.TS).
     LazyTrap {
         /// One trap. Modelled, not measured.
         trap_cycles: f64,

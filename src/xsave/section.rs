@@ -4,7 +4,7 @@ use super::Save;
 use crate::cpu::{Components, Cpu, XState};
 use core::fmt;
 
-/// Whoever lends vector registers: a kernel's own pair of calls (Linux: `kernel_fpu_begin` and `kernel_fpu_end`), or
+/// What lends vector registers: a kernel's own pair of calls (Linux: `kernel_fpu_begin` and `kernel_fpu_end`), or
 /// [`SavedState`].
 ///
 /// # Safety
@@ -12,7 +12,7 @@ use core::fmt;
 /// From the return of [`begin`](Self::begin) until [`end`](Self::end) is called, the components of
 /// [`lends`](Self::lends) may be written without harm to anybody.
 pub unsafe trait Section {
-    /// The components that it lends; those that the operating system has not enabled, which nobody can write, may be
+    /// The components that it lends; those that the operating system has not enabled, which no code can write, may be
     /// among them.
     fn lends(&self) -> Components;
     /// Enters.
@@ -40,7 +40,7 @@ impl<const BYTES: usize> Default for StateArea<BYTES> {
     }
 }
 
-/// A section that saves into an area and restores from it, whoever the registers belong to.
+/// A section that saves into an area and restores from it, whatever owns the registers.
 ///
 /// It is for code that is not interrupted by anybody who would look at the registers, or whose registers such an
 /// interrupter saves and restores itself, as an operating system does with a program's.

@@ -143,7 +143,7 @@ impl Evidence {
         let gains = covered.filter_map(|race| {
             let class = race.spot.class();
             let (old, new) = (old.kernel(class), new.kernel(class));
-            // A loop that does not read speaks for non-temporal stores, and nobody else does.
+            // Only a loop that does not read the copy favours non-temporal stores.
             let passes_caches = [old, new].iter().any(|kernel| kernel.stores() == Stores::NonTemporal);
             let counts = !passes_caches || matches!(race.spot.way, Way::Used | Way::Read);
             if old == new || !counts {

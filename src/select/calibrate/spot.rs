@@ -23,7 +23,7 @@ pub(super) enum Way {
 }
 
 impl Way {
-    /// How much it counts: as in [records](crate::record), programs use the memory that they copy to and read their copies.
+    /// How much it counts: as in [records](crate::lab::record), programs use the memory that they copy to and read their copies.
     const fn weight(self) -> f64 {
         match self {
             Self::Used | Self::Read => 2.0,
@@ -132,7 +132,7 @@ impl Buffers {
     /// Nanoseconds of one copy by a kernel, from as many as are worth a timing at what one usually took.
     pub(super) fn time(&mut self, kernel: ReadyKernel, spot: &Spot, usual_ns: Option<f64>) -> f64 {
         let len = spot.len_bytes;
-        // Nobody knows yet: about what most copies take.
+        // Not known yet: about what most copies take.
         let usual_ns = usual_ns.unwrap_or(10.0 + len as f64 / 8.0);
         let iterations = (BURST_NS / usual_ns.max(1.0)).clamp(1.0, 512.0) as usize;
         let start = |range: &[u8]| range.as_ptr().addr().next_multiple_of(4096) - range.as_ptr().addr();
@@ -145,9 +145,10 @@ impl Buffers {
             Way::Steady => {
                 // What the one before left out of the caches is not this one's doing.
                 // SAFETY: both ranges have room for the longest length at every place, and are two buffers.
-                unsafe { copies.time(1 + iterations / 32, |_| (0, 0)) };
-                // SAFETY: as above.
-                unsafe { copies.time(iterations, |_| (0, 0)) }
+                unsafe {
+                    copies.time(1 + iterations / 32, |_| (0, 0));
+                    copies.time(iterations, |_| (0, 0))
+                }
             }
             Way::Used | Way::Read => {
                 let pairs = Pairs::new(len, room);
@@ -156,14 +157,13 @@ impl Buffers {
                 let mut total_ns = 0.0;
                 while left > 0 {
                     let count = left.min(pairs.count);
-                    // SAFETY: every pair lies in the ranges.
-                    unsafe { pairs.used_by_others(count, dst, src) };
-                    let passed_ns = if spot.way == Way::Read {
-                        // SAFETY: as above.
-                        unsafe { copies.time_and_read(count, at_pair) }
-                    } else {
-                        // SAFETY: as above.
-                        unsafe { copies.time(count, at_pair) }
+                    // SAFETY: every pair lies in the ranges, with room for the length.
+                    let passed_ns = unsafe {
+                        pairs.used_by_others(count, dst, src);
+                        match spot.way {
+                            Way::Read => copies.time_and_read(count, at_pair),
+                            _ => copies.time(count, at_pair),
+                        }
                     };
                     total_ns += passed_ns - self.clock_ns;
                     left -= count;
