@@ -7,36 +7,27 @@
 #[path = "support/mod.rs"]
 mod support;
 
-use memcpy_select::lab::{self, Options};
-use memcpy_select::measure::contender::Contender;
-use memcpy_select::measure::effort::Effort;
-use memcpy_select::measure::ipc;
-use memcpy_select::path::paths;
-use memcpy_select::report::say;
-use std::path::Path;
+use memcpy_select::lab::LabError;
+use memcpy_select::lab::bench::{Options, run};
+use memcpy_select::lab::copies::contender::Contender;
+use memcpy_select::lab::instruments::affinity::{CpuPair, pin};
+use memcpy_select::lab::instruments::effort::Effort;
+use memcpy_select::lab::paths::serve_if_asked;
+use memcpy_select::lab::paths::ways::paths;
 use std::process::ExitCode;
-use support::harness;
 
 /// Does what the command line asks.
 pub fn main() -> ExitCode {
     // Paths are measured between two processes, which are this program once more.
-    if let Some(status) = ipc::serve_if_asked(paths()) {
+    if let Some(status) = serve_if_asked(paths()) {
         return status;
     }
     let question = "What should be copied with what on this CPU?";
-    harness::main("select", question, Contender::all_available, measure)
+    support::main("select", question, || support::verify(Contender::all_available()), measure)
 }
 
-fn measure(effort: Effort) -> ExitCode {
+fn measure(effort: Effort) -> Result<(), LabError> {
     // Once this thread is pinned, it has no other CPU for the second process of a path.
-    let cpus = ipc::cpus();
-    let results = Path::new(harness::RESULTS).to_owned();
-    let options = Options { effort, results, pinned_to: support::pin(), cpus };
-    match lab::run(&options) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            say(format_args!("error: {error}"));
-            ExitCode::FAILURE
-        }
-    }
+    let cpus = CpuPair::last_two();
+    run(&Options { effort, results: support::RESULTS.into(), pinned_to: pin(), cpus })
 }

@@ -24,15 +24,15 @@
 //! | [`xsave`] | what does vector state cost? | |
 //! | [`select`] | which kernel, when? | |
 //! | `transport` | StreamTable: how do bytes get to another process? | `transport` |
-//! | `path`, `measure`, `record`, `report`, `lab` | what the program `memcpy-select` and the benches are made of | `cli` |
+//! | `lab` | what the program `memcpy-select` and the benches are made of: everything that measures, keeps and shows | `cli` |
 //!
 //! [`guide`] has the longer answers. Without default features the crate is `no_std` and needs no allocator. On anything that
 //! is not x86-64 it compiles, and every call is the platform's copy.
 //!
 //! # Stability
 //!
-//! Versions of the crate follow semantic versioning, but for the modules of the feature `cli`, which are hidden from the
-//! documentation: they change with the program. Which kernel a plan names for a length may change with any version.
+//! Versions of the crate follow semantic versioning, but for the module `lab` of the feature `cli`, which is hidden from the
+//! documentation: it changes with the program. Which kernel a plan names for a length may change with any version.
 
 #![cfg_attr(not(feature = "std"), no_std)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -43,18 +43,6 @@ pub mod kernel;
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod lab;
-#[cfg(feature = "cli")]
-#[doc(hidden)]
-pub mod measure;
-#[cfg(feature = "cli")]
-#[doc(hidden)]
-pub mod path;
-#[cfg(feature = "cli")]
-#[doc(hidden)]
-pub mod record;
-#[cfg(feature = "cli")]
-#[doc(hidden)]
-pub mod report;
 pub mod select;
 #[cfg(feature = "transport")]
 pub mod transport;

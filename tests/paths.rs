@@ -3,19 +3,22 @@
 
 #![cfg(target_os = "linux")]
 
-use memcpy_select::measure::effort::Effort;
-use memcpy_select::measure::ipc::{
+use memcpy_select::lab::instruments::affinity::CpuPair;
+use memcpy_select::lab::instruments::effort::Effort;
+use memcpy_select::lab::paths::ways::{
+    Config, Consumer, End, Limits, Mode, Opening, Path, PathError, Producer, Tiers, Token, Way, paths,
+};
+use memcpy_select::lab::paths::{
     CacheScope, Cell, Contender, Copies, CopyScope, Failure, Pair, Pattern, Placement, Program, SIDE_VARIABLE, Side,
     Sweep, measure_cache, measure_copies, serve_if_asked, walked,
-};
-use memcpy_select::path::{
-    Config, Consumer, End, Limits, Mode, Opening, Path, PathError, Producer, Tiers, Token, Way, paths,
 };
 use std::collections::BTreeSet;
 use std::fs;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+/// Sides run where the system puts them.
+const ANYWHERE: CpuPair = CpuPair { near: None, far: None };
 const SIZES: [usize; 12] = [0, 1, 8, 63, 64, 65, 255, 4095, 4096, 4097, 250 << 10, 1 << 20];
 
 /// One test at a time: they count what the process has, and each has two processes of its own.
@@ -65,7 +68,7 @@ fn held() -> (usize, BTreeSet<String>) {
 
 fn moves_everything(like: Cell, sizes: &[usize]) {
     let before = held();
-    let mut sweep = Sweep::new(program(), (None, None), Effort::Quick);
+    let mut sweep = Sweep::new(program(), ANYWHERE, Effort::Quick);
     let mut moved = 0;
     for &payload_bytes in sizes {
         for path in paths() {
@@ -112,7 +115,7 @@ fn every_path_moves_over_several_connections_at_odd_offsets() {
 #[test]
 fn a_path_that_is_not_here_is_listed_with_the_reason_and_the_others_are_measured() {
     let _turn = alone();
-    let mut sweep = Sweep::new(program(), (None, None), Effort::Quick);
+    let mut sweep = Sweep::new(program(), ANYWHERE, Effort::Quick);
     let cell = Cell::simple(64, Mode::Blocking, Placement::TwoCores);
     let contenders = ["not_here", "pipe", "wrong", "byte_ring"].map(contender);
     let (samples, refusals) = sweep.measure(cell, &contenders);
@@ -149,7 +152,7 @@ fn copies_and_walks_beside_them_are_measured_without_the_table() {
     let _turn = alone();
     let kernels = vec!["portable".to_owned()];
     let scope = CopyScope { sizes: vec![4096], kernels: kernels.clone() };
-    let (samples, refusals) = measure_copies(&program(), (None, None), Effort::Quick, &scope);
+    let (samples, refusals) = measure_copies(&program(), ANYWHERE, Effort::Quick, &scope);
     assert!(refusals.is_empty(), "{refusals:?}");
     let copies = Copies::of(&samples);
     for way in Way::ALL {
@@ -158,7 +161,7 @@ fn copies_and_walks_beside_them_are_measured_without_the_table() {
         }
     }
     let scope = CacheScope { sizes: vec![4096], walks: vec![1 << 12, 1 << 14], kernels };
-    let (samples, refusals) = measure_cache(&program(), (None, None), Effort::Quick, &scope);
+    let (samples, refusals) = measure_cache(&program(), ANYWHERE, Effort::Quick, &scope);
     assert!(refusals.is_empty(), "{refusals:?}");
     let figures = walked(&samples);
     // Through both sets: after nothing and in place, and copied out by two kernels, touched and not.
@@ -208,7 +211,7 @@ fn queues_that_have_no_descriptor_are_gone_when_a_side_is_killed() {
 fn a_side_that_dies_is_reported_at_once() {
     let _turn = alone();
     let before = held();
-    let mut sweep = Sweep::new(program(), (None, None), Effort::Quick);
+    let mut sweep = Sweep::new(program(), ANYWHERE, Effort::Quick);
     let cell = Cell::simple(64, Mode::Blocking, Placement::TwoCores);
     let start = Instant::now();
     let (samples, refusals) = sweep.measure(cell, &[contender("dies"), contender("unix_stream")]);
@@ -265,7 +268,7 @@ fn what_cannot_be_started_is_said() {
     let program = Program { file: "/nowhere/at/all".into(), arguments: Vec::new() };
     let failure = Pair::start(&program, None, None).unwrap_err();
     assert!(failure.to_string().contains("/nowhere/at/all"), "{failure}");
-    let (samples, refusals) = Sweep::new(program, (None, None), Effort::Quick)
+    let (samples, refusals) = Sweep::new(program, ANYWHERE, Effort::Quick)
         .measure(Cell::simple(64, Mode::Blocking, Placement::TwoCores), &[contender("pipe")]);
     assert!(samples.is_empty());
     assert_eq!(refusals.len(), 1);

@@ -147,8 +147,8 @@ fn no_message_makes_a_system_call_and_a_sleeper_is_woken_once_a_batch() {
         match (run.server, run.client) {
             (Waiting::Poll, Waiting::Poll) => {
                 assert!(wakes(&calls.client) == 0 && wakes(&calls.server) == 0);
-                // Now and then, by the clock and not by the message: whether the other side still lives.
-                let by_clock = calls.millis + 2;
+                // About once a millisecond by the clock, and not by the message: whether the other side still lives.
+                let by_clock = 2 * calls.millis + 20;
                 assert!(calls.client.len() <= by_clock && calls.server.len() <= by_clock, "{} ms", calls.millis);
                 assert!(others(&calls.client, &["poll(", "ppoll("]).is_empty(), "{:?}", calls.client);
                 assert!(others(&calls.server, &["epoll_wait(", "epoll_pwait"]).is_empty(), "{:?}", calls.server);

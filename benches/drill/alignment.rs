@@ -5,10 +5,8 @@
 
 mod support;
 
-use criterion::{Criterion, SamplingMode, Throughput};
-use memcpy_select::measure::cell::APART_BYTES;
-use memcpy_select::measure::contender::Contender;
-use support::Range;
+use memcpy_select::lab::copies::cell::APART_BYTES;
+use support::{Range, all_contenders, buffers};
 
 const LEN_BYTES: usize = 4096;
 
@@ -25,28 +23,11 @@ const PLACEMENTS: [(&str, usize, usize); 8] = [
 ];
 
 fn main() {
-    support::pin();
-    let mut criterion = support::criterion();
-    bench(&mut criterion);
-    criterion.final_summary();
-}
-
-fn bench(criterion: &mut Criterion) {
-    let buffers = support::buffers(LEN_BYTES);
-    for (name, dst_offset, src_offset) in PLACEMENTS {
-        let range = Range { dst: buffers.dst(dst_offset), src: buffers.src(src_offset), len_bytes: LEN_BYTES };
-        let mut group = criterion.benchmark_group(format!("alignment/{name}"));
-        group.sampling_mode(SamplingMode::Flat);
-        group.throughput(Throughput::BytesDecimal(LEN_BYTES as u64));
-        for contender in Contender::all_available() {
-            range.verify(contender.name(), |dst, src| contender.copy(dst, src));
-            group.bench_function(contender.name(), |bencher| {
-                bencher.iter_custom(|iterations| {
-                    // SAFETY: the range lies in `buffers`, source and destination apart.
-                    unsafe { contender.time(range.dst, range.src, LEN_BYTES, iterations) }
-                });
-            });
+    support::with_criterion(|criterion| {
+        let buffers = buffers(LEN_BYTES);
+        for (name, dst_offset, src_offset) in PLACEMENTS {
+            let range = Range::new(&buffers, dst_offset, src_offset, LEN_BYTES);
+            all_contenders(criterion, &format!("alignment/{name}"), &range);
         }
-        group.finish();
-    }
+    });
 }

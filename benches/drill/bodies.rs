@@ -9,17 +9,18 @@ mod support;
 use memcpy_select::Kernel;
 #[cfg(target_arch = "x86_64")]
 use memcpy_select::cpu::Features;
-use memcpy_select::measure::contender::{Contender, LIBC};
-use memcpy_select::measure::effort::Effort;
+use memcpy_select::lab::LabError;
+use memcpy_select::lab::copies::contender::{Contender, LIBC};
+use memcpy_select::lab::instruments::effort::Effort;
 use std::process::ExitCode;
-use support::harness;
 use support::variants::{self, Variant};
 
 fn main() -> ExitCode {
-    harness::main("bodies", "Which loop is best for copies that stay in the caches?", contenders, measure)
+    let question = "Which loop is best for copies that stay in the caches?";
+    support::main("bodies", question, || support::verify(contenders()), measure)
 }
 
-fn measure(effort: Effort) -> ExitCode {
+fn measure(effort: Effort) -> Result<(), LabError> {
     let lengths: &[usize] = match effort {
         Effort::Quick => &[4 << 10, 256 << 10],
         Effort::Default => &[4 << 10, 16 << 10, 256 << 10, 4 << 20],

@@ -11,11 +11,13 @@ mod support;
 
 use criterion::{Criterion, SamplingMode, Throughput};
 use memcpy_select::Kernel;
-use memcpy_select::measure::buffers::Buffers;
-use memcpy_select::measure::contender::Contender;
-use memcpy_select::measure::statistics::median;
+use memcpy_select::lab::copies::contender::Contender;
+use memcpy_select::lab::instruments::buffers::Buffers;
+use memcpy_select::lab::instruments::statistics::median;
+use memcpy_select::lab::show;
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::fmt::Write;
 use support::Range;
 
 /// A row of the thread: size, suffix, destination and source offset, and its MB/s for `builtin` and `rust`.
@@ -59,16 +61,13 @@ const PAGE_OFFSET: usize = 16;
 type Batches = RefCell<HashMap<String, Vec<f64>>>;
 
 fn main() {
-    support::pin();
-    let mut criterion = support::criterion();
     let batches = Batches::default();
-    let buffers = support::buffers(1 << 20);
-    for placement in PLACEMENTS {
-        bench(&mut criterion, &buffers, placement, &batches);
-    }
-    criterion.final_summary();
+    support::with_criterion(|criterion| {
+        let buffers = support::buffers(1 << 20);
+        PLACEMENTS.iter().for_each(|placement| bench(criterion, &buffers, *placement, &batches));
+    });
     for (placement, _) in PLACEMENTS {
-        print_table(placement, &batches.borrow());
+        support::or_end(show::print(table(placement, &batches.borrow())));
     }
 }
 
@@ -87,11 +86,8 @@ fn bench(criterion: &mut Criterion, buffers: &Buffers, (placement, apart): (&str
     let mut group = criterion.benchmark_group(format!("forum/{placement}"));
     group.sampling_mode(SamplingMode::Flat);
     for row in &ROWS {
-        let range = Range {
-            dst: buffers.dst(PAGE_OFFSET + row.dst_offset),
-            src: buffers.src(PAGE_OFFSET + apart + row.src_offset),
-            len_bytes: row.len_bytes,
-        };
+        let (dst_offset, src_offset) = (PAGE_OFFSET + row.dst_offset, PAGE_OFFSET + apart + row.src_offset);
+        let range = Range::new(buffers, dst_offset, src_offset, row.len_bytes);
         group.throughput(Throughput::BytesDecimal(row.len_bytes as u64));
         for (column, routine) in COLUMNS {
             let Some(contender) = contender(routine) else { continue };
@@ -99,8 +95,7 @@ fn bench(criterion: &mut Criterion, buffers: &Buffers, (placement, apart): (&str
             range.verify(&identifier, |dst, src| contender.copy(dst, src));
             group.bench_function(&identifier, |bencher| {
                 bencher.iter_custom(|iterations| {
-                    // SAFETY: the range lies in `buffers`, source and destination apart.
-                    let passed = unsafe { contender.time(range.dst, range.src, range.len_bytes, iterations) };
+                    let passed = range.time(&contender, iterations);
                     let per_copy_ns = passed.as_nanos() as f64 / iterations as f64;
                     batches.borrow_mut().entry(format!("{placement}/{identifier}")).or_default().push(per_copy_ns);
                     passed
@@ -112,31 +107,30 @@ fn bench(criterion: &mut Criterion, buffers: &Buffers, (placement, apart): (&str
 }
 
 /// The thread's table with this CPU beside it, from the same batches that criterion saw.
-fn print_table(placement: &str, batches: &HashMap<String, Vec<f64>>) {
+fn table(placement: &str, batches: &HashMap<String, Vec<f64>>) -> String {
     // In test mode each routine ran once, and a filter may have left nothing: there is no table then.
     let is_measured = |(name, batches): (&String, &Vec<f64>)| name.starts_with(placement) && batches.len() > 2;
     if !batches.iter().any(is_measured) {
-        return;
+        return String::new();
     }
-    support::print(format_args!("MB/s, buffers {placement} modulo 4096 (in the thread: aliased)\n"));
-    support::print(format_args!("{:<18}{:>15}   this CPU\n", "", "Ryzen 2700X"));
-    support::print(format_args!(
-        "{:<18}{:>8}{:>7}{:>10}{:>7}{:>10}{:>10}{:>8}\n",
-        "", "builtin", "rust", "builtin", "rust", "r.movsq_a", "rep_movsb", "auto"
-    ));
+    let mut text = format!(
+        "MB/s, buffers {placement} modulo 4096 (in the thread: aliased)\n{:<18}{:>15}   this CPU\n\
+         {:<18}{:>8}{:>7}{:>10}{:>7}{:>10}{:>10}{:>8}\n",
+        "", "Ryzen 2700X", "", "builtin", "rust", "builtin", "rust", "r.movsq_a", "rep_movsb", "auto"
+    );
     for row in &ROWS {
-        let measured = COLUMNS.map(|(column, _)| {
+        let [builtin, rust, aligned, movsb, auto] = COLUMNS.map(|(column, _)| {
             let batches = batches.get(&format!("{placement}/{}", identifier(column, row)));
             let mb_per_s = batches.and_then(|batches| median(batches)).map(|ns| row.len_bytes as f64 * 1e3 / ns);
             mb_per_s.map_or_else(|| "-".to_owned(), |value| format!("{value:.0}"))
         });
-        let [builtin, rust, aligned, movsb, auto] = measured;
-        support::print(format_args!(
-            "{:<18}{:>8}{:>7}{builtin:>10}{rust:>7}{aligned:>10}{movsb:>10}{auto:>8}\n",
+        let _ = writeln!(
+            text,
+            "{:<18}{:>8}{:>7}{builtin:>10}{rust:>7}{aligned:>10}{movsb:>10}{auto:>8}",
             format!("{}{}", row.len_bytes, row.suffix),
             row.thread_builtin,
             row.thread_rust,
-        ));
+        );
     }
-    support::print("\n");
+    text + "\n"
 }

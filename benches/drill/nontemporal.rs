@@ -8,19 +8,19 @@ mod support;
 #[cfg(target_arch = "x86_64")]
 use memcpy_select::cpu::Features;
 use memcpy_select::kernel::Stores;
-use memcpy_select::measure::contender::{Contender, LIBC};
-use memcpy_select::measure::effort::Effort;
+use memcpy_select::lab::LabError;
+use memcpy_select::lab::copies::contender::{Contender, LIBC};
+use memcpy_select::lab::instruments::effort::Effort;
 use memcpy_select::{Kernel, kernels};
 use std::process::ExitCode;
-use support::harness;
 use support::variants::{self, Variant};
 
 fn main() -> ExitCode {
     let question = "How far ahead should a non-temporal copy prefetch, and over how many pages at once?";
-    harness::main("nontemporal", question, contenders, measure)
+    support::main("nontemporal", question, || support::verify(contenders()), measure)
 }
 
-fn measure(effort: Effort) -> ExitCode {
+fn measure(effort: Effort) -> Result<(), LabError> {
     let lengths: &[usize] = match effort {
         Effort::Quick => &[64 << 20],
         Effort::Default => &[16 << 20, 64 << 20],

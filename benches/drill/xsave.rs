@@ -7,10 +7,7 @@ mod support;
 
 #[cfg(target_arch = "x86_64")]
 fn main() {
-    support::pin();
-    let mut criterion = support::criterion();
-    sections::bench(&mut criterion);
-    criterion.final_summary();
+    support::with_criterion(sections::bench);
 }
 
 #[cfg(not(target_arch = "x86_64"))]
@@ -18,13 +15,12 @@ fn main() {}
 
 #[cfg(target_arch = "x86_64")]
 mod sections {
-    use crate::support::{self, Range};
+    use crate::support::{Range, buffers, size};
     use criterion::{Criterion, SamplingMode, Throughput};
     use memcpy_select::Kernel;
     use memcpy_select::cpu::{Components, Cpu};
     use memcpy_select::kernel::ReadyKernel;
-    use memcpy_select::measure::cell::APART_BYTES;
-    use memcpy_select::report;
+    use memcpy_select::lab::copies::cell::APART_BYTES;
     use memcpy_select::xsave::{Save, SavedState, Section, StateArea};
     use std::hint::black_box;
 
@@ -39,7 +35,9 @@ mod sections {
         let mut group = criterion.benchmark_group("xsave/section");
         for save in Save::ALL {
             let mut area = Box::new(StateArea::<4096>::new());
-            let Ok(mut section) = SavedState::with(&mut area, save, ALL, &cpu.xstate) else { continue };
+            let Ok(mut section) = SavedState::with(&mut area, save, ALL, &cpu.xstate) else {
+                continue;
+            };
             group.bench_function(save.name(), |bencher| {
                 bencher.iter(|| {
                     section.begin();
@@ -48,14 +46,14 @@ mod sections {
             });
         }
         group.finish();
-        let buffers = support::buffers(LENGTHS[LENGTHS.len() - 1]);
+        let buffers = buffers(LENGTHS[LENGTHS.len() - 1]);
         for len_bytes in LENGTHS {
-            let range = Range { dst: buffers.dst(0), src: buffers.src(APART_BYTES), len_bytes };
-            let mut group = criterion.benchmark_group(format!("xsave/{}", report::size(len_bytes).replace(' ', "")));
+            let range = Range::new(&buffers, 0, APART_BYTES, len_bytes);
+            let mut group = criterion.benchmark_group(format!("xsave/{}", size(len_bytes)));
             group.sampling_mode(SamplingMode::Flat);
             group.throughput(Throughput::BytesDecimal(len_bytes as u64));
             for kernel in KERNELS.into_iter().filter_map(Kernel::named).filter_map(Kernel::ready) {
-                copies(&mut group, kernel, range, &cpu);
+                copies(&mut group, kernel, &range, &cpu);
             }
             group.finish();
         }
@@ -64,14 +62,16 @@ mod sections {
     fn copies(
         group: &mut criterion::BenchmarkGroup<'_, criterion::measurement::WallTime>,
         kernel: ReadyKernel,
-        range: Range,
+        range: &Range<'_>,
         cpu: &Cpu,
     ) {
         let row = kernel.kernel();
         range.verify(row.name(), |dst, src| kernel.copy(dst, src).expect("ranges of one length"));
         let needs_section = !row.writes().is_empty() && !row.restores();
         let mut area = Box::new(StateArea::<4096>::new());
-        let Ok(mut section) = SavedState::new(&mut area, ALL, cpu) else { return };
+        let Ok(mut section) = SavedState::new(&mut area, ALL, cpu) else {
+            return;
+        };
         let name = if needs_section { format!("{} in a section", row.name()) } else { row.name().to_owned() };
         group.bench_function(name, |bencher| {
             bencher.iter(|| {

@@ -1,8 +1,8 @@
 //! Why a stage has no figures.
 
-use crate::measure::buffers::BufferError;
-use crate::record::RecordError;
-use crate::report::OutputError;
+use crate::lab::instruments::buffers::BufferError;
+use crate::lab::record::RecordError;
+use crate::lab::show::OutputError;
 use std::fmt;
 
 /// Why a stage has no figures.
@@ -17,8 +17,8 @@ pub enum LabError {
     NoXsave,
     /// No routine copies rightly, so that none is timed.
     NothingVerified,
-    /// A path between processes could not be set up.
-    Paths(String),
+    /// What was asked for cannot be had: which, and why.
+    Asked(String),
     /// What was found could not be printed.
     Output(OutputError),
 }
@@ -35,7 +35,7 @@ impl fmt::Display for LabError {
             Self::NothingVerified => f.write_str(
                 "no routine copies rightly here: nothing was timed; `cargo test` says what is wrong with them",
             ),
-            Self::Paths(cause) => write!(f, "{cause}: no path was measured"),
+            Self::Asked(cause) => f.write_str(cause),
             Self::Output(error) => error.fmt(f),
         }
     }
@@ -58,5 +58,11 @@ impl From<RecordError> for LabError {
 impl From<OutputError> for LabError {
     fn from(error: OutputError) -> Self {
         Self::Output(error)
+    }
+}
+
+impl From<LabError> for String {
+    fn from(error: LabError) -> Self {
+        error.to_string()
     }
 }

@@ -5,8 +5,7 @@
 use super::connect::is_limit;
 use super::memory::Access;
 use super::sealing::Sealing;
-use std::fmt;
-use std::io;
+use std::{fmt, io};
 
 /// Why a region was not made or not mapped.
 #[derive(Debug)]

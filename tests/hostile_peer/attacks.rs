@@ -22,12 +22,12 @@ pub fn scribble(at: &Address) {
         while !enemy.is_gone() && start.elapsed() < Duration::from_millis(50) {
             for _ in 0..200 {
                 for memory in [&enemy.queue, &enemy.data] {
-                    let at = 4 * enemy.rng.below(memory.len_bytes().min(16 << 10) / 4);
-                    memory.store32(at, enemy.rng.next() as u32, Store::Relaxed);
+                    let at = 4 * enemy.rng.below(memory.len_bytes().min(16 << 10) as u64 / 4) as usize;
+                    memory.store32(at, enemy.rng.draw() as u32, Store::Relaxed);
                 }
             }
-            let kind = [Kind::Write, Kind::Read, Kind::Open][enemy.rng.below(3)];
-            let args = Args::from_raw(enemy.rng.next());
+            let kind = [Kind::Write, Kind::Read, Kind::Open][enemy.rng.below(3) as usize];
+            let args = Args::from_raw(enemy.rng.draw());
             let request = enemy.request(kind, args);
             enemy.put(request);
             enemy.ring();

@@ -1,20 +1,16 @@
 //! Promise: a run may die at any system call while its record is completed. The record is complete then, or resumed to what
 //! it would have been, and nothing else is left in its folder but, at the worst, its largest file in both forms.
 
+#[path = "../records/made_up.rs"]
+mod made_up;
+
 use super::neighbours::alone;
 use super::trace::{Pace, Stop, Traced, marker};
-use memcpy_select::cpu::Cpu;
-use memcpy_select::measure::cell::Cell;
-use memcpy_select::measure::effort::Effort;
-use memcpy_select::measure::ipc::{self, Cost, Placement, What};
-use memcpy_select::measure::sweep::Sample;
-use memcpy_select::path::Mode;
-use memcpy_select::record::{Environment, Growing, GrowingIpc, IpcRecord, Progress, Record, RecordError};
+use made_up::Made;
+use memcpy_select::lab::question;
+use memcpy_select::lab::record::{Growth, Progress, RecordError};
 use std::fs;
-use std::path::{Path, PathBuf};
-
-const GRID: &str = "effort quick\n";
-const BENCH: &str = "sweep";
+use std::path::Path;
 
 fn files(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).unwrap();
@@ -23,18 +19,24 @@ fn files(folder: &Path) -> Vec<String> {
     names
 }
 
-/// Kills `complete` behind each of its system calls. `begin` makes the record, and `is_whole` says whether it can be read with
-/// all its rows.
-fn kill_at_each_call(
-    expected: &[&str],
-    begin: impl Fn() -> PathBuf,
-    complete: impl Fn(&Path) -> Result<(), RecordError>,
-    is_whole: impl Fn(&Path) -> bool,
-) {
+/// Kills what completes a record of that question behind its system calls: each, or each of so many.
+fn kill_at_calls<G: Growth>(name: &str, made: &Made<G>, each: usize) {
+    let _alone = alone();
+    let results = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-killed-{}", std::process::id()));
+    let (expected, rows) = (made.files(), made.steps.iter().map(Vec::len).sum::<usize>());
+    let is_complete = |folder: &Path| Progress::read(folder).unwrap().complete;
+    // All rows are there, and the question understands them.
+    let is_whole = |folder: &Path| {
+        let read = question::read(folder).unwrap_or_else(|error| panic!("{error}"));
+        let found = Made::<G>::entries(folder).unwrap().len();
+        // The last step of what is not complete may be on its way again.
+        found == rows || !read.is_complete() && found < rows && found + made.steps[made.steps.len() - 1].len() >= rows
+    };
+    let complete = |folder: &Path| made.end(made.resume(folder)?).map(drop);
     let (mut calls, mut kills) = (0, [0, 0]);
     loop {
-        let folder = begin();
-        assert!(!Progress::read(&folder).unwrap().complete && is_whole(&folder));
+        let folder = made.begun(&results, made.steps.len());
+        assert!(!is_complete(&folder) && is_whole(&folder));
         let mut child = Traced::start(|| {
             marker();
             complete(&folder).unwrap();
@@ -43,90 +45,46 @@ fn kill_at_each_call(
         let is_inside = (0..calls).all(|_| child.go(Pace::ToSystemCall) == Stop::SystemCall);
         child.kill();
         assert!(is_whole(&folder), "killed at call {calls}: {:?}", files(&folder));
-        let is_complete = Progress::read(&folder).unwrap().complete;
-        kills[usize::from(is_complete)] += 1;
-        if is_complete {
-            let refused = complete(&folder);
-            assert!(matches!(refused, Err(RecordError::NotResumable { .. })), "killed at call {calls}: {refused:?}");
+        let was_complete = is_complete(&folder);
+        kills[usize::from(was_complete)] += 1;
+        let again = complete(&folder);
+        if was_complete {
+            assert!(matches!(again, Err(RecordError::NotResumable { .. })), "killed at call {calls}: {again:?}");
         } else {
-            complete(&folder).unwrap();
+            again.unwrap();
             assert_eq!(files(&folder), expected, "killed at call {calls}");
         }
-        assert!(is_whole(&folder) && Progress::read(&folder).unwrap().complete, "killed at call {calls}");
-        let left: Vec<String> = files(&folder).into_iter().filter(|name| !expected.contains(&&**name)).collect();
-        assert!(left.is_empty() || is_complete && left.len() == 1 && expected.contains(&&*(left[0].clone() + ".gz")));
-        fs::remove_dir_all(folder.parent().unwrap().parent().unwrap()).unwrap();
+        assert!(is_whole(&folder) && is_complete(&folder), "killed at call {calls}");
+        let left: Vec<String> = files(&folder).into_iter().filter(|name| !expected.contains(name)).collect();
+        assert!(left.is_empty() || was_complete && left == [made.file()], "{left:?}");
+        fs::remove_dir_all(&results).unwrap();
         if !is_inside {
             assert!(left.is_empty());
             break;
         }
         // A call has two stops, its start and its end, and nothing happens from one's end to the next one's start.
-        calls += 2;
+        calls += 2 * each;
     }
-    println!("{} kills before the record was complete, {} afterwards", kills[0], kills[1]);
+    println!("{name}: {} kills before the record was complete, {} afterwards", kills[0], kills[1]);
     assert!(kills[0] > 10 && kills[1] > 1);
 }
 
-fn scratch(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()))
+#[test]
+fn a_record_of_copies_may_be_killed_at_any_call_while_it_is_completed() {
+    kill_at_calls("copies", &made_up::copies_without_one(), 1);
 }
 
 #[test]
-fn a_sweep_may_die_at_any_call_while_its_record_is_completed() {
-    let _alone = alone();
-    let environment = Environment::gather(&Cpu::detect(), Effort::Quick, None);
-    let rounds = Effort::Quick.rounds();
-    let sample = |round| Sample {
-        cell: Cell::hot(64, 0, 0),
-        contender: "libc".into(),
-        round,
-        iterations: 10,
-        total_ns: 1_000_000,
-    };
-    let samples: Vec<Sample> = (0..rounds).map(sample).collect();
-    let begin = || {
-        let mut growing = Growing::create(&scratch("record-killed"), BENCH, environment.clone(), GRID).unwrap();
-        growing.append(samples.clone()).unwrap();
-        growing.folder().to_owned()
-    };
-    let complete = |folder: &Path| Growing::resume(folder, BENCH, &environment, GRID)?.finish().map(drop);
-    kill_at_each_call(&["env.toml", "samples.csv.gz"], begin, complete, |folder| {
-        Record::read(folder).unwrap_or_else(|error| panic!("{error}")).samples == samples
-    });
+fn a_record_of_paths_may_be_killed_at_any_call_while_it_is_completed() {
+    kill_at_calls("paths", &made_up::paths(), 1);
 }
 
 #[test]
-fn a_run_over_paths_may_die_at_any_call_while_its_record_is_completed() {
-    let _alone = alone();
-    let environment = Environment::gather(&Cpu::detect(), Effort::Quick, None);
-    let sample = |bytes| ipc::Sample {
-        cell: ipc::Cell::simple(bytes, Mode::Polling, Placement::TwoCores),
-        path: "pipe".into(),
-        kernel: None,
-        round: 0,
-        copies: 2,
-        what: What::SetUp(Cost { ns: 1234, faults: 7 }),
-    };
-    let samples = [sample(64), sample(4096)].to_vec();
-    let begin = || {
-        let mut growing = GrowingIpc::create(&scratch("paths-killed"), environment.clone(), GRID).unwrap();
-        growing.append(samples.clone(), Vec::new()).unwrap();
-        growing.folder().to_owned()
-    };
-    let complete = |folder: &Path| {
-        let mut growing = GrowingIpc::resume(folder, &environment, GRID)?;
-        // The last cell of a file may lack rows, and is measured again.
-        for sample in &samples {
-            if !growing.has(&sample.cell) {
-                growing.append(vec![sample.clone()], Vec::new())?;
-            }
-        }
-        growing.keep_copies(samples.clone(), &[])?;
-        growing.finish().map(drop)
-    };
-    let expected = ["env.toml", "ipc-copies.csv.gz", "ipc.csv.gz"];
-    kill_at_each_call(&expected, begin, complete, |folder| {
-        let read = IpcRecord::read(folder).unwrap_or_else(|error| panic!("{error}"));
-        samples.starts_with(&read.samples) && (read.samples == samples || !read.complete)
-    });
+fn a_record_of_neighbours_may_be_killed_at_any_call_while_it_is_completed() {
+    kill_at_calls("neighbours", &made_up::neighbours(), 5);
+}
+
+#[test]
+fn a_record_of_sections_may_be_killed_at_any_call_while_it_is_completed() {
+    kill_at_calls("sections", &made_up::sections(), 5);
 }

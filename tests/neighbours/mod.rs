@@ -9,19 +9,18 @@ pub mod rng;
 pub mod sys;
 
 use memcpy_select::transport::{
-    Address, Allocator, Answer, Answered, Blocks, Client, ClientKey, ClientOptions, ErrorCode, Event, Geometry, Handle,
-    Job, Operation, Publication, SessionError, Table, TableOptions,
+    Address, Allocator, Blocks, Client, ClientOptions, Event, Geometry, Handle, Publication, SessionError, Table,
+    TableOptions,
 };
 use rng::Rng;
-use std::collections::HashMap;
 use std::io::SeekFrom;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// Long enough for any machine, for what is to come.
-pub const LONG: Duration = Duration::from_secs(30);
+pub use memcpy_select::lab::neighbours::{LONG, Program, until};
+
 const SOON: Duration = Duration::from_millis(20);
 
 /// One test of a file at a time: they count what the process has open. The test's thread gets a name that no other has, and
@@ -52,34 +51,6 @@ pub fn geometry(allocator: Allocator, publication: Publication) -> Geometry {
         client_blocks: blocks,
         server_blocks: blocks,
         ..TableOptions::GEOMETRY
-    }
-}
-
-/// A program over a table: each client has a file, which is what it wrote last.
-#[derive(Debug, Default)]
-pub struct Program {
-    files: HashMap<usize, Vec<u8>>,
-}
-
-impl Program {
-    pub fn answer(&mut self, table: &mut Table, job: Job) -> Answered {
-        let file = self.files.entry(job.client().slot()).or_default();
-        let answer = match job.operation() {
-            Operation::Open | Operation::Create => Answer::Handle(table.payload(&job).len() as u32),
-            Operation::Write { .. } => {
-                *file = table.payload(&job).to_vec();
-                Answer::Amount(file.len() as u32)
-            }
-            Operation::Read { amount, .. } => Answer::Bytes(&file[..file.len().min(amount as usize)]),
-            Operation::Destroy => Answer::Done,
-            Operation::Seek { to: SeekFrom::Start(to), .. } => Answer::Position(to),
-            _ => Answer::Error(ErrorCode::UNSUPPORTED),
-        };
-        table.answer(job, answer)
-    }
-
-    pub fn forget(&mut self, client: ClientKey) {
-        self.files.remove(&client.slot());
     }
 }
 
@@ -247,14 +218,5 @@ impl Belongings {
 
     pub fn are_now(self) -> bool {
         Self::now() == self
-    }
-}
-
-/// Waits for something that must come.
-pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !is_so() {
-        assert!(start.elapsed() < LONG, "not in time: {what}");
-        thread::sleep(Duration::from_micros(200));
     }
 }

@@ -1,8 +1,9 @@
 //! The promise: in a browser the page is as wide as its window, on a phone and on a desk, follows the reader's theme, and
 //! logs nothing. Skipped, and said to be, where there is no Chromium.
 
-use memcpy_select::record::{IpcRecord, Record, is_of_paths};
-use memcpy_select::report::{ipc_page, page};
+use crate::program::Scratch;
+use crate::tree::named;
+use memcpy_select::lab::question::{Named, page};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -18,12 +19,12 @@ const WIDTHS: [u32; 2] = [400, 1400];
 const THEMES: [(&str, &str); 2] = [("1", "rgb(255, 255, 255)"), ("0", "rgb(22, 24, 27)")];
 /// Pages, one of each kind; those of several records stand beside each other. Closed elements are opened.
 const PAGES: [&[&str]; 6] = [
-    &["intel-6-167-1-masked-kvm/2026-11-24.1", "amd-25-1-1-kvm/2026-11-23.1"],
-    &["amd-26-2-1-kvm/2026-11-23.8"],
-    &["amd-26-2-1-kvm/2026-11-23.11"],
-    &["intel-6-167-1-masked-kvm/2026-11-24.2"],
-    &["intel-6-167-1-masked-kvm/2026-11-24.4"],
-    &["intel-6-167-1-masked-kvm/2026-11-24.6"],
+    &["results/intel-6-167-1-masked-kvm/2026-11-24.1", "results/amd-25-1-1-kvm/2026-11-23.1"],
+    &["results/amd-26-2-1-kvm/2026-11-23.8"],
+    &["results/amd-26-2-1-kvm/2026-11-23.11"],
+    &["results/intel-6-167-1-masked-kvm/2026-11-24.2"],
+    &["results/intel-6-167-1-masked-kvm/2026-11-24.4"],
+    &["results/intel-6-167-1-masked-kvm/2026-11-24.6"],
 ];
 /// Tells the frame around a page what its reader sees.
 const MEASURE: &str = "<script>addEventListener('load', () => { const root = document.documentElement; \
@@ -36,19 +37,6 @@ fn chromium() -> Option<PathBuf> {
     let folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
     let files = PROGRAMS.iter().flat_map(|name| folders.iter().map(move |folder| folder.join(name)));
     files.into_iter().find(|file| file.is_file())
-}
-
-fn html(names: &[&str]) -> String {
-    let folder = |name: &str| Path::new(env!("CARGO_MANIFEST_DIR")).join("results").join(name);
-    if names.iter().all(|name| is_of_paths(&folder(name))) {
-        let read = |name: &&str| {
-            ((*name).to_owned(), IpcRecord::read(&folder(name)).unwrap_or_else(|error| panic!("{error}")))
-        };
-        return ipc_page(&names.iter().map(read).collect::<Vec<_>>());
-    }
-    let read =
-        |name: &&str| ((*name).to_owned(), Record::read(&folder(name)).unwrap_or_else(|error| panic!("{error}")));
-    page(&names.iter().map(read).collect::<Vec<_>>())
 }
 
 /// What Chromium prints of a page once it is loaded, and what it logs.
@@ -89,11 +77,11 @@ fn pages_fit_their_window_in_both_themes_and_log_nothing() {
         println!("skipped: {} views of {} pages, for there is no Chromium", WIDTHS.len() * THEMES.len(), PAGES.len());
         return;
     };
-    let scratch = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("browser-{}", std::process::id()));
-    fs::create_dir_all(&scratch).unwrap();
+    let folder = Scratch::new("browser");
+    let scratch = &folder.0;
     let mut frames = String::new();
     for (at, names) in PAGES.iter().enumerate() {
-        let html = html(names);
+        let html = page(&names.iter().map(|name| named(name)).collect::<Vec<Named>>());
         let file = format!("page-{at}.html");
         fs::write(scratch.join(&file), html.replacen("</body>", MEASURE, 1)).unwrap();
         for width in WIDTHS {
@@ -109,7 +97,7 @@ fn pages_fit_their_window_in_both_themes_and_log_nothing() {
     fs::write(&around, text).unwrap();
 
     for (theme, paper) in THEMES {
-        let (out, log) = dump(&program, &scratch, theme, &around);
+        let (out, log) = dump(&program, scratch, theme, &around);
         let said = out.split_once("<pre id=\"said\">").and_then(|(_, rest)| rest.split_once("</pre>"));
         let views: Vec<Vec<&str>> = said
             .map(|(said, _)| said.trim().lines().map(|line| line.split('|').collect()).collect())
@@ -127,5 +115,4 @@ fn pages_fit_their_window_in_both_themes_and_log_nothing() {
         assert!(errors.is_empty(), "{errors:?}");
         println!("theme {theme}: {} views, widths {WIDTHS:?}, nothing logged", views.len());
     }
-    fs::remove_dir_all(&scratch).unwrap();
 }

@@ -1,60 +1,31 @@
 //! The promise: the verb `ipc` says in one document what each path costs, keeps a record that reads back as it was, and
 //! what is derived from a record is what the samples say.
 
-use crate::program::{Scratch, kept, put, run};
-use memcpy_select::measure::effort::Effort;
-use memcpy_select::measure::ipc::{
-    CacheSample, Cell, Cost, Moved, Part, PartSample, Pattern, Placement, Refusal, Row, Sample, Summary, What,
-    part_figures, percentile,
+use crate::made_up::{sent, set_up};
+use crate::page;
+use crate::program::{Scratch, document, kept, put, refused, said};
+use memcpy_select::lab::instruments::effort::Effort;
+use memcpy_select::lab::instruments::round_trips::percentile;
+use memcpy_select::lab::paths::show::tables::ipc_tables;
+use memcpy_select::lab::paths::show::{PathExplanation, pays_from_bytes};
+use memcpy_select::lab::paths::ways::{Mode, Way};
+use memcpy_select::lab::paths::{
+    CacheSample, Cell, Part, PartSample, PathRecord, Pattern, Placement, Refusal, Row, Sample, Summary, What,
+    part_figures,
 };
-use memcpy_select::path::{Mode, Way};
-use memcpy_select::record::{Environment, IpcRecord, RecordError};
-use memcpy_select::report::{IpcExplanation, ipc_page, ipc_tables, pays_from_bytes};
+use memcpy_select::lab::question;
+use memcpy_select::lab::record::{Environment, RecordError};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
-
-fn stdout(output: &Output) -> String {
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout.clone()).unwrap()
-}
 
 const LIKE: Cell = Cell::simple(64, Mode::Polling, Placement::TwoCores);
 
-fn moved(total_ns: u64) -> Moved {
-    Moved {
-        total_ns,
-        cpu_ns: total_ns / 2,
-        system_calls: Some(40),
-        faults: 10,
-        wrong: 0,
-        round_trips: vec![(total_ns / 10, 9), (total_ns, 1)],
-        clock: (2000, 1000),
-        beside: (0, 0),
-    }
-}
-
-/// Ten messages there and back, each taking that long.
-fn sample(path: &str, payload_bytes: usize, copies: u32, message_ns: u64, pattern: Pattern) -> Sample {
-    let what = What::Moved {
-        pattern,
-        messages: 10,
-        near: Box::new(moved(message_ns * 10)),
-        far: Box::new(Moved { round_trips: Vec::new(), clock: (0, 0), total_ns: 0, ..moved(message_ns * 10) }),
-    };
-    Sample { cell: Cell { payload_bytes, ..LIKE }, path: path.into(), kernel: None, round: 0, copies, what }
-}
-
 fn both(path: &str, payload_bytes: usize, copies: u32, message_ns: u64) -> [Sample; 2] {
-    Pattern::ALL.map(|pattern| sample(path, payload_bytes, copies, message_ns, pattern))
-}
-
-fn set_up(path: &str, payload_bytes: usize, ns: u64) -> Sample {
-    let what = What::SetUp(Cost { ns, faults: 7 });
-    Sample { what, ..sample(path, payload_bytes, 0, 1, Pattern::OneWay) }
+    Pattern::ALL.map(|pattern| sent(path, payload_bytes, copies, message_ns, pattern))
 }
 
 #[test]
@@ -66,8 +37,8 @@ fn the_verb_says_what_each_path_costs_and_the_record_reads_back() {
     let mut arguments = vec!["ipc", "--effort", "quick", "--json", "--out", &folder];
     arguments.extend(lists);
     arguments.extend(["--paths", "pipe,byte_ring,eventfd,table_in_place", "--kernels", "portable"]);
-    let document: Value = serde_json::from_str(&stdout(&run(&arguments))).unwrap();
-    let rows = document["rows"].as_array().unwrap();
+    let found = document(&arguments);
+    let rows = found["rows"].as_array().unwrap();
     // Two sizes, touched or not: the pipe, the ring, the ring with a kernel, and the table.
     assert_eq!(rows.len(), 2 * 2 * 4);
     for row in rows {
@@ -83,44 +54,39 @@ fn the_verb_says_what_each_path_costs_and_the_record_reads_back() {
         // Who sleeps makes system calls.
         assert!(row["syscalls"].as_f64().unwrap() >= 0.5, "{row}");
     }
-    let unavailable = document["unavailable"].as_array().unwrap();
+    let unavailable = found["unavailable"].as_array().unwrap();
     assert_eq!(unavailable.len(), 4);
     assert!(unavailable.iter().all(|one| one["path"] == "eventfd" && one["reason"].is_string()));
 
-    let parts = document["parts"].as_array().unwrap();
+    let parts = found["parts"].as_array().unwrap();
     for name in ["block", "chain_entry", "wait_set_any", "idle"] {
         let of_it: Vec<&Value> = parts.iter().filter(|part| part["part"] == name).collect();
-        assert!(!of_it.is_empty() || document["parts_left_out"].to_string().contains(name), "{name}: {document}");
+        assert!(!of_it.is_empty() || found["parts_left_out"].to_string().contains(name), "{name}: {found}");
         assert!(of_it.iter().all(|part| part["ns"].as_f64().unwrap() > 0.0), "{of_it:?}");
     }
 
-    let folder = PathBuf::from(document["record"].as_str().unwrap());
-    let record = IpcRecord::read(&folder).unwrap();
+    let folder = PathBuf::from(found["record"].as_str().unwrap());
+    let record = PathRecord::read(&folder).unwrap();
     assert_eq!(part_figures(&record.parts).len(), parts.len());
     assert_eq!(record.summary().rows.len(), rows.len());
     assert_eq!(record.refusals.len(), 4);
     assert_eq!(record.environment.effort, "quick");
 
-    let page = scratch.0.join("page.html");
-    let written = run(&["report", folder.to_str().unwrap(), "--out", page.to_str().unwrap()]);
-    assert!(stdout(&written).starts_with("page: "));
+    let (page, folder) = (scratch.0.join("page.html"), folder.to_str().unwrap());
+    assert!(said(&["report", folder, "--out", page.to_str().unwrap()]).starts_with("page: "));
     let page = fs::read_to_string(page).unwrap();
     assert!(page.contains("blocking, one core, untouched") && page.contains("byte_ring [portable]"));
-    let said = stdout(&run(&["explain", "--ipc", "100", "--record", folder.to_str().unwrap()]));
-    assert!(said.contains("measured  at 64 B, blocking, one core, touched") && said.contains("system calls"), "{said}");
-    let said = stdout(&run(&["explain", "--ipc", "100", "--json", "--record", folder.to_str().unwrap()]));
-    let said: Value = serde_json::from_str(&said).unwrap();
-    assert_eq!(said["measured"].as_array().unwrap().len(), 2);
-    let said = stdout(&run(&["report", "--targets", folder.to_str().unwrap()]));
-    assert!(said.starts_with("targets: ") && said.contains("lacks table_request at 8 B, polling"), "{said}");
-    let said = stdout(&run(&["report", "--targets", "--json", folder.to_str().unwrap()]));
-    let said: Value = serde_json::from_str(&said).unwrap();
+    let text = said(&["explain", "100", "--record", folder]);
+    assert!(text.contains("measured  at 64 B, blocking, one core, touched") && text.contains("system calls"), "{text}");
+    assert_eq!(document(&["explain", "100", "--json", "--record", folder])["measured"].as_array().unwrap().len(), 2);
+    let text = said(&["report", "--targets", folder]);
+    assert!(text.starts_with("targets: ") && text.contains("lacks table_request at 8 B, polling"), "{text}");
+    let targets = document(&["report", "--targets", "--json", folder]);
     let of_blocks = |target: &&Value| target["found"]["name"] == "owned 1";
-    let block = said["targets"].as_array().unwrap().iter().find(of_blocks).expect("a run measures blocks");
+    let block = targets["targets"].as_array().unwrap().iter().find(of_blocks).expect("a run measures blocks");
     assert!(block["verdict"] == "met" || block["verdict"] == "missed", "{block}");
-    // A kernel's verbs do not take it for one of theirs.
-    let other = run(&["compare", folder.to_str().unwrap(), folder.to_str().unwrap()]);
-    assert_eq!(other.status.code(), Some(2));
+    // Without the path that others are compared with.
+    assert!(said(&["compare", folder, folder]).ends_with("\nno difference beyond ties\n"));
 }
 
 #[test]
@@ -137,12 +103,10 @@ fn what_cannot_be_measured_is_said_and_measures_nothing() {
         (["--modes", "hoping"], "hoping"),
         (["--touch", "maybe"], "maybe"),
     ] {
-        let output = run(&["ipc", "--out", &folder, list[0], list[1]]);
-        assert_eq!(output.status.code(), Some(2), "{list:?}");
-        assert!(String::from_utf8_lossy(&output.stderr).contains(word), "{list:?}");
+        refused(&["ipc", "--out", &folder, list[0], list[1]], &[word]);
     }
     assert_eq!(fs::read_dir(&scratch.0).unwrap().count(), 0);
-    let listed = stdout(&run(&["ipc", "--list"]));
+    let listed = said(&["ipc", "--list"]);
     assert!(listed.contains("unix_stream") && listed.contains("process_vm_readv"));
 }
 
@@ -200,11 +164,11 @@ fn part(part: Part, subject: &str, members: u32, turn_ns: u64) -> PartSample {
 }
 
 /// A record with the environment of this machine and samples of our own.
-fn record(samples: Vec<Sample>) -> IpcRecord {
+fn record(samples: Vec<Sample>) -> PathRecord {
     let environment = Environment::gather(&memcpy_select::cpu::Cpu::detect(), Effort::Quick, None);
     let refusal =
         Refusal { cell: LIKE, path: "gone".into(), kernel: None, reason: "a \"reason\", with a comma".into() };
-    IpcRecord {
+    PathRecord {
         environment,
         grid: "effort quick\n".into(),
         samples,
@@ -223,10 +187,10 @@ fn a_record_reads_back_as_it_was_written_and_a_damaged_one_is_refused_by_line() 
     samples.extend(both("pipe", 64, 2, 500));
     samples[1].kernel = Some("portable".into());
     let what = What::Traced { messages: 64, system_calls: 96 };
-    samples.push(Sample { what, ..sample("pipe", 64, 2, 1, Pattern::OneWay) });
+    samples.push(Sample { what, ..sent("pipe", 64, 2, 1, Pattern::OneWay) });
     let mut written = record(samples);
     let without = written.save(&scratch.0).unwrap();
-    assert_eq!(IpcRecord::read(&without).unwrap().parts, [], "a record need not have parts");
+    assert_eq!(PathRecord::read(&without).unwrap().parts, [], "a record need not have parts");
     written.parts = vec![part(Part::WaitSetAny, "quiet", 4096, 70), part(Part::Block, "owned", 1, 6)];
     written.copies = both("stage_copy_in", 64, 1, 300).to_vec();
     written.cache = vec![CacheSample {
@@ -242,7 +206,7 @@ fn a_record_reads_back_as_it_was_written_and_a_damaged_one_is_refused_by_line() 
     let folder = written.save(&scratch.0).unwrap();
     let files = ["samples.csv", "samples.csv.gz"].map(|name| folder.join(name).exists());
     assert_eq!(files, [false; 2], "no copies were timed");
-    let read = IpcRecord::read(&folder).unwrap();
+    let read = PathRecord::read(&folder).unwrap();
     assert_eq!(read.samples, written.samples);
     assert_eq!(read.parts, written.parts);
     assert_eq!(read.refusals, written.refusals);
@@ -263,10 +227,8 @@ fn a_record_reads_back_as_it_was_written_and_a_damaged_one_is_refused_by_line() 
         let damaged = text.replacen(from, to, if from == "polling" { 1 } else { usize::MAX });
         assert_ne!(damaged, text, "{from}");
         put(&folder, "ipc.csv", damaged.as_bytes());
-        match IpcRecord::read(&folder) {
-            Err(RecordError::Damaged { line, cause, .. }) => {
-                assert!(line >= 2 && cause.contains(word), "{line}: {cause}")
-            }
+        match PathRecord::read(&folder) {
+            Err(RecordError::Damaged { line: 2.., cause, .. }) => assert!(cause.contains(word), "{cause}"),
             other => panic!("{from} to {to}: {other:?}"),
         }
     }
@@ -321,7 +283,7 @@ fn not_copying_pays_from_where_it_is_faster_for_good() {
     }
     let summary = Summary::of(&samples);
     assert_eq!(pays_from_bytes(&summary, &LIKE), Some(4096));
-    let explained = IpcExplanation::of(&summary, 60_000);
+    let explained = PathExplanation::of(&summary, 60_000);
     assert_eq!(explained.measured.len(), 1);
     assert_eq!(explained.measured[0].cell.payload_bytes, 65_536);
     assert_eq!(explained.measured[0].rows[0].path, "place");
@@ -352,18 +314,9 @@ fn a_page_stands_alone_and_shows_names_as_text() {
         samples.extend(both("table_<copy>_copy", bytes, 2, bytes as u64 * 2));
         samples.extend(both("table_in_place", bytes, 0, bytes as u64));
     }
-    let html = ipc_page(&[("machine/<day>.1".to_owned(), record(samples.clone()))]);
-    assert!(html.starts_with("<!DOCTYPE html>") && html.ends_with("</html>\n"));
-    for tag in ["section", "svg", "g", "table", "figure", "details", "div"] {
-        let opened = html.matches(&format!("<{tag}>")).count() + html.matches(&format!("<{tag} ")).count();
-        assert_eq!(opened, html.matches(&format!("</{tag}>")).count(), "{tag}");
-    }
-    for word in html.split(|character: char| !character.is_ascii_alphanumeric()) {
-        assert!(!["NaN", "inf"].contains(&word), "a figure that is none");
-    }
-    for foreign in ["http:", "https:", "<script", "<link", "<img", "<copy>", "<day>"] {
-        assert!(!html.contains(foreign), "{foreign}");
-    }
+    let html = question::page(&[("machine/<day>.1".to_owned(), Box::new(record(samples.clone())))]);
+    page::check(&html);
+    assert!(!html.contains("<copy>") && !html.contains("<day>"));
     assert!(html.contains("What each copy removed saves") && html.contains("not copying pays from 64 B on"));
     // The table of paths by lengths comes first, then the curves, then the answer.
     let [table, plot, answer] =
@@ -386,7 +339,7 @@ fn a_few_curves_are_told_apart_and_the_others_are_grey() {
         samples.extend(both("unix_stream", bytes, 2, bytes as u64 * 30));
         samples.extend(both("bare", bytes, 0, bytes as u64));
     }
-    let html = ipc_page(&[("machine/day.1".to_owned(), record(samples))]);
+    let html = question::page(&[("machine/day.1".to_owned(), Box::new(record(samples)))]);
     let plot = html.split("<svg class=\"few\"").nth(1).and_then(|rest| rest.split("</svg>").next()).unwrap();
     let looks: Vec<&str> = plot
         .split("<g class=\"series ")
@@ -399,21 +352,6 @@ fn a_few_curves_are_told_apart_and_the_others_are_grey() {
     let labels: BTreeSet<&str> = ["path_00", "unix_stream", "bare"].into();
     assert!(labels.iter().all(|name| plot.contains(&format!(">{name}</text>"))));
     assert_eq!(plot.matches("series rest ").count(), 16);
-}
-
-#[test]
-fn a_page_of_an_unfinished_or_empty_record_of_paths_says_so_first() {
-    let whole = record(both("pipe", 64, 2, 100).to_vec());
-    for (record, said) in [
-        (IpcRecord { complete: false, ..whole.clone() }, "This record is unfinished."),
-        (IpcRecord { samples: Vec::new(), ..whole.clone() }, "This record is empty."),
-        (IpcRecord { samples: Vec::new(), complete: false, ..whole.clone() }, "unfinished and empty"),
-    ] {
-        let html = ipc_page(&[("machine/day.1".to_owned(), record)]);
-        let after = html.split("</h1>\n").nth(1).unwrap();
-        assert!(after.starts_with("<p class=\"warning\">") && after.lines().next().unwrap().contains(said), "{said}");
-    }
-    assert!(!ipc_page(&[("machine/day.1".to_owned(), whole)]).contains("This record is"));
 }
 
 #[test]

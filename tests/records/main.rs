@@ -6,18 +6,19 @@
 
 mod browser;
 mod compare;
+mod growing;
 mod ipc;
-mod ipc_killed;
 mod killed;
+mod made_up;
 mod manners;
 mod page;
 mod profiles;
 mod program;
+mod questions;
 mod record;
 mod saved;
 mod scope;
 mod stored;
-mod sweep;
 mod targets;
 mod terminal;
 mod tree;

@@ -2,18 +2,14 @@
 //! length is a length everywhere, a file is there as a whole or not at all, what cannot be had is refused before anything is
 //! measured, and what a record is not is said before its figures.
 
-use crate::program::{Scratch, run};
-use crate::verbs::{FIRST, TINY, document, has_keys, reopen};
-use memcpy_select::record::Record;
+use crate::program::{Scratch, copy, document, errors, has_keys, names, printed, refused, reopen, run, said, set};
+use crate::tree::{FIRST, NEIGHBOURS, PATHS, SECTIONS};
+use crate::verbs::TINY;
+use memcpy_select::lab::copies::CopyRecord;
 use serde_json::Value;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-
-const PATHS: &str = "results/intel-6-167-1-masked-kvm/2026-11-24.7";
-const SECTIONS: &str = "results/intel-6-167-1-masked-kvm/2026-11-24.2";
-const NEIGHBOURS: &str = "results/intel-6-167-1-masked-kvm/2026-11-24.6";
-const DISTRIBUTIONS: &str = "results/amd-26-2-1-kvm/2026-11-23.8";
 
 fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_memcpy-select"));
@@ -32,14 +28,6 @@ fn full_device() -> Stdio {
     File::options().write(true).open("/dev/full").unwrap().into()
 }
 
-fn errors(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-fn printed(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
 /// What each verb is asked that it answers without measuring for long, of this record.
 fn questions(record: &str) -> Vec<Vec<&str>> {
     let mut questions = vec![
@@ -51,7 +39,7 @@ fn questions(record: &str) -> Vec<Vec<&str>> {
         vec!["calibrate"],
         vec!["calibrate", "--json"],
         vec!["explain", "4096", "--record", record],
-        vec!["explain", "--ipc", "4096", "--record", PATHS],
+        vec!["explain", "4096", "--question", "paths", "--record", PATHS],
         vec!["compare", record, record],
         vec!["validate", FIRST],
         vec!["report", "results"],
@@ -103,11 +91,15 @@ fn measuring_verbs_print_as_the_others_do() {
     let out = scratch.0.join("results");
     let sweep = [&TINY[..], &[out.to_str().unwrap()]].concat();
     let ipc = ["ipc", "--effort", "quick", "--sizes", "64", "--paths", "pipe", "--out", out.to_str().unwrap()];
-    for verb in [&sweep[..], &ipc[..]] {
+    let neighbour = ["neighbour", "--effort", "quick", "--out", out.to_str().unwrap()];
+    for verb in [&sweep[..], &ipc[..], &neighbour[..]] {
         let output = program().args(verb).stdout(full_device()).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{}", errors(&output));
         assert!(errors(&output).contains("error: standard output: No space left"), "{}", errors(&output));
         assert!(!out.exists(), "what cannot be printed is not measured either");
+        if verb == neighbour {
+            continue;
+        }
         let output = program().args(verb).stdout(closed_pipe()).stderr(closed_pipe()).output().unwrap();
         assert_eq!(output.status.code(), Some(0), "{}", errors(&output));
         // Its record is kept all the same.
@@ -127,7 +119,7 @@ fn a_length_is_a_length_everywhere() {
     for word in ["4096", "4096B", "4k", "4K", "4kb", "4KB", "4KiB", "4 kib"] {
         assert_eq!(explained(&[word])["len_bytes"], 4096, "{word}");
     }
-    assert_eq!(document(&["explain", "--ipc", "1MiB", "--json", "--record", PATHS])["payload_bytes"], 1 << 20);
+    assert_eq!(document(&["explain", "1MiB", "--json", "--record", PATHS])["payload_bytes"], 1 << 20);
     assert_eq!(explained(&["1.5k"])["len_bytes"], 1536);
     let class = |offset: &str| explained(&["64", "--dst-offset", offset, "--src-offset", offset])["class"].clone();
     assert_eq!(class("1k"), class("1024"));
@@ -136,12 +128,12 @@ fn a_length_is_a_length_everywhere() {
     let lengths: Vec<u64> =
         document(&sweep)["cells"].as_array().unwrap().iter().map(|cell| cell["len_bytes"].as_u64().unwrap()).collect();
     assert_eq!(lengths, [1024, 2048]);
-    assert!(printed(&run(&["--help"])).contains("4096, 4k, 4KB"));
+    assert!(said(&["--help"]).contains("4096, 4k, 4KB"));
 }
 
 #[test]
 fn a_near_miss_is_answered_with_what_was_meant() {
-    let cases: [(&[&str], &str); 12] = [
+    let cases: [(&[&str], &str); 13] = [
         (&["explain", "4kbi"], "did you mean 4KiB (4096 bytes)?"),
         (&["sweep", "--sizes", "64,4kbi"], "did you mean 4KiB (4096 bytes)?"),
         (&["ipc", "--sizes", "1mibi"], "did you mean 1MiB (1048576 bytes)?"),
@@ -153,14 +145,14 @@ fn a_near_miss_is_answered_with_what_was_meant() {
         (&["ipc", "--touch", "untouch"], "did you mean untouched?"),
         (&["sweep", "--residency", "hott"], "did you mean hot?"),
         (&["sweep", "--effort", "quik"], "did you mean quick?"),
+        (&["explain", "64", "--question", "path"], "'paths'"),
         (&["sweap"], "'sweep'"),
     ];
     for (arguments, meant) in cases {
-        let output = run(arguments);
-        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
-        assert!(errors(&output).contains(meant), "{arguments:?}: {}", errors(&output));
+        refused(arguments, &[meant]);
     }
-    assert!(errors(&run(&["sweep", "--kernels", "zzz"])).contains("use rep_movsb, "), "or with what there is");
+    // Or with what there is.
+    refused(&["sweep", "--kernels", "zzz"], &["use rep_movsb, "]);
 }
 
 /// The program where no file can have any bytes.
@@ -169,13 +161,6 @@ fn on_a_full_disk(arguments: &[&str]) -> Output {
     let script = "trap '' XFSZ; ulimit -f 0; exec \"$@\"";
     command.args(["-c", script, "sh", env!("CARGO_BIN_EXE_memcpy-select")]).args(arguments);
     command.current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap()
-}
-
-fn names(folder: &Path) -> Vec<String> {
-    let entries = fs::read_dir(folder).unwrap();
-    let mut names: Vec<String> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-    names.sort();
-    names
 }
 
 #[test]
@@ -214,6 +199,7 @@ fn what_cannot_be_written_is_refused_before_anything_is_measured() {
         vec!["calibrate", "--save", missing.to_str().unwrap()],
         [&TINY[..], &[file_word]].concat(),
         vec!["ipc", "--effort", "quick", "--out", file_word],
+        vec!["neighbour", "--effort", "quick", "--out", file_word],
     ];
     if cfg!(target_arch = "x86_64") {
         refused.push(vec!["xsave", "--effort", "quick", "--plan", file_word, "--out", out_word]);
@@ -252,33 +238,19 @@ fn a_peer_that_crashes_is_named_and_the_others_are_measured() {
         let message = errors(&output);
         assert!(message.contains(&format!("error: {name} ")) && message.contains(signal), "{message}");
         let document: Value = serde_json::from_slice(&output.stdout).unwrap();
-        let cause = document["left_out"][name].as_str().unwrap();
+        let cause = crate::verbs::left_out(&document, name);
         assert!(cause.contains(signal), "{cause}");
-        let record = Record::read(Path::new(document["record"].as_str().unwrap())).unwrap();
+        let record = CopyRecord::read(Path::new(document["record"].as_str().unwrap())).unwrap();
         assert!(record.complete && record.samples.iter().any(|sample| sample.contender == "portable"));
         assert!(record.samples.iter().all(|sample| sample.contender != name));
     }
 }
 
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(from)).unwrap() {
-        let entry = entry.unwrap();
-        fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
-    }
-}
-
 /// The same record with slower copies by one contender.
 fn slower(folder: &Path, results: &Path) -> PathBuf {
-    let mut record = Record::read(folder).unwrap();
+    let mut record = CopyRecord::read(folder).unwrap();
     record.samples.iter_mut().filter(|one| one.contender == "portable").for_each(|one| one.total_ns *= 16);
     record.save(results).unwrap()
-}
-
-fn edit(folder: &Path, change: impl FnOnce(String) -> String) {
-    let path = folder.join("env.toml");
-    let text = fs::read_to_string(&path).unwrap();
-    fs::write(&path, change(text)).unwrap();
 }
 
 /// A record of two cells, made here.
@@ -287,77 +259,53 @@ fn tiny(scratch: &Scratch) -> PathBuf {
 }
 
 #[test]
-fn all_records_of_a_tree_are_reported_by_kind() {
+fn records_of_every_kind_are_reported_on_one_page() {
     let scratch = Scratch::new("manners-kinds");
     let (page, broken) = (scratch.0.join("all.html"), scratch.0.join("2026-01-01.1"));
+    let html = || fs::read_to_string(&page).unwrap();
     let svg = "results/intel-6-207-2-kvm/2026-11-29.9.svg";
     let named = ["report", FIRST, svg, PATHS, NEIGHBOURS, SECTIONS, "--out", page.to_str().unwrap()];
     let output = run(&named);
     assert!(output.status.success(), "{}", errors(&output));
     assert!(errors(&output).contains(&format!("note: {svg}: this is no record")), "{}", errors(&output));
-    assert_eq!(printed(&output).lines().count(), 2);
-    assert_eq!(names(&scratch.0), ["all-paths.html", "all.html"]);
-    let copies = fs::read_to_string(&page).unwrap();
-    assert!(
-        copies.matches("<section").count() == 3 && copies.contains("2026-11-23.9") && !copies.contains("2026-11-24.7")
-    );
-    assert!(fs::read_to_string(scratch.0.join("all-paths.html")).unwrap().contains("2026-11-24.7"));
-
-    // Records of one kind have the page that was asked for.
-    assert!(run(&["report", PATHS, "--out", page.to_str().unwrap()]).status.success());
-    assert!(fs::read_to_string(&page).unwrap().contains("2026-11-24.7"));
+    assert_eq!(printed(&output), format!("page: {}\n", page.display()));
+    assert_eq!(html().matches("<section").count(), 4);
+    assert!([FIRST, PATHS, NEIGHBOURS, SECTIONS].iter().all(|name| html().contains(&name["results/".len()..])));
 
     // One that cannot be read keeps none of the others from the page, and is an error all the same.
     fs::create_dir(&broken).unwrap();
     fs::write(broken.join("env.toml"), "format = 2\n").unwrap();
     let output = run(&["report", broken.to_str().unwrap(), NEIGHBOURS, "--out", page.to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(errors(&output).contains("env.toml") && fs::read_to_string(&page).unwrap().contains("2026-11-24.6"));
-    let output = run(&["report", svg, "src", "--out", page.to_str().unwrap()]);
-    assert!(output.status.code() == Some(2) && errors(&output).contains("no record among what was named"));
+    assert!(errors(&output).contains("env.toml") && html().contains("2026-11-24.6"));
+    refused(&["report", svg, "src", "--out", page.to_str().unwrap()], &["no record among what was named"]);
+    // A plot is of one record.
+    let plot = scratch.0.join("plot.svg");
+    refused(&["report", FIRST, PATHS, "--svg", plot.to_str().unwrap()], &["a plot is of one record"]);
 }
 
 #[test]
 fn a_folder_of_records_is_listed() {
-    let output = run(&["report", "results"]);
-    assert!(output.status.success(), "{}", errors(&output));
-    let text = printed(&output);
+    let text = said(&["report", "results"]);
     let line =
         |name: &str| text.lines().find(|line| line.contains(name)).unwrap_or_else(|| panic!("{name} in\n{text}"));
     assert!(line("2026-11-24.7 ").contains("ipc") && line("2026-11-24.7 ").ends_with("complete"));
     assert!(line("2026-11-23.8 ").contains("distributions"));
     assert!(line("amd-26-2-1-kvm").contains("AMD EPYC"));
-    let one = printed(&run(&["report", "results/amd-25-1-1-kvm"]));
+    let one = said(&["report", "results/amd-25-1-1-kvm"]);
     assert!(one.contains("1 record;") && one.lines().count() == 3, "{one}");
 
     let scratch = Scratch::new("manners-list");
     let folder = tiny(&scratch);
-    reopen(&folder.join("env.toml"));
+    reopen(&folder);
     let listed = document(&["report", scratch.out(), "--json"]);
     let one = &listed["listed"][0];
     has_keys(one, &["record", "name", "bench", "date", "effort", "machine", "cpu"]);
     assert_eq!((&one["bench"], &one["complete"]), (&Value::from("sweep"), &Value::Bool(false)));
-    assert!(printed(&run(&["report", scratch.out()])).contains("not complete"));
+    assert!(said(&["report", scratch.out()]).contains("not complete"));
     fs::write(folder.join("env.toml"), "format = 99\n").unwrap();
     let output = run(&["report", scratch.out()]);
     assert!(output.status.code() == Some(2) && printed(&output).contains("unreadable"), "{}", printed(&output));
-}
-
-#[test]
-fn every_kind_of_record_is_a_document() {
-    let one = |folder: &str| document(&["report", "--json", folder])["records"][0].clone();
-    for folder in [FIRST, PATHS, SECTIONS, NEIGHBOURS, DISTRIBUTIONS] {
-        has_keys(&one(folder), &["name", "bench", "complete", "machine", "date", "effort", "cpu", "noise_floor"]);
-    }
-    let paths = one(PATHS);
-    assert!(paths["rows"].as_array().unwrap().len() > 100 && !paths["parts"].as_array().unwrap().is_empty());
-    let neighbours = one(NEIGHBOURS);
-    assert_eq!(neighbours["rows"]["neighbour"].as_array().unwrap().len(), 216);
-    assert!(neighbours["rows"]["safety"][0].as_object().unwrap().values().any(Value::is_number));
-    assert!(!one(DISTRIBUTIONS)["cells"].as_array().unwrap().is_empty());
-    if cfg!(target_arch = "x86_64") {
-        assert_eq!(one(SECTIONS)["xsave"], document(&["xsave", "--record", SECTIONS, "--json"]));
-    }
 }
 
 #[test]
@@ -365,48 +313,24 @@ fn what_a_record_is_not_is_said_before_its_figures() {
     let scratch = Scratch::new("manners-notes");
     let (here, there) = (tiny(&scratch), scratch.0.join("there"));
     copy(&here, &there);
-    let (here_word, there_word) = (here.to_str().unwrap(), there.to_str().unwrap());
-    let first_line = |arguments: &[&str]| printed(&run(arguments)).lines().next().unwrap_or_default().to_owned();
-    assert!(!first_line(&["explain", "64", "--record", there_word]).starts_with("note:"));
-    assert!(!first_line(&["compare", here_word, there_word]).starts_with("note:"));
+    let (here, there) = (here.to_str().unwrap(), there.to_str().unwrap());
+    let questions = [&["explain", "64", "--record", there][..], &["compare", here, there]];
+    assert!(questions.iter().all(|question| !said(question).starts_with("note:")));
 
-    edit(&there, |text| {
-        let line = text.lines().find(|line| line.starts_with("signature = ")).unwrap().to_owned();
-        text.replace(&line, "signature = \"intel-6-1-1\"")
-    });
-    for arguments in [&["explain", "64", "--record", there_word][..], &["compare", here_word, there_word]] {
-        let text = printed(&run(arguments));
+    set(Path::new(there), "signature", Some("\"intel-6-1-1\""));
+    for question in questions {
+        let text = said(question);
         assert!(text.starts_with("note: ") && text.contains("CPU") && text.contains("intel-6-1-1"), "{text}");
     }
-    let comparison = document(&["compare", here_word, there_word, "--json"]);
-    assert_eq!(comparison["notes"].as_array().unwrap().len(), 1);
-    assert!(printed(&run(&["explain", "64", "--record", NEIGHBOURS])).contains("is of bench neighbour"));
-    let output = run(&["explain", "--ipc", "64", "--record", FIRST]);
-    assert!(output.status.code() == Some(2) && errors(&output).contains("is of bench select"), "{}", errors(&output));
-    let output = run(&["compare", FIRST, NEIGHBOURS]);
-    assert!(output.status.code() == Some(2) && errors(&output).contains("of bench select, the other of neighbour"));
-
-    // A run that was ended before its time, and one before anything was measured.
-    reopen(&here.join("env.toml"));
-    let page = scratch.0.join("page.html");
-    let report = ["report", here_word, "--out", page.to_str().unwrap()];
-    for (is_empty, word) in [(false, "not complete"), (true, "is empty")] {
-        if is_empty {
-            names(&here)
-                .iter()
-                .filter(|name| name.starts_with("samples"))
-                .for_each(|name| fs::remove_file(here.join(name)).unwrap());
-        }
-        let text = printed(&run(&["explain", "64", "--record", here_word]));
-        assert!(text.starts_with("note: ") && text.replace("\n      ", " ").contains(word), "{text}");
-        let output = run(&report);
-        assert!(output.status.success() && errors(&output).contains(word), "{}", errors(&output));
-        let html = fs::read_to_string(&page).unwrap();
-        let word = if is_empty { "unfinished and empty" } else { "unfinished" };
-        let (said, figures) = (html.find(word).expect("the page says so"), html.find("class=\"machine\"").unwrap());
-        assert!(said < figures, "before anything else");
-    }
-    assert!(errors(&run(&["compare", here_word, there_word])).contains("is empty"));
+    assert_eq!(document(&["compare", here, there, "--json"])["notes"].as_array().unwrap().len(), 1);
+    // Of another question than was asked.
+    let explain =
+        |question, record| refused(&["explain", "64", "--question", question, "--record", record], &[question]);
+    assert!(
+        explain("copies", NEIGHBOURS).contains("is of neighbours") && explain("paths", FIRST).contains("is of copies")
+    );
+    refused(&["compare", FIRST, NEIGHBOURS], &["of bench select, the other of neighbour"]);
+    refused(&["report", "--targets", FIRST], &["of bench select"]);
 }
 
 #[test]
@@ -415,12 +339,8 @@ fn control_characters_of_a_file_do_not_reach_the_terminal() {
     let made = tiny(&scratch);
     let folder = scratch.0.join("machine\u{1b}[2J/2026-01-01.1");
     copy(&made, &folder);
-    edit(&folder, |text| {
-        let name = text.lines().find(|line| line.starts_with("name = ")).unwrap().to_owned();
-        let text = text.replacen(&name, "name = \"\\u001b[31mred\\u0007\\u009b\\u202e\\nerror: false\\r\"", 1);
-        let signature = text.lines().find(|line| line.starts_with("signature = ")).unwrap().to_owned();
-        text.replacen(&signature, "signature = \"intel-6-1-1\"", 1)
-    });
+    set(&folder, "name", Some("\"\\u001b[31mred\\u0007\\u009b\\u202e\\nerror: false\\r\""));
+    set(&folder, "signature", Some("\"intel-6-1-1\""));
     let (word, page) = (folder.to_str().unwrap(), scratch.0.join("page.html"));
     let page = page.to_str().unwrap();
     let questions: [&[&str]; 8] = [

@@ -1,32 +1,28 @@
 //! The promise: a page stands alone, shows only figures, and shows what it is given as text.
 
-use crate::tree::{records, results};
-use memcpy_select::measure::cell::{Cell, Residency};
-use memcpy_select::measure::contender::{LIBC, LIBC_AGAIN, MEMCPY_AUTO};
-use memcpy_select::measure::sweep::{CORE_CLOCK, Sample};
-use memcpy_select::record::Record;
-use memcpy_select::report::{PAGE_GENERATOR, page};
+use crate::program::{Scratch, document, errors, has_keys, refused, run, said};
+use crate::tree::{CALLS, NEIGHBOURS, ONE, PATHS, SECOND, SECTIONS, named, of, records};
+use memcpy_select::lab::copies::CopyRecord;
+use memcpy_select::lab::copies::cell::{Cell, Residency};
+use memcpy_select::lab::copies::contender::{LIBC, LIBC_AGAIN, MEMCPY_AUTO};
+use memcpy_select::lab::copies::sweep::{CORE_CLOCK, Sample};
+use memcpy_select::lab::question::{Named, page};
+use memcpy_select::lab::show::page::PAGE_GENERATOR;
 #[cfg(target_arch = "x86_64")]
 use memcpy_select::select::{PlanText, Policy};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
-use std::process::{Command, Output};
 
 const LARGEST_PAGE_BYTES: usize = 6 << 20;
 
-fn read(folder: &Path) -> (String, Record) {
-    let record = Record::read(folder).unwrap_or_else(|error| panic!("{error}"));
-    (folder.file_name().unwrap_or_default().to_string_lossy().into_owned(), record)
+/// A record with the environment of the first in `results/` and samples of our own.
+fn record(bench: &str, samples: Vec<Sample>) -> CopyRecord {
+    CopyRecord { bench: bench.to_owned(), samples, ..of::<CopyRecord>(&records()[0]).unwrap().clone() }
 }
 
-/// A record with the environment of the first in `results/` and samples of our own.
-fn record(bench: &str, samples: Vec<Sample>) -> Record {
-    let (_, mut record) = read(&records()[0].0);
-    record.bench = bench.to_owned();
-    record.samples = samples;
-    record
+fn mine(record: CopyRecord) -> Named {
+    ("mine".to_owned(), Box::new(record))
 }
 
 fn sample(cell: Cell, contender: &str, round: u32, total_ns: u64) -> Sample {
@@ -34,7 +30,7 @@ fn sample(cell: Cell, contender: &str, round: u32, total_ns: u64) -> Sample {
 }
 
 /// What holds for every page.
-fn check(html: &str) {
+pub fn check(html: &str) {
     assert!(html.starts_with("<!DOCTYPE html>") && html.ends_with("</html>\n"));
     assert!(html.contains(&format!("<meta name=\"generator\" content=\"{PAGE_GENERATOR}")));
     assert!(html.len() < LARGEST_PAGE_BYTES, "{} bytes", html.len());
@@ -61,41 +57,36 @@ fn check(html: &str) {
 #[test]
 #[cfg_attr(not(memcpy_select_repository), ignore = "reads results/, which the published package lacks")]
 fn the_page_of_every_record_stands_alone_and_answers_first() {
-    // Records of paths between processes have a page of their own.
-    for (folder, record) in records().iter().filter(|(_, record)| record.bench != "ipc") {
-        let named = (folder.file_name().unwrap_or_default().to_string_lossy().into_owned(), record.clone());
-        let is_grid = named.1.bench == "select";
-        let plots = match named.1.bench.as_str() {
-            "select" => Some(4),
-            "xsave" => Some(1),
-            // As many as what was asked for gives.
-            "sweep" => None,
-            _ => Some(0),
-        };
-        let html = page(&[named]);
+    for record in records() {
+        let (name, bench) = (&record.0, record.1.bench());
+        let html = page(std::slice::from_ref(record));
         check(&html);
         check_answer(&html);
         let [answer, table] = ["<div class=\"answer\">", "<table>"].map(|tag| html.find(tag).expect("it has one"));
-        assert!(answer < table, "{}: the answer comes before any table", folder.display());
-        assert_eq!(html.contains("<h2>Use this plan</h2>"), is_grid, "{}", folder.display());
+        // Of paths, the table is the answer to which of them is fastest.
+        assert!(answer < table || bench == "ipc", "{name}: the answer comes before any table");
+        assert_eq!(html.contains("<h2>Use this plan</h2>"), bench == "select", "{name}");
         let drawn = html.matches("<svg").count();
-        assert_eq!(drawn, plots.unwrap_or(drawn), "{}", folder.display());
+        let expected = match bench {
+            "select" => drawn == 4,
+            "xsave" => drawn == 1,
+            // As many as what was asked for gives.
+            "sweep" | "ipc" | "neighbour" => true,
+            _ => drawn == 0,
+        };
+        assert!(expected, "{name}: {drawn} plots");
     }
 }
 
 #[test]
 #[cfg_attr(not(memcpy_select_repository), ignore = "reads results/, which the published package lacks")]
 fn several_records_stand_beside_each_other() {
-    let both = [
-        read(&results().join("amd-26-2-1-kvm/2026-11-23.12")),
-        read(&results().join("amd-25-1-1-kvm/2026-11-23.1")),
-        read(&results().join("amd-26-2-1-kvm/2026-11-23.8")),
-    ];
-    let html = page(&both);
+    // Of every question, on one page.
+    let html = page(&[SECOND, ONE, CALLS, PATHS, SECTIONS, NEIGHBOURS].map(named));
     check(&html);
-    assert_eq!(html.matches("<section").count(), 3);
+    assert_eq!(html.matches("<section").count(), 6);
     assert!(html.contains("<h2>What to use by size</h2>"));
-    for anchor in ["record-1", "record-2", "record-3"] {
+    for anchor in (1..=6).map(|number| format!("record-{number}")) {
         assert!(html.contains(&format!("href=\"#{anchor}\"")) && html.contains(&format!("id=\"{anchor}\"")));
     }
 }
@@ -108,7 +99,7 @@ fn a_figure_leads_to_its_samples() {
         [(LIBC, 1000), (LIBC_AGAIN, 1000), (MEMCPY_AUTO, 500 + 10 * u64::from(round)), (CORE_CLOCK, 5)]
             .map(|(name, total_ns)| sample(cell, name, round, total_ns))
     });
-    let html = page(&[("mine".to_owned(), record("select", samples.collect()))]);
+    let html = page(&[mine(record("select", samples.collect()))]);
     check(&html);
     let row = html.split("<tr class=\"group\" id=\"").nth(1).expect("the cell has rows");
     let id = row.split('"').next().unwrap_or_default();
@@ -136,7 +127,7 @@ fn advised(html: &str) -> Vec<String> {
 }
 
 /// A record with times of `gpr`, `libc`, the same again, and `memcpy_auto` at some lengths.
-fn of_times(times: &[(usize, [u64; 3])]) -> Record {
+fn of_times(times: &[(usize, [u64; 3])]) -> CopyRecord {
     let samples = times.iter().flat_map(|(len_bytes, [gpr, libc, auto])| {
         [("gpr", gpr), (LIBC, libc), (LIBC_AGAIN, libc), (MEMCPY_AUTO, auto)]
             .map(|(name, total_ns)| sample(Cell::hot(*len_bytes, 0, 0), name, 0, *total_ns))
@@ -155,7 +146,7 @@ fn nothing_slower_than_libc_or_memcpy_auto_is_recommended() {
         (16384, [1000, 1100, 900]),
         (32768, [1000, 2000, 1200]),
     ]);
-    let html = page(&[("mine".to_owned(), record)]);
+    let html = page(&[mine(record)]);
     check(&html);
     let expected = [
         "|32 B to 64 B|memcpy_auto, inlined|1.80×",
@@ -173,34 +164,9 @@ fn nothing_slower_than_libc_or_memcpy_auto_is_recommended() {
 }
 
 #[test]
-fn a_page_of_an_unfinished_or_empty_record_says_so_first() {
-    let whole = of_times(&[(4096, [500, 1000, 500])]);
-    let finished = page(&[("mine".to_owned(), whole.clone())]);
-    assert!(!finished.contains("This record is"), "a whole record has no caveat");
-    let part = Record { complete: false, ..whole.clone() };
-    let empty = Record { samples: Vec::new(), tables: Vec::new(), ..whole };
-    let neither = Record { complete: false, ..empty.clone() };
-    let cases = [
-        (part.clone(), "This record is unfinished."),
-        (empty, "This record is empty."),
-        (neither, "unfinished and empty"),
-    ];
-    for (record, said) in cases {
-        let html = page(&[("mine".to_owned(), record)]);
-        check(&html);
-        let after = html.split("</h1>\n").nth(1).unwrap();
-        assert!(after.starts_with("<p class=\"warning\">") && after.lines().next().unwrap().contains(said), "{said}");
-        assert!(!html.contains("Use this plan"), "a run that did not come to its end gives no plan");
-    }
-    let both = page(&[("one".to_owned(), part.clone()), ("two".to_owned(), part)]);
-    let beside = both.split("<section").next().unwrap();
-    assert_eq!(beside.matches("<b>unfinished</b>").count(), 2, "a table of several says it too");
-}
-
-#[test]
 #[cfg(target_arch = "x86_64")]
 fn the_plan_on_a_page_is_a_file_that_loads() {
-    let html = page(&[read(&results().join("amd-25-1-1-kvm/2026-11-23.1"))]);
+    let html = page(&[named(ONE)]);
     let text = |block: &str| block.replace("&quot;", "\"").trim().to_owned();
     let blocks: Vec<String> =
         html.split("<pre>").skip(1).map(|rest| text(rest.split("</pre>").next().unwrap())).collect();
@@ -215,11 +181,11 @@ fn the_plan_on_a_page_is_a_file_that_loads() {
 
 #[test]
 fn neighbours_and_calls_are_told_in_sentences_and_not_as_rows() {
-    let neighbours = page(&[read(&results().join("intel-6-167-1-masked-kvm/2026-11-24.6"))]);
+    let neighbours = page(&[named(NEIGHBOURS)]);
     check(&neighbours);
     assert!(neighbours.contains("the worst hostile neighbour") && neighbours.contains("What safety costs"));
     assert!(!neighbours.contains("round_trips") && neighbours.len() < 64 << 10, "{} bytes", neighbours.len());
-    let calls = page(&[read(&results().join("amd-26-2-1-kvm/2026-11-23.8"))]);
+    let calls = page(&[named(CALLS)]);
     assert!(calls.contains("times as fast as libc in the first-level cache"));
     for term in ["All programs", "Predictable", "Read at once"] {
         assert!(calls.to_lowercase().contains(&format!("<b>{}</b>", term.to_lowercase())), "{term}");
@@ -228,7 +194,7 @@ fn neighbours_and_calls_are_told_in_sentences_and_not_as_rows() {
 
 #[test]
 fn conditions_are_explained_before_they_are_used_in_tables() {
-    let html = page(&[read(&results().join("intel-6-167-1-masked-kvm/2026-11-24.1"))]);
+    let html = page(&[named("results/intel-6-167-1-masked-kvm/2026-11-24.1")]);
     for term in ["aliased", "read afterwards", "cold", "all cores at once"] {
         let told = html.find(&format!("<li><b>{term}</b>:")).unwrap_or_else(|| panic!("{term} is not explained"));
         assert!(html.find(&format!("<tr><td>{term}")).is_none_or(|row| told < row), "{term}");
@@ -239,7 +205,7 @@ fn conditions_are_explained_before_they_are_used_in_tables() {
 #[test]
 #[cfg_attr(not(memcpy_select_repository), ignore = "reads results/, which the published package lacks")]
 fn the_figures_of_a_map_are_a_table_too() {
-    let html = page(&[read(&results().join("amd-26-2-1-kvm/2026-11-23.10"))]);
+    let html = page(&[named("results/amd-26-2-1-kvm/2026-11-23.10")]);
     assert_eq!(html.matches("<summary>The figures of this map</summary>").count(), 2);
     let table = html.split("The figures of this map").nth(1).and_then(|rest| rest.split("</details>").next()).unwrap();
     let fields = html.split("<svg class=\"heat\"").nth(1).and_then(|rest| rest.split("</svg>").next()).unwrap();
@@ -256,7 +222,7 @@ fn a_sweep_over_sizes_is_drawn_and_said_to_make_no_profile() {
             |len_bytes| [LIBC, LIBC_AGAIN, MEMCPY_AUTO].map(|name| sample(Cell::hot(len_bytes, 0, 0), name, 0, 1000));
         lengths.iter().flat_map(|len_bytes| of(*len_bytes)).collect()
     };
-    let html = |lengths| page(&[("mine".to_owned(), record("sweep", samples(lengths)))]);
+    let html = |lengths| page(&[mine(record("sweep", samples(lengths)))]);
     let (several, one) = (html(&[4096, 8192]), html(&[4096]));
     check(&several);
     check(&one);
@@ -277,7 +243,7 @@ fn whatever_a_record_says_is_shown_as_text() {
         record.environment.conditions = vec![hostile.to_owned()];
         record.environment.cpu.name = hostile.to_owned();
         record.environment.system.libc = Some(hostile.to_owned());
-        let html = page(&[(hostile.to_owned(), record.clone()), (hostile.to_owned(), record)]);
+        let html = page(&[record.clone(), record].map(|record| (hostile.to_owned(), Box::new(record) as _)));
         check(&html);
         assert!(html.contains("&lt;script&gt;alert(&#39;&quot;&amp;&lt;/svg&gt;"));
     }
@@ -300,67 +266,47 @@ fn what_was_not_measured_is_left_out() {
     for samples in cases {
         for bench in ["select", "distributions", ""] {
             let mut record = record(bench, samples.clone());
-            check(&page(&[("whole".to_owned(), record.clone())]));
+            check(&page(&[mine(record.clone())]));
             let cpu = &mut record.environment.cpu;
             (cpu.l1d_bytes, cpu.l2_bytes, cpu.l3_bytes) = (None, Some(0), Some(u64::MAX));
             record.environment.clock.core_cycles_per_ns = f64::NAN;
             record.environment.plan = "above".to_owned();
-            let with_gaps = ("gaps".to_owned(), record);
-            check(&page(&[with_gaps.clone(), with_gaps]));
+            check(&page(&[record.clone(), record].map(mine)));
         }
     }
     check(&page(&[]));
 }
 
-fn report(arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_memcpy-select"));
-    command.arg("report").args(arguments).output().expect("the program starts")
-}
-
 #[test]
 #[cfg_attr(not(memcpy_select_repository), ignore = "reads results/, which the published package lacks")]
 fn the_verb_overwrites_only_what_it_wrote() {
-    let scratch = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("page-{}", std::process::id()));
-    fs::create_dir_all(&scratch).unwrap();
-    let (out, foreign) = (scratch.join("report.html"), scratch.join("foreign.html"));
+    let scratch = Scratch::new("page");
+    let (out, foreign) = (scratch.0.join("report.html"), scratch.0.join("foreign.html"));
     let (out_name, foreign_name) = (out.to_str().unwrap(), foreign.to_str().unwrap());
-    let folder = results().join("amd-25-1-1-kvm/2026-11-23.1");
-    let folder = folder.to_str().unwrap();
-
     for _ in 0..2 {
-        let output = report(&[folder, "--out", out_name]);
-        assert!(output.status.success(), "{output:?}");
-        assert_eq!(String::from_utf8_lossy(&output.stdout), format!("page: {out_name}\n"));
+        assert_eq!(said(&["report", ONE, "--out", out_name]), format!("page: {out_name}\n"));
     }
     let written = fs::read_to_string(&out).unwrap();
     check(&written);
     assert!(written.contains("<h1>amd-25-1-1-kvm/2026-11-23.1</h1>"));
 
     fs::write(&foreign, "<html>mine").unwrap();
-    let output = report(&[folder, "--out", foreign_name]);
-    assert_eq!(output.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("left as it is"), "{output:?}");
+    refused(&["report", ONE, "--out", foreign_name], &["left as it is"]);
+    // Of a page and a plot, both can be written, or neither is.
+    refused(&["report", ONE, "--out", out_name, "--svg", foreign_name], &["left as it is"]);
     assert_eq!(fs::read_to_string(&foreign).unwrap(), "<html>mine");
 
     // Among others, a folder that is no record is passed over; alone, it is refused.
-    let output = report(&[folder, scratch.to_str().unwrap(), "--out", out_name]);
-    assert!(output.status.success() && String::from_utf8_lossy(&output.stderr).contains("no record"), "{output:?}");
-    let output = report(&[scratch.to_str().unwrap(), "--out", out_name]);
-    assert_eq!(output.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("neither env.toml nor samples.csv"), "{output:?}");
+    let output = run(&["report", ONE, scratch.out(), "--out", out_name]);
+    assert!(output.status.success() && errors(&output).contains("no record"), "{output:?}");
+    refused(&["report", scratch.out(), "--out", out_name], &["neither env.toml nor samples.csv"]);
     assert_eq!(fs::read_to_string(&out).unwrap(), written);
-    fs::remove_dir_all(&scratch).unwrap();
 }
 
 #[test]
 #[cfg_attr(not(memcpy_select_repository), ignore = "reads results/, which the published package lacks")]
 fn the_verb_prints_figures_as_json() {
-    let folder = results().join("amd-25-1-1-kvm/2026-11-23.1");
-    let output = report(&["--json", folder.to_str().unwrap()]);
-    assert!(output.status.success(), "{output:?}");
-    let text = String::from_utf8(output.stdout).unwrap();
-    for key in ["\"noise_floor\"", "\"median_ns\"", "\"gb_per_s\"", "\"bytes_per_cycle\"", "\"time_over_libc\""] {
-        assert!(text.contains(key), "{key}");
-    }
-    assert!(text.contains("\"name\": \"amd-25-1-1-kvm/2026-11-23.1\"") && text.trim_end().ends_with('}'));
+    let figures = document(&["report", "--json", ONE])["records"][0].clone();
+    assert_eq!(figures["name"], "amd-25-1-1-kvm/2026-11-23.1");
+    has_keys(&figures["cells"][0]["contenders"][1], &["median_ns", "gb_per_s", "bytes_per_cycle", "time_over_libc"]);
 }

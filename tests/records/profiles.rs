@@ -1,12 +1,13 @@
 //! The promise: the profiles in the source are what the records that they name give, nothing else; what a reader measures
 //! changes none of it.
 
-use crate::program::{Scratch, run};
-use crate::tree::{records, results};
-use crate::verbs::{document, has_keys};
+use crate::program::{Scratch, copy, document, has_keys, printed, refused, run};
+use crate::tree::{SECOND, copies, records, results};
 use memcpy_select::kernel::Stores;
-use memcpy_select::measure::cell::Residency;
-use memcpy_select::record::{LOCAL, PROFILES_FILE, Record, Survey, contribute, plan};
+use memcpy_select::lab::copies::cell::Residency;
+use memcpy_select::lab::copies::plan::plan;
+use memcpy_select::lab::copies::{CopyRecord, PROFILES_FILE, Survey};
+use memcpy_select::lab::record::{LOCAL, contribute};
 use memcpy_select::select::{Class, CpuName, Plan, Policy, profiled_records};
 use serde_json::Value;
 use std::fs;
@@ -39,12 +40,7 @@ fn a_folder_without_records_gives_no_profile_and_a_missing_one_is_an_error() {
 
 /// Copies the record that a profile was made from.
 fn copied(to: &Path) {
-    let from = results().join(profiled_records().next().unwrap());
-    fs::create_dir_all(to).unwrap();
-    for file in fs::read_dir(from).unwrap() {
-        let file = file.unwrap();
-        fs::copy(file.path(), to.join(file.file_name())).unwrap();
-    }
+    copy(&results().join(profiled_records().next().unwrap()), to);
 }
 
 #[test]
@@ -60,18 +56,16 @@ fn what_a_reader_measures_makes_no_profile_until_it_is_contributed() {
     assert!(output.status.success(), "{output:?}");
     assert!(!local.exists());
     let contributed = scratch.0.join(name);
-    assert!(String::from_utf8_lossy(&output.stdout).contains(contributed.to_str().unwrap()), "{output:?}");
+    assert!(printed(&output).contains(contributed.to_str().unwrap()), "{output:?}");
     assert!(!contributed.join("report.html").exists());
-    assert!(!Record::read(&contributed).unwrap().samples.is_empty());
+    assert!(!CopyRecord::read(&contributed).unwrap().samples.is_empty());
     let survey = Survey::of(&scratch.0).unwrap();
     assert!(survey.profiles().iter().all(|profile| profile.records == [Path::new(name)]));
 
     // A second of the same day gets the next number; what is no run on this machine stays where it is.
     copied(&local);
     assert_ne!(contribute(&local).unwrap(), contributed);
-    let output = run(&["contribute", contributed.to_str().unwrap()]);
-    assert_eq!(output.status.code(), Some(2), "{output:?}");
-    assert!(String::from_utf8_lossy(&output.stderr).contains("results/local"), "{output:?}");
+    refused(&["contribute", contributed.to_str().unwrap()], &["results/local"]);
     assert!(contributed.is_dir());
 }
 
@@ -99,8 +93,7 @@ fn further_records_leave_the_profiles_as_they_are() {
 #[test]
 fn a_non_temporal_kernel_has_to_win_when_the_copy_is_read() {
     const FASTER: u64 = 20;
-    let folder = results().join("amd-26-2-1-kvm/2026-11-23.12");
-    let record = Record::read(&folder).unwrap();
+    let record = copies(SECOND);
     let with = |is_read_faster: bool| {
         let mut changed = record.clone();
         for sample in changed.samples.iter_mut().filter(|sample| sample.contender.ends_with("_nt")) {
@@ -123,7 +116,7 @@ fn a_profile_that_the_formulas_beat_is_not_made() {
     let names = ["intel-6-207-2-kvm/2026-11-29.5", "intel-6-207-2-kvm/2026-11-29.6"];
     let survey = Survey::of_named(&results(), &names).unwrap();
     assert!(survey.profiles().iter().all(|profile| profile.text.policy != Policy::User), "{:?}", survey.profiles());
-    let record = Record::read(&results().join(names[1])).unwrap();
+    let record = copies(&format!("results/{}", names[1]));
     assert!(plan([&record].into_iter(), Policy::User).is_some(), "the record alone gives a plan");
 }
 
@@ -131,15 +124,15 @@ fn a_profile_that_the_formulas_beat_is_not_made() {
 #[test]
 #[cfg_attr(not(memcpy_select_repository), ignore = "reads results/, which the published package lacks")]
 fn a_record_tells_which_cpu_it_was() {
-    for (folder, record) in records() {
-        let facts = &record.environment.cpu;
-        let cpu = facts.cpu().unwrap_or_else(|| panic!("{}: it keeps no words", folder.display()));
+    for (record, findings) in records() {
+        let facts = &findings.environment().cpu;
+        let cpu = facts.cpu().unwrap_or_else(|| panic!("{record}: it keeps no words"));
         let name = CpuName::of(&cpu.signature).to_string();
         assert_eq!((&name, cpu.signature.microarch().name()), (&facts.signature, facts.microarchitecture.as_str()));
         // Later builds tell more of them.
         let features = cpu.features.to_string();
         let has = |name: &str| features.split(' ').any(|known| known == name);
-        assert!(facts.features.split(' ').all(has), "{}: {features}", folder.display());
+        assert!(facts.features.split(' ').all(has), "{record}: {features}");
         assert_eq!(cpu.caches.l3.map(|cache| cache.size_bytes), facts.l3_bytes);
     }
 }

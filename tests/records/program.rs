@@ -1,9 +1,8 @@
-//! The program under test, and folders for what it writes.
-
-#![allow(dead_code, reason = "each suite uses its own part")]
+//! The program under test, folders for what it writes, and records as files.
 
 use flate2::bufread::GzDecoder;
 use flate2::write::GzEncoder;
+use serde_json::Value;
 use std::fs;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -37,6 +36,79 @@ impl Drop for Scratch {
 pub fn run(arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_memcpy-select"));
     command.current_dir(env!("CARGO_MANIFEST_DIR")).args(arguments).output().expect("the program starts")
+}
+
+/// What it says on the standard output.
+pub fn printed(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// What it says on the standard error.
+pub fn errors(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// What it prints where it succeeds.
+pub fn said(arguments: &[&str]) -> String {
+    let output = run(arguments);
+    assert!(output.status.success(), "{arguments:?}: {}", errors(&output));
+    printed(&output)
+}
+
+/// The one document that it prints where it succeeds.
+pub fn document(arguments: &[&str]) -> Value {
+    let text = said(arguments);
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{arguments:?}: {error} in\n{text}"))
+}
+
+/// What it says on the standard error where it fails, all of these words among it, and nothing on the standard output.
+pub fn refused(arguments: &[&str], words: &[&str]) -> String {
+    let output = run(arguments);
+    let message = errors(&output);
+    assert_eq!(output.status.code(), Some(2), "{arguments:?}: {message}");
+    let missing: Vec<&&str> = words.iter().filter(|word| !message.contains(**word)).collect();
+    assert!(output.stdout.is_empty(), "{arguments:?}: {}", printed(&output));
+    assert!(missing.is_empty() && !message.contains("panicked"), "{arguments:?}: no {missing:?} in {message}");
+    message
+}
+
+pub fn has_keys(document: &Value, keys: &[&str]) {
+    for key in keys {
+        assert!(document.get(key).is_some_and(|value| !value.is_null()), "{key} in {document:#}");
+    }
+}
+
+/// The names in a folder, in order.
+pub fn names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap();
+    let mut names: Vec<String> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+/// Copies the files of a record, named from the folder of the package.
+pub fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(from)).unwrap() {
+        let entry = entry.unwrap();
+        fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+    }
+}
+
+/// Gives the first key of that name in a record's environment another value, or removes it.
+pub fn set(folder: &Path, key: &str, value: Option<&str>) {
+    let path = folder.join("env.toml");
+    let text = fs::read_to_string(&path).unwrap();
+    let line = text.split_inclusive('\n').find(|line| line.starts_with(&format!("{key} = ")));
+    let line = line.unwrap_or_else(|| panic!("no {key} in\n{text}"));
+    let with = value.map_or_else(String::new, |value| format!("{key} = {value}\n"));
+    fs::write(&path, text.replacen(line, &with, 1)).unwrap();
+}
+
+/// Makes a record look as if its run had been ended before it was complete.
+pub fn reopen(folder: &Path) {
+    set(folder, "complete", Some("false"));
+    set(folder, "rows", None);
 }
 
 /// The one record under a folder of results, if it is there.

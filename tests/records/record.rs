@@ -1,22 +1,22 @@
 //! The promise: what a run has measured is read back as it was written, and what no run can have written is refused
 //! with the file and the line.
 
-use crate::program::{Scratch, kept, put};
+use crate::program::{Scratch, document, kept, put, refused, set};
 use crate::tree::records;
 use memcpy_select::cpu::Cpu;
-use memcpy_select::measure::cell::Cell;
-use memcpy_select::measure::effort::Effort;
-use memcpy_select::measure::summary::Summary;
-use memcpy_select::measure::sweep::{Failure, Sample};
-use memcpy_select::record::{Environment, Record, RecordError, Survey, Table, newest_record};
-use memcpy_select::report::page;
+use memcpy_select::lab::copies::cell::Cell;
+use memcpy_select::lab::copies::summary::Summary;
+use memcpy_select::lab::copies::sweep::{Failure, Sample};
+use memcpy_select::lab::copies::{CopyRecord, Survey};
+use memcpy_select::lab::instruments::effort::Effort;
+use memcpy_select::lab::question::page;
+use memcpy_select::lab::record::{CsvFile, Environment, RecordError, newest};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 
-fn record() -> Record {
+fn record() -> CopyRecord {
     let sample = |contender: &'static str, round, total_ns| Sample {
         cell: Cell::hot(4096, 1, 2),
         contender: Cow::Borrowed(contender),
@@ -26,7 +26,7 @@ fn record() -> Record {
     };
     let environment = Environment::gather(&Cpu::detect(), Effort::Quick, Some(1));
     let samples = vec![sample("gpr", 0, 70_000), sample("libc", 0, 60_000), sample("gpr", 1, 71_000)];
-    Record::new("select", environment, samples)
+    CopyRecord::new("select", environment, samples)
 }
 
 #[test]
@@ -36,7 +36,7 @@ fn a_record_is_read_back_as_it_was_written() {
     let folder = written.save(&scratch.0).unwrap();
     let expected = scratch.0.join(&written.environment.machine).join(format!("{}.1", written.environment.date));
     assert_eq!(folder, expected);
-    let read = Record::read(&folder).unwrap();
+    let read = CopyRecord::read(&folder).unwrap();
     assert_eq!(read.environment, written.environment);
     assert_eq!(read.samples, written.samples);
     assert_eq!(read.bench, written.bench);
@@ -65,31 +65,8 @@ fn with_samples(scratch: &Scratch, lines: &[&str]) -> PathBuf {
     let folder = record().save(&scratch.0).unwrap();
     let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
     put(&folder, "samples.csv", text.as_bytes());
-    edit(&folder, "rows = 3", &format!("rows = {}", lines.len() - 1));
+    set(&folder, "rows", Some(&(lines.len() - 1).to_string()));
     folder
-}
-
-/// Replaces the one place of a text in a record's environment.
-fn edit(folder: &Path, from: &str, to: &str) {
-    let path = folder.join("env.toml");
-    let text = fs::read_to_string(&path).unwrap();
-    assert_eq!(text.matches(from).count(), 1, "{from}");
-    fs::write(&path, text.replacen(from, to, 1)).unwrap();
-}
-
-/// What a verb says of a record that it refuses, which is what it says on standard error and nowhere else.
-fn refusal(verb: &str, folder: &Path) -> String {
-    let out = folder.with_extension("html");
-    let arguments = match verb {
-        "report" => vec![folder.as_os_str(), "--out".as_ref(), out.as_os_str()],
-        "explain" => vec!["64".as_ref(), "--record".as_ref(), folder.as_os_str()],
-        _ => vec![folder.as_os_str(), folder.as_os_str()],
-    };
-    let mut command = Command::new(env!("CARGO_BIN_EXE_memcpy-select"));
-    let output = command.arg(verb).args(arguments).output().unwrap();
-    assert_eq!(output.status.code(), Some(2), "{verb}: {output:?}");
-    assert!(output.stdout.is_empty() && !out.exists(), "{verb}: {output:?}");
-    String::from_utf8(output.stderr).unwrap()
 }
 
 #[test]
@@ -121,7 +98,7 @@ fn rows_that_cannot_be_measurements_are_refused_with_their_line() {
     for (damage, cause) in damages {
         let scratch = Scratch::new("damaged");
         let folder = with_samples(&scratch, &[HEADER, good, damage]);
-        let error = Record::read(&folder).unwrap_err();
+        let error = CopyRecord::read(&folder).unwrap_err();
         assert!(matches!(error, RecordError::Damaged { line: 3, .. }), "{damage}: {error}");
         let message = error.to_string();
         assert!(message.contains("samples.csv:3:") && message.contains(cause), "{damage}: {message}");
@@ -135,7 +112,7 @@ fn every_verb_that_reads_records_refuses_damaged_ones_with_file_line_cause_and_f
     let row = "select,libc,,64,0,0,hot,0,9,90000,";
     let damaged = with_samples(&scratch, &[HEADER, row, "select,libc,,64,0,0,hot,1,9,-5,"]);
     let newer = record().save(&scratch.0).unwrap();
-    edit(&newer, "format = 2", "format = 3\nsurprise = true");
+    set(&newer, "format", Some("3\nsurprise = true"));
     let empty = scratch.0.join("empty");
     fs::create_dir(&empty).unwrap();
     let file = scratch.0.join("file");
@@ -152,10 +129,14 @@ fn every_verb_that_reads_records_refuses_damaged_ones_with_file_line_cause_and_f
         (&scratch.0.join("missing"), "env.toml: No such file", "name a folder that holds one"),
     ];
     for (folder, cause, fix) in cases {
-        for verb in ["report", "explain", "compare"] {
-            let message = refusal(verb, folder);
-            assert!(message.starts_with("error: ") && message.contains(cause), "{verb}: {message}");
-            assert!(message.contains(fix) && message.contains(&*folder.to_string_lossy()), "{verb}: {message}");
+        let (name, page) = (folder.to_str().unwrap(), folder.with_extension("html"));
+        for verb in [
+            &["report", name, "--out", page.to_str().unwrap()][..],
+            &["explain", "64", "--record", name],
+            &["compare", name, name],
+        ] {
+            let message = refused(verb, &[cause, fix, name]);
+            assert!(message.starts_with("error: ") && !page.exists(), "{verb:?}: {message}");
         }
     }
 }
@@ -167,11 +148,11 @@ fn a_cut_file_is_refused_wherever_it_is_cut() {
     let whole = kept(&folder, "samples.csv");
     for cut in 0..whole.len() {
         put(&folder, "samples.csv", &whole[..cut]);
-        let error = Record::read(&folder).expect_err("a part is not the whole");
+        let error = CopyRecord::read(&folder).expect_err("a part is not the whole");
         assert!(matches!(error, RecordError::Damaged { .. }), "cut at {cut}: {error}");
     }
     put(&folder, "samples.csv", &whole);
-    assert_eq!(Record::read(&folder).unwrap().samples.len(), 3);
+    assert_eq!(CopyRecord::read(&folder).unwrap().samples.len(), 3);
 }
 
 #[test]
@@ -180,16 +161,15 @@ fn records_of_format_1_are_read_and_formats_are_not_mixed() {
     let row = "select,libc,,64,0,0,hot,0,9,90000,";
     let old = |scratch: &Scratch, lines: &[&str]| {
         let folder = with_samples(scratch, lines);
-        edit(&folder, "format = 2", "format = 1");
-        edit(&folder, "bench = \"select\"\n", "");
-        edit(&folder, &format!("rows = {}\n", lines.len() - 1), "");
+        set(&folder, "format", Some("1"));
+        ["bench", "rows"].iter().for_each(|key| set(&folder, key, None));
         folder
     };
     let scratch = Scratch::new("formats");
-    let read = Record::read(&old(&scratch, &[OLD_HEADER, old_row])).unwrap();
+    let read = CopyRecord::read(&old(&scratch, &[OLD_HEADER, old_row])).unwrap();
     assert_eq!((read.bench.as_str(), read.samples.len(), read.failures.len()), ("select", 1, 0));
 
-    let line_of = |folder: PathBuf, cause: &str| match Record::read(&folder).unwrap_err() {
+    let line_of = |folder: PathBuf, cause: &str| match CopyRecord::read(&folder).unwrap_err() {
         RecordError::Damaged { line, cause: found, .. } if found.contains(cause) => line,
         other => panic!("{other} does not say {cause}"),
     };
@@ -207,16 +187,14 @@ fn a_contender_without_a_timing_is_kept_with_the_reason_and_apart_from_samples()
     let cause = "a peer copies 300 bytes wrongly, \"or so\": left out";
     written.failures = Failure::in_all([Cell::hot(4096, 1, 2), Cell::hot(64, 0, 0)], "a peer", cause);
     let folder = written.save(&scratch.0).unwrap();
-    let read = Record::read(&folder).unwrap();
+    let read = CopyRecord::read(&folder).unwrap();
     assert_eq!(read.failures, written.failures);
     assert_eq!(read.samples, written.samples);
     let summary = Summary::of(&read.samples);
     assert!(summary.cells.len() == 1 && summary.cells[0].copy_ns("a peer").is_none());
-    let html = page(&[("mine".to_owned(), read)]);
+    let html = page(&[("mine".to_owned(), Box::new(read))]);
     assert!(html.contains("a peer copies 300 bytes wrongly, &quot;or so&quot;"), "the page says so");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_memcpy-select"));
-    let output = command.args(["report", "--json"]).arg(&folder).output().unwrap();
-    let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let document = document(&["report", "--json", folder.to_str().unwrap()]);
     assert_eq!(document["records"][0]["left_out"][1]["error"], cause);
 }
 
@@ -250,22 +228,22 @@ fn further_files_of_a_record_are_kept_beside_its_samples() {
     let mut written = record();
     written.samples.clear();
     written.bench = "states".to_owned();
-    written.tables = vec![Table::of("restore", &rows).unwrap()];
+    written.tables = vec![CsvFile::of("restore", &rows).unwrap()];
     let folder = written.save(&scratch.0).unwrap();
-    let read = Record::read(&folder).unwrap();
+    let read = CopyRecord::read(&folder).unwrap();
     assert_eq!((read.bench.as_str(), read.samples.len()), ("states", 0));
     let table = read.table("restore").expect("it is there");
     assert_eq!(table.rows::<Restore>().unwrap(), rows);
     assert_eq!(table.cells().unwrap()[2], ["x,y", "7"]);
     assert!(read.table("other").is_none());
-    let html = page(&[("mine".to_owned(), read)]);
+    let html = page(&[("mine".to_owned(), Box::new(read))]);
     assert!(html.contains("restore.csv") && html.contains("<td>xrstor<td>90"), "the page shows it");
 
     put(&folder, "restore.csv", b"instruction,cycles\nxrstor,90\nxrstor,-1\n");
-    let error = Record::read(&folder).unwrap().table("restore").unwrap().rows::<Restore>().unwrap_err();
+    let error = CopyRecord::read(&folder).unwrap().table("restore").unwrap().rows::<Restore>().unwrap_err();
     assert!(matches!(error, RecordError::Damaged { line: 3, .. }), "{error}");
     for name in ["samples", "", "../up", "a b"] {
-        assert!(Table::of(name, &rows).is_err(), "{name}");
+        assert!(CsvFile::of(name, &rows).is_err(), "{name}");
     }
 }
 
@@ -279,10 +257,10 @@ fn a_folder_in_which_nothing_was_written_is_passed_over_and_its_name_used() {
     let survey = Survey::of(&scratch.0).unwrap();
     assert!(survey.profiles().is_empty());
     assert_eq!(survey.passed_over(), [(first.clone(), "nothing was written in it".to_owned())]);
-    assert_eq!(newest_record(&scratch.0, &record().environment.cpu.signature).unwrap().map(|found| found.0), None);
+    let newest = || newest(&scratch.0, &record().environment.cpu.signature, "select").unwrap();
+    assert_eq!(newest(), None);
     assert_eq!(record().save(&scratch.0).unwrap(), first);
-    let newest = newest_record(&scratch.0, &record().environment.cpu.signature).unwrap();
-    assert_eq!(newest.map(|found| found.0), Some(first.clone()));
+    assert_eq!(newest(), Some(first.clone()));
     // A gap below the last number of the day is not filled: a later record has a higher number.
     let third = record().save(&scratch.0).and_then(|_| record().save(&scratch.0)).unwrap();
     fs::remove_dir_all(first).unwrap();
@@ -298,28 +276,28 @@ fn a_damaged_or_foreign_environment_is_refused() {
 
     for found in [0, 3] {
         fs::write(&path, text.replacen("format = 2", &format!("format = {found}"), 1)).unwrap();
-        assert_eq!(Record::read(&folder).unwrap_err(), RecordError::OtherFormat { path: path.clone(), found });
+        assert_eq!(CopyRecord::read(&folder).unwrap_err(), RecordError::OtherFormat { path: path.clone(), found });
     }
     fs::write(&path, format!("surprise = true\n{text}")).unwrap();
-    assert!(matches!(Record::read(&folder), Err(RecordError::Damaged { .. })));
+    assert!(matches!(CopyRecord::read(&folder), Err(RecordError::Damaged { .. })));
 
     fs::write(&path, &text[..text.len() / 2]).unwrap();
-    assert!(matches!(Record::read(&folder), Err(RecordError::Damaged { .. })));
+    assert!(matches!(CopyRecord::read(&folder), Err(RecordError::Damaged { .. })));
 
     let absurd =
         [("noise_floor", "nan"), ("noise_floor", "0.5"), ("precision_ns", "0"), ("core_cycles_per_ns", "-3.0")];
     for (key, value) in absurd {
-        let is_key = |line: &&str| line.starts_with(&format!("{key} = "));
-        let (at, line) = text.lines().enumerate().find(|(_, line)| is_key(line)).unwrap();
-        fs::write(&path, text.replacen(line, &format!("{key} = {value}"), 1)).unwrap();
-        match Record::read(&folder).unwrap_err() {
+        fs::write(&path, &text).unwrap();
+        set(&folder, key, Some(value));
+        let at = text.lines().position(|line| line.starts_with(&format!("{key} = "))).unwrap();
+        match CopyRecord::read(&folder).unwrap_err() {
             RecordError::Damaged { line, .. } => assert_eq!(line, at as u64 + 1, "{key} = {value}"),
             other => panic!("{key} = {value}: {other}"),
         }
     }
 
     fs::remove_file(&path).unwrap();
-    assert!(matches!(Record::read(&folder), Err(RecordError::Unreadable { .. })));
+    assert!(matches!(CopyRecord::read(&folder), Err(RecordError::Unreadable { .. })));
 }
 
 #[test]
@@ -336,10 +314,10 @@ fn a_place_that_cannot_be_written_is_an_error_with_its_path() {
 #[test]
 #[cfg_attr(not(memcpy_select_repository), ignore = "reads results/, which the published package lacks")]
 fn every_record_in_the_tree_is_readable_and_in_its_place() {
-    for (folder, record) in records() {
-        let machine = folder.parent().and_then(Path::file_name).unwrap();
-        assert_eq!(machine.to_string_lossy(), record.environment.machine);
-        assert!(folder.file_name().unwrap().to_string_lossy().starts_with(&record.environment.date));
-        assert!(!record.samples.is_empty() || !record.tables.is_empty());
+    for (name, findings) in records() {
+        let (machine, number) = name.split_once('/').unwrap();
+        assert_eq!(machine, findings.environment().machine);
+        assert!(number.starts_with(&findings.environment().date), "{name}");
+        assert!(findings.is_complete() && !findings.is_empty(), "{name}");
     }
 }

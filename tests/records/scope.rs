@@ -1,11 +1,12 @@
 //! Promise: what a sweep covers is read as it is written, and is the grid of its effort where nothing else is said.
 
-use memcpy_select::measure::cell::{Cell, Residency};
-use memcpy_select::measure::effort::Effort;
-use memcpy_select::measure::scope::{self, Scope};
+use memcpy_select::lab::copies::cell::{Cell, Residency};
+use memcpy_select::lab::copies::scope;
+use memcpy_select::lab::copies::scope::Scope;
+use memcpy_select::lab::instruments::effort::Effort;
 use std::collections::BTreeSet;
 
-use super::sweep::scope;
+use crate::made_up::scope;
 
 #[test]
 fn sizes_are_bytes_units_and_ranges() {

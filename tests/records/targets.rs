@@ -1,9 +1,9 @@
 //! The promise: the table of targets says of each target what the rows of one record say, met or missed, with the figures
 //! behind it, and of what the record lacks that it is absent.
 
-use memcpy_select::measure::ipc::{Added, Cell, Part, PartSample, Percentiles, Placement, Predicted, Row, Summary};
-use memcpy_select::path::Mode;
-use memcpy_select::report::targets::{Bound, Outcome, Target, Targets};
+use memcpy_select::lab::paths::show::targets::{Bound, Outcome, Target, Targets};
+use memcpy_select::lab::paths::ways::Mode;
+use memcpy_select::lab::paths::{Added, Cell, Part, PartSample, Percentiles, Placement, Predicted, Row, Summary};
 
 const fn cell(payload_bytes: usize, mode: Mode) -> Cell {
     Cell::simple(payload_bytes, mode, Placement::TwoCores)

@@ -1,14 +1,13 @@
 //! The promise: what a terminal shows fits 80 columns and is plain text, whatever was measured.
 
-use crate::program::Scratch;
-use crate::tree::{records, results};
+use crate::program::{Scratch, copy, printed, run};
+use crate::tree::{FIRST, SECOND, copies, of, records};
 use memcpy_select::cpu::Cpu;
-use memcpy_select::measure::conditions::conditions;
-use memcpy_select::measure::summary::Summary;
-use memcpy_select::record::Record;
-use memcpy_select::report;
-use std::fs;
-use std::process::Command;
+use memcpy_select::lab::copies::CopyRecord;
+use memcpy_select::lab::copies::show::{answer, kernel_table, losses, placement_table, selection_table};
+use memcpy_select::lab::instruments::conditions::conditions;
+use memcpy_select::lab::show;
+use std::path::Path;
 
 pub fn check(of: &str, text: &str) {
     for line in text.lines() {
@@ -22,28 +21,25 @@ pub fn check(of: &str, text: &str) {
 #[cfg_attr(not(memcpy_select_repository), ignore = "reads results/, which the published package lacks")]
 fn tables_of_every_record_fit_80_columns() {
     let found = conditions(&Cpu::detect(), None);
-    for (folder, record) in records() {
-        let name = folder.display().to_string();
-        check(&name, &report::machine(&record.environment, &found));
-        if record.bench != "select" {
-            continue;
-        }
-        let summary = Summary::of(&record.samples);
-        check(&name, &report::answer(&summary, &record.environment));
-        check(&name, &report::selection_table(&summary, true));
-        check(&name, &report::placement_table(&summary));
-        check(&name, &report::kernel_table(&summary, &record.environment));
-        check(&name, &report::losses(&summary));
+    for record in records() {
+        let name = &record.0;
+        check(name, &show::machine(record.1.environment(), &found));
+        let Some(copies) = of::<CopyRecord>(record).filter(|copies| copies.bench == "select") else { continue };
+        let summary = copies.summary();
+        check(name, &answer(&summary, &copies.environment));
+        check(name, &selection_table(&summary, true));
+        check(name, &placement_table(&summary));
+        check(name, &kernel_table(&summary, &copies.environment));
+        check(name, &losses(&summary));
     }
 }
 
 #[test]
 #[cfg_attr(not(memcpy_select_repository), ignore = "reads results/, which the published package lacks")]
 fn a_floor_that_may_change_is_said_to_be_so_far() {
-    let folder = results().join("amd-26-2-1-kvm/2026-11-23.12");
-    let record = Record::read(&folder).unwrap_or_else(|error| panic!("{error}"));
-    let summary = Summary::of(&record.samples);
-    let said = |goes_on| report::selection_table(&summary, goes_on).split_whitespace().collect::<Vec<_>>().join(" ");
+    let record = copies(SECOND);
+    let summary = record.summary();
+    let said = |goes_on| selection_table(&summary, goes_on).split_whitespace().collect::<Vec<_>>().join(" ");
     let whole = format!("noise floor of {:.1}%", (record.environment.noise_floor - 1.0) * 100.0);
     assert!(said(false).contains(&format!("{whole}. ")), "{}", said(false));
     assert!(said(true).contains(&format!("{whole} so far. ")), "{}", said(true));
@@ -52,25 +48,19 @@ fn a_floor_that_may_change_is_said_to_be_so_far() {
 #[test]
 #[cfg_attr(not(memcpy_select_repository), ignore = "reads results/, which the published package lacks")]
 fn what_verbs_print_fits_80_columns_without_a_terminal() {
-    let records = ["results/amd-26-2-1-kvm/2026-11-23.9", "results/amd-26-2-1-kvm/2026-11-23.12"];
     // One record does not give all profiles of the source: the verb says so and fails.
     let scratch = Scratch::new("terminal");
-    let (folder, copy) = (results().join("amd-26-2-1-kvm/2026-11-23.6"), scratch.0.join("amd-26-2-1-kvm/2026-11-23.6"));
-    fs::create_dir_all(&copy).unwrap();
-    for file in fs::read_dir(folder).unwrap() {
-        let file = file.unwrap();
-        fs::copy(file.path(), copy.join(file.file_name())).unwrap();
-    }
+    let name = "amd-26-2-1-kvm/2026-11-23.6";
+    copy(&Path::new("results").join(name), &scratch.0.join(name));
     let verbs: [(&[&str], i32); 4] = [
         (&["doctor"], 0),
-        (&["compare", records[0], records[1]], 0),
-        (&["explain", "4096", "--record", records[1]], 0),
+        (&["compare", FIRST, SECOND], 0),
+        (&["explain", "4096", "--record", SECOND], 0),
         (&["profiles", "--check", "--results", scratch.out()], 1),
     ];
     for (arguments, status) in verbs {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_memcpy-select"));
-        let output = command.current_dir(env!("CARGO_MANIFEST_DIR")).args(arguments).output().unwrap();
+        let output = run(arguments);
         assert_eq!(output.status.code(), Some(status), "{output:?}");
-        check(arguments[0], &String::from_utf8(output.stdout).unwrap());
+        check(arguments[0], &printed(&output));
     }
 }

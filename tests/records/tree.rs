@@ -1,7 +1,10 @@
 //! The records of the tree, each read once for all who ask.
 
-use memcpy_select::record::{LOCAL, Record};
-use std::fs;
+use memcpy_select::lab::Evidence;
+use memcpy_select::lab::copies::CopyRecord;
+use memcpy_select::lab::question::{Named, read};
+use memcpy_select::lab::record::record_folders;
+use std::any::Any;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock};
 use std::thread;
@@ -13,21 +16,43 @@ pub fn results() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("results")
 }
 
-/// All records, with their folders, in the order of these.
-pub fn records() -> &'static [(PathBuf, Record)] {
-    static RECORDS: OnceLock<Vec<(PathBuf, Record)>> = OnceLock::new();
+/// The same kernels on two occasions of one guest; a shorter record, of format 1 as these; one record of each of the other questions; calls in the order of programs.
+pub const FIRST: &str = "results/amd-26-2-1-kvm/2026-11-23.9";
+pub const SECOND: &str = "results/amd-26-2-1-kvm/2026-11-23.12";
+pub const ONE: &str = "results/amd-25-1-1-kvm/2026-11-23.1";
+pub const PATHS: &str = "results/intel-6-167-1-masked-kvm/2026-11-24.7";
+pub const SECTIONS: &str = "results/intel-6-167-1-masked-kvm/2026-11-24.2";
+pub const NEIGHBOURS: &str = "results/intel-6-167-1-masked-kvm/2026-11-24.6";
+pub const CALLS: &str = "results/amd-26-2-1-kvm/2026-11-23.8";
+
+/// A record, named from the folder of the package, under its name: `<machine>/<date>.<n>`.
+pub fn named(folder: &str) -> Named {
+    let name = folder.strip_prefix("results/").unwrap();
+    (name.to_owned(), read(&results().join(name)).unwrap_or_else(|error| panic!("{error}")))
+}
+
+/// One of copies.
+pub fn copies(folder: &str) -> CopyRecord {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    CopyRecord::read(&folder).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// What a record says, if it is of that question.
+pub fn of<T: Evidence>(record: &Named) -> Option<&T> {
+    let findings: &dyn Any = &*record.1;
+    findings.downcast_ref()
+}
+
+/// All records, in the order of their names. What a reader measured here is no part of the tree.
+pub fn records() -> &'static [Named] {
+    static RECORDS: OnceLock<Vec<Named>> = OnceLock::new();
     RECORDS.get_or_init(|| {
-        let left = Mutex::new(record_folders());
-        let read = || {
-            let mut records = Vec::new();
-            loop {
-                let next = left.lock().unwrap().pop();
-                let Some(folder) = next else { break records };
-                let record = Record::read(&folder).unwrap_or_else(|error| panic!("{error}"));
-                records.push((folder, record));
-            }
-        };
-        let mut all: Vec<(PathBuf, Record)> = thread::scope(|scope| {
+        let left = Mutex::new(record_folders(&results()).unwrap());
+        let next = || left.lock().unwrap().pop();
+        let name =
+            |folder: PathBuf| folder.strip_prefix(env!("CARGO_MANIFEST_DIR")).unwrap().to_str().unwrap().to_owned();
+        let read = || std::iter::from_fn(next).map(|folder| named(&name(folder))).collect::<Vec<Named>>();
+        let mut all: Vec<Named> = thread::scope(|scope| {
             let readers: Vec<_> = (0..THREADS).map(|_| scope.spawn(read)).collect();
             readers.into_iter().flat_map(|reader| reader.join().unwrap()).collect()
         });
@@ -35,14 +60,4 @@ pub fn records() -> &'static [(PathBuf, Record)] {
         all.sort_by(|(first, _), (second, _)| first.cmp(second));
         all
     })
-}
-
-fn record_folders() -> Vec<PathBuf> {
-    let folders = |path: &Path| -> Vec<PathBuf> {
-        let entries = fs::read_dir(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        entries.map(|entry| entry.expect("an entry can be read").path()).filter(|path| path.is_dir()).collect()
-    };
-    // What a reader measured here is no part of the tree.
-    let machines = folders(&results()).into_iter().filter(|machine| !machine.ends_with(LOCAL));
-    machines.flat_map(|machine| folders(&machine)).collect()
 }

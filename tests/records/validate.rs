@@ -1,8 +1,8 @@
 //! The promise: the README's table of how the selection holds is what the records in it give; what cannot judge is named.
 
-use crate::program::{Scratch, run};
+use crate::program::{Scratch, document, errors, has_keys, printed, refused, run, said};
 use crate::terminal::check;
-use crate::verbs::{FIRST, document, has_keys};
+use crate::tree::{FIRST, SECTIONS};
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
@@ -11,7 +11,6 @@ use std::path::Path;
 const HELD_BACK: &str = "results/intel-6-207-2-kvm/2026-11-29.9";
 /// A record that holds none back, from which a profile was made.
 const PROFILED: &str = "results/amd-25-1-1-kvm/2026-11-23.1";
-const SECTIONS: &str = "results/intel-6-167-1-masked-kvm/2026-11-24.2";
 
 #[test]
 #[cfg_attr(not(memcpy_select_repository), ignore = "reads results/, which the published package lacks")]
@@ -21,9 +20,7 @@ fn the_readme_has_what_its_records_give() {
     let (table, _) = rest.split_once("<!-- /validate -->").expect("the table has an end");
     let records: Vec<&str> = table.split("](").skip(1).map(|link| link.split(')').next().unwrap()).collect();
     assert!(!records.is_empty(), "{table}");
-    let output = run(&[&["validate", "--markdown"], &records[..]].concat());
-    assert!(output.status.success(), "{output:?}");
-    let made = String::from_utf8(output.stdout).unwrap();
+    let made = said(&[&["validate", "--markdown"], &records[..]].concat());
     assert_eq!(made, table, "run `memcpy-select validate --markdown results/*/*` and put what it prints there");
 }
 
@@ -60,12 +57,12 @@ fn the_answer_fits_a_terminal_and_the_newest_of_a_cpu_is_chosen() {
     let older = "results/amd-26-2-1-kvm/2026-11-23.6";
     let output = run(&["validate", FIRST, older, HELD_BACK, PROFILED]);
     assert!(output.status.success(), "{output:?}");
-    let text = String::from_utf8(output.stdout).unwrap();
+    let text = printed(&output);
     check("validate", &text);
     assert!(text.starts_with("On 60 cells of 1 CPU that no plan was made from, the formulas† take"), "{text}");
     assert!(text.contains("(amd-26-2-1), record amd-26-2-1-kvm/2026-11-23.9"), "{text}");
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert!(said.contains(older) && said.contains("or is newer"), "{said}");
+    let notes = errors(&output);
+    assert!(notes.contains(older) && notes.contains("or is newer"), "{notes}");
 }
 
 #[test]
@@ -79,11 +76,7 @@ fn what_cannot_judge_is_refused_with_the_reason() {
         (&["validate", "results", "--effort", "quick"], "cannot be used with"),
     ];
     for (arguments, cause) in cases {
-        let output = run(arguments);
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(2), "{said}");
-        assert!(said.contains(cause) && !said.contains("panicked"), "{arguments:?}: {said}");
+        refused(arguments, &[cause]);
     }
-    let output = run(&["validate", "--resume", missing.to_str().unwrap()]);
-    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    refused(&["validate", "--resume", missing.to_str().unwrap()], &[]);
 }

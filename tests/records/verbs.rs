@@ -1,31 +1,16 @@
 //! The promise: with `--json` every verb prints one document on the standard output and nothing else there; what a sweep
 //! cannot have is in its record, or refused with the reason.
 
-use crate::program::{Scratch, kept, put, run};
-use memcpy_select::measure::crowd::logical_cpus;
-use memcpy_select::record::Record;
+use crate::program::{Scratch, document, errors, has_keys, kept, put, refused, reopen, run};
+use crate::tree::{FIRST, SECOND};
+use memcpy_select::lab::copies::CopyRecord;
+use memcpy_select::lab::instruments::affinity::logical_cpus;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-/// The one document of a verb that succeeds.
-pub fn document(arguments: &[&str]) -> Value {
-    let output = run(arguments);
-    assert!(output.status.success(), "{arguments:?}: {output:?}");
-    let document = serde_json::from_slice(&output.stdout);
-    document.unwrap_or_else(|error| panic!("{arguments:?}: {error} in\n{}", String::from_utf8_lossy(&output.stdout)))
-}
-
-pub fn has_keys(document: &Value, keys: &[&str]) {
-    for key in keys {
-        assert!(document.get(key).is_some_and(|value| !value.is_null()), "{key} in {document:#}");
-    }
-}
-
-pub const FIRST: &str = "results/amd-26-2-1-kvm/2026-11-23.9";
-pub const SECOND: &str = "results/amd-26-2-1-kvm/2026-11-23.12";
 pub const TINY: [&str; 8] = ["sweep", "--effort", "quick", "--sizes", "64,100", "--kernels", "portable", "--out"];
 
 #[test]
@@ -44,8 +29,11 @@ fn explain_and_compare() {
     let explanation = document(&["explain", "4096", "--json", "--record", FIRST]);
     has_keys(&explanation, &["len_bytes", "class", "kernel", "inferred_limit", "measured", "record"]);
     let comparison = document(&["compare", FIRST, SECOND, "--json", "--fail-over", "5"]);
-    has_keys(&comparison, &["first", "second", "noise_floor", "cells", "libc", "geometric_mean", "contenders", "over"]);
-    assert_eq!(comparison["changed"], Value::Array(Vec::new()));
+    has_keys(
+        &comparison,
+        &["first", "second", "noise_floor", "cells", "against", "baseline", "geometric_mean", "contenders", "over"],
+    );
+    assert_eq!((&comparison["changed"], &comparison["baseline"]["name"]), (&Value::Array(Vec::new()), &"libc".into()));
     let gpr = comparison["contenders"].as_array().unwrap().iter().find(|one| one["name"] == "gpr").unwrap();
     assert_eq!(gpr["verdict"], "=");
     assert_eq!(gpr["cells"].as_array().unwrap().len() as u64, comparison["cells"].as_u64().unwrap());
@@ -71,7 +59,7 @@ fn sweep_says_where_its_record_is_and_nothing_else_there() {
     let scratch = Scratch::new("verbs-sweep");
     let document = document(&[&TINY[..], &[scratch.out(), "--json"]].concat());
     has_keys(&document, &["record", "noise_floor", "cells", "left_out"]);
-    let record = Record::read(Path::new(document["record"].as_str().unwrap())).unwrap();
+    let record = CopyRecord::read(Path::new(document["record"].as_str().unwrap())).unwrap();
     assert_eq!(record.bench, "sweep");
     assert_eq!(document["cells"].as_array().unwrap().len(), 2);
 }
@@ -87,15 +75,12 @@ fn several_threads_copy_at_once_as_many_as_there_are_cpus_for() {
     let expected = if cpus > 1 { BTreeSet::from(["hot", "threads-2"]) } else { BTreeSet::from(["hot"]) };
     assert_eq!(residencies, expected);
     let record = Path::new(document["record"].as_str().unwrap());
-    assert_eq!(Record::read(record).unwrap().samples.iter().filter(|sample| sample.total_ns == 0).count(), 0);
+    assert_eq!(CopyRecord::read(record).unwrap().samples.iter().filter(|sample| sample.total_ns == 0).count(), 0);
 
     for (threads, cause) in
         [(format!("{}", cpus + 1), "or fewer"), ("0".to_owned(), "how many"), ("x".to_owned(), "how many")]
     {
-        let output = run(&[&TINY[..], &[scratch.out(), "--threads", &threads]].concat());
-        let message = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(2));
-        assert!(message.contains("--threads") && message.contains(cause), "{message}");
+        refused(&[&TINY[..], &[scratch.out(), "--threads", &threads]].concat(), &["--threads", cause]);
     }
 }
 
@@ -110,15 +95,15 @@ fn what_was_measured_before_the_disk_was_full_is_kept_and_gone_on_with() {
     let mut command = Command::new("sh");
     command.args(["-c", script, "sh", program]).args(grid).args(["--out", scratch.out()]);
     let output = command.output().unwrap();
-    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    let message = errors(&output);
     assert_eq!(output.status.code(), Some(2), "{message}");
     assert!(message.contains("the record is partial") && message.contains("make room there"), "{message}");
     let folder = message.rsplit("--resume ").next().unwrap().trim();
-    let kept = Record::read(Path::new(folder)).unwrap().samples;
+    let kept = CopyRecord::read(Path::new(folder)).unwrap().samples;
     assert!(!kept.is_empty());
     assert!(run(&["report", "--json", folder]).status.success());
     document(&["sweep", "--resume", folder, "--json"]);
-    let whole = Record::read(Path::new(folder)).unwrap().samples;
+    let whole = CopyRecord::read(Path::new(folder)).unwrap().samples;
     assert!(whole.starts_with(&kept) && whole.len() > kept.len());
 }
 
@@ -145,33 +130,31 @@ fn a_peer_that_copies_wrongly_has_no_timing_and_the_record_says_why() {
     let output = run(&[&TINY[..], &[scratch.out(), "--json", "--peer", &peer]].concat());
     assert_eq!(output.status.code(), Some(2), "what was asked for is missing: {output:?}");
     let document: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let cause = document["left_out"]["wrong"].as_str().unwrap();
+    let cause = left_out(&document, "wrong");
     assert!(cause.contains("copies 300 bytes") && cause.contains("wrongly"), "{cause}");
-    let record = Record::read(Path::new(document["record"].as_str().unwrap())).unwrap();
+    let record = CopyRecord::read(Path::new(document["record"].as_str().unwrap())).unwrap();
     assert_eq!(record.failures.len(), 2, "one for each cell");
     assert!(record.failures.iter().all(|failure| failure.contender == "wrong" && failure.cause == cause));
     assert!(record.samples.iter().all(|sample| sample.contender != "wrong"));
 
     // Resumed, in the middle or from the beginning, it says so once and has the same rows.
     let folder = Path::new(document["record"].as_str().unwrap());
-    let environment = folder.join("env.toml");
     let whole = String::from_utf8(kept(folder, "samples.csv")).unwrap();
     for lines in [0, 2, 40, 90] {
-        reopen(&environment);
+        reopen(folder);
         put(folder, "samples.csv", whole.split_inclusive('\n').take(lines).collect::<String>().as_bytes());
         let output = run(&["sweep", "--resume", folder.to_str().unwrap(), "--json"]);
         assert_eq!(output.status.code(), Some(2), "{output:?}");
-        let resumed = Record::read(folder).unwrap();
+        let resumed = CopyRecord::read(folder).unwrap();
         assert_eq!((&resumed.failures, resumed.samples.len()), (&record.failures, record.samples.len()), "{lines}");
     }
 }
 
-/// Makes a record look as if its run had been ended before it was complete.
-pub fn reopen(environment: &Path) {
-    let text = fs::read_to_string(environment).unwrap();
-    let rows = text.lines().find(|line| line.starts_with("rows = ")).unwrap();
-    let text = text.replacen("complete = true", "complete = false", 1).replacen(&format!("{rows}\n"), "", 1);
-    fs::write(environment, text).unwrap();
+/// Why a contender has no timing, as a document says of each cell.
+#[cfg(target_arch = "x86_64")]
+pub fn left_out<'a>(document: &'a Value, name: &str) -> &'a str {
+    let all = document["left_out"].as_array().unwrap();
+    all.iter().find(|one| one["name"] == name).and_then(|one| one["error"].as_str()).expect("it is named")
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -184,22 +167,17 @@ fn a_peer_with_other_contents_is_not_resumed_with() {
     let word = format!("peer={}", peer.display());
     let document = document(&[&TINY[..], &[results.to_str().unwrap(), "--json", "--peer", &word]].concat());
     let folder = document["record"].as_str().unwrap();
-    let path = Path::new(folder).join("env.toml");
-    let text = fs::read_to_string(&path).unwrap();
+    let text = fs::read_to_string(Path::new(folder).join("env.toml")).unwrap();
     assert!(text.contains("[[peers]]") && text.contains("hash = "), "{text}");
-    reopen(&path);
+    reopen(Path::new(folder));
     let samples = kept(Path::new(folder), "samples.csv");
     put(Path::new(folder), "samples.csv", &samples);
 
     shared_object(&peer, &format!("    if (n == 12345678) return 0;\n{right}"));
-    let output = run(&["sweep", "--resume", folder]);
-    let message = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(2), "{message}");
-    assert!(message.contains("peer peer was") && message.contains("with contents"), "{message}");
+    refused(&["sweep", "--resume", folder, "--json"], &["peer peer was", "with contents"]);
     assert_eq!(kept(Path::new(folder), "samples.csv"), samples);
 
     shared_object(&peer, right);
-    let output = run(&["sweep", "--resume", folder, "--json"]);
-    assert!(output.status.success(), "{output:?}");
+    crate::program::document(&["sweep", "--resume", folder, "--json"]);
     assert_eq!(kept(Path::new(folder), "samples.csv"), samples, "everything was there");
 }

@@ -18,6 +18,7 @@ mod ring;
 #[allow(dead_code, reason = "each suite uses its own part")]
 #[path = "../suite/rng.rs"]
 mod rng;
+mod security_page;
 mod session;
 mod sides;
 mod stress;

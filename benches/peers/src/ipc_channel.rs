@@ -5,7 +5,7 @@ use ipc_channel::TryRecvError;
 use ipc_channel::ipc::{
     IpcBytesReceiver, IpcBytesSender, IpcOneShotServer, IpcReceiver, IpcSender, IpcSharedMemory, bytes_channel, channel,
 };
-use memcpy_select::path::{
+use memcpy_select::lab::paths::ways::{
     Buffer, Config, Consumer, End, Limits, Mode, Opening, Path, PathError, Patience, Producer, Token,
 };
 use std::time::Duration;

@@ -6,13 +6,16 @@ mod ipc_channel;
 mod shmem;
 
 use clap::Parser;
-use memcpy_select::cpu::Cpu;
-use memcpy_select::measure::effort::Effort;
-use memcpy_select::measure::ipc::{self, Asked, CopyScope, Program, Scope};
-use memcpy_select::measure::scope;
-use memcpy_select::path::{Mode, Path, paths};
-use memcpy_select::record::{Environment, GrowingIpc};
-use memcpy_select::report;
+use memcpy_select::lab::Evidence;
+use memcpy_select::lab::copies::scope;
+use memcpy_select::lab::experiment::{self, Lines, Start};
+use memcpy_select::lab::instruments::affinity::CpuPair;
+use memcpy_select::lab::instruments::effort::Effort;
+use memcpy_select::lab::paths::ways::{Mode, Path, paths};
+use memcpy_select::lab::paths::{
+    Asked, BENCH, PathRecord, Paths, Program, Scope, contenders, serve_if_asked, target_cells,
+};
+use memcpy_select::lab::show::{print, say};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -53,13 +56,13 @@ fn all() -> Vec<&'static dyn Path> {
 
 fn main() -> ExitCode {
     // This program runs as the two sides, too.
-    if let Some(status) = ipc::serve_if_asked(&all()) {
+    if let Some(status) = serve_if_asked(&all()) {
         return status;
     }
     match run(&Arguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
-            eprintln!("error: {message}");
+            say(format_args!("error: {message}"));
             ExitCode::from(2)
         }
     }
@@ -79,32 +82,17 @@ fn run(arguments: &Arguments) -> Result<(), String> {
         modes: arguments.modes.iter().map(mode).collect::<Result<_, _>>()?,
         ..Scope::default()
     };
-    let cells = if arguments.targets { ipc::target_cells() } else { scope.cells(effort).map_err(text)? };
+    let cells = if arguments.targets { target_cells() } else { scope.cells(effort).map_err(text)? };
     let asked = Asked { paths: arguments.paths.clone(), ..Asked::default() };
     let all = all();
-    let contenders = ipc::contenders(&all, &asked).map_err(text)?;
+    let contenders = contenders(&all, &asked).map_err(text)?;
     let program = Program::current().map_err(text)?;
-    let cpus = ipc::cpus();
-    let environment = Environment::gather(&Cpu::detect(), effort, cpus.0);
-    let grid = format!("effort {}\npeers\n", effort.name());
-    let mut growing = GrowingIpc::create(&arguments.out, environment, &grid).map_err(text)?;
-    eprintln!("record: {}, as it grows", growing.folder().display());
-    let mut run = ipc::Run::new(&program, cpus, effort, &cells, &contenders);
-    for (done, cell) in cells.iter().enumerate() {
-        eprintln!("{done} of {}: {cell}", cells.len());
-        let (samples, refusals) = run.measure(cell);
-        growing.append(samples, refusals).map_err(text)?;
-    }
-    if let Some(scope) = CopyScope::of(&cells, &contenders) {
-        let (copies, refusals) = ipc::measure_copies(&program, cpus, effort, &scope);
-        growing.keep_copies(copies, &refusals).map_err(text)?;
-    }
-    let (parts, left_out) = ipc::measure_parts(cpus, effort);
-    growing.keep_parts(parts).map_err(text)?;
-    let (folder, record) = growing.finish().map_err(text)?;
-    print!("{}{}", report::ipc_tables(&record.summary()), report::parts(&ipc::part_figures(&record.parts)));
-    print!("{}", report::refusals(&record.refusals));
-    left_out.iter().for_each(|part| println!("not measured: {part}"));
-    println!("record: {}", folder.display());
+    let cpus = CpuPair::last_two();
+    let start = Start { effort, pinned_to: cpus.near, out: &arguments.out, resume: None, is_json: false };
+    let growing = start.open(BENCH, start.environment()?, &format!("effort {}\npeers\n", effort.name()))?;
+    let mut paths = Paths::new(program, cpus, effort, cells, contenders).explained(false);
+    let (folder, kept) = experiment::run(&mut paths, growing, &Lines::new())?;
+    let left_out: String = paths.left_out().iter().map(|part| format!("not measured: {part}\n")).collect();
+    print(format_args!("{}{left_out}record: {}\n", PathRecord::of_kept(kept).map_err(text)?.text(), folder.display()))?;
     Ok(())
 }

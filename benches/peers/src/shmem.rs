@@ -2,7 +2,7 @@
 //! not wrap round its end, and through a private buffer where they do. A side that sleeps does so in the ring's eventfd,
 //! which then is written to when the ring was empty.
 
-use memcpy_select::path::{
+use memcpy_select::lab::paths::ways::{
     Buffer, Config, Consumer, End, Limits, MAX_BYTES, MAX_DEPTH, Mode, Opening, Path, PathError, Producer, Token,
 };
 use shmem_ipc::sharedring::{Receiver, Sender};

@@ -3,7 +3,7 @@
 use crate::json;
 use crate::plan::{keep, may_keep};
 use clap::Args;
-use memcpy_select::report::print;
+use memcpy_select::lab::show::print;
 use memcpy_select::select::{Calibration, Plan, Plans, SavedPlan, calibrate};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};

@@ -1,31 +1,22 @@
 //! What a reader has to know of a record before its figures: that it is of another CPU, of another bench, not complete, or
 //! empty.
 
-use memcpy_select::record::{Environment, IpcRecord, Record};
-use memcpy_select::report::hanging;
+use memcpy_select::lab::Evidence;
+use memcpy_select::lab::record::Environment;
+use memcpy_select::lab::show::hanging;
 use std::path::Path;
 
 /// What there is to say of one record, whatever it is for.
-pub fn of(folder: &Path, complete: bool, is_empty: bool) -> Vec<String> {
+pub fn of(folder: &Path, evidence: &dyn Evidence) -> Vec<String> {
     let folder = folder.display();
     let mut notes = Vec::new();
-    if !complete {
+    if !evidence.is_complete() {
         notes.push(format!("{folder} is not complete: its run was ended before its time, or is still under way"));
     }
-    if is_empty {
+    if evidence.is_empty() {
         notes.push(format!("{folder} is empty: nothing was measured before its run ended"));
     }
     notes
-}
-
-/// The same of a record of any bench.
-pub fn of_record(folder: &Path, record: &Record) -> Vec<String> {
-    of(folder, record.complete, record.samples.is_empty() && record.tables.is_empty())
-}
-
-/// The same of a record of paths.
-pub fn of_paths(folder: &Path, record: &IpcRecord) -> Vec<String> {
-    of(folder, record.complete, record.samples.is_empty())
 }
 
 /// That a record is not of the CPU that this program runs on, where a reader asks about that.
@@ -42,9 +33,9 @@ pub fn other_cpu(folder: &Path, environment: &Environment, here: &str) -> Option
 }
 
 /// What there is to say of two records that are compared.
-pub fn of_pair(pair: [(&Path, &Record); 2]) -> Vec<String> {
-    let mut notes: Vec<String> = pair.iter().flat_map(|(folder, record)| of_record(folder, record)).collect();
-    let [first, second] = pair.map(|(_, record)| &record.environment.cpu);
+pub fn of_pair(pair: [(&Path, &dyn Evidence); 2]) -> Vec<String> {
+    let mut notes: Vec<String> = pair.iter().flat_map(|(folder, evidence)| of(folder, *evidence)).collect();
+    let [first, second] = pair.map(|(_, evidence)| &evidence.environment().cpu);
     if first.signature != second.signature {
         notes.push(format!(
             "the records are of two CPUs, {} ({}) and {} ({}): what differs need not be a change of the program",

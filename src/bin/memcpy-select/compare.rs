@@ -2,14 +2,16 @@
 
 use crate::{caveats, json};
 use clap::Args;
-use memcpy_select::measure::cell::Cell;
-use memcpy_select::record::Record;
-use memcpy_select::report::{Change, Comparison, print};
-use serde_json::{Value, json};
+use memcpy_select::lab::question;
+use memcpy_select::lab::show::{Comparison, print};
+use serde_json::json;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Compare two records: which contender became slower or faster against the installed libc.
+/// Compare two records of one bench: which contender became slower or faster.
+///
+/// Copies are compared with the installed libc of the same run, paths with a Unix stream socket, neighbours with an honest busy
+/// one; sections in core cycles.
 #[derive(Args)]
 #[command(
     after_help = "Example: memcpy-select compare results/amd-26-2-1-kvm/2026-11-23.6 \\\n                               results/amd-26-2-1-kvm/2026-11-23.12 --fail-over 5"
@@ -34,10 +36,10 @@ fn percent(word: &str) -> Result<f64, String> {
 
 impl Compare {
     pub fn run(self) -> Result<ExitCode, String> {
-        let read = |folder: &PathBuf| Record::read(folder).map_err(|error| error.to_string());
+        let read = |folder: &PathBuf| question::read(folder).map_err(|error| error.to_string());
         let (first, second) = (read(&self.first)?, read(&self.second)?);
-        let notes = caveats::of_pair([(&self.first, &first), (&self.second, &second)]);
-        let comparison = Comparison::of(&first, &second).map_err(|error| {
+        let notes = caveats::of_pair([(&self.first, &*first), (&self.second, &*second)]);
+        let comparison = Comparison::of(&first.comparable(), &second.comparable()).map_err(|error| {
             let notes: String = notes.iter().map(|note| format!("\nnote: {note}")).collect();
             format!("{error}{notes}")
         })?;
@@ -49,7 +51,7 @@ impl Compare {
             .map(|change| change.name.as_str())
             .collect();
         if self.json {
-            let mut document = document(&comparison);
+            let mut document = comparison.document();
             document["first"] = json!(self.first);
             document["second"] = json!(self.second);
             document["fail_over_percent"] = json!(self.fail_over);
@@ -61,33 +63,4 @@ impl Compare {
         }
         Ok(if over.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
-}
-
-/// All that was compared: times over libc's in the second record over those in the first, above 1 is slower.
-fn document(comparison: &Comparison) -> Value {
-    let cell = |(cell, ratio): &(Cell, f64)| {
-        json!({
-            "len_bytes": cell.len_bytes,
-            "dst_offset": cell.dst_offset,
-            "src_offset": cell.src_offset,
-            "residency": cell.residency.name(),
-            "ratio": ratio,
-        })
-    };
-    let contender = |change: &Change| {
-        json!({
-            "name": change.name,
-            "ratio": change.ratio,
-            "verdict": comparison.verdict(change),
-            "cells": change.cells.iter().map(cell).collect::<Vec<_>>(),
-        })
-    };
-    json!({
-        "noise_floor": comparison.noise_floor,
-        "cells": comparison.cells,
-        "libc": comparison.libc,
-        "geometric_mean": comparison.mean,
-        "contenders": comparison.contenders.iter().map(contender).collect::<Vec<_>>(),
-        "changed": comparison.changed().iter().map(|change| &change.name).collect::<Vec<_>>(),
-    })
 }

@@ -1,8 +1,9 @@
 //! `contribute`: a run on this machine becomes a record that others can use.
 
 use clap::Args;
-use memcpy_select::record::{PROFILES_FILE, contribute};
-use memcpy_select::report;
+use memcpy_select::lab::copies::profiles::PROFILES_FILE;
+use memcpy_select::lab::record::contribute;
+use memcpy_select::lab::show;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -20,7 +21,7 @@ pub struct Contribute {
 impl Contribute {
     pub fn run(self) -> Result<ExitCode, String> {
         let folder = contribute(&self.record).map_err(|error| error.to_string())?;
-        report::print(format_args!(
+        show::print(format_args!(
             "record: {}\nnext: commit it, then `memcpy-select profiles` makes the plans of recorded CPUs anew in\n      \
              {PROFILES_FILE}\n",
             folder.display()

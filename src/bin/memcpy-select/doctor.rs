@@ -3,8 +3,8 @@
 use crate::json;
 use clap::Args;
 use memcpy_select::cpu::Cpu;
-use memcpy_select::measure::conditions::{State, conditions};
-use memcpy_select::report::{count, hanging, print};
+use memcpy_select::lab::instruments::conditions::{State, conditions};
+use memcpy_select::lab::show::{count, hanging, print};
 use serde_json::json;
 use std::fmt::Write;
 use std::process::ExitCode;
@@ -20,7 +20,7 @@ pub struct Doctor {
 impl Doctor {
     pub fn run(self) -> Result<ExitCode, String> {
         let cpu = Cpu::detect();
-        // The benches pin themselves; whether somebody pinned this program says nothing about them.
+        // The benches pin themselves; whether this program is pinned says nothing about them.
         let found: Vec<_> =
             conditions(&cpu, None).into_iter().filter(|condition| condition.name != "pinning").collect();
         if self.json {

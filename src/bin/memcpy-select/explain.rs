@@ -1,139 +1,147 @@
-//! `explain`: what `memcpy_auto` picks for a length, and why.
+//! `explain`: what a record says about a length, and what `memcpy_auto` picks for it and why.
 
-use crate::{caveats, json, sections};
-use clap::{Args, ValueEnum};
+use crate::policy::policy;
+use crate::{caveats, json};
+use clap::Args;
+use clap::builder::PossibleValuesParser;
 use memcpy_select::cpu::Cpu;
-use memcpy_select::measure::words::length;
-use memcpy_select::record::{Record, newest_record};
-use memcpy_select::report::{Explanation, print, say};
-use memcpy_select::select::{self, CpuName};
-use memcpy_select::xsave::Verdict;
-use serde_json::json;
+use memcpy_select::lab::copies::CopyRecord;
+use memcpy_select::lab::copies::show::Explanation;
+use memcpy_select::lab::instruments::words::length;
+use memcpy_select::lab::question::{self, Found};
+use memcpy_select::lab::show::{Explained, hanging, print, say, size};
+use memcpy_select::lab::{Evidence, QUESTIONS, Question};
+use memcpy_select::select::{CpuName, Policy};
+use serde_json::{Value, json};
+use std::any::Any;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Say what memcpy_auto picks for a length on this CPU, what limits such a copy, and what the record has measured.
+const AFTER_HELP: &str = "\
+Examples:
+  memcpy-select explain 4096 --dst-offset 1 --src-offset 2048
+      What memcpy_auto picks for such a copy, what limits it, and what was measured
+  memcpy-select explain 64KiB --question paths
+      What moving that much between two processes costs, by every path
+  memcpy-select explain 4KiB --record results/intel-6-167-1-masked-kvm/2026-11-24.6
+      What one record says of that length, whatever question it is of";
+
+/// Say what memcpy_auto picks for a length on this CPU, what limits such a copy, and what was measured.
 #[derive(Args)]
-#[command(after_help = "Example: memcpy-select explain 4096 --dst-offset 1 --src-offset 2048")]
+#[command(after_help = AFTER_HELP)]
 pub struct Explain {
     /// The length, as in 64, 4k or 1MiB (see `memcpy-select --help`)
     #[arg(value_parser = length)]
     len: usize,
-    /// Where the destination starts in its page
+    /// What is asked: of copies, copies in sections that save vector registers, paths between processes, or neighbours of a
+    /// server [default: that of the record, or copies]
+    #[arg(long, value_name = "QUESTION", value_parser = PossibleValuesParser::new(QUESTIONS.iter().map(|question| question.name)))]
+    question: Option<String>,
+    /// Where the destination of a copy starts in its page
     #[arg(long, value_name = "BYTES", default_value = "0", value_parser = length)]
     dst_offset: usize,
-    /// Where the source starts in its page
+    /// Where its source starts in its page
     #[arg(long, value_name = "BYTES", default_value = "2048", value_parser = length)]
     src_offset: usize,
-    /// What the caller may use
-    #[arg(long, value_enum, default_value_t = Policy::User)]
+    /// What the caller of a copy may use
+    #[arg(long, default_value = "user", value_parser = policy(&["user", "no-simd", "section"]))]
     policy: Policy,
     /// The folder of a record, instead of the newest of this CPU in results/
     #[arg(long, value_name = "FOLDER")]
     record: Option<PathBuf>,
-    /// Explain a payload of that length between two processes instead, from a record of the verb `ipc`
-    #[arg(long, conflicts_with_all = ["dst_offset", "src_offset", "policy"])]
-    ipc: bool,
     /// One JSON document instead of text
     #[arg(long)]
     json: bool,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum Policy {
-    User,
-    NoSimd,
-    Section,
-}
+/// Where records are looked for.
+const RESULTS: &str = "results";
 
-/// The newest record of a CPU in the folder of results. Without one there is nothing measured to tell, which is said; what
-/// is in the way of reading it is said as well.
-fn newest(signature: &str) -> Option<(PathBuf, Record)> {
-    let results = Path::new("results");
+/// The record of a question that says most of a CPU. Without one there is nothing measured to tell, which is said; what is in
+/// the way of reading it is said as well.
+fn newest(question: &Question, signature: &str) -> Option<Found> {
+    let results = Path::new(RESULTS);
     if !results.is_dir() {
         return None;
     }
-    newest_record(results, signature).unwrap_or_else(|error| {
+    question.newest(results, signature).unwrap_or_else(|error| {
         say(format_args!("warning: {error}"));
         None
     })
 }
 
-/// What a reader has to know of the record before its figures.
-fn notes(folder: &Path, record: &Record, here: &str) -> Vec<String> {
-    let mut notes = caveats::of_record(folder, record);
-    notes.extend(caveats::other_cpu(folder, &record.environment, here));
-    if record.bench != "select" && record.bench != "sweep" {
-        let bench = &record.bench;
-        notes.push(format!(
-            "{} is of bench {bench}, which is not about lengths: `select` and `sweep` are",
-            folder.display()
-        ));
-    }
-    notes
-}
-
 impl Explain {
     pub fn run(self) -> Result<ExitCode, String> {
-        if self.ipc {
-            return super::ipc::explain(self.len, self.record.as_deref(), self.json);
-        }
-        let cpu = Cpu::detect();
-        let policy = match self.policy {
-            Policy::User => select::Policy::User,
-            Policy::NoSimd => select::Policy::NoSimd,
-            Policy::Section => select::Policy::Section,
-        };
+        let here = CpuName::of(&Cpu::detect().signature).to_string();
+        let asked = self.question.as_deref().and_then(Question::named);
         let record = match &self.record {
-            Some(folder) => Some((folder.clone(), Record::read(folder).map_err(|error| error.to_string())?)),
-            None => newest(&CpuName::of(&cpu.signature).to_string()),
+            Some(folder) => Some((folder.clone(), question::read(folder).map_err(|error| error.to_string())?)),
+            None => newest(asked.unwrap_or(&QUESTIONS[0]), &here),
         };
-        let here = CpuName::of(&cpu.signature).to_string();
-        let notes = record.as_ref().map(|(folder, record)| notes(folder, record, &here)).unwrap_or_default();
-        let sections = match self.policy {
-            Policy::Section => sections::at_length(&here, self.len)?,
-            Policy::User | Policy::NoSimd => Vec::new(),
-        };
-        let place = (self.dst_offset, self.src_offset);
-        let figures = record.as_ref().map(|(_, record)| record);
-        let explanation = Explanation::of(&cpu, policy, self.len, place, figures);
-        if self.json {
-            let measured = explanation.measured.as_ref().map(|measured| {
-                let figures: Vec<_> = measured
-                    .figures
-                    .iter()
-                    .map(|(name, ns, per_cycle)| json!({"name": name, "ns": ns, "bytes_per_cycle": per_cycle}))
-                    .collect();
-                json!({"len_bytes": measured.len_bytes, "figures": figures})
-            });
-            let document = json!({
-                "len_bytes": explanation.len_bytes, "class": explanation.class.name(), "kernel": explanation.kernel,
-                "from_bytes": explanation.band.0, "up_to_bytes": explanation.band.1,
-                "plan_origin": explanation.origin.name(), "inferred_limit": explanation.limit,
-                "sections": sections.iter().map(|at| json!({
-                    "copies": at.copies, "section_cycles": at.section_cycles, "plain_cycles": at.plain_cycles,
-                    "verdict": format!("{:?}", at.verdict).to_lowercase(),
-                })).collect::<Vec<_>>(),
-                "measured": measured, "record": record.map(|(folder, _)| folder), "notes": notes,
-            });
-            json::print(&document)?;
+        let found = record
+            .as_ref()
+            .map_or(asked.unwrap_or(&QUESTIONS[0]), |(_, evidence)| Question::of_bench(evidence.bench()));
+        if let Some(asked) = asked.filter(|asked| asked.name != found.name) {
+            let folder = self.record.unwrap_or_default();
+            return Err(format!(
+                "{}: this record is of {}, not of {}: nothing was read of it; name a record of `{}`",
+                folder.display(),
+                found.name,
+                asked.name,
+                asked.made_by
+            ));
+        }
+        let evidence = record.as_ref().map(|(_, evidence)| &**evidence);
+        let mut explained = if found.name == QUESTIONS[0].name {
+            self.explain_copy(evidence, &here)
         } else {
-            print(format_args!("{}{explanation}", caveats::text(&notes)))?;
-            for at in &sections {
-                let verdict = match at.verdict {
-                    Verdict::Vector => "vector registers win",
-                    Verdict::Tie => "a tie",
-                    Verdict::Plain => "without is faster",
-                };
-                print(format_args!(
-                    "  sections  of {:>2}: {:.0} cycles a copy, {:.0} without: {verdict}\n",
-                    at.copies, at.section_cycles, at.plain_cycles
-                ))?;
-            }
-            if let Some((folder, _)) = record {
+            evidence.map_or_else(|| nothing(self.len, found), |evidence| evidence.explain(self.len))
+        };
+        let notes = record.as_ref().map(|(folder, evidence)| notes(folder, &**evidence, &here)).unwrap_or_default();
+        let is_complete = evidence.is_none_or(Evidence::is_complete);
+        let folder = record.as_ref().map(|(folder, _)| folder);
+        if self.json {
+            let document = &mut explained.document;
+            document["question"] = json!(found.name);
+            document["record"] = json!(folder);
+            document["complete"] = json!(is_complete);
+            document["notes"] = json!(notes);
+            json::print(document)?;
+        } else {
+            print(format_args!("{}{}", caveats::text(&notes), explained.text))?;
+            if let Some(folder) = folder {
                 print(format_args!("  record    {}\n", folder.display()))?;
             }
         }
         Ok(ExitCode::SUCCESS)
     }
+
+    /// What `memcpy_auto` picks here, and what a record of copies says; for sections what they cost, too.
+    fn explain_copy(&self, evidence: Option<&dyn Evidence>, here: &str) -> Explained {
+        let copies = evidence.and_then(|evidence| (evidence as &dyn Any).downcast_ref::<CopyRecord>());
+        let place = (self.dst_offset, self.src_offset);
+        let mut explained = Explanation::of(&Cpu::detect(), self.policy, self.len, place, copies).explained();
+        let sections = Question::named("sections").filter(|_| self.policy == Policy::Section);
+        if let Some((_, sections)) = sections.and_then(|sections| newest(sections, here)) {
+            let Explained { text, document } = sections.explain(self.len);
+            explained.text.push_str(text.split_once('\n').map_or("", |(_, rows)| rows));
+            explained.document["sections"] = document["sections"].clone();
+        }
+        explained
+    }
+}
+
+/// That nothing is known.
+fn nothing(len_bytes: usize, question: &Question) -> Explained {
+    let Question { name, made_by, .. } = question;
+    let why = format!("  measured  nothing: there is no record of {name} of this CPU here; `{made_by}` makes one");
+    let text = format!("{}\n{}", size(len_bytes), hanging(12, &why));
+    Explained { text, document: json!({ "len_bytes": len_bytes, "measured": Value::Null }) }
+}
+
+/// What a reader has to know of the record before its figures.
+fn notes(folder: &Path, evidence: &dyn Evidence, here: &str) -> Vec<String> {
+    let mut notes = caveats::of(folder, evidence);
+    notes.extend(caveats::other_cpu(folder, evidence.environment(), here));
+    notes
 }

@@ -1,28 +1,20 @@
 //! `ipc`: what each way to move a payload between two processes costs.
 
-mod document;
-
-pub use document::figures;
-
-use crate::progress::Printer;
-use crate::sweep::effort_named;
-use crate::{caveats, records};
+use crate::run::Run;
 use clap::{Args, Parser};
-use document::{document, list, predicted_json, row_json, walked_json};
-use memcpy_select::cpu::Cpu;
-use memcpy_select::measure::conditions::conditions;
-use memcpy_select::measure::effort::Effort;
-use memcpy_select::measure::ipc::{
-    self, Asked, CacheScope, Cell, Contender, CopyScope, Placement, Predicted, Program, Scope,
+use memcpy_select::lab::Evidence;
+use memcpy_select::lab::copies::scope;
+use memcpy_select::lab::experiment::{Lines, run};
+use memcpy_select::lab::instruments::affinity::CpuPair;
+use memcpy_select::lab::instruments::effort::Effort;
+use memcpy_select::lab::instruments::words::{length, unknown};
+use memcpy_select::lab::paths::show::refusals;
+use memcpy_select::lab::paths::ways::{Mode, Path as Way, paths};
+use memcpy_select::lab::paths::{
+    Asked, BENCH, PartRefusal, PathRecord, Paths, Placement, Program, Scope, contenders, target_cells,
 };
-use memcpy_select::measure::scope;
-use memcpy_select::measure::words::{length, unknown};
-use memcpy_select::path::{Mode, paths};
-use memcpy_select::record::{Environment, GrowingIpc, Progress, newest_ipc_record};
-use memcpy_select::report::{self, print, say};
-use memcpy_select::select::CpuName;
+use memcpy_select::lab::show::print;
 use serde_json::{Value, json};
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 const AFTER_HELP: &str = "\
@@ -48,9 +40,8 @@ system does not offer is listed with the reason, and the run goes on.";
 #[derive(Args)]
 #[command(after_help = AFTER_HELP)]
 pub struct Ipc {
-    /// How much: quick (under a minute), default (some minutes) or full (many) [default: default]
-    #[arg(long, value_name = "EFFORT", value_parser = effort_named)]
-    effort: Option<Effort>,
+    #[command(flatten)]
+    run: Run,
     /// Payloads, as in 64,4k,1MiB (see `memcpy-select --help`), up to 1GiB; A..B is each power of two from A to B
     #[arg(long, value_name = "LIST")]
     sizes: Option<String>,
@@ -85,129 +76,66 @@ pub struct Ipc {
     /// Also measure what transfers do to other data in the consumer's cache; a whole run does so anyway, unless it is quick
     #[arg(long)]
     cache: bool,
-    /// The folder of the records
-    #[arg(long, value_name = "DIR", default_value = "results/local")]
-    out: PathBuf,
-    /// Go on with the record in this folder, with the options it was started with: they need not be given again
-    #[arg(long, value_name = "FOLDER", conflicts_with = "out")]
-    resume: Option<PathBuf>,
     /// List the paths, and measure nothing
     #[arg(long)]
     list: bool,
-    /// Print one JSON document instead of tables
-    #[arg(long)]
-    json: bool,
 }
 
 impl Ipc {
     pub fn run(self) -> Result<ExitCode, String> {
         if self.list {
-            print(list(self.json))?;
+            print(list(self.run.json))?;
             return Ok(ExitCode::SUCCESS);
         }
-        match &self.resume {
-            Some(folder) if self.asked().is_empty() => self.as_started(folder)?.measure(),
+        match self.run.started()? {
+            Some(started) if self.asked().is_empty() => self.again(&started)?.measure(),
             _ => self.measure(),
         }
     }
 
     fn measure(self) -> Result<ExitCode, String> {
-        let effort = self.effort();
-        let scope = self.scope()?;
-        let cells = if self.targets { ipc::target_cells() } else { scope.cells(effort).map_err(text)? };
+        let effort = self.run.effort()?;
+        let cells = if self.targets { target_cells() } else { self.scope()?.cells(effort).map_err(text)? };
         let some_kernels = effort != Effort::Quick;
         let asked = Asked { paths: self.paths.clone(), kernels: self.kernels.clone(), some_kernels };
-        let contenders = ipc::contenders(paths(), &asked).map_err(text)?;
+        let contenders = contenders(paths(), &asked).map_err(text)?;
         let program = Program::current().map_err(|error| format!("this program's own file: {error}"))?;
-        let cpus = ipc::cpus();
-        let cpu = Cpu::detect();
-        let environment = Environment::gather(&cpu, effort, cpus.0);
-        if !self.json {
-            print(report::machine(&environment, &conditions(&cpu, cpus.0)))?;
+        let cpus = CpuPair::last_two();
+        let start = self.run.start(effort, cpus.near);
+        let environment = start.environment()?;
+        let growing = start.open(BENCH, environment, &self.grid(effort, cpus))?;
+        let is_whole = self.asked().iter().all(|(name, _)| *name == "effort") && !self.targets;
+        let has_cache = self.cache || (is_whole && effort != Effort::Quick);
+        let mut all = Paths::new(program, cpus, effort, cells, contenders).explained(has_cache);
+        let (folder, kept) = run(&mut all, growing, &Lines::new())?;
+
+        let record = PathRecord::of_kept(kept).map_err(text)?;
+        if record.is_empty() {
+            return Err(format!("nothing was measured\n{}", refusals(&record.refusals)));
         }
-        let grid = self.grid(cpus);
-        let growing = match &self.resume {
-            Some(folder) => GrowingIpc::resume(folder, &environment, &grid),
-            None => GrowingIpc::create(&self.out, environment, &grid),
-        };
-        let mut growing = growing.map_err(text)?;
-        say(format_args!("record: {}, as it grows", growing.folder().display()));
-        let mut run = ipc::Run::new(&program, cpus, effort, &cells, &contenders);
-        let left: Vec<&Cell> = cells.iter().filter(|cell| !growing.has(cell)).collect();
-        let mut progress = Printer::new(left.len(), left.iter().map(|cell| share(cell)).sum());
-        for cell in left {
-            let (samples, refusals) = run.measure(cell);
-            growing.append(samples, refusals).map_err(text)?;
-            progress.advance(share(cell));
-        }
-        self.measure_beside(&mut growing, &program, cpus, &contenders, &cells)?;
-        let (parts, left_out) = ipc::measure_parts(cpus, effort);
-        growing.keep_parts(parts).map_err(text)?;
-        let (folder, record) = growing.finish().map_err(text)?;
-        let summary = record.summary();
-        if summary.rows.is_empty() {
-            return Err(format!("nothing was measured\n{}", report::refusals(&record.refusals)));
-        }
-        if self.json {
-            print(format_args!("{:#}\n", document(&folder.display().to_string(), &record, &summary, &left_out)))?;
-        } else {
-            print(report::ipc_tables(&summary))?;
-            print(report::tiers_table(&summary))?;
-            print(report::model_table(&record.predictions()))?;
-            print(report::cache_table(&ipc::walked(&record.cache)))?;
-            print(report::parts(&ipc::part_figures(&record.parts)))?;
-            print(report::refusals(&record.refusals))?;
-            print(left_out.iter().map(|part| format!("not measured: {part}\n")).collect::<String>())?;
-            print(format_args!("record: {}\n", folder.display()))?;
-        }
+        let without = |part: &PartRefusal| json!({ "part": part.part.name(), "reason": part.reason });
+        let further = [("parts_left_out", all.left_out().iter().map(without).collect())];
+        let left_out: String = all.left_out().iter().map(|part| format!("not measured: {part}\n")).collect();
+        let tables = record.text() + &left_out;
+        self.run.show(&folder, Box::new(record), &tables, further)?;
         Ok(ExitCode::SUCCESS)
     }
 
-    /// What explains the rows: copies as the table makes them, where it copies at all; and, unless there is little time or
-    /// something else was asked for, what transfers do to other data in the cache.
-    fn measure_beside(
-        &self,
-        growing: &mut GrowingIpc,
-        program: &Program,
-        cpus: (Option<usize>, Option<usize>),
-        contenders: &[Contender<'_>],
-        cells: &[Cell],
-    ) -> Result<(), String> {
-        let copies = CopyScope::of(cells, contenders);
-        if let Some(scope) = copies.as_ref().filter(|_| growing.record().copies.is_empty()) {
-            let (copies, refusals) = ipc::measure_copies(program, cpus, self.effort(), scope);
-            growing.keep_copies(copies, &refusals).map_err(text)?;
-        }
-        let is_whole = self.asked().iter().all(|(name, _)| *name == "effort") && self.effort() != Effort::Quick;
-        let is_whole = is_whole && !self.targets;
-        if (is_whole || self.cache) && growing.record().cache.is_empty() {
-            let cpu = &growing.record().environment.cpu;
-            let caches = [cpu.l1d_bytes, cpu.l2_bytes, cpu.l3_bytes].map(|bytes| bytes.unwrap_or(0) as usize);
-            let scope = CacheScope::of(caches, copies.unwrap_or_default().kernels);
-            let (cache, _) = ipc::measure_cache(program, cpus, self.effort(), &scope);
-            growing.keep_cache(cache).map_err(text)?;
-        }
-        Ok(())
-    }
-
-    fn effort(&self) -> Effort {
-        self.effort.unwrap_or(Effort::Default)
-    }
-
     /// The options that a record was started with, from what it keeps of them.
-    fn as_started(&self, folder: &Path) -> Result<Self, String> {
-        let grid = Progress::read(folder).map_err(text)?.grid.unwrap_or_default();
+    fn again(self, started: &str) -> Result<Self, String> {
         // A list stands behind its name; an option without one stands alone.
         let options =
-            grid.lines().map(|line| line.split_once(' ').unwrap_or((line, ""))).filter(|(name, _)| *name != CPUS);
+            started.lines().map(|line| line.split_once(' ').unwrap_or((line, ""))).filter(|(name, _)| *name != CPUS);
         let words = options.flat_map(|(name, list)| [format!("--{name}"), list.to_owned()]);
         let words = words.filter(|word| !word.is_empty());
         let again = Again::try_parse_from([String::from("ipc")].into_iter().chain(words)).map_err(|error| {
             let cause = error.to_string();
             let cause = cause.lines().next().unwrap_or_default();
-            format!("{}: its options cannot be read ({cause}): it is left as it is; start a new one", folder.display())
+            let folder = self.run.resume.as_deref().unwrap_or_else(|| std::path::Path::new("")).display();
+            format!("{folder}: its options cannot be read ({cause}): it is left as it is; start a new one")
         })?;
-        Ok(Self { resume: self.resume.clone(), json: self.json, cache: self.cache, ..again.ipc })
+        let run = Run { effort: again.ipc.run.effort, ..self.run };
+        Ok(Self { run, cache: self.cache, ..again.ipc })
     }
 
     fn scope(&self) -> Result<Scope, String> {
@@ -229,7 +157,7 @@ impl Ipc {
             of.iter().map(word).collect::<Vec<String>>().join(",")
         }
         let all = [
-            ("effort", self.effort.map_or_else(String::new, |effort| effort.name().to_owned())),
+            ("effort", self.run.effort.map_or_else(String::new, |effort| effort.name().to_owned())),
             ("sizes", self.sizes.clone().unwrap_or_default()),
             ("modes", list(&self.modes, |mode| mode.name().to_owned())),
             ("placements", list(&self.placements, |placement| placement.name().to_owned())),
@@ -244,10 +172,10 @@ impl Ipc {
     }
 
     /// What was asked for, as the record keeps it.
-    fn grid(&self, (near, far): (Option<usize>, Option<usize>)) -> String {
+    fn grid(&self, effort: Effort, cpus: CpuPair) -> String {
         let cpu = |cpu: Option<usize>| cpu.map_or_else(|| "any".to_owned(), |cpu| cpu.to_string());
         let mut lines =
-            vec![format!("effort {}", self.effort().name()), format!("{CPUS} {} and {}", cpu(near), cpu(far))];
+            vec![format!("effort {}", effort.name()), format!("{CPUS} {} and {}", cpu(cpus.near), cpu(cpus.far))];
         let lists = self.asked().into_iter().filter(|(name, _)| *name != "effort");
         lines.extend(lists.map(|(name, list)| format!("{name} {list}")));
         if self.targets {
@@ -267,60 +195,23 @@ struct Again {
     ipc: Ipc,
 }
 
-/// How long a cell takes, beside others: what is done for each cell, and what grows with its bytes.
-fn share(cell: &Cell) -> f64 {
-    const BYTES_LIKE_A_CELL: f64 = 4e6;
-    1.0 + cell.payload_bytes as f64 / BYTES_LIKE_A_CELL
-}
-
-/// `explain --ipc`: what a record says about a payload. Without a folder, it is the newest of this CPU.
-pub fn explain(payload_bytes: usize, folder: Option<&Path>, is_json: bool) -> Result<ExitCode, String> {
-    let signature = CpuName::of(&Cpu::detect().signature).to_string();
-    let record = match folder {
-        Some(folder) => Some((folder.to_owned(), records::read_paths(folder)?)),
-        None => newest_ipc_record("results".as_ref(), &signature).unwrap_or_default(),
-    };
-    let summary = record.as_ref().map(|(_, record)| record.summary()).unwrap_or_default();
-    let explanation = report::IpcExplanation::of(&summary, payload_bytes);
-    let (predictions, walked) =
-        record.as_ref().map(|(_, record)| (record.predictions(), ipc::walked(&record.cache))).unwrap_or_default();
-    let predictions = report::nearest(predictions, payload_bytes, |one| one.cell.payload_bytes);
-    let walked = report::nearest(walked, payload_bytes, |one| one.payload_bytes);
-    let notes: Vec<String> = record
-        .iter()
-        .flat_map(|(folder, record)| {
-            let other_cpu = caveats::other_cpu(folder, &record.environment, &signature);
-            caveats::of_paths(folder, record).into_iter().chain(other_cpu)
-        })
-        .collect();
-    let is_complete = record.as_ref().is_none_or(|(_, record)| record.complete);
-    let folder = record.map(|(folder, _)| folder.display().to_string());
+/// The paths there are, as text or as JSON.
+fn list(is_json: bool) -> String {
     if is_json {
-        let measured = |at: &report::AtLength| {
+        let path = |path: &&dyn Way| {
+            let limits = path.limits();
             json!({
-                "payload_bytes": at.cell.payload_bytes, "rows": at.rows.iter().map(row_json).collect::<Vec<Value>>(),
-                "pays_from_bytes": at.pays_from_bytes,
+                "path": path.name(), "about": path.about(), "min_bytes": limits.min_bytes,
+                "max_bytes": limits.max_bytes, "max_depth": limits.max_depth, "has_kernel": path.has_kernel(),
             })
         };
-        let measured: Vec<Value> = explanation.measured.iter().map(measured).collect();
-        let document = json!({
-            "payload_bytes": payload_bytes, "measured": measured, "record": folder, "complete": is_complete, "notes": notes,
-            "model": predictions.iter().map(predicted_json).collect::<Vec<Value>>(),
-            "cache": walked.iter().map(walked_json).collect::<Vec<Value>>(),
-        });
-        print(format_args!("{document:#}\n"))?;
-    } else {
-        print(format_args!("{}{explanation}", caveats::text(&notes)))?;
-        // As with the paths: all of the plainest circumstances, if they are there.
-        let plain: Vec<Predicted> =
-            predictions.iter().filter(|one| one.cell.is_plain() && one.cell.touch).cloned().collect();
-        print(report::model_table(if plain.is_empty() { &predictions } else { &plain }))?;
-        print(report::cache_table(&walked))?;
-        if let Some(folder) = folder {
-            print(format_args!("  record    {folder}\n"))?;
-        }
+        return format!("{:#}\n", json!({ "paths": paths().iter().map(path).collect::<Vec<Value>>() }));
     }
-    Ok(ExitCode::SUCCESS)
+    let line = |path: &&dyn Way| {
+        let limits = path.limits();
+        format!("{:<28}{:>4} to {:<11} B  {}\n", path.name(), limits.min_bytes, limits.max_bytes, path.about())
+    };
+    paths().iter().map(line).collect()
 }
 
 fn mode_named(word: &str) -> Result<Mode, String> {

@@ -4,5 +4,5 @@ use serde_json::Value;
 
 /// Prints a document.
 pub fn print(document: &Value) -> Result<(), String> {
-    Ok(memcpy_select::report::print(format_args!("{document:#}\n"))?)
+    Ok(memcpy_select::lab::show::print(format_args!("{document:#}\n"))?)
 }

@@ -1,7 +1,7 @@
 //! Measures copy kernels, and turns what was measured into plans. Each verb has a file of its own.
 
 #![forbid(unsafe_code)]
-// They panic where the output is closed or full: `report::print` and `report::say` do not.
+// They panic where the output is closed or full: `show::print` and `show::say` do not.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod calibrate;
@@ -12,12 +12,13 @@ mod doctor;
 mod explain;
 mod ipc;
 mod json;
+mod neighbour;
 mod plan;
+mod policy;
 mod profiles;
-mod progress;
 mod records;
 mod report;
-mod sections;
+mod run;
 mod sweep;
 mod targets;
 mod validate;
@@ -25,7 +26,8 @@ mod validate;
 mod xsave;
 
 use clap::{Parser, Subcommand};
-use memcpy_select::report::{outlive_file_limit, print, say};
+use memcpy_select::lab::show::{outlive_file_limit, print, say};
+use memcpy_select::lab::{copies, neighbours, paths};
 use std::process::ExitCode;
 
 const AFTER_HELP: &str = "\
@@ -61,18 +63,16 @@ enum Verb {
     Plan(plan::Plan),
     #[cfg(target_arch = "x86_64")]
     Xsave(xsave::Xsave),
+    Neighbour(neighbour::NeighbourVerb),
     Contribute(contribute::Contribute),
     Profiles(profiles::Profiles),
 }
 
 fn main() -> ExitCode {
     outlive_file_limit();
-    // The verb `ipc` starts this program again, as the two processes that it measures between.
-    if let Some(status) = memcpy_select::measure::ipc::serve_if_asked(memcpy_select::path::paths()) {
-        return status;
-    }
-    // And `sweep`, to try a peer.
-    if let Some(status) = memcpy_select::measure::peer::serve_if_asked() {
+    // Some verbs start this program again: as the sides that they measure between, as a server and its clients, to try a peer.
+    let served = paths::serve_if_asked(paths::ways::paths());
+    if let Some(status) = served.or_else(neighbours::serve_if_asked).or_else(copies::peer::serve_if_asked) {
         return status;
     }
     let result = match Arguments::try_parse() {
@@ -103,6 +103,7 @@ fn run(verb: Verb) -> Result<ExitCode, String> {
         Verb::Plan(verb) => verb.run(),
         #[cfg(target_arch = "x86_64")]
         Verb::Xsave(verb) => verb.run(),
+        Verb::Neighbour(verb) => verb.run(),
         Verb::Contribute(verb) => verb.run(),
         Verb::Profiles(verb) => verb.run(),
     }

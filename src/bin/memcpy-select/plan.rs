@@ -1,12 +1,15 @@
 //! `plan`: the plan that a record gives, and how a program uses it.
 
 use crate::json;
-use clap::{Args, ValueEnum};
+use crate::policy::policy;
+use clap::Args;
 use memcpy_select::cpu::Cpu;
-use memcpy_select::record::file::{self, NewFile};
-use memcpy_select::record::{Record, plan};
-use memcpy_select::report;
-use memcpy_select::select::{self, CpuName, PlanText};
+use memcpy_select::lab::copies::CopyRecord;
+use memcpy_select::lab::copies::plan::plan;
+use memcpy_select::lab::copies::show::use_this_plan;
+use memcpy_select::lab::record::file::{self, NewFile};
+use memcpy_select::lab::show;
+use memcpy_select::select::{CpuName, PlanText, Policy};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -18,7 +21,7 @@ pub struct Plan {
     /// The folder of a record: results/local/<machine>/<date>.<n>
     record: PathBuf,
     /// What the callers may use
-    #[arg(long, value_enum, default_value_t = Policy::User)]
+    #[arg(long, default_value = "user", value_parser = policy(&["user", "no-simd"]))]
     policy: Policy,
     /// Keep the plan in this file, which must not exist yet
     #[arg(long, value_name = "FILE")]
@@ -28,19 +31,10 @@ pub struct Plan {
     json: bool,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum Policy {
-    User,
-    NoSimd,
-}
-
 impl Plan {
     pub fn run(self) -> Result<ExitCode, String> {
-        let record = Record::read(&self.record).map_err(|error| error.to_string())?;
-        let policy = match self.policy {
-            Policy::User => select::Policy::User,
-            Policy::NoSimd => select::Policy::NoSimd,
-        };
+        let record = CopyRecord::read(&self.record).map_err(|error| error.to_string())?;
+        let policy = self.policy;
         let signature = &record.environment.cpu.signature;
         let found = plan([&record].into_iter(), policy).zip(CpuName::named(signature));
         let (plan, cpu) = found.ok_or_else(|| {
@@ -63,9 +57,9 @@ impl Plan {
             }))?;
             return Ok(ExitCode::SUCCESS);
         }
-        report::print(report::use_this_plan(&text, self.save.as_deref()))?;
+        show::print(use_this_plan(&text, self.save.as_deref()))?;
         if cpu != here {
-            report::print(format_args!("\nThis machine is another CPU, {here}: it refuses the plan.\n"))?;
+            show::print(format_args!("\nThis machine is another CPU, {here}: it refuses the plan.\n"))?;
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -2,8 +2,9 @@
 
 use crate::json;
 use clap::Args;
-use memcpy_select::record::{PROFILES_FILE, Profile, Survey, file};
-use memcpy_select::report::{count, hanging, print};
+use memcpy_select::lab::copies::profiles::{PROFILES_FILE, Profile, Survey};
+use memcpy_select::lab::record::file;
+use memcpy_select::lab::show::{count, hanging, print};
 use memcpy_select::select::profiled_records;
 use serde_json::{Value, json};
 use std::fmt::Write;

@@ -1,40 +1,24 @@
 //! Records as a reader names them: by their folders, or by a folder that has some.
 
 use crate::json;
-use memcpy_select::record::{IpcRecord, Listed, Record, RecordError, is_of_paths, is_record, records_below};
-use memcpy_select::report::{count, hanging, print};
+use memcpy_select::lab::Question;
+use memcpy_select::lab::record::{Listed, RecordError, is_record, records_below};
+use memcpy_select::lab::show::{count, hanging, print};
 use serde_json::{Value, json};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// A record of copies, or of what else a bench measures, or one of paths between processes.
-pub enum Kind {
-    Copies(Record),
-    Paths(IpcRecord),
-}
-
-impl Kind {
-    pub fn read(folder: &Path) -> Result<Self, RecordError> {
-        if is_of_paths(folder) {
-            IpcRecord::read(folder).map(Self::Paths)
-        } else {
-            Record::read(folder).map(Self::Copies)
-        }
-    }
-}
-
-/// A record of paths, where no other will do.
-pub fn read_paths(folder: &Path) -> Result<IpcRecord, String> {
-    match Kind::read(folder).map_err(|error| error.to_string())? {
-        Kind::Paths(record) => Ok(record),
-        Kind::Copies(record) => Err(format!(
-            "{}: this record is of bench {}, and this is about paths between processes: nothing was read of it; name a \
-             record of `memcpy-select ipc`",
-            folder.display(),
-            record.bench
-        )),
-    }
+/// Says that a record is of another bench than is needed.
+pub fn must_be(folder: &Path, found: &str, bench: &str) -> Result<(), String> {
+    let Question { name, made_by, .. } = Question::of_bench(bench);
+    (found == bench).then_some(()).ok_or_else(|| {
+        format!(
+            "{}: this record is of bench {found}, and this is about {name}: nothing was read of it; name a record of \
+             `{made_by}`",
+            folder.display()
+        )
+    })
 }
 
 /// What a record is called: its folder and the one above, `<machine>/<date>.<n>`.

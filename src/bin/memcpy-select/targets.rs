@@ -2,12 +2,13 @@
 
 use crate::{caveats, json, records};
 use memcpy_select::cpu::Cpu;
-use memcpy_select::record::{IpcRecord, newest_ipc_record};
-use memcpy_select::report::print;
-use memcpy_select::report::targets::{Bound, Figure, Outcome, Target, Targets};
+use memcpy_select::lab::paths::show::targets::{Bound, Figure, Outcome, Target, Targets};
+use memcpy_select::lab::paths::{BENCH, PathRecord};
+use memcpy_select::lab::record::{Record, newest};
+use memcpy_select::lab::show::print;
 use memcpy_select::select::CpuName;
 use serde_json::{Value, json};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Where records are looked for.
@@ -15,11 +16,15 @@ const RESULTS: &str = "results";
 
 pub fn run(records: &[PathBuf], is_json: bool) -> Result<ExitCode, String> {
     let (folder, record) = match records {
-        [] => newest()?,
-        [folder] => (folder.clone(), records::read_paths(folder)?),
+        [] => {
+            let folder = newest_here()?;
+            let record = read(&folder)?;
+            (folder, record)
+        }
+        [folder] => (folder.clone(), read(folder)?),
         _ => return Err("targets are judged by one record: nothing was printed; name one".to_owned()),
     };
-    let notes = caveats::of_paths(&folder, &record);
+    let notes = caveats::of(&folder, &record);
     let targets = Targets::of(&record.summary(), &record.parts, &record.predictions());
     if is_json {
         let [met, missed, absent] = targets.counts();
@@ -33,9 +38,15 @@ pub fn run(records: &[PathBuf], is_json: bool) -> Result<ExitCode, String> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn newest() -> Result<(PathBuf, IpcRecord), String> {
+fn read(folder: &Path) -> Result<PathRecord, String> {
+    let record = Record::read(folder).map_err(|error| error.to_string())?;
+    records::must_be(folder, &record.bench, BENCH)?;
+    PathRecord::of(record).map_err(|error| error.to_string())
+}
+
+fn newest_here() -> Result<PathBuf, String> {
     let signature = CpuName::of(&Cpu::detect().signature).to_string();
-    let newest = newest_ipc_record(RESULTS.as_ref(), &signature).map_err(|error| error.to_string())?;
+    let newest = newest(RESULTS.as_ref(), &signature, BENCH).map_err(|error| error.to_string())?;
     newest.ok_or_else(|| {
         format!(
             "{RESULTS}: there is no record of paths of this CPU: `memcpy-select ipc --targets` makes one; or name one"

@@ -1,15 +1,16 @@
 //! `validate`: whether the selection holds on cells and CPUs that it was not made from.
 
-use crate::sweep::{Run, effort_named, scope_of};
+use crate::run::Run;
+use crate::sweep::measured;
 use crate::{json, records};
 use clap::Args;
-use memcpy_select::measure::contender::MEMCPY_AUTO;
-use memcpy_select::measure::effort::Effort;
-use memcpy_select::measure::held_out;
-use memcpy_select::measure::scope::Scope;
-use memcpy_select::record::judge::{CALIBRATION, Candidate, Choice, Figures, Knows, Way};
-use memcpy_select::record::{Validation, one_of_each_cpu};
-use memcpy_select::report::{print, say, validation_markdown, validation_text};
+use memcpy_select::lab::copies::contender::MEMCPY_AUTO;
+use memcpy_select::lab::copies::held_out;
+use memcpy_select::lab::copies::judge::{CALIBRATION, Candidate, Choice, Figures, Knows, Validation, Way};
+use memcpy_select::lab::copies::one_of_each_cpu;
+use memcpy_select::lab::copies::scope::Scope;
+use memcpy_select::lab::copies::show::{validation_markdown, validation_text};
+use memcpy_select::lab::show::{print, say};
 use memcpy_select::select::{Policy, calibrate, plan_in_force};
 use memcpy_select::{Kernel, kernels};
 use serde_json::{Value, json};
@@ -39,27 +40,17 @@ pub struct Validate {
     /// Folders of records: results/<machine>/<date>.<n>; or one folder that has some
     #[arg(value_name = "RECORD", conflicts_with_all = ["effort", "calibrations", "peer", "out", "resume"])]
     records: Vec<PathBuf>,
-    /// How much is measured: quick, default or full [default: default]
-    #[arg(long, value_name = "EFFORT", value_parser = effort_named, conflicts_with = "resume")]
-    effort: Option<Effort>,
+    #[command(flatten)]
+    run: Run,
     /// How many calibrations are judged
     #[arg(long, value_name = "COUNT", default_value_t = 3, value_parser = clap::value_parser!(u16).range(0..=100))]
     calibrations: u16,
     /// The memcpy of a shared object, measured under that name. May be given several times
     #[arg(long, value_name = "NAME=PATH", conflicts_with = "resume")]
     peer: Vec<String>,
-    /// The folder of the records
-    #[arg(long, value_name = "DIR", default_value = "results/local")]
-    out: PathBuf,
-    /// Go on with the record in this folder
-    #[arg(long, value_name = "FOLDER", conflicts_with = "out")]
-    resume: Option<PathBuf>,
     /// Print the table as Markdown, as it stands in the README
     #[arg(long, conflicts_with = "json")]
     markdown: bool,
-    /// Print one JSON document instead of tables
-    #[arg(long)]
-    json: bool,
 }
 
 impl Validate {
@@ -96,16 +87,16 @@ impl Validate {
 
     /// Measures this machine, and judges what it finds.
     fn measure(&self) -> Result<ExitCode, String> {
-        let scope = match &self.resume {
-            Some(folder) => scope_of(folder)?,
-            None => self.scope(),
+        let scope = match self.run.started()? {
+            Some(started) => Scope::read(&started).map_err(|error| error.to_string())?,
+            None => self.scope()?,
         };
         let grid = held_out::grid(scope.effort);
-        let run = Run { bench: BENCH, scope: &scope, grid: &grid, out: &self.out, resume: self.resume.as_deref() };
         // Half of the calibrations before and half after: neighbours of a machine come and go.
         let calibrated = |count: u16| (0..count).map(|_| calibrate().plan).collect::<Vec<_>>();
         let mut plans = calibrated(self.calibrations.div_ceil(2));
-        let (folder, record) = run.measured(self.json || self.markdown)?;
+        let run = Run { json: self.run.json || self.markdown, ..self.run.clone() };
+        let (folder, record) = measured(&run, BENCH, &scope, grid)?;
         plans.extend(calibrated(self.calibrations / 2));
 
         let mut further = vec![Candidate::new("plan in force", *plan_in_force(Policy::User), Knows::Nothing)];
@@ -127,16 +118,15 @@ impl Validate {
     }
 
     /// The kernels that a plan may name, beside libc and `memcpy_auto`.
-    fn scope(&self) -> Scope {
+    fn scope(&self) -> Result<Scope, String> {
         let planned = kernels().iter().filter(|kernel| kernel.may_be_planned() && kernel.is_available());
         let mut names: Vec<String> = planned.map(|kernel: &Kernel| kernel.name().to_owned()).collect();
         names.sort_unstable();
-        let effort = self.effort.unwrap_or(Effort::Default);
-        Scope { kernels: names, peers: self.peer.clone(), ..Scope::of(effort) }
+        Ok(Scope { kernels: names, peers: self.peer.clone(), ..Scope::of(self.run.effort()?) })
     }
 
     fn show(&self, validations: &[Validation], passed_over: &[(PathBuf, String)]) -> Result<(), String> {
-        if self.json {
+        if self.run.json {
             let why = |(folder, why): &(PathBuf, String)| json!({ "record": folder, "why": why });
             json::print(&json!({
                 "records": validations.iter().map(of_record).collect::<Vec<Value>>(),

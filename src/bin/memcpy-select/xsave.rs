@@ -1,14 +1,16 @@
 //! `xsave`: what saving and restoring vector registers costs here, and from which length on that pays.
 
-use crate::json;
 use crate::plan::{keep, may_keep};
-use crate::sweep::{effort_named, pin};
+use crate::records;
+use crate::run::Run;
 use clap::Args;
-use memcpy_select::lab::sections;
-use memcpy_select::measure::effort::Effort;
-use memcpy_select::record::{Record, RecordError};
-use memcpy_select::report::xsave::{Figures, Parameters, section_plan};
-use memcpy_select::report::{count, print, say};
+use memcpy_select::lab::experiment::{Lines, grid_of, run};
+use memcpy_select::lab::instruments::affinity::pin;
+use memcpy_select::lab::instruments::buffers::Buffers;
+use memcpy_select::lab::record::Record;
+use memcpy_select::lab::sections::show::{Figures, Parameters, section_plan};
+use memcpy_select::lab::sections::{BENCH, SectionRecord, Sections};
+use memcpy_select::lab::show::{count, say};
 use memcpy_select::select::{CpuName, PlanText, Policy};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -28,9 +30,8 @@ The prediction of all sections is in the record before the first of them is meas
 #[derive(Args)]
 #[command(after_help = AFTER_HELP)]
 pub struct Xsave {
-    /// How much: quick, default or full
-    #[arg(long, value_name = "EFFORT", default_value = "default", value_parser = effort_named)]
-    effort: Effort,
+    #[command(flatten)]
+    run: Run,
     /// What entering and leaving a section costs without the registers, in core cycles: modelled, not measured
     #[arg(long, value_name = "CYCLES", default_value_t = 0.0)]
     entry_cycles: f64,
@@ -43,11 +44,8 @@ pub struct Xsave {
     /// In which share of the interrupts vector registers may be used, 0 to 1
     #[arg(long, value_name = "SHARE", default_value_t = 0.9)]
     usable_share: f64,
-    /// The folder of the records
-    #[arg(long, value_name = "DIR", default_value = "results/local")]
-    out: PathBuf,
     /// Measure nothing: the figures of the record in this folder
-    #[arg(long, value_name = "FOLDER", conflicts_with = "out")]
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["out", "resume"])]
     record: Option<PathBuf>,
     /// Write the best plan for sections into this file, which must not exist yet: for Policy::Section
     #[arg(long, value_name = "FILE")]
@@ -55,14 +53,28 @@ pub struct Xsave {
     /// How many copies share a section in that plan
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..), requires = "plan")]
     copies: u32,
-    /// One JSON document instead of text
-    #[arg(long)]
-    json: bool,
 }
 
 impl Xsave {
     pub fn run(self) -> Result<ExitCode, String> {
-        let text = |error: RecordError| error.to_string();
+        let parameters = self.parameters()?;
+        if let Some(path) = &self.plan {
+            may_keep(path)?;
+        }
+        let (folder, record) = match &self.record {
+            Some(folder) => (folder.clone(), read(folder)?),
+            None => self.measure()?,
+        };
+        let figures = Figures::of(&record, &parameters);
+        if let Some(path) = &self.plan {
+            self.write_plan(path, &record, &parameters)?;
+        }
+        let further = [("xsave", serde_json::to_value(&figures).map_err(|error| error.to_string())?)];
+        self.run.show(&folder, Box::new(record), &format!("{figures}\n"), further)?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn parameters(&self) -> Result<Parameters, String> {
         let is_cost = |cycles: f64| cycles.is_finite() && cycles >= 0.0;
         if !is_cost(self.entry_cycles) || !self.trap_cycles.is_none_or(is_cost) {
             return Err("--entry-cycles and --trap-cycles are costs: give a number of cycles from 0 on".to_owned());
@@ -70,41 +82,28 @@ impl Xsave {
         if !(0.0..=1.0).contains(&self.usable_share) {
             return Err(format!("--usable-share {}: a share lies between 0 and 1", self.usable_share));
         }
-        if let Some(path) = &self.plan {
-            may_keep(path)?;
-        }
-        let folder = match &self.record {
-            Some(folder) => folder.clone(),
-            None => {
-                let measuring = |what: &str| say(format_args!("measuring {what}"));
-                sections::measure(&self.out, self.effort, pin(), &measuring).map_err(|error| error.to_string())?
-            }
-        };
-        let record = Record::read(&folder).map_err(text)?;
-        let parameters = Parameters {
+        Ok(Parameters {
             entry_cycles: self.entry_cycles,
             trap_cycles: self.trap_cycles,
             sections: self.sections,
             usable_share: self.usable_share,
-        };
-        let figures = Figures::of(&record, &parameters).map_err(text)?;
-        if let Some(path) = &self.plan {
-            self.write_plan(path, &record, &parameters)?;
-        }
-        if self.json {
-            let document = serde_json::to_value(&figures).map_err(|error| error.to_string())?;
-            json::print(&document)?;
-            return Ok(ExitCode::SUCCESS);
-        }
-        print(format_args!("{figures}\nrecord: {}\n", folder.display()))?;
-        Ok(ExitCode::SUCCESS)
+        })
     }
-}
 
-impl Xsave {
-    fn write_plan(&self, path: &Path, record: &Record, parameters: &Parameters) -> Result<(), String> {
-        let plan = section_plan(record, parameters, self.copies).map_err(|error| error.to_string())?;
+    fn measure(&self) -> Result<(PathBuf, SectionRecord), String> {
+        let effort = self.run.effort()?;
+        let start = self.run.start(effort, pin());
+        let buffers = Buffers::new(Sections::MAX_LEN_BYTES).map_err(|error| error.to_string())?;
+        let mut sections = Sections::new(effort, start.pinned_to, &buffers)?;
+        let environment = start.environment()?;
+        let growing = start.open(BENCH, environment, &grid_of(effort))?;
+        let (folder, kept) = run(&mut sections, growing, &Lines::new())?;
+        Ok((folder, SectionRecord::of_kept(kept).map_err(|error| error.to_string())?))
+    }
+
+    fn write_plan(&self, path: &Path, record: &SectionRecord, parameters: &Parameters) -> Result<(), String> {
         let signature = &record.environment.cpu.signature;
+        let plan = section_plan(record, parameters, self.copies);
         let (Some(plan), Some(cpu)) = (plan, CpuName::named(signature)) else {
             return Err(format!(
                 "the record of {signature} gives no plan: it holds no copies by kernels of this build"
@@ -115,4 +114,11 @@ impl Xsave {
         say(format_args!("plan for sections of {}: {}", count(self.copies, "copy"), path.display()));
         Ok(())
     }
+}
+
+/// A record of sections, where no other will do.
+fn read(folder: &Path) -> Result<SectionRecord, String> {
+    let record = Record::read(folder).map_err(|error| error.to_string())?;
+    records::must_be(folder, &record.bench, BENCH)?;
+    SectionRecord::of(record).map_err(|error| error.to_string())
 }

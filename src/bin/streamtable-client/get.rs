@@ -3,7 +3,7 @@
 use crate::Server;
 use crate::progress::{DEPTH, Progress, chunk_bytes};
 use clap::Args;
-use memcpy_select::record::file::NewFile;
+use memcpy_select::lab::record::file::NewFile;
 use memcpy_select::transport::{Client, Completion, Handle};
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, SeekFrom};
@@ -84,7 +84,9 @@ fn fetch(client: &mut Client, remote: Handle, local: impl AsFd, what: &str) -> R
             ))
         };
         let (ticket, amount) = under_way.pop_front().ok_or_else(shorter)?;
-        let Completion::Read(view) = client.finish(ticket)? else { return Err(shorter()) };
+        let Completion::Read(view) = client.finish(ticket)? else {
+            return Err(shorter());
+        };
         if view.is_empty() {
             return Err(shorter());
         }

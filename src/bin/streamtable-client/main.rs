@@ -9,7 +9,7 @@ mod put;
 mod remove;
 
 use clap::{Args, Parser, Subcommand};
-use memcpy_select::report::{outlive_file_limit, say};
+use memcpy_select::lab::show::{outlive_file_limit, say};
 use memcpy_select::transport::connect::JoinOptions;
 use memcpy_select::transport::{Address, Client, ClientOptions, RegionOptions};
 use std::process::ExitCode;

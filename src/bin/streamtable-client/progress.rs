@@ -1,7 +1,7 @@
 //! What is shown of a transfer, on standard error: a bar while it goes on, where that is a terminal, and a line at its end.
 
 use indicatif::{ProgressBar, ProgressStyle};
-use memcpy_select::report::say;
+use memcpy_select::lab::show::say;
 use std::time::Instant;
 
 /// The bytes on their way from or to the server, in one transfer: long enough that a request costs nothing beside it.

@@ -1,13 +1,12 @@
 //! What the server says, on standard error. A thread of its own writes it: a reader that does not read it, a full disk or a closed
 //! end keeps no client waiting.
 
-use memcpy_select::report::say;
+use memcpy_select::lab::show::say;
 use std::convert::Infallible;
 use std::fmt::Display;
-use std::io;
 use std::sync::mpsc::{self, Receiver, SyncSender};
-use std::thread;
 use std::time::Duration;
+use std::{io, thread};
 
 /// Most lines that wait to be written. Further ones are dropped.
 const MAX_WAITING: usize = 256;

@@ -19,7 +19,7 @@ mod signals;
 use clap::Parser;
 use directory::Directory;
 use log::Log;
-use memcpy_select::report::{outlive_file_limit, say};
+use memcpy_select::lab::show::{outlive_file_limit, say};
 use memcpy_select::transport::{Address, Blocks, Geometry, Peers, RegionOptions, Table, TableOptions};
 use serve::Server;
 use signals::Signals;

@@ -104,7 +104,9 @@ fn kernels_write_the_vector_state_that_the_table_says() {
             // By VEX and EVEX a register is written in its whole width.
             _ => Components::SSE.union(Components::AVX).union(Components::ZMM_HI256),
         };
-        let part = |registers: &[bool], component| if registers.contains(&true) { component } else { Components::NONE };
+        let part = |registers: &[bool], component| {
+            if registers.contains(&true) { component } else { Components::NONE }
+        };
         let (first, last) = written_vectors.split_at(16);
         let written = part(first, low).union(part(last, Components::HI16_ZMM));
         assert_eq!(kernel.writes(), written, "{}", kernel.name());

@@ -3,7 +3,7 @@
 //! never by looking.
 
 use super::{Events, Home};
-use memcpy_select::path::{
+use memcpy_select::lab::paths::ways::{
     Config, Consumer, End, Limits, Mode, Opening, Path, PathError, Patience, Producer, Token, paths,
 };
 use std::time::Duration;

@@ -5,7 +5,7 @@ use super::{Events, Home, alignment, failed};
 use iceoryx2::port::publisher::Publisher;
 use iceoryx2::port::subscriber::Subscriber;
 use iceoryx2::prelude::*;
-use memcpy_select::path::{
+use memcpy_select::lab::paths::ways::{
     Config, Consumer, End, Limits, MAX_BYTES, Mode, Opening, PathError, Patience, Producer, Token,
 };
 use std::time::Duration;
@@ -80,7 +80,7 @@ impl End for Ends {
     }
 }
 
-impl memcpy_select::path::Path for Iceoryx2 {
+impl memcpy_select::lab::paths::ways::Path for Iceoryx2 {
     fn name(&self) -> &str {
         "iceoryx2"
     }

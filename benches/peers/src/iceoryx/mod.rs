@@ -11,7 +11,7 @@ pub use request::Iceoryx2Request;
 use iceoryx2::port::listener::{Listener, ListenerWaitError};
 use iceoryx2::port::notifier::Notifier;
 use iceoryx2::prelude::*;
-use memcpy_select::path::{PathError, Token};
+use memcpy_select::lab::paths::ways::{PathError, Token};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 

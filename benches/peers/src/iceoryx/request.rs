@@ -11,7 +11,7 @@ use iceoryx2::pending_response::PendingResponse;
 use iceoryx2::port::client::Client;
 use iceoryx2::port::server::Server;
 use iceoryx2::prelude::*;
-use memcpy_select::path::{
+use memcpy_select::lab::paths::ways::{
     Config, Consumer, End, Limits, MAX_BYTES, Mode, Opening, PathError, Patience, Producer, Token,
 };
 use std::collections::VecDeque;
@@ -141,7 +141,7 @@ impl End for Far {
     }
 }
 
-impl memcpy_select::path::Path for Iceoryx2Request {
+impl memcpy_select::lab::paths::ways::Path for Iceoryx2Request {
     fn name(&self) -> &str {
         "iceoryx2_request"
     }

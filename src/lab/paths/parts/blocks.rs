@@ -1,0 +1,104 @@
+//! Blocks and chains: taken and given back, and checked when the other side names them.
+
+use crate::lab::paths::parts::{Part, PartSample, Round};
+use crate::transport::blocks::{Allocate, AllocateError, BlockGeometry, BlockMemory, FreeList, Marks, Owned, Shared};
+use crate::transport::chain::{Chain, blocks_for};
+use crate::transport::memory::Mapped;
+use std::fmt;
+use std::hint::black_box;
+
+/// Blocks of the region: as many as a session of usual numbers has.
+const COUNT: u32 = 64;
+const BLOCK_BYTES: u32 = 4096;
+/// How many blocks are held before they go back: one at a time, and half of them.
+const HELD: [u32; 2] = [1, COUNT / 2];
+/// Blocks that are taken in one round.
+const TAKEN: u64 = 100_000;
+/// Where the list of a shared region starts, behind its blocks.
+const LIST: FreeList =
+    FreeList { head_at: COUNT as usize * BLOCK_BYTES as usize, links_at: COUNT as usize * BLOCK_BYTES as usize + 128 };
+
+/// Entries of the chains that are checked, and how many are checked in one round.
+const ENTRIES: [u32; 2] = [16, 1024];
+const CHECKED: u64 = 200_000;
+/// The shortest blocks that chains of these lengths are usual with.
+const CHAIN_BLOCK_BYTES: u32 = 4096;
+
+/// What the transport refused, which it has no reason to.
+struct Refused(String);
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+fn refused(error: impl fmt::Debug) -> Refused {
+    Refused(format!("{error:?} from an allocator without another user"))
+}
+
+fn memory(len_bytes: usize) -> Result<Mapped, String> {
+    Mapped::private(len_bytes.next_multiple_of(4096)).ok_or_else(|| format!("no memory of {len_bytes} bytes"))
+}
+
+fn geometry(block_bytes: u32, count: u32) -> Result<BlockGeometry, String> {
+    BlockGeometry::new(block_bytes, count).map_err(|error| error.to_string())
+}
+
+/// Each allocator: the owned one; the shared list with the few blocks that a side keeps for itself, and without, when
+/// every block goes through the list.
+pub(crate) fn allocation(round: Round) -> Result<Vec<PartSample>, String> {
+    let geometry = geometry(BLOCK_BYTES, COUNT)?;
+    let mut samples = Vec::new();
+    for held in HELD {
+        samples.push(allocate(round, "owned", held, &mut Owned::new(geometry))?);
+        let memory = memory(LIST.links_at + 4 * COUNT as usize)?;
+        Shared::lay_out(&memory, LIST, geometry);
+        samples.push(allocate(round, "shared", held, &mut Shared::new(memory.clone(), LIST, geometry))?);
+        samples.push(allocate(round, "shared_list", held, &mut Shared::keeping(memory, LIST, geometry, 0))?);
+    }
+    Ok(samples)
+}
+
+fn allocate(round: Round, subject: &str, held: u32, allocator: &mut impl Allocate) -> Result<PartSample, String> {
+    let mut blocks = Vec::with_capacity(held as usize);
+    let mut turn = |_: u64| -> Result<(), Refused> {
+        for _ in 0..held {
+            blocks.push(allocator.allocate_one().map_err(|error: AllocateError| refused(error))?);
+        }
+        for block in blocks.drain(..) {
+            allocator.free(black_box(&[block])).map_err(refused)?;
+        }
+        Ok(())
+    };
+    let turns = TAKEN / u64::from(held);
+    // What is new is not timed.
+    (0..turns / 16).try_for_each(&mut turn).map_err(|error| error.to_string())?;
+    let blocks = turns * u64::from(held);
+    round.time((Part::Block, subject), (held, BLOCK_BYTES), blocks, || (0..turns).try_for_each(&mut turn))
+}
+
+/// A chain is walked, every entry checked and marked as the other side's, and given up again.
+pub(crate) fn validation(round: Round) -> Result<Vec<PartSample>, String> {
+    ENTRIES.into_iter().map(|entries| validate(round, entries)).collect()
+}
+
+fn validate(round: Round, entries: u32) -> Result<PartSample, String> {
+    let length = entries * CHAIN_BLOCK_BYTES;
+    let (_, lists) = blocks_for(geometry(CHAIN_BLOCK_BYTES, entries)?, length);
+    let geometry = geometry(CHAIN_BLOCK_BYTES, entries + lists)?;
+    let place = BlockMemory::new(memory(geometry.region_bytes())?, geometry);
+    let mut sent = Chain::EMPTY;
+    sent.allocate(&place, &mut Owned::new(geometry), length)
+        .map_err(|error| format!("a chain of {entries} entries: {error:?}"))?;
+    let (mut marks, mut chain) = (Marks::new(geometry.count()), Chain::EMPTY);
+    let mut turn = |_: u64| {
+        chain.resolve(&place, &mut marks, black_box(sent.slice())).map_err(refused)?;
+        chain.blocks().iter().try_for_each(|block| marks.clear(*block)).map_err(refused)
+    };
+    let turns = CHECKED / u64::from(entries);
+    (0..turns / 16).try_for_each(&mut turn).map_err(|error| error.to_string())?;
+    let checked = turns * u64::from(entries);
+    let work = || (0..turns).try_for_each(&mut turn);
+    round.time((Part::ChainEntry, "resolve"), (entries, CHAIN_BLOCK_BYTES), checked, work)
+}

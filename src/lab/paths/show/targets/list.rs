@@ -1,0 +1,168 @@
+//! The targets, theme by theme.
+
+use crate::lab::paths::show::targets::ask::{Ask, Found, Quantity, is_peer};
+use crate::lab::paths::show::targets::{Bound, Figure, Targets};
+use crate::lab::paths::ways::Mode;
+use crate::lab::paths::{Cell, Part, Placement, Predicted, Row, TOLERANCE};
+use crate::lab::show::size;
+use Bound::{AtLeast, AtMost};
+
+/// What a bare request carries.
+const REQUEST_BYTES: usize = 8;
+/// The path of bare requests.
+const REQUEST: &str = "table_request";
+/// The table's plainest way for payloads, and what all its ways without a copy begin with.
+const IN_PLACE: &str = "table_in_place";
+const ALL_IN_PLACE: &str = "table_in_p";
+/// Messages under way where many are, and how many of them are published at once: half a window.
+const DEPTH: usize = 32;
+const BATCH: f64 = DEPTH as f64 / 2.0;
+/// The length by which the cost of a request with a payload is known.
+const SHORT_BYTES: usize = 64;
+/// The table's copying ways, and the floor with the same copies.
+const COPYING: [(&str, &str); 3] =
+    [("table_copy_read", "bare_copy_in"), ("table_write_copy", "bare_copy_out"), ("table_copy_copy", "bare_copy_copy")];
+
+const fn polling(bytes: usize) -> Cell {
+    Cell::simple(bytes, Mode::Polling, Placement::TwoCores)
+}
+
+/// A bare request against the floor and against other libraries'.
+pub(crate) fn requests(ask: &Ask<'_>, targets: &mut Targets) {
+    const THEME: &str = "a bare request and its answer, polling, 8 bytes each way: half round trip, p50";
+    let at = polling(REQUEST_BYTES);
+    let over = |other: &str| Ok(Found::over(ask.ns(REQUEST, at)?, ask.ns(other, at)?));
+    targets.add(THEME, "over a bare cache line", AtMost(2.0), over("bare"));
+    targets.add(THEME, "over publish-subscribe", AtMost(0.25), over("iceoryx2"));
+    targets.add(THEME, "over request-response", AtMost(0.25), over("iceoryx2_request"));
+    let steady = || {
+        let own = ask.ns(REQUEST, at)?;
+        let half = own.half_rtt_ns.ok_or_else(|| format!("round trips of {REQUEST}"))?;
+        let late = Figure { value: half.p99, ..own.clone() };
+        Ok(Found::over(late, own))
+    };
+    targets.add(THEME, "its own p99 over p50", AtMost(3.0), steady());
+}
+
+/// Sides that sleep, and sides that have nothing to do.
+pub(crate) fn waiting(ask: &Ask<'_>, targets: &mut Targets) {
+    const THEME: &str = "waiting: the same request, half round trip, p50";
+    for (placement, word) in [(Placement::TwoCores, "two cores"), (Placement::OneCore, "one core")] {
+        let at = Cell::simple(REQUEST_BYTES, Mode::Blocking, placement);
+        for other in ["unix_stream", "iceoryx2_event"] {
+            let over = || Ok(Found::over(ask.ns(REQUEST, at)?, ask.ns(other, at)?));
+            targets.add(THEME, format!("blocking, {word}"), AtMost(0.9), over());
+        }
+    }
+    let busy = || {
+        let at = |mode| Cell::simple(REQUEST_BYTES, mode, Placement::TwoCores);
+        Ok(Found::over(ask.ns(REQUEST, at(Mode::Adaptive))?, ask.ns(REQUEST, at(Mode::Polling))?))
+    };
+    targets.add(THEME, "adaptive over polling, busy", AtMost(1.1), busy());
+    let idle = ask.part(Part::Idle, "adaptive_server", 1).map(Found::alone);
+    targets.add(THEME, "adaptive, idle for a second", AtMost(1.0), idle);
+}
+
+/// Many requests under way, and the system calls of both sides.
+pub(crate) fn many(ask: &Ask<'_>, targets: &mut Targets) {
+    const THEME: &str = "many requests: polling, 32 under way, requests a second";
+    let (one, many) = (polling(REQUEST_BYTES), Cell { depth: DEPTH, ..polling(REQUEST_BYTES) });
+    let rate = |path, at| ask.path(path, at, Quantity::PerSecond);
+    let batched = || Ok(Found::over(rate(REQUEST, many)?, rate(REQUEST, one)?));
+    targets.add(THEME, "over one by one", AtLeast(3.0), batched());
+    let peer = || Ok(Found::over(rate(REQUEST, many)?, ask.best("a peer", many, Quantity::PerSecond, is_peer)?));
+    targets.add(THEME, "over the best peer", AtLeast(2.0), peer());
+    let calls = |at| ask.path(REQUEST, at, Quantity::Calls);
+    targets.add(THEME, "calls a message, polling", AtMost(0.0), calls(one).map(Found::alone));
+    // A batch of requests and a batch of answers.
+    let loaded = calls(Cell { mode: Mode::Adaptive, ..many });
+    let of_a_batch = |figure: Figure| Figure { value: figure.value * BATCH / 2.0, ..figure };
+    targets.add(THEME, "calls a batch, adaptive", AtMost(1.0), loaded.map(of_a_batch).map(Found::alone));
+}
+
+/// Blocks and sets.
+pub(crate) fn parts(ask: &Ask<'_>, targets: &mut Targets) {
+    const THEME: &str = "parts by themselves: blocks in ns; sets of 4096 over 1";
+    for held in [1, 32] {
+        for subject in ["owned", "shared"] {
+            let what = format!("a block taken and given back, {held} held");
+            targets.add(THEME, what, AtMost(10.0), ask.part(Part::Block, subject, held).map(Found::alone));
+        }
+    }
+    for subject in ["asleep", "quiet", "one_busy", "all_busy"] {
+        let set = |members| ask.part(Part::WaitSetAny, subject, members);
+        let over = || Ok(Found::over(set(4096)?, set(1)?));
+        targets.add(THEME, format!("wait_set_any, {subject}"), AtMost(1.5), over());
+    }
+}
+
+/// The floor with the copies of a copying way, and what a request with a short payload takes more than the floor.
+fn with_request(ask: &Ask<'_>, floor: &str, bytes: usize) -> Result<Figure, String> {
+    let request_ns = ask.ns(IN_PLACE, polling(SHORT_BYTES))?.value - ask.ns("bare", polling(SHORT_BYTES))?.value;
+    let bare = ask.ns(floor, polling(bytes))?;
+    Ok(Figure { name: format!("{floor} + request"), value: bare.value + request_ns, half_rtt_ns: None, ..bare })
+}
+
+/// The copying form against the kernel alone.
+pub(crate) fn copying(ask: &Ask<'_>, targets: &mut Targets) {
+    const THEME: &str = "copying forms over the same copies without a table, plus a request";
+    for bytes in [64 << 10, 1 << 20] {
+        for (path, floor) in COPYING {
+            let over = || {
+                let own = ask.ns(path, polling(bytes))?;
+                Ok(Found::over(own, with_request(ask, floor, bytes)?))
+            };
+            targets.add(THEME, size(bytes), AtMost(1.05), over());
+        }
+    }
+}
+
+/// In place against every other way.
+pub(crate) fn in_place(ask: &Ask<'_>, targets: &mut Targets) {
+    const THEME: &str = "in place, both sides touching, polling";
+    let is_own = |row: &Row| row.path.starts_with(ALL_IN_PLACE);
+    let own = |bytes, quantity| ask.best(IN_PLACE, polling(bytes), quantity, is_own);
+    let fastest = |bytes| {
+        let best = ask.best("another path", polling(bytes), Quantity::Ns, |row| !is_own(row))?;
+        Ok(Found::over(own(bytes, Quantity::Ns)?, best))
+    };
+    let sizes = ask.sizes(polling(0), SHORT_BYTES);
+    let count = sizes.len();
+    let what = format!("over the best other, worst of {count} sizes");
+    targets.add(THEME, what, AtMost(ask.noise_floor()), worst(&sizes, fastest));
+    let rate = own(1 << 20, Quantity::GbPerSecond);
+    let over = |other| Ok(Found::over(rate.clone()?, ask.path(other, polling(1 << 20), Quantity::GbPerSecond)?));
+    targets.add(THEME, "1 MiB one way", AtLeast(3.0), over("unix_stream"));
+    targets.add(THEME, "1 MiB one way", AtLeast(2.0), over("pipe"));
+    let best = |bytes, quantity| ask.best("a peer", polling(bytes), quantity, is_peer);
+    let peer = || Ok(Found::over(rate.clone()?, best(1 << 20, Quantity::GbPerSecond)?));
+    targets.add(THEME, "1 MiB one way, best peer", AtLeast(1.0), peer());
+    let peer = || Ok(Found::over(own(SHORT_BYTES, Quantity::Ns)?, best(SHORT_BYTES, Quantity::Ns)?));
+    targets.add(THEME, "64 B latency, best peer", AtMost(0.25), peer());
+}
+
+/// The tiered path against its tiers, and the model against what was measured.
+pub(crate) fn tiers_and_model(ask: &Ask<'_>, targets: &mut Targets) {
+    const TIERED: &str = "tiers: measured limits over the best tier, polling";
+    let tiered = |bytes| {
+        let tiers = ["inline", "process_vm_readv", "cow_handover"];
+        let best = ask.best("a tier", polling(bytes), Quantity::Ns, |row| tiers.contains(&row.path.as_str()))?;
+        Ok(Found::over(ask.ns("tiered_measured", polling(bytes))?, best))
+    };
+    let sizes = ask.sizes(polling(0), SHORT_BYTES);
+    targets.add(TIERED, format!("worst of {} sizes", sizes.len()), AtMost(1.05), worst(&sizes, tiered));
+
+    const MODEL: &str = "model: in place + copies + wake-up, error of the prediction";
+    for mode in [Mode::Polling, Mode::Blocking] {
+        let of_mode: Vec<&Predicted> = ask.predictions.iter().filter(|one| one.cell.mode == mode).collect();
+        let what = format!("{mode}, worst of {} rows", of_mode.len());
+        targets.add(MODEL, what, AtMost(TOLERANCE), worst(&of_mode, |one| Ok(ask.predicted(one))));
+    }
+}
+
+/// The largest ratio of several cases; nothing missing may hide behind those that are there.
+fn worst<T: Copy>(cases: &[T], found: impl Fn(T) -> Result<Found, String>) -> Result<Found, String> {
+    let all: Vec<Found> = cases.iter().map(|case| found(*case)).collect::<Result<_, _>>()?;
+    let worst = all.into_iter().reduce(|a, b| if b.ratio > a.ratio { b } else { a });
+    worst.ok_or_else(|| "any such row".to_owned())
+}

@@ -1,0 +1,191 @@
+//! Records of each question as its runs write them, step by step, without measuring. `kills` uses them as well.
+
+use memcpy_select::cpu::Cpu;
+use memcpy_select::lab::copies::cell::Cell;
+use memcpy_select::lab::copies::scope::Scope;
+use memcpy_select::lab::copies::sweep::Pass;
+use memcpy_select::lab::copies::sweep::{Failure, Sample};
+use memcpy_select::lab::copies::{CopyGrowth, samples};
+use memcpy_select::lab::instruments::effort::Effort;
+use memcpy_select::lab::neighbours::{self, NeighbourGrowth};
+use memcpy_select::lab::paths::ways::Mode;
+use memcpy_select::lab::paths::{self, Cost, Moved, PathGrowth, Pattern, Placement, Refusal, What};
+use memcpy_select::lab::record::{CsvFile, Environment, Growing, Growth, Kept, Record, RecordError};
+#[cfg(target_arch = "x86_64")]
+use memcpy_select::lab::sections::{self, Key, Part, SectionGrowth};
+use std::path::{Path, PathBuf};
+
+/// What a run of a question gives.
+pub struct Made<G: Growth> {
+    pub bench: &'static str,
+    pub grid: String,
+    pub environment: Environment,
+    /// What each step gives.
+    pub steps: Vec<Vec<G::Entry>>,
+    /// Further files, without which a complete record is none.
+    pub tables: &'static [&'static str],
+}
+
+impl<G: Growth> Made<G> {
+    fn new(bench: &'static str, steps: Vec<Vec<G::Entry>>, tables: &'static [&'static str]) -> Self {
+        let environment = Environment::gather(&Cpu::detect(), Effort::Default, None);
+        Self { bench, grid: "effort default\n".to_owned(), environment, steps, tables }
+    }
+
+    /// What is appended to, compressed at the end.
+    pub fn file(&self) -> String {
+        format!("{}.csv", G::FILE)
+    }
+
+    /// The files of a complete record.
+    pub fn files(&self) -> Vec<String> {
+        let mut files = vec!["env.toml".to_owned(), format!("{}.csv.gz", G::FILE)];
+        files.extend(self.tables.iter().map(|table| format!("{table}.csv.gz")));
+        files.sort();
+        files
+    }
+
+    pub fn create(&self, results: &Path) -> Growing<G> {
+        Growing::create(results, self.bench, self.environment.clone(), &self.grid).unwrap()
+    }
+
+    pub fn resume(&self, folder: &Path) -> Result<Growing<G>, RecordError> {
+        Growing::resume(folder, self.bench, &self.environment, &self.grid)
+    }
+
+    /// A record of the first steps, not complete.
+    pub fn begun(&self, results: &Path, count: usize) -> PathBuf {
+        let mut growing = self.create(results);
+        self.steps.iter().take(count).for_each(|entries| growing.append(entries.clone()).unwrap());
+        growing.folder().to_owned()
+    }
+
+    /// Which steps are there.
+    pub fn has(&self, growing: &Growing<G>) -> Vec<bool> {
+        let growth = G::new(self.bench, &self.environment);
+        self.steps.iter().map(|entries| growing.has(&growth.step(&entries[0]))).collect()
+    }
+
+    /// Writes what is missing, and ends the record.
+    pub fn end(&self, mut growing: Growing<G>) -> Result<(PathBuf, Kept<G::Entry>), RecordError> {
+        let has = self.has(&growing);
+        for (entries, _) in self.steps.iter().zip(has).filter(|(_, has)| !has) {
+            growing.append(entries.clone())?;
+        }
+        for table in self.tables.iter().filter(|table| !growing.has_table(table)).collect::<Vec<_>>() {
+            growing.keep(CsvFile::of::<()>(table, &[])?)?;
+        }
+        growing.finish()
+    }
+
+    /// What the rows of a record tell.
+    pub fn entries(folder: &Path) -> Result<Vec<G::Entry>, RecordError> {
+        Ok(Kept::of::<G>(Record::read(folder)?)?.entries)
+    }
+}
+
+/// A small grid of copies, gone through in three passes.
+pub fn scope() -> Scope {
+    Scope { sizes: vec![64, 256], offsets: vec![(0, 0), (0, 1)], ..Scope::of(Effort::Default) }
+}
+
+pub fn passes(scope: &Scope) -> Vec<Pass> {
+    scope.effort.steps(&scope.grid().unwrap()).map(|(cell, number)| Pass { cell, number }).collect()
+}
+
+fn pass(Pass { cell, number }: &Pass) -> Vec<samples::Entry> {
+    let rounds = Effort::Default.rounds();
+    let sample = |round, name: &'static str| {
+        let total_ns = 1_000_000 + u64::from(round);
+        Ok(Sample { cell: *cell, contender: name.into(), round, iterations: 10, total_ns })
+    };
+    let names = ["core_clock", "libc", "gpr", "libc_again"];
+    (number * rounds..(number + 1) * rounds).flat_map(|round| names.map(|name| sample(round, name))).collect()
+}
+
+pub fn copies() -> Made<CopyGrowth> {
+    let scope = scope();
+    let made = Made::new("sweep", passes(&scope).iter().map(pass).collect(), &[]);
+    Made { grid: scope.to_string(), ..made }
+}
+
+/// The same where one contender has no timing, which is said before the first pass.
+pub fn copies_without_one() -> Made<CopyGrowth> {
+    let mut made = copies();
+    let failures = Failure::in_all([Cell::hot(64, 0, 0), Cell::hot(256, 0, 0)], "a peer", "copies \"wrongly\", or so");
+    made.steps.insert(0, failures.into_iter().map(Err).collect());
+    made
+}
+
+/// What one side of ten messages there and back took.
+fn moved(total_ns: u64) -> Moved {
+    Moved {
+        total_ns,
+        cpu_ns: total_ns / 2,
+        system_calls: Some(40),
+        faults: 10,
+        wrong: 0,
+        round_trips: vec![(total_ns / 10, 9), (total_ns, 1)],
+        clock: (2000, 1000),
+        beside: (0, 0),
+    }
+}
+
+/// Ten messages there and back, each taking that long.
+pub fn sent(path: &str, payload_bytes: usize, copies: u32, message_ns: u64, pattern: Pattern) -> paths::Sample {
+    let what = What::Moved {
+        pattern,
+        messages: 10,
+        near: Box::new(moved(message_ns * 10)),
+        far: Box::new(Moved { round_trips: Vec::new(), clock: (0, 0), total_ns: 0, ..moved(message_ns * 10) }),
+    };
+    let cell = paths::Cell::simple(payload_bytes, Mode::Polling, Placement::TwoCores);
+    paths::Sample { cell, path: path.into(), kernel: None, round: 0, copies, what }
+}
+
+pub fn set_up(path: &str, payload_bytes: usize, ns: u64) -> paths::Sample {
+    let what = What::SetUp(Cost { ns, faults: 7 });
+    paths::Sample { what, ..sent(path, payload_bytes, 0, 1, Pattern::OneWay) }
+}
+
+pub fn path(payload_bytes: usize) -> Vec<paths::Entry> {
+    let [pipe, stream] = ["pipe", "unix_stream"].map(|name| sent(name, payload_bytes, 2, 500, Pattern::PingPong));
+    let reason = "a reason,\nwith \"lines\" and an umlaut: ä".to_owned();
+    let refusal = Refusal { cell: pipe.cell, path: "gone".into(), kernel: None, reason };
+    vec![Ok(set_up("pipe", payload_bytes, 1234)), Ok(pipe), Ok(stream), Err(refusal)]
+}
+
+pub fn paths() -> Made<PathGrowth> {
+    Made::new(paths::BENCH, [8, 64, 4096].map(path).into(), &["ipc-copies"])
+}
+
+pub fn neighbours() -> Made<NeighbourGrowth> {
+    let round = |(mode, round): (&str, u32)| {
+        ["idle", "busy", "rings"].map(|neighbour| neighbours::Sample {
+            mode: mode.to_owned(),
+            neighbour: neighbour.to_owned(),
+            round,
+            round_trips: vec![(1000 + u64::from(round), 9), (70_000, 1)],
+        })
+    };
+    let rounds = [("blocking", 0), ("blocking", 1), ("polling", 0), ("polling", 1)];
+    Made::new(neighbours::BENCH, rounds.map(|one| round(one).into()).into(), &["safety", "newcomers"])
+}
+
+#[cfg(target_arch = "x86_64")]
+pub fn sections() -> Made<SectionGrowth> {
+    let round = |(part, round): (Part, u32)| {
+        let loops = [(Part::Clock, "core_clock"), (part, Key::SETUP), (part, "xsave"), (part, "xsaveopt")];
+        let ticks = |at: usize| 1000 * (1 + at as u64) + u64::from(round);
+        let sample = |(at, (part, subject))| sections::Sample {
+            key: Key::of(part, subject),
+            round,
+            turns: 100,
+            ticks: ticks(at),
+        };
+        loops.into_iter().enumerate().map(sample).collect()
+    };
+    let rounds = [(Part::Cost, 1), (Part::Cost, 2), (Part::Curve, 3), (Part::Composite, 4)];
+    let tables = &["xsave-prediction", "xsave-in-use"];
+    Made::new(sections::BENCH, rounds.map(round).into(), tables)
+}
