@@ -15,8 +15,6 @@ use std::time::{Duration, Instant};
 
 /// What is measured of one question.
 pub trait Experiment {
-    /// The bench that its records are of.
-    const BENCH: &'static str;
     /// What it keeps.
     type Growth: Growth;
     /// What is measured in one go.

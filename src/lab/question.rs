@@ -33,7 +33,7 @@ pub type Found = (PathBuf, Box<dyn Evidence>);
 pub static QUESTIONS: &[Question] = &[
     Question {
         name: "copies",
-        benches: &["select", "sweep", "validate", "distributions", "bodies", "nontemporal"],
+        benches: &[copies::BENCH, copies::SWEEP, "validate", "distributions", "bodies", "nontemporal"],
         made_by: "cargo bench",
         read: |record, folder| Ok(Box::new(copies::CopyRecord::of(record, folder)?)),
     },

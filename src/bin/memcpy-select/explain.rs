@@ -1,6 +1,7 @@
 //! `explain`: what a record says about a length, and what `memcpy_auto` picks for it and why.
 
 use crate::policy::policy;
+use crate::records::{self, RESULTS};
 use crate::{caveats, json};
 use clap::Args;
 use clap::builder::PossibleValuesParser;
@@ -11,7 +12,7 @@ use memcpy_select::lab::instruments::words::length;
 use memcpy_select::lab::question::{self, Found};
 use memcpy_select::lab::show::{Explained, hanging, print, say, size};
 use memcpy_select::lab::{Evidence, QUESTIONS, Question};
-use memcpy_select::select::{CpuName, Policy};
+use memcpy_select::select::Policy;
 use serde_json::{Value, json};
 use std::any::Any;
 use std::path::{Path, PathBuf};
@@ -54,9 +55,6 @@ pub struct Explain {
     json: bool,
 }
 
-/// Where records are looked for.
-const RESULTS: &str = "results";
-
 /// The record of a question that says most of a CPU. Without one there is nothing measured to tell, which is said; what is in
 /// the way of reading it is said as well.
 fn newest(question: &Question, signature: &str) -> Option<Found> {
@@ -72,7 +70,7 @@ fn newest(question: &Question, signature: &str) -> Option<Found> {
 
 impl Explain {
     pub fn run(self) -> Result<ExitCode, String> {
-        let here = CpuName::of(&Cpu::detect().signature).to_string();
+        let here = records::here();
         let asked = self.question.as_deref().and_then(Question::named);
         let record = match &self.record {
             Some(folder) => Some((folder.clone(), question::read(folder).map_err(|error| error.to_string())?)),

@@ -1,6 +1,7 @@
 //! `ipc`: what each way to move a payload between two processes costs.
 
-use crate::run::Run;
+use crate::json;
+use crate::run::{Run, document, print_text};
 use clap::{Args, Parser};
 use memcpy_select::lab::Evidence;
 use memcpy_select::lab::copies::scope;
@@ -113,11 +114,15 @@ impl Ipc {
         if record.is_empty() {
             return Err(format!("nothing was measured\n{}", refusals(&record.refusals)));
         }
-        let without = |part: &PartRefusal| json!({ "part": part.part.name(), "reason": part.reason });
-        let further = [("parts_left_out", all.left_out().iter().map(without).collect())];
-        let left_out: String = all.left_out().iter().map(|part| format!("not measured: {part}\n")).collect();
-        let tables = record.text() + &left_out;
-        self.run.show(&folder, Box::new(record), &tables, further)?;
+        if self.run.json {
+            let without = |part: &PartRefusal| json!({ "part": part.part.name(), "reason": part.reason });
+            let mut document = document(&folder, Box::new(record))?;
+            document["parts_left_out"] = all.left_out().iter().map(without).collect();
+            json::print(&document)?;
+        } else {
+            let left_out: String = all.left_out().iter().map(|part| format!("not measured: {part}\n")).collect();
+            print_text(&folder, &(record.text() + &left_out))?;
+        }
         Ok(ExitCode::SUCCESS)
     }
 

@@ -2,7 +2,6 @@
 
 use crate::run::Run;
 use clap::Args;
-use memcpy_select::lab::Evidence;
 use memcpy_select::lab::experiment::{Lines, grid_of, run};
 use memcpy_select::lab::instruments::affinity::CpuPair;
 use memcpy_select::lab::neighbours::{BENCH, NeighbourRecord, Neighbours};
@@ -28,8 +27,7 @@ impl NeighbourVerb {
         let growing = start.open(BENCH, environment, &grid_of(effort))?;
         let (folder, kept) = run(&mut Neighbours::new(effort, cpus), growing, &Lines::new())?;
         let record = NeighbourRecord::of_kept(kept).map_err(|error| error.to_string())?;
-        let text = record.text();
-        self.run.show(&folder, Box::new(record), &text, [])?;
+        self.run.show(&folder, Box::new(record))?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -1,24 +1,37 @@
 //! Records as a reader names them: by their folders, or by a folder that has some.
 
 use crate::json;
+use memcpy_select::cpu::Cpu;
 use memcpy_select::lab::Question;
-use memcpy_select::lab::record::{Listed, RecordError, is_record, records_below};
+use memcpy_select::lab::record::{Listed, Record, RecordError, is_record, records_below};
 use memcpy_select::lab::show::{count, hanging, print};
+use memcpy_select::select::CpuName;
 use serde_json::{Value, json};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Says that a record is of another bench than is needed.
-pub fn must_be(folder: &Path, found: &str, bench: &str) -> Result<(), String> {
-    let Question { name, made_by, .. } = Question::of_bench(bench);
-    (found == bench).then_some(()).ok_or_else(|| {
-        format!(
-            "{}: this record is of bench {found}, and this is about {name}: nothing was read of it; name a record of \
+/// Where records are looked for.
+pub const RESULTS: &str = "results";
+
+/// The name of this CPU in records.
+pub fn here() -> String {
+    CpuName::of(&Cpu::detect().signature).to_string()
+}
+
+/// Reads a record of that bench, where no other will do.
+pub fn read<T>(folder: &Path, bench: &str, of: fn(Record) -> Result<T, RecordError>) -> Result<T, String> {
+    let record = Record::read(folder).map_err(|error| error.to_string())?;
+    if record.bench != bench {
+        let Question { name, made_by, .. } = Question::of_bench(bench);
+        return Err(format!(
+            "{}: this record is of bench {}, and this is about {name}: nothing was read of it; name a record of \
              `{made_by}`",
-            folder.display()
-        )
-    })
+            folder.display(),
+            record.bench
+        ));
+    }
+    of(record).map_err(|error| error.to_string())
 }
 
 /// What a record is called: its folder and the one above, `<machine>/<date>.<n>`.

@@ -53,24 +53,22 @@ impl Run {
         Start { effort, pinned_to, out: &self.out, resume: self.resume.as_deref(), is_json: self.json }
     }
 
-    /// Shows what was found, and where it is kept. A document gets these further values.
-    pub fn show<const N: usize>(
-        &self,
-        folder: &Path,
-        evidence: Box<dyn Evidence>,
-        text: &str,
-        further: [(&str, Value); N],
-    ) -> Result<(), String> {
-        if !self.json {
-            return Ok(print(format_args!("{text}record: {}\n", folder.display()))?);
-        }
-        let mut document = json_of(&(records::name(folder), evidence)).map_err(|error| error.to_string())?;
-        document["record"] = json!(folder);
-        for (name, value) in further {
-            document[name] = value;
-        }
-        json::print(&document)
+    /// Shows what was found, and where it is kept.
+    pub fn show(&self, folder: &Path, evidence: Box<dyn Evidence>) -> Result<(), String> {
+        if self.json { json::print(&document(folder, evidence)?) } else { print_text(folder, &evidence.text()) }
     }
+}
+
+/// What was found, as text, and where it is kept.
+pub fn print_text(folder: &Path, text: &str) -> Result<(), String> {
+    Ok(print(format_args!("{text}record: {}\n", folder.display()))?)
+}
+
+/// The same as a document.
+pub fn document(folder: &Path, evidence: Box<dyn Evidence>) -> Result<Value, String> {
+    let mut document = json_of(&(records::name(folder), evidence)).map_err(|error| error.to_string())?;
+    document["record"] = json!(folder);
+    Ok(document)
 }
 
 pub fn effort_named(word: &str) -> Result<Effort, String> {

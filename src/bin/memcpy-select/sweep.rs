@@ -5,11 +5,10 @@ use clap::Args;
 use memcpy_select::cpu::Cpu;
 use memcpy_select::lab::copies::cell::Cell;
 use memcpy_select::lab::copies::scope::{self, Scope};
-use memcpy_select::lab::copies::{Copies, CopyRecord, Verified};
-use memcpy_select::lab::experiment::{Experiment, Lines, run};
+use memcpy_select::lab::copies::{BENCH, Copies, CopyRecord, SWEEP, Verified};
+use memcpy_select::lab::experiment::{Lines, run};
 use memcpy_select::lab::instruments::affinity::pin;
 use memcpy_select::lab::record::Listed;
-use memcpy_select::lab::{Evidence, QUESTIONS};
 use memcpy_select::select::{Policy, install_file};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -91,17 +90,15 @@ impl Sweep {
         let (folder, record) = measured(&self.run, self.bench()?, &scope, grid)?;
         // What was asked for and copies wrongly has no figure.
         let status = if record.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(2) };
-        let text = record.text();
-        self.run.show(&folder, Box::new(record), &text, [])?;
+        self.run.show(&folder, Box::new(record))?;
         Ok(status)
     }
 
     /// The bench that the samples are of: that of the record to go on with, which may be one of `cargo bench`.
     fn bench(&self) -> Result<&'static str, String> {
-        let Some(folder) = &self.run.resume else { return Ok(Copies::BENCH) };
+        let Some(folder) = &self.run.resume else { return Ok(SWEEP) };
         let found = Listed::read(folder).map_err(text)?.bench;
-        let select = QUESTIONS[0].benches[0];
-        Ok(if found == select { select } else { Copies::BENCH })
+        Ok(if found == BENCH { BENCH } else { SWEEP })
     }
 
     /// What the options say; where a record is resumed without any, what its run was started with.

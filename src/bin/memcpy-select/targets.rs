@@ -1,29 +1,22 @@
 //! `report --targets`: what one record of paths between processes says of the transport's targets.
 
+use crate::records::RESULTS;
 use crate::{caveats, json, records};
-use memcpy_select::cpu::Cpu;
 use memcpy_select::lab::paths::show::targets::{Bound, Figure, Outcome, Target, Targets};
 use memcpy_select::lab::paths::{BENCH, PathRecord};
-use memcpy_select::lab::record::{Record, newest};
+use memcpy_select::lab::record::newest;
 use memcpy_select::lab::show::print;
-use memcpy_select::select::CpuName;
 use serde_json::{Value, json};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Where records are looked for.
-const RESULTS: &str = "results";
-
 pub fn run(records: &[PathBuf], is_json: bool) -> Result<ExitCode, String> {
-    let (folder, record) = match records {
-        [] => {
-            let folder = newest_here()?;
-            let record = read(&folder)?;
-            (folder, record)
-        }
-        [folder] => (folder.clone(), read(folder)?),
+    let folder = match records {
+        [] => newest_here()?,
+        [folder] => folder.clone(),
         _ => return Err("targets are judged by one record: nothing was printed; name one".to_owned()),
     };
+    let record = records::read(&folder, BENCH, PathRecord::of)?;
     let notes = caveats::of(&folder, &record);
     let targets = Targets::of(&record.summary(), &record.parts, &record.predictions());
     if is_json {
@@ -38,15 +31,8 @@ pub fn run(records: &[PathBuf], is_json: bool) -> Result<ExitCode, String> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn read(folder: &Path) -> Result<PathRecord, String> {
-    let record = Record::read(folder).map_err(|error| error.to_string())?;
-    records::must_be(folder, &record.bench, BENCH)?;
-    PathRecord::of(record).map_err(|error| error.to_string())
-}
-
 fn newest_here() -> Result<PathBuf, String> {
-    let signature = CpuName::of(&Cpu::detect().signature).to_string();
-    let newest = newest(RESULTS.as_ref(), &signature, BENCH).map_err(|error| error.to_string())?;
+    let newest = newest(RESULTS.as_ref(), &records::here(), BENCH).map_err(|error| error.to_string())?;
     newest.ok_or_else(|| {
         format!(
             "{RESULTS}: there is no record of paths of this CPU: `memcpy-select ipc --targets` makes one; or name one"

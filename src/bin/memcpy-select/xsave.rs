@@ -1,13 +1,12 @@
 //! `xsave`: what saving and restoring vector registers costs here, and from which length on that pays.
 
 use crate::plan::{keep, may_keep};
-use crate::records;
-use crate::run::Run;
+use crate::run::{Run, document, print_text};
+use crate::{json, records};
 use clap::Args;
 use memcpy_select::lab::experiment::{Lines, grid_of, run};
 use memcpy_select::lab::instruments::affinity::pin;
 use memcpy_select::lab::instruments::buffers::Buffers;
-use memcpy_select::lab::record::Record;
 use memcpy_select::lab::sections::show::{Figures, Parameters, section_plan};
 use memcpy_select::lab::sections::{BENCH, SectionRecord, Sections};
 use memcpy_select::lab::show::{count, say};
@@ -62,15 +61,20 @@ impl Xsave {
             may_keep(path)?;
         }
         let (folder, record) = match &self.record {
-            Some(folder) => (folder.clone(), read(folder)?),
+            Some(folder) => (folder.clone(), records::read(folder, BENCH, SectionRecord::of)?),
             None => self.measure()?,
         };
         let figures = Figures::of(&record, &parameters);
         if let Some(path) = &self.plan {
             self.write_plan(path, &record, &parameters)?;
         }
-        let further = [("xsave", serde_json::to_value(&figures).map_err(|error| error.to_string())?)];
-        self.run.show(&folder, Box::new(record), &format!("{figures}\n"), further)?;
+        if self.run.json {
+            let mut document = document(&folder, Box::new(record))?;
+            document["xsave"] = serde_json::to_value(&figures).map_err(|error| error.to_string())?;
+            json::print(&document)?;
+        } else {
+            print_text(&folder, &format!("{figures}\n"))?;
+        }
         Ok(ExitCode::SUCCESS)
     }
 
@@ -114,11 +118,4 @@ impl Xsave {
         say(format_args!("plan for sections of {}: {}", count(self.copies, "copy"), path.display()));
         Ok(())
     }
-}
-
-/// A record of sections, where no other will do.
-fn read(folder: &Path) -> Result<SectionRecord, String> {
-    let record = Record::read(folder).map_err(|error| error.to_string())?;
-    records::must_be(folder, &record.bench, BENCH)?;
-    SectionRecord::of(record).map_err(|error| error.to_string())
 }

@@ -40,7 +40,7 @@ pub(super) fn copies(
     time.next("filling the buffers");
     let mut all = Copies::new(verified, effort.grid(), effort.buffer_bytes(cpu), effort)?;
     let grid = Scope::of(effort).to_string();
-    let mut growing = Growing::create(&options.results, "select", environment, &grid)?;
+    let mut growing = Growing::create(&options.results, copies::BENCH, environment, &grid)?;
 
     // The column of the first table in all its passes; then one pass over everything else before the second.
     let (first, rest) = all.grid().split_at(1.min(all.grid().len()));

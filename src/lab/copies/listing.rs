@@ -2,10 +2,9 @@
 
 #![forbid(unsafe_code)]
 
-use super::CopyRecord;
 use super::judge::can_judge;
 use super::plan::is_held_back;
-use super::profiles::BENCH;
+use super::{BENCH, CopyRecord};
 use crate::lab::question::Question;
 use crate::lab::record::{Listed, RecordError, age, is_record};
 use std::path::{Path, PathBuf};

@@ -27,6 +27,11 @@ pub mod thread;
 pub mod verify;
 mod workload;
 
+/// The bench of `cargo bench`: its records cover the whole grid of an effort, and make profiles.
+pub const BENCH: &str = "select";
+/// The bench of grids of the reader's choice.
+pub const SWEEP: &str = "sweep";
+
 pub use judge::Validation;
 pub use listing::{Chosen, one_of_each_cpu};
 pub use plan::{is_held_back, plan, ratio_of_plans};

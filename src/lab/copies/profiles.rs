@@ -7,7 +7,7 @@
 //! the same reason a non-temporal kernel counts only at lengths at which it wins when the copy is read afterwards. A profile
 //! that the formulas beat on its own records is not made: what is known of a design holds for more than these.
 
-use super::CopyRecord;
+use super::{BENCH, CopyRecord};
 use crate::cpu::MASKED;
 use crate::lab::copies::cell::{Cell, Residency};
 use crate::lab::copies::plan::{least_bytes, plan, ratio_of_plans, weight};
@@ -18,9 +18,6 @@ use crate::select::{Class, CpuName, Plan, PlanText, Policy, formula};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
-
-/// The bench whose records make profiles.
-pub(crate) const BENCH: &str = "select";
 
 /// Where the generated source stands, from the package's folder.
 pub const PROFILES_FILE: &str = "src/select/profiles.rs";

@@ -143,7 +143,6 @@ impl Copies {
 }
 
 impl Experiment for Copies {
-    const BENCH: &'static str = "sweep";
     type Growth = CopyGrowth;
     type Step = Pass;
 

@@ -1,7 +1,7 @@
 //! Rounds of all neighbours, in shuffled order; then what safety costs; then newcomers.
 
 use super::newcomers;
-use super::record::{BENCH, GrowingNeighbours, NEWCOMERS, NeighbourGrowth, SAFETY, Sample};
+use super::record::{GrowingNeighbours, NEWCOMERS, NeighbourGrowth, SAFETY, Sample};
 use super::roles::{MODES, NEIGHBOURS, Neighbour, Reader, Role};
 use super::{Newcomer, safety};
 use crate::lab::LabError;
@@ -79,7 +79,6 @@ impl Neighbours {
 }
 
 impl Experiment for Neighbours {
-    const BENCH: &'static str = BENCH;
     type Growth = NeighbourGrowth;
     type Step = Step;
 
@@ -131,9 +130,7 @@ pub fn verify(cpus: CpuPair) -> Result<usize, String> {
     for mode in MODES {
         let mut server = Served::start(mode, cpus)?;
         for neighbour in &NEIGHBOURS {
-            if server.round(neighbour, 0, Duration::from_millis(1))?.round_trips.is_empty() {
-                return Err(format!("no round trip beside {}", neighbour.name));
-            }
+            server.round(neighbour, 0, Duration::from_millis(1))?;
         }
     }
     safety::verify()?;

@@ -5,7 +5,7 @@ use super::cell::{Cell, Contender};
 use super::copies::{CopyScope, measure_copies};
 use super::pair::Program;
 use super::parts::{PartRefusal, measure_parts};
-use super::rows::{BENCH, CACHE, COPIES, GrowingPaths, PARTS, PathGrowth, cache_table, copies_table};
+use super::rows::{CACHE, COPIES, GrowingPaths, PARTS, PathGrowth, cache_table, copies_table};
 use super::summary::Summary;
 use super::sweep::{Refusal, Sample, Sweep};
 use super::tiers::{TIERED, TIERS};
@@ -190,7 +190,6 @@ impl<'a> Paths<'a> {
 }
 
 impl Experiment for Paths<'_> {
-    const BENCH: &'static str = BENCH;
     type Growth = PathGrowth;
     type Step = Step;
 

@@ -2,7 +2,7 @@
 //! section is measured; then sections, switches and signals.
 
 use super::prediction::Model;
-use super::record::{BENCH, GrowingSections, IN_USE, InUse, PREDICTION, SectionGrowth, prediction_table};
+use super::record::{GrowingSections, IN_USE, InUse, PREDICTION, SectionGrowth, prediction_table};
 use super::runner::Arm;
 use super::timings::Timings;
 use super::{Part, Runner, composites, costs, curves, in_use, round_trip};
@@ -137,7 +137,6 @@ impl<'a> Sections<'a> {
 const TRIP_ROUNDS: u32 = 100;
 
 impl Experiment for Sections<'_> {
-    const BENCH: &'static str = BENCH;
     type Growth = SectionGrowth;
     type Step = Step;
 

@@ -20,8 +20,8 @@ use std::str::FromStr;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
-    /// A name in no file system, which goes away with the server however that dies. Every process of the machine (of the
-    /// network namespace) can try to connect to it.
+    /// A name in the abstract namespace, outside any file system: the kernel removes it when the server ends, however it ends.
+    /// Every process of the network namespace can try to connect to it.
     Abstract(String),
     /// A file. Its permissions say which users may connect. It stays behind when the server is killed; the next one to listen
     /// there replaces it.

@@ -68,7 +68,8 @@ impl LogLog<'_> {
         let ends: Vec<f64> = named.iter().filter_map(|one| Some(y(one.points.last()?.value))).collect();
         for ((series, end), label_y) in named.iter().zip(&ends).zip(apart(&ends, TOP, BOTTOM)) {
             line(&mut svg, series, &x, &y);
-            label(&mut svg, series, &x, *end, label_y);
+            let end_x = series.points.last().map_or(RIGHT, |point| x(point.len_bytes as f64));
+            series.label(&mut svg, (end_x, *end), (LABEL_X, label_y));
         }
         svg.push_str("</svg></div>\n");
         svg
@@ -153,18 +154,4 @@ fn line(svg: &mut String, series: &Series, x: &dyn Fn(f64) -> f64, y: &dyn Fn(f6
             escape(said)
         );
     }
-}
-
-/// What a curve is called, at its end; closes its group.
-fn label(svg: &mut String, series: &Series, x: &dyn Fn(f64) -> f64, end: f64, label_y: f64) {
-    let last_x = series.points.last().map_or(RIGHT, |point| x(point.len_bytes as f64));
-    let _ = writeln!(
-        svg,
-        "<path class=\"lead\" d=\"M{:.1} {end:.1}L{LABEL_X} {label_y:.1}\"/><path class=\"key\" d=\"M{LABEL_X} \
-         {label_y:.1}h28\"/><text x=\"{}\" y=\"{:.1}\">{}</text></g>",
-        last_x + 4.0,
-        LABEL_X + 34.0,
-        label_y + 4.0,
-        escape(&series.name)
-    );
 }

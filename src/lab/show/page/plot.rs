@@ -196,16 +196,8 @@ impl Plot<'_> {
                 escape(&point.said)
             );
         }
-        let last_x = series.points.last().map_or(RIGHT, |point| self.x(point.len_bytes as f64));
-        let _ = writeln!(
-            svg,
-            "<path class=\"lead\" d=\"M{:.1} {end:.1}L{LABEL_X} {label_y:.1}\"/><path class=\"key\" d=\"M{LABEL_X} \
-             {label_y:.1}h28\"/><text x=\"{}\" y=\"{:.1}\">{}</text></g>",
-            last_x + 4.0,
-            LABEL_X + 34.0,
-            label_y + 4.0,
-            escape(&series.name)
-        );
+        let end_x = series.points.last().map_or(RIGHT, |point| self.x(point.len_bytes as f64));
+        series.label(svg, (end_x, end), (LABEL_X, label_y));
     }
 
     fn segments(&self, svg: &mut String) {

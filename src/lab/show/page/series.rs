@@ -2,6 +2,9 @@
 
 #![forbid(unsafe_code)]
 
+use crate::lab::show::page::escape;
+use std::fmt::Write;
+
 /// A curve.
 pub struct Series {
     /// What its end is labelled with.
@@ -10,6 +13,21 @@ pub struct Series {
     pub look: Look,
     /// By rising length.
     pub points: Vec<Point>,
+}
+
+impl Series {
+    /// What the curve is called, with a line from where it ends to its key at `label_x`; closes its group.
+    pub(super) fn label(&self, svg: &mut String, (end_x, end_y): (f64, f64), (label_x, label_y): (f64, f64)) {
+        let _ = writeln!(
+            svg,
+            "<path class=\"lead\" d=\"M{:.1} {end_y:.1}L{label_x} {label_y:.1}\"/><path class=\"key\" d=\"M{label_x} \
+             {label_y:.1}h28\"/><text x=\"{}\" y=\"{:.1}\">{}</text></g>",
+            end_x + 4.0,
+            label_x + 34.0,
+            label_y + 4.0,
+            escape(&self.name)
+        );
+    }
 }
 
 /// A point of a curve.

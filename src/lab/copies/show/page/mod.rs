@@ -14,21 +14,16 @@ mod record;
 mod series;
 mod tables;
 
-use crate::lab::copies::CopyRecord;
 use crate::lab::copies::cell::Cell;
 use crate::lab::copies::contender::{LIBC, MEMCPY_AUTO};
 use crate::lab::copies::show::terminal::{ALIGNED, placed};
 use crate::lab::copies::summary::{CellSummary, Summary};
+use crate::lab::copies::{BENCH, CopyRecord, SWEEP};
 use crate::lab::evidence::{Place, Section};
 use crate::lab::instruments::statistics::is_tie;
 use crate::lab::show;
 use crate::lab::show::page::{HtmlTable, escape, figure, none, positive, svg_file};
 use std::collections::{BTreeSet, HashMap};
-
-/// The bench whose records cover the whole grid, and get the whole page.
-const GRID_BENCH: &str = "select";
-/// The bench of `memcpy-select sweep`: its records get the whole page if they have sizes to draw it from.
-const SWEEP_BENCH: &str = "sweep";
 
 /// A record as the page shows it: where it stands, what it holds, and the figures of it.
 struct Shown<'a> {
@@ -50,8 +45,8 @@ impl<'a> Shown<'a> {
     fn is_grid(&self) -> bool {
         let lengths = || placed(&self.summary, ALIGNED).map(|cell| cell.cell.len_bytes).collect::<BTreeSet<_>>();
         match self.record.bench.as_str() {
-            GRID_BENCH => true,
-            SWEEP_BENCH => lengths().len() > 1,
+            BENCH => true,
+            SWEEP => lengths().len() > 1,
             _ => false,
         }
     }

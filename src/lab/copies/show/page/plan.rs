@@ -2,8 +2,9 @@
 
 #![forbid(unsafe_code)]
 
+use crate::lab::copies::BENCH;
 use crate::lab::copies::plan::plan;
-use crate::lab::copies::show::page::{GRID_BENCH, Shown};
+use crate::lab::copies::show::page::Shown;
 use crate::lab::show::page::escape;
 use crate::select::{CpuName, PlanText, Policy};
 use std::fmt::Write;
@@ -14,7 +15,7 @@ const FILE: &str = "copy.plan";
 /// The plan of a record of the grid for callers that may use vector registers, and in a closed element the one for those
 /// that may not. Nothing where the record gives none.
 pub(crate) fn blocks(shown: &Shown<'_>) -> String {
-    if shown.record.bench != GRID_BENCH || !shown.record.complete {
+    if shown.record.bench != BENCH || !shown.record.complete {
         return String::new();
     }
     let text = |policy| {

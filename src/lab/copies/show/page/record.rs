@@ -2,10 +2,11 @@
 
 #![forbid(unsafe_code)]
 
+use crate::lab::copies::SWEEP;
 use crate::lab::copies::cell::Residency;
 use crate::lab::copies::contender::{LIBC, MEMCPY_AUTO};
 use crate::lab::copies::show::page::{
-    SWEEP_BENCH, Shown, against_best, answer, calls, figures, heat, plan, ranking, series, speed, tables,
+    Shown, against_best, answer, calls, figures, heat, plan, ranking, series, speed, tables,
 };
 use crate::lab::copies::summary::{CellSummary, Summary};
 use crate::lab::evidence::Section;
@@ -190,7 +191,7 @@ fn measured(shown: &Shown<'_>) -> String {
          difference is a tie.{}</p>\n",
         environment.clock.precision_ns,
         percent(shown.summary.noise_floor),
-        if shown.record.bench == SWEEP_BENCH { OF_A_SWEEP } else { "" }
+        if shown.record.bench == SWEEP { OF_A_SWEEP } else { "" }
     )
 }
 
