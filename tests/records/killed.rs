@@ -10,6 +10,7 @@ use memcpy_select::lab::record::{Progress, Record};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -62,9 +63,21 @@ impl Verb {
     }
 }
 
-/// A run of the program that prints nothing to the standard output, once it has a record for itself.
+unsafe extern "C" {
+    fn signal(number: i32, handler: usize) -> usize;
+}
+
+/// A run of the program that prints nothing to the standard output, once it has a record for itself. Ctrl-C ends it, also where
+/// these tests run in the background of a shell, which has its children ignore that.
 fn start(arguments: &[&str]) -> Child {
     let mut command = Command::new(env!("CARGO_BIN_EXE_memcpy-select"));
+    let not_ignored = || {
+        // SAFETY: 0 is `SIG_DFL`, which needs nothing. POSIX lets a child call this before it starts a program.
+        unsafe { signal(Signal::INT.as_raw(), 0) };
+        Ok(())
+    };
+    // SAFETY: the closure calls nothing else, and allocates nothing.
+    unsafe { command.pre_exec(not_ignored) };
     let mut child = command.args(arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
     let mut said = Vec::new();
@@ -74,7 +87,7 @@ fn start(arguments: &[&str]) -> Child {
     child
 }
 
-fn signal(child: &Child, signal: Signal) {
+fn send(child: &Child, signal: Signal) {
     kill_process(Pid::from_child(child), signal).unwrap();
 }
 
@@ -91,7 +104,7 @@ fn is_ended_and_resumed(verb: &Verb) {
 
     // The first run has its record, though it does not move.
     let mut child = start(&[verb.run, &["--out", scratch.out()]].concat());
-    signal(&child, Signal::STOP);
+    send(&child, Signal::STOP);
     let folder = record_in(&scratch.0).unwrap();
     let name = folder.to_str().unwrap();
     let (file, resume) = (folder.join(verb.file), [verb.run[0], "--json", "--resume", name]);
@@ -101,7 +114,7 @@ fn is_ended_and_resumed(verb: &Verb) {
         assert_eq!(fs::read(&file).unwrap(), before, "{arguments:?}");
     };
     stays(&resume, &["another process is writing to this record", "wait until that process has ended"]);
-    signal(&child, Signal::CONT);
+    send(&child, Signal::CONT);
 
     // Moments without a pattern, the same in each run: during the start, between and inside of steps.
     let mut random = 0x2545_f491_4f6c_dd1d_u64;
@@ -114,7 +127,7 @@ fn is_ended_and_resumed(verb: &Verb) {
         }
         random = random.rotate_left(17).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         std::thread::sleep(Duration::from_micros(random % 60_000));
-        signal(&child, *with);
+        send(&child, *with);
         assert!(!child.wait().unwrap().success(), "the run was over before it was ended {at} times");
         let rows = verb.rows(&folder);
         assert!(!rows.is_empty() && rows.iter().all(|row| expected.binary_search(row).is_ok()));
