@@ -11,7 +11,10 @@ use std::process::Command;
 fn main() {
     println!("cargo::rerun-if-changed=asm");
     println!("cargo::rerun-if-env-changed=MEMCPY_SELECT_NO_ASM");
-    println!("cargo::rustc-check-cfg=cfg(memcpy_select_asm, memcpy_select_out_of_line, memcpy_select_repository)");
+    println!(
+        "cargo::rustc-check-cfg=cfg(memcpy_select_asm, memcpy_select_interposed, memcpy_select_out_of_line, \
+         memcpy_select_repository)"
+    );
     if is_repository() {
         println!("cargo::rustc-cfg=memcpy_select_repository");
     }
@@ -33,6 +36,9 @@ fn main() {
         explain(&error);
     }
     println!("cargo::rustc-cfg=memcpy_select_asm");
+    if env::var_os("CARGO_FEATURE_INTERPOSE").is_some() && target("OS") == "linux" {
+        println!("cargo::rustc-cfg=memcpy_select_interposed");
+    }
     if is_debug_build() {
         println!("cargo::rustc-cfg=memcpy_select_out_of_line");
     }
@@ -50,15 +56,21 @@ fn first_line(program: &str, argument: &str) -> String {
     text.lines().next().unwrap_or("unknown").to_owned()
 }
 
-/// `stem=hash` for each file, over the file and the header they share: records tell by it which code they measured.
+/// `stem=hash` for each file, over the file and the headers that it includes: records tell by it which code they measured.
 fn source_hashes(sources: &[PathBuf]) -> String {
-    let read = |path: &Path| std::fs::read(path).unwrap_or_default();
-    let header = read(Path::new("asm/common.h"));
     let hash = |path: &PathBuf| {
         let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-        format!("{stem}={:08x}", fnv1a([read(path), header.clone()].concat()))
+        format!("{stem}={:08x}", fnv1a(with_headers(path).into_bytes()))
     };
     sources.iter().map(hash).collect::<Vec<_>>().join(" ")
+}
+
+/// A source, and each header that it includes after it.
+fn with_headers(path: &Path) -> String {
+    let source = std::fs::read_to_string(path).unwrap_or_default();
+    let included = source.lines().filter_map(|line| line.strip_prefix("#include \"")?.strip_suffix('"'));
+    let headers: String = included.map(|header| with_headers(&Path::new("asm").join(header))).collect();
+    source + &headers
 }
 
 /// Fowler, Noll and Vo's hash, 32 bits.

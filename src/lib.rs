@@ -23,6 +23,7 @@
 //! | [`kernel`] | what can copy? | |
 //! | [`xsave`] | what does vector state cost? | |
 //! | [`select`] | which kernel, when? | |
+//! | `interpose` | how does a whole program copy by it? | `interpose` |
 //! | `transport` | StreamTable: how do bytes get to another process? | `transport` |
 //! | `lab` | what the program `memcpy-select` and the benches are made of: everything that measures, keeps and shows | `cli` |
 //!
@@ -39,6 +40,9 @@
 
 pub mod cpu;
 pub mod guide;
+#[cfg(memcpy_select_interposed)]
+#[cfg_attr(docsrs, doc(cfg(feature = "interpose")))]
+pub mod interpose;
 pub mod kernel;
 #[cfg(feature = "cli")]
 #[doc(hidden)]
@@ -51,7 +55,10 @@ pub mod xsave;
 pub use kernel::{Kernel, kernels};
 #[cfg(feature = "std")]
 pub use select::tune;
-pub use select::{memcpy_auto, memcpy_auto_nosimd, memcpy_auto_unchecked, memcpy_auto_uninit};
+pub use select::{
+    memcpy_auto, memcpy_auto_nosimd, memcpy_auto_unchecked, memcpy_auto_uninit, memmove_auto, memmove_auto_nosimd,
+    memmove_auto_unchecked, memset_auto, memset_auto_nosimd, memset_auto_unchecked,
+};
 
 /// What README shows compiles and runs.
 #[cfg(doctest)]

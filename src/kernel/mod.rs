@@ -6,7 +6,7 @@
 //!
 //! - reads exactly `[src, src + len)` and writes exactly `[dst, dst + len)`, never a byte beyond, not even inside the
 //!   same page (a software prefetch is a hint and may name any address);
-//! - may assume that the two ranges do not overlap;
+//! - may assume that the two ranges do not overlap, unless [its row](Kernel::overlap) says in which direction they may;
 //! - finds the direction flag clear and leaves it clear;
 //! - keeps the callee-saved registers (`rbx`, `rbp`, `r12` to `r15`), the stack and MXCSR;
 //! - leaves the upper parts of vector registers 0 to 15 clear (`vzeroupper`), and writes registers 16 to 31 only where
@@ -21,12 +21,16 @@
 //! A kernel that needs an instruction-set extension is reached safely only through [`Kernel::ready`], which gives a
 //! [`ReadyKernel`] where this CPU and its operating system provide what it needs.
 
+mod fill;
+#[cfg(memcpy_select_interposed)]
+pub(crate) mod next;
 pub(crate) mod portable;
 mod table;
 
 use crate::cpu::{self, Components, Features};
 use core::fmt;
 
+pub use fill::{Fill, FillFn, fills};
 pub use table::kernels;
 pub(crate) use table::same;
 
@@ -48,6 +52,17 @@ pub enum Stores {
     Unknown,
 }
 
+/// How the two ranges of a copy may overlap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Overlap {
+    /// Not at all.
+    Never,
+    /// With the destination below the source, at any distance.
+    DstBelow,
+    /// With the destination above the source, at any distance.
+    DstAbove,
+}
+
 /// One row of the table: a routine that copies, and what is true of it.
 ///
 /// Every row keeps [the contract](self#the-contract).
@@ -57,6 +72,7 @@ pub struct Kernel {
     writes: Components,
     restores: bool,
     stores: Stores,
+    overlap: Overlap,
     entry: CopyFn,
 }
 
@@ -112,10 +128,21 @@ impl Kernel {
         self.stores
     }
 
-    /// Whether a measured plan may name it for lengths at which it is the best: all that need no care of the caller's, and the
-    /// platform's copy, under one of its two names.
+    /// How source and destination may overlap. Kernels that bear it are there for
+    /// [`memmove_auto`](crate::memmove_auto); of ranges apart they copy like any other.
+    pub const fn overlap(&self) -> Overlap {
+        self.overlap
+    }
+
+    /// Whether it is measured beside the others: it needs no care of the caller's, and is not there for overlaps alone.
+    pub fn is_contender(&self) -> bool {
+        !self.restores && self.overlap == Overlap::Never
+    }
+
+    /// Whether a measured plan may name it for lengths at which it is the best: all contenders, the platform's copy
+    /// under one of its two names.
     pub fn may_be_planned(&self) -> bool {
-        !self.restores && (self.stores != Stores::Unknown || self.name == "libc")
+        self.is_contender() && (self.stores != Stores::Unknown || self.name == "libc")
     }
 
     /// Whether this CPU and its operating system provide what the kernel needs.
@@ -133,7 +160,8 @@ impl Kernel {
     /// # Safety
     ///
     /// - The kernel [is available](Self::is_available) on this CPU.
-    /// - `src` is valid for reads and `dst` for writes of `len` bytes, and the two ranges do not overlap.
+    /// - `src` is valid for reads and `dst` for writes of `len` bytes, and the two ranges do not overlap, or only as the
+    ///   kernel [allows](Self::overlap).
     /// - The caller may use the vector state that the kernel [writes](Self::writes) (in a kernel: between saving and
     ///   restoring it).
     #[inline]
@@ -161,6 +189,7 @@ impl fmt::Debug for Kernel {
             .field("writes", &self.writes)
             .field("restores", &self.restores)
             .field("stores", &self.stores)
+            .field("overlap", &self.overlap)
             .finish_non_exhaustive()
     }
 }

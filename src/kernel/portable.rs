@@ -14,6 +14,10 @@ macro_rules! entry_point {
 }
 pub(crate) use entry_point;
 
+#[cfg(memcpy_select_interposed)]
+pub(super) use super::next::{libc, libc as portable};
+
+#[cfg(not(memcpy_select_interposed))]
 entry_point! {
     /// `core::ptr::copy_nonoverlapping`: what the compiler makes of it, in general a call of the linked `memcpy`.
     portable(dst, src, len) {
@@ -25,10 +29,10 @@ entry_point! {
 /// The installed libc's `memcpy` itself, without a frame of ours around it: the baseline of every comparison.
 ///
 /// C's `memcpy` also returns its destination; a caller that does not look at the result register may declare that away.
-#[cfg(all(feature = "std", unix, target_arch = "x86_64"))]
+#[cfg(all(feature = "std", unix, target_arch = "x86_64", not(memcpy_select_interposed)))]
 pub(super) use platform::memcpy as libc;
 
-#[cfg(all(feature = "std", unix, target_arch = "x86_64"))]
+#[cfg(all(feature = "std", unix, target_arch = "x86_64", not(memcpy_select_interposed)))]
 mod platform {
     unsafe extern "sysv64" {
         pub(in crate::kernel) fn memcpy(dst: *mut u8, src: *const u8, len: usize);

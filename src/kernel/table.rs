@@ -1,36 +1,43 @@
 //! THE table. A new kernel is one file in `asm/` and one row here; tests, benches, fuzzing, selection and reports
 //! iterate over it.
 
-use super::{Kernel, Stores, portable};
+use super::{Kernel, Overlap, Stores, portable};
 use crate::cpu::{Components, Features};
 
 /// What kernels of each encoding write.
 #[cfg(memcpy_select_asm)]
-mod encoding {
+pub(super) mod encoding {
     use crate::cpu::Components;
 
-    pub(super) const NONE: Components = Components::NONE;
-    pub(super) const LEGACY: Components = Components::SSE;
+    pub(in crate::kernel) const NONE: Components = Components::NONE;
+    pub(in crate::kernel) const LEGACY: Components = Components::SSE;
     /// A write of an XMM or YMM register by VEX clears the rest of it, whatever its width, as does `vzeroupper`: where
     /// there is AVX-512, kernels that never name a ZMM register write them too.
-    pub(super) const VEX: Components = LEGACY.union(Components::AVX).union(Components::ZMM_HI256);
+    pub(in crate::kernel) const VEX: Components = LEGACY.union(Components::AVX).union(Components::ZMM_HI256);
     /// Registers 16 to 31, which are a component of their own as a whole.
-    pub(super) const HI16: Components = Components::HI16_ZMM;
+    pub(in crate::kernel) const HI16: Components = Components::HI16_ZMM;
 }
 
 /// A row for `asm/<stem>.S`.
 #[cfg(memcpy_select_asm)]
 macro_rules! row {
     ($stem:literal, $needs:ident, $writes:ident, $stores:ident) => {
-        row!($stem, $needs, $writes, $stores, restores: false)
+        row!($stem, $needs, $writes, $stores, restores: false, overlap: Never)
     };
-    ($stem:literal, $needs:ident, $writes:ident, $stores:ident, restores: $restores:literal) => {
+    ($stem:literal, $needs:ident, $writes:ident, overlap: $overlap:ident) => {
+        row!($stem, $needs, $writes, Temporal, restores: false, overlap: $overlap)
+    };
+    ($stem:literal, $needs:ident, $writes:ident, $stores:ident, restores: true) => {
+        row!($stem, $needs, $writes, $stores, restores: true, overlap: Never)
+    };
+    ($stem:literal, $needs:ident, $writes:ident, $stores:ident, restores: $restores:literal, overlap: $overlap:ident) => {
         Kernel {
             name: $stem,
             needs: Features::$needs,
             writes: encoding::$writes,
             restores: $restores,
             stores: Stores::$stores,
+            overlap: Overlap::$overlap,
             entry: {
                 unsafe extern "sysv64" {
                     #[link_name = concat!(env!("MEMCPY_SELECT_PREFIX"), $stem)]
@@ -66,7 +73,15 @@ static KERNELS: &[Kernel] = &[
     row!("sse2_spill2", SSE2, LEGACY, Temporal, restores: true),
     row!("sse2_spill4", SSE2, LEGACY, Temporal, restores: true),
     row!("sse2_spill8", SSE2, LEGACY, Temporal, restores: true),
-    #[cfg(feature = "std")]
+    row!("gpr_forward", NONE, NONE, overlap: DstBelow),
+    row!("gpr_backward", NONE, NONE, overlap: DstAbove),
+    row!("sse2_forward", SSE2, LEGACY, overlap: DstBelow),
+    row!("sse2_backward", SSE2, LEGACY, overlap: DstAbove),
+    row!("avx_forward", AVX, VEX, overlap: DstBelow),
+    row!("avx_backward", AVX, VEX, overlap: DstAbove),
+    row!("avx512vl_hi16_forward", AVX512VL, HI16, overlap: DstBelow),
+    row!("avx512vl_hi16_backward", AVX512VL, HI16, overlap: DstAbove),
+    #[cfg(any(feature = "std", memcpy_select_interposed))]
     LIBC,
     PORTABLE,
 ];
@@ -86,13 +101,14 @@ const ANY: Components = Components::SSE
     .union(Components::ZMM_HI256)
     .union(Components::HI16_ZMM);
 
-#[cfg(feature = "std")]
+#[cfg(any(feature = "std", memcpy_select_interposed))]
 const LIBC: Kernel = Kernel {
     name: "libc",
     needs: Features::NONE,
     writes: ANY,
     restores: false,
     stores: Stores::Unknown,
+    overlap: Overlap::Never,
     entry: portable::libc,
 };
 
@@ -102,6 +118,7 @@ const PORTABLE: Kernel = Kernel {
     writes: ANY,
     restores: false,
     stores: Stores::Unknown,
+    overlap: Overlap::Never,
     entry: portable::portable,
 };
 

@@ -5,6 +5,7 @@
 use super::Policy;
 use super::dispatch::install;
 use super::plan::{Plan, PlanError};
+use super::stored::BUILD;
 use super::text::{load, policy_name};
 use super::text_error::MAX_TEXT_BYTES;
 use super::text_error::{Excerpt, LoadError};
@@ -17,14 +18,6 @@ use std::path::{Path, PathBuf};
 use std::string::String;
 use std::sync::{Mutex, PoisonError};
 use std::vec::Vec;
-
-/// Whose plans these are. Without assembly other kernels are to choose from, and code for debugging takes its time around each
-/// copy: what it measures is not for programs that are built for release.
-pub(super) const BUILD: &str = match (cfg!(memcpy_select_asm), cfg!(memcpy_select_out_of_line)) {
-    (true, false) => env!("CARGO_PKG_VERSION"),
-    (true, true) => concat!(env!("CARGO_PKG_VERSION"), "-debug"),
-    (false, _) => concat!(env!("CARGO_PKG_VERSION"), "-no-asm"),
-};
 
 /// Puts a plan in force that the program owns, as [`install`] does one that lives as long as the program.
 ///

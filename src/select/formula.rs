@@ -10,7 +10,7 @@ use super::knowledge::{Design, NoSimd, Prefetch, RECORDS, StringFrom, Vector};
 use super::plan::{Origin, Plan};
 use super::{Aliasing, Alignment, Class, CpuName, INLINE_MAX_BYTES, Policy};
 use crate::cpu::{Cpu, Features};
-use crate::kernel::Kernel;
+use crate::kernel::{Fill, Kernel};
 
 /// No border to non-temporal stores is believed below this, where the design has a third level.
 const NON_TEMPORAL_LEAST_BYTES: u64 = 4 << 20;
@@ -180,6 +180,37 @@ fn vector(cpu: &Cpu, width: Vector) -> Option<&'static Kernel> {
         Vector::Ymm => "avx_aligned",
         Vector::Xmm => "sse2_aligned",
     })
+}
+
+/// What this CPU moves ranges with that overlap: forward, and backward. Nothing where nothing was assembled.
+pub(super) fn moves(cpu: &Cpu) -> Option<[&'static Kernel; 2]> {
+    let [forward, backward] = match narrow(cpu) {
+        (Vector::Xmm, _) => ["sse2_forward", "sse2_backward"],
+        (_, true) => ["avx512vl_hi16_forward", "avx512vl_hi16_backward"],
+        (_, false) => ["avx_forward", "avx_backward"],
+    };
+    Some([Kernel::named(forward)?, Kernel::named(backward)?])
+}
+
+/// What this CPU fills short ranges with. Nothing where nothing was assembled.
+pub(super) fn fill(cpu: &Cpu) -> Option<&'static Fill> {
+    Fill::named(match narrow(cpu) {
+        (Vector::Xmm, _) => "sse2_fill",
+        (_, true) => "avx512vl_hi16_fill",
+        (_, false) => "avx_fill",
+    })
+}
+
+/// Whether unaligned accesses of 32 bytes are slow on this CPU's design.
+#[cfg(memcpy_select_interposed)]
+pub(crate) fn is_avx_slow(cpu: &Cpu) -> bool {
+    Design::of(cpu.signature.microarch()).is_some_and(|design| design.is_unaligned_avx_slow)
+}
+
+/// The widest vector of up to 32 bytes that this CPU has good use for, and whether there are registers 16 to 31.
+fn narrow(cpu: &Cpu) -> (Vector, bool) {
+    let design = Design::of(cpu.signature.microarch()).unwrap_or(Design::of_unknown(cpu.signature.vendor));
+    (self::width(cpu, &design, Vector::Ymm), cpu.features.contains(Features::AVX512VL))
 }
 
 /// Non-temporal stores as wide as the vectors that pay, or wider: they leave in whole lines either way.

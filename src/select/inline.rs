@@ -51,12 +51,12 @@ impl Small {
     }
 }
 
-/// Copies up to [`INLINE_MAX_BYTES`] bytes.
+/// Copies up to [`INLINE_MAX_BYTES`] bytes. All of them are loaded before any is stored: the ranges may overlap.
 ///
 /// # Safety
 ///
-/// `src` is valid for reads and `dst` for writes of `len` bytes, the ranges do not overlap, and
-/// `len <= INLINE_MAX_BYTES`. The CPU has what `small` [needs](Small::needs).
+/// `src` is valid for reads and `dst` for writes of `len` bytes, and `len <= INLINE_MAX_BYTES`. The CPU has what `small`
+/// [needs](Small::needs).
 #[inline(always)]
 pub(super) unsafe fn copy(dst: *mut u8, src: *const u8, len: usize, small: Small) {
     #[cfg(memcpy_select_asm)]
@@ -143,6 +143,48 @@ unsafe fn first_middle_last(dst: *mut u8, src: *const u8, len: usize) {
         store(dst, 0, first_byte);
         store(dst, middle, middle_byte);
         store(dst, last, last_byte);
+    }
+}
+
+/// Writes `byte` to up to [`INLINE_MAX_BYTES`] bytes.
+///
+/// # Safety
+///
+/// `dst` is valid for writes of `len` bytes, and `len <= INLINE_MAX_BYTES`.
+#[inline(always)]
+pub(super) unsafe fn fill(dst: *mut u8, byte: u8, len: usize) {
+    if len >= 16 {
+        // SAFETY: 16 <= len <= 64.
+        unsafe { fill_four_pieces(dst, u128::from_ne_bytes([byte; 16]), len) }
+    } else if len >= 4 {
+        // SAFETY: 4 <= len <= 16.
+        unsafe { fill_four_pieces(dst, u32::from_ne_bytes([byte; 4]), len) }
+    } else if len > 0 {
+        // SAFETY: 0, half of `len` and `len - 1` are below `len`.
+        unsafe {
+            store(dst, 0, byte);
+            store(dst, len / 2, byte);
+            store(dst, len - 1, byte);
+        }
+    }
+}
+
+/// Writes four words at the places of [`four_pieces`].
+///
+/// # Safety
+///
+/// As [`fill`], with `size_of::<T>() <= len <= 4 * size_of::<T>()`. `T` is plain data of a power-of-two size.
+#[inline(always)]
+unsafe fn fill_four_pieces<T: Copy>(dst: *mut u8, word: T, len: usize) {
+    let size = size_of::<T>();
+    let inner = (len / 2) & (3 * size);
+    let last = len - size;
+    // SAFETY: each offset is at most `len` less a word, so that all words lie in the range that the caller vouches for.
+    unsafe {
+        store(dst, 0, word);
+        store(dst, inner, word);
+        store(dst, last - inner, word);
+        store(dst, last, word);
     }
 }
 

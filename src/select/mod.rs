@@ -16,10 +16,14 @@ mod cpu_name;
 mod dispatch;
 #[cfg(feature = "std")]
 mod file;
+mod fills;
 pub mod formula;
 mod in_force;
 mod inline;
+#[cfg(memcpy_select_interposed)]
+pub(crate) mod interposed;
 mod knowledge;
+mod moves;
 #[cfg(memcpy_select_out_of_line)]
 mod out_of_line;
 mod plan;
@@ -30,6 +34,7 @@ mod recorded;
 mod saved;
 mod sectioned;
 mod slot;
+mod stored;
 mod text;
 mod text_error;
 #[cfg(feature = "std")]
@@ -55,12 +60,16 @@ pub use dispatch::{
 pub use dispatch::{memcpy_auto_inlined, memcpy_auto_nosimd_inlined};
 #[cfg(feature = "std")]
 pub use file::{LoadFileCause, LoadFileError, install_file, install_owned, load_file};
+pub use fills::{memset_auto, memset_auto_nosimd, memset_auto_unchecked};
 pub use inline::{INLINE_MAX_BYTES, Small};
+pub use moves::{memmove_auto, memmove_auto_nosimd, memmove_auto_unchecked};
 pub use plan::{MAX_BANDS, Origin, Plan, PlanError};
 pub use profile::{plan_for, profiled_records};
 #[cfg(feature = "std")]
 pub use saved::{Plans, SavePlanError, SavedPlan};
 pub use sectioned::{InSection, memcpy_auto_in_section};
+#[doc(hidden)]
+pub use stored::{BUILD, Stored, StoredError};
 pub use text::{PlanText, load};
 pub use text_error::{Excerpt, LoadError, MAX_TEXT_BYTES, TextError, TextErrorKind};
 #[cfg(feature = "std")]

@@ -6,11 +6,11 @@
 use super::Policy;
 use super::calibrate::Calibration;
 use super::cpu_name::CpuName;
-use super::file::{BUILD, LoadFileCause, LoadFileError, read};
+use super::file::{LoadFileCause, LoadFileError, read};
 use super::plan::Plan;
+use super::stored::{BUILD, MARK, Stored};
 use super::text::{PlanText, load};
-use super::text_error::MAX_TEXT_BYTES;
-use super::text_error::{Excerpt, LoadError, TextError};
+use super::text_error::{Excerpt, LoadError, MAX_TEXT_BYTES};
 use super::whole_file::{folder_of, may_replace, refuse_special, replace};
 use crate::cpu::Cpu;
 use core::fmt;
@@ -20,11 +20,6 @@ use std::format;
 use std::fs::{self, DirBuilder};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
-
-/// How the first line begins; the version follows. To whatever reads plans it is a comment.
-const MARK: &str = "# memcpy-select ";
-/// How each plan begins.
-const HEADER: &str = "memcpy-select plan ";
 
 /// The file in which [`tune`](super::tune()) keeps a plan for the next start.
 ///
@@ -87,23 +82,25 @@ impl SavedPlan {
         // To open a pipe would wait for a writer.
         refuse_special(&self.path).map_err(LoadFileCause::Unreadable)?;
         let text = read(&self.path)?;
-        let version = text.lines().next().and_then(|line| line.strip_prefix(MARK));
-        if let Some(other) = version.filter(|version| *version != BUILD) {
+        let stored = Stored::split(&text);
+        if let Some(other) = stored.version.filter(|version| *version != BUILD) {
             return Err(LoadFileCause::OtherVersion(Some(Excerpt::new(other))));
         }
         if text.len() > MAX_TEXT_BYTES {
             // Which says so.
             PlanText::parse(&text).map_err(|error| LoadFileCause::Refused(LoadError::Text(error)))?;
         }
-        let first = text.find(HEADER).map_or(text.len(), |at| at + HEADER.len());
-        let second = text[first..].find(HEADER).map_or(text.len(), |at| first + at);
-        let (first, second) = text.split_at(second);
-        let (user, no_simd) =
-            (load_part(first, 0, Policy::User), load_part(second, first.lines().count(), Policy::NoSimd));
-        match version {
-            None => user.and(Err(LoadFileCause::OtherVersion(None))),
-            Some(_) => Ok(Plans { user: user?, no_simd: no_simd? }),
+        let cpu = Cpu::detect();
+        let user = of_policy(load(stored.first, &cpu), Policy::User);
+        if stored.version.is_none() {
+            return user.and(Err(LoadFileCause::OtherVersion(None)));
         }
+        let no_simd = if stored.second.is_empty() {
+            Err(LoadFileCause::MissingPlan(Policy::NoSimd))
+        } else {
+            of_policy(stored.load_second(&cpu), Policy::NoSimd)
+        };
+        Ok(Plans { user: user?, no_simd: no_simd? })
     }
 
     /// Saves the plans, in the place of those that are there. Folders that are missing are made, for this user alone.
@@ -154,17 +151,11 @@ impl SavedPlan {
     }
 }
 
-/// The plan in a part of a file, which has that many lines before it.
-fn load_part(text: &str, lines_before: usize, wanted: Policy) -> Result<Plan, LoadFileCause> {
-    if text.is_empty() && lines_before > 0 {
-        return Err(LoadFileCause::MissingPlan(wanted));
-    }
-    match load(text, &Cpu::detect()) {
+/// The plan that was read, if it is for the policy.
+fn of_policy(read: Result<(Policy, Plan), LoadError>, wanted: Policy) -> Result<Plan, LoadFileCause> {
+    match read {
         Ok((policy, plan)) if policy == wanted => Ok(plan),
         Ok(_) => Err(LoadFileCause::MissingPlan(wanted)),
-        Err(LoadError::Text(TextError { line, kind })) => {
-            Err(LoadFileCause::Refused(LoadError::Text(TextError { line: line + lines_before, kind })))
-        }
         Err(error) => Err(LoadFileCause::Refused(error)),
     }
 }

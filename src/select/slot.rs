@@ -17,7 +17,7 @@ use core::sync::atomic::{AtomicPtr, AtomicU8, Ordering};
 
 /// The plan in force under one policy. On a cache line of its own: no other write slows the calls down.
 #[repr(align(64))]
-pub(super) struct Slot {
+pub(crate) struct Slot {
     pub(super) small: AtomicU8,
     /// The entry point for short copies, then the one for all others, which goes by the step and never changes. Pointers to
     /// functions, as those below: none is ever null.
@@ -28,7 +28,7 @@ pub(super) struct Slot {
 }
 
 /// The longest short copy, in bytes.
-pub(super) const SHORT_MAX_BYTES: usize = 512;
+pub(crate) const SHORT_MAX_BYTES: usize = 512;
 /// The longest length of each step, in bytes: where plans change kernels if anywhere below the size of a first-level cache.
 /// Above the last one finding the way costs a copy less than a hundredth.
 pub(super) const STEPS: [usize; 2] = [2048, 16 << 10];

@@ -9,6 +9,9 @@ mod boundaries;
 mod calls;
 mod contract;
 mod differential;
+#[cfg(target_arch = "x86_64")]
+mod fills;
+mod overlap;
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 mod physical;
 #[path = "../suite/mod.rs"]

@@ -70,7 +70,7 @@ impl Contender {
     pub fn all_available() -> Vec<Self> {
         kernels()
             .iter()
-            .filter(|kernel| !kernel.restores())
+            .filter(|kernel| kernel.is_contender())
             .filter_map(Self::kernel)
             .chain([Self::memcpy_auto()])
             .collect()

@@ -81,7 +81,7 @@ impl Summary {
 /// nothing.
 fn non_temporal_loses_at(cells: &[CellSummary]) -> BTreeSet<usize> {
     let least = |cell: &CellSummary, stores: Stores| {
-        let of_kind = kernels().iter().filter(|kernel| kernel.stores() == stores && !kernel.restores());
+        let of_kind = kernels().iter().filter(|kernel| kernel.stores() == stores && kernel.is_contender());
         of_kind.filter_map(|kernel| cell.copy_ns(kernel.name())).min_by(f64::total_cmp)
     };
     let mut ratios: BTreeMap<usize, Vec<f64>> = BTreeMap::new();

@@ -9,7 +9,7 @@ use crate::suite::runner::in_parallel;
 use crate::symbolic::{Case, Outcome, Program};
 use memcpy_select::Kernel;
 use memcpy_select::cpu::Components;
-use memcpy_select::kernel::{CopyFn, Stores};
+use memcpy_select::kernel::{CopyFn, Overlap, Stores};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Beyond the length at which every kernel has come to its loop, and around several times.
@@ -35,11 +35,17 @@ fn cases(len: usize) -> impl Iterator<Item = Case> {
 /// Runs all cases of a length; the outcomes must be alike in what the caller sees.
 fn check(kernel: &Kernel, program: &mut Program, len: usize, count: &AtomicU64) {
     for case in cases(len) {
-        let Outcome { steps, changed_vectors } =
+        let Outcome { steps, changed_vectors, overlaps } =
             program.run(case).unwrap_or_else(|fault| panic!("{}, {case:?}: {fault}", kernel.name()));
         assert!(steps > 0);
         let keeps_all = kernel.restores() || kernel.writes().is_empty();
         assert!(!keeps_all || changed_vectors == 0, "{}, {case:?}: {changed_vectors:#x}", kernel.name());
+        let bears = match kernel.overlap() {
+            Overlap::Never => true,
+            Overlap::DstBelow => overlaps.below,
+            Overlap::DstAbove => overlaps.above,
+        };
+        assert!(bears, "{}, {case:?}: loads what may be overwritten already", kernel.name());
         count.fetch_add(1, Ordering::Relaxed);
     }
 }
@@ -67,6 +73,36 @@ fn every_copy_up_to_1100_bytes_is_right_whatever_the_addresses_and_contents() {
             println!("{:<20}{:>8} cases, each for all addresses and contents", kernel.name(), count.into_inner());
         },
     );
+}
+
+/// The first length at which a move would be wrong, below and above; none for what bears every overlap that way.
+fn first_wrong(entry: CopyFn, writes: Components) -> [Option<usize>; 2] {
+    let mut program = program(entry, writes);
+    let mut first = [None; 2];
+    for case in (0..=320).flat_map(|len| cases(len).step_by(9)) {
+        let overlaps = program.run(case).unwrap_or_else(|fault| panic!("{case:?}: {fault}")).overlaps;
+        for (first, bears) in first.iter_mut().zip([overlaps.below, overlaps.above]) {
+            *first = first.or((!bears).then_some(case.len));
+        }
+    }
+    first
+}
+
+/// The check of overlaps can fail: of kernels that are right for ranges apart it tells which are not for others, and from where.
+#[test]
+fn moves_with_one_defect_and_plain_copies_do_not_bear_overlaps() {
+    let kernel = |name| Kernel::named(name).expect("a row of the table");
+    let of = |kernel: &Kernel| first_wrong(kernel.entry(), kernel.writes());
+    assert_eq!(of(kernel("sse2_aligned")), [Some(193), Some(193)], "copies through twelve registers come first");
+    assert_eq!(of(kernel("gpr")), [Some(33), Some(33)]);
+    assert_eq!(of(kernel("rep_movsb")), [None, Some(2)], "byte by byte upwards");
+    assert_eq!(of(kernel("sse2_forward")), [None, Some(130)]);
+    assert_eq!(of(kernel("sse2_backward")), [Some(130), None]);
+    let mutant = |name| MUTANTS.iter().find(|mutant| mutant.name == name).expect("a mutant");
+    for name in ["move_stores_head_early", "move_loads_tail_late"] {
+        let mutant = mutant(name);
+        assert!(first_wrong(mutant.entry, mutant.writes)[0].is_some_and(|len| len > 32), "{name}");
+    }
 }
 
 /// A broken kernel's first fault.

@@ -37,6 +37,47 @@ MUTANT control_sse2
     movdqu  [r8], xmm1
     ret
 
+    # Moves upwards of 8 bytes a turn, for lengths above 32.
+MUTANT move_stores_head_early
+    cmp     rdx, 32
+    ja      2f
+    COPY
+    ret
+2:  mov     rax, [rsi]
+    mov     r9, [rsi + rdx - 8]
+    lea     r8, [rdi + rdx - 8]
+    mov     [rdi], rax
+    mov     ecx, edi
+    and     ecx, 7
+    sub     rcx, 8
+    sub     rdi, rcx
+    sub     rsi, rcx
+3:  mov     rax, [rsi]
+    mov     [rdi], rax
+    add     rsi, 8
+    add     rdi, 8
+    cmp     rdi, r8
+    jb      3b
+    mov     [r8], r9
+    ret
+
+MUTANT move_loads_tail_late
+    cmp     rdx, 32
+    ja      2f
+    COPY
+    ret
+2:  lea     r8, [rdi + rdx - 8]
+    lea     r9, [rsi + rdx - 8]
+3:  mov     rax, [rsi]
+    mov     [rdi], rax
+    add     rsi, 8
+    add     rdi, 8
+    cmp     rdi, r8
+    jb      3b
+    mov     rax, [r9]
+    mov     [r8], rax
+    ret
+
 MUTANT control_sse2_nt
 2:  cmp     rdx, 16
     jb      3f

@@ -49,6 +49,9 @@ pub static MUTANTS: &[Mutant] = &[
     mutant!(control_sse2, None),
     mutant!(control_sse2_nt, None),
     mutant!(control_avx, None, needs: Features::AVX, writes: YMM),
+    // Right for ranges apart, wrong where they overlap: `every_address.rs`.
+    mutant!(move_stores_head_early, None, writes: Components::NONE, leaves_in_use: Components::NONE),
+    mutant!(move_loads_tail_late, None, writes: Components::NONE, leaves_in_use: Components::NONE),
     mutant!(tail_too_short, Some(Check::DestinationBytes)),
     mutant!(tail_at_fixed_place, Some(Check::DestinationBytes)),
     mutant!(blocks_swapped, Some(Check::DestinationBytes)),

@@ -198,6 +198,9 @@ impl Machine {
             let pointer = self.stack_pointer(i)?;
             self.memory.load(src, &mut elements, pointer, || text(i))?;
             self.memory.store(dst, &elements, pointer, || text(i))?;
+            if times > 1 {
+                self.memory.went_upwards();
+            }
         }
         for register in [RSI, RDI] {
             let Value::Sum(sum) = self.general[register] else { return Err(depends(i)) };

@@ -6,16 +6,45 @@ use super::value::{Byte, DST, SRC, STACK, Sum};
 /// The frame that a kernel may use.
 const STACK_BYTES: usize = 256;
 
+/// Which overlaps of source and destination a run bears, at every distance at once.
+///
+/// With the destination D bytes below the source, a store at offset p overwrites the source's byte at p - D. So it is enough, for
+/// all D, that no offset is loaded after a store at a higher one; with the destination above, after a store at a lower one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Overlaps {
+    pub below: bool,
+    pub above: bool,
+}
+
 pub(crate) struct Memory {
     loaded: Vec<bool>,
     dst: Vec<Byte>,
+    /// The offsets in the destination that were stored so far lie in this range.
+    stored: std::ops::Range<usize>,
+    overlaps: Overlaps,
     /// The bytes below the return address; the last one is directly below it.
     stack: [Byte; STACK_BYTES],
 }
 
 impl Memory {
     pub fn new(len: usize) -> Self {
-        Self { loaded: vec![false; len], dst: vec![Byte::Unwritten; len], stack: [Byte::Unwritten; STACK_BYTES] }
+        Self {
+            loaded: vec![false; len],
+            dst: vec![Byte::Unwritten; len],
+            stored: usize::MAX..0,
+            overlaps: Overlaps { below: true, above: true },
+            stack: [Byte::Unwritten; STACK_BYTES],
+        }
+    }
+
+    /// The last store was one for each element, each after the load of the same element: what an overlap from above does not bear.
+    pub fn went_upwards(&mut self) {
+        self.overlaps.above = false;
+    }
+
+    /// Which overlaps the run so far bears.
+    pub fn overlaps(&self) -> Overlaps {
+        self.overlaps
     }
 
     /// Fills `bytes` from an address.
@@ -31,7 +60,11 @@ impl Memory {
                 let Some(offset) = inside(address.plus, bytes.len(), self.loaded.len()) else {
                     return Err(Fault::LoadOutsideSource { at: at() });
                 };
-                self.loaded[offset..offset + bytes.len()].fill(true);
+                let end = offset + bytes.len();
+                self.loaded[offset..end].fill(true);
+                // Is one of the loaded offsets below, or above, one that was stored before?
+                self.overlaps.below &= self.stored.end <= offset + 1;
+                self.overlaps.above &= self.stored.start >= end - 1;
                 for (number, byte) in bytes.iter_mut().enumerate() {
                     *byte = Byte::Source((offset + number) as u32);
                 }
@@ -58,7 +91,9 @@ impl Memory {
                 let Some(offset) = inside(address.plus, bytes.len(), self.dst.len()) else {
                     return Err(Fault::StoreOutsideDestination { at: at() });
                 };
-                self.dst[offset..offset + bytes.len()].copy_from_slice(bytes);
+                let end = offset + bytes.len();
+                self.dst[offset..end].copy_from_slice(bytes);
+                self.stored = self.stored.start.min(offset)..self.stored.end.max(end);
             }
             STACK => {
                 let offset = in_frame(address, bytes.len(), stack_pointer, at)?;

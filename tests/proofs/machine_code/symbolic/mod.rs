@@ -17,7 +17,8 @@
 //!
 //! One assumption: two addresses that belong to one range compare as their offsets do. That holds where no range touches
 //! the first or the last page of the address space; the run keeps the offsets that were compared, and fails if they
-//! are further away than a page. The other assumption is the contract's: source, destination and stack are apart.
+//! are further away than a page. The other assumption is the contract's: source, destination and stack are apart; or, where the order of
+//! all loads and stores [bears](Overlaps) it, source and destination overlap.
 //!
 //! # What is checked
 //!
@@ -40,6 +41,7 @@ use super::code::text;
 use iced_x86::Instruction;
 use memcpy_select::cpu::Components;
 use memory::Memory;
+pub use memory::Overlaps;
 use std::fmt;
 use value::{Byte, DST, Known, SRC, STACK, Sum, Value};
 
@@ -57,6 +59,8 @@ pub struct Outcome {
     pub steps: u64,
     /// The vector registers, one bit each, that do not hold what the caller had in them.
     pub changed_vectors: u32,
+    /// Which overlaps it bears: all that is shown of ranges apart, it shows of these too.
+    pub overlaps: Overlaps,
 }
 
 /// Why a run does not show what it should.
@@ -175,7 +179,9 @@ impl Program {
             };
             self.visited[offset] = true;
             if machine.step(instruction)? {
-                return machine.at_return(case, self.writes).map(|changed_vectors| Outcome { steps, changed_vectors });
+                let overlaps = machine.memory.overlaps();
+                let outcome = |changed_vectors| Outcome { steps, changed_vectors, overlaps };
+                return machine.at_return(case, self.writes).map(outcome);
             }
         }
         Err(Fault::TooManySteps)

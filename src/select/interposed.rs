@@ -1,0 +1,17 @@
+//! What [the symbols of a whole program](crate::interpose) read of the plan in force, in machine code.
+
+pub(crate) use super::fills::STRING_FROM_BYTES as STRING_FILL_FROM_BYTES;
+pub(crate) use super::formula::is_avx_slow;
+pub(crate) use super::in_force::USER;
+pub(crate) use super::moves::{BACKWARD, FORWARD};
+pub(crate) use super::slot::SHORT_MAX_BYTES;
+use super::{Policy, in_force, moves};
+
+/// Where a slot has its two first entry points: that for short copies, and that for all others.
+pub(crate) const USER_FIRST: usize = core::mem::offset_of!(super::slot::Slot, first);
+
+/// Decides on all that the first calls would decide on: no call has to, wherever it comes from.
+pub(crate) fn decide() {
+    in_force::decide(Policy::User);
+    moves::decide();
+}
