@@ -27,4 +27,4 @@
 mod entry;
 mod start;
 
-pub use start::{Started, started};
+pub use start::{is_started, start_with};

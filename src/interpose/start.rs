@@ -2,22 +2,15 @@
 
 use super::entry::{begin, has_begun};
 use crate::cpu::Cpu;
-use crate::kernel::next::{has_next, set_next};
+use crate::kernel::next::set_next;
 use crate::select::interposed::decide;
 use core::arch::global_asm;
 use core::ffi::{CStr, c_char, c_void};
 use core::ptr::NonNull;
 
-/// What the constructor found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Started {
-    /// Whether there is a `memmove` of libc behind this one, for plans that name the kernel `libc`.
-    pub has_next: bool,
-}
-
 /// Whether the symbols follow the plan in force, which they do once the constructors have run.
-pub fn started() -> Option<Started> {
-    has_begun().then(|| Started { has_next: has_next() })
+pub fn is_started() -> bool {
+    has_begun()
 }
 
 // Weak: a program that is linked statically, or to another libc, may have none.
@@ -44,13 +37,22 @@ fn next(name: &CStr) -> *mut c_void {
     dlsym().map_or(core::ptr::null_mut(), |dlsym| unsafe { dlsym(NEXT, name.as_ptr()) })
 }
 
-extern "C" fn start() {
-    if let Some(next) = NonNull::new(next(c"memmove").cast::<()>()) {
+/// Begins now, where a constructor needs it that runs before this one, and goes on with this CPU. A second time changes nothing.
+pub fn start_with<T>(then: impl FnOnce(&Cpu) -> T) -> T {
+    if !has_begun()
+        && let Some(next) = NonNull::new(next(c"memmove").cast::<()>())
+    {
         // SAFETY: the address of C's `memmove` as the next library defines it.
         unsafe { set_next(next) };
     }
-    decide();
-    begin(&Cpu::detect());
+    decide(|cpu| {
+        begin(cpu);
+        then(cpu)
+    })
+}
+
+extern "C" fn start() {
+    start_with(|_| ());
 }
 
 /// Constructors run in the order of this table, after all libraries are relocated.

@@ -22,11 +22,6 @@ pub(crate) unsafe fn set_next(routine: NonNull<()>) {
     NEXT.store(routine.as_ptr(), Ordering::Release);
 }
 
-/// Whether there is another definition.
-pub(crate) fn has_next() -> bool {
-    NEXT.load(Ordering::Acquire) != sse2_forward as *mut ()
-}
-
 /// # Safety
 ///
 /// `src` is valid for reads and `dst` for writes of `len` bytes, and the two ranges do not overlap.

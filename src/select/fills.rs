@@ -1,8 +1,7 @@
 //! Fills: one byte over a range, as C's `memset`.
 
-use super::formula;
 use super::inline::{self, INLINE_MAX_BYTES};
-use crate::cpu::Cpu;
+use super::{formula, in_force};
 use crate::kernel::{Fill, FillFn};
 use core::ptr;
 use core::sync::atomic::{AtomicPtr, Ordering};
@@ -79,7 +78,7 @@ macro_rules! decide {
         /// Two threads that decide at a time decide alike.
         #[cold]
         unsafe extern $abi fn decide(dst: *mut u8, byte: u8, len: usize) {
-            match formula::fill(&Cpu::detect()) {
+            match in_force::of_cpu(formula::fill) {
                 Some(fill) => {
                     VECTOR_FILL.store(fill.entry() as *mut (), Ordering::Relaxed);
                     // SAFETY: the same preconditions; the fill is one that this CPU can run.

@@ -11,9 +11,11 @@ use super::knowledge::Design;
 use super::plan::{Origin, Plan};
 use super::slot::Slot;
 use super::{Policy, formula, plan_for};
+use crate::cpu::Cpu;
 use crate::kernel::Kernel;
 use crate::kernel::portable::entry_point;
 use core::cell::UnsafeCell;
+use core::mem::MaybeUninit;
 use core::sync::atomic::{AtomicU8, Ordering};
 
 pub(crate) static USER: Slot = Slot::new(&UNDECIDED, user_by_step, user);
@@ -62,13 +64,14 @@ const fn baseline(above: Option<&'static Kernel>) -> Plan {
     }
 }
 
-/// The plans for this CPU.
+/// This CPU, and the plans for it.
 struct Decided {
+    cpu: Cpu,
     user: Plan,
     no_simd: Plan,
 }
 
-struct DecidedCell(UnsafeCell<Decided>);
+struct DecidedCell(UnsafeCell<MaybeUninit<Decided>>);
 
 // SAFETY: `decided` writes once, before it publishes, and only reads afterwards.
 unsafe impl Sync for DecidedCell {}
@@ -78,7 +81,7 @@ unsafe impl Sync for DecidedCell {}
 #[cold]
 pub(super) fn decide(policy: Policy) -> &'static Plan {
     let decided = decided();
-    if let Some(Decided { user, no_simd }) = decided {
+    if let Some(Decided { user, no_simd, .. }) = decided {
         // A plan that was installed meanwhile stays.
         USER.publish_instead(&UNDECIDED, user);
         NO_SIMD.publish_instead(&UNDECIDED_NO_SIMD, no_simd);
@@ -94,24 +97,32 @@ pub(super) fn decide(policy: Policy) -> &'static Plan {
 /// The plans; nothing while another thread, or the code that this signal handler interrupted, is deciding.
 fn decided() -> Option<&'static Decided> {
     static STATE: AtomicU8 = AtomicU8::new(EMPTY);
-    static DECIDED: DecidedCell = DecidedCell(UnsafeCell::new(Decided { user: BASELINE_COPY, no_simd: BASELINE_COPY }));
-    const BASELINE_COPY: Plan = baseline(None);
+    static DECIDED: DecidedCell = DecidedCell(UnsafeCell::new(MaybeUninit::uninit()));
     const EMPTY: u8 = 0;
     const BUSY: u8 = 1;
     const READY: u8 = 2;
 
     if STATE.compare_exchange(EMPTY, BUSY, Ordering::Acquire, Ordering::Acquire).is_ok() {
-        let cpu = crate::cpu::Cpu::detect();
-        let plans = Decided { user: plan_for(&cpu, Policy::User), no_simd: plan_for(&cpu, Policy::NoSimd) };
+        let cpu = Cpu::detect();
+        let (user, no_simd) = (plan_for(&cpu, Policy::User), plan_for(&cpu, Policy::NoSimd));
+        let place = DECIDED.0.get();
         // SAFETY: only the one thread that moved EMPTY to BUSY gets here, and no thread reads before READY.
-        unsafe { DECIDED.0.get().write(plans) };
+        unsafe { place.write(MaybeUninit::new(Decided { cpu, user, no_simd })) };
         STATE.store(READY, Ordering::Release);
     }
     if STATE.load(Ordering::Acquire) != READY {
         return None;
     }
-    // SAFETY: READY is stored after the only write, and nothing writes after it.
-    Some(unsafe { &*DECIDED.0.get() })
+    // SAFETY: READY is stored after the only write, which made it whole, and nothing writes after it.
+    Some(unsafe { (*DECIDED.0.get()).assume_init_ref() })
+}
+
+/// What follows from this CPU, which is asked what it is only once: under a hypervisor that takes some hundred microseconds.
+pub(super) fn of_cpu<T>(what: impl FnOnce(&Cpu) -> T) -> T {
+    match decided() {
+        Some(decided) => what(&decided.cpu),
+        None => what(&Cpu::detect()),
+    }
 }
 
 entry_point! {

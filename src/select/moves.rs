@@ -5,7 +5,6 @@
 
 use super::inline::{self, INLINE_MAX_BYTES};
 use super::{formula, in_force, memcpy_auto_nosimd, memcpy_auto_unchecked};
-use crate::cpu::Cpu;
 use crate::kernel::portable::entry_point;
 use crate::kernel::{CopyFn, Kernel};
 use core::ops::{Bound, Range, RangeBounds};
@@ -135,7 +134,7 @@ pub(crate) static BACKWARD: Word = Word::new(decide_backward);
 /// Decides before the first call.
 #[cfg(memcpy_select_interposed)]
 pub(super) fn decide() {
-    if let Some(kernels) = formula::moves(&Cpu::detect()) {
+    if let Some(kernels) = in_force::of_cpu(formula::moves) {
         FORWARD.decide(kernels);
     }
 }
@@ -163,7 +162,7 @@ impl Word {
 entry_point! {
     #[cold]
     decide_forward(dst, src, len) {
-        match formula::moves(&Cpu::detect()) {
+        match in_force::of_cpu(formula::moves) {
             // SAFETY: the same preconditions; the kernel is one that this CPU can run, for ranges that overlap this way.
             Some(kernels) => unsafe { FORWARD.decide(kernels)(dst, src, len) },
             // SAFETY: the same preconditions.
@@ -175,7 +174,7 @@ entry_point! {
 entry_point! {
     #[cold]
     decide_backward(dst, src, len) {
-        match formula::moves(&Cpu::detect()) {
+        match in_force::of_cpu(formula::moves) {
             // SAFETY: as above.
             Some(kernels) => unsafe { BACKWARD.decide(kernels)(dst, src, len) },
             // SAFETY: the same preconditions.

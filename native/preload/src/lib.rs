@@ -15,10 +15,11 @@ mod environment;
 mod plan;
 
 use core::panic::PanicInfo;
+use memcpy_select::interpose::start_with;
 
 /// Runs before `main`, after the library is relocated.
 extern "C" fn start() {
-    plan::install();
+    start_with(plan::install);
 }
 
 #[used]

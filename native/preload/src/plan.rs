@@ -19,19 +19,18 @@ unsafe impl Sync for Kept {}
 static KEPT: Kept = Kept(UnsafeCell::new(None));
 
 /// Puts the plan of the first file in force that gives one.
-pub fn install() {
+pub fn install(cpu: &Cpu) {
     if is_privileged() {
         return;
     }
     let [named, cache, home] = variables([b"MEMCPY_SELECT_PLAN=", b"XDG_CACHE_HOME=", b"HOME="]);
-    let cpu = Cpu::detect();
     let plan = match named {
-        Some(path) => read(&path, &cpu).map_err(|error| say(&path, error)).ok(),
+        Some(path) => read(&path, cpu).map_err(|error| say(&path, error)).ok(),
         None => None,
     };
     let plan = plan.or_else(|| {
-        let path = saved(cache, home, &cpu)?;
-        match read(&path, &cpu) {
+        let path = saved(cache, home, cpu)?;
+        match read(&path, cpu) {
             Err(Error::Unreadable(Errno::NOENT | Errno::NOTDIR | Errno::ACCESS)) => None,
             Err(error) => {
                 say(&path, error);
