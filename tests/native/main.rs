@@ -5,4 +5,5 @@
 
 #![cfg(all(target_arch = "x86_64", target_os = "linux", memcpy_select_asm, memcpy_select_repository))]
 
+mod interpose;
 mod preload;

@@ -1,0 +1,31 @@
+//! Promise: a Rust program that is built with the feature `interpose` copies by this crate wherever it calls `memcpy`, `memmove` or
+//! `memset`, linked dynamically and statically, in builds for debugging and for release.
+
+use std::path::Path;
+use std::process::Command;
+
+fn output(command: &mut Command) -> String {
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    assert!(output.status.success(), "{command:?}: {output:?}");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[test]
+fn a_program_has_the_symbols_and_copies_by_them() {
+    const TARGET: &str = "x86_64-unknown-linux-gnu";
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/native/interpose/program");
+    let built = Path::new(env!("CARGO_TARGET_TMPDIR")).join("interpose");
+    let builds = [(&["--quiet"][..], "debug", ""), (&["--release"], "release", "-Ctarget-feature=+crt-static")];
+    for (arguments, profile, flags) in builds {
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.args(["build", "--locked", "--offline", "--target", TARGET, "--target-dir"]).arg(&built).args(arguments);
+        output(cargo.current_dir(&folder).env("RUSTFLAGS", flags).env_remove("CARGO_ENCODED_RUSTFLAGS"));
+        let program = built.join(TARGET).join(profile).join("interposed-program");
+        let said = output(&mut Command::new(&program));
+        assert_eq!(said, "right, by 1 bands\n", "{profile}");
+        let symbols = output(Command::new("nm").arg(&program));
+        for name in ["memcpy", "memmove", "memset"] {
+            assert!(symbols.lines().any(|line| line.ends_with(&format!(" T {name}"))), "{profile}: {name} is libc's");
+        }
+    }
+}
