@@ -287,6 +287,24 @@ copies! {
     __mempcpy_chk(dst: *mut u8, src: *const u8, len: usize, dst_bytes: usize), "cmp rcx, rdx", "jb 8f", "lea rax, [rdi + rdx]"
 }
 
+/// Every symbol.
+pub(super) static ALL: [Symbol; 8] = [
+    Symbol(memcpy as *const ()),
+    Symbol(memmove as *const ()),
+    Symbol(mempcpy as *const ()),
+    Symbol(memset as *const ()),
+    Symbol(__memcpy_chk as *const ()),
+    Symbol(__memmove_chk as *const ()),
+    Symbol(__mempcpy_chk as *const ()),
+    Symbol(__memset_chk as *const ()),
+];
+
+/// The address of a symbol.
+pub(super) struct Symbol(#[expect(dead_code, reason = "it is there to be linked")] *const ());
+
+// SAFETY: nothing is done with the address.
+unsafe impl Sync for Symbol {}
+
 core::arch::global_asm!(".weak __chk_fail");
 
 /// Libc's end of a process that would have written beyond an object; without libc, that of an undefined instruction.

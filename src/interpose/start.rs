@@ -1,6 +1,6 @@
 //! The constructor: decides on the plan for this CPU, finds libc's routine, and lets the symbols follow the plan.
 
-use super::entry::{begin, has_begun};
+use super::entry::{self, begin, has_begun};
 use crate::cpu::Cpu;
 use crate::kernel::next::set_next;
 use crate::select::interposed::decide;
@@ -54,6 +54,10 @@ pub fn start_with<T>(then: impl FnOnce(&Cpu) -> T) -> T {
 extern "C" fn start() {
     start_with(|_| ());
 }
+
+/// The linker takes a part of a library for what it needs of it: with the constructor it needs all symbols.
+#[used]
+static SYMBOLS: &[entry::Symbol] = &entry::ALL;
 
 /// Constructors run in the order of this table, after all libraries are relocated.
 #[used]

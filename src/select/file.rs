@@ -9,6 +9,7 @@ use super::stored::BUILD;
 use super::text::{load, policy_name};
 use super::text_error::MAX_TEXT_BYTES;
 use super::text_error::{Excerpt, LoadError};
+use super::whole_file::refuse_special;
 use crate::cpu::Cpu;
 use core::fmt;
 use std::boxed::Box;
@@ -56,10 +57,12 @@ fn kept(plan: Plan) -> &'static Plan {
 ///
 /// # Errors
 ///
-/// [`LoadFileError`] if the file cannot be read, or for what [`load`] refuses.
+/// [`LoadFileError`] if the file cannot be read or is no regular one, or for what [`load`] refuses.
 pub fn load_file(path: impl AsRef<Path>) -> Result<(Policy, Plan), LoadFileError> {
     let path = path.as_ref();
     let failed = |cause| LoadFileError { path: path.to_owned(), cause };
+    // To open a pipe would wait for a writer.
+    refuse_special(path).map_err(|error| failed(LoadFileCause::Unreadable(error)))?;
     let text = read(path).map_err(failed)?;
     load(&text, &Cpu::detect()).map_err(|error| failed(LoadFileCause::Refused(error)))
 }

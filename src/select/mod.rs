@@ -66,7 +66,7 @@ pub use moves::{memmove_auto, memmove_auto_nosimd, memmove_auto_unchecked};
 pub use plan::{MAX_BANDS, Origin, Plan, PlanError};
 pub use profile::{plan_for, profiled_records};
 #[cfg(feature = "std")]
-pub use saved::{Plans, SavePlanError, SavedPlan};
+pub use saved::{Plans, SavePlanError, SavedPlan, save_file};
 pub use sectioned::{InSection, memcpy_auto_in_section};
 #[doc(hidden)]
 pub use stored::{BUILD, Stored, StoredError};

@@ -20,6 +20,7 @@ use std::format;
 use std::fs::{self, DirBuilder};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
+use std::string::ToString;
 
 /// The file in which [`tune`](super::tune()) keeps a plan for the next start.
 ///
@@ -149,6 +150,25 @@ impl SavedPlan {
         std::os::unix::fs::DirBuilderExt::mode(&mut folders, 0o700);
         folders.recursive(true).create(folder_of(&self.path))
     }
+}
+
+/// Saves the text of a plan in a file, in the place of the one that is there, as [`load_file`](super::load_file) reads it. The
+/// folder has to exist. A process that reads meanwhile finds the old file or the new one.
+///
+/// ```no_run
+/// use memcpy_select::{cpu::Cpu, select::{CpuName, PlanText, Policy, calibrate, save_file}};
+///
+/// let cpu = CpuName::of(&Cpu::detect().signature);
+/// save_file("copy.plan", &PlanText { cpu, policy: Policy::User, plan: calibrate().plan })?;
+/// # Ok::<(), memcpy_select::select::SavePlanError>(())
+/// ```
+///
+/// # Errors
+///
+/// [`SavePlanError::Unwritable`] if the file cannot be made or written; the old one stays as it is.
+pub fn save_file(path: impl AsRef<Path>, plan: &PlanText) -> Result<(), SavePlanError> {
+    let saved = SavedPlan::at(path.as_ref());
+    replace(&saved.path, plan.to_string().as_bytes()).map_err(|error| saved.unwritable(error))
 }
 
 /// The plan that was read, if it is for the policy.

@@ -5,9 +5,10 @@
 //! Environment variables are a whole process's: what depends on them is this test binary again, as [`a_start`].
 
 use crate::turn::Turn;
+use memcpy_select::cpu::Cpu;
 use memcpy_select::select::{
-    LoadError, LoadFileCause, MAX_TEXT_BYTES, Origin, Policy, SavePlanError, SavedPlan, TextErrorKind, Tuned,
-    calibrate, plan_in_force, tune_at,
+    CpuName, LoadError, LoadFileCause, MAX_TEXT_BYTES, Origin, PlanText, Policy, SavePlanError, SavedPlan,
+    TextErrorKind, Tuned, calibrate, load_file, plan_in_force, save_file, tune_at,
 };
 use std::env;
 use std::fs;
@@ -238,7 +239,8 @@ fn what_is_no_file_is_neither_waited_for_nor_replaced() {
     for path in [folder, pipe, PathBuf::from("/dev/full")] {
         let place = SavedPlan::at(&path);
         assert!(matches!(place.load().unwrap_err().cause, LoadFileCause::Unreadable(_)));
-        assert!(place.may_save().is_err() && place.forget().is_err());
+        assert!(matches!(load_file(&path).unwrap_err().cause, LoadFileCause::Unreadable(_)));
+        assert!(place.may_save().is_err() && place.forget().is_err() && save_file(&path, &no_simd_plan()).is_err());
         let tuned = tune_at(&path);
         let words = tuned.to_string();
         let Tuned::Calibrated { calibration, refused: Some(_), saved: Err(SavePlanError::Unwritable { .. }) } = tuned
@@ -250,6 +252,24 @@ fn what_is_no_file_is_neither_waited_for_nor_replaced() {
         assert!(!fs::metadata(&path).unwrap().is_file());
     }
     assert_eq!(names(&scratch.0).len(), 2, "nothing else is left");
+}
+
+/// The plan in force for callers without SIMD, as a file keeps it.
+fn no_simd_plan() -> PlanText {
+    let policy = Policy::NoSimd;
+    PlanText { cpu: CpuName::of(&Cpu::detect().signature), policy, plan: *plan_in_force(policy) }
+}
+
+#[test]
+fn one_plan_in_a_file_of_its_own_reads_back() {
+    let _turn = Turn::take();
+    let scratch = Scratch::new("single");
+    let (file, plan) = (scratch.file("something else"), no_simd_plan());
+    save_file(file.path(), &plan).unwrap();
+    assert_eq!(load_file(file.path()).unwrap(), (Policy::NoSimd, plan.plan));
+    let missing = scratch.0.join("none/copy.plan");
+    assert!(matches!(save_file(&missing, &plan), Err(SavePlanError::Unwritable { path, .. }) if path == missing));
+    assert_eq!(names(&scratch.0), ["copy.plan"], "nothing else is left");
 }
 
 /// Not by permissions, which do not hold for everybody.
