@@ -5,5 +5,6 @@
 
 #![cfg(all(target_arch = "x86_64", target_os = "linux", memcpy_select_asm, memcpy_select_repository))]
 
+mod c;
 mod interpose;
 mod preload;

@@ -25,7 +25,9 @@ fn a_program_has_the_symbols_and_copies_by_them() {
         assert_eq!(said, "right, by 1 bands\n", "{profile}");
         let symbols = output(Command::new("nm").arg(&program));
         for name in ["memcpy", "memmove", "memset"] {
-            assert!(symbols.lines().any(|line| line.ends_with(&format!(" T {name}"))), "{profile}: {name} is libc's");
+            // That of libc would be undefined, or an indirect function.
+            let is_here = |line: &str| [" T ", " t "].iter().any(|kind| line.ends_with(&format!("{kind}{name}")));
+            assert!(symbols.lines().any(is_here), "{profile}: {name} is libc's");
         }
     }
 }
