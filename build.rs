@@ -36,7 +36,7 @@ fn main() {
         explain(&error);
     }
     println!("cargo::rustc-cfg=memcpy_select_asm");
-    if env::var_os("CARGO_FEATURE_INTERPOSE").is_some() && target("OS") == "linux" {
+    if env::var_os("CARGO_FEATURE_INTERPOSING").is_some() && target("OS") == "linux" {
         println!("cargo::rustc-cfg=memcpy_select_interposed");
     }
     if is_debug_build() {

@@ -47,10 +47,10 @@ pub struct Cpu {
 impl Cpu {
     /// Asks the CPU that runs this, and on Linux (with the feature `std`) the operating system about its caches.
     ///
-    /// Takes many CPUID instructions, each of which may cost microseconds in a guest: for the features alone,
+    /// Takes some tens of CPUID instructions, each of which may cost microseconds in a guest: for the features alone,
     /// [`features`] is cheap.
     pub fn detect() -> Self {
-        let cpu = Self::decode(raw::reader(), raw::xcr0());
+        let cpu = Self::decode(&words::Remembering::new(raw::reader()), raw::xcr0());
         #[cfg(all(feature = "std", target_os = "linux"))]
         let cpu = Self { caches: cross_check(cpu.caches, os::caches(), Reach::of(&cpu.signature)), ..cpu };
         cpu

@@ -5,7 +5,7 @@
 
 #![forbid(unsafe_code)]
 
-use core::{fmt, str::FromStr};
+use core::{cell::Cell, fmt, str::FromStr};
 use raw_cpuid::{CpuIdReader, CpuIdResult};
 
 /// What CPUID answers where there is nothing to say.
@@ -53,6 +53,40 @@ impl<R: CpuIdReader> CpuIdReader for Guarded<R> {
         let result = self.reader.cpuid2(leaf, subleaf);
         // `raw_cpuid::CacheParameter::sets` adds one.
         if matches!(leaf, CACHES_INTEL | CACHES_AMD) && result.ecx == u32::MAX { ZERO } else { result }
+    }
+}
+
+/// A reader that asks for each leaf once: the instruction takes a guest microseconds, and decoding asks for the same leaves over and
+/// over.
+pub(super) struct Remembering<R> {
+    reader: R,
+    /// Leaf, subleaf and their answer, as far as there are some.
+    answers: [Cell<(u32, u32, CpuIdResult)>; REMEMBERED],
+    count: Cell<usize>,
+}
+
+/// CPUs have some forty leaves and subleaves that are asked for. What has no room is asked for each time.
+const REMEMBERED: usize = 64;
+
+impl<R: CpuIdReader> Remembering<R> {
+    pub(super) fn new(reader: R) -> Self {
+        Self { reader, answers: [const { Cell::new((0, 0, ZERO)) }; REMEMBERED], count: Cell::new(0) }
+    }
+}
+
+impl<R: CpuIdReader> CpuIdReader for &Remembering<R> {
+    fn cpuid2(&self, leaf: u32, subleaf: u32) -> CpuIdResult {
+        let count = self.count.get();
+        let answers = self.answers.iter().take(count).map(Cell::get);
+        if let Some((_, _, known)) = answers.into_iter().find(|answer| (answer.0, answer.1) == (leaf, subleaf)) {
+            return known;
+        }
+        let result = self.reader.cpuid2(leaf, subleaf);
+        if let Some(answer) = self.answers.get(count) {
+            answer.set((leaf, subleaf, result));
+            self.count.set(count + 1);
+        }
+        result
     }
 }
 
@@ -151,4 +185,28 @@ pub(super) fn all<R: CpuIdReader>(reader: R) -> impl Iterator<Item = Word> {
             Word { leaf, subleaf, eax, ebx, ecx, edx }
         })
         .filter(|word| (word.eax | word.ebx | word.ecx | word.edx) != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// More leaves than have room, each twice: those that have it are asked for once, and all answers are right.
+    #[test]
+    fn each_leaf_is_asked_for_once() {
+        let asked = Cell::new(0_usize);
+        let reader = |leaf, subleaf| {
+            asked.set(asked.get() + 1);
+            CpuIdResult { eax: leaf, ebx: subleaf, ecx: 1, edx: 2 }
+        };
+        let remembering = &Remembering::new(reader);
+        let leaves = REMEMBERED as u32 / 2 + 3;
+        for _ in 0..2 {
+            for (leaf, subleaf) in (0..leaves).flat_map(|leaf| [(leaf, 0), (leaf, 7)]) {
+                let found = remembering.cpuid2(leaf, subleaf);
+                assert_eq!((found.eax, found.ebx, found.ecx, found.edx), (leaf, subleaf, 1, 2));
+            }
+        }
+        assert_eq!(asked.get(), REMEMBERED + 2 * (2 * leaves as usize - REMEMBERED));
+    }
 }

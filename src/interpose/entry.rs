@@ -180,7 +180,7 @@ macro_rules! copy_body {
 macro_rules! copies {
     ($(#[$doc:meta])* $name:ident($($parameter:ident: $type:ty),*), $($first:literal),*) => {
         $(#[$doc])*
-        #[unsafe(no_mangle)]
+        #[cfg_attr(feature = "interpose", unsafe(no_mangle))]
         #[unsafe(naked)]
         pub unsafe extern "C" fn $name($($parameter: $type),*) -> *mut u8 {
             naked_asm!(
@@ -495,7 +495,7 @@ macro_rules! masked_set {
 macro_rules! fills {
     ($(#[$doc:meta])* $name:ident($($parameter:ident: $type:ty),*), $($first:literal),*) => {
         $(#[$doc])*
-        #[unsafe(no_mangle)]
+        #[cfg_attr(feature = "interpose", unsafe(no_mangle))]
         #[unsafe(naked)]
         pub unsafe extern "C" fn $name($($parameter: $type),*) -> *mut u8 {
             naked_asm!(

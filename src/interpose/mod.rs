@@ -24,7 +24,8 @@
 //!   this crate comes before libc, as it does in a Rust program.
 //! - Sanitizers and valgrind interpose the same symbols: one of them wins.
 
-mod entry;
+#[doc(hidden)]
+pub mod entry;
 mod start;
 
 pub use start::{is_started, start_with};

@@ -51,6 +51,7 @@ pub fn start_with<T>(then: impl FnOnce(&Cpu) -> T) -> T {
     })
 }
 
+#[cfg(feature = "interpose")]
 extern "C" fn start() {
     start_with(|_| ());
 }
@@ -60,6 +61,7 @@ extern "C" fn start() {
 static SYMBOLS: &[entry::Symbol] = &entry::ALL;
 
 /// Constructors run in the order of this table, after all libraries are relocated.
+#[cfg(feature = "interpose")]
 #[used]
 #[unsafe(link_section = ".init_array")]
 static CONSTRUCTOR: extern "C" fn() = start;

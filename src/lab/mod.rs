@@ -9,10 +9,11 @@
 //! | [`instruments`] | what every question is measured with |
 //! | [`record`] | what is kept: one folder a run, one way to write, grow, resume and read it |
 //! | [`show`] | what is shown: the page's frame, plots, text of a terminal |
-//! | [`copies`], [`sections`], [`paths`], [`neighbours`] | a question each: its cells, how one sample is taken, its tables and answers |
+//! | [`copies`], [`sections`], [`paths`], [`neighbours`], [`calls`] | a question each: its cells, how one sample is taken, its tables and answers |
 //! | [`bench`] | what `cargo bench` runs: a stage of each question, and the answer |
 
 pub mod bench;
+pub mod calls;
 pub mod copies;
 mod error;
 pub mod evidence;

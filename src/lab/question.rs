@@ -6,7 +6,7 @@ use super::record::{Record, RecordError, newest};
 #[cfg(target_arch = "x86_64")]
 use super::sections;
 use super::show::page::{HtmlTable, caveat, document, environment_table, escape, figure, machine, percent};
-use super::{copies, neighbours, paths};
+use super::{calls, copies, neighbours, paths};
 use serde_json::{Value, json};
 use std::any::Any;
 use std::fmt::Write;
@@ -55,6 +55,12 @@ pub static QUESTIONS: &[Question] = &[
         benches: &[neighbours::BENCH],
         made_by: "memcpy-select neighbour",
         read: |record, _| Ok(Box::new(neighbours::NeighbourRecord::of(record)?)),
+    },
+    Question {
+        name: "calls",
+        benches: &[calls::BENCH],
+        made_by: "memcpy-select profile",
+        read: |record, _| Ok(Box::new(calls::CallsRecord::of(record)?)),
     },
 ];
 

@@ -118,7 +118,7 @@ impl Class {
 
     /// The place in [`ALL`](Self::ALL) of the class of a copy, from its two addresses, without a branch.
     #[inline(always)]
-    pub(super) const fn number(dst_address: usize, src_address: usize) -> usize {
+    pub(crate) const fn number(dst_address: usize, src_address: usize) -> usize {
         let offsets_differ = ((dst_address ^ src_address) & 63 != 0) as usize;
         let dst_misaligned = (dst_address & 63 != 0) as usize;
         // From 0 on the source follows by 255 to 1 bytes, from 255 on the destination by 0 to 255, from 511 on neither.

@@ -46,7 +46,9 @@ pub(crate) mod whole_file;
 
 pub use band::Band;
 #[cfg(feature = "std")]
-pub use calibrate::{CALIBRATE_MAX_BYTES, CALIBRATE_MAX_TIME, Calibration, RangeVerdict, calibrate, calibrate_within};
+pub use calibrate::{
+    CALIBRATE_MAX_BYTES, CALIBRATE_MAX_TIME, Calibration, RangeVerdict, calibrate, calibrate_weighted, calibrate_within,
+};
 pub use class::{Aliasing, Alignment, Class};
 pub use cpu_name::CpuName;
 #[cfg(all(feature = "transport", memcpy_select_asm))]

@@ -85,6 +85,11 @@ fn a_record_of_neighbours_may_be_killed_at_any_call_while_it_is_completed() {
 }
 
 #[test]
+fn a_record_of_calls_may_be_killed_at_any_call_while_it_is_completed() {
+    kill_at_calls("calls", &made_up::programs(), 5);
+}
+
+#[test]
 fn a_record_of_sections_may_be_killed_at_any_call_while_it_is_completed() {
     kill_at_calls("sections", &made_up::sections(), 5);
 }

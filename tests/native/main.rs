@@ -8,3 +8,5 @@
 mod c;
 mod interpose;
 mod preload;
+mod profile;
+mod recorder;

@@ -104,6 +104,11 @@ fn a_record_of_neighbours_grows_and_is_gone_on_with() {
     grows_and_is_gone_on_with("neighbours", &made_up::neighbours());
 }
 
+#[test]
+fn a_record_of_calls_grows_and_is_gone_on_with() {
+    grows_and_is_gone_on_with("calls", &made_up::programs());
+}
+
 #[cfg(target_arch = "x86_64")]
 #[test]
 fn a_record_of_sections_grows_and_is_gone_on_with() {

@@ -1,6 +1,7 @@
 //! Records of each question as its runs write them, step by step, without measuring. `kills` uses them as well.
 
 use memcpy_select::cpu::Cpu;
+use memcpy_select::lab::calls::{BENCH as PROFILE, Figure, ProfileGrowth, Row};
 use memcpy_select::lab::copies::cell::Cell;
 use memcpy_select::lab::copies::scope::Scope;
 use memcpy_select::lab::copies::sweep::Pass;
@@ -170,6 +171,28 @@ pub fn neighbours() -> Made<NeighbourGrowth> {
     };
     let rounds = [("blocking", 0), ("blocking", 1), ("polling", 0), ("polling", 1)];
     Made::new(neighbours::BENCH, rounds.map(|one| round(one).into()).into(), &["safety", "newcomers"])
+}
+
+/// What one process did: copies of 64 and of 4,096 bytes, of which ten each were timed with each routine.
+fn process(process: u32) -> Vec<Row> {
+    let row = |figure, what: &str, len: u64, count: u64, ticks: u64| {
+        let (what, squares) = (what.to_owned(), (ticks * ticks / count) as f64);
+        Row { process, figure, what, from: len, up_to: len, count, bytes: count * len, ticks, squares }
+    };
+    let of_length = |(len, ticks): (u64, u64)| {
+        [
+            row(Figure::Calls, "copy", len, 1000, 0),
+            row(Figure::TimedCopies, "libc", len, 10, 10 * ticks),
+            row(Figure::TimedCopies, "plan", len, 10, 9 * ticks),
+        ]
+    };
+    [(64, 100), (4096, 500)].into_iter().flat_map(of_length).collect()
+}
+
+pub fn programs() -> Made<ProfileGrowth> {
+    let tables = &["profile-plan", "profile-processes", "profile-run", "profile-sites"];
+    let made = Made::new(PROFILE, (0..4).map(process).collect(), tables);
+    Made { grid: "command a program\nevery 512\nunder libc\n".to_owned(), ..made }
 }
 
 #[cfg(target_arch = "x86_64")]

@@ -11,11 +11,9 @@
 
 #![no_std]
 
-mod environment;
-mod plan;
-
 use core::panic::PanicInfo;
 use memcpy_select::interpose::start_with;
+use memcpy_select_startup::plan;
 
 /// Runs before `main`, after the library is relocated.
 extern "C" fn start() {
@@ -25,22 +23,6 @@ extern "C" fn start() {
 #[used]
 #[unsafe(link_section = ".init_array")]
 static CONSTRUCTOR: extern "C" fn() = start;
-
-// What comparing bytes becomes, of which there is little here: libc's would be one symbol more that has to be found.
-core::arch::global_asm!(
-    ".globl bcmp",
-    ".hidden bcmp",
-    ".type bcmp, @function",
-    "bcmp:",
-    "endbr64",
-    "mov rcx, rdx",
-    "xor eax, eax",
-    "cmp eax, eax",
-    "repe cmpsb",
-    "setne al",
-    "ret",
-    ".size bcmp, . - bcmp",
-);
 
 /// The code here does not panic; if it did, the program would end by an illegal instruction.
 #[panic_handler]

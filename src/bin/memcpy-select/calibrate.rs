@@ -3,8 +3,9 @@
 use crate::json;
 use crate::plan::{keep, may_keep};
 use clap::Args;
+use memcpy_select::lab::record::CallLengths;
 use memcpy_select::lab::show::print;
-use memcpy_select::select::{Calibration, Plan, Plans, SavedPlan, calibrate};
+use memcpy_select::select::{CALIBRATE_MAX_TIME, Calibration, Plan, Plans, SavedPlan, calibrate_weighted};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -20,6 +21,9 @@ pub struct Calibrate {
     /// place of the one that is there
     #[arg(long, value_name = "FILE")]
     save: Option<Option<PathBuf>>,
+    /// Weigh lengths by what a program was seen to copy: a record of `profile`, or its workload.csv
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["show", "forget"])]
+    workload: Option<PathBuf>,
     /// Measure nothing: say where the saved plan is, whether programs here use it, and what it is
     #[arg(long, conflicts_with_all = ["save", "forget"])]
     show: bool,
@@ -48,7 +52,9 @@ impl Calibrate {
         if let Some(place) = &place {
             place.may_keep()?;
         }
-        let calibration = calibrate();
+        let lengths = self.workload.as_deref().map(CallLengths::read).transpose().map_err(|error| error.to_string())?;
+        let weigh = |len_bytes| lengths.as_ref().map_or(1.0, |lengths| lengths.weight(len_bytes));
+        let calibration = calibrate_weighted(CALIBRATE_MAX_TIME, weigh, |_| {});
         if !self.json {
             print(&calibration)?;
         }

@@ -1,7 +1,7 @@
 //! `ipc`: what each way to move a payload between two processes costs.
 
 use crate::json;
-use crate::run::{Run, document, print_text};
+use crate::measuring::{Measuring, document, print_text};
 use clap::{Args, Parser};
 use memcpy_select::lab::Evidence;
 use memcpy_select::lab::copies::scope;
@@ -42,7 +42,7 @@ system does not offer is listed with the reason, and the run goes on.";
 #[command(after_help = AFTER_HELP)]
 pub struct Ipc {
     #[command(flatten)]
-    run: Run,
+    run: Measuring,
     /// Payloads, as in 64,4k,1MiB (see `memcpy-select --help`), up to 1GiB; A..B is each power of two from A to B
     #[arg(long, value_name = "LIST")]
     sizes: Option<String>,
@@ -139,7 +139,7 @@ impl Ipc {
             let folder = self.run.resume.as_deref().unwrap_or_else(|| std::path::Path::new("")).display();
             format!("{folder}: its options cannot be read ({cause}): it is left as it is; start a new one")
         })?;
-        let run = Run { effort: again.ipc.run.effort, ..self.run };
+        let run = Measuring { effort: again.ipc.run.effort, ..self.run };
         Ok(Self { run, cache: self.cache, ..again.ipc })
     }
 

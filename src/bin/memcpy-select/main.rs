@@ -12,13 +12,14 @@ mod doctor;
 mod explain;
 mod ipc;
 mod json;
+mod measuring;
 mod neighbour;
 mod plan;
 mod policy;
+mod profile;
 mod profiles;
 mod records;
 mod report;
-mod run;
 mod sweep;
 mod targets;
 mod validate;
@@ -36,7 +37,7 @@ and 4KiB are one length. Throughput is in decimal GB/s.
 
 With --json a verb prints one document on the standard output; all else goes to the standard error.
 
-Exit status, of every verb:
+Exit status, of every verb but profile, whose is that of the program it runs:
   0  done; a reader that closes the standard output early (`| head -1`) changes nothing about it
   1  compare --fail-over: a contender is slower; profiles --check: the source is another one
   2  something could not be read, measured, kept or printed, or the command line was not
@@ -64,6 +65,7 @@ enum Verb {
     #[cfg(target_arch = "x86_64")]
     Xsave(xsave::Xsave),
     Neighbour(neighbour::NeighbourVerb),
+    Profile(profile::Profile),
     Contribute(contribute::Contribute),
     Profiles(profiles::Profiles),
 }
@@ -104,6 +106,7 @@ fn run(verb: Verb) -> Result<ExitCode, String> {
         #[cfg(target_arch = "x86_64")]
         Verb::Xsave(verb) => verb.run(),
         Verb::Neighbour(verb) => verb.run(),
+        Verb::Profile(verb) => verb.run(),
         Verb::Contribute(verb) => verb.run(),
         Verb::Profiles(verb) => verb.run(),
     }

@@ -1,6 +1,6 @@
 //! `neighbour`: what an honest client notices of its neighbours, and what its safety costs.
 
-use crate::run::Run;
+use crate::measuring::Measuring;
 use clap::Args;
 use memcpy_select::lab::experiment::{Lines, grid_of, run};
 use memcpy_select::lab::instruments::affinity::CpuPair;
@@ -16,7 +16,7 @@ use std::process::ExitCode;
 #[command(after_help = "Example: memcpy-select neighbour --effort quick")]
 pub struct NeighbourVerb {
     #[command(flatten)]
-    run: Run,
+    run: Measuring,
 }
 
 impl NeighbourVerb {

@@ -1,6 +1,6 @@
 //! `sweep`: measures a grid of the reader's choice, in a record that whatever ends the process leaves whole.
 
-use crate::run::Run;
+use crate::measuring::Measuring;
 use clap::Args;
 use memcpy_select::cpu::Cpu;
 use memcpy_select::lab::copies::cell::Cell;
@@ -8,7 +8,7 @@ use memcpy_select::lab::copies::scope::{self, Scope};
 use memcpy_select::lab::copies::{BENCH, Copies, CopyRecord, SWEEP, Verified};
 use memcpy_select::lab::experiment::{Lines, run};
 use memcpy_select::lab::instruments::affinity::pin;
-use memcpy_select::lab::record::Listed;
+use memcpy_select::lab::record::{CallLengths, Listed};
 use memcpy_select::select::{Policy, install_file};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -25,6 +25,8 @@ Examples:
       One core, then two at once: what a kernel loses where they share a cache or the memory
   memcpy-select sweep --sizes 2113 --distances 0..64,128,256,512 --effort quick
       Which kernels are slow where the destination follows the source closely modulo 4096, as large blocks of malloc do
+  memcpy-select sweep --workload results/local/amd-26-2-1-kvm/2026-11-29.3 --effort quick
+      Calls as long as those of a program that `memcpy-select profile` has recorded
   memcpy-select sweep --effort full --peer other=/path/lib.so
       Another library's memcpy in the same run
   memcpy-select sweep --resume results/amd-25-1-1-kvm/2026-11-23.1
@@ -42,7 +44,7 @@ wrongly or crashes is left out and named, the others are measured, and the exit 
 #[command(after_help = AFTER_HELP)]
 pub struct Sweep {
     #[command(flatten)]
-    run: Run,
+    run: Measuring,
     /// Lengths, as in 64,4k,1MiB (see `memcpy-select --help`), up to 1GiB; A..B is each power of two from A to B
     #[arg(long, value_name = "LIST")]
     sizes: Option<String>,
@@ -69,6 +71,10 @@ pub struct Sweep {
     /// A saved plan for memcpy_auto to follow, instead of the one that this CPU starts with
     #[arg(long, value_name = "FILE")]
     plan: Option<PathBuf>,
+    /// What a program was seen to copy: a record of `profile`, or its workload.csv. Without other lists the grid is its calls, in
+    /// sequences, and its long lengths by themselves
+    #[arg(long, value_name = "FILE")]
+    workload: Option<PathBuf>,
     /// The memcpy of a shared object, measured under that name. May be given several times
     #[arg(long, value_name = "NAME=PATH")]
     peer: Vec<String>,
@@ -107,6 +113,7 @@ impl Sweep {
         let is_silent = self.run.effort.is_none()
             && lists.iter().all(|list| list.is_none())
             && self.residency.is_empty()
+            && self.workload.is_none()
             && self.peer.is_empty();
         if let (Some(started), true) = (self.run.started()?, is_silent) {
             return Scope::read(&started).map_err(text);
@@ -130,6 +137,9 @@ impl Sweep {
         if let Some(list) = &self.threads {
             scope.residencies.extend(scope::threads(list).map_err(text)?);
         }
+        if let Some(path) = &self.workload {
+            scope.workload = Some(CallLengths::read(path).map_err(text)?);
+        }
         scope.peers.clone_from(&self.peer);
         Ok(scope)
     }
@@ -137,7 +147,7 @@ impl Sweep {
 
 /// Says what machine this is, and measures every cell in a record that grows.
 pub fn measured(
-    run_as: &Run,
+    run_as: &Measuring,
     bench: &str,
     scope: &Scope,
     grid: Vec<Vec<Cell>>,
@@ -146,7 +156,8 @@ pub fn measured(
     let mut environment = start.environment()?;
     let verified = Verified::of_scope(scope, &mut environment)?;
     let buffer_bytes = scope.buffer_bytes(&grid, &Cpu::detect());
-    let mut copies = Copies::new(&verified, grid, buffer_bytes, scope.effort)?;
+    let copies = Copies::new(&verified, grid, buffer_bytes, scope.effort)?;
+    let mut copies = copies.with_lengths(scope.workload.clone());
     let growing = start.open(bench, environment, &scope.to_string())?;
     let (folder, kept) = run(&mut copies, growing, &Lines::new())?;
     Ok((folder, kept.into()))

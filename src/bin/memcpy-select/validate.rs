@@ -1,6 +1,6 @@
 //! `validate`: whether the selection holds on cells and CPUs that it was not made from.
 
-use crate::run::Run;
+use crate::measuring::Measuring;
 use crate::sweep::measured;
 use crate::{json, records};
 use clap::Args;
@@ -41,7 +41,7 @@ pub struct Validate {
     #[arg(value_name = "RECORD", conflicts_with_all = ["effort", "calibrations", "peer", "out", "resume"])]
     records: Vec<PathBuf>,
     #[command(flatten)]
-    run: Run,
+    run: Measuring,
     /// How many calibrations are judged
     #[arg(long, value_name = "COUNT", default_value_t = 3, value_parser = clap::value_parser!(u16).range(0..=100))]
     calibrations: u16,
@@ -95,7 +95,7 @@ impl Validate {
         // Half of the calibrations before and half after: neighbours of a machine come and go.
         let calibrated = |count: u16| (0..count).map(|_| calibrate().plan).collect::<Vec<_>>();
         let mut plans = calibrated(self.calibrations.div_ceil(2));
-        let run = Run { json: self.run.json || self.markdown, ..self.run.clone() };
+        let run = Measuring { json: self.run.json || self.markdown, ..self.run.clone() };
         let (folder, record) = measured(&run, BENCH, &scope, grid)?;
         plans.extend(calibrated(self.calibrations / 2));
 

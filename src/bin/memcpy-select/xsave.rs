@@ -1,7 +1,7 @@
 //! `xsave`: what saving and restoring vector registers costs here, and from which length on that pays.
 
+use crate::measuring::{Measuring, document, print_text};
 use crate::plan::{keep, may_keep};
-use crate::run::{Run, document, print_text};
 use crate::{json, records};
 use clap::Args;
 use memcpy_select::lab::experiment::{Lines, grid_of, run};
@@ -30,7 +30,7 @@ The prediction of all sections is in the record before the first of them is meas
 #[command(after_help = AFTER_HELP)]
 pub struct Xsave {
     #[command(flatten)]
-    run: Run,
+    run: Measuring,
     /// What entering and leaving a section costs without the registers, in core cycles: modelled, not measured
     #[arg(long, value_name = "CYCLES", default_value_t = 0.0)]
     entry_cycles: f64,

@@ -9,6 +9,8 @@
 #![forbid(unsafe_code)]
 
 use crate::lab::instruments::random::SplitMix64;
+use crate::lab::record::CallLengths;
+use std::borrow::Cow;
 use std::fmt;
 
 /// Which distribution the lengths follow.
@@ -20,6 +22,8 @@ pub enum Lengths {
     Program0,
     /// `Memcpy_3`: two thirds of the calls are for 8 bytes or less.
     Program3,
+    /// What a program was seen to copy: a file of the reader's says it.
+    Workload,
 }
 
 /// Whether a branch predictor can learn the sequence.
@@ -80,7 +84,7 @@ pub struct Call {
 }
 
 impl Lengths {
-    /// All distributions.
+    /// The distributions that are always there.
     pub const ALL: [Self; 3] = [Self::Fleet, Self::Program0, Self::Program3];
 
     /// The name in records.
@@ -89,12 +93,14 @@ impl Lengths {
             Self::Fleet => "fleet",
             Self::Program0 => "program0",
             Self::Program3 => "program3",
+            Self::Workload => "workload",
         }
     }
 
-    /// Steps of the distribution: a length in bytes, and the share of calls up to it.
+    /// Steps of a distribution that is always there: a length in bytes, and the share of calls up to it.
     const fn steps(self) -> &'static [(u32, f64)] {
         match self {
+            Self::Workload => &[],
             Self::Fleet => &[
                 (0, 0.087),
                 (1, 0.141),
@@ -145,20 +151,35 @@ impl Lengths {
             ],
         }
     }
+}
 
-    fn draw(self, random: &mut SplitMix64, max_bytes: u32) -> u32 {
-        loop {
-            let share = random.share();
-            let steps = self.steps();
-            let at = steps.iter().position(|(_, cumulative)| share < *cumulative).unwrap_or(steps.len() - 1);
-            let least = if at == 0 { 0 } else { steps[at - 1].0 + 1 };
-            let len_bytes = least + random.below(u64::from(steps[at].0 - least) + 1) as u32;
-            if len_bytes <= max_bytes {
-                return len_bytes;
-            }
+/// The steps of a workload, as [`Lengths::steps`].
+fn steps_of(workload: &CallLengths) -> Vec<(u32, f64)> {
+    let (mut steps, mut calls) = (Vec::new(), 0);
+    for range in workload.ranges() {
+        // No call is for a length between two ranges.
+        let share = |calls: u64| calls as f64 / workload.calls() as f64;
+        steps.extend(range.from_bytes.checked_sub(1).map(|before| (before as u32, share(calls))));
+        calls += range.calls;
+        steps.push((range.up_to_bytes as u32, share(calls)));
+    }
+    steps
+}
+
+fn draw(steps: &[(u32, f64)], random: &mut SplitMix64, max_bytes: u32) -> u32 {
+    loop {
+        let share = random.share();
+        let at = steps.iter().position(|(_, cumulative)| share < *cumulative).unwrap_or(steps.len() - 1);
+        let least = if at == 0 { 0 } else { steps[at - 1].0 + 1 };
+        let len_bytes = least + random.below(u64::from(steps[at].0 - least) + 1) as u32;
+        if len_bytes <= max_bytes {
+            return len_bytes;
         }
     }
 }
+
+/// The longest call of a sequence, in bytes.
+pub(super) const SEQUENCE_MAX_BYTES: u32 = 256 << 10;
 
 impl Region {
     /// Its size in bytes.
@@ -176,7 +197,7 @@ impl Region {
         match self {
             Self::L1 => 4 << 10,
             Self::L2 => 64 << 10,
-            Self::L3 | Self::Memory => 256 << 10,
+            Self::L3 | Self::Memory => SEQUENCE_MAX_BYTES,
         }
     }
 
@@ -191,11 +212,27 @@ impl Region {
 }
 
 impl Calls {
-    /// Every kind, in the order of reports.
+    /// Every kind whose lengths are always there, in the order of reports.
     pub fn all() -> impl Iterator<Item = Self> {
+        Self::of(&Lengths::ALL)
+    }
+
+    /// Every kind with the lengths of a workload, in the regions that take nine of ten of its calls, as far as any region does.
+    pub fn of_workload(workload: &CallLengths) -> impl Iterator<Item = Self> {
+        let taken = |region: Region| workload.up_to(u64::from(region.max_len_bytes())).map_or(0, |some| some.calls());
+        let most = taken(Region::Memory);
+        Self::of(&[Lengths::Workload]).filter(move |calls| most > 0 && taken(calls.region) >= most - most / 10)
+    }
+
+    /// The kind of that name.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::all().chain(Self::of(&[Lengths::Workload])).find(|calls| calls.to_string() == name)
+    }
+
+    fn of(all: &'static [Lengths]) -> impl Iterator<Item = Self> {
         let regions = [Region::L1, Region::L2, Region::L3, Region::Memory];
         regions.into_iter().flat_map(|region| {
-            Lengths::ALL.into_iter().flat_map(move |lengths| {
+            all.iter().flat_map(move |&lengths| {
                 [Reader::None, Reader::AtOnce].into_iter().flat_map(move |reader| {
                     [Sequence::Predictable, Sequence::Random].into_iter().map(move |sequence| Self {
                         lengths,
@@ -208,8 +245,18 @@ impl Calls {
         })
     }
 
-    /// The calls, the same ones each time.
-    pub fn list(self) -> Vec<Call> {
+    /// The calls, the same ones each time. Those of a workload follow it as far as they fit the region; there are none if none
+    /// does, or there is no workload.
+    pub fn list(self, workload: Option<&CallLengths>) -> Vec<Call> {
+        let max_bytes = self.region.max_len_bytes();
+        let steps = match self.lengths {
+            Lengths::Workload => {
+                let fitting = workload.and_then(|workload| workload.up_to(u64::from(max_bytes)));
+                let Some(fitting) = fitting else { return Vec::new() };
+                Cow::Owned(steps_of(&fitting))
+            }
+            known => Cow::Borrowed(known.steps()),
+        };
         let count = match self.sequence {
             Sequence::Predictable => 1_000,
             Sequence::Random => 100_000,
@@ -221,7 +268,7 @@ impl Calls {
         };
         (0..count)
             .map(|_| {
-                let len_bytes = self.lengths.draw(&mut random, self.region.max_len_bytes());
+                let len_bytes = draw(&steps, &mut random, max_bytes);
                 let dst_offset = place(&mut random, len_bytes);
                 let src_offset = place(&mut random, len_bytes);
                 let read_at = random.below(u64::from(len_bytes.max(1))) as u32;
@@ -262,7 +309,7 @@ mod tests {
     #[test]
     fn calls_stay_inside_their_region_and_follow_their_shares() {
         for calls in Calls::all() {
-            let list = calls.list();
+            let list = calls.list(None);
             for call in &list {
                 for offset in [call.dst_offset, call.src_offset] {
                     assert!(
@@ -277,6 +324,7 @@ mod tests {
                 Lengths::Fleet => 0.477,
                 Lengths::Program0 => 0.142,
                 Lengths::Program3 => 0.649,
+                Lengths::Workload => unreachable!(),
             };
             assert!((short - expected).abs() < 0.05, "{calls}: {short}");
         }
@@ -294,6 +342,27 @@ mod tests {
     #[test]
     fn a_list_is_the_same_each_time() {
         let calls = Calls::all().next().unwrap();
-        assert_eq!(calls.list(), calls.list());
+        assert_eq!(calls.list(None), calls.list(None));
+    }
+
+    #[test]
+    fn a_workload_is_followed_where_it_fits() {
+        let workload = CallLengths::parse("16:600,64..71:300,5000:99,100000000:1").unwrap();
+        let all: Vec<Calls> = Calls::of_workload(&workload).collect();
+        assert_eq!(all.len(), 16, "1 % of its calls are too long for the smallest region");
+        for calls in all {
+            assert_eq!(Calls::named(&calls.to_string()), Some(calls));
+            let list = calls.list(Some(&workload));
+            let share = |test: fn(u32) -> bool| {
+                list.iter().filter(|call| test(call.len_bytes)).count() as f64 / list.len() as f64
+            };
+            assert_eq!(share(|len| len == 16 || (64..=71).contains(&len) || len == 5000), 1.0, "{calls}");
+            assert!((share(|len| len == 16) - 0.6).abs() < 0.08, "{calls}");
+            assert_eq!(share(|len| len == 5000) > 0.0, calls.region != Region::L1, "{calls}");
+        }
+        let count = |text| Calls::of_workload(&CallLengths::parse(text).unwrap()).count();
+        assert_eq!([count("1:50,1000000:900"), count("1:50,8000:60"), count("1000000:9")], [16, 12, 0]);
+        let calls = Calls { lengths: Lengths::Workload, ..Calls::all().next().unwrap() };
+        assert_eq!((calls.list(None), calls.list(CallLengths::parse("8000:1").as_ref())), (Vec::new(), Vec::new()));
     }
 }

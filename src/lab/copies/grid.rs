@@ -16,7 +16,7 @@ const PLACEMENTS: [(usize, usize); 8] = [(0, 0), (0, 1), (1, 0), (1, 1), (0, 32)
 const ALIASED: [(usize, usize); 6] = [(64, 0), (16, 16), (31, 16), (0, 64), (65, 2), (1, 66)];
 /// A placement that `malloc` gives. Lengths between the powers of two are measured at it, too: no plan is made from them, so
 /// that they can judge one.
-const MALLOC: (usize, usize) = (16, 48);
+pub(super) const MALLOC: (usize, usize) = (16, 48);
 /// The longest copies that the default effort measures at places which matter inside the caches.
 const PLACED_MAX_BYTES: usize = 4 << 20;
 /// The shortest of these lengths is three quarters of the power of two above.

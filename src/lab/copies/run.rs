@@ -10,7 +10,7 @@ use super::verify::verify;
 use crate::lab::LabError;
 use crate::lab::experiment::{Experiment, Observer};
 use crate::lab::instruments::effort::Effort;
-use crate::lab::record::Environment;
+use crate::lab::record::{CallLengths, Environment};
 use crate::lab::show::say;
 
 /// The contenders that copy rightly, and what is wrong with the others.
@@ -129,6 +129,12 @@ impl Copies {
         contenders.extend(Contender::libc_again());
         let failures = verified.failures(grid.iter().flatten().copied());
         Ok(Self { sweep: Sweep::new(contenders, buffer_bytes, effort)?, grid, effort, failures })
+    }
+
+    /// With the lengths of a workload, for cells of its calls.
+    pub fn with_lengths(mut self, lengths: Option<CallLengths>) -> Self {
+        self.sweep = self.sweep.with_lengths(lengths);
+        self
     }
 
     /// The grid, a column after the other.

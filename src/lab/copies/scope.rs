@@ -5,13 +5,15 @@
 
 use crate::cpu::Cpu;
 use crate::kernel::{Kernel, kernels};
+use crate::lab::copies::calls::{Calls, SEQUENCE_MAX_BYTES};
 use crate::lab::copies::cell::{APART_BYTES, Cell, Residency};
 use crate::lab::copies::contender::{LIBC, MEMCPY_AUTO};
 use crate::lab::copies::crowd::MAX_THREADS;
-use crate::lab::copies::grid::CROWD_BYTES;
+use crate::lab::copies::grid::{CROWD_BYTES, MALLOC};
 use crate::lab::instruments::affinity::logical_cpus;
 use crate::lab::instruments::effort::Effort;
 use crate::lab::instruments::words;
+use crate::lab::record::{CallLengths, LengthRange};
 use std::fmt;
 
 /// The longest copy that can be asked for.
@@ -39,6 +41,8 @@ pub struct Scope {
     pub kernels: Vec<String>,
     /// Peers, as [`peer::load`](crate::lab::copies::peer::load) takes them.
     pub peers: Vec<String>,
+    /// What a program was seen to copy.
+    pub workload: Option<CallLengths>,
 }
 
 impl Scope {
@@ -52,6 +56,7 @@ impl Scope {
             residencies: Vec::new(),
             kernels: Vec::new(),
             peers: Vec::new(),
+            workload: None,
         }
     }
 
@@ -73,6 +78,7 @@ impl Scope {
                 "residency" => scope.residencies = residencies(value)?,
                 "kernels" => scope.kernels = kernel_names(value)?,
                 "peer" => scope.peers.push(value.to_owned()),
+                "workload" => scope.workload = Some(CallLengths::parse(value).ok_or_else(damaged)?),
                 _ => return Err(damaged()),
             }
         }
@@ -86,8 +92,9 @@ impl Scope {
     /// [`ScopeError`] if a length is too much for all cores at once.
     pub fn grid(&self) -> Result<Vec<Vec<Cell>>, ScopeError> {
         let are_places_given = !self.offsets.is_empty() || !self.distances.is_empty();
+        let of_workload = self.workload.as_ref().map_or(Ok(Vec::new()), of_workload)?;
         if self.sizes.is_empty() && !are_places_given && self.residencies.is_empty() {
-            return Ok(self.effort.grid());
+            return Ok(if self.workload.is_some() { of_workload } else { self.effort.grid() });
         }
         let sizes = if self.sizes.is_empty() { self.effort.lengths() } else { self.sizes.clone() };
         let offsets = if are_places_given { &self.offsets[..] } else { &[(0, 0)] };
@@ -105,13 +112,17 @@ impl Scope {
             sizes.map(|bytes| Cell { len_bytes: *bytes, ..place }).collect()
         };
         let places = residencies.iter().flat_map(|residency| places.iter().map(|place| place.with(*residency)));
-        Ok(places.map(column).collect())
+        Ok(of_workload.into_iter().chain(places.map(column)).collect())
     }
 
     /// How large each buffer has to be for these cells.
     pub fn buffer_bytes(&self, grid: &[Vec<Cell>], cpu: &Cpu) -> usize {
         let cells = || grid.iter().flatten();
-        let longest = cells().map(|cell| cell.len_bytes).max().unwrap_or(0);
+        let room = |cell: &Cell| match cell.residency {
+            Residency::Calls(calls) => calls.region.bytes() + APART_BYTES,
+            _ => cell.len_bytes,
+        };
+        let longest = cells().map(room).max().unwrap_or(0);
         let is_cold = cells().any(|cell| cell.residency == Residency::Cold);
         if is_cold { longest.max(self.effort.buffer_bytes(cpu)) } else { longest }
     }
@@ -134,8 +145,29 @@ impl fmt::Display for Scope {
         list("distances", self.distances.iter().map(ToString::to_string).collect())?;
         list("residency", self.residencies.iter().map(|residency| residency.name().into_owned()).collect())?;
         list("kernels", self.kernels.clone())?;
-        self.peers.iter().try_for_each(|peer| list("peer", vec![peer.clone()]))
+        self.peers.iter().try_for_each(|peer| list("peer", vec![peer.clone()]))?;
+        list("workload", self.workload.iter().map(ToString::to_string).collect())
     }
+}
+
+/// The cells of a workload: its calls in sequences, in each region that takes most of them; and lengths too long for those, each
+/// by itself, where they are a hundredth of all bytes or more.
+fn of_workload(workload: &CallLengths) -> Result<Vec<Vec<Cell>>, ScopeError> {
+    let bytes = |range: &LengthRange| range.middle_bytes() as f64 * range.calls as f64;
+    let all: f64 = workload.ranges().iter().map(bytes).sum();
+    let is_long = |range: &&LengthRange| {
+        (u64::from(SEQUENCE_MAX_BYTES) + 1..=MAX_LEN_BYTES as u64).contains(&range.middle_bytes())
+            && bytes(range) >= all / 100.0
+    };
+    let (dst, src) = MALLOC;
+    let long = |range: &LengthRange| Cell::hot(range.middle_bytes() as usize, dst, src).with(Residency::Used);
+    let columns = [
+        Calls::of_workload(workload).map(Cell::calls).collect(),
+        workload.ranges().iter().filter(is_long).map(long).collect::<Vec<Cell>>(),
+    ];
+    let columns: Vec<Vec<Cell>> = columns.into_iter().filter(|column| !column.is_empty()).collect();
+    let cause = "every call is longer than is measured; give --sizes instead";
+    if columns.is_empty() { Err(ScopeError::new("--workload", workload, cause)) } else { Ok(columns) }
 }
 
 /// Lengths in bytes from a list of [lengths](words::length): `64,4KiB,1MiB..64MiB`. A range is the powers of two from its first length to its last.

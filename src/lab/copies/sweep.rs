@@ -7,6 +7,7 @@ use crate::lab::instruments::buffers::{BufferError, Buffers};
 use crate::lab::instruments::clock;
 use crate::lab::instruments::effort::Effort;
 use crate::lab::instruments::random::SplitMix64;
+use crate::lab::record::CallLengths;
 use std::borrow::Cow;
 use std::fmt;
 use std::time::Instant;
@@ -72,6 +73,8 @@ pub struct Sweep {
     contenders: Vec<Contender>,
     buffers: Buffers,
     effort: Effort,
+    /// The lengths of [`Lengths::Workload`](super::calls::Lengths::Workload).
+    lengths: Option<CallLengths>,
     random: SplitMix64,
     /// What a timing must take at least to be one, in nanoseconds.
     least_ns: u64,
@@ -102,7 +105,14 @@ impl Sweep {
         let steps_ns = CLOCK_STEPS * clock::precision_ns();
         let least_ns = steps_ns.max(effort.sample_ns() / SHORTEST_SHARE);
         let clock_cycles = CLOCK_CYCLES.max(steps_ns * MOST_CYCLES_PER_NS);
-        Ok(Self { contenders, buffers, effort, random: SplitMix64(0x6d65_6d63_7079), least_ns, clock_cycles })
+        let random = SplitMix64(0x6d65_6d63_7079);
+        Ok(Self { contenders, buffers, effort, lengths: None, random, least_ns, clock_cycles })
+    }
+
+    /// With the lengths of a workload, for cells of its calls.
+    pub fn with_lengths(mut self, lengths: Option<CallLengths>) -> Self {
+        self.lengths = lengths;
+        self
     }
 
     /// The contenders.
@@ -114,9 +124,9 @@ impl Sweep {
     ///
     /// # Panics
     ///
-    /// If the cell is longer than the sweep was made for.
+    /// If the cell is longer than the sweep was made for, or of calls of a workload of which none fits it.
     pub fn measure(&mut self, cell: Cell, pass: u32) -> Vec<Sample> {
-        let mut workload = Workload::of(cell, &self.buffers);
+        let mut workload = Workload::of(cell, &self.buffers, self.lengths.as_ref());
         let mut time_ns =
             |contender: &Contender, iterations: u64| workload.time(contender, iterations).as_nanos() as u64;
 

@@ -5,6 +5,7 @@ use crate::lab::copies::cell::{Cell, Residency};
 use crate::lab::copies::contender::Contender;
 use crate::lab::copies::crowd::Crowd;
 use crate::lab::instruments::buffers::Buffers;
+use crate::lab::record::CallLengths;
 use crate::select::ways::{Pairs, Walk, nothing_of, read_all, read_lines};
 use std::time::Duration;
 
@@ -36,8 +37,9 @@ struct Used {
 impl<'a> Workload<'a> {
     /// # Panics
     ///
-    /// If the buffers are too small for the cell, or there is no memory for those of the other cores.
-    pub(crate) fn of(cell: Cell, buffers: &'a Buffers) -> Self {
+    /// If the buffers are too small for the cell, or there is no memory for those of the other cores, or no call of the workload fits
+    /// the cell's region.
+    pub(crate) fn of(cell: Cell, buffers: &'a Buffers, lengths: Option<&CallLengths>) -> Self {
         let room = buffers.max_len_bytes();
         assert!(cell.len_bytes <= room, "{cell} does not fit the sweep's buffers");
         let (mut dst, mut src) = (buffers.dst(cell.dst_offset), buffers.src(cell.src_offset).cast_const());
@@ -59,7 +61,9 @@ impl<'a> Workload<'a> {
             Residency::Calls(calls) => {
                 assert!(calls.region.bytes() + 64 <= room, "{cell} does not fit the sweep's buffers");
                 (dst, src) = (buffers.dst(0), buffers.src(crate::lab::copies::cell::APART_BYTES).cast_const());
-                Kind::Calls { list: calls.list(), at: 0, is_read: calls.reader == Reader::AtOnce }
+                let list = calls.list(lengths);
+                assert!(!list.is_empty(), "{cell}: no call of the workload fits");
+                Kind::Calls { list, at: 0, is_read: calls.reader == Reader::AtOnce }
             }
         };
         Self { dst, src, kind, _buffers: buffers }

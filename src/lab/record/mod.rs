@@ -19,6 +19,7 @@ mod lock;
 mod progress;
 mod stored;
 mod table;
+mod workload;
 
 pub use contribute::contribute;
 pub use environment::{Environment, KernelSource, PeerFile};
@@ -28,6 +29,7 @@ pub use growing::{Growing, Growth, Kept};
 pub use listing::{LOCAL, Listed, all_folders, is_record, newest, record_folders, records_below};
 pub use progress::Progress;
 pub use table::{CsvFile, SAMPLES};
+pub use workload::{CallLengths, LengthRange, WORKLOAD, WorkloadError};
 
 pub(crate) use environment::MOST_CYCLES_PER_NS;
 pub(crate) use folder::{age, is_unused};

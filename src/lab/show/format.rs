@@ -46,12 +46,13 @@ pub fn signed_time(ns: f64) -> String {
     format!("{}{}", if ns < 0.0 { "-" } else { "" }, time(ns.abs()))
 }
 
-/// How many there are of a thing: `1 cell`, `2 cells`, `2 copies`.
+/// How many there are of a thing: `1 cell`, `2 cells`, `2 copies`, `2 processes`.
 pub fn count(count: impl Display, thing: &str) -> String {
     let count = count.to_string();
     match thing.strip_suffix('y') {
         _ if count == "1" => format!("1 {thing}"),
         Some(stem) => format!("{count} {stem}ies"),
+        None if thing.ends_with('s') => format!("{count} {thing}es"),
         None => format!("{count} {thing}s"),
     }
 }
@@ -97,6 +98,7 @@ mod tests {
     fn one_is_not_many() {
         assert_eq!([0, 1, 2].map(|of| count(of, "copy")), ["0 copies", "1 copy", "2 copies"]);
         assert_eq!([count(1_usize, "cell"), count(1000_u64, "cell")], ["1 cell", "1000 cells"]);
+        assert_eq!([count(1_u32, "process"), count(2_u32, "process")], ["1 process", "2 processes"]);
     }
 
     #[test]

@@ -100,7 +100,15 @@ pub fn calibrate() -> Calibration {
 /// has passed, after each round of visits.
 ///
 /// Less than a tenth of a second is not enough to measure every spot; those that were not are left as they were.
-pub fn calibrate_within(limit: Duration, mut progress: impl FnMut(f64)) -> Calibration {
+pub fn calibrate_within(limit: Duration, progress: impl FnMut(f64)) -> Calibration {
+    calibrate_weighted(limit, |_| 1.0, progress)
+}
+
+/// As [`calibrate_within`], for a program that copies some lengths more than others: `weigh` says how much a length in bytes
+/// counts beside the others. What it says is taken as 1 / 50 if it is less, and as 50 if it is more or no number.
+///
+/// A plan is for all lengths, and those that hardly count get what little evidence there is for them.
+pub fn calibrate_weighted(limit: Duration, weigh: impl Fn(usize) -> f64, mut progress: impl FnMut(f64)) -> Calibration {
     let started = Instant::now();
     let last_visit = limit.mul_f64(1.0 - SPARE);
     let cpu = Cpu::detect();
@@ -110,6 +118,7 @@ pub fn calibrate_within(limit: Duration, mut progress: impl FnMut(f64)) -> Calib
     let kernels: Vec<&'static Kernel> = candidates.iter().map(|ready| ready.kernel()).collect();
     let mut races: Vec<Race> = Spot::all()
         .into_iter()
+        .map(|spot| Spot { weight: spot.weight * limited(weigh(spot.len_bytes)), ..spot })
         .map(|spot| {
             let chosen =
                 [&before, &before_no_simd].map(|plan| position(&kernels, plan.kernel(spot.len_bytes, spot.class())));
@@ -167,6 +176,11 @@ pub fn calibrate_within(limit: Duration, mut progress: impl FnMut(f64)) -> Calib
         visits: visits.get(visits.len() / 2).copied().unwrap_or(0),
         took: started.elapsed(),
     }
+}
+
+/// A weight that leaves no length out.
+fn limited(weight: f64) -> f64 {
+    if weight.is_nan() { 50.0 } else { weight.clamp(0.02, 50.0) }
 }
 
 /// How far the odd visits differ from the even ones: the ratio that nine of ten kernels and spots stay below.
@@ -307,6 +321,12 @@ mod tests {
         let floor = noise_floor(&[race(Way::Steady, kernels, &[&[105.0, 100.0, 105.0, 100.0]])]);
         assert!((floor - 1.05).abs() < 1e-9);
         assert_eq!(noise_floor(&[]), 1.0);
+    }
+
+    #[test]
+    fn a_weight_leaves_no_length_out() {
+        let weights = [-1.0, 0.0, 0.5, 50.5, f64::INFINITY, f64::NAN];
+        assert_eq!(weights.map(limited), [0.02, 0.02, 0.5, 50.0, 50.0, 50.0]);
     }
 
     #[test]

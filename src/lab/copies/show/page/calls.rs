@@ -148,6 +148,7 @@ fn name(cell: &CellSummary) -> String {
         Lengths::Fleet => "all programs",
         Lengths::Program0 => "program 0",
         Lengths::Program3 => "program 3",
+        Lengths::Workload => "the workload",
     };
     let sequence = match calls.sequence {
         Sequence::Predictable => "predictable",

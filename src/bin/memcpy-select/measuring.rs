@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
 #[derive(Args, Clone)]
-pub struct Run {
+pub struct Measuring {
     /// How much: quick (under a minute), default (some minutes at most) or full (many) [default: default]
     #[arg(long, value_name = "EFFORT", value_parser = effort_named)]
     pub effort: Option<Effort>,
@@ -28,7 +28,7 @@ pub struct Run {
     pub json: bool,
 }
 
-impl Run {
+impl Measuring {
     /// How much was asked for, or where a record is gone on with, what that was started with.
     pub fn effort(&self) -> Result<Effort, String> {
         let started = match (self.effort, self.started()?) {

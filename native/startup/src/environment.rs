@@ -17,7 +17,7 @@ pub struct PathBuffer {
 
 impl PathBuffer {
     /// An empty one.
-    pub const fn new() -> Self {
+    const fn new() -> Self {
         Self { bytes: [0; PATH_BYTES], len: 0 }
     }
 
