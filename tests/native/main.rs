@@ -5,8 +5,12 @@
 
 #![cfg(all(target_arch = "x86_64", target_os = "linux", memcpy_select_asm, memcpy_select_repository))]
 
+mod built;
 mod c;
 mod interpose;
+mod place;
 mod preload;
 mod profile;
+mod programs;
 mod recorder;
+mod run;

@@ -12,7 +12,8 @@
 //! [start] they reach a kernel that needs no data at all.
 //!
 //! System calls are made at the start, when a thread calls for the first time, and at sampled calls, at most some tens of
-//! times a second. A program that forbids itself system calls after its start may be ended for one of these.
+//! times a second. Where system calls are filtered at the start (seccomp), breakpoints are left out. A program that forbids itself
+//! system calls later may be ended for one of these.
 //!
 //! # Environment
 //!

@@ -7,12 +7,12 @@ use crate::{clock, entry, routines};
 use core::ptr;
 use core::sync::atomic::Ordering::{Relaxed, Release};
 use memcpy_select::interpose;
-use memcpy_select::recording::{Arm, Maps, Recording, Under, flags};
+use memcpy_select::recording::{Arm, Maps, Recording, Under, flags, reuse};
 use memcpy_select_startup::environment::{PathBuffer, fill, open_file};
 use memcpy_select_startup::plan;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{CWD, Mode, OFlags, fstatfs, ftruncate, open, readlinkat_raw};
-use rustix::io::fcntl_getfd;
+use rustix::io::{Errno, fcntl_getfd};
 use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap, mmap_anonymous};
 use rustix::process::{Resource, getpid, getppid, getrlimit};
 
@@ -43,7 +43,7 @@ extern "C" fn start() {
 fn record(started: u64) -> Result<(), Refusal> {
     let found = routines::find();
     let asked = Asked::read()?;
-    let recording = map(&make(asked.folder)?)?;
+    let recording = make(asked.folder)?;
     let private = private()?;
     let header = &recording.header;
     header.pid.store(getpid().as_raw_nonzero().get().cast_unsigned(), Relaxed);
@@ -55,6 +55,10 @@ fn record(started: u64) -> Result<(), Refusal> {
     header.empty_milliticks.store(empty_milliticks(), Relaxed);
     clock::write(&header.start);
     clock::write(&header.updated);
+    if is_filtered() {
+        header.reuse_errno.store(Errno::PERM.raw_os_error().unsigned_abs(), Relaxed);
+        header.reuse_state.store(reuse::REFUSED, Relaxed);
+    }
     keep_program(recording);
     keep_maps(&recording.maps[0]);
     // Before any call is counted: what decides on a plan copies.
@@ -87,7 +91,7 @@ extern "C" fn end() {
 }
 
 /// The file: `<process>-<nanoseconds since 1970>.recording`.
-fn make(mut path: PathBuffer) -> Result<OwnedFd, Refusal> {
+fn make(mut path: PathBuffer) -> Result<&'static Recording, Refusal> {
     let no_file = Refusal::new(
         "no file can be made in the folder that MEMCPY_SELECT_RECORDING names",
         "name one that this user may write",
@@ -107,12 +111,12 @@ fn make(mut path: PathBuffer) -> Result<OwnedFd, Refusal> {
     }
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     let file = open(path, flags, Mode::RUSR | Mode::WUSR).map_err(|error| no_file.because(error))?;
-    let result = reserve(&file);
+    let result = reserve(&file).and_then(|()| map(&file));
     if result.is_err() {
         // An empty file tells less than none.
         let _ = rustix::fs::unlink(path);
     }
-    result.map(|()| file)
+    result
 }
 
 fn reserve(file: &OwnedFd) -> Result<(), Refusal> {
@@ -155,6 +159,14 @@ fn private() -> Result<&'static Private, Refusal> {
 
 const fn no_memory() -> Refusal {
     Refusal::new("there is no memory for a recording", "raise the limit of address space")
+}
+
+/// Whether system calls are filtered (seccomp): a call that few programs make, as that for breakpoints, could end this one.
+fn is_filtered() -> bool {
+    const NONE: &[u8] = b"\nSeccomp:\t0\n";
+    let mut status = [0; 4096];
+    let len = open_file(c"/proc/self/status").and_then(|file| fill(&file, &mut status)).unwrap_or(0);
+    !status[..len].windows(NONE.len()).any(|line| line == NONE)
 }
 
 /// The path of the program.

@@ -27,7 +27,7 @@ pub fn library(given: Option<&Path>) -> Result<PathBuf, LabError> {
     let variable = std::env::var_os(LIBRARY_VARIABLE).map(PathBuf::from);
     let here = std::env::current_exe().ok().and_then(|path| Some(path.parent()?.to_owned()));
     let beside = here.iter().flat_map(|folder| [folder.join(LIBRARY), folder.join("../lib").join(LIBRARY)]);
-    let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("native/target/release").join(LIBRARY);
+    let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("native/recorder/target/release").join(LIBRARY);
     let places: Vec<PathBuf> = match given.map(Path::to_owned).or(variable) {
         Some(path) => vec![path],
         None => beside.chain([built]).collect(),
@@ -38,7 +38,7 @@ pub fn library(given: Option<&Path>) -> Result<PathBuf, LabError> {
         let looked: Vec<String> = places.iter().map(|path| path.display().to_string()).collect();
         LabError::Asked(format!(
             "the recorder's library is not there (looked for {}): the program was not run; build it with `cargo build --release \
-             --manifest-path native/Cargo.toml`, or name it with --library or {LIBRARY_VARIABLE}",
+             --manifest-path native/recorder/Cargo.toml`, or name it with --library or {LIBRARY_VARIABLE}",
             looked.join(", ")
         ))
     })

@@ -124,8 +124,7 @@ mod tests {
         let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
         let at = (a_function_of_this_program_is_named as *const ()).addr() as u64 + 1;
         let code = Mappings::of(&maps).find(at);
-        let [found] = functions(&code.path, code.inode, &[code.offset])[..].try_into().unwrap();
-        let Named { symbol, offset, .. } = found;
+        let Named { symbol, offset, .. } = functions(&code.path, code.inode, &[code.offset]).remove(0);
         assert!(symbol.ends_with("a_function_of_this_program_is_named") && offset == 1, "{symbol} + {offset}");
         let other = functions(&code.path, code.inode + 1, &[code.offset]);
         assert_eq!(other, [Named { address: code.offset, ..Named::default() }], "another file has its name now");

@@ -1,6 +1,7 @@
 //! Promise: a Rust program that is built with the feature `interpose` copies by this crate wherever it calls `memcpy`, `memmove` or
 //! `memset`, linked dynamically and statically, in builds for debugging and for release.
 
+use crate::built::cargo;
 use std::path::Path;
 use std::process::Command;
 
@@ -17,9 +18,8 @@ fn a_program_has_the_symbols_and_copies_by_them() {
     let built = Path::new(env!("CARGO_TARGET_TMPDIR")).join("interpose");
     let builds = [(&["--quiet"][..], "debug", ""), (&["--release"], "release", "-Ctarget-feature=+crt-static")];
     for (arguments, profile, flags) in builds {
-        let mut cargo = Command::new(env!("CARGO"));
-        cargo.args(["build", "--locked", "--offline", "--target", TARGET, "--target-dir"]).arg(&built).args(arguments);
-        output(cargo.current_dir(&folder).env("RUSTFLAGS", flags).env_remove("CARGO_ENCODED_RUSTFLAGS"));
+        let mut cargo = cargo(&["build", "--target", TARGET, "--target-dir"]);
+        output(cargo.arg(&built).args(arguments).current_dir(&folder).env("RUSTFLAGS", flags));
         let program = built.join(TARGET).join(profile).join("interposed-program");
         let said = output(&mut Command::new(&program));
         assert_eq!(said, "right, by 1 bands\n", "{profile}");

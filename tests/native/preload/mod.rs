@@ -33,18 +33,10 @@ impl Drop for Scratch {
     }
 }
 
-/// The library, built as a reader builds it.
+/// The library.
 fn library() -> &'static Path {
     static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
-    LIBRARY.get_or_init(|| {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("preload");
-        let mut cargo = Command::new(env!("CARGO"));
-        cargo.args(["build", "--release", "--locked", "--offline", "--quiet", "--manifest-path"]);
-        cargo.arg(root.join("native/preload/Cargo.toml")).arg("--target-dir").arg(&target);
-        succeeded(&mut cargo);
-        target.join("release/libmemcpy_select_preload.so")
-    })
+    LIBRARY.get_or_init(|| crate::built::library("preload"))
 }
 
 fn text(bytes: &[u8]) -> String {

@@ -92,7 +92,7 @@ fn every_figure_of_a_recording_is_in_the_record() {
     let said = errors(&output);
     for part in [
         "exit status 0 in ",
-        "1.00 ms of processor time; 1 process recorded, 1 thread that copied.",
+        "1.00 ms of processor time; 1 process recorded, 2 threads that copied.",
         "It copied 1003 times, 79.0 kB",
         "0.30% of the calls overlap; it filled 1 time, 16 B.",
         "Half of the copies are of 64 B or less; half of the bytes are in copies of 64 B or more.",
@@ -140,7 +140,7 @@ fn every_figure_of_a_recording_is_in_the_record() {
     assert_eq!(samples("unused_ns"), unused);
     let process = &found["processes"][0];
     assert_eq!((&process["program"], &process["end"]), (&json!("/a folder/program"), &json!("exited")));
-    assert_eq!((&process["elapsed_ns"], &process["threads"]), (&json!(2_000_000), &json!(1)));
+    assert_eq!((&process["elapsed_ns"], &process["threads"]), (&json!(2_000_000), &json!(2)));
     assert_eq!(found["choices"][0]["samples"], 100);
     // The lengths are a workload, moves among them and fills not.
     let path = scratch.record().join("workload.csv");

@@ -3,7 +3,7 @@
 mod needs;
 pub mod recorded;
 
-use memcpy_select::recording::{Arm, Function, Group, Kind, LengthBin, Recording, RecordingError, Under, flags};
+use memcpy_select::recording::{Arm, Function, Group, Kind, LengthBin, Recording, RecordingError, Under, flags, reuse};
 use recorded::Run;
 use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt;
@@ -324,6 +324,20 @@ fn closed_descriptors_do_no_harm() {
         assert!(run.status.success());
         assert!(run.all().is_empty());
     }
+}
+
+/// A filter could end the program for a system call that only the recorder makes.
+#[test]
+fn breakpoints_are_left_out_where_system_calls_are_filtered() {
+    let run = Run::of(["filtered"]).done();
+    assert!(run.status.success(), "{}", run.output);
+    let mut all = run.all();
+    all.sort_by_key(|recorded| recorded.path.clone());
+    let [before, after] = &mut all[..] else { panic!("two recordings, not {}", all.len()) };
+    assert_eq!(before.read().header.reuse_state.load(Relaxed), reuse::UNTRIED);
+    let header = &after.read().header;
+    assert_eq!((header.reuse_state.load(Relaxed), header.reuse_errno.load(Relaxed)), (reuse::REFUSED, 1));
+    assert_eq!(calls(after.read(), 300), 37);
 }
 
 /// A file of a program that never got as far says so.

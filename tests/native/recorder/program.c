@@ -4,12 +4,15 @@
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -203,6 +206,13 @@ static void early(void) {
     if (memcmp(constructor_to, early_from, 80)) fail("a copy of a constructor", 80);
 }
 
+/* System calls are filtered from here on, though all are allowed, and in the program that is executed. */
+static void filter(void) {
+    struct sock_filter allow = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+    struct sock_fprog program = {1, &allow};
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program)) fail("prctl", 0);
+}
+
 int main(int count, char **arguments) {
     const char *which = count > 1 ? arguments[1] : "";
     early();
@@ -218,6 +228,7 @@ int main(int count, char **arguments) {
     else if (!strcmp(which, "overflow")) __memcpy_chk(to, from, 21, 20);
     else if (!strcmp(which, "killed")) many(260, 1234), raise(SIGKILL);
     else if (!strcmp(which, "crashed")) many(270, 1234), *(volatile int *)8 = 1;
+    else if (!strcmp(which, "filtered")) filter(), execl("/proc/self/exe", "program", "placed", NULL);
     else if (!strcmp(which, "exec")) many(280, 12), execl("/proc/self/exe", "program", "placed", NULL);
     else fail("the name", 0);
     return 0;

@@ -12,32 +12,10 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("recorder")
 }
 
-/// The recorder, built as a reader would build it; without the network, from what the crate's own build has already fetched.
+/// The library.
 pub fn library() -> &'static Path {
     static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
-    LIBRARY.get_or_init(|| {
-        let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("native/recorder/Cargo.toml");
-        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("native");
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| env!("CARGO").into());
-        let output = Command::new(cargo)
-            .args(["build", "--release", "--offline", "--locked", "--manifest-path"])
-            .arg(manifest)
-            .arg("--target-dir")
-            .arg(&target)
-            // What the surrounding build was told is not meant for this one.
-            .env_remove("RUSTFLAGS")
-            .env_remove("CARGO_ENCODED_RUSTFLAGS")
-            .env_remove("CARGO_BUILD_TARGET")
-            .output()
-            .expect("cargo starts");
-        assert!(
-            output.status.success(),
-            "the recorder does not build; if a package is missing offline, bring native/Cargo.lock to the versions of \
-             Cargo.lock:\n{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        target.join("release/libmemcpy_select_recorder.so")
-    })
+    LIBRARY.get_or_init(|| crate::built::library("recorder"))
 }
 
 /// Compiles a file beside this one.
