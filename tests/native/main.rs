@@ -8,9 +8,6 @@
 mod built;
 mod c;
 mod interpose;
-mod place;
 mod preload;
 mod profile;
-mod programs;
 mod recorder;
-mod run;
