@@ -9,7 +9,7 @@
 //! | [`instruments`] | what every question is measured with |
 //! | [`record`] | what is kept: one folder a run, one way to write, grow, resume and read it |
 //! | [`show`] | what is shown: the page's frame, plots, text of a terminal |
-//! | [`copies`], [`sections`], [`paths`], [`neighbours`], [`calls`] | a question each: its cells, how one sample is taken, its tables and answers |
+//! | [`copies`], [`sections`], [`paths`], [`neighbours`], [`calls`], [`programs`] | a question each: its cells, how one sample is taken, its tables and answers |
 //! | [`bench`] | what `cargo bench` runs: a stage of each question, and the answer |
 
 pub mod bench;
@@ -21,6 +21,7 @@ pub mod experiment;
 pub mod instruments;
 pub mod neighbours;
 pub mod paths;
+pub mod programs;
 pub mod question;
 pub mod record;
 #[cfg(target_arch = "x86_64")]

@@ -6,7 +6,7 @@ use super::record::{Record, RecordError, newest};
 #[cfg(target_arch = "x86_64")]
 use super::sections;
 use super::show::page::{HtmlTable, caveat, document, environment_table, escape, figure, machine, percent};
-use super::{calls, copies, neighbours, paths};
+use super::{calls, copies, neighbours, paths, programs};
 use serde_json::{Value, json};
 use std::any::Any;
 use std::fmt::Write;
@@ -61,6 +61,12 @@ pub static QUESTIONS: &[Question] = &[
         benches: &[calls::BENCH],
         made_by: "memcpy-select profile",
         read: |record, _| Ok(Box::new(calls::CallsRecord::of(record)?)),
+    },
+    Question {
+        name: "programs",
+        benches: &[programs::BENCH],
+        made_by: "memcpy-select programs",
+        read: |record, _| Ok(Box::new(programs::ProgramRecord::of(record)?)),
     },
 ];
 

@@ -86,7 +86,12 @@ fn a_record_of_neighbours_may_be_killed_at_any_call_while_it_is_completed() {
 
 #[test]
 fn a_record_of_calls_may_be_killed_at_any_call_while_it_is_completed() {
-    kill_at_calls("calls", &made_up::programs(), 5);
+    kill_at_calls("calls", &made_up::calls(), 5);
+}
+
+#[test]
+fn a_record_of_programs_may_be_killed_at_any_call_while_it_is_completed() {
+    kill_at_calls("programs", &made_up::programs(), 5);
 }
 
 #[test]

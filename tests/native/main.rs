@@ -8,6 +8,9 @@
 mod built;
 mod c;
 mod interpose;
+mod place;
 mod preload;
 mod profile;
+mod programs;
 mod recorder;
+mod run;

@@ -18,7 +18,7 @@ const WIDTHS: [u32; 2] = [400, 1400];
 /// What Chromium calls a theme, and the colour of the page's paper in it.
 const THEMES: [(&str, &str); 2] = [("1", "rgb(255, 255, 255)"), ("0", "rgb(22, 24, 27)")];
 /// Pages, one of each kind; those of several records stand beside each other. Closed elements are opened.
-const PAGES: [&[&str]; 7] = [
+const PAGES: [&[&str]; 8] = [
     &["results/intel-6-167-1-masked-kvm/2026-11-24.1", "results/amd-25-1-1-kvm/2026-11-23.1"],
     &["results/amd-26-2-1-kvm/2026-11-23.8"],
     &["results/amd-26-2-1-kvm/2026-11-23.11"],
@@ -26,6 +26,7 @@ const PAGES: [&[&str]; 7] = [
     &["results/intel-6-167-1-masked-kvm/2026-11-24.4"],
     &["results/intel-6-167-1-masked-kvm/2026-11-24.6"],
     &["results/intel-6-207-2-kvm/2026-11-30.1"],
+    &["results/intel-6-207-2-kvm/2026-11-29.21"],
 ];
 /// Tells the frame around a page what its reader sees.
 const MEASURE: &str = "<script>addEventListener('load', () => { const root = document.documentElement; \

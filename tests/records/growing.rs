@@ -106,7 +106,12 @@ fn a_record_of_neighbours_grows_and_is_gone_on_with() {
 
 #[test]
 fn a_record_of_calls_grows_and_is_gone_on_with() {
-    grows_and_is_gone_on_with("calls", &made_up::programs());
+    grows_and_is_gone_on_with("calls", &made_up::calls());
+}
+
+#[test]
+fn a_record_of_programs_grows_and_is_gone_on_with() {
+    grows_and_is_gone_on_with("programs", &made_up::programs());
 }
 
 #[cfg(target_arch = "x86_64")]

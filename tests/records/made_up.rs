@@ -11,6 +11,7 @@ use memcpy_select::lab::instruments::effort::Effort;
 use memcpy_select::lab::neighbours::{self, NeighbourGrowth};
 use memcpy_select::lab::paths::ways::Mode;
 use memcpy_select::lab::paths::{self, Cost, Moved, PathGrowth, Pattern, Placement, Refusal, What};
+use memcpy_select::lab::programs::{self, ProgramGrowth};
 use memcpy_select::lab::record::{CsvFile, Environment, Growing, Growth, Kept, Record, RecordError};
 #[cfg(target_arch = "x86_64")]
 use memcpy_select::lab::sections::{self, Key, Part, SectionGrowth};
@@ -189,10 +190,35 @@ fn process(process: u32) -> Vec<Row> {
     [(64, 100), (4096, 500)].into_iter().flat_map(of_length).collect()
 }
 
-pub fn programs() -> Made<ProfileGrowth> {
+pub fn calls() -> Made<ProfileGrowth> {
     let tables = &["profile-plan", "profile-processes", "profile-run", "profile-sites"];
     let made = Made::new(PROFILE, (0..4).map(process).collect(), tables);
     Made { grid: "command a program\nevery 512\nunder libc\n".to_owned(), ..made }
+}
+
+pub fn programs() -> Made<ProgramGrowth> {
+    let round = |(program, round): (&str, u32)| {
+        let sample = |(at, arm): (usize, programs::Arm)| programs::Sample {
+            program: program.to_owned(),
+            arm: arm.name().to_owned(),
+            round,
+            wall_ns: 1_000_000 + 1000 * at as u64 + u64::from(round),
+            cpu_ns: 900_000,
+            error: String::new(),
+        };
+        programs::Arm::ALL.into_iter().enumerate().map(sample).collect::<Vec<_>>()
+    };
+    let mut rounds: Vec<_> = [("sort", 0), ("sqlite", 0), ("sort", 1), ("sqlite", 1)].map(round).into();
+    // One that has no time.
+    let error = "signal: 11 (SIGSEGV), \"quoted\", or so".to_owned();
+    rounds.push(vec![programs::Sample {
+        program: "git".to_owned(),
+        wall_ns: 0,
+        cpu_ns: 0,
+        error,
+        ..rounds[0][2].clone()
+    }]);
+    Made::new(programs::BENCH, rounds, &["programs-installed"])
 }
 
 #[cfg(target_arch = "x86_64")]

@@ -1,7 +1,7 @@
 //! The promise: a page stands alone, shows only figures, and shows what it is given as text.
 
 use crate::program::{Scratch, document, errors, has_keys, refused, run, said};
-use crate::tree::{CALLS, NEIGHBOURS, ONE, PATHS, SECOND, SECTIONS, named, of, records};
+use crate::tree::{CALLS, NEIGHBOURS, ONE, PATHS, PROGRAMS, SECOND, SECTIONS, named, of, records};
 use memcpy_select::lab::copies::CopyRecord;
 use memcpy_select::lab::copies::cell::{Cell, Residency};
 use memcpy_select::lab::copies::contender::{LIBC, LIBC_AGAIN, MEMCPY_AUTO};
@@ -69,7 +69,7 @@ fn the_page_of_every_record_stands_alone_and_answers_first() {
         let drawn = html.matches("<svg").count();
         let expected = match bench {
             "select" => drawn == 4,
-            "xsave" | "profile" => drawn == 1,
+            "xsave" | "profile" | "programs" => drawn == 1,
             // As many as what was asked for gives.
             "sweep" | "ipc" | "neighbour" => true,
             _ => drawn == 0,
@@ -82,11 +82,11 @@ fn the_page_of_every_record_stands_alone_and_answers_first() {
 #[cfg_attr(not(memcpy_select_repository), ignore = "reads results/, which the published package lacks")]
 fn several_records_stand_beside_each_other() {
     // Of every question, on one page.
-    let html = page(&[SECOND, ONE, CALLS, PATHS, SECTIONS, NEIGHBOURS].map(named));
+    let html = page(&[SECOND, ONE, CALLS, PATHS, SECTIONS, NEIGHBOURS, PROGRAMS].map(named));
     check(&html);
-    assert_eq!(html.matches("<section").count(), 6);
+    assert_eq!(html.matches("<section").count(), 7);
     assert!(html.contains("<h2>What to use by size</h2>"));
-    for anchor in (1..=6).map(|number| format!("record-{number}")) {
+    for anchor in (1..=7).map(|number| format!("record-{number}")) {
         assert!(html.contains(&format!("href=\"#{anchor}\"")) && html.contains(&format!("id=\"{anchor}\"")));
     }
 }

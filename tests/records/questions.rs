@@ -4,7 +4,7 @@
 use crate::made_up::{self, Made};
 use crate::page::check;
 use crate::program::{Scratch, copy, document, errors, gz, has_keys, kept, put, refused, reopen, run, said, set};
-use crate::tree::{NEIGHBOURS, ONE, PATHS, PROGRAM, SECTIONS, records};
+use crate::tree::{NEIGHBOURS, ONE, PATHS, PROGRAM, PROGRAMS, SECTIONS, records};
 use memcpy_select::lab::question::json_of;
 use memcpy_select::lab::record::Growth;
 use memcpy_select::lab::show::page::PAGE_GENERATOR;
@@ -25,7 +25,7 @@ struct Kept {
     figures: &'static [(&'static str, usize)],
 }
 
-static KEPT: [Kept; 6] = [
+static KEPT: [Kept; 7] = [
     Kept {
         question: "copies",
         folder: ONE,
@@ -75,6 +75,13 @@ static KEPT: [Kept; 6] = [
             ("choices", 3),
             ("samples", 8),
         ],
+    },
+    Kept {
+        question: "programs",
+        folder: PROGRAMS,
+        file: "programs.csv",
+        contender: ("arm", "drop_in", &["wall_ns"]),
+        figures: &[("programs", 10), ("rows", 1)],
     },
 ];
 
@@ -240,6 +247,7 @@ fn an_unfinished_or_empty_record_of_every_question_says_so_first() {
     an_unfinished_or_empty_one_says_so_first(&Made { bench: "select", ..made_up::copies() });
     an_unfinished_or_empty_one_says_so_first(&made_up::paths());
     an_unfinished_or_empty_one_says_so_first(&made_up::neighbours());
+    an_unfinished_or_empty_one_says_so_first(&made_up::calls());
     an_unfinished_or_empty_one_says_so_first(&made_up::programs());
     #[cfg(target_arch = "x86_64")]
     an_unfinished_or_empty_one_says_so_first(&made_up::sections());

@@ -18,8 +18,10 @@ mod plan;
 mod policy;
 mod profile;
 mod profiles;
+mod programs;
 mod records;
 mod report;
+mod run;
 mod sweep;
 mod targets;
 mod validate;
@@ -62,10 +64,12 @@ enum Verb {
     Calibrate(calibrate::Calibrate),
     Validate(validate::Validate),
     Plan(plan::Plan),
+    Run(run::Run),
     #[cfg(target_arch = "x86_64")]
     Xsave(xsave::Xsave),
     Neighbour(neighbour::NeighbourVerb),
     Profile(profile::Profile),
+    Programs(programs::ProgramsVerb),
     Contribute(contribute::Contribute),
     Profiles(profiles::Profiles),
 }
@@ -103,10 +107,12 @@ fn run(verb: Verb) -> Result<ExitCode, String> {
         Verb::Calibrate(verb) => verb.run(),
         Verb::Validate(verb) => verb.run(),
         Verb::Plan(verb) => verb.run(),
+        Verb::Run(verb) => verb.run(),
         #[cfg(target_arch = "x86_64")]
         Verb::Xsave(verb) => verb.run(),
         Verb::Neighbour(verb) => verb.run(),
         Verb::Profile(verb) => verb.run(),
+        Verb::Programs(verb) => verb.run(),
         Verb::Contribute(verb) => verb.run(),
         Verb::Profiles(verb) => verb.run(),
     }
