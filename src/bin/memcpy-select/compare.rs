@@ -10,8 +10,8 @@ use std::process::ExitCode;
 
 /// Compare two records of one bench: which contender became slower or faster.
 ///
-/// Copies are compared with the installed libc of the same run, paths with a Unix stream socket, neighbours with an honest busy
-/// one; sections in core cycles.
+/// Copies and whole programs are compared with the installed libc of the same run, paths with a Unix stream socket, neighbours with
+/// an honest busy one; sections in core cycles.
 #[derive(Args)]
 #[command(
     after_help = "Example: memcpy-select compare results/amd-26-2-1-kvm/2026-11-23.6 \\\n                               results/amd-26-2-1-kvm/2026-11-23.12 --fail-over 5"

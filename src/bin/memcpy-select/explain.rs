@@ -34,8 +34,8 @@ pub struct Explain {
     /// The length, as in 64, 4k or 1MiB (see `memcpy-select --help`)
     #[arg(value_parser = length)]
     len: usize,
-    /// What is asked: of copies, copies in sections that save vector registers, paths between processes, or neighbours of a
-    /// server [default: that of the record, or copies]
+    /// What is asked: of copies, copies in sections that save vector registers, paths between processes, neighbours of a
+    /// server, the calls of a program, or whole programs [default: that of the record, or copies]
     #[arg(long, value_name = "QUESTION", value_parser = PossibleValuesParser::new(QUESTIONS.iter().map(|question| question.name)))]
     question: Option<String>,
     /// Where the destination of a copy starts in its page

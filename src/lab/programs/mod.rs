@@ -12,6 +12,7 @@ pub mod executable;
 pub mod preload;
 mod record;
 mod run;
+mod sample;
 mod scope;
 pub mod show;
 mod stage;
@@ -20,8 +21,9 @@ mod text;
 mod workloads;
 
 pub use arms::{Arm, TUNABLES};
-pub use record::{BENCH, Copying, GrowingPrograms, Installed, ProgramGrowth, ProgramRecord, Sample};
+pub use record::{BENCH, Copying, GrowingPrograms, Installed, ProgramGrowth, ProgramRecord};
 pub use run::{Programs, Step};
+pub use sample::Sample;
 pub use scope::{Scope, ScopeError, workloads};
 pub use stage::{Beside, Spent, Stage};
 pub use summary::{Measured, Ratio, Verdict};

@@ -2,6 +2,7 @@
 //! where a recorder was there, `programs-copying.csv`, what it saw and predicted.
 
 use super::arms::Arm;
+use super::sample::Sample;
 use super::summary::{Measured, summary};
 use crate::lab::instruments::statistics::noise_floor;
 use crate::lab::record::{CsvFile, Ended, Environment, Growing, Growth, Kept, Record, RecordError};
@@ -13,24 +14,6 @@ pub const BENCH: &str = "programs";
 /// The further files, without their endings.
 pub(super) const INSTALLED: &str = "programs-installed";
 pub(super) const COPYING: &str = "programs-copying";
-
-/// One run of a program.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Sample {
-    /// The workload.
-    pub program: String,
-    /// What it was started with: the name of an [`Arm`].
-    pub arm: String,
-    /// In which round.
-    pub round: u32,
-    /// From the start of the command to its end.
-    pub wall_ns: u64,
-    /// Processor time of the program that is measured: of a server, over its whole life.
-    pub cpu_ns: u64,
-    /// Empty; or why there is no time, and the others are 0.
-    pub error: String,
-}
 
 /// A workload, and what it found installed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,7 +4,8 @@
 
 use super::arms::Arm;
 use super::executable::{find_in, obstacle};
-use super::record::{COPYING, Copying, GrowingPrograms, INSTALLED, Installed, ProgramGrowth, Sample};
+use super::record::{COPYING, Copying, GrowingPrograms, INSTALLED, Installed, ProgramGrowth};
+use super::sample::Sample;
 use super::scope::Scope;
 use super::stage::{Spent, Stage};
 use super::text;

@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use super::arms::Arm;
-use super::record::Sample;
+use super::sample::Sample;
 use crate::lab::instruments::statistics::{bootstrap_median, median};
 
 /// Resamples of a bootstrap: enough for an interval that is the same in the second digit.
