@@ -260,7 +260,8 @@ mod tests {
             words[2] = Recording::WORDS as u64 * 8;
             let recording = Recording::read(&mut words).unwrap();
             for kind in Kind::ALL {
-                assert_eq!(LengthBin::all().map(|bin| recording.count(kind, bin)).count(), LENGTH_BINS);
+                let counts: Vec<(u64, u64)> = LengthBin::all().map(|bin| recording.count(kind, bin)).collect();
+                assert_eq!(counts.len(), LENGTH_BINS);
             }
             assert_eq!(recording.header.program.bytes().count(), 4096);
             assert_eq!(recording.maps[1].bytes().count(), crate::recording::MAPS_BYTES);

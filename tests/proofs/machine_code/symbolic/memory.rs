@@ -19,8 +19,8 @@ pub struct Overlaps {
 pub(crate) struct Memory {
     loaded: Vec<bool>,
     dst: Vec<Byte>,
-    /// The offsets in the destination that were stored so far lie in this range.
-    stored: std::ops::Range<usize>,
+    /// The lowest offset in the destination that was stored so far, and the one behind the highest.
+    stored: (usize, usize),
     overlaps: Overlaps,
     /// The bytes below the return address; the last one is directly below it.
     stack: [Byte; STACK_BYTES],
@@ -31,7 +31,7 @@ impl Memory {
         Self {
             loaded: vec![false; len],
             dst: vec![Byte::Unwritten; len],
-            stored: usize::MAX..0,
+            stored: (usize::MAX, 0),
             overlaps: Overlaps { below: true, above: true },
             stack: [Byte::Unwritten; STACK_BYTES],
         }
@@ -63,8 +63,8 @@ impl Memory {
                 let end = offset + bytes.len();
                 self.loaded[offset..end].fill(true);
                 // Is one of the loaded offsets below, or above, one that was stored before?
-                self.overlaps.below &= self.stored.end <= offset + 1;
-                self.overlaps.above &= self.stored.start >= end - 1;
+                self.overlaps.below &= self.stored.1 <= offset + 1;
+                self.overlaps.above &= self.stored.0 >= end - 1;
                 for (number, byte) in bytes.iter_mut().enumerate() {
                     *byte = Byte::Source((offset + number) as u32);
                 }
@@ -93,7 +93,7 @@ impl Memory {
                 };
                 let end = offset + bytes.len();
                 self.dst[offset..end].copy_from_slice(bytes);
-                self.stored = self.stored.start.min(offset)..self.stored.end.max(end);
+                self.stored = (self.stored.0.min(offset), self.stored.1.max(end));
             }
             STACK => {
                 let offset = in_frame(address, bytes.len(), stack_pointer, at)?;
