@@ -2,8 +2,8 @@
 //!
 //! With the feature `interpose` a program or a shared library that this crate is linked into has these symbols, and their
 //! `_chk` forms, and its code and that of the libraries it loads calls them in the place of libc's. They follow the plan in
-//! force, as [`memcpy_auto`](crate::memcpy_auto) does. `libmemcpy_select_preload.so` in `native/preload/` is this module with
-//! something around it that looks for a plan: it needs no compiling.
+//! force above 1 KiB; shorter copies are made by the vectors that this CPU has. `libmemcpy_select_preload.so` in
+//! `native/preload/` is this module with something around it that looks for a plan: it is for programs as they are.
 //!
 //! # What holds
 //!
@@ -14,7 +14,7 @@
 //!   resolvers of indirect functions and from other constructors: until then they copy with SSE2, by code and data that
 //!   need no relocation.
 //! - A kernel `libc` in a plan is the next definition of `memmove` in the program's order of libraries, which is libc's.
-//!   On a CPU of which nothing is known that is all of the plan.
+//!   On a CPU of which nothing is known that is the whole plan.
 //!
 //! # What does not
 //!

@@ -103,6 +103,9 @@ pub enum Arm {
     Plan = 1,
 }
 
+/// How many sampled calls an arm carries out before the next turn. What is timed in one turn is of one moment, and alike.
+pub const TURN_SAMPLES: u32 = 8;
+
 impl Arm {
     /// Both, in the order of their numbers.
     pub const ALL: [Self; 2] = [Self::Libc, Self::Plan];

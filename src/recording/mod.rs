@@ -37,7 +37,7 @@ mod read;
 mod sample;
 
 pub use bins::{LENGTH_BINS, LengthBin, SITE_LENGTHS, outlier_ticks, site_length, site_length_range, square_shift};
-pub use kinds::{Arm, Function, Group, Kind, Line, Under};
+pub use kinds::{Arm, Function, Group, Kind, Line, TURN_SAMPLES, Under};
 pub use layout::{
     Counts, ENDED, Header, MAPS_BYTES, Maps, Moment, PROCESSES, PathText, ProcessTime, Recording, Reuse, SITES, SLOTS,
     Samples, Site, Slot, Tally, Timing, flags, reuse,

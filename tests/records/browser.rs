@@ -26,7 +26,7 @@ const PAGES: [&[&str]; 8] = [
     &["results/intel-6-167-1-masked-kvm/2026-11-24.4"],
     &["results/intel-6-167-1-masked-kvm/2026-11-24.6"],
     &["results/intel-6-207-2-kvm/2026-11-30.1"],
-    &["results/intel-6-207-2-kvm/2026-11-29.21"],
+    &["results/intel-6-207-2-kvm/2026-11-30.2"],
 ];
 /// Tells the frame around a page what its reader sees.
 const MEASURE: &str = "<script>addEventListener('load', () => { const root = document.documentElement; \

@@ -2,10 +2,8 @@
 
 use crate::routines::{arm, set_arm};
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
-use memcpy_select::recording::Arm;
+use memcpy_select::recording::{Arm, TURN_SAMPLES};
 
-/// How many sampled calls a turn has.
-const SAMPLES: u32 = 8;
 /// How many of these pass before what was cold at its beginning is warm.
 const UNTIMED: u32 = 2;
 
@@ -28,7 +26,7 @@ impl Turns {
     pub(crate) fn pass(&self, random: u64) {
         self.untimed.store(self.untimed.load(Relaxed).saturating_sub(1), Relaxed);
         let samples = self.samples.load(Relaxed) + 1;
-        if samples < SAMPLES {
+        if samples < TURN_SAMPLES {
             self.samples.store(samples, Relaxed);
             return;
         }

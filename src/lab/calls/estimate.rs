@@ -2,9 +2,12 @@
 //!
 //! Every call is counted by its length; some, chosen at random, are timed, by one of two routines, chosen at random. So the
 //! time of all calls of a length is estimated by their number times the mean of the timed ones, and what one routine saves over
-//! the other by their number times the difference of two means. Means of independent samples: variances add up.
+//! the other by their number times the difference of two means. Means of independent samples: variances add up. The
+//! samples of one turn are not independent: what lifts one lifts all.
 
 #![forbid(unsafe_code)]
+
+use crate::recording::TURN_SAMPLES;
 
 /// How many standard errors from an estimate the ends of its 95% interval are.
 const ENDS: f64 = 1.96;
@@ -46,7 +49,9 @@ impl Timings {
         let mean = self.ticks / count;
         // Of unbiased variance; sums of like values may leave less than nothing.
         let variance = ((self.squares - count * mean * mean) / (count - 1.0)).max(0.0);
-        (self.count >= LEAST_TIMINGS).then(|| Estimate { value: mean, variance: variance / count })
+        // As if each turn had been timed once.
+        let turns = count / f64::from(TURN_SAMPLES);
+        (self.count >= LEAST_TIMINGS).then(|| Estimate { value: mean, variance: variance / turns })
     }
 }
 
@@ -232,10 +237,10 @@ mod tests {
     fn a_mean_and_its_error_are_those_of_the_books() {
         let mean = alternating(90.0, 110.0, 50).mean().unwrap();
         assert_eq!(mean.value, 100.0);
-        // 100 values of variance 100 · 100 / 99.
-        assert!((mean.variance - 1.0 / 0.99).abs() < 1e-9, "{mean:?}");
+        // 100 values of variance 100 · 100 / 99, in turns of eight that are of one moment each.
+        assert!((mean.variance - 8.0 / 0.99).abs() < 1e-9, "{mean:?}");
         let (low, high) = mean.interval();
-        assert!((high - low - 2.0 * 1.96 * (1.0_f64 / 0.99).sqrt()).abs() < 1e-9);
+        assert!((high - low - 2.0 * 1.96 * (8.0_f64 / 0.99).sqrt()).abs() < 1e-9);
         assert_eq!(timed(&[5.0; 7]).mean(), None, "seven are too few");
         let without = alternating(90.0, 110.0, 50).without(30.0).mean().unwrap();
         assert!((without.value - 70.0).abs() < 1e-9 && (without.variance - mean.variance).abs() < 1e-9);
@@ -255,8 +260,8 @@ mod tests {
         let [libc, plan] = [costs.libc, costs.plan].map(|all| all.unwrap().value);
         assert!((libc - 12e6).abs() < 1e-3 && (plan - 11e6).abs() < 1e-3);
         assert!((costs.saved.value - 1e6).abs() < 1e-3 && costs.saved.is_sure() && costs.covered_share() == Some(1.0));
-        // 10⁶ · √(2 · 1 / 99) and 10⁴ · √(2 · 100 / 99) ticks.
-        let error = (1e12_f64 * 2.0 / 99.0 + 1e8 * 200.0 / 99.0).sqrt();
+        // 10⁶ · √(2 · 1 / 99) and 10⁴ · √(2 · 100 / 99) ticks, eight times as often.
+        let error = (8.0 * (1e12_f64 * 2.0 / 99.0 + 1e8 * 200.0 / 99.0)).sqrt();
         assert!((costs.saved.variance.sqrt() - error).abs() < 1.0);
         let same = [bins[0]];
         assert!(!super::costs(&same).saved.is_sure(), "equal means save nothing");
