@@ -4,6 +4,7 @@
 use crate::place::{Place, text};
 use memcpy_select::lab::programs::{Arm, ProgramRecord, WORKLOADS};
 use std::fs;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -143,9 +144,21 @@ fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
+unsafe extern "C" {
+    fn signal(number: i32, handler: usize) -> usize;
+}
+
+/// A run that works. Ctrl-C ends it, also where these tests run in the background of a shell, which has its children ignore that.
 fn begun(place: &Place, only: &str) -> Child {
     let mut command = verb(place);
     command.args(["--only", only, "--rounds", "1000", "--out", "results"]);
+    let not_ignored = || {
+        // SAFETY: 2 is `SIGINT` and 0 `SIG_DFL`, which needs nothing. POSIX lets a child call this before it starts a program.
+        unsafe { signal(2, 0) };
+        Ok(())
+    };
+    // SAFETY: the closure calls nothing else, and allocates nothing.
+    unsafe { command.pre_exec(not_ignored) };
     let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     until("a program works", || works_in(&place.0));
     child

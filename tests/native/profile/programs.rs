@@ -2,7 +2,7 @@
 
 use super::{Scratch, errors, no_recorder, printed, program};
 use crate::recorder::recorded::library;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
@@ -41,7 +41,9 @@ fn every_call_is_counted_and_its_site_is_named() {
     assert_eq!((&site["calls_to"], &site["module"]), (&json!("memcpy"), &json!(program())));
     let said = errors(&output);
     assert!(said.contains("a_named_function+0x") && said.contains("Would a better copy help? "), "{said}");
-    assert!(found["ratios"].as_array().unwrap().len() >= 2, "both lengths were timed by both routines");
+    // Less what it takes to time nothing, short copies may take no time at all.
+    let is_long = |ratio: &Value| ratio["from_bytes"] == 4096;
+    assert!(found["ratios"].as_array().unwrap().iter().any(is_long), "{}", found["ratios"]);
 }
 
 #[test]
