@@ -88,6 +88,26 @@ fn every_length_and_every_overlap_is_right_under_every_plan() {
     }
 }
 
+/// The code for CPUs without AVX-512 and without AVX, by emulation.
+#[test]
+fn the_vectors_of_other_cpus_are_right_too() {
+    let scratch = Scratch::new("emulated");
+    let program = compiled(&scratch, "strings.c", "strings", &[]);
+    for cpu in ["Nehalem", "Haswell"] {
+        let mut emulator = Command::new("qemu-x86_64");
+        emulator.args(["-cpu", cpu, "-E"]).arg(format!("LD_PRELOAD={}", library().display()));
+        emulator.args(["-E", &format!("HOME={}", scratch.0.display())]).arg(&program).arg("397");
+        match emulator.env_remove("MEMCPY_SELECT_PLAN").env_remove("XDG_CACHE_HOME").output() {
+            Err(_) => return println!("skipped: there is no qemu-x86_64"),
+            Ok(output) => {
+                let said = text(&output.stdout);
+                assert!(output.status.success() && said.ends_with("are right\n"), "{cpu}: {output:?}");
+                print!("{cpu}: {said}");
+            }
+        }
+    }
+}
+
 #[test]
 fn copies_are_right_wherever_a_program_makes_them() {
     let scratch = Scratch::new("places");
