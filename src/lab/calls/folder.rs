@@ -17,7 +17,7 @@ const SHARED_MEMORY: &str = "/dev/shm";
 /// With less than that left, in bytes, it is not used: a program that writes where nothing is left dies of it.
 const LEAST_LEFT_BYTES: u64 = 256 << 20;
 
-/// Where the library is: at the given path; where [`LIBRARY_VARIABLE`] says; beside this program, or in `../lib` of its folder; or
+/// Where the library is: at the given path; where `MEMCPY_SELECT_RECORDER` says; beside this program, or in `../lib` of its folder; or
 /// in the repository, where it is built.
 ///
 /// # Errors

@@ -38,7 +38,7 @@ pub struct Measured<'a> {
 pub struct Ratio {
     /// Below 1 is faster.
     pub median: f64,
-    /// In which the medians of 95% of the resamples lie; nothing for fewer than [`LEAST_ROUNDS`] rounds.
+    /// In which the medians of 95% of the resamples lie; nothing for fewer than six rounds.
     pub interval: Option<(f64, f64)>,
 }
 
