@@ -201,10 +201,10 @@ pub(super) fn fill(cpu: &Cpu) -> Option<&'static Fill> {
     })
 }
 
-/// Whether unaligned accesses of 32 bytes are slow on this CPU's design.
+/// Whether this CPU has good use for vectors of 32 bytes.
 #[cfg(memcpy_select_interposed)]
-pub(crate) fn is_avx_slow(cpu: &Cpu) -> bool {
-    Design::of(cpu.signature.microarch()).is_some_and(|design| design.is_unaligned_avx_slow)
+pub(crate) fn has_good_ymm(cpu: &Cpu) -> bool {
+    narrow(cpu).0 == Vector::Ymm
 }
 
 /// The widest vector of up to 32 bytes that this CPU has good use for, and whether there are registers 16 to 31.

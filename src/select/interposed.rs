@@ -1,7 +1,7 @@
 //! What [the symbols of a whole program](crate::interpose) read of the plan in force, in machine code.
 
 pub(crate) use super::fills::STRING_FROM_BYTES as STRING_FILL_FROM_BYTES;
-pub(crate) use super::formula::is_avx_slow;
+pub(crate) use super::formula::has_good_ymm;
 pub(crate) use super::in_force::USER;
 pub(crate) use super::moves::{BACKWARD, FORWARD};
 pub(crate) use super::slot::SHORT_MAX_BYTES;

@@ -4,7 +4,7 @@
 //! `rep movsb` is never used backward: with the direction flag set it goes byte by byte on every CPU so far.
 
 use super::inline::{self, INLINE_MAX_BYTES};
-use super::{formula, in_force, memcpy_auto_nosimd, memcpy_auto_unchecked};
+use super::{formula, in_force, memcpy_auto_nosimd, memcpy_auto_unchecked, slot};
 use crate::kernel::portable::entry_point;
 use crate::kernel::{CopyFn, Kernel};
 use core::ops::{Bound, Range, RangeBounds};
@@ -146,9 +146,7 @@ impl Word {
 
     #[inline(always)]
     fn entry(&self) -> CopyFn {
-        let entry = self.0.load(Ordering::Relaxed);
-        // SAFETY: the word was made from an entry point, which this is again.
-        unsafe { core::mem::transmute::<*mut (), CopyFn>(entry) }
+        slot::entry_point(&self.0)
     }
 
     /// Two threads that decide at a time decide alike.

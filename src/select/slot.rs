@@ -110,9 +110,9 @@ impl Slot {
     }
 }
 
-/// The function whose address a word of a slot is.
+/// The function whose address a word is, as those of a slot are.
 #[inline(always)]
-fn entry_point(word: &AtomicPtr<()>) -> CopyFn {
+pub(super) fn entry_point(word: &AtomicPtr<()>) -> CopyFn {
     let entry = word.load(Ordering::Acquire);
     // SAFETY: the word was made from an entry point, which this is again.
     unsafe { core::mem::transmute::<*mut (), CopyFn>(entry) }

@@ -7,7 +7,7 @@ mod copies;
 mod fills;
 
 use crate::cpu::{Cpu, Features};
-use crate::select::interposed::is_avx_slow;
+use crate::select::interposed::has_good_ymm;
 use core::arch::{global_asm, naked_asm};
 use core::sync::atomic::{AtomicU32, Ordering};
 
@@ -22,10 +22,10 @@ const EVEX: u32 = 3;
 
 /// Chooses the vectors for this CPU; from here on the symbols follow the plan in force.
 pub(in crate::interpose) fn begin(cpu: &Cpu) {
-    let has = |features| cpu.features.contains(features);
-    let vectors = if has(Features::AVX512VL.union(Features::AVX512BW).union(Features::BMI2)) {
+    const EVEX_NEEDS: Features = Features::AVX512VL.union(Features::AVX512BW).union(Features::BMI2);
+    let vectors = if cpu.features.contains(EVEX_NEEDS) {
         EVEX
-    } else if has(Features::AVX.union(Features::AVX2)) && !is_avx_slow(cpu) {
+    } else if has_good_ymm(cpu) {
         AVX
     } else {
         SSE2
