@@ -4,8 +4,10 @@
 use crate::files::{Files, MAX_HANDLES};
 use crate::rng::Rng;
 use crate::sides::{geometries, pair, serve};
-use memcpy_select::transport::session::{ClientSide, Outcome, SubmitError, Ticket};
-use memcpy_select::transport::{Args, Copier, ErrorCode, Flags, Kind, Memory, Violation};
+use memcpy_select::transport::blocks::Chain;
+use memcpy_select::transport::geometry::Allocator;
+use memcpy_select::transport::session::{ClientSide, Outcome, Reply, SubmitError, Ticket};
+use memcpy_select::transport::{Args, Copier, ErrorCode, Flags, Kind, Memory, Publication, Violation};
 use std::collections::HashMap;
 
 /// An operation of the table, and its result by calling the objects themselves.
@@ -174,5 +176,29 @@ fn clients_see_the_objects_as_they_are() {
         client.give_back(all);
         let all = server.lend(most).unwrap();
         server.give_back(all);
+    }
+}
+
+#[test]
+fn what_a_request_counts_on_is_given_back_before_the_server_finds_it() {
+    for geometry in geometries().into_iter().filter(|geometry| geometry.allocator == Allocator::Owned) {
+        let (mut client, mut server) = pair(&geometry);
+        let length = 2 * geometry.server_blocks.block_bytes;
+        server.limit_lent_blocks(2);
+        for _ in 0..3 * geometry.capacity {
+            let read = Args::of(Args::AMOUNT, length);
+            let ticket = client.submit(Kind::Read, Flags::NONE, 1, read, Chain::EMPTY).unwrap();
+            // With a lap bit in each entry the server finds it before this.
+            if geometry.publication == Publication::Index {
+                client.flush().unwrap();
+            }
+            let job = server.take_request().unwrap().unwrap().job.unwrap();
+            let chain = server.lend(length).expect("the client holds nothing");
+            server.answer(job, Reply::Bytes(chain)).unwrap();
+            server.flush();
+            assert_eq!(client.poll().unwrap(), Some(ticket));
+            let Some(Outcome::Bytes(chain)) = client.take(ticket) else { panic!("no bytes") };
+            client.release(chain).unwrap();
+        }
     }
 }

@@ -50,6 +50,8 @@ pub struct ClientSide<M: Memory> {
     responses: Consumer<M, 3>,
     releases: Option<Producer<M, 1>>,
     unsent_releases: VecDeque<u32>,
+    /// What they give back, at most.
+    unsent_blocks: u32,
     sending: Sending<M>,
     receiving: Receiving<M>,
     slots: Vec<Slot>,
@@ -80,6 +82,7 @@ impl<M: Memory + Clone> ClientSide<M> {
             responses: Consumer::new(queue.clone(), layout.responses),
             releases: (allocator == Allocator::Owned).then(|| Producer::new(queue, layout.releases)),
             unsent_releases: VecDeque::new(),
+            unsent_blocks: 0,
             sending: Sending::new(allocator, client_blocks, client_data)?,
             receiving: Receiving::new(allocator, server_blocks, server_data)?,
             slots: (0..geometry.capacity).map(|_| slot()).collect(),
@@ -135,6 +138,11 @@ impl<M: Memory + Clone> ClientSide<M> {
         args: Args,
         payload: Chain,
     ) -> Result<Ticket, (SubmitError, Chain)> {
+        if kind == Kind::Read
+            && let Err(violation) = self.release_ahead_of(args.get(Args::AMOUNT).unwrap_or(0))
+        {
+            return Err((violation.into(), payload));
+        }
         match self.requests.has_room(1) {
             Ok(true) => {}
             Ok(false) => return Err((SubmitError::Full, payload)),
@@ -316,10 +324,19 @@ impl<M: Memory + Clone> ClientSide<M> {
                     return Err(Violation::BlockTwice { block });
                 }
                 self.unsent_releases.push_back(block);
+                self.unsent_blocks += chain.blocks().len() as u32;
             }
         }
         self.sending.keep(chain);
         Ok(())
+    }
+
+    /// Sends releases ahead of a request for many blocks, and if many are given back: the server must not find the request first,
+    /// count them as lent still, and refuse. One block for one goes behind it, where the request does not wait for it.
+    #[inline(always)]
+    fn release_ahead_of(&mut self, asked_bytes: u32) -> Result<(), Violation> {
+        let is_one_for_one = self.unsent_blocks == 1 && asked_bytes <= self.receiving.place.geometry().block_bytes();
+        if self.unsent_blocks == 0 || is_one_for_one { Ok(()) } else { self.send_releases() }
     }
 
     /// Sends releases as far as there is room.
@@ -331,6 +348,9 @@ impl<M: Memory + Clone> ClientSide<M> {
                 break;
             }
             self.unsent_releases.pop_front();
+        }
+        if self.unsent_releases.is_empty() {
+            self.unsent_blocks = 0;
         }
         releases.publish();
         Ok(())
@@ -352,7 +372,8 @@ impl<M: Memory + Clone> ClientSide<M> {
     pub fn flush(&mut self) -> Result<bool, Violation> {
         self.responses.release();
         let is_published = self.requests.publish();
-        // Behind the requests: stores become visible in order, and no side waits for these.
+        // Behind the requests, but for those that a request had to follow: stores become visible in order, and no side waits
+        // for these.
         if !self.unsent_releases.is_empty() {
             self.send_releases()?;
         }
