@@ -177,7 +177,7 @@ pub fn fill_queue(at: &Address) {
     assert!(!enemy.is_gone());
     // And when there is room, they are served.
     for _ in 0..2 * capacity {
-        assert!(matches!(enemy.wait(), Got::Answer(value) if value.raw() == 3));
+        assert!(matches!(enemy.answer(), Got::Answer(value) if value.raw() == 3));
     }
 }
 

@@ -1,4 +1,4 @@
-//! Memories that no honest system has: one that answers differently at each read, one that says who touched what.
+//! Memories that no honest system has: one that answers differently at each read, one whose other side sees each store at once.
 
 use super::rng::Rng;
 use memcpy_select::transport::memory::{Load, Store};
@@ -116,6 +116,56 @@ impl Memory for Adversary {
     }
     fn write(&self, at: usize, src: &[u8], copier: Copier) {
         self.touch(at, src.len());
+        self.real.write(at, src, copier);
+    }
+}
+
+/// Memory whose other side runs after each word that this one stores.
+#[derive(Clone)]
+pub struct Watched {
+    real: Mapped,
+    after_store: Rc<RefCell<dyn FnMut()>>,
+}
+
+impl Watched {
+    pub fn new(real: Mapped, after_store: Rc<RefCell<dyn FnMut()>>) -> Self {
+        Self { real, after_store }
+    }
+}
+
+impl Memory for Watched {
+    fn len_bytes(&self) -> usize {
+        self.real.len_bytes()
+    }
+    fn load32(&self, at: usize, order: Load) -> u32 {
+        self.real.load32(at, order)
+    }
+    fn store32(&self, at: usize, value: u32, order: Store) {
+        self.real.store32(at, value, order);
+        (self.after_store.borrow_mut())();
+    }
+    fn swap32(&self, at: usize, value: u32, order: Ordering) -> u32 {
+        self.real.swap32(at, value, order)
+    }
+    fn cas32(&self, at: usize, current: u32, new: u32, order: Ordering) -> Result<u32, u32> {
+        self.real.cas32(at, current, new, order)
+    }
+    fn add32(&self, at: usize, value: u32, order: Ordering) -> u32 {
+        self.real.add32(at, value, order)
+    }
+    fn load64(&self, at: usize, order: Load) -> u64 {
+        self.real.load64(at, order)
+    }
+    fn cas64(&self, at: usize, current: u64, new: u64, order: Ordering) -> Result<u64, u64> {
+        self.real.cas64(at, current, new, order)
+    }
+    fn fence(&self) {
+        self.real.fence();
+    }
+    fn read(&self, at: usize, dst: &mut [u8], copier: Copier) {
+        self.real.read(at, dst, copier);
+    }
+    fn write(&self, at: usize, src: &[u8], copier: Copier) {
         self.real.write(at, src, copier);
     }
 }

@@ -2,13 +2,16 @@
 //! geometry; nothing is lost on any way out; and an adversary's memory ends the session with a typed error at worst.
 
 use crate::files::{Files, MAX_HANDLES};
+use crate::memories::Watched;
 use crate::rng::Rng;
-use crate::sides::{geometries, pair, serve};
-use memcpy_select::transport::blocks::Chain;
+use crate::sides::{geometries, memories, pair, serve};
+use memcpy_select::transport::chain::Chain;
 use memcpy_select::transport::geometry::Allocator;
-use memcpy_select::transport::session::{ClientSide, Outcome, Reply, SubmitError, Ticket};
-use memcpy_select::transport::{Args, Copier, ErrorCode, Flags, Kind, Memory, Publication, Violation};
+use memcpy_select::transport::session::{ClientSide, Outcome, Reply, ServerSide, SubmitError, Ticket};
+use memcpy_select::transport::{Args, Copier, ErrorCode, Flags, Kind, Memory, Violation};
+use std::cell::RefCell;
 use std::collections::HashMap;
+use std::rc::Rc;
 
 /// An operation of the table, and its result by calling the objects themselves.
 #[derive(Clone, Debug)]
@@ -179,23 +182,30 @@ fn clients_see_the_objects_as_they_are() {
     }
 }
 
+/// Each store of the client is seen at once by a server that answers, as on another core.
 #[test]
 fn what_a_request_counts_on_is_given_back_before_the_server_finds_it() {
     for geometry in geometries().into_iter().filter(|geometry| geometry.allocator == Allocator::Owned) {
-        let (mut client, mut server) = pair(&geometry);
         let length = 2 * geometry.server_blocks.block_bytes;
-        server.limit_lent_blocks(2);
+        let [queue, client_data, server_data] = memories(&geometry);
+        let mut server =
+            ServerSide::new(&geometry, queue.clone(), client_data.read_only(), server_data.clone()).unwrap();
+        // Two of bytes, and their list.
+        server.limit_lent_blocks(3);
+        let answer: Rc<RefCell<dyn FnMut()>> = Rc::new(RefCell::new(move || {
+            while let Some(incoming) = server.take_request().unwrap() {
+                let chain = server.lend(length).expect("the client holds nothing");
+                server.answer(incoming.job.unwrap(), Reply::Bytes(chain)).unwrap();
+                server.flush();
+            }
+        }));
+        let [queue, client_data, server_data] =
+            [queue, client_data, server_data.read_only()].map(|memory| Watched::new(memory, Rc::clone(&answer)));
+        let mut client = ClientSide::new(&geometry, queue, client_data, server_data).unwrap();
         for _ in 0..3 * geometry.capacity {
             let read = Args::of(Args::AMOUNT, length);
             let ticket = client.submit(Kind::Read, Flags::NONE, 1, read, Chain::EMPTY).unwrap();
-            // With a lap bit in each entry the server finds it before this.
-            if geometry.publication == Publication::Index {
-                client.flush().unwrap();
-            }
-            let job = server.take_request().unwrap().unwrap().job.unwrap();
-            let chain = server.lend(length).expect("the client holds nothing");
-            server.answer(job, Reply::Bytes(chain)).unwrap();
-            server.flush();
+            client.flush().unwrap();
             assert_eq!(client.poll().unwrap(), Some(ticket));
             let Some(Outcome::Bytes(chain)) = client.take(ticket) else { panic!("no bytes") };
             client.release(chain).unwrap();

@@ -20,7 +20,7 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixStream};
 use std::time::{Duration, Instant};
 
-/// How long an enemy waits for an answer that may never come.
+/// How long an enemy waits for an answer that may not come.
 const MOMENT: Duration = Duration::from_millis(20);
 
 /// A client that is none.
@@ -45,7 +45,7 @@ pub enum Got {
     Answer(Value),
     /// The session was ended.
     Gone,
-    /// Nothing, in a moment.
+    /// Nothing, in time.
     Nothing,
 }
 
@@ -108,8 +108,17 @@ impl Enemy {
         self.channel.is_gone()
     }
 
-    /// What comes of all that was put.
+    /// What comes of all that was put, in a moment: nothing may.
     pub fn wait(&mut self) -> Got {
+        self.wait_within(MOMENT)
+    }
+
+    /// What comes of all that was put, where something must.
+    pub fn answer(&mut self) -> Got {
+        self.wait_within(LONG)
+    }
+
+    fn wait_within(&mut self, limit: Duration) -> Got {
         self.ring();
         let start = Instant::now();
         loop {
@@ -120,7 +129,7 @@ impl Enemy {
             if self.is_gone() {
                 return Got::Gone;
             }
-            if start.elapsed() > MOMENT {
+            if start.elapsed() > limit {
                 return Got::Nothing;
             }
             std::thread::sleep(Duration::from_micros(50));
@@ -130,7 +139,7 @@ impl Enemy {
     pub fn ask(&mut self, kind: Kind, args: Args) -> Got {
         let request = self.request(kind, args);
         assert!(self.put(request), "no room in the ring");
-        self.wait()
+        self.answer()
     }
 
     /// Asks for what ends the session, and waits until it has.

@@ -52,6 +52,8 @@ pub struct ClientSide<M: Memory> {
     unsent_releases: VecDeque<u32>,
     /// What they give back, at most.
     unsent_blocks: u32,
+    /// Whether one of the requests that are not published yet asks for more than a block.
+    asks_for_many: bool,
     sending: Sending<M>,
     receiving: Receiving<M>,
     slots: Vec<Slot>,
@@ -83,6 +85,7 @@ impl<M: Memory + Clone> ClientSide<M> {
             releases: (allocator == Allocator::Owned).then(|| Producer::new(queue, layout.releases)),
             unsent_releases: VecDeque::new(),
             unsent_blocks: 0,
+            asks_for_many: false,
             sending: Sending::new(allocator, client_blocks, client_data)?,
             receiving: Receiving::new(allocator, server_blocks, server_data)?,
             slots: (0..geometry.capacity).map(|_| slot()).collect(),
@@ -138,11 +141,6 @@ impl<M: Memory + Clone> ClientSide<M> {
         args: Args,
         payload: Chain,
     ) -> Result<Ticket, (SubmitError, Chain)> {
-        if kind == Kind::Read
-            && let Err(violation) = self.release_ahead_of(args.get(Args::AMOUNT).unwrap_or(0))
-        {
-            return Err((violation.into(), payload));
-        }
         match self.requests.has_room(1) {
             Ok(true) => {}
             Ok(false) => return Err((SubmitError::Full, payload)),
@@ -166,6 +164,7 @@ impl<M: Memory + Clone> ClientSide<M> {
         slot.state = State::Waiting;
         slot.kind = kind;
         slot.asked = asked;
+        self.asks_for_many |= kind == Kind::Read && asked > self.receiving.place.geometry().block_bytes();
         let old = std::mem::replace(&mut slot.payload, payload);
         let ticket = Ticket { slot: number, generation: slot.generation };
         self.sending.keep(old);
@@ -331,14 +330,6 @@ impl<M: Memory + Clone> ClientSide<M> {
         Ok(())
     }
 
-    /// Sends releases ahead of a request for many blocks, and if many are given back: the server must not find the request first,
-    /// count them as lent still, and refuse. One block for one goes behind it, where the request does not wait for it.
-    #[inline(always)]
-    fn release_ahead_of(&mut self, asked_bytes: u32) -> Result<(), Violation> {
-        let is_one_for_one = self.unsent_blocks == 1 && asked_bytes <= self.receiving.place.geometry().block_bytes();
-        if self.unsent_blocks == 0 || is_one_for_one { Ok(()) } else { self.send_releases() }
-    }
-
     /// Sends releases as far as there is room.
     #[inline]
     fn send_releases(&mut self) -> Result<(), Violation> {
@@ -371,9 +362,13 @@ impl<M: Memory + Clone> ClientSide<M> {
     #[inline(always)]
     pub fn flush(&mut self) -> Result<bool, Violation> {
         self.responses.release();
+        // Ahead of requests for many blocks, and if many are given back: the server must not find a request first, count them as
+        // lent still, and refuse. One block for one goes behind: stores become visible in order, and no side waits for it.
+        let asks_for_many = std::mem::take(&mut self.asks_for_many);
+        if self.unsent_blocks > 1 || asks_for_many && self.unsent_blocks == 1 {
+            self.send_releases()?;
+        }
         let is_published = self.requests.publish();
-        // Behind the requests, but for those that a request had to follow: stores become visible in order, and no side waits
-        // for these.
         if !self.unsent_releases.is_empty() {
             self.send_releases()?;
         }
