@@ -5,7 +5,7 @@
 
 use crate::place::{Place, text};
 use memcpy_select::cpu::Cpu;
-use memcpy_select::lab::programs::executable::{Obstacle, obstacle};
+use memcpy_select::lab::instruments::executable::{Obstacle, obstacle};
 use memcpy_select::select::CpuName;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};

@@ -5,9 +5,10 @@ use clap::Args;
 use clap::builder::PossibleValuesParser;
 use memcpy_select::cpu::Cpu;
 use memcpy_select::lab::Evidence;
-use memcpy_select::lab::calls::{BENCH, Calls, CallsRecord, Job, Under, library};
+use memcpy_select::lab::calls::{BENCH, Calls, CallsRecord, Job, Under};
 use memcpy_select::lab::experiment::{Lines, run};
 use memcpy_select::lab::instruments::effort::Effort;
+use memcpy_select::lab::instruments::preload::RECORDER;
 use memcpy_select::lab::record::{Environment, Growing};
 use memcpy_select::lab::show::say;
 use memcpy_select::select::{CpuName, PlanText, Policy, SavedPlan, install_owned, load_file, plan_in_force};
@@ -76,7 +77,8 @@ pub struct Profile {
 
 impl Profile {
     pub fn run(self) -> Result<ExitCode, String> {
-        let library = library(self.library.as_deref())?;
+        let library =
+            RECORDER.locate(self.library.as_deref()).map_err(|error| format!("the program was not run: {error}"))?;
         let plan = plan(self.plan.as_deref())?;
         let job = Job {
             command: self.command,

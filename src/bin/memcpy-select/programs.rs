@@ -4,7 +4,7 @@ use crate::measuring::Measuring;
 use clap::Args;
 use memcpy_select::cpu::Cpu;
 use memcpy_select::lab::experiment::{Lines, run};
-use memcpy_select::lab::programs::preload::{DROP_IN, RECORDER, plan};
+use memcpy_select::lab::instruments::preload::{DROP_IN, RECORDER, plan};
 use memcpy_select::lab::programs::{BENCH, ProgramRecord, Programs, Scope, WORKLOADS, workloads};
 use memcpy_select::lab::show::{print, say};
 use memcpy_select::select::{CpuName, Plan, PlanText, Policy, SavedPlan, calibrate, install_owned, load_file};

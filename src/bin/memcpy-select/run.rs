@@ -1,8 +1,8 @@
 //! `run`: a program with the drop-in library in front of its C library.
 
 use clap::Args;
-use memcpy_select::lab::programs::executable::{NotStarted, find, obstacle};
-use memcpy_select::lab::programs::preload::{DROP_IN, plan, put_in_front};
+use memcpy_select::lab::instruments::executable::{NotStarted, find, obstacle};
+use memcpy_select::lab::instruments::preload::{DROP_IN, plan, put_in_front};
 use memcpy_select::lab::show::say;
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;

@@ -1,6 +1,7 @@
-//! The folder that recordings are written to while a program runs, and the library that writes them.
+//! The folder that recordings are written to while a program runs.
 
 use crate::lab::LabError;
+use crate::lab::instruments::preload::RECORDER;
 use rustix::fs::{Mode, mkdir, statvfs};
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -8,41 +9,10 @@ use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-/// The recorder's library.
-const LIBRARY: &str = "libmemcpy_select_recorder.so";
-/// The environment variable with its path.
-const LIBRARY_VARIABLE: &str = "MEMCPY_SELECT_RECORDER";
 /// Memory of the system's that takes recordings; they are not to be written to a disk.
 const SHARED_MEMORY: &str = "/dev/shm";
 /// With less than that left, in bytes, it is not used: a program that writes where nothing is left dies of it.
 const LEAST_LEFT_BYTES: u64 = 256 << 20;
-
-/// Where the library is: at the given path; where `MEMCPY_SELECT_RECORDER` says; beside this program, or in `../lib` of its folder; or
-/// in the repository, where it is built.
-///
-/// # Errors
-///
-/// [`LabError::Asked`] with the places that were looked at.
-pub fn library(given: Option<&Path>) -> Result<PathBuf, LabError> {
-    let variable = std::env::var_os(LIBRARY_VARIABLE).map(PathBuf::from);
-    let here = std::env::current_exe().ok().and_then(|path| Some(path.parent()?.to_owned()));
-    let beside = here.iter().flat_map(|folder| [folder.join(LIBRARY), folder.join("../lib").join(LIBRARY)]);
-    let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("native/recorder/target/release").join(LIBRARY);
-    let places: Vec<PathBuf> = match given.map(Path::to_owned).or(variable) {
-        Some(path) => vec![path],
-        None => beside.chain([built]).collect(),
-    };
-    // The program may change its folder.
-    let found = places.iter().find(|path| path.is_file()).and_then(|path| fs::canonicalize(path).ok());
-    found.ok_or_else(|| {
-        let looked: Vec<String> = places.iter().map(|path| path.display().to_string()).collect();
-        LabError::Asked(format!(
-            "the recorder's library is not there (looked for {}): the program was not run; build it with `cargo build --release \
-             --manifest-path native/recorder/Cargo.toml`, or name it with --library or {LIBRARY_VARIABLE}",
-            looked.join(", ")
-        ))
-    })
-}
 
 /// A folder that only this user may use, removed with all that is in it when it is dropped.
 #[derive(Debug)]
@@ -98,7 +68,7 @@ impl Folder {
     pub fn preload(&self, library: &Path) -> Result<OsString, LabError> {
         // Spaces and colons separate.
         let is_nameable = |path: &Path| !path.as_os_str().as_bytes().iter().any(|byte| b" :\t\n".contains(byte));
-        let link = self.0.join(LIBRARY);
+        let link = self.0.join(RECORDER.file);
         let mut value = if is_nameable(library) {
             library.as_os_str().to_owned()
         } else {
@@ -174,7 +144,6 @@ mod tests {
         fs::write(&odd, "").unwrap();
         let value = folder.preload(&odd).unwrap().into_string().unwrap();
         assert!(!value.contains(' ') && Path::new(value.split(':').next().unwrap()).canonicalize().unwrap() == odd);
-        assert!(library(Some(Path::new("/nowhere"))).unwrap_err().to_string().contains("looked for /nowhere"));
     }
 
     #[test]

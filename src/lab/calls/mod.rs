@@ -23,7 +23,6 @@ mod symbols;
 mod watch;
 
 pub use crate::recording::Under;
-pub use folder::library;
 pub use record::{BENCH, CallsRecord, Figure, GrowingProfile, Process, ProfileGrowth, Row, Site};
 pub use run::{Calls, Choice};
 pub use totals::{Arm, Kind, Totals};

@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use super::preload::{LD_PRELOAD, PLAN_VARIABLE};
+use crate::lab::instruments::preload::{LD_PRELOAD, PLAN_VARIABLE};
 use std::ffi::OsString;
 use std::path::Path;
 

@@ -8,8 +8,6 @@
 
 mod arms;
 mod evidence;
-pub mod executable;
-pub mod preload;
 mod record;
 mod run;
 mod sample;

@@ -3,7 +3,6 @@
 #![forbid(unsafe_code)]
 
 use super::arms::Arm;
-use super::executable::{find_in, obstacle};
 use super::record::{COPYING, Copying, GrowingPrograms, INSTALLED, Installed, ProgramGrowth};
 use super::sample::Sample;
 use super::scope::Scope;
@@ -12,6 +11,7 @@ use super::text;
 use super::workloads::{PATH, Server, Workload};
 use crate::lab::LabError;
 use crate::lab::experiment::{Experiment, Observer};
+use crate::lab::instruments::executable::{find_in, obstacle};
 use crate::lab::instruments::random::SplitMix64;
 use crate::lab::record::{CsvFile, RecordError};
 use serde_json::Value;

@@ -52,28 +52,35 @@ pub static RECORDER: Library = Library {
 };
 
 impl Library {
-    /// The library: the file that was named, or that the variable names; otherwise beside this program, in `../lib` from there,
-    /// or where its `build` puts it in the repository that this program was built in.
+    /// The library: as [`locate`](Self::locate), and it exports what such a library must.
     ///
     /// # Errors
     ///
-    /// [`LibraryError`] if it is in none of them, or is no such library.
+    /// [`LibraryError`] if it is in no place, or is no such library.
     pub fn find(&'static self, named: Option<&Path>) -> Result<PathBuf, LibraryError> {
-        let variable = std::env::var_os(self.variable).filter(|value| !value.is_empty()).map(PathBuf::from);
-        let Some(path) = named.map(Path::to_owned).or(variable) else {
-            let found = self.places().into_iter().find(|path| path.is_file());
-            let found = found.ok_or(LibraryError::Nowhere(self))?;
-            return self.checked(found);
-        };
-        // The program may have another working folder than its files.
-        self.checked(std::path::absolute(&path).unwrap_or(path))
-    }
-
-    fn checked(&'static self, path: PathBuf) -> Result<PathBuf, LibraryError> {
+        let path = self.locate(named)?;
         match check_library(&path, self.symbol) {
             Ok(()) => Ok(path),
             Err(cause) => Err(LibraryError::Refused { library: self, path, cause }),
         }
+    }
+
+    /// Where the library is: the file that was named, or that the variable names; otherwise beside this program, in `../lib` from
+    /// there, or where its `build` puts it in the repository that this program was built in.
+    ///
+    /// # Errors
+    ///
+    /// [`LibraryError::Nowhere`] with the places that were looked at.
+    pub fn locate(&'static self, named: Option<&Path>) -> Result<PathBuf, LibraryError> {
+        let variable = std::env::var_os(self.variable).filter(|value| !value.is_empty()).map(PathBuf::from);
+        // The program may have another working folder than its files.
+        let whole = |path: PathBuf| std::path::absolute(&path).unwrap_or(path);
+        let places = match named.map(Path::to_owned).or(variable) {
+            Some(path) => vec![whole(path)],
+            None => self.places(),
+        };
+        let found = places.iter().find(|path| path.is_file()).cloned();
+        found.ok_or(LibraryError::Nowhere { library: self, places })
     }
 
     fn places(&self) -> Vec<PathBuf> {
@@ -90,8 +97,13 @@ impl Library {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum LibraryError {
-    /// It is in no place where it is looked for.
-    Nowhere(&'static Library),
+    /// It is in no place where it was looked for.
+    Nowhere {
+        /// What was looked for.
+        library: &'static Library,
+        /// Where.
+        places: Vec<PathBuf>,
+    },
     /// A file that is no such library.
     Refused {
         /// What was looked for.
@@ -106,8 +118,12 @@ pub enum LibraryError {
 impl fmt::Display for LibraryError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Nowhere(Library { name, file, build, .. }) => {
-                write!(f, "the {name}, {file}, is not beside this program, nor in ../lib; build it: `{build}`")
+            Self::Nowhere { library: Library { name, variable, build, .. }, places } => {
+                write!(f, "the {name} is not there (looked for ")?;
+                for (index, place) in places.iter().enumerate() {
+                    write!(f, "{}{}", if index > 0 { ", " } else { "" }, place.display())?;
+                }
+                write!(f, "): build it with `{build}`, or name it with --library or {variable}")
             }
             Self::Refused { library: Library { name, build, .. }, path, cause } => {
                 write!(f, "{}: {cause}; it is not the {name}, which `{build}` builds", path.display())
@@ -170,5 +186,18 @@ pub fn put_in_front(command: &mut Command, library: &Path, plan: Option<&Path>) 
     command.env(LD_PRELOAD, in_front(library, std::env::var_os(LD_PRELOAD).as_deref()));
     if let Some(plan) = plan {
         command.env(PLAN_VARIABLE, plan);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_library_that_is_not_there_is_looked_for_in_these_places() {
+        let said = |named: Option<&str>| RECORDER.locate(named.map(Path::new)).unwrap_err().to_string();
+        assert!(said(Some("/nowhere.so")).contains("(looked for /nowhere.so)"));
+        let found = RECORDER.places();
+        assert!(found.len() >= 2 && found.iter().all(|path| path.ends_with(RECORDER.file)));
     }
 }
