@@ -15,8 +15,8 @@ pub mod paths {}
 #[doc = include_str!("files.md")]
 pub mod files {}
 
-#[doc = include_str!("no_std.md")]
-pub mod no_std {}
+#[doc = include_str!("kernel.md")]
+pub mod kernel {}
 
 #[doc = include_str!("measuring.md")]
 pub mod measuring {}

@@ -5,7 +5,8 @@
 //! restore really happen because of it. Pure arithmetic on measured figures; it needs no allocator.
 //!
 //! What only a kernel can do (entering a section, a trap, an interrupt) cannot be measured from user mode. Such terms
-//! are parameters, and a policy [says](StatePolicy::is_modelled) that it holds one.
+//! are parameters, and a policy [says](StatePolicy::is_modelled) that it holds one. `memcpy-select xsave --ring0` takes them
+//! from a kernel that measured them.
 
 #![forbid(unsafe_code)]
 

@@ -16,6 +16,8 @@ mod profiles;
 mod program;
 mod questions;
 mod record;
+#[cfg(target_arch = "x86_64")]
+mod ring0;
 mod saved;
 mod scope;
 mod stored;

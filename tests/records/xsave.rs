@@ -2,6 +2,7 @@
 //! alone; its record holds all that its figures are derived from; and what cannot be had is said.
 
 use crate::program::{Scratch, document, has_keys, refused, said};
+use crate::ring0::log;
 use crate::tree::{of, records};
 use memcpy_select::cpu::Cpu;
 use memcpy_select::lab::sections::prediction::Model;
@@ -39,8 +40,12 @@ fn a_run_keeps_its_predictions_and_says_all_that_it_promises() {
     let scratch = Scratch::new("xsave-run");
     let plan = scratch.0.join("plan");
     let plan_name = plan.to_str().unwrap();
+    let serial = scratch.0.join("serial.log");
+    fs::write(&serial, log(&Cpu::detect().signature.to_string(), "kvm", "yes")).unwrap();
     let all = document(&[
         "xsave",
+        "--ring0",
+        serial.to_str().unwrap(),
         "--effort",
         "quick",
         "--json",
@@ -52,7 +57,10 @@ fn a_run_keeps_its_predictions_and_says_all_that_it_promises() {
         "16",
     ]);
     let figures = &all["xsave"];
-    has_keys(figures, &["components", "xinuse", "costs", "spill", "break_even", "validation", "switch", "signal"]);
+    has_keys(
+        figures,
+        &["components", "xinuse", "costs", "spill", "break_even", "validation", "switch", "signal", "ring0"],
+    );
     for key in ["points", "median_abs_error", "p95_abs_error", "regret_mean"] {
         assert!(figures["validation"][key].is_number(), "{key} in {}", figures["validation"]);
     }

@@ -7,6 +7,7 @@ use clap::Args;
 use memcpy_select::lab::experiment::{Lines, grid_of, run};
 use memcpy_select::lab::instruments::affinity::pin;
 use memcpy_select::lab::instruments::buffers::Buffers;
+use memcpy_select::lab::sections::ring0::Ring0;
 use memcpy_select::lab::sections::show::{Figures, Parameters, section_plan};
 use memcpy_select::lab::sections::{BENCH, SectionRecord, Sections};
 use memcpy_select::lab::show::{count, say};
@@ -22,6 +23,8 @@ Examples:
       The same of an older run, as JSON
   memcpy-select xsave --entry-cycles 60 --trap-cycles 900
       With what your kernel's own entry and a trap cost, which user mode cannot measure
+  memcpy-select xsave --ring0 serial.log
+      With what the kernel of tests/ring0, booted on this machine, measured of that instead
 
 The prediction of all sections is in the record before the first of them is measured.";
 
@@ -31,10 +34,10 @@ The prediction of all sections is in the record before the first of them is meas
 pub struct Xsave {
     #[command(flatten)]
     run: Measuring,
-    /// What entering and leaving a section costs without the registers, in core cycles: modelled, not measured
-    #[arg(long, value_name = "CYCLES", default_value_t = 0.0)]
-    entry_cycles: f64,
-    /// What a trap costs, in core cycles [default: a system call's, measured]
+    /// What entering and leaving a section costs without the registers, in core cycles: modelled, not measured [default: 0]
+    #[arg(long, value_name = "CYCLES")]
+    entry_cycles: Option<f64>,
+    /// What a trap costs, in core cycles [default: measured in ring 0, or a system call's]
     #[arg(long, value_name = "CYCLES")]
     trap_cycles: Option<f64>,
     /// How many sections there are between an entry from user mode and the return to it
@@ -46,6 +49,13 @@ pub struct Xsave {
     /// Measure nothing: the figures of the record in this folder
     #[arg(long, value_name = "FOLDER", conflicts_with_all = ["out", "resume"])]
     record: Option<PathBuf>,
+    /// Keep what the kernel of tests/ring0 measured on this CPU, from the log of its serial port; with --record, in a new record
+    /// beside that one
+    #[arg(long, value_name = "FILE", conflicts_with = "resume")]
+    ring0: Option<PathBuf>,
+    /// Keep figures of an emulated ring 0, too, marked as not real; nothing is derived from them
+    #[arg(long, requires = "ring0")]
+    unreal: bool,
     /// Write the best plan for sections into this file, which must not exist yet: for Policy::Section
     #[arg(long, value_name = "FILE")]
     plan: Option<PathBuf>,
@@ -61,7 +71,7 @@ impl Xsave {
             may_keep(path)?;
         }
         let (folder, record) = match &self.record {
-            Some(folder) => (folder.clone(), records::read(folder, BENCH, SectionRecord::of)?),
+            Some(folder) => self.kept(folder)?,
             None => self.measure()?,
         };
         let figures = Figures::of(&record, &parameters);
@@ -80,7 +90,7 @@ impl Xsave {
 
     fn parameters(&self) -> Result<Parameters, String> {
         let is_cost = |cycles: f64| cycles.is_finite() && cycles >= 0.0;
-        if !is_cost(self.entry_cycles) || !self.trap_cycles.is_none_or(is_cost) {
+        if ![self.entry_cycles, self.trap_cycles].into_iter().flatten().all(is_cost) {
             return Err("--entry-cycles and --trap-cycles are costs: give a number of cycles from 0 on".to_owned());
         }
         if !(0.0..=1.0).contains(&self.usable_share) {
@@ -94,13 +104,32 @@ impl Xsave {
         })
     }
 
+    /// The figures from ring 0 for a record of this CPU.
+    fn ring0(&self, signature: &str) -> Result<Option<Ring0>, String> {
+        let read = |path: &PathBuf| Ring0::read(path, signature, self.unreal).map_err(|error| error.to_string());
+        self.ring0.as_ref().map(read).transpose()
+    }
+
+    /// An older record. With figures from ring 0 it is a new one: a record is never changed.
+    fn kept(&self, folder: &Path) -> Result<(PathBuf, SectionRecord), String> {
+        let found = records::read(folder, BENCH, SectionRecord::of)?;
+        let Some(ring0) = self.ring0(&found.environment.cpu.signature)? else { return Ok((folder.to_owned(), found)) };
+        let with_ring0 = ring0.beside(folder).map_err(|error| error.to_string())?;
+        let found = records::read(&with_ring0, BENCH, SectionRecord::of)?;
+        Ok((with_ring0, found))
+    }
+
     fn measure(&self) -> Result<(PathBuf, SectionRecord), String> {
+        let ring0 = self.ring0(&records::here())?;
         let effort = self.run.effort()?;
         let start = self.run.start(effort, pin());
         let buffers = Buffers::new(Sections::MAX_LEN_BYTES).map_err(|error| error.to_string())?;
         let mut sections = Sections::new(effort, start.pinned_to, &buffers)?;
         let environment = start.environment()?;
-        let growing = start.open(BENCH, environment, &grid_of(effort))?;
+        let mut growing = start.open(BENCH, environment, &grid_of(effort))?;
+        if let Some(ring0) = ring0 {
+            ring0.keep_in(&mut growing).map_err(|error| error.to_string())?;
+        }
         let (folder, kept) = run(&mut sections, growing, &Lines::new())?;
         Ok((folder, SectionRecord::of_kept(kept).map_err(|error| error.to_string())?))
     }

@@ -2,7 +2,8 @@
 
 use super::SectionRecord;
 use super::record::BENCH;
-use super::show::{Figures, Parameters, at_length, page};
+use super::ring0::EMPTY;
+use super::show::{Figures, Parameters, at_length, core_cycles_per_ns, page};
 use super::timings::Timings;
 use super::{Key, Part};
 use crate::lab::evidence::{Evidence, Head, Place, Section};
@@ -65,18 +66,29 @@ impl Evidence for SectionRecord {
             let cell = Cell { name, place };
             (cycles >= 1.0).then(|| Timed { contender: key.subject.to_string(), cell, ratio: cycles })
         };
+        let per_ns = core_cycles_per_ns(self, &timings);
+        let ring0 = self.ring0.iter().flat_map(|ring0| {
+            ring0.rows.iter().filter(|row| row.name != EMPTY).filter_map(move |row| {
+                let cell = Cell { name: "in ring 0".to_owned(), place: Map::new() };
+                let cycles = ring0.cycles(&row.name, per_ns).filter(|cycles| *cycles >= 1.0)?;
+                Some(Timed { contender: row.name.clone(), cell, ratio: cycles })
+            })
+        });
         Comparable {
             bench: BENCH.to_owned(),
             against: "in core cycles",
             noise_floor: timings.noise_floor(),
-            figures: timings.keys().filter_map(figure).collect(),
+            figures: timings.keys().filter_map(figure).chain(ring0).collect(),
             ..Comparable::default()
         }
     }
 
     fn explain(&self, len_bytes: usize) -> Explained {
         let rows = at_length(self, &Parameters::default(), len_bytes);
-        let mut text = format!("{} in sections that save everything, and restore it at once\n", size(len_bytes));
+        let is_ring0 = rows.first().is_some_and(|at| at.is_ring0);
+        let source = if is_ring0 { ", which was measured in ring 0" } else { "" };
+        let mut text =
+            format!("{} in sections that save everything, and restore it at once{source}\n", size(len_bytes));
         for at in &rows {
             let verdict = match at.verdict {
                 Verdict::Vector => "vector registers win",
@@ -98,7 +110,10 @@ impl Evidence for SectionRecord {
                 "verdict": format!("{:?}", at.verdict).to_lowercase(),
             })
         };
-        let document = json!({ "len_bytes": len_bytes, "sections": rows.iter().map(row).collect::<Vec<Value>>() });
+        let mut document = json!({ "len_bytes": len_bytes, "sections": rows.iter().map(row).collect::<Vec<Value>>() });
+        if is_ring0 {
+            document["measured_in_ring0"] = json!(true);
+        }
         Explained { text, document }
     }
 }

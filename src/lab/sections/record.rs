@@ -1,7 +1,9 @@
 //! A record of sections, beside `env.toml`: `xsave.csv`, a loop and round a row; `xsave-prediction.csv`, written before any
-//! section was measured; `xsave-in-use.csv`, kernels and what they leave in use.
+//! section was measured; `xsave-in-use.csv`, kernels and what they leave in use; and where there are any, figures from
+//! [ring 0](super::ring0).
 
 use super::prediction::Predicted;
+use super::ring0::Ring0;
 use super::timings::Timings;
 use super::{Area, Condition, Key, Part, Sample};
 use crate::cpu::{Components, Word, XState};
@@ -30,6 +32,8 @@ pub struct SectionRecord {
     pub predicted: Vec<Predicted>,
     /// Kernels, and the components that they leave in use.
     pub in_use: Vec<InUse>,
+    /// What a kernel measured in ring 0 of the same CPU.
+    pub ring0: Option<Ring0>,
 }
 
 /// A kernel, and what it leaves in use.
@@ -179,7 +183,8 @@ impl SectionRecord {
                 Ok(Predicted { kernel, live, len_bytes, copies, cycles: millicycles as f64 / 1000.0 })
             })
         })?;
-        Ok(Self { environment, complete, samples, predicted, in_use })
+        let ring0 = Ring0::of(&tables)?;
+        Ok(Self { environment, complete, samples, predicted, in_use, ring0 })
     }
 
     /// The layout of the vector state of its CPU.

@@ -3,6 +3,8 @@
 mod effects;
 pub mod page;
 mod plan;
+mod priced;
+mod ring0;
 mod text;
 mod wins;
 
@@ -13,10 +15,13 @@ use crate::lab::sections::prediction::{Model, Validation, cost_key, validate};
 use crate::lab::sections::timings::Timings;
 use crate::lab::sections::{InUse, Key, Part, SectionRecord};
 use crate::xsave::Save;
+use priced::Prices;
 use serde::Serialize;
 
 pub use effects::Effect;
 pub use plan::{AtLength, at_length, section_plan};
+pub(crate) use priced::core_cycles_per_ns;
+pub use ring0::{Ring0Figures, Ring0Row};
 pub use wins::{BreakEven, Parameters, Wins};
 
 /// Everything in use, and the XMM registers alone: the states that the break-even is told for.
@@ -50,6 +55,9 @@ pub struct Figures {
     pub switch: Option<Effect>,
     /// What it costs a signal.
     pub signal: Option<Effect>,
+    /// What a kernel measured in ring 0 of the same CPU.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ring0: Option<Ring0Figures>,
 }
 
 /// A component of the vector state.
@@ -147,15 +155,15 @@ pub struct ValidationRow {
 impl Figures {
     /// The figures of a record, with these parameters for what cannot be measured.
     pub fn of(record: &SectionRecord, parameters: &Parameters) -> Self {
-        let environment = &record.environment;
         let xstate = record.xstate();
         let timings = Timings::of(&record.samples);
         let model = Model::fit(&timings, &xstate);
         let noise_floor = timings.noise_floor();
         let validation = validate(&record.predicted, &timings, &model, &xstate, noise_floor);
-        let per_ns = timings.cycles_per_tick().unwrap_or(0.0) * environment.clock.tsc_ticks_per_ns;
+        let per_ns = core_cycles_per_ns(record, &timings);
+        let prices = Prices::of(record, &model, &xstate, &timings, parameters);
         Self {
-            machine: environment.machine.clone(),
+            machine: record.environment.machine.clone(),
             noise_floor,
             core_cycles_per_ns: per_ns,
             components: components(&xstate),
@@ -167,10 +175,11 @@ impl Figures {
                 .map(|(kernel, cycles)| FirstCopyRow { kernel: kernel.clone(), cycles: *cycles })
                 .collect(),
             spill: spill(&timings, &model, &xstate),
-            break_even: wins::break_even(&model, &xstate, noise_floor, parameters, &timings),
+            break_even: wins::break_even(&model, &xstate, noise_floor, &prices),
             validation: validation_row(&validation),
             switch: Effect::of(&timings, Part::Switch),
             signal: Effect::of(&timings, Part::Signal),
+            ring0: record.ring0.as_ref().map(|ring0| Ring0Figures::of(ring0, per_ns)),
         }
     }
 

@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use crate::lab::sections::LIVE_STATES;
-use crate::lab::sections::show::{BreakEven, Effect, Figures};
+use crate::lab::sections::show::{BreakEven, Effect, Figures, Ring0Figures};
 use crate::lab::show::page::{HtmlTable, escape, figure, none};
 use crate::lab::show::size;
 use std::fmt::Write;
@@ -28,6 +28,7 @@ pub fn section(figures: &Figures) -> String {
     html.push_str("<h2>What saving and restoring costs</h2>\n");
     html.push_str(&costs(figures));
     html.push_str(&spills(figures));
+    html.push_str(&figures.ring0.as_ref().map_or_else(String::new, Ring0Figures::html));
     html.push_str("<h2>How right the model was</h2>\n");
     html.push_str(&validation(figures));
     html.push_str("<h2>Switches and signals</h2>\n");
@@ -65,12 +66,11 @@ pub fn map(figures: &Figures) -> String {
         if group != (row.policy, row.live) {
             height += GAP;
             group = (row.policy, row.live);
-            let star = if row.is_modelled { "*" } else { "" };
             let whose = match row.live {
                 "own" => String::new(),
                 live => format!(", {live} in use"),
             };
-            let label = format!("{}{star}{whose}", row.policy);
+            let label = format!("{}{}{whose}", row.policy, row.source());
             let _ = writeln!(bars, "<text x=\"4\" y=\"{:.1}\">{}</text>", height + 10.5, escape(&label));
         }
         bars.push_str(&bar(row, height));
@@ -109,7 +109,7 @@ pub fn map(figures: &Figures) -> String {
         HtmlTable::new(&["policy", "in use", "copies", "cycles a section", "wins at", "20% cheaper", "20% dearer"]);
     for row in rows {
         table.row(&[
-            format!("{}{}", row.policy, if row.is_modelled { " (modelled)" } else { "" }),
+            format!("{}{}", row.policy, if row.is_modelled { " (modelled)" } else { row.source() }),
             row.live.to_owned(),
             row.copies.to_string(),
             figure(Some(row.section_cycles)),

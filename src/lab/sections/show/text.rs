@@ -20,6 +20,7 @@ impl Display for Figures {
         self.write_costs(f)?;
         self.write_spills(f)?;
         self.write_break_even(f)?;
+        self.ring0.as_ref().map_or(Ok(()), |ring0| ring0.write(f))?;
         self.write_validation(f)?;
         self.write_effects(f)
     }
@@ -34,13 +35,15 @@ impl Figures {
         let at = |policy: &str, live: &str, copies: u32| {
             find(policy, live, copies).map_or_else(|| "not measured".to_owned(), |row| mainly(&row.ranges))
         };
-        let section = find("restore-at-once", "everything", 1).map_or(0.0, |row| row.section_cycles);
+        let at_once = find("restore-at-once", "everything", 1);
+        let section = at_once.map_or(0.0, |row| row.section_cycles);
+        let how = if at_once.is_some_and(|row| row.is_ring0) { " (measured in ring 0)" } else { "" };
         let first = self.first_copy.iter().find(|row| row.kernel == "sse2_spill4").map_or(0.0, |row| row.cycles);
         let spilled = self.spill.iter().find(|row| row.registers == 4).map_or(0.0, |row| row.cycles);
         [
             format!(
                 "In user mode vector kernels beat the best copy without vector registers at {} on this CPU; with everything \
-                 in use that other code owns, saving and restoring it costs {section:.0} core cycles, and then a single \
+                 in use that other code owns, saving and restoring it costs {section:.0} core cycles{how}, and then a single \
                  copy wins at {}, one of 4 that share a section at {}, one of 16 at {}, and one of 64 at {}.",
                 at("user", "own", 1),
                 at("restore-at-once", "everything", 1),
@@ -153,8 +156,8 @@ impl Figures {
                 continue;
             }
             done.push((row.policy, row.live));
-            let star = if row.is_modelled { "*" } else { "" };
-            writeln!(f, "  {}{star}, {}: {:.0} cycles a section", row.policy, row.live, row.section_cycles)?;
+            let source = row.source();
+            writeln!(f, "  {}{source}, {}: {:.0} cycles a section", row.policy, row.live, row.section_cycles)?;
             let same = |other: &&BreakEven| (other.policy, other.live) == (row.policy, row.live);
             let of: Vec<&BreakEven> = self.break_even.iter().filter(same).collect();
             if of.iter().all(|other| other.ranges == row.ranges) {
@@ -272,7 +275,7 @@ fn three(value: f64) -> String {
 }
 
 /// Writes a text in lines of eighty columns.
-fn wrapped(f: &mut Formatter<'_>, text: &str, indent: &str) -> fmt::Result {
+pub(super) fn wrapped(f: &mut Formatter<'_>, text: &str, indent: &str) -> fmt::Result {
     let mut line = indent.to_owned();
     for word in text.split(' ') {
         if line.len() + 1 + word.len() > WIDTH && line.len() > indent.len() {

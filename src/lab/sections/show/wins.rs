@@ -1,13 +1,10 @@
 //! Where vector registers win, policy by policy, by the model.
 
 use crate::cpu::{Components, XState};
-use crate::lab::instruments::statistics::median;
 use crate::lab::sections::curves::{PLAIN_KERNELS, VECTOR_KERNELS, fitted_lengths};
 use crate::lab::sections::prediction::Model;
-use crate::lab::sections::round_trip::SYSTEM_CALL;
 use crate::lab::sections::show::TOLD_STATES;
-use crate::lab::sections::timings::Timings;
-use crate::lab::sections::{Key, Part};
+use crate::lab::sections::show::priced::{Priced, Prices, Source};
 use crate::xsave::{Contest, Curve, StateCost, StatePolicy, VectorKernel};
 use serde::Serialize;
 
@@ -21,12 +18,12 @@ const SPILLING: [&str; 4] = ["sse2_spill1", "sse2_spill2", "sse2_spill4", "sse2_
 /// What they are called beside the policies of the model.
 const SPILL_POLICY: &str = "partial-spill";
 
-/// What cannot be measured from user mode.
+/// What cannot be measured from user mode. What is given counts, also beside figures from ring 0.
 #[derive(Clone, Copy, Debug)]
 pub struct Parameters {
-    /// What entering and leaving a section costs without the registers, in core cycles.
-    pub entry_cycles: f64,
-    /// What a trap costs; without it, a system call measured in the same run stands for it.
+    /// What entering and leaving a section costs without the registers, in core cycles; nothing is nothing.
+    pub entry_cycles: Option<f64>,
+    /// What a trap costs; without it, what was measured in ring 0, or a system call measured in the same run stands for it.
     pub trap_cycles: Option<f64>,
     /// How many sections there are between an entry from user mode and the return to it.
     pub sections: u32,
@@ -36,7 +33,7 @@ pub struct Parameters {
 
 impl Default for Parameters {
     fn default() -> Self {
-        Self { entry_cycles: 0.0, trap_cycles: None, sections: 4, usable_share: 0.9 }
+        Self { entry_cycles: None, trap_cycles: None, sections: 4, usable_share: 0.9 }
     }
 }
 
@@ -50,6 +47,9 @@ pub struct BreakEven {
     pub policy: &'static str,
     /// Whether it holds a term that was not measured.
     pub is_modelled: bool,
+    /// Whether such a term was measured in ring 0.
+    #[serde(rename = "measured_in_ring0", skip_serializing_if = "std::ops::Not::not")]
+    pub is_ring0: bool,
     /// What is in use: `everything` or `xmm`.
     pub live: &'static str,
     /// How many copies share a section.
@@ -68,45 +68,37 @@ pub struct BreakEven {
     pub held_cycles: f64,
 }
 
+impl BreakEven {
+    /// What stands behind the policy's name: a star where a term is modelled, or that it was measured in ring 0.
+    pub(super) const fn source(&self) -> &'static str {
+        match (self.is_modelled, self.is_ring0) {
+            (true, _) => "*",
+            (false, true) => " (ring 0)",
+            (false, false) => "",
+        }
+    }
+}
+
 /// All of them.
-pub(crate) fn break_even(
-    model: &Model,
-    xstate: &XState,
-    noise_floor: f64,
-    parameters: &Parameters,
-    timings: &Timings,
-) -> Vec<BreakEven> {
+pub(crate) fn break_even(model: &Model, xstate: &XState, noise_floor: f64, prices: &Prices<'_>) -> Vec<BreakEven> {
     let plain = model.curves(&PLAIN_KERNELS);
     let lengths = measured_lengths(model);
-    let system_call = median(&timings.whole_cycles(&Key::of(Part::Signal, SYSTEM_CALL))).unwrap_or(0.0);
-    let Parameters { entry_cycles, trap_cycles, sections, usable_share } = *parameters;
-    let policies = [
-        StatePolicy::User,
-        StatePolicy::RestoreAtOnce { entry_cycles },
-        StatePolicy::RestoreAtReturn { entry_cycles, sections },
-        StatePolicy::DeadRegisters { entry_cycles },
-        StatePolicy::LazyTrap { trap_cycles: trap_cycles.unwrap_or(system_call) },
-        StatePolicy::Interrupt { entry_cycles, usable_share },
-        StatePolicy::UserFromInitial,
-    ];
     let mut rows = Vec::new();
     for (name, live) in TOLD_STATES {
         let live = live.intersection(xstate.enabled);
-        let Some(cost) = model.cost(live, xstate) else { continue };
+        let Some(policies) = prices.policies(live) else { continue };
         let vector = model.vector_kernels(&VECTOR_KERNELS, live);
-        for policy in policies {
+        for priced in policies {
             // The caller's own registers: no owner's upper halves are in the way, and what costs more is that XMM registers
             // are in use afterwards (kernels leave no more).
-            let is_own = matches!(policy, StatePolicy::User | StatePolicy::UserFromInitial);
+            let is_own = matches!(priced.policy, StatePolicy::User | StatePolicy::UserFromInitial);
             if is_own && live != Components::SSE {
                 continue;
             }
-            let cost =
-                if matches!(policy, StatePolicy::UserFromInitial) { beyond_initial(model, xstate) } else { cost };
             let state = if is_own { "own" } else { name };
             rows.extend(TOLD_COPIES.map(|copies| {
-                Asked { policy, cost, noise_floor, lengths: &lengths, copies }.row(
-                    policy.name(),
+                Asked { priced, noise_floor, lengths: &lengths, copies }.row(
+                    priced.policy.name(),
                     state,
                     &vector,
                     &plain,
@@ -118,21 +110,11 @@ pub(crate) fn break_even(
         let first = model.first_cycles("sse2_spill4", live);
         let spilling: Vec<VectorKernel<'_>> =
             spilling.into_iter().map(|kernel| VectorKernel { first_cycles: first, ..kernel }).collect();
-        let by_hand =
-            Asked { policy: StatePolicy::User, cost: StateCost::default(), noise_floor, lengths: &lengths, copies: 1 };
+        let priced = Priced { policy: StatePolicy::User, cost: StateCost::default(), source: Source::UserMode };
+        let by_hand = Asked { priced, noise_floor, lengths: &lengths, copies: 1 };
         rows.push(by_hand.row(SPILL_POLICY, name, &spilling, &plain));
     }
     rows
-}
-
-/// What XMM registers in use cost a switch more than registers in their initial state.
-fn beyond_initial(model: &Model, xstate: &XState) -> StateCost {
-    let at = |live| model.cost(live, xstate).unwrap_or_default();
-    let (used, initial) = (at(Components::SSE), at(Components::NONE));
-    StateCost {
-        save_cycles: (used.save_cycles - initial.save_cycles).max(0.0),
-        restore_cycles: (used.restore_cycles - initial.restore_cycles).max(0.0),
-    }
 }
 
 /// The lengths that every curve has a point at.
@@ -142,8 +124,7 @@ fn measured_lengths(model: &Model) -> Vec<usize> {
 }
 
 struct Asked<'a> {
-    policy: StatePolicy,
-    cost: StateCost,
+    priced: Priced,
     noise_floor: f64,
     lengths: &'a [usize],
     copies: u32,
@@ -158,35 +139,28 @@ impl Asked<'_> {
         plain: &[Curve<'_>],
     ) -> BreakEven {
         let contest = Contest { vector, plain };
+        let Priced { policy: owner, cost, source } = self.priced;
         let wins = |share: f64| -> Wins {
-            let cost = StateCost {
-                save_cycles: self.cost.save_cycles * share,
-                restore_cycles: self.cost.restore_cycles * share,
-            };
-            contest.wins(&self.policy, cost, self.copies, self.noise_floor, self.lengths).collect()
+            let cost = StateCost { save_cycles: cost.save_cycles * share, restore_cycles: cost.restore_cycles * share };
+            contest.wins(&owner, cost, self.copies, self.noise_floor, self.lengths).collect()
         };
         let ranges = wins(1.0);
         let longest = ranges.last().map_or(0, |range| range.1);
-        let copy_cycles = contest.section_copy_cycles(&StatePolicy::User, self.cost, longest, self.copies);
+        let copy_cycles = contest.section_copy_cycles(&StatePolicy::User, cost, longest, self.copies);
         let fewest = |len: usize| {
             // What each copy pays anew, more copies do not make cheaper.
             let is_shared = policy != SPILL_POLICY;
-            let wins = || {
-                (contest.section_copy_cycles(&self.policy, self.cost, len, 1) < contest.plain_cycles(len)).then_some(1)
-            };
-            (len, if is_shared { contest.break_even_copies(&self.policy, self.cost, len) } else { wins() })
+            let wins = || (contest.section_copy_cycles(&owner, cost, len, 1) < contest.plain_cycles(len)).then_some(1);
+            (len, if is_shared { contest.break_even_copies(&owner, cost, len) } else { wins() })
         };
         BreakEven {
             policy,
-            is_modelled: self.policy.is_modelled(),
+            is_modelled: source == Source::Modelled,
+            is_ring0: source == Source::Ring0,
             live,
             copies: self.copies,
-            section_cycles: self.policy.section_cycles(self.cost),
-            held_cycles: if ranges.is_empty() {
-                0.0
-            } else {
-                self.policy.held_cycles(self.cost, copy_cycles, self.copies)
-            },
+            section_cycles: owner.section_cycles(cost),
+            held_cycles: if ranges.is_empty() { 0.0 } else { owner.held_cycles(cost, copy_cycles, self.copies) },
             ranges_cheaper: wins(0.8),
             ranges_dearer: wins(1.2),
             ranges,
