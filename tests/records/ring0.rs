@@ -4,7 +4,7 @@
 
 use crate::made_up;
 use crate::page::check;
-use crate::program::{Scratch, copy, document, kept, names, put, refused, reopen, run, said};
+use crate::program::{Scratch, compressed, copy, document, gz, kept, names, put, refused, reopen, run, said};
 use crate::tree::SECTIONS;
 use memcpy_select::cpu::Cpu;
 use memcpy_select::lab::record::Record;
@@ -48,11 +48,15 @@ fn policy<'a>(document: &'a Value, policy: &str, live: &str) -> &'a Value {
     row.unwrap_or_else(|| panic!("no {policy}, {live}"))
 }
 
-/// A committed record where it may be added to, and the log of its CPU.
+/// A committed record where it may be added to, without the rows that only judge its predictions, and the log of its CPU.
 fn committed(scratch: &Scratch) -> (PathBuf, PathBuf) {
     let name = SECTIONS.strip_prefix("results/").unwrap();
     let (folder, serial) = (scratch.0.join(name), scratch.0.join("serial.log"));
     copy(SECTIONS.as_ref(), &folder);
+    let is_left_out = |line: &&str| ["composite,", "held-back,", "switch,"].iter().any(|part| line.starts_with(part));
+    let samples = String::from_utf8(kept(&folder, "xsave.csv")).unwrap();
+    let fewer: String = samples.split_inclusive('\n').filter(|line| !is_left_out(line)).collect();
+    fs::write(gz(&folder, "xsave.csv"), compressed(fewer.as_bytes())).unwrap();
     fs::write(&serial, log("intel-6-167-1-masked", "bare", "yes")).unwrap();
     (folder, serial)
 }
