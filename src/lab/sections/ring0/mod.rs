@@ -1,7 +1,7 @@
 //! What user mode cannot measure, as a kernel measured it in ring 0: saving and restoring around a section, interrupts, the
 //! trap at the first vector instruction, copies that may fault.
 //!
-//! The kernel in `tests/ring0/` [writes](log) these figures, and a record keeps them beside what was measured in user mode of
+//! The kernel in `tests/ring0/` writes these figures (`log.rs`), and a record keeps them beside what was measured in user mode of
 //! the same CPU: `xsave-ring0.csv`, a figure a row, and `xsave-ring0-machine.csv`, one row, where they were taken.
 
 #![forbid(unsafe_code)]

@@ -105,11 +105,13 @@ impl Ring0Figures {
 
     pub(super) fn write(&self, f: &mut Formatter<'_>) -> fmt::Result {
         wrapped(f, &format!("{}:", self.sentence()), "")?;
-        writeln!(f, "  {:<34}{:>9}{:>9}{:>9}{:>10}", "", "median", "5%", "95%", "ns")?;
+        let are_all_real = self.rows.iter().all(|row| row.real);
+        let mark = |text: &'static str| if are_all_real { "" } else { text };
+        writeln!(f, "  {:<34}{:>9}{:>9}{:>9}{:>10}{}", "", "median", "5%", "95%", "ns", mark("  real"))?;
         let cell = |cycles: Option<f64>| cycles.map_or_else(|| "-".to_owned(), |cycles| format!("{cycles:.0}"));
         for row in &self.rows {
             let [median, p5, p95] = [row.cycles, row.p5_cycles, row.p95_cycles].map(cell);
-            let mark = if row.real { "" } else { "  no" };
+            let mark = mark(if row.real { "   yes" } else { "    no" });
             writeln!(f, "  {:<34}{median:>9}{p5:>9}{p95:>9}{:>10.1}{mark}", row.name, row.ns)?;
         }
         let more = |(what, more, smap): (&str, f64, Option<f64>)| {
