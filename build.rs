@@ -13,7 +13,7 @@ fn main() {
     println!("cargo::rerun-if-env-changed=MEMCPY_SELECT_NO_ASM");
     println!(
         "cargo::rustc-check-cfg=cfg(memcpy_select_asm, memcpy_select_interposed, memcpy_select_out_of_line, \
-         memcpy_select_repository)"
+         memcpy_select_repository, memcpy_select_symbols, memcpy_select_mem)"
     );
     if is_repository() {
         println!("cargo::rustc-cfg=memcpy_select_repository");
@@ -38,6 +38,9 @@ fn main() {
     println!("cargo::rustc-cfg=memcpy_select_asm");
     if env::var_os("CARGO_FEATURE_INTERPOSING").is_some() && target("OS") == "linux" {
         println!("cargo::rustc-cfg=memcpy_select_interposed");
+    }
+    if env::var_os("CARGO_FEATURE_MEM").is_some() && is_c_called_like_kernels() {
+        println!("cargo::rustc-cfg=memcpy_select_symbols");
     }
     if is_debug_build() {
         println!("cargo::rustc-cfg=memcpy_select_out_of_line");
@@ -101,6 +104,11 @@ fn target(part: &str) -> String {
 fn is_x86_64() -> bool {
     // x32 also reports x86_64, with 32-bit pointers, which the kernels do not take.
     target("ARCH") == "x86_64" && target("POINTER_WIDTH") == "64"
+}
+
+/// Microsoft's convention passes arguments in other registers.
+fn is_c_called_like_kernels() -> bool {
+    !["windows", "uefi", "cygwin"].contains(&target("OS").as_str())
 }
 
 /// Whether the profile inherits from `dev`. How the program is optimised, and this crate in it, may differ: `OPT_LEVEL` is

@@ -24,6 +24,7 @@
 //! | [`xsave`] | what does vector state cost? | |
 //! | [`select`] | which kernel, when? | |
 //! | `interpose` | how does a whole program copy by it? | `interpose` |
+//! | `mem` | which `memcpy`, `memmove`, `memset`, `memcmp` and `bcmp` does a program without a C library call? | `mem` |
 //! | `recording` | what did a program copy? The file that the recorder in `native/recorder/` leaves | `recording` |
 //! | `transport` | StreamTable: how do bytes get to another process? | `transport` |
 //! | `lab` | what the program `memcpy-select` and the benches are made of: everything that measures, keeps and shows | `cli` |
@@ -48,6 +49,9 @@ pub mod kernel;
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod lab;
+#[cfg(feature = "mem")]
+#[cfg_attr(docsrs, doc(cfg(feature = "mem")))]
+pub mod mem;
 #[cfg(feature = "recording")]
 #[doc(hidden)]
 pub mod recording;

@@ -25,6 +25,8 @@ mod fill;
 #[cfg(memcpy_select_interposed)]
 pub(crate) mod next;
 pub(crate) mod portable;
+#[cfg(any(memcpy_select_interposed, memcpy_select_symbols))]
+pub(crate) mod short;
 mod table;
 
 use crate::cpu::{self, Components, Features};

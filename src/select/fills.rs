@@ -9,7 +9,7 @@ use core::sync::atomic::{AtomicPtr, Ordering};
 /// From this length on `rep stosq` fills: it does not read the lines that it writes.
 pub(crate) const STRING_FROM_BYTES: usize = 4 << 10;
 /// Without vector registers it does so earlier: until it has started, so many bytes are written by ordinary stores.
-const STRING_INSTEAD_OF_WORDS_FROM_BYTES: usize = 800;
+pub(crate) const STRING_INSTEAD_OF_WORDS_FROM_BYTES: usize = 800;
 
 /// Writes `byte` to every byte of a slice.
 ///

@@ -26,6 +26,13 @@ static SECTION: Slot = Slot::new(&NO_SIMD_START, no_simd_by_step, no_simd);
 ways_in!(USER, user, user_by_step);
 ways_in!(NO_SIMD, no_simd, no_simd_by_step);
 
+/// What [the symbols](crate::mem) copy by once they follow a plan; until then they do not read it. Of plans, it only ever has
+/// those of kernels: what decides is compiled code, which calls the symbols.
+#[cfg(memcpy_select_symbols)]
+pub(crate) static SYMBOLS: Slot = Slot::new(&NO_SIMD_START, symbols_by_step, symbols);
+#[cfg(memcpy_select_symbols)]
+ways_in!(SYMBOLS, symbols, symbols_by_step);
+
 /// The slot of a policy.
 pub(super) fn slot(policy: Policy) -> &'static Slot {
     match policy {

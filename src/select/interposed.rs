@@ -4,12 +4,9 @@ pub(crate) use super::fills::STRING_FROM_BYTES as STRING_FILL_FROM_BYTES;
 pub(crate) use super::formula::has_good_ymm;
 pub(crate) use super::in_force::USER;
 pub(crate) use super::moves::{BACKWARD, FORWARD};
-pub(crate) use super::slot::SHORT_MAX_BYTES;
+pub(crate) use super::slot::{FIRST, SHORT_MAX_BYTES};
 use super::{Policy, in_force, moves};
 use crate::cpu::Cpu;
-
-/// Where a slot has its two first entry points: that for short copies, and that for all others.
-pub(crate) const USER_FIRST: usize = core::mem::offset_of!(super::slot::Slot, first);
 
 /// Decides on all that the first calls would decide on: no call has to, wherever it comes from. Goes on with this CPU.
 pub(crate) fn decide<T>(then: impl FnOnce(&Cpu) -> T) -> T {

@@ -35,6 +35,8 @@ mod saved;
 mod sectioned;
 mod slot;
 mod stored;
+#[cfg(memcpy_select_symbols)]
+pub(crate) mod symbols;
 mod text;
 mod text_error;
 #[cfg(feature = "std")]

@@ -5,7 +5,7 @@
 //! and nothing on the way touches vector state.
 
 use super::inline::{self, INLINE_MAX_BYTES, Small};
-use super::slot::{SHORT_MAX_BYTES, Slot};
+use super::slot::{FIRST, SHORT_MAX_BYTES, Slot};
 use core::arch::naked_asm;
 use core::mem::offset_of;
 
@@ -55,7 +55,7 @@ pub(super) unsafe extern "sysv64" fn by_slot(dst: *mut u8, src: *const u8, len: 
         // Loads are acquiring ones on x86-64.
         "jmp qword ptr [rcx + 8*rax + {first}]",
         short = const SHORT_MAX_BYTES,
-        first = const offset_of!(Slot, first),
+        first = const FIRST,
     )
 }
 

@@ -1,10 +1,14 @@
 //! Promise: a call leaves no trace but the copy: callee-saved registers, stack, flags, MXCSR and the x87 unit are kept,
 //! and of the vector state only what the kernel claims is written or left in use.
 
+#[cfg(memcpy_select_symbols)]
+use crate::suite::abi::judge;
 use crate::suite::abi::{Before, Frame, Observed, Subject};
 use crate::suite::arena::{Arena, region_bytes};
 use crate::suite::cases::{Case, Effort, Side};
 use crate::suite::pattern::{Pattern, Polarity};
+#[cfg(memcpy_select_symbols)]
+use crate::suite::rng::Rng;
 use crate::suite::routine;
 use memcpy_select::cpu::Components;
 use memcpy_select::select::{memcpy_auto_inlined, memcpy_auto_nosimd_inlined};
@@ -94,6 +98,39 @@ fn the_calls_keep_it_too() {
     let unchecked = Subject { name: "memcpy_auto_unchecked", entry: auto_unchecked, ours: false, ..nosimd };
     let inlined = Subject { name: "memcpy_auto_inlined", entry: auto_inlined, ..unchecked };
     [unchecked, inlined].into_iter().for_each(|subject| check(&mut arena, subject, &cases));
+}
+
+#[test]
+#[cfg(memcpy_select_symbols)]
+fn the_symbols_keep_it_too() {
+    use memcpy_select::kernel::CopyFn;
+    use memcpy_select::mem::{memcmp, memcpy, memmove};
+    type Symbol<R> = unsafe extern "C" fn(*mut u8, *const u8, usize) -> R;
+
+    let (mut arena, cases) = (arena(), cases(Effort::chosen()));
+    for (name, symbol) in [("memcpy", memcpy as Symbol<*mut u8>), ("memmove", memmove)] {
+        // SAFETY: the convention is the same on this target, and the result goes to a register that the caller has given up.
+        let entry = unsafe { core::mem::transmute::<Symbol<*mut u8>, CopyFn>(symbol) };
+        let (writes, leaves_in_use) = (Components::NONE, Components::NONE);
+        check(&mut arena, Subject { name, entry, writes, leaves_in_use, ours: true }, &cases);
+    }
+    // It copies nothing: registers alone.
+    let (mut frame, mut left, right) = (Frame::new(), vec![0_u8; 1000], vec![0_u8; 1000]);
+    // SAFETY: as above; the first range is only read.
+    let entry =
+        unsafe { core::mem::transmute::<unsafe extern "C" fn(*const u8, *const u8, usize) -> i32, CopyFn>(memcmp) };
+    let (writes, leaves_in_use) = (Components::NONE, Components::NONE);
+    let subject = Subject { name: "memcmp", entry, writes, leaves_in_use, ours: true };
+    for (len, before) in (0..=1000).flat_map(|len| [(len, Before::Filled), (len, Before::Initial)]) {
+        // An interrupt may bring a component into use: code that does so does it every time.
+        let kept = (0..100).any(|_| {
+            frame.prepare(before, &mut Rng::new(len as u64));
+            // SAFETY: both ranges have so many bytes.
+            unsafe { frame.call(entry, left.as_mut_ptr(), right.as_ptr(), len) };
+            judge(&frame, &subject).is_ok()
+        });
+        assert!(kept, "memcmp of {len} bytes, vectors {before:?}");
+    }
 }
 
 /// A kernel that claims less than it does would be believed by whoever saves vector state around it.

@@ -27,7 +27,22 @@ fn all() -> Vec<(&'static str, FillFn, Components, bool)> {
         ("memset_auto_unchecked", unchecked, Components::NONE, false),
         ("memset_auto_nosimd", nosimd, Components::NONE, cfg!(memcpy_select_asm)),
     ];
-    rows.chain(calls).collect()
+    rows.chain(calls).chain(symbol()).collect()
+}
+
+#[cfg(not(memcpy_select_symbols))]
+fn symbol() -> Option<(&'static str, FillFn, Components, bool)> {
+    None
+}
+
+/// `memset` of programs without a C library.
+#[cfg(memcpy_select_symbols)]
+fn symbol() -> Option<(&'static str, FillFn, Components, bool)> {
+    type Symbol = unsafe extern "C" fn(*mut u8, i32, usize) -> *mut u8;
+    // SAFETY: the convention is the same on this target; only the low byte is looked at, and the result goes to a register that
+    // the caller has given up.
+    let entry = unsafe { core::mem::transmute::<Symbol, FillFn>(memcpy_select::mem::memset) };
+    Some(("memset", entry, Components::NONE, true))
 }
 
 #[test]

@@ -11,6 +11,8 @@ mod contract;
 mod differential;
 #[cfg(target_arch = "x86_64")]
 mod fills;
+#[cfg(memcpy_select_symbols)]
+mod mem;
 mod overlap;
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 mod physical;

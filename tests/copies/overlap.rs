@@ -11,12 +11,15 @@ use memcpy_select::kernel::Overlap;
 use memcpy_select::{Kernel, memmove_auto, memmove_auto_nosimd, memmove_auto_unchecked};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// What moves: a kernel in the direction it bears, or a call.
+/// What moves: a kernel in the direction it bears, a call, or a symbol.
 enum Mover {
     Kernel(&'static Kernel),
     Slices,
     Unchecked,
     NoSimd,
+    /// A symbol of programs without a C library.
+    #[cfg(memcpy_select_symbols)]
+    Symbol,
 }
 
 impl Mover {
@@ -26,14 +29,20 @@ impl Mover {
             Self::Slices => "memmove_auto",
             Self::Unchecked => "memmove_auto_unchecked",
             Self::NoSimd => "memmove_auto_nosimd",
+            #[cfg(memcpy_select_symbols)]
+            Self::Symbol => "memmove",
         }
     }
 
     /// Whether it bears a destination so far from the source.
     fn bears(&self, distance: isize) -> bool {
         match self {
-            Self::Kernel(kernel) if kernel.overlap() == Overlap::DstBelow => distance <= 0,
-            Self::Kernel(_) => distance >= 0,
+            Self::Kernel(kernel) => match kernel.overlap() {
+                Overlap::DstBelow => distance <= 0,
+                Overlap::DstAbove => distance >= 0,
+                // As `memmove` relies on for kernels without vector registers.
+                Overlap::Never => (-200..=-64).contains(&distance),
+            },
             _ => true,
         }
     }
@@ -52,6 +61,12 @@ impl Mover {
             Self::Unchecked => unsafe { memmove_auto_unchecked(dst, src, len) },
             // SAFETY: as above.
             Self::NoSimd | Self::Slices => unsafe { memmove_auto_nosimd(dst, src, len) },
+            #[cfg(memcpy_select_symbols)]
+            Self::Symbol => {
+                // SAFETY: as above.
+                let returned = unsafe { memcpy_select::mem::memmove(dst, src, len) };
+                assert_eq!(returned, dst, "it returns its destination");
+            }
         }
     }
 }
@@ -59,8 +74,12 @@ impl Mover {
 fn movers() -> Vec<Mover> {
     let (ready, lacking) = kernels_here();
     print_skipped(&lacking);
-    let kernels = ready.iter().map(|ready| ready.kernel()).filter(|kernel| kernel.overlap() != Overlap::Never);
-    kernels.map(Mover::Kernel).chain([Mover::Slices, Mover::Unchecked, Mover::NoSimd]).collect()
+    let moves = |kernel: &&Kernel| kernel.overlap() != Overlap::Never || kernel.writes().is_empty();
+    let kernels = ready.iter().map(|ready| ready.kernel()).filter(moves);
+    let movers = kernels.map(Mover::Kernel).chain([Mover::Slices, Mover::Unchecked, Mover::NoSimd]);
+    #[cfg(memcpy_select_symbols)]
+    let movers = movers.chain([Mover::Symbol]);
+    movers.collect()
 }
 
 /// Memory between guard pages, and what it holds before each move.

@@ -7,7 +7,8 @@
 //! them, so that its call needs a frame for the result.
 
 use super::{AVX, EVEX, VECTORS, too_long};
-use crate::select::interposed::{BACKWARD, FORWARD, SHORT_MAX_BYTES, USER, USER_FIRST};
+use crate::kernel::short::copy_0_to_15;
+use crate::select::interposed::{BACKWARD, FIRST, FORWARD, SHORT_MAX_BYTES, USER};
 use core::arch::naked_asm;
 
 macro_rules! kernel {
@@ -108,32 +109,7 @@ macro_rules! copies {
                 copy_body!("vmovdqu64", "vmovdqa64", "", "ymm": "16" "17" "18" "19" "20" "21" "22" "23" "24"),
                 "2: cmp edx, 16",
                 "jae 5f",
-                "cmp edx, 8",
-                "jae 4f",
-                "cmp edx, 4",
-                "jae 3f",
-                // One to three: first, middle, last.
-                "test edx, edx",
-                "jz 9f",
-                "movzx ecx, byte ptr [rsi]",
-                "movzx r8d, byte ptr [rsi + rdx - 1]",
-                "mov r9d, edx",
-                "shr r9d, 1",
-                "movzx r10d, byte ptr [rsi + r9]",
-                "mov byte ptr [rdi], cl",
-                "mov byte ptr [rdi + r9], r10b",
-                "mov byte ptr [rdi + rdx - 1], r8b",
-                "9: ret",
-                "3: mov ecx, dword ptr [rsi]",
-                "mov r8d, dword ptr [rsi + rdx - 4]",
-                "mov dword ptr [rdi], ecx",
-                "mov dword ptr [rdi + rdx - 4], r8d",
-                "ret",
-                "4: mov rcx, qword ptr [rsi]",
-                "mov r8, qword ptr [rsi + rdx - 8]",
-                "mov qword ptr [rdi], rcx",
-                "mov qword ptr [rdi + rdx - 8], r8",
-                "ret",
+                copy_0_to_15!(),
                 "5: movups xmm0, xmmword ptr [rsi]",
                 "movups xmm1, xmmword ptr [rsi + rdx - 16]",
                 "movups xmmword ptr [rdi], xmm0",
@@ -301,7 +277,7 @@ unsafe extern "C" fn long() {
         ".p2align 6",
         short = const SHORT_MAX_BYTES,
         user = sym USER,
-        first = const USER_FIRST,
+        first = const FIRST,
         backward = sym BACKWARD,
         forward = sym FORWARD,
     )

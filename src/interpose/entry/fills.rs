@@ -2,6 +2,7 @@
 //! it writes.
 
 use super::{AVX, EVEX, VECTORS, too_long};
+use crate::kernel::short::fill_0_to_15;
 use crate::select::interposed::STRING_FILL_FROM_BYTES;
 use core::arch::naked_asm;
 
@@ -149,23 +150,7 @@ unsafe extern "C" fn set_sse2() {
         "imul rcx, r8",
         "cmp edx, 16",
         "jae 4f",
-        "cmp edx, 8",
-        "jae 3f",
-        "cmp edx, 4",
-        "jae 2f",
-        "test edx, edx",
-        "jz 9f",
-        "mov byte ptr [rdi], cl",
-        "mov byte ptr [rdi + rdx - 1], cl",
-        "shr edx, 1",
-        "mov byte ptr [rdi + rdx], cl",
-        "9: ret",
-        "2: mov dword ptr [rdi], ecx",
-        "mov dword ptr [rdi + rdx - 4], ecx",
-        "ret",
-        "3: mov qword ptr [rdi], rcx",
-        "mov qword ptr [rdi + rdx - 8], rcx",
-        "ret",
+        fill_0_to_15!(),
         "4: movq xmm0, rcx",
         "punpcklqdq xmm0, xmm0",
         "lea rcx, [rdi + rdx - 16]",

@@ -1,5 +1,8 @@
 //! The crate without an operating system's library: no `std`, no `alloc`, no libc, no start-up code.
 //!
+//! The routines that compiled code calls are the crate's, too, which its build asks for by `--cfg memcpy_select_mem`; they are
+//! right before a position-independent image has relocated itself.
+//!
 //! Copies through every call, under the plan that is in force from the start and under ones that are constants, one of
 //! them for sections that save the vector registers first, as a kernel's would be; checks each byte itself, and exits with 0 only if all of them are right. With an argument it spoils one byte before its
 //! last check, and has to notice.
@@ -7,7 +10,8 @@
 #![no_std]
 #![no_main]
 
-mod memory;
+mod relocate;
+mod symbols;
 
 use core::arch::{asm, global_asm};
 use core::mem::MaybeUninit;
@@ -27,6 +31,8 @@ const EXIT_RIGHT: i32 = 0;
 const EXIT_WRONG_BYTES: i32 = 1;
 const EXIT_PLAN_REFUSED: i32 = 2;
 const EXIT_PANIC: i32 = 3;
+const EXIT_WRONG_SYMBOLS: i32 = 4;
+const EXIT_RELOCATION: i32 = 5;
 
 const fn kernel(name: &str) -> &'static Kernel {
     match Kernel::named(name) {
@@ -61,15 +67,23 @@ global_asm!(
     ".globl _start",
     "_start:",
     "xor ebp, ebp",
-    "mov rdi, [rsp]",
+    "mov rdi, rsp",
     "and rsp, -16",
     "call {start}",
     "ud2",
     start = sym start,
 );
 
-extern "sysv64" fn start(arguments: usize) -> ! {
-    let spoil = arguments > 1;
+extern "sysv64" fn start(stack: *const usize) -> ! {
+    // SAFETY: the word that the kernel put there.
+    let spoil = unsafe { stack.read() } > 1;
+    if !symbols::are_right() {
+        exit(EXIT_WRONG_SYMBOLS);
+    }
+    // SAFETY: this is the kernel's stack, and nothing has relocated the program.
+    if !unsafe { relocate::this_program(stack) } {
+        exit(EXIT_RELOCATION);
+    }
     if !copies_are_right(false) {
         exit(EXIT_WRONG_BYTES);
     }
@@ -80,6 +94,10 @@ extern "sysv64" fn start(arguments: usize) -> ! {
     }
     if install(Policy::Section, &SECTION_PLAN).is_err() {
         exit(EXIT_PLAN_REFUSED);
+    }
+    memcpy_select::mem::follow_plan();
+    if !symbols::are_right() {
+        exit(EXIT_WRONG_SYMBOLS);
     }
     let code = if copies_are_right(spoil) { EXIT_RIGHT } else { EXIT_WRONG_BYTES };
     exit(code)
