@@ -18,8 +18,8 @@ fn build() -> PathBuf {
         .arg(manifest)
         .arg("--target-dir")
         .arg(&target)
-        // What the surrounding build was told is not meant for this one.
-        .env_remove("RUSTFLAGS")
+        // What the surrounding build was told is not meant for this one. It has the crate's `memcpy` and its family.
+        .env("RUSTFLAGS", "--cfg memcpy_select_mem ")
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
         .env_remove("CARGO_BUILD_TARGET")
         .output()
@@ -30,7 +30,7 @@ fn build() -> PathBuf {
          to the versions of Cargo.lock:\n{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    target.join("debug/memcpy-select-freestanding")
+    target.join("debug/static")
 }
 
 /// What a linked program still expects from outside, read from its ELF headers (System V ABI, "Object Files").

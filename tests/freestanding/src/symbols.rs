@@ -1,11 +1,25 @@
 //! The five routines that compiled code expects from its surroundings: the crate's, as any code would call them.
 
-unsafe extern "C" {
-    fn memcpy(dst: *mut u8, src: *const u8, len: usize) -> *mut u8;
-    fn memmove(dst: *mut u8, src: *const u8, len: usize) -> *mut u8;
-    fn memset(dst: *mut u8, byte: i32, len: usize) -> *mut u8;
-    fn memcmp(left: *const u8, right: *const u8, len: usize) -> i32;
-    fn bcmp(left: *const u8, right: *const u8, len: usize) -> i32;
+use core::arch::naked_asm;
+
+/// Each symbol by a jump to it, which needs no relocation: a call of it by its name may go through a table of addresses.
+macro_rules! jumps {
+    ($($name:ident($($parameter:ident: $type:ty),*) -> $result:ty;)*) => {
+        $(
+            #[unsafe(naked)]
+            unsafe extern "C" fn $name($($parameter: $type),*) -> $result {
+                naked_asm!(concat!("jmp ", stringify!($name)))
+            }
+        )*
+    };
+}
+
+jumps! {
+    memcpy(dst: *mut u8, src: *const u8, len: usize) -> *mut u8;
+    memmove(dst: *mut u8, src: *const u8, len: usize) -> *mut u8;
+    memset(dst: *mut u8, byte: i32, len: usize) -> *mut u8;
+    memcmp(left: *const u8, right: *const u8, len: usize) -> i32;
+    bcmp(left: *const u8, right: *const u8, len: usize) -> i32;
 }
 
 const BYTES: usize = 10_000;
