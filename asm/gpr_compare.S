@@ -1,15 +1,15 @@
 /* gpr_compare: which of two ranges is the larger at their first difference, in general-purpose registers.
  *
- * 1. Up to 7 bytes: the bytes of each range as one big-endian number, the first byte in its highest place.
- * 2. Up to 16 bytes: eight bytes from each end; up to 32, sixteen.
- * 3. Above: 32 bytes a turn from the start, then the last 32 bytes of the range, which overlap what step 3 compared.
- * 4. Eight bytes that differ are compared as big-endian numbers.
+ * 1. Up to 3 bytes: the first, the middle one, the last.
+ * 2. Up to 7 bytes: four bytes from each end; up to 16, eight; up to 32, sixteen.
+ * 3. Above: 32 bytes a turn from the start, then the last 32 bytes of the range, which overlap what was compared.
+ * 4. Words that differ are compared as big-endian numbers.
  *
  * rdi, rsi = the two ranges, rdx = length in bytes. eax is 0 if they are equal, below 0 if the first byte that differs is
  * smaller in the range of rdi, above 0 if it is larger.
  *
  * Lengths:    any
- * State:      no vector state; rax, rcx, rdx, rsi, rdi, r8, r9
+ * State:      no vector state; rax, rcx, rdx, rsi, rdi, r8
  * Reference:  Intel SDM vol. 2A, BSWAP and CMP; ISO C, memcmp
  */
 #include "common.h"
@@ -22,13 +22,20 @@
     jne     .Ldiffer
 .endm
 
-/* eax = the sign of rax - rcx, both unsigned, then return. */
-.macro RETURN_ORDER
-    cmp     rax, rcx
-    seta    al
-    movzx   eax, al
-    sbb     eax, 0
-    ret
+/* The same of four bytes. */
+.macro COMPARE_4 offset
+    mov     eax, dword ptr [rdi + \offset]
+    mov     ecx, dword ptr [rsi + \offset]
+    cmp     eax, ecx
+    jne     .Ldiffer
+.endm
+
+/* The same of one, whose difference is the result. */
+.macro COMPARE_1 offset
+    movzx   eax, byte ptr [rdi + \offset]
+    movzx   ecx, byte ptr [rsi + \offset]
+    sub     eax, ecx
+    jne     .Ldone
 .endm
 
 KERNEL_ENTRY(gpr_compare)
@@ -43,37 +50,28 @@ KERNEL_ENTRY(gpr_compare)
 .Lbelow_8:
     cmp     edx, 4
     jb      .Lbelow_4
-    mov     eax, dword ptr [rdi]
-    mov     ecx, dword ptr [rsi]
-    mov     r8d, dword ptr [rdi + rdx - 4]
-    mov     r9d, dword ptr [rsi + rdx - 4]
-    shl     r8, 32
-    shl     r9, 32
-    or      rax, r8
-    or      rcx, r9
+    COMPARE_4 0
+    COMPARE_4 (rdx - 4)
+    xor     eax, eax
+    ret
 .Ldiffer:
     bswap   rax
     bswap   rcx
-    RETURN_ORDER
+    cmp     rax, rcx
+    sbb     eax, eax
+    or      eax, 1
+    ret
 .Lbelow_4:
     /* First, middle, last: of one byte all are the same, of two the last two. */
+    xor     eax, eax
     test    edx, edx
-    jz      .Lequal
+    jz      .Ldone
     mov     r8d, edx
     shr     r8d, 1
-    movzx   eax, byte ptr [rdi]
-    movzx   ecx, byte ptr [rsi]
-    shl     eax, 8
-    shl     ecx, 8
-    or      al, byte ptr [rdi + r8]
-    or      cl, byte ptr [rsi + r8]
-    shl     eax, 8
-    shl     ecx, 8
-    or      al, byte ptr [rdi + rdx - 1]
-    or      cl, byte ptr [rsi + rdx - 1]
-    RETURN_ORDER
-.Lequal:
-    xor     eax, eax
+    COMPARE_1 0
+    COMPARE_1 r8
+    COMPARE_1 (rdx - 1)
+.Ldone:
     ret
 .Lover_16:
     cmp     rdx, 32

@@ -21,7 +21,8 @@
 //!
 //! # Which kernel copies
 //!
-//! Up to 64 bytes copies are made in line, fills up to 32. Above, until [`follow_plan`], by kernels that are slow on no CPU: `gpr` up to
+//! Copies are made in line up to 128 bytes, fills at every length, from some hundred bytes on by `rep stosq`. Longer copies are made,
+//! until [`follow_plan`], by kernels that are slow on no CPU: `gpr` up to
 //! 512 bytes, then by how the two ranges lie to each other. After it, by the plan for callers that must not touch vector registers
 //! ([`Policy::NoSimd`](crate::select::Policy)). Ranges that overlap go by that plan too, where the destination is 64 bytes or more
 //! below the source; otherwise to `gpr_forward` or `gpr_backward`, since string instructions are slow there.

@@ -30,8 +30,6 @@ macro_rules! kernels {
 kernels!(gpr rep_movsb_aligned rep_movsq_aligned gpr_forward gpr_backward);
 
 unsafe extern "sysv64" {
-    #[link_name = concat!(env!("MEMCPY_SELECT_PREFIX"), "gpr_fill")]
-    fn gpr_fill(dst: *mut u8, byte: u8, len: usize);
     #[link_name = concat!(env!("MEMCPY_SELECT_PREFIX"), "gpr_compare")]
     fn gpr_compare(left: *const u8, right: *const u8, len: usize) -> i32;
 }
@@ -79,7 +77,6 @@ symbol! {
     memcpy(dst: *mut u8, src: *const u8, len: usize) -> *mut u8,
     copy_0_to_32!(),
     "6: jmp {over_32}",
-    ".p2align 6",
     over_32 = sym over_32,
 }
 
@@ -105,7 +102,6 @@ symbol! {
     "call {backward}",
     "pop rax",
     "ret",
-    ".p2align 6",
     over_32 = sym over_32,
     forward = sym gpr_forward,
     backward = sym gpr_backward,
@@ -118,7 +114,8 @@ unsafe extern "C" fn over_32() {
     naked_asm!(
         "cmp rdx, 64",
         "ja 2f",
-        "mov rcx, qword ptr [rsi]",
+        ".p2align 4",
+        "1: mov rcx, qword ptr [rsi]",
         "mov r8, qword ptr [rsi + 8]",
         "mov r9, qword ptr [rsi + 16]",
         "mov r10, qword ptr [rsi + 24]",
@@ -135,7 +132,31 @@ unsafe extern "C" fn over_32() {
         "mov qword ptr [rdi + rdx - 16], r9",
         "mov qword ptr [rdi + rdx - 8], r10",
         "ret",
-        "2: push rax",
+        // The first 64 bytes, then the last 64 as above.
+        "2: cmp rdx, 128",
+        "ja 5f",
+        "mov rcx, qword ptr [rsi]",
+        "mov r8, qword ptr [rsi + 8]",
+        "mov r9, qword ptr [rsi + 16]",
+        "mov r10, qword ptr [rsi + 24]",
+        "mov qword ptr [rdi], rcx",
+        "mov qword ptr [rdi + 8], r8",
+        "mov qword ptr [rdi + 16], r9",
+        "mov qword ptr [rdi + 24], r10",
+        "mov rcx, qword ptr [rsi + 32]",
+        "mov r8, qword ptr [rsi + 40]",
+        "mov r9, qword ptr [rsi + 48]",
+        "mov r10, qword ptr [rsi + 56]",
+        "mov qword ptr [rdi + 32], rcx",
+        "mov qword ptr [rdi + 40], r8",
+        "mov qword ptr [rdi + 48], r9",
+        "mov qword ptr [rdi + 56], r10",
+        "sub rdx, 64",
+        "add rsi, rdx",
+        "add rdi, rdx",
+        "mov edx, 64",
+        "jmp 1b",
+        "5: push rax",
         "cmp byte ptr [rip + {at_start}], 0",
         "jne 4f",
         "cmp rdx, {short}",
@@ -149,8 +170,7 @@ unsafe extern "C" fn over_32() {
         "4: call {start}",
         "pop rax",
         "ret",
-        ".p2align 6",
-        at_start = sym AT_START,
+            at_start = sym AT_START,
         short = const SHORT_MAX_BYTES,
         slot = sym SYMBOLS,
         first = const FIRST,
@@ -181,6 +201,34 @@ unsafe extern "C" fn start() {
     )
 }
 
+/// Stores rcx four times from an address on.
+macro_rules! store_32 {
+    ($base:literal, $offset:literal) => {
+        concat!(
+            "mov qword ptr [",
+            $base,
+            " + ",
+            $offset,
+            "], rcx\n",
+            "mov qword ptr [",
+            $base,
+            " + ",
+            $offset,
+            " + 8], rcx\n",
+            "mov qword ptr [",
+            $base,
+            " + ",
+            $offset,
+            " + 16], rcx\n",
+            "mov qword ptr [",
+            $base,
+            " + ",
+            $offset,
+            " + 24], rcx",
+        )
+    };
+}
+
 symbol! {
     /// Writes the low byte of `byte` to each of `len` bytes from `dst` on; returns `dst`.
     ///
@@ -190,11 +238,11 @@ symbol! {
     memset(dst: *mut u8, byte: i32, len: usize) -> *mut u8,
     "endbr64",
     "mov rax, rdi",
-    "cmp rdx, 32",
-    "ja 6f",
     "movzx ecx, sil",
     "mov r8, 0x0101010101010101",
     "imul rcx, r8",
+    "cmp rdx, 32",
+    "ja 6f",
     "cmp edx, 16",
     "jae 5f",
     fill_0_to_15!(),
@@ -202,31 +250,38 @@ symbol! {
     "mov qword ptr [rdi + 8], rcx",
     "mov qword ptr [rdi + rdx - 16], rcx",
     "mov qword ptr [rdi + rdx - 8], rcx",
+    "4: ret",
+    // From both ends up to 128 bytes; above, what lies between them.
+    "6: lea r8, [rdi + rdx - 32]",
+    store_32!("rdi", "0"),
+    store_32!("r8", "0"),
+    "cmp rdx, 64",
+    "jbe 4b",
+    store_32!("rdi", "32"),
+    store_32!("r8", "-32"),
+    "cmp rdx, 128",
+    "jbe 4b",
+    "add rdi, 64",
+    "and rdi, -64",
+    "sub r8, 32",
+    "cmp rdx, {string_from}",
+    "jae 8f",
+    "7:",
+    store_32!("rdi", "0"),
+    store_32!("rdi", "32"),
+    "add rdi, 64",
+    "cmp rdi, r8",
+    "jb 7b",
     "ret",
-    "6: cmp rdx, {string_from}",
-    "jae 7f",
-    "push rax",
-    "call {fill}",
-    "pop rax",
-    "ret",
-    // The first and the last eight bytes, and between them whole words to an aligned destination.
-    "7: mov r9, rax",
-    "movzx eax, sil",
-    "mov rcx, 0x0101010101010101",
-    "imul rax, rcx",
-    "mov qword ptr [rdi], rax",
-    "mov qword ptr [rdi + rdx - 8], rax",
-    "lea rcx, [rdi + rdx]",
-    "add rdi, 8",
-    "and rdi, -8",
+    "8: mov r9, rax",
+    "mov rax, rcx",
+    "lea rcx, [r8 + 7]",
     "sub rcx, rdi",
     "shr rcx, 3",
     "rep stosq",
     "mov rax, r9",
     "ret",
-    ".p2align 6",
     string_from = const STRING_FILL_FROM_BYTES,
-    fill = sym gpr_fill,
 }
 
 symbol! {

@@ -29,7 +29,7 @@ ways_in!(NO_SIMD, no_simd, no_simd_by_step);
 /// What [the symbols](crate::mem) copy by once they follow a plan; until then they do not read it. Of plans, it only ever has
 /// those of kernels: what decides is compiled code, which calls the symbols.
 #[cfg(memcpy_select_symbols)]
-pub(crate) static SYMBOLS: Slot = Slot::new(&NO_SIMD_START, symbols_by_step, symbols);
+pub(crate) static SYMBOLS: Slot = Slot::new(&NO_SIMD_START, symbols_by_step, symbols).without_string_classes();
 #[cfg(memcpy_select_symbols)]
 ways_in!(SYMBOLS, symbols, symbols_by_step);
 

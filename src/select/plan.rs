@@ -181,6 +181,20 @@ impl Plan {
         entries.all(|entry| ptr::fn_addr_eq(*entry, only)).then_some(only)
     }
 
+    /// The entry point of `rep_movsb_aligned`, if copies of these lengths go to it or to `rep_movsb` by their class, but for the
+    /// shortest of them, which may all go to `gpr`.
+    pub(super) fn string_entry(&self, from_bytes: usize, up_to_bytes: usize) -> Option<CopyFn> {
+        let [gpr, string, aligned] = ["gpr", "rep_movsb", "rep_movsb_aligned"].map(Kernel::named);
+        let (gpr, string, aligned) = (gpr?, string?, aligned?);
+        let first = self.bands().iter().position(|band| from_bytes <= band.up_to_bytes)?;
+        let last = self.bands().iter().position(|band| up_to_bytes <= band.up_to_bytes)?;
+        let all = |band: &Band, kernels: &[&Kernel]| band.kernels.iter().all(|kernel| kernels.contains(kernel));
+        let bands = &self.bands()[first..=last];
+        let strings = bands.iter().position(|band| !all(band, &[gpr])).map_or(&[][..], |start| &bands[start..]);
+        let is_string = !strings.is_empty() && strings.iter().all(|band| all(band, &[string, aligned]));
+        is_string.then_some(aligned.entry())
+    }
+
     /// The bands, shortest lengths first.
     pub fn bands(&self) -> &[Band] {
         &self.bands[..self.band_count]

@@ -19,6 +19,8 @@ use core::sync::atomic::{AtomicPtr, AtomicU8, Ordering};
 #[repr(align(64))]
 pub(crate) struct Slot {
     pub(super) small: AtomicU8,
+    /// Whether a step goes without classes where they choose between string instructions alone.
+    without_string_classes: bool,
     /// The entry point for short copies, then the one for all others, which goes by the step and never changes. Pointers to
     /// functions, as those below: none is ever null.
     pub(super) first: [AtomicPtr<()>; 2],
@@ -43,10 +45,19 @@ impl Slot {
         let by_plan = by_plan as *mut ();
         Self {
             small: AtomicU8::new(Small::Pieces as u8),
+            without_string_classes: false,
             first: [AtomicPtr::new(by_plan), AtomicPtr::new(by_step as *mut ())],
             steps: [AtomicPtr::new(by_plan), AtomicPtr::new(by_plan), AtomicPtr::new(by_plan)],
             plan: AtomicPtr::new(ptr::from_ref(plan).cast_mut()),
         }
+    }
+
+    /// The same slot, whose steps need no class to choose between `rep movsb` and the same with an aligned destination: finding it
+    /// costs more than aligning what is aligned.
+    #[cfg(memcpy_select_symbols)]
+    pub(super) const fn without_string_classes(mut self) -> Self {
+        self.without_string_classes = true;
+        self
     }
 
     /// How small lengths are copied.
@@ -102,7 +113,10 @@ impl Slot {
             let [middle, long, by_plan] = &self.steps;
             let mut from_bytes = 1;
             for (word, up_to_bytes) in [(short, SHORT_MAX_BYTES), (middle, STEPS[0]), (long, STEPS[1])] {
-                let only = followed.only_entry(from_bytes, up_to_bytes).map(|entry| entry as *mut ());
+                let only = followed.only_entry(from_bytes, up_to_bytes);
+                let string = || followed.string_entry(from_bytes, up_to_bytes);
+                let only = if self.without_string_classes { only.or_else(string) } else { only };
+                let only = only.map(|entry| entry as *mut ());
                 word.store(only.unwrap_or_else(|| by_plan.load(Ordering::Relaxed)), Ordering::SeqCst);
                 from_bytes = up_to_bytes + 1;
             }
@@ -184,6 +198,31 @@ mod tests {
         let slot = slot(plan);
         slot.publish(plan);
         assert!(LIMITS.into_iter().all(|len| sent(&slot, len).is_none()));
+    }
+
+    #[test]
+    #[cfg(memcpy_select_symbols)]
+    fn string_instructions_need_no_class_where_a_slot_says_so() {
+        let [gpr, string, aligned] = ["gpr", "rep_movsb", "rep_movsb_aligned"].map(named);
+        let strings = |limit| Band::new(limit, string).with(Class::of(1, 2048), aligned);
+        let aliased = strings(usize::MAX).with(Class::of(1, 0), gpr);
+        // Up to 512, 2048 and 16 KiB: the kernel, or the plan.
+        for (plan, expected) in [
+            (leak(&[Band::new(512, gpr), strings(usize::MAX)]), [Some(gpr), Some(aligned), Some(aligned)]),
+            (leak(&[Band::new(768, gpr), strings(usize::MAX)]), [Some(gpr), Some(aligned), Some(aligned)]),
+            (leak(&[Band::new(768, gpr), aliased]), [Some(gpr), None, None]),
+            (leak(&[strings(768), Band::new(usize::MAX, gpr)]), [Some(aligned), None, Some(gpr)]),
+        ] {
+            let slot = slot(plan).without_string_classes();
+            slot.publish(plan);
+            for (len, kernel) in LIMITS.into_iter().zip(expected) {
+                let is_right = match (sent(&slot, len), kernel) {
+                    (Some(entry), Some(kernel)) => ptr::fn_addr_eq(entry, kernel.entry()),
+                    (entry, kernel) => entry.is_none() && kernel.is_none(),
+                };
+                assert!(is_right, "{len} bytes of {plan:?}");
+            }
+        }
     }
 
     #[test]

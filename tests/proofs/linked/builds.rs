@@ -43,7 +43,7 @@ impl Build {
         if self.lto {
             cargo.env("CARGO_PROFILE_RELEASE_LTO", "fat");
         }
-        self.images.iter().for_each(|image| drop(cargo.args(["--bin", *image])));
+        cargo.args(self.images.iter().flat_map(|image| ["--bin", *image]));
         let output = cargo.output().expect("cargo starts");
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{}: the program does not build:\n{said}", self.name);

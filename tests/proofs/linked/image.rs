@@ -1,6 +1,6 @@
 //! A linked image: what is in its file.
 
-use object::{Object, ObjectSection, ObjectSymbol, RelocationFlags, SectionFlags, elf};
+use object::{Object, ObjectSection, ObjectSymbol, RelocationFlags, SectionFlags, elf, elf::RelocationType};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -26,9 +26,9 @@ pub struct Image {
     /// Of each symbol that nothing defines, the name.
     pub undefined: Vec<String>,
     /// Of each relocation that the linker has made in memory, its kind and the symbol it lies in, if any.
-    pub made: Vec<(u32, Option<String>)>,
+    pub made: Vec<(RelocationType, Option<String>)>,
     /// Of each that is left to a loader, its kind.
-    pub left: Vec<u32>,
+    pub left: Vec<RelocationType>,
 }
 
 impl Image {
@@ -36,7 +36,7 @@ impl Image {
         let file = std::fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let file = object::File::parse(&*file).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let in_memory = |section: &object::Section<'_, '_>| match section.flags() {
-            SectionFlags::Elf { sh_flags } => sh_flags & u64::from(elf::SHF_ALLOC) != 0,
+            SectionFlags::Elf { sh_flags, .. } => sh_flags.0 & elf::SHF_ALLOC.0 != 0,
             _ => false,
         };
         let named = file.symbols().filter(|symbol| symbol.name().is_ok_and(|name| !name.is_empty()));
@@ -103,7 +103,7 @@ impl Image {
     }
 }
 
-fn kind(relocation: &object::Relocation) -> u32 {
+fn kind(relocation: &object::Relocation) -> RelocationType {
     match relocation.flags() {
         RelocationFlags::Elf { r_type } => r_type,
         other => panic!("no relocation of an ELF file: {other:?}"),
@@ -111,7 +111,7 @@ fn kind(relocation: &object::Relocation) -> u32 {
 }
 
 /// System V ABI, AMD64 supplement, table 4.9, without its `R_X86_64_`.
-pub fn kind_name(kind: u32) -> &'static str {
+pub fn kind_name(kind: RelocationType) -> &'static str {
     match kind {
         elf::R_X86_64_NONE => "NONE",
         elf::R_X86_64_64 => "64",
@@ -128,6 +128,6 @@ pub fn kind_name(kind: u32) -> &'static str {
         elf::R_X86_64_GOT64 => "GOT64",
         elf::R_X86_64_GOTPCRELX => "GOTPCRELX",
         elf::R_X86_64_REX_GOTPCRELX => "REX_GOTPCRELX",
-        other => panic!("relocation {other} is not expected of code for kernels"),
+        other => panic!("relocation {other:?} is not expected of code for kernels"),
     }
 }
