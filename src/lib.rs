@@ -23,6 +23,7 @@
 //! | [`kernel`] | what can copy? | |
 //! | [`xsave`] | what does vector state cost? | |
 //! | [`select`] | which kernel, when? | |
+//! | [`fallible`] | and if a page is not there? | |
 //! | `interpose` | how does a whole program copy by it? | `interpose` |
 //! | `mem` | which `memcpy`, `memmove`, `memset`, `memcmp` and `bcmp` does a program without a C library call? | `mem` |
 //! | `recording` | what did a program copy? The file that the recorder in `native/recorder/` leaves | `recording` |
@@ -41,6 +42,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod cpu;
+pub mod fallible;
 pub mod guide;
 #[cfg(memcpy_select_interposed)]
 #[cfg_attr(docsrs, doc(cfg(feature = "interpose")))]

@@ -22,6 +22,7 @@
 //! A kernel that needs an instruction-set extension is reached safely only through [`Kernel::ready`], which gives a
 //! [`ReadyKernel`] where this CPU and its operating system provide what it needs.
 
+pub(crate) mod fallible;
 mod fill;
 #[cfg(memcpy_select_interposed)]
 pub(crate) mod next;
@@ -33,6 +34,7 @@ mod table;
 use crate::cpu::{self, Components, Features};
 use core::fmt;
 
+pub use fallible::{FallibleKernel, TryCopyFn, fallible_kernels};
 pub use fill::{Fill, FillFn, fills};
 pub use table::kernels;
 pub(crate) use table::same;

@@ -14,6 +14,8 @@ pub mod choose;
 mod class;
 mod cpu_name;
 mod dispatch;
+#[cfg(memcpy_select_asm)]
+pub(crate) mod fallible;
 #[cfg(feature = "std")]
 mod file;
 mod fills;

@@ -6,14 +6,17 @@
 //! there costs a copy of 65 to 128 bytes a fifth on Golden Cove, each further load on the way two cycles on AMD Zen 5
 //! (results/TRIED.md). What is longer is called through its step.
 //!
+//! Copies that end at a fault have two kernels, and two words say which one.
+//!
 //! The words are written one after the other. A call in between may follow the new plan for one length and the old
 //! one for another: both have been checked, and neither is ever freed.
 
 use super::inline::Small;
+use super::class::Class;
 use super::plan::Plan;
 use crate::kernel::CopyFn;
 use core::ptr;
-use core::sync::atomic::{AtomicPtr, AtomicU8, Ordering};
+use core::sync::atomic::{AtomicPtr, AtomicU8, AtomicU16, AtomicUsize, Ordering};
 
 /// The plan in force under one policy. On a cache line of its own: no other write slows the calls down.
 #[repr(align(64))]
@@ -21,6 +24,10 @@ pub(crate) struct Slot {
     pub(super) small: AtomicU8,
     /// Whether a step goes without classes where they choose between string instructions alone.
     without_string_classes: bool,
+    /// For copies that end at a fault: the classes that take `rep movsb`, a bit each in the order of [`Class::ALL`].
+    string_classes: AtomicU16,
+    /// From how many bytes on they do; 0 while nothing is decided.
+    string_from: AtomicUsize,
     /// The entry point for short copies, then the one for all others, which goes by the step and never changes. Pointers to
     /// functions, as those below: none is ever null.
     pub(super) first: [AtomicPtr<()>; 2],
@@ -46,6 +53,8 @@ impl Slot {
         Self {
             small: AtomicU8::new(Small::Pieces as u8),
             without_string_classes: false,
+            string_classes: AtomicU16::new(0),
+            string_from: AtomicUsize::new(0),
             first: [AtomicPtr::new(by_plan), AtomicPtr::new(by_step as *mut ())],
             steps: [AtomicPtr::new(by_plan), AtomicPtr::new(by_plan), AtomicPtr::new(by_plan)],
             plan: AtomicPtr::new(ptr::from_ref(plan).cast_mut()),
@@ -70,6 +79,19 @@ impl Slot {
     #[inline(always)]
     pub(super) fn entry(&self, len: usize) -> CopyFn {
         entry_point(&self.first[usize::from(len > SHORT_MAX_BYTES)])
+    }
+
+    /// Whether every copy of that length that may end at a fault goes by words. False while nothing is decided.
+    #[inline(always)]
+    pub(super) fn is_below_string(&self, len: usize) -> bool {
+        len < self.string_from.load(Ordering::Relaxed)
+    }
+
+    /// Whether one of a length that is not [below](Self::is_below_string) goes by `rep movsb`; nothing while nothing is decided.
+    pub(super) fn is_string(&self, dst_address: usize, src_address: usize) -> Option<bool> {
+        let class = 1 << Class::number(dst_address, src_address);
+        let is_decided = self.string_from.load(Ordering::Relaxed) != 0;
+        is_decided.then(|| self.string_classes.load(Ordering::Relaxed) & class != 0)
     }
 
     /// The entry point for a copy that is not short.
@@ -109,6 +131,9 @@ impl Slot {
             // SAFETY: `plan` points to a plan that lives as long as the program.
             let followed = unsafe { &*plan };
             self.small.store(followed.small() as u8, Ordering::SeqCst);
+            let (string_from, classes) = followed.string();
+            self.string_classes.store(classes, Ordering::SeqCst);
+            self.string_from.store(string_from, Ordering::SeqCst);
             let [short, _] = &self.first;
             let [middle, long, by_plan] = &self.steps;
             let mut from_bytes = 1;

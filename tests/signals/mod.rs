@@ -11,7 +11,9 @@ use core::ptr;
 use core::sync::atomic::{AtomicPtr, Ordering};
 use memcpy_select::kernel::CopyFn;
 
+pub const SIGILL: c_int = 4;
 pub const SIGTRAP: c_int = 5;
+pub const SIGBUS: c_int = 7;
 pub const SIGSEGV: c_int = 11;
 pub const SIGALRM: c_int = 14;
 
@@ -74,6 +76,11 @@ impl Context {
 
     pub fn direction_flag(&self) -> bool {
         self.registers[REG_EFL] & DIRECTION != 0
+    }
+
+    /// Has another instruction run next.
+    pub fn go_on_at(&mut self, instruction: u64) {
+        self.registers[REG_RIP] = instruction;
     }
 
     /// No signal after the next instruction.

@@ -18,6 +18,7 @@ unsafe extern "C" {
 }
 
 const PROT_NONE: c_int = 0;
+const PROT_READ: c_int = 1;
 const PROT_READ_WRITE: c_int = 1 | 2;
 const MAP_SHARED: c_int = 0x01;
 const MAP_PRIVATE: c_int = 0x02;
@@ -106,6 +107,26 @@ impl Pages {
         assert_eq!(result, 0, "cannot close pages: {}", std::io::Error::last_os_error());
     }
 
+    /// Has every access to one page fault, or every write if it stays readable.
+    pub fn close_page(&mut self, page: usize, is_readable: bool) {
+        let protection = if is_readable { PROT_READ } else { PROT_NONE };
+        // SAFETY: the page is one of the range, and nothing borrows from the value.
+        let result = unsafe { mprotect(self.page(page).cast(), PAGE_BYTES, protection) };
+        assert_eq!(result, 0, "cannot close a page: {}", std::io::Error::last_os_error());
+    }
+
+    /// Leaves nothing mapped at one page. Whoever maps memory next may get it: for processes of one thread that map no more.
+    pub fn unmap_page(&mut self, page: usize) {
+        // SAFETY: the page is one of the range, and nothing borrows from the value.
+        let result = unsafe { munmap(self.page(page).cast(), PAGE_BYTES) };
+        assert_eq!(result, 0, "cannot unmap a page: {}", std::io::Error::last_os_error());
+    }
+
+    fn page(&self, page: usize) -> *mut u8 {
+        assert!((page + 1) * PAGE_BYTES <= self.len);
+        self.start.wrapping_add(page * PAGE_BYTES)
+    }
+
     /// Lets everybody access all of it.
     pub fn open(&mut self) {
         // SAFETY: the range is mapped; access is only widened.
@@ -148,6 +169,13 @@ impl Memory {
         let result = unsafe { ftruncate(file, len as i64) };
         assert_eq!(result, 0, "cannot make {len} bytes: {}", std::io::Error::last_os_error());
         Self { file, len }
+    }
+
+    /// Takes what lies beyond away from the file: accesses there are bus errors.
+    pub fn cut(&self, len: usize) {
+        // SAFETY: the file is ours.
+        let result = unsafe { ftruncate(self.file, len as i64) };
+        assert_eq!(result, 0, "cannot cut to {len} bytes: {}", std::io::Error::last_os_error());
     }
 
     /// All of it once more, at an address of its own.

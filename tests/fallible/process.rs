@@ -1,0 +1,1 @@
+//! The promise: the handler for programs answers what the table has, and nothing else.
