@@ -57,14 +57,12 @@ const MUTANTS: &[Mutant] = &[
     mutant("result_loses_a_byte", GPR, "mov     rax, rdx\n    CLOSE", "lea     rax, [rdx - 1]\n    CLOSE"),
     mutant("result_finds_a_byte", STRING, "mov     rax, rdx\n    CLOSE", "lea     rax, [rdx + 1]\n    CLOSE"),
     mutant("no_bytes_after_a_fault", GPR, ".Lfault:\n    COPY_BYTES", ".Lfault:\n    mov rax, rdx\n    ret\n    COPY_BYTES"),
-    // Bytes beyond the fault, and bytes twice
+    // Bytes beyond the fault, for which a copy has to reach over a whole page, and registers that say too much
     mutant(
-        "last_store_first",
+        "last_word_first",
         GPR,
-        "    mov     qword ptr [rdi], rax\n    mov     qword ptr [rdi + 8], r8\n    mov     qword ptr [rdi + rdx - 16], r9\n    mov     \
-         qword ptr [rdi + rdx - 8], r10\n.Lthirtytwo_end:",
-        "    mov     qword ptr [rdi + rdx - 8], r10\n    mov     qword ptr [rdi], rax\n    mov     qword ptr [rdi + 8], r8\n    mov     \
-         qword ptr [rdi + rdx - 16], r9\n.Lthirtytwo_end:",
+        ".Lwords:\n",
+        ".Lwords:\n    mov     rax, qword ptr [rsi + rdx + 56]\n    mov     qword ptr [rdi + rdx + 56], rax\n",
     ),
     mutant(
         "source_steps_early",
@@ -75,8 +73,8 @@ const MUTANTS: &[Mutant] = &[
     mutant(
         "count_steps_early",
         GPR,
-        "    sub     rsi, -64\n    sub     rdi, -64\n    sub     rdx, 64\n    ja      .Lbody",
-        "    sub     rdx, 64\n    mov     al, byte ptr [rdi + 63]\n    lea     rsi, [rsi + 64]\n    lea     rdi, [rdi + 64]\n    ja      .Lbody",
+        "    GPR_COPY_32 rsi, rdi, 0\n    GPR_COPY_32 rsi, rdi, 32\n    sub     rsi, -64\n    sub     rdi, -64\n    sub     rdx, 64\n",
+        "    sub     rdx, 64\n    GPR_COPY_32 rsi, rdi, 0\n    GPR_COPY_32 rsi, rdi, 32\n    lea     rsi, [rsi + 64]\n    lea     rdi, [rdi + 64]\n",
     ),
     mutant("tail_where_it_is", GPR, "    xor     edx, edx\n    GPR_COPY_32", "    GPR_COPY_32"),
     // Lengths that no memory has
