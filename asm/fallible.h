@@ -67,20 +67,25 @@
     EXCEPTION .Lbyte_\@, .Lstep_\@, .Lfault_\@
 .endm
 
-/* The kernel `fallible_gpr`. Up to 64 bytes rdi, rsi and rdx stay what they were, and a fault leads back to the start: what
+/* The kernel `fallible_gpr`. Up to 128 bytes rdi, rsi and rdx stay what they were, and a fault leads back to the start: what
  * was stored until then is stored again. Above, rdx is what is left from rdi on, less 64. */
 .macro FALLIBLE_GPR smap
     OPEN    \smap
-    cmp     rdx, 64
+    cmp     rdx, 128
     ja      .Llarge
     cmp     edx, 16
     jbe     .Lsixteen
     cmp     edx, 32
     jbe     .Lthirtytwo
-.Lsixtyfour:
+.Lmedium:
     GPR_COPY_32 rsi, rdi, 0
+    cmp     edx, 64
+    jbe     .Llast
+    GPR_COPY_32 rsi, rdi, 32
+    GPR_COPY_32 "rsi + rdx", "rdi + rdx", -64
+.Llast:
     GPR_COPY_32 "rsi + rdx", "rdi + rdx", -32
-.Lsixtyfour_end:
+.Lmedium_end:
     RETURN_NOTHING_LEFT \smap
 .Lthirtytwo:
     mov     rax, qword ptr [rsi]
@@ -137,7 +142,6 @@
     add     rdi, rcx
     add     rsi, rcx
     sub     rdx, rcx
-    jbe     .Ltail
     .p2align 6
 .Lbody:
     GPR_COPY_32 rsi, rdi, 0
@@ -146,7 +150,6 @@
     sub     rdi, -64
     sub     rdx, 64
     ja      .Lbody
-.Ltail:
     /* Back to where 64 bytes are left. */
     add     rsi, rdx
     add     rdi, rdx
@@ -163,7 +166,7 @@
     EXCEPTION .Lfour, .Lfour_end, .Lfault
     EXCEPTION .Leight, .Leight_end, .Lfault
     EXCEPTION .Lthirtytwo, .Lthirtytwo_end, .Lfault
-    EXCEPTION .Lsixtyfour, .Lsixtyfour_end, .Lfault
+    EXCEPTION .Lmedium, .Lmedium_end, .Lfault
     EXCEPTION .Lwords, .Lwords_end, .Lwords_fault
 .endm
 

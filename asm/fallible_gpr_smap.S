@@ -1,7 +1,7 @@
 /* fallible_gpr_smap: general-purpose registers only, eight bytes an instruction; a fault ends it at the byte.
  *
  * 0. Opens user pages to ring 0; every way out closes them, a fault included.
- * 1. Up to 64 bytes: loads and stores from both ends.
+ * 1. Up to 128 bytes: loads and stores from both ends.
  * 2. Above: the first eight bytes, which moves dst forward to an 8-byte boundary.
  * 3. 64 bytes a turn, stores aligned.
  * 4. The last 64 bytes of the range, which overlap what step 3 wrote.

@@ -101,7 +101,7 @@ use core::fmt;
 #[cfg(memcpy_select_asm)]
 use crate::kernel::fallible::{GPR, GPR_SMAP, STRING, STRING_SMAP};
 #[cfg(memcpy_select_asm)]
-use crate::select::fallible::{is_by_string, is_by_words};
+use crate::select::fallible::{is_by_string, is_by_string_everywhere, is_by_words};
 
 /// A copy ended at a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -232,9 +232,13 @@ unsafe fn copy<const SMAP: bool>(dst: *mut u8, src: *const u8, len: usize) -> us
         let words = if SMAP { GPR_SMAP } else { GPR };
         // SAFETY: the same preconditions, which are those of the kernel.
         unsafe { (words.entry())(dst, src, len) }
+    } else if is_by_string_everywhere() {
+        let string = if SMAP { STRING_SMAP } else { STRING };
+        // SAFETY: as above.
+        unsafe { (string.entry())(dst, src, len) }
     } else {
         // SAFETY: as above.
-        unsafe { copy_long::<SMAP>(dst, src, len) }
+        unsafe { copy_by_class::<SMAP>(dst, src, len) }
     }
 }
 
@@ -243,7 +247,7 @@ unsafe fn copy<const SMAP: bool>(dst: *mut u8, src: *const u8, len: usize) -> us
 /// As [`copy`].
 #[cfg(memcpy_select_asm)]
 #[inline(never)]
-unsafe fn copy_long<const SMAP: bool>(dst: *mut u8, src: *const u8, len: usize) -> usize {
+unsafe fn copy_by_class<const SMAP: bool>(dst: *mut u8, src: *const u8, len: usize) -> usize {
     let kernel = match (is_by_string(dst, src), SMAP) {
         (false, false) => GPR,
         (true, false) => STRING,

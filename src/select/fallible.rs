@@ -46,7 +46,13 @@ pub(crate) fn is_by_words(len: usize) -> bool {
     NO_SIMD.is_below_string(len)
 }
 
-/// Whether a copy that is longer goes by `rep movsb`. The first one of the program decides, as that of
+/// Whether a longer one goes by `rep movsb`, whatever its addresses.
+#[inline(always)]
+pub(crate) fn is_by_string_everywhere() -> bool {
+    NO_SIMD.is_string_everywhere()
+}
+
+/// Whether a longer one with these addresses does. The first one of the program decides, as that of
 /// [`memcpy_auto_nosimd`]; one that comes meanwhile goes by words.
 #[inline]
 pub(crate) fn is_by_string(dst: *mut u8, src: *const u8) -> bool {
@@ -72,6 +78,7 @@ mod tests {
     use crate::kernel::Kernel;
     use crate::select::class::{Aliasing, Alignment, Class};
     use crate::select::in_force::UNDECIDED_NO_SIMD;
+    use crate::select::slot::EVERY_CLASS;
 
     fn named(name: &str) -> &'static Kernel {
         Kernel::named(name).unwrap()
@@ -82,7 +89,7 @@ mod tests {
         Plan::new(&bands).unwrap().string()
     }
 
-    const ALL: u16 = (1 << CLASSES) - 1;
+    const ALL: u16 = EVERY_CLASS;
 
     #[test]
     fn rep_movsb_takes_over_where_the_plan_has_it() {

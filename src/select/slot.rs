@@ -12,7 +12,7 @@
 //! one for another: both have been checked, and neither is ever freed.
 
 use super::inline::Small;
-use super::class::Class;
+use super::class::{CLASSES, Class};
 use super::plan::Plan;
 use crate::kernel::CopyFn;
 use core::ptr;
@@ -35,6 +35,9 @@ pub(crate) struct Slot {
     pub(super) steps: [AtomicPtr<()>; STEPS.len() + 1],
     pub(super) plan: AtomicPtr<Plan>,
 }
+
+/// A bit for each class.
+pub(super) const EVERY_CLASS: u16 = (1 << CLASSES) - 1;
 
 /// The longest short copy, in bytes.
 pub(crate) const SHORT_MAX_BYTES: usize = 512;
@@ -85,6 +88,12 @@ impl Slot {
     #[inline(always)]
     pub(super) fn is_below_string(&self, len: usize) -> bool {
         len < self.string_from.load(Ordering::Relaxed)
+    }
+
+    /// Whether every other one goes by `rep movsb`.
+    #[inline(always)]
+    pub(super) fn is_string_everywhere(&self) -> bool {
+        self.string_classes.load(Ordering::Relaxed) == EVERY_CLASS
     }
 
     /// Whether one of a length that is not [below](Self::is_below_string) goes by `rep movsb`; nothing while nothing is decided.
@@ -165,7 +174,6 @@ mod tests {
     use super::*;
     use crate::kernel::{Kernel, kernels};
     use crate::select::band::Band;
-    use crate::select::class::Class;
     use crate::select::in_force;
 
     /// Plans that were in force live until the program ends. Kept in sight, they are no leaks to who looks for some.

@@ -85,10 +85,14 @@ fn source_byte(at: usize) -> u8 {
     ((at as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 57) as u8
 }
 
-/// How many bytes lie before the bad page, and where a side lies otherwise.
+/// How a side lies to the bad page.
 #[derive(Clone, Copy, Debug)]
 enum At {
+    /// So many bytes are before it.
     Before(usize),
+    /// It starts inside, with so many bytes there.
+    Inside(usize),
+    /// It starts at this offset and does not come to it.
     Offset(usize),
 }
 
@@ -96,6 +100,7 @@ impl At {
     fn start(self) -> usize {
         match self {
             Self::Before(bytes) => BORDER - bytes,
+            Self::Inside(bytes) => BORDER + PAGE_BYTES - bytes,
             Self::Offset(offset) => offset,
         }
     }
@@ -110,6 +115,7 @@ fn check(subject: &Subject, len: usize, dst: (&mut Place, At), src: (&Place, At)
     let copied_bytes = |place: &Place, at: At| match (place.kind(), at) {
         (Kind::Open, _) | (_, At::Offset(_)) => len,
         (_, At::Before(bytes)) => bytes.min(len),
+        (_, At::Inside(_)) => 0,
     };
     let wanted = copied_bytes(dst, dst_at).min(copied_bytes(src, src_at));
     let (dst_start, src_start) = (dst_at.start(), src_at.start());
@@ -178,7 +184,13 @@ pub fn run(subject: &Subject, extent: Extent) -> Result<usize, Wrong> {
             for (dst_at, src_at) in [(at, At::Before(other)), (At::Before(other), at), (at, at)] {
                 check(subject, len, (&mut bad_dst[kind % 4], dst_at), (&bad_src[kind % 3], src_at))?;
             }
-            cases += 5;
+            // What follows the bad page can be accessed, unless a file ends.
+            let inside = At::Inside(before.clamp(1, PAGE_BYTES));
+            if len > 0 && before <= LEN - BORDER {
+                check(subject, len, (&mut open_dst, At::Offset(64 + offset)), (&bad_src[kind % 2], inside))?;
+                check(subject, len, (&mut bad_dst[kind % 3], inside), (&open_src, At::Offset(offset)))?;
+            }
+            cases += 7;
         }
     }
     cases += lengths_that_no_memory_has(subject, &mut bad_dst[0], &bad_src[0])?;

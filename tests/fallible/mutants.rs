@@ -35,12 +35,18 @@ const MUTANTS: &[Mutant] = &[
     mutant("no_entry_four", GPR, "EXCEPTION .Lfour, .Lfour_end, .Lfault", ""),
     mutant("no_entry_eight", GPR, "EXCEPTION .Leight, .Leight_end, .Lfault", ""),
     mutant("no_entry_thirtytwo", GPR, "EXCEPTION .Lthirtytwo, .Lthirtytwo_end, .Lfault", ""),
-    mutant("no_entry_sixtyfour", GPR, "EXCEPTION .Lsixtyfour, .Lsixtyfour_end, .Lfault", ""),
+    mutant("no_entry_medium", GPR, "EXCEPTION .Lmedium, .Lmedium_end, .Lfault", ""),
     mutant("no_entry_words", GPR, "EXCEPTION .Lwords, .Lwords_end, .Lwords_fault", ""),
     mutant("no_entry_byte", GPR, "EXCEPTION .Lbyte_\\@, .Lstep_\\@, .Lfault_\\@", ""),
     mutant("no_entry_string", STRING, "EXCEPTION .Lstring, .Lstring_end, .Lstring_fault", ""),
     // One that ends too early
-    mutant("entry_without_tail", GPR, "EXCEPTION .Lwords, .Lwords_end", "EXCEPTION .Lwords, .Ltail"),
+    mutant(
+        "entry_without_tail",
+        GPR,
+        "    xor     edx, edx\n    GPR_COPY_32 rsi, rdi, 0\n    GPR_COPY_32 rsi, rdi, 32\n.Lwords_end:",
+        "    xor     edx, edx\n.Lwords_end:\n    GPR_COPY_32 rsi, rdi, 0\n    GPR_COPY_32 rsi, rdi, 32",
+    ),
+    mutant("entry_without_last", GPR, "EXCEPTION .Lmedium, .Lmedium_end", "EXCEPTION .Lmedium, .Llast"),
     mutant("entry_without_head", GPR, "EXCEPTION .Lwords, .Lwords_end", "EXCEPTION .Lbody, .Lwords_end"),
     mutant(
         "entry_without_last_store",
@@ -51,13 +57,22 @@ const MUTANTS: &[Mutant] = &[
     // A fix-up that loses a byte, or finds one
     mutant("words_lose_a_byte", GPR, "add     rdx, 64\n", "add     rdx, 63\n"),
     mutant("words_find_a_byte", GPR, "add     rdx, 64\n", "add     rdx, 65\n"),
-    mutant("small_goes_to_words", GPR, "EXCEPTION .Lsixtyfour, .Lsixtyfour_end, .Lfault", "EXCEPTION .Lsixtyfour, .Lsixtyfour_end, .Lwords_fault"),
+    mutant("small_goes_to_words", GPR, "EXCEPTION .Lmedium, .Lmedium_end, .Lfault", "EXCEPTION .Lmedium, .Lmedium_end, .Lwords_fault"),
     mutant("words_go_to_small", GPR, "EXCEPTION .Lwords, .Lwords_end, .Lwords_fault", "EXCEPTION .Lwords, .Lwords_end, .Lfault"),
     mutant("string_loses_a_byte", STRING, "mov     rdx, rcx\n    COPY", "lea     rdx, [rcx - 1]\n    COPY"),
     mutant("result_loses_a_byte", GPR, "mov     rax, rdx\n    CLOSE", "lea     rax, [rdx - 1]\n    CLOSE"),
     mutant("result_finds_a_byte", STRING, "mov     rax, rdx\n    CLOSE", "lea     rax, [rdx + 1]\n    CLOSE"),
     mutant("no_bytes_after_a_fault", GPR, ".Lfault:\n    COPY_BYTES", ".Lfault:\n    mov rax, rdx\n    ret\n    COPY_BYTES"),
-    // Bytes beyond the fault, for which a copy has to reach over a whole page, and registers that say too much
+    // Bytes beyond the fault, and registers that say too much
+    mutant(
+        "last_store_first",
+        GPR,
+        "    mov     qword ptr [rdi], rax\n    mov     qword ptr [rdi + 8], r8\n    mov     qword ptr [rdi + rdx - 16], r9\n    mov     \
+         qword ptr [rdi + rdx - 8], r10\n.Lthirtytwo_end:",
+        "    mov     qword ptr [rdi + rdx - 8], r10\n    mov     qword ptr [rdi], rax\n    mov     qword ptr [rdi + 8], r8\n    mov     \
+         qword ptr [rdi + rdx - 16], r9\n.Lthirtytwo_end:",
+    ),
+    mutant("last_before_first", GPR, ".Lmedium:\n", ".Lmedium:\n    GPR_COPY_32 \"rsi + rdx\", \"rdi + rdx\", -32\n"),
     mutant(
         "last_word_first",
         GPR,
@@ -78,10 +93,9 @@ const MUTANTS: &[Mutant] = &[
     ),
     mutant("tail_where_it_is", GPR, "    xor     edx, edx\n    GPR_COPY_32", "    GPR_COPY_32"),
     // Lengths that no memory has
-    mutant("signed_length", GPR, "cmp     rdx, 64\n    ja      .Llarge", "cmp     rdx, 64\n    jg      .Llarge"),
-    mutant("signed_head", GPR, "jbe     .Ltail", "jle     .Ltail"),
+    mutant("signed_length", GPR, "cmp     rdx, 128\n    ja      .Llarge", "cmp     rdx, 128\n    jg      .Llarge"),
     mutant("signed_loop", GPR, "ja      .Lbody", "jg      .Lbody"),
-    mutant("short_length", GPR, "cmp     rdx, 64\n    ja", "cmp     edx, 64\n    ja"),
+    mutant("short_length", GPR, "cmp     rdx, 128\n    ja", "cmp     edx, 128\n    ja"),
     // User pages that stay open, or never are
     mutant("open_after_a_fault", "fallible_gpr_smap", "mov     rax, rdx\n    CLOSE   \\smap", "mov     rax, rdx"),
     mutant("open_after_a_string_fault", "fallible_rep_movsb_smap", "mov     rax, rdx\n    CLOSE   \\smap", "mov     rax, rdx"),
