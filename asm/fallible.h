@@ -135,10 +135,10 @@
 .Lwords:
     mov     rax, qword ptr [rsi]
     mov     qword ptr [rdi], rax
-    /* 1 to 8 bytes, to an 8-byte boundary. */
+    /* 0 to 7 bytes, to an 8-byte boundary. */
     mov     ecx, edi
-    or      ecx, -8
     neg     ecx
+    and     ecx, 7
     add     rdi, rcx
     add     rsi, rcx
     sub     rdx, rcx

@@ -66,8 +66,9 @@ pub use kernel::{Kernel, kernels};
 #[cfg(feature = "std")]
 pub use select::tune;
 pub use select::{
-    memcpy_auto, memcpy_auto_nosimd, memcpy_auto_unchecked, memcpy_auto_uninit, memmove_auto, memmove_auto_nosimd,
-    memmove_auto_unchecked, memset_auto, memset_auto_nosimd, memset_auto_unchecked,
+    copy_from_shared, copy_from_shared_nosimd, copy_to_shared, copy_to_shared_nosimd, memcpy_auto, memcpy_auto_nosimd,
+    memcpy_auto_unchecked, memcpy_auto_uninit, memmove_auto, memmove_auto_nosimd, memmove_auto_unchecked, memset_auto,
+    memset_auto_nosimd, memset_auto_unchecked,
 };
 
 /// What README shows compiles and runs.

@@ -91,17 +91,22 @@
 //! answered.
 
 mod exceptions;
+#[cfg(feature = "fault-handler")]
+mod handler;
 mod smap;
 
 pub use crate::kernel::{FallibleKernel, TryCopyFn, fallible_kernels as kernels};
 pub use exceptions::{Exception, exceptions, fixup};
+#[cfg(feature = "fault-handler")]
+#[cfg_attr(docsrs, doc(cfg(feature = "fault-handler")))]
+pub use handler::install_fault_handler;
 pub use smap::detect_smap;
 
-use core::fmt;
 #[cfg(memcpy_select_asm)]
 use crate::kernel::fallible::{GPR, GPR_SMAP, STRING, STRING_SMAP};
 #[cfg(memcpy_select_asm)]
 use crate::select::fallible::{is_by_string, is_by_string_everywhere, is_by_words};
+use core::fmt;
 
 /// A copy ended at a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

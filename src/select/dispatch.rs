@@ -123,23 +123,6 @@ unsafe fn copy(dst: *mut u8, src: *const u8, len: usize, small: impl FnOnce() ->
     }
 }
 
-/// Copies `len` bytes by the kernels that [`memcpy_auto_unchecked`] calls for a copy of `total` bytes, of which these are a part,
-/// or of as many as these where that is more. Short lengths go to a kernel, too: not one byte is read or written by compiled
-/// code, so that others may write the memory meanwhile.
-///
-/// # Safety
-///
-/// As [`memcpy_auto_unchecked`], but that at most one of the ranges may be written by others meanwhile, as memory and not as
-/// Rust objects.
-#[cfg(all(feature = "transport", memcpy_select_asm))]
-#[inline]
-pub(crate) unsafe fn copy_part(dst: *mut u8, src: *const u8, len: usize, total: usize) {
-    let entry =
-        if total <= len { USER.entry(len) } else { plan_in_force(Policy::User).entry(total, dst.addr(), src.addr()) };
-    // SAFETY: the same preconditions; a plan comes into force only with kernels that are available here.
-    unsafe { entry(dst, src, len) }
-}
-
 /// Copies `len` bytes from `src` to `dst` without touching vector state, MXCSR or the x87 unit: nothing has to be
 /// saved around it.
 ///

@@ -35,6 +35,7 @@ mod recorded;
 #[cfg(feature = "std")]
 mod saved;
 mod sectioned;
+mod shared;
 mod slot;
 mod stored;
 #[cfg(memcpy_select_symbols)]
@@ -55,8 +56,6 @@ pub use calibrate::{
 };
 pub use class::{Aliasing, Alignment, Class};
 pub use cpu_name::CpuName;
-#[cfg(all(feature = "transport", memcpy_select_asm))]
-pub(crate) use dispatch::copy_part;
 #[cfg(feature = "cli")]
 pub(crate) use dispatch::memcpy_auto_as;
 pub use dispatch::{
@@ -74,6 +73,9 @@ pub use profile::{plan_for, profiled_records};
 #[cfg(feature = "std")]
 pub use saved::{Plans, SavePlanError, SavedPlan, save_file};
 pub use sectioned::{InSection, memcpy_auto_in_section};
+#[cfg(feature = "transport")]
+pub(crate) use shared::copy_part;
+pub use shared::{copy_from_shared, copy_from_shared_nosimd, copy_to_shared, copy_to_shared_nosimd};
 #[doc(hidden)]
 pub use stored::{BUILD, Stored, StoredError};
 pub use text::{PlanText, load};

@@ -11,8 +11,8 @@
 //! The words are written one after the other. A call in between may follow the new plan for one length and the old
 //! one for another: both have been checked, and neither is ever freed.
 
-use super::inline::Small;
 use super::class::{CLASSES, Class};
+use super::inline::Small;
 use super::plan::Plan;
 use crate::kernel::CopyFn;
 use core::ptr;

@@ -83,6 +83,15 @@ unsafe extern "sysv64" fn auto_inlined(dst: *mut u8, src: *const u8, len: usize)
     unsafe { memcpy_auto_inlined(dst, src, len) }
 }
 
+unsafe extern "sysv64" fn try_copy(dst: *mut u8, src: *const u8, len: usize) {
+    // SAFETY: the caller promises more than the function's precondition.
+    let copied = unsafe { memcpy_select::fallible::try_copy(dst, src, len) };
+    // An `assert` would use vector registers.
+    if copied.is_err() {
+        std::process::abort();
+    }
+}
+
 #[test]
 fn the_calls_keep_it_too() {
     let (mut arena, cases) = (arena(), cases(Effort::chosen()));
@@ -94,7 +103,8 @@ fn the_calls_keep_it_too() {
         ours: cfg!(memcpy_select_asm),
     };
     let inlined = Subject { name: "memcpy_auto_nosimd_inlined", entry: auto_nosimd_inlined, ..nosimd };
-    [nosimd, inlined].into_iter().for_each(|subject| check(&mut arena, subject, &cases));
+    let fallible = Subject { name: "try_copy", entry: try_copy, ..nosimd };
+    [nosimd, inlined, fallible].into_iter().for_each(|subject| check(&mut arena, subject, &cases));
     let unchecked = Subject { name: "memcpy_auto_unchecked", entry: auto_unchecked, ours: false, ..nosimd };
     let inlined = Subject { name: "memcpy_auto_inlined", entry: auto_inlined, ..unchecked };
     [unchecked, inlined].into_iter().for_each(|subject| check(&mut arena, subject, &cases));

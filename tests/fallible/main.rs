@@ -4,6 +4,7 @@
 #![cfg(all(target_arch = "x86_64", target_os = "linux", memcpy_select_asm))]
 
 mod calls;
+mod linked;
 mod matrix;
 mod mutants;
 mod place;

@@ -57,12 +57,27 @@ const MUTANTS: &[Mutant] = &[
     // A fix-up that loses a byte, or finds one
     mutant("words_lose_a_byte", GPR, "add     rdx, 64\n", "add     rdx, 63\n"),
     mutant("words_find_a_byte", GPR, "add     rdx, 64\n", "add     rdx, 65\n"),
-    mutant("small_goes_to_words", GPR, "EXCEPTION .Lmedium, .Lmedium_end, .Lfault", "EXCEPTION .Lmedium, .Lmedium_end, .Lwords_fault"),
-    mutant("words_go_to_small", GPR, "EXCEPTION .Lwords, .Lwords_end, .Lwords_fault", "EXCEPTION .Lwords, .Lwords_end, .Lfault"),
+    mutant(
+        "small_goes_to_words",
+        GPR,
+        "EXCEPTION .Lmedium, .Lmedium_end, .Lfault",
+        "EXCEPTION .Lmedium, .Lmedium_end, .Lwords_fault",
+    ),
+    mutant(
+        "words_go_to_small",
+        GPR,
+        "EXCEPTION .Lwords, .Lwords_end, .Lwords_fault",
+        "EXCEPTION .Lwords, .Lwords_end, .Lfault",
+    ),
     mutant("string_loses_a_byte", STRING, "mov     rdx, rcx\n    COPY", "lea     rdx, [rcx - 1]\n    COPY"),
     mutant("result_loses_a_byte", GPR, "mov     rax, rdx\n    CLOSE", "lea     rax, [rdx - 1]\n    CLOSE"),
     mutant("result_finds_a_byte", STRING, "mov     rax, rdx\n    CLOSE", "lea     rax, [rdx + 1]\n    CLOSE"),
-    mutant("no_bytes_after_a_fault", GPR, ".Lfault:\n    COPY_BYTES", ".Lfault:\n    mov rax, rdx\n    ret\n    COPY_BYTES"),
+    mutant(
+        "no_bytes_after_a_fault",
+        GPR,
+        ".Lfault:\n    COPY_BYTES",
+        ".Lfault:\n    mov rax, rdx\n    ret\n    COPY_BYTES",
+    ),
     // Bytes beyond the fault, and registers that say too much
     mutant(
         "last_store_first",
@@ -98,8 +113,18 @@ const MUTANTS: &[Mutant] = &[
     mutant("short_length", GPR, "cmp     rdx, 128\n    ja", "cmp     edx, 128\n    ja"),
     // User pages that stay open, or never are
     mutant("open_after_a_fault", "fallible_gpr_smap", "mov     rax, rdx\n    CLOSE   \\smap", "mov     rax, rdx"),
-    mutant("open_after_a_string_fault", "fallible_rep_movsb_smap", "mov     rax, rdx\n    CLOSE   \\smap", "mov     rax, rdx"),
-    mutant("open_after_a_copy", "fallible_gpr_smap", "    CLOSE   \\smap\n    xor     eax, eax", "    xor     eax, eax"),
+    mutant(
+        "open_after_a_string_fault",
+        "fallible_rep_movsb_smap",
+        "mov     rax, rdx\n    CLOSE   \\smap",
+        "mov     rax, rdx",
+    ),
+    mutant(
+        "open_after_a_copy",
+        "fallible_gpr_smap",
+        "    CLOSE   \\smap\n    xor     eax, eax",
+        "    xor     eax, eax",
+    ),
     mutant("never_opened", "fallible_rep_movsb_smap", "    OPEN    \\smap\n    mov     rcx", "    mov     rcx"),
 ];
 
@@ -138,7 +163,8 @@ impl Library {
             let source = read(&format!("{kernel}.S")).replace("fallible.h", &format!("{name}.h"));
             write(&format!("{name}.S"), &format!("#define MEMCPY_SELECT_PREFIX mutant_{name}_\n{source}"))
         });
-        let sources: Vec<PathBuf> = sources.collect::<Vec<_>>().into_iter().chain([write("entries.S", &entries)]).collect();
+        let sources: Vec<PathBuf> =
+            sources.collect::<Vec<_>>().into_iter().chain([write("entries.S", &entries)]).collect();
         let library = folder.join("mutants.so");
         let compiler = std::env::var("CC").unwrap_or_else(|_| "cc".into());
         let mut command = Command::new(compiler);

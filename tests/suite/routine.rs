@@ -6,7 +6,7 @@ use memcpy_select::cpu::{Components, Cpu};
 use memcpy_select::kernel::{CopyFn, ReadyKernel};
 use memcpy_select::select::{Policy, memcpy_auto_in_section, memcpy_auto_inlined, memcpy_auto_nosimd_inlined};
 use memcpy_select::xsave::{SavedState, Section, StateArea};
-use memcpy_select::{Kernel, kernels};
+use memcpy_select::{Kernel, fallible, kernels};
 use std::cell::RefCell;
 
 /// Something that copies.
@@ -58,10 +58,14 @@ pub enum Call {
     AutoNoSimdInlined,
     /// In a section of its own, which saves and restores the vector state where the plan wants a vector kernel.
     AutoInSection,
+    /// Without a fault it is a copy like any other.
+    TryCopy,
+    /// Where nobody else writes it is one, too.
+    FromShared,
 }
 
 impl Call {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::Auto,
         Self::AutoUninit,
         Self::AutoUnchecked,
@@ -69,13 +73,15 @@ impl Call {
         Self::AutoInlined,
         Self::AutoNoSimdInlined,
         Self::AutoInSection,
+        Self::TryCopy,
+        Self::FromShared,
     ];
 
     /// Whose plan it follows.
     pub const fn policy(self) -> Policy {
         match self {
-            Self::Auto | Self::AutoUninit | Self::AutoUnchecked | Self::AutoInlined => Policy::User,
-            Self::AutoNoSimd | Self::AutoNoSimdInlined => Policy::NoSimd,
+            Self::Auto | Self::AutoUninit | Self::AutoUnchecked | Self::AutoInlined | Self::FromShared => Policy::User,
+            Self::AutoNoSimd | Self::AutoNoSimdInlined | Self::TryCopy => Policy::NoSimd,
             Self::AutoInSection => Policy::Section,
         }
     }
@@ -121,6 +127,8 @@ impl Routine for Call {
             Self::AutoInlined => "memcpy_auto_inlined",
             Self::AutoNoSimdInlined => "memcpy_auto_nosimd_inlined",
             Self::AutoInSection => "memcpy_auto_in_section",
+            Self::TryCopy => "try_copy",
+            Self::FromShared => "copy_from_shared",
         }
     }
 
@@ -161,6 +169,17 @@ impl Routine for Call {
             Self::AutoInSection => {
                 // SAFETY: the caller's promise is the function's precondition.
                 unsafe { in_section(dst, src, len) }
+            }
+            Self::TryCopy => {
+                // SAFETY: the caller promises more than the function's precondition.
+                let copied = unsafe { fallible::try_copy(dst, src, len) };
+                assert_eq!(copied, Ok(()));
+            }
+            Self::FromShared => {
+                // SAFETY: `dst` is valid for `len` bytes and nothing else refers to them during the call.
+                let dst = unsafe { slice::from_raw_parts_mut(dst, len) };
+                // SAFETY: `src` is valid for `len` bytes, and apart from `dst`.
+                unsafe { memcpy_select::copy_from_shared(dst, src) }
             }
         }
     }

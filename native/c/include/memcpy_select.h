@@ -18,7 +18,7 @@
  * the environment, which no other thread may change meanwhile. A memcpy_select_plan is never changed once it is made:
  * threads may share one until one of them frees it.
  *
- * Signals and fork. The first of the six copies in a process decides on the plan: it reads what the system says of
+ * Signals and fork. The first of the copies in a process decides on the plan: it reads what the system says of
  * the caches from /proc and /sys, and allocates. All later ones take no lock, allocate nothing and leave errno alone.
  * A program that copies in a signal handler calls memcpy_select_plan_in_force for that policy before. All other calls
  * may allocate and lock: they are neither for signal handlers nor for the child of a fork of a program with several
@@ -156,6 +156,53 @@ void *memcpy_select_memset(void *dst, int byte, size_t n);
 void *memcpy_select_memcpy_nosimd(void *dst, const void *src, size_t n);
 void *memcpy_select_memmove_nosimd(void *dst, const void *src, size_t n);
 void *memcpy_select_memset_nosimd(void *dst, int byte, size_t n);
+
+/*
+ * Memory that others may be writing meanwhile: another process, another CPU, a device. Such a read or write is a data
+ * race in C, and a compiler may make two of it; here the library's machine code does it. Each byte is one that was
+ * there at some time during the call: check the copy, never the memory. The ranges are apart; `n` bytes of both are
+ * mapped. The calls are no barriers: flags are read with memory_order_acquire before, and written with
+ * memory_order_release after.
+ */
+void memcpy_select_copy_from_shared(void *dst, const void *src, size_t n);
+void memcpy_select_copy_to_shared(void *dst, const void *src, size_t n);
+
+/*
+ * Copies that may fault: from a mapped file that others truncate, from and to memory that a peer takes away. They need
+ * a handler of SIGSEGV and SIGBUS that asks memcpy_select_fixup.
+ */
+
+/*
+ * Copies `n` bytes, or up to the first that cannot be read or written. Returns how many were not copied: 0 if all
+ * were. Those before the first one that faults are copied exactly, and of those after it none is written. Touches no
+ * vector registers. What can be accessed of the ranges is the caller's, and may be written by others meanwhile; all
+ * else may be anything, also NULL. Where the ranges overlap the bytes of `dst` are unspecified. May be called in a
+ * signal handler if it was called before.
+ */
+size_t memcpy_select_try_copy(void *dst, const void *src, size_t n);
+
+/*
+ * Installs such a handler for the whole process. Every other fault goes to the action that was there before, as the
+ * system would have called it. Calling it again changes nothing.
+ *
+ * SYSTEM.
+ */
+memcpy_select_error memcpy_select_install_fault_handler(void);
+
+/*
+ * For a handler of the program's own: where to go on after a fault at an instruction, with all registers as they are;
+ * NULL if it is none of a copy that may fault. May be called in a signal handler.
+ */
+const void *memcpy_select_fixup(const void *instruction);
+
+/* How many rows the exception table has: instructions that may fault, and where to go on. */
+size_t memcpy_select_exception_count(void);
+
+/*
+ * A row, by a position from 0: the first byte of the instructions, the first byte after them, and where to go on. Each
+ * place may be NULL. False where there is no such row; nothing is written then.
+ */
+bool memcpy_select_exception_at(size_t index, const void **start, const void **end, const void **fixup);
 
 /* Kernels. */
 

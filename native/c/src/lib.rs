@@ -8,6 +8,7 @@ compile_error!("the C interface takes the names of files as bytes, as Unix has t
 
 mod copies;
 mod error;
+mod fallible;
 mod kernels;
 mod plans;
 mod policy;

@@ -1,7 +1,6 @@
 //! Which kernel copies bytes in and out of shared memory.
 
 use crate::kernel::ReadyKernel;
-#[cfg(memcpy_select_asm)]
 use crate::select::copy_part;
 
 /// What copies bytes in and out: a kernel of the caller's choice, or the plan in force.
@@ -43,22 +42,7 @@ impl Copier {
             // `ReadyKernel` exists only for an available one.
             return unsafe { ready.kernel().copy(dst, src, len_bytes) };
         }
-        #[cfg(memcpy_select_asm)]
         // SAFETY: the ranges are valid and apart, which the caller vouches for.
-        unsafe {
-            copy_part(dst, src, len_bytes, self.total_bytes)
-        }
-        #[cfg(not(memcpy_select_asm))]
-        for at in 0..len_bytes {
-            // SAFETY: `at` is below `len_bytes`, for which `src` is valid.
-            let from = unsafe { src.add(at) };
-            // SAFETY: `at` is below `len_bytes`, for which `dst` is valid.
-            let to = unsafe { dst.add(at) };
-            // SAFETY: `src` is valid for reads of `len_bytes`, and this is one of them; a volatile read allows for others that
-            // write it meanwhile.
-            let byte = unsafe { from.read_volatile() };
-            // SAFETY: `dst` is valid for writes of `len_bytes`, and this is one of them.
-            unsafe { to.write_volatile(byte) };
-        }
+        unsafe { copy_part(dst, src, len_bytes, self.total_bytes) }
     }
 }

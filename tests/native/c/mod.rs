@@ -143,6 +143,15 @@ fn every_call_copies_from_c() {
     assert_eq!(said.lines().last(), Some("every byte is right"));
 }
 
+/// Copies come back at faults however the library is linked: the exception table is there, and found.
+#[test]
+fn copies_that_fault_come_back_in_c() {
+    for linked in [Linked::Shared, Linked::Static, Linked::WhollyStatic] {
+        let Some(program) = GCC.compile(&source("tests/native/c/faults.c"), linked) else { continue };
+        assert_eq!(printed(&mut program.command()), "every byte is right\n", "{linked:?}");
+    }
+}
+
 /// Plans come and go while threads copy, from the first copy of the process on.
 #[test]
 fn threads_copy_while_plans_change() {

@@ -13,6 +13,7 @@ mod suite;
 mod symbolic;
 
 mod every_address;
+mod fallible;
 mod footprint;
 mod instructions;
 mod interrupted;
