@@ -1,7 +1,7 @@
 //! What does it cost that a copy may fault, as long as it does not?
 //!
-//! Each fallible kernel against the same kernel that cannot fault, and `try_copy` against the better of `gpr` and `rep_movsb`,
-//! in turns within each round: nanoseconds, the median of the differences within a round, and ratios.
+//! Each fallible kernel against the same kernel that cannot fault, and `try_copy` against the better of `gpr` and
+//! `rep_movsb`, in turns within each round: nanoseconds, the median of the differences within a round, and ratios.
 
 mod support;
 
@@ -16,8 +16,32 @@ use std::fmt::Write;
 use std::process::ExitCode;
 
 const LENGTHS: [usize; 26] = [
-    16, 17, 24, 32, 33, 48, 64, 65, 96, 128, 129, 160, 192, 256, 384, 512, 600, 700, 768, 900, 1024, 1500, 2048, 4096,
-    16 << 10, 64 << 10,
+    16,
+    17,
+    24,
+    32,
+    33,
+    48,
+    64,
+    65,
+    96,
+    128,
+    129,
+    160,
+    192,
+    256,
+    384,
+    512,
+    600,
+    700,
+    768,
+    900,
+    1024,
+    1500,
+    2048,
+    4096,
+    16 << 10,
+    64 << 10,
 ];
 /// Destination and source offset in a page.
 const PLACES: [(&str, usize, usize); 3] =
@@ -54,7 +78,8 @@ fn measure(effort: Effort) -> Result<(), LabError> {
     let buffers = support::buffers(64 << 10);
     for (place, dst, src) in PLACES {
         let names: String = routines::ALL.iter().map(|(name, _)| format!("{name:>20}")).collect();
-        let mut text = format!("{place}, ns a copy\n{:>8}{names}{:>9}{:>9}{:>9}\n", "bytes", "gpr +", "string +", "call /");
+        let mut text =
+            format!("{place}, ns a copy\n{:>8}{names}{:>9}{:>9}{:>9}\n", "bytes", "gpr +", "string +", "call /");
         let mut ratios = Vec::new();
         for len_bytes in LENGTHS {
             let range = support::Range::new(&buffers, dst, src, len_bytes);

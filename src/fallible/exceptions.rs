@@ -4,8 +4,8 @@ use core::fmt;
 use core::mem::offset_of;
 use core::ops::Range;
 
-/// A row of the [exception table](super#the-exception-table): instructions of a fallible copy that may fault, and where to go on
-/// then. Its words are relative to their own addresses, so that it can be neither copied nor moved.
+/// A row of the [exception table](super#the-exception-table): instructions of a fallible copy that may fault, and where
+/// to go on then. Its words are relative to their own addresses, so that it can be neither copied nor moved.
 #[repr(C)]
 pub struct Exception {
     start: i32,
@@ -36,8 +36,8 @@ impl fmt::Debug for Exception {
     }
 }
 
-/// The exception table of the program, or of the shared library that this code is in. Empty where nothing was assembled, and on
-/// targets whose object files are not ELF.
+/// The exception table of the program, or of the shared library that this code is in. Empty where nothing was
+/// assembled, and on targets whose object files are not ELF.
 pub fn exceptions() -> &'static [Exception] {
     #[cfg(all(memcpy_select_asm, not(any(target_vendor = "apple", windows, target_os = "uefi"))))]
     {
@@ -59,11 +59,12 @@ pub fn exceptions() -> &'static [Exception] {
     &[]
 }
 
-/// Where to go on after a fault at the instruction at `ip`: an address of this code, if the instruction is one of a fallible copy;
-/// nothing otherwise, and then the fault is none of this crate's.
+/// Where to go on after a fault at the instruction at `ip`: an address of this code, if the instruction is one of a
+/// fallible copy; nothing otherwise, and then the fault is none of this crate's.
 ///
-/// For fault handlers: it takes no lock, allocates nothing and never panics. [What a handler does](super#what-a-fault-handler-does) with
-/// the result is to have the interrupted code go on there, with all registers as they are.
+/// For fault handlers: it takes no lock, allocates nothing and never panics. [What a handler
+/// does](super#what-a-fault-handler-does) with the result is to have the interrupted code go on there, with all
+/// registers as they are.
 ///
 /// ```
 /// assert_eq!(memcpy_select::fallible::fixup(0), None);

@@ -2,11 +2,11 @@
 
 use std::io;
 
-/// Has [fallible copies](super) of this process come back at a fault: installs a handler of SIGSEGV and SIGBUS that asks
-/// [`fixup`](super::fixup). For programs on Linux; one call before the first copy.
+/// Has [fallible copies](super) of this process come back at a fault: installs a handler of SIGSEGV and SIGBUS that
+/// asks [`fixup`](super::fixup). For programs on Linux; one call before the first copy.
 ///
-/// That is the answer to files that others truncate while they are mapped, to peers that take memory away, and to storage that fails
-/// (BUS_MCEERR_AR):
+/// That is the answer to files that others truncate while they are mapped, to peers that take memory away, and to
+/// storage that fails (BUS_MCEERR_AR):
 ///
 #[cfg_attr(all(target_os = "linux", target_arch = "x86_64", memcpy_select_asm), doc = "```")]
 #[cfg_attr(not(all(target_os = "linux", target_arch = "x86_64", memcpy_select_asm)), doc = "```no_run")]

@@ -1,8 +1,9 @@
 //! Copies that may fault: they end at the byte that cannot be read or written, and say how far they came.
 //!
-//! An operating system's kernel copies from and to memory of user programs, whose pages may not be there. A program copies from
-//! files that others truncate, and from memory that a peer takes away. The calls here come back then, with the number of bytes
-//! that were copied: exactly those before the first one that faults, in the source or in the destination, and none after it.
+//! An operating system's kernel copies from and to memory of user programs, whose pages may not be there. A program
+//! copies from files that others truncate, and from memory that a peer takes away. The calls here come back then, with
+//! the number of bytes that were copied: exactly those before the first one that faults, in the source or in the
+//! destination, and none after it.
 //!
 //! | call | user memory | checks its address, opens SMAP |
 //! |---|---|---|
@@ -12,14 +13,16 @@
 //! | [`try_copy_in_user`] | both | yes |
 //!
 //! They touch no vector state, take no lock and allocate nothing. Which kernel copies follows the plan in force for
-//! [`Policy::NoSimd`](crate::select::Policy::NoSimd): general-purpose registers, or `rep movsb` from the length on at which the plan has it.
+//! [`Policy::NoSimd`](crate::select::Policy::NoSimd): general-purpose registers, or `rep movsb` from the length on at
+//! which the plan has it.
 //!
 //! # What a fault handler does
 //!
-//! One call: [`fixup`] says where an instruction that faulted is to go on, if it is one of these copies. In a program on Linux,
-//! `install_fault_handler` (feature `fault-handler`) does that. In an operating system's kernel it belongs into the handlers of the page
-//! fault (#PF), of the general-protection fault (#GP), which an address that is not canonical raises, and of the stack fault
-//! (#SS) if user memory is reached by the stack segment; after what the kernel does for pages that it can provide:
+//! One call: [`fixup`] says where an instruction that faulted is to go on, if it is one of these copies. In a program
+//! on Linux, `install_fault_handler` (feature `fault-handler`) does that. In an operating system's kernel it belongs
+//! into the handlers of the page fault (#PF), of the general-protection fault (#GP), which an address that is not
+//! canonical raises, and of the stack fault (#SS) if user memory is reached by the stack segment; after what the kernel
+//! does for pages that it can provide:
 //!
 //! ```
 //! # struct Frame { instruction_pointer: usize }
@@ -33,13 +36,14 @@
 //! # page_fault_that_cannot_be_helped(&mut Frame { instruction_pointer: 0 });
 //! ```
 //!
-//! Nothing else of the frame changes: all registers and flags are those that the fault found. A copy faults at most twice: in a wide
-//! access, then at the byte. The handler must not touch vector registers unless it keeps them.
+//! Nothing else of the frame changes: all registers and flags are those that the fault found. A copy faults at most
+//! twice: in a wide access, then at the byte. The handler must not touch vector registers unless it keeps them.
 //!
 //! # The exception table
 //!
-//! It is the section `memcpy_select_exceptions` of the ELF file, read-only data, an array of [`Exception`]: three signed 32-bit words,
-//! each relative to its own address, so that the table needs no relocation wherever the program is loaded:
+//! It is the section `memcpy_select_exceptions` of the ELF file, read-only data, an array of [`Exception`]: three
+//! signed 32-bit words, each relative to its own address, so that the table needs no relocation wherever the program is
+//! loaded:
 //!
 //! | offset | word |
 //! |---|---|
@@ -56,8 +60,8 @@
 //!
 //! The rows are in no order. This layout stays: two versions of the crate in one program share a table.
 //!
-//! The linker defines the two symbols where the section keeps its name. A linker script that names its sections has to keep this
-//! one, and to define the symbols where it becomes a part of another:
+//! The linker defines the two symbols where the section keeps its name. A linker script that names its sections has to
+//! keep this one, and to define the symbols where it becomes a part of another:
 //!
 //! ```text
 //! .rodata : {
@@ -69,26 +73,27 @@
 //! }
 //! ```
 //!
-//! A script that discards the section fails to link: the symbols are not defined then. Targets whose object files are not ELF have
-//! the kernels and no table: there a fault is not answered.
+//! A script that discards the section fails to link: the symbols are not defined then. Targets whose object files are
+//! not ELF have the kernels and no table: there a fault is not answered.
 //!
 //! # SMAP
 //!
-//! Supervisor-mode access prevention has ring 0 fault at user pages unless EFLAGS.AC is set. After [`detect_smap`] has found it, the
-//! `_user` calls open with `stac` before the first access and close with `clac` on every way out, a fault included. Around an
-//! interrupt or a fault in between, the flag is the interrupted code's: entry code has to `clac`, since interrupt gates leave it set, and
-//! `iret` brings it back. A kernel that switches threads in between has to keep EFLAGS for each.
+//! Supervisor-mode access prevention has ring 0 fault at user pages unless EFLAGS.AC is set. After [`detect_smap`] has
+//! found it, the `_user` calls open with `stac` before the first access and close with `clac` on every way out, a fault
+//! included. Around an interrupt or a fault in between, the flag is the interrupted code's: entry code has to `clac`,
+//! since interrupt gates leave it set, and `iret` brings it back. A kernel that switches threads in between has to keep
+//! EFLAGS for each.
 //!
 //! # Speculation
 //!
-//! Of a user's range the calls check that it lies in the lower half, and clear the top bit of its address in a way that does not
-//! depend on that branch: a wrongly predicted check reads nothing of the kernel at that address (Spectre variant 1). Lengths are not
-//! masked; a caller that takes one from a user and checks it itself has to see to that.
+//! Of a user's range the calls check that it lies in the lower half, and clear the top bit of its address in a way that
+//! does not depend on that branch: a wrongly predicted check reads nothing of the kernel at that address (Spectre
+//! variant 1). Lengths are not masked; a caller that takes one from a user and checks it itself has to see to that.
 //!
 //! # Without the kernels
 //!
-//! Where nothing was assembled (`MEMCPY_SELECT_NO_ASM`, other processors), the calls copy, the table is empty, and a fault is not
-//! answered.
+//! Where nothing was assembled (`MEMCPY_SELECT_NO_ASM`, other processors), the calls copy, the table is empty, and a
+//! fault is not answered.
 
 mod exceptions;
 #[cfg(feature = "fault-handler")]
@@ -140,8 +145,8 @@ impl core::error::Error for Faulted {}
 
 /// Copies `len` bytes from `src` to `dst`, or up to the first that faults.
 ///
-/// A length of 0 accesses nothing and is never an error, whatever the pointers. Null, addresses that are not canonical, and lengths
-/// that no memory has are faults like others, where the range comes to a byte that is not accessible.
+/// A length of 0 accesses nothing and is never an error, whatever the pointers. Null, addresses that are not canonical,
+/// and lengths that no memory has are faults like others, where the range comes to a byte that is not accessible.
 ///
 /// # Errors
 ///
@@ -149,9 +154,11 @@ impl core::error::Error for Faulted {}
 ///
 /// # Safety
 ///
-/// - Each byte of `[src, src + len)` up to the first one that cannot be read or written is valid for reads, or may be written by others
-///   meanwhile, as memory and not as Rust objects; what is not mapped, or not permitted, may be anything.
-/// - In the same sense `[dst, dst + len)` is valid for writes: what can be written and belongs to something else is overwritten.
+/// - Each byte of `[src, src + len)` up to the first one that cannot be read or written is valid for reads, or may be
+///   written by others meanwhile, as memory and not as Rust objects; what is not mapped, or not permitted, may be
+///   anything.
+/// - In the same sense `[dst, dst + len)` is valid for writes: what can be written and belongs to something else is
+///   overwritten.
 /// - Where the two ranges overlap, the bytes of the destination are unspecified.
 #[inline]
 pub unsafe fn try_copy(dst: *mut u8, src: *const u8, len: usize) -> Result<(), Faulted> {
@@ -163,12 +170,13 @@ pub unsafe fn try_copy(dst: *mut u8, src: *const u8, len: usize) -> Result<(), F
 ///
 /// # Errors
 ///
-/// As [`try_copy`]; and with [`copied`](Faulted::copied) 0 and no access where the user's range does not lie in the lower half of
-/// the address space, or wraps.
+/// As [`try_copy`]; and with [`copied`](Faulted::copied) 0 and no access where the user's range does not lie in the
+/// lower half of the address space, or wraps.
 ///
 /// # Safety
 ///
-/// As [`try_copy`] for `dst`. `src` may be any address: user memory is not the kernel's, and may be written by others meanwhile.
+/// As [`try_copy`] for `dst`. `src` may be any address: user memory is not the kernel's, and may be written by others
+/// meanwhile.
 #[inline]
 pub unsafe fn try_copy_from_user(dst: *mut u8, src: *const u8, len: usize) -> Result<(), Faulted> {
     let src = smap::user(src.cast_mut(), len)?;
@@ -253,7 +261,7 @@ unsafe fn copy<const SMAP: bool>(dst: *mut u8, src: *const u8, len: usize) -> us
 #[cfg(memcpy_select_asm)]
 #[inline(never)]
 unsafe fn copy_by_class<const SMAP: bool>(dst: *mut u8, src: *const u8, len: usize) -> usize {
-    let kernel = match (is_by_string(dst, src), SMAP) {
+    let kernel = match (is_by_string(dst, src, len), SMAP) {
         (false, false) => GPR,
         (true, false) => STRING,
         (false, true) => GPR_SMAP,

@@ -11,9 +11,9 @@ pub(super) fn is_on() -> bool {
     IS_ON.load(Ordering::Relaxed)
 }
 
-/// Looks whether supervisor-mode access prevention is on (CPUID leaf 07H EBX\[20\], CR4\[21\]). From here on the `_user` calls open user
-/// pages with `stac` and close them with `clac` if it is, and do not if it is not. A kernel calls it once it has set up CR4, on a CPU
-/// whose CR4 the others have too.
+/// Looks whether supervisor-mode access prevention is on (CPUID leaf 07H EBX\[20\], CR4\[21\]). From here on the
+/// `_user` calls open user pages with `stac` and close them with `clac` if it is, and do not if it is not. A kernel
+/// calls it once it has set up CR4, on a CPU whose CR4 the others have too.
 ///
 /// Sources: Intel SDM vol. 3A, 2.5 and 4.6.1; AMD APM vol. 2, 3.1.3 and 5.6.6.
 ///
@@ -39,8 +39,8 @@ pub unsafe fn detect_smap() -> bool {
     is_on
 }
 
-/// The address of a user's range, where it is one: in the lower half of the address space, and its end too. What is not canonical
-/// there is left to the CPU, which faults.
+/// The address of a user's range, where it is one: in the lower half of the address space, and its end too. What is not
+/// canonical there is left to the CPU, which faults.
 ///
 /// The top bit of the result is clear whatever the branch was predicted to be: see the module's page.
 ///

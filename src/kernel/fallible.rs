@@ -7,12 +7,13 @@ pub type TryCopyFn = unsafe extern "sysv64" fn(*mut u8, *const u8, usize) -> usi
 #[cfg(not(target_arch = "x86_64"))]
 pub type TryCopyFn = unsafe extern "C" fn(*mut u8, *const u8, usize) -> usize;
 
-/// A row: a kernel whose every access to the two ranges has an entry in the [exception table](crate::fallible::exceptions).
+/// A row: a kernel whose every access to the two ranges has an entry in the [exception
+/// table](crate::fallible::exceptions).
 ///
-/// It keeps [the contract](crate::kernel#the-contract) and writes no vector register. Besides, it copies strictly upward, and after a
-/// fault that [`fixup`](crate::fallible::fixup) has answered it returns the number of bytes that were not copied: those
-/// before are copied exactly, and of those after none is written. Where the ranges overlap, the bytes of the destination are
-/// unspecified.
+/// It keeps [the contract](crate::kernel#the-contract) and writes no vector register. Besides, it copies strictly
+/// upward, and after a fault that [`fixup`](crate::fallible::fixup) has answered it returns the number of bytes that
+/// were not copied: those before are copied exactly, and of those after none is written. Where the ranges overlap, the
+/// bytes of the destination are unspecified.
 #[derive(Debug)]
 pub struct FallibleKernel {
     name: &'static str,
@@ -26,8 +27,8 @@ impl FallibleKernel {
         self.name
     }
 
-    /// Whether it opens user pages with `stac` and closes them with `clac`: for ring 0 of a CPU with SMAP, and undefined
-    /// elsewhere.
+    /// Whether it opens user pages with `stac` and closes them with `clac`: for ring 0 of a CPU with SMAP, and
+    /// undefined elsewhere.
     pub const fn is_for_smap(&self) -> bool {
         self.is_for_smap
     }

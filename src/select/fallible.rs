@@ -1,5 +1,5 @@
-//! Which kernel copies where a copy may end at a fault: there are two, and the plan of [`Policy::NoSimd`](super::Policy) says from
-//! where on the one takes over from the other.
+//! Which kernel copies where a copy may end at a fault: there are two, and the plan of
+//! [`Policy::NoSimd`](super::Policy) says from where on the one takes over from the other.
 
 use super::band::Band;
 use super::class::CLASSES;
@@ -9,18 +9,19 @@ use super::plan::Plan;
 use crate::kernel::same;
 use core::ptr;
 
-/// What stands for `rep movsb` where a copy may end at a fault. `rep movsq` stands for words: it is for CPUs on which `rep movsb`
-/// may go byte by byte.
+/// What stands for `rep movsb` where a copy may end at a fault. `rep movsq` stands for words: it is for CPUs on which
+/// `rep movsb` may go byte by byte.
 const STRING: [&str; 2] = ["rep_movsb", "rep_movsb_aligned"];
 /// Up to here words are two accesses at each end: no plan is asked. `rep_movsb_aligned` does the same.
 const WORDS_AT_LEAST_BYTES: usize = 64;
 
 impl Plan {
-    /// From which length on copies that end at a fault go by `rep movsb`, and those of which classes, a bit each in the order of
-    /// [`Class::ALL`](super::Class::ALL): the classes that the last band sends there, from where all of them go there.
+    /// From which length on copies that end at a fault go by `rep movsb`, and those of which classes, a bit each in the
+    /// order of [`Class::ALL`](super::Class::ALL): the classes that the last band sends there, from where all of them
+    /// go there.
     ///
-    /// 0 for a plan that has yet to be decided on: it names the platform's copy, which no other plan without vector registers
-    /// does.
+    /// 0 for a plan that has yet to be decided on: it names the platform's copy, which no other plan without vector
+    /// registers does.
     pub(super) fn string(&self) -> (usize, u16) {
         let classes = |band: &Band| {
             let is_string = |class: &usize| STRING.iter().any(|name| same(name, band.kernels[*class].name()));
@@ -40,7 +41,8 @@ impl Plan {
     }
 }
 
-/// Whether a copy of that length goes by words, whatever its addresses: one load and one compare. False while nothing is decided.
+/// Whether a copy of that length goes by words, whatever its addresses: one load and one compare. False while nothing
+/// is decided.
 #[inline(always)]
 pub(crate) fn is_by_words(len: usize) -> bool {
     NO_SIMD.is_below_string(len)
@@ -52,23 +54,21 @@ pub(crate) fn is_by_string_everywhere() -> bool {
     NO_SIMD.is_string_everywhere()
 }
 
-/// Whether a longer one with these addresses does. The first one of the program decides, as that of
-/// [`memcpy_auto_nosimd`]; one that comes meanwhile goes by words.
+/// Whether one that is not [by words](is_by_words) goes by `rep movsb`, with these addresses. The first one of the
+/// program decides, as that of [`memcpy_auto_nosimd`]; one that comes meanwhile goes by words.
 #[inline]
-pub(crate) fn is_by_string(dst: *mut u8, src: *const u8) -> bool {
+pub(crate) fn is_by_string(dst: *mut u8, src: *const u8, len: usize) -> bool {
     let (dst, src) = (dst.addr(), src.addr());
-    match NO_SIMD.is_string(dst, src) {
-        Some(is_string) => is_string,
-        None => decide(dst, src),
-    }
+    NO_SIMD.is_string(dst, src).unwrap_or_else(|| decide(dst, src, len))
 }
 
 #[cold]
-fn decide(dst: usize, src: usize) -> bool {
+fn decide(dst: usize, src: usize, len: usize) -> bool {
     let mut none = 0;
     // SAFETY: no byte is copied; both ranges are valid for that.
     unsafe { memcpy_auto_nosimd(&raw mut none, ptr::null(), 0) };
-    NO_SIMD.is_string(dst, src).unwrap_or(false)
+    // Nothing was known of the length, either.
+    !is_by_words(len) && NO_SIMD.is_string(dst, src).unwrap_or(false)
 }
 
 #[cfg(test)]

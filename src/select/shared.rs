@@ -9,8 +9,8 @@ use super::{
 
 /// Copies `dst.len()` bytes from memory that others may be writing meanwhile: another process, another CPU, a device.
 ///
-/// Each byte is one that was there at some time during the call; bytes of different times may come together, so that nothing
-/// about them holds that was not checked in the copy. Copy once, then check the copy, never the memory.
+/// Each byte is one that was there at some time during the call; bytes of different times may come together, so that
+/// nothing about them holds that was not checked in the copy. Copy once, then check the copy, never the memory.
 ///
 /// The call is no barrier: what the others wrote before a flag is read after the flag was read with
 /// [`Ordering::Acquire`](core::sync::atomic::Ordering::Acquire).
@@ -30,14 +30,15 @@ use super::{
 ///
 /// # Why not a plain copy
 ///
-/// A byte that is written while the program reads it is a data race: in Rust and in C the behaviour is undefined then, however
-/// harmless the byte, and a compiler may read it again where it needs it again. `copy_nonoverlapping` and `memcpy` read that way,
-/// and neither language has a copy whose bytes are each atomic (WG21 [P1478], Rust [RFC 3301]). A party that is not to be trusted is not
-/// even bound by the language: its memory had best be no part of the program's ([unsafe-code-guidelines 152], [607]).
+/// A byte that is written while the program reads it is a data race: in Rust and in C the behaviour is undefined then,
+/// however harmless the byte, and a compiler may read it again where it needs it again. `copy_nonoverlapping` and
+/// `memcpy` read that way, and neither language has a copy whose bytes are each atomic (WG21 [P1478], Rust [RFC 3301]).
+/// A party that is not to be trusted is not even bound by the language: its memory had best be no part of the program's
+/// ([unsafe-code-guidelines 152], [607]).
 ///
-/// Here no compiled code accesses a byte of it: the kernels of [`memcpy_auto`](crate::memcpy_auto), or the platform's `memcpy` where
-/// the plan has that, are called at every length, in builds for debugging too, and do to each byte what the CPU's loads do. Where
-/// nothing was assembled it is one volatile access for each byte.
+/// Here no compiled code accesses a byte of it: the kernels of [`memcpy_auto`](crate::memcpy_auto), or the platform's
+/// `memcpy` where the plan has that, are called at every length, in builds for debugging too, and do to each byte what
+/// the CPU's loads do. Where nothing was assembled it is one volatile access for each byte.
 ///
 /// [P1478]: https://www.open-std.org/jtc1/sc22/wg21/docs/papers/2022/p1478r8.html
 /// [RFC 3301]: https://github.com/rust-lang/rfcs/pull/3301
@@ -46,9 +47,9 @@ use super::{
 ///
 /// # Safety
 ///
-/// `src` is mapped and may be read, for `dst.len()` bytes ([`try_copy`](crate::fallible::try_copy) is for memory that may be taken
-/// away), and is no part of `dst`. Whoever writes it meanwhile does so as memory: not through Rust references, nor by a plain write
-/// of this program. The caller may use vector registers.
+/// `src` is mapped and may be read, for `dst.len()` bytes ([`try_copy`](crate::fallible::try_copy) is for memory that
+/// may be taken away), and is no part of `dst`. Whoever writes it meanwhile does so as memory: not through Rust
+/// references, nor by a plain write of this program. The caller may use vector registers.
 #[inline]
 pub unsafe fn copy_from_shared(dst: &mut [u8], src: *const u8) {
     // SAFETY: the slice is valid for writes of its length and nobody else's; the rest is the caller's.
@@ -58,19 +59,21 @@ pub unsafe fn copy_from_shared(dst: &mut [u8], src: *const u8) {
 /// Copies `src.len()` bytes to memory that others may be reading and writing meanwhile. See [`copy_from_shared`].
 ///
 /// Others see each byte change once, in no particular order: a flag that says that all are there is stored with
-/// [`Ordering::Release`](core::sync::atomic::Ordering::Release) after the call. Kernels whose stores go past the caches fence them.
+/// [`Ordering::Release`](core::sync::atomic::Ordering::Release) after the call. Kernels whose stores go past the caches
+/// fence them.
 ///
 /// # Safety
 ///
-/// `dst` is mapped and may be written, for `src.len()` bytes, and is no part of `src`. Whoever reads or writes it meanwhile does so
-/// as memory. The caller may use vector registers.
+/// `dst` is mapped and may be written, for `src.len()` bytes, and is no part of `src`. Whoever reads or writes it
+/// meanwhile does so as memory. The caller may use vector registers.
 #[inline]
 pub unsafe fn copy_to_shared(dst: *mut u8, src: &[u8]) {
     // SAFETY: the slice is valid for reads of its length and nobody writes it; the rest is the caller's.
     unsafe { copy_part(dst, src.as_ptr(), src.len(), 0) }
 }
 
-/// [`copy_from_shared`] without touching vector state, by the plan of [`memcpy_auto_nosimd`](crate::memcpy_auto_nosimd).
+/// [`copy_from_shared`] without touching vector state, by the plan of
+/// [`memcpy_auto_nosimd`](crate::memcpy_auto_nosimd).
 ///
 /// # Safety
 ///
@@ -92,13 +95,14 @@ pub unsafe fn copy_to_shared_nosimd(dst: *mut u8, src: &[u8]) {
     unsafe { copy_nosimd(dst, src.as_ptr(), src.len()) }
 }
 
-/// Copies `len` bytes by the kernels that [`memcpy_auto_unchecked`](super::memcpy_auto_unchecked) calls for a copy of `total`
-/// bytes, of which these are a part, or of as many as these where that is more. Short lengths go to a kernel, too.
+/// Copies `len` bytes by the kernels that [`memcpy_auto_unchecked`](super::memcpy_auto_unchecked) calls for a copy of
+/// `total` bytes, of which these are a part, or of as many as these where that is more. Short lengths go to a kernel,
+/// too.
 ///
 /// # Safety
 ///
-/// As [`memcpy_auto_unchecked`](super::memcpy_auto_unchecked), but that at most one of the ranges may be written by others meanwhile,
-/// as memory and not as Rust objects.
+/// As [`memcpy_auto_unchecked`](super::memcpy_auto_unchecked), but that at most one of the ranges may be written by
+/// others meanwhile, as memory and not as Rust objects.
 #[inline]
 pub(crate) unsafe fn copy_part(dst: *mut u8, src: *const u8, len: usize, total: usize) {
     #[cfg(memcpy_select_asm)]

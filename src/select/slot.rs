@@ -1,10 +1,10 @@
 //! Where the plan in force is kept: what the calls read.
 //!
-//! A slot says how small lengths are copied, and holds an entry point for [short](SHORT_MAX_BYTES) copies and one for each of a
-//! few [steps](STEPS) of length beyond: the kernel's where the plan has one for the whole step, whatever the class, else that
-//! which goes [by the plan](super::by_plan). A short copy is one compare, one load and a call in the caller: one compare more
-//! there costs a copy of 65 to 128 bytes a fifth on Golden Cove, each further load on the way two cycles on AMD Zen 5
-//! (results/TRIED.md). What is longer is called through its step.
+//! A slot says how small lengths are copied, and holds an entry point for [short](SHORT_MAX_BYTES) copies and one for
+//! each of a few [steps](STEPS) of length beyond: the kernel's where the plan has one for the whole step, whatever the
+//! class, else that which goes [by the plan](super::by_plan). A short copy is one compare, one load and a call in the
+//! caller: one compare more there costs a copy of 65 to 128 bytes a fifth on Golden Cove, each further load on the way
+//! two cycles on AMD Zen 5 (results/TRIED.md). What is longer is called through its step.
 //!
 //! Copies that end at a fault have two kernels, and two words say which one.
 //!
@@ -28,8 +28,8 @@ pub(crate) struct Slot {
     string_classes: AtomicU16,
     /// From how many bytes on they do; 0 while nothing is decided.
     string_from: AtomicUsize,
-    /// The entry point for short copies, then the one for all others, which goes by the step and never changes. Pointers to
-    /// functions, as those below: none is ever null.
+    /// The entry point for short copies, then the one for all others, which goes by the step and never changes.
+    /// Pointers to functions, as those below: none is ever null.
     pub(super) first: [AtomicPtr<()>; 2],
     /// An entry point for each step, then the one that goes by the plan, which never changes.
     pub(super) steps: [AtomicPtr<()>; STEPS.len() + 1],
@@ -46,11 +46,13 @@ pub(crate) const SHORT_MAX_BYTES: usize = 512;
 pub(crate) const FIRST: usize = core::mem::offset_of!(Slot, first);
 /// The longest length of each step, in bytes: where plans change kernels if anywhere below the size of a first-level cache.
 /// Above the last one finding the way costs a copy less than a hundredth.
+/// The longest length of each step, in bytes: where plans change kernels if anywhere below the size of a first-level
+/// cache. Above the last one finding the way costs a copy less than a hundredth.
 pub(super) const STEPS: [usize; 2] = [2048, 16 << 10];
 
 impl Slot {
-    /// A slot with this plan. `by_step` copies by the step in this slot, `by_plan` by the plan. Nothing is known of the steps yet:
-    /// addresses cannot be compared at compile time.
+    /// A slot with this plan. `by_step` copies by the step in this slot, `by_plan` by the plan. Nothing is known of the
+    /// steps yet: addresses cannot be compared at compile time.
     pub(super) const fn new(plan: &'static Plan, by_step: CopyFn, by_plan: CopyFn) -> Self {
         let by_plan = by_plan as *mut ();
         Self {
@@ -96,7 +98,8 @@ impl Slot {
         self.string_classes.load(Ordering::Relaxed) == EVERY_CLASS
     }
 
-    /// Whether one of a length that is not [below](Self::is_below_string) goes by `rep movsb`; nothing while nothing is decided.
+    /// Whether one of a length that is not [below](Self::is_below_string) goes by `rep movsb`; nothing while nothing is
+    /// decided.
     pub(super) fn is_string(&self, dst_address: usize, src_address: usize) -> Option<bool> {
         let class = 1 << Class::number(dst_address, src_address);
         let is_decided = self.string_from.load(Ordering::Relaxed) != 0;
@@ -131,9 +134,9 @@ impl Slot {
         }
     }
 
-    /// Brings the other words in line with `plan`. Each change of `plan` is followed by this, and by this again if the plan
-    /// changed meanwhile: the last words written are those of the plan that stays, without a lock that a signal handler
-    /// or an interrupt could find taken.
+    /// Brings the other words in line with `plan`. Each change of `plan` is followed by this, and by this again if the
+    /// plan changed meanwhile: the last words written are those of the plan that stays, without a lock that a signal
+    /// handler or an interrupt could find taken.
     fn follow(&self) {
         loop {
             let plan = self.plan.load(Ordering::SeqCst);

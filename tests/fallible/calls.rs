@@ -1,5 +1,5 @@
-//! The promise: the calls follow the plan in force, refuse addresses that are no user's without an access, and the table is what its
-//! page says. Memory that others write is copied as it is at some time.
+//! The promise: the calls follow the plan in force, refuse addresses that are no user's without an access, and the
+//! table is what its page says. Memory that others write is copied as it is at some time.
 
 use crate::matrix::{answer_faults, kernels};
 use crate::place::{BORDER, Kind, Place};
@@ -180,6 +180,7 @@ fn a_page_that_is_there_by_then_is_copied() {
 
 #[test]
 fn the_table_has_rows_of_the_kernels_and_no_others() {
+    let here: fn() = the_table_has_rows_of_the_kernels_and_no_others;
     let rows: Vec<_> = exceptions().iter().map(|row| (row.range(), row.fixup())).collect();
     let mut entries: Vec<usize> = kernels().map(|kernel| kernel.entry as usize).collect();
     entries.sort_unstable();
@@ -198,10 +199,11 @@ fn the_table_has_rows_of_the_kernels_and_no_others() {
         assert!(rows.iter().any(|(range, _)| kernel_at(range.start) == Some(entry)));
         assert_eq!(fixup(*entry), None, "entering a kernel accesses nothing");
     }
-    assert_eq!([0, 1, usize::MAX, the_table_has_rows_of_the_kernels_and_no_others as usize].map(fixup), [None; 4]);
+    assert_eq!([0, 1, usize::MAX, here as usize].map(fixup), [None; 4]);
 }
 
-/// One thread changes all bytes again and again; copies have bytes that were there, at every length, in both directions.
+/// One thread changes all bytes again and again; copies have bytes that were there, at every length, in both
+/// directions.
 #[test]
 fn memory_that_others_write_is_copied_as_it_is_at_some_time() {
     const LEN: usize = 1000;

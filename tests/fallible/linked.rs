@@ -1,5 +1,6 @@
-//! The promise: the exception table comes through the linker, as the page of the module says: it stays where its code stays, also
-//! where garbage is collected; it moves with the program; a script may put it elsewhere, and one that discards it does not link.
+//! The promise: the exception table comes through the linker, as the page of the module says: it stays where its code
+//! stays, also where garbage is collected; it moves with the program; a script may put it elsewhere, and one that
+//! discards it does not link.
 //!
 //! A program in C, linked from the kernels' sources by each linker that is here.
 

@@ -1,5 +1,5 @@
-//! Copies that may fault end at the byte that cannot be accessed, and say exactly how far they came. Each file says what it
-//! promises.
+//! Copies that may fault end at the byte that cannot be accessed, and say exactly how far they came. Each file says
+//! what it promises.
 
 #![cfg(all(target_arch = "x86_64", target_os = "linux", memcpy_select_asm))]
 

@@ -1,8 +1,10 @@
-//! The promise: with a fault at any byte of the source, of the destination or of both, of any kind, exactly the bytes before the
-//! first one are copied and none beyond, and the call says how many. Kernels for SMAP close user pages on every way out.
+//! The promise: with a fault at any byte of the source, of the destination or of both, of any kind, exactly the bytes
+//! before the first one are copied and none beyond, and the call says how many. Kernels for SMAP close user pages on
+//! every way out.
 //!
-//! All of it runs in forked copies of this process: in each one handler answers faults by the exception table, and memory that is
-//! unmapped stays so. In user mode `stac` and `clac` are undefined instructions: the handler takes note and skips them.
+//! All of it runs in forked copies of this process: in each one handler answers faults by the exception table, and
+//! memory that is unmapped stays so. In user mode `stac` and `clac` are undefined instructions: the handler takes note
+//! and skips them.
 
 use crate::place::{BORDER, Kind, LEN, PAINT, Place};
 use crate::signals::{self, Context, SIGBUS, SIGILL, SIGSEGV, SigInfo};
@@ -176,7 +178,8 @@ pub fn run(subject: &Subject, extent: Extent) -> Result<usize, Wrong> {
     let bad_src = Kind::OF_SOURCES.map(source);
     let mut cases = 0;
     for (len, step) in lengths(extent) {
-        // Where a page ends in the middle of a long copy, the copy starts in the page before, or in the one before that.
+        // Where a page ends in the middle of a long copy, the copy starts in the page before, or in the one before
+        // that.
         for before in (0..=len).step_by(step).chain([len]).filter(|before| *before <= BORDER) {
             // Each kind at some byte of every length, the first one at all.
             let kind = if before % 3 == 0 { cases % 12 } else { 0 };

@@ -1,5 +1,5 @@
-//! The promise: the matrix catches what it is for. Kernels with one defect each, made from the crate's own source by changing one
-//! place of it, go through the same checks; each has to be caught, and the source as it is passes.
+//! The promise: the matrix catches what it is for. Kernels with one defect each, made from the crate's own source by
+//! changing one place of it, go through the same checks; each has to be caught, and the source as it is passes.
 
 use crate::matrix::{Extent, Subject, start};
 use crate::suite::sys::{Child, End};

@@ -1,4 +1,5 @@
-//! Memory of which one page cannot be accessed: what is copied ends before it, in the middle of it, or goes on behind it.
+//! Memory of which one page cannot be accessed: what is copied ends before it, in the middle of it, or goes on behind
+//! it.
 
 use crate::suite::pages::{Memory, PAGE_BYTES, Pages};
 

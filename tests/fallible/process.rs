@@ -1,5 +1,5 @@
-//! The promise: the handler for programs answers what the table has, and nothing else: every other fault goes to the action that
-//! was there before, with what that is owed, or ends the process by the same signal.
+//! The promise: the handler for programs answers what the table has, and nothing else: every other fault goes to the
+//! action that was there before, with what that is owed, or ends the process by the same signal.
 
 use crate::matrix::{Extent, Subject, run};
 use crate::place::{BORDER, Kind, Place};
@@ -174,7 +174,9 @@ fn a_handler_without_information_is_called_as_it_was() {
             assert!(is_copied(&fault_elsewhere(&closed())));
             assert_eq!((CALLS.load(Ordering::Relaxed), seen()[0]), (call, SIGSEGV as usize));
         }
-        // SAFETY: the handler only looks.
+        let open = closed();
+        PAGE.store(open.start().addr() + BORDER, Ordering::Relaxed);
+        // SAFETY: the handler opens a page of that place.
         unsafe { raise(SIGSEGV) };
         assert_eq!(CALLS.load(Ordering::Relaxed), 3, "a signal that was sent, too");
     });
@@ -192,8 +194,8 @@ fn a_handler_for_one_fault_is_called_once() {
     assert_eq!(end, End::Signal(SIGSEGV));
 }
 
-/// What ends the process without the handler ends it with it, by the same signal: faults under the default action and where they
-/// are ignored, which the system does not allow, and signals that were sent.
+/// What ends the process without the handler ends it with it, by the same signal: faults under the default action and
+/// where they are ignored, which the system does not allow, and signals that were sent.
 #[test]
 fn what_nobody_handles_ends_the_process_as_before() {
     let truncated = || Place::new(Kind::Truncated, |_| 0);

@@ -1,6 +1,6 @@
-//! The promise, for kernels that may end at a fault: along every path each access to memory has an entry in the exception table,
-//! and nothing else has; user pages are open at every access and closed at every return, whichever instructions fault. And without
-//! a fault they copy as any kernel does, at every address.
+//! The promise, for kernels that may end at a fault: along every path each access to memory has an entry in the
+//! exception table, and nothing else has; user pages are open at every access and closed at every return, whichever
+//! instructions fault. And without a fault they copy as any kernel does, at every address.
 
 use crate::code::{Code, successors, text};
 use crate::interpreter::{self, Place};
