@@ -26,6 +26,13 @@
     .long   \fixup - .
     .popsection
 .endm
+/* The bounds, which the linker defines, are no part of the dynamic interface of a shared library that has the kernels: they are
+ * hidden as soon as one object says so, which has to refer to them for that. */
+.irp bound, __start_memcpy_select_exceptions, __stop_memcpy_select_exceptions
+    .weak   \bound
+    .hidden \bound
+    .reloc  ., R_X86_64_NONE, \bound
+.endr
 #else
 .macro EXCEPTION start, end, fixup
 .endm

@@ -30,17 +30,19 @@ use std::io;
 /// # std::io::Result::Ok(())
 /// ```
 ///
-/// Every other fault goes to the action that was there before, as the system would have called it: a handler gets the same three
-/// arguments with the same signals blocked, the default action ends the process by the same signal at the same instruction, and
-/// signals that another process sent are told from faults. The handler runs on the alternate stack of the thread, if it has one,
-/// keeps to what a signal handler may do, and does not touch `errno`.
+/// Every other fault goes to the action that was there before, as the system would have called it: a handler gets the
+/// same three arguments with the same signals blocked, the default action ends the process by the same signal at the
+/// same instruction, and signals that another process sent are told from faults. The handler runs on the alternate
+/// stack of the thread, if it has one, keeps to what a signal handler may do, and does not touch `errno`.
 ///
-/// Calling it again changes nothing. A program that installs a handler of its own afterwards has that one call the one before it, as this
-/// one does. A thread that blocks one of the signals is ended by such a fault, as without the handler.
+/// Calling it again changes nothing. A program that installs a handler of its own afterwards has that one call the one
+/// before it, as this one does. A thread that blocks one of the signals is ended by such a fault, as without the
+/// handler.
 ///
 /// # Errors
 ///
-/// What the system says if it refuses; [`io::ErrorKind::Unsupported`] where nothing was assembled, and on other systems.
+/// What the system says if it refuses; [`io::ErrorKind::Unsupported`] where nothing was assembled, and on other
+/// systems.
 pub fn install_fault_handler() -> io::Result<()> {
     #[cfg(all(target_os = "linux", target_arch = "x86_64", memcpy_select_asm))]
     return linux::install();
@@ -87,7 +89,7 @@ mod linux {
             if !self.previous.load(Ordering::Acquire).is_null() {
                 return Ok(());
             }
-            // What was there before has to be known before the first fault: it is asked first, and again by the exchange.
+            // What was there before has to be known before the first fault: it is asked first, and by the exchange again.
             let before = exchange(self.signal, None)?;
             self.remember(before);
             let ours = sigaction {
@@ -147,8 +149,8 @@ mod linux {
         /// Ends the process by the signal, as if nobody handled it.
         fn end(&self, is_fault: bool) {
             self.default_next();
-            // The instruction that faulted does it again. What was sent has to be sent again: to this thread, when the handler
-            // returns at the latest.
+            // The instruction that faulted does it again. What was sent has to be sent again: it comes to this thread
+            // when the handler returns, at the latest.
             if !is_fault {
                 // SAFETY: the call has no precondition.
                 unsafe { libc::raise(self.signal) };
@@ -167,7 +169,8 @@ mod linux {
     fn exchange(signal: c_int, action: Option<&sigaction>) -> io::Result<sigaction> {
         // SAFETY: all-zero bytes are such a structure.
         let mut before = unsafe { mem::zeroed::<sigaction>() };
-        // SAFETY: both places are valid, or null where nothing is put in place; a handler of ours has the type that its flags say.
+        // SAFETY: both places are valid, or null where nothing is put in place; a handler of ours has the type that its
+        // flags say.
         let result = unsafe { libc::sigaction(signal, action.map_or(ptr::null(), ptr::from_ref), &mut before) };
         if result == 0 { Ok(before) } else { Err(io::Error::last_os_error()) }
     }

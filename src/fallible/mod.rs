@@ -20,9 +20,8 @@
 //!
 //! One call: [`fixup`] says where an instruction that faulted is to go on, if it is one of these copies. In a program
 //! on Linux, `install_fault_handler` (feature `fault-handler`) does that. In an operating system's kernel it belongs
-//! into the handlers of the page fault (#PF), of the general-protection fault (#GP), which an address that is not
-//! canonical raises, and of the stack fault (#SS) if user memory is reached by the stack segment; after what the kernel
-//! does for pages that it can provide:
+//! into the handlers of the page fault (#PF), after what the kernel does for pages that it can provide, and of the
+//! general-protection fault (#GP), which an address that is not canonical raises:
 //!
 //! ```
 //! # struct Frame { instruction_pointer: usize }
@@ -73,8 +72,9 @@
 //! }
 //! ```
 //!
-//! A script that discards the section fails to link: the symbols are not defined then. Targets whose object files are
-//! not ELF have the kernels and no table: there a fault is not answered.
+//! A script that discards the section fails to link as soon as anything asks for the table, as [`fixup`] does: the
+//! symbols are not defined then. Targets whose object files are not ELF have the kernels and no table: there a fault is
+//! not answered.
 //!
 //! # SMAP
 //!
@@ -135,7 +135,7 @@ impl fmt::Display for Faulted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "a byte could not be read or written: the {} bytes before it were copied and no other; check the two ranges",
+            "a byte could not be read or written: the {} bytes before it were copied and no other; check both ranges",
             self.copied
         )
     }

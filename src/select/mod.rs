@@ -14,7 +14,7 @@ pub mod choose;
 mod class;
 mod cpu_name;
 mod dispatch;
-#[cfg(memcpy_select_asm)]
+#[cfg_attr(not(memcpy_select_asm), allow(dead_code, reason = "without kernels there is nothing to choose"))]
 pub(crate) mod fallible;
 #[cfg(feature = "std")]
 mod file;

@@ -143,8 +143,8 @@ fn check(subject: &Subject, len: usize, dst: (&mut Place, At), src: (&Place, At)
         return Ok(());
     }
     Err(format!(
-        "{}: {len} bytes, destination {:?} {dst_at:?}, source {:?} {src_at:?}: {copied} copied instead of {wanted}, bytes right: \
-         {is_exact}, user pages closed: {is_closed}, faults: {faults}\n",
+        "{}: {len} bytes, destination {:?} {dst_at:?}, source {:?} {src_at:?}: {copied} copied instead of {wanted}, \
+         bytes right: {is_exact}, user pages closed: {is_closed}, faults: {faults}\n",
         subject.name,
         dst.kind(),
         src.kind(),
