@@ -89,6 +89,8 @@
     cmp     edx, 64
     jbe     .Llast
     GPR_COPY_32 rsi, rdi, 32
+    cmp     edx, 96
+    jbe     .Llast
     GPR_COPY_32 "rsi + rdx", "rdi + rdx", -64
 .Llast:
     GPR_COPY_32 "rsi + rdx", "rdi + rdx", -32
@@ -142,13 +144,13 @@
 .Lwords:
     mov     rax, qword ptr [rsi]
     mov     qword ptr [rdi], rax
-    /* 0 to 7 bytes, to an 8-byte boundary. */
+    /* 1 to 8 bytes, to an 8-byte boundary. */
     mov     ecx, edi
-    neg     ecx
     and     ecx, 7
-    add     rdi, rcx
-    add     rsi, rcx
-    sub     rdx, rcx
+    sub     rcx, 8
+    sub     rdi, rcx
+    sub     rsi, rcx
+    add     rdx, rcx
     .p2align 6
 .Lbody:
     GPR_COPY_32 rsi, rdi, 0

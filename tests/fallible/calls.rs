@@ -190,7 +190,7 @@ fn the_table_has_rows_of_the_kernels_and_no_others() {
     for (range, go_on) in &rows {
         assert!(range.start < range.end);
         let kernel = kernel_at(range.start).expect("code of a kernel");
-        assert_eq!([range.end - 1, *go_on].map(|ip| kernel_at(ip)), [Some(kernel); 2]);
+        assert_eq!([range.end - 1, *go_on].map(kernel_at), [Some(kernel); 2]);
         assert_eq!([range.start, range.end - 1].map(fixup), [Some(*go_on); 2]);
         let covers = |ip: usize| rows.iter().filter(|(range, _)| range.contains(&ip)).count();
         assert_eq!([range.start, range.end - 1].map(covers), [1; 2], "rows do not overlap");
