@@ -32,6 +32,8 @@ fn main() {
     let sources = assembly_files(Path::new("asm"));
     let mut build = cc::Build::new();
     build.files(&sources).include("asm").define("MEMCPY_SELECT_PREFIX", prefix.as_str()).cargo_warnings(true);
+    // Code models and target features say nothing to assembly, and a C compiler may refuse those that a kernel asks rustc for.
+    build.inherit_rustflags(false);
     if let Err(error) = build.try_compile("memcpy_select_kernels") {
         explain(&error);
     }
