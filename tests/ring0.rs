@@ -77,12 +77,12 @@ fn boot(name: &str, arguments: &[&str]) -> Boot {
     }
     if status.is_none() {
         qemu.kill().expect("it still runs");
-        qemu.wait().expect("it was killed");
     }
+    let ended = qemu.wait().expect("a process of this one");
     let took = start.elapsed();
     let log = format!("{}{}", written(&serial), written(&errors));
     println!("--- {name}, {:.1} s\n{log}", took.as_secs_f64());
-    Boot { code: status.and_then(|status| status.code()), log }
+    Boot { code: status.and(ended.code()), log }
 }
 
 fn emulated(name: &str, cpu: &str, command_line: &str) -> Boot {

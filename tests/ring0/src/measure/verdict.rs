@@ -54,13 +54,13 @@ pub fn not_real(cpu: &Cpu, medians: impl Iterator<Item = (Job, u32)>) -> Option<
     medians.filter_map(because).next()
 }
 
-/// [`DIVISIONS`], each of what the one before left.
+/// [`DIVISIONS`], each of what the one before left, and nothing else.
 fn divide() {
-    // SAFETY: no overflow: the upper half of the dividend is 0. No memory is touched.
+    // SAFETY: no overflow: the upper half of the dividend is 0 at first, then a remainder, below the divisor. No memory is
+    // touched.
     unsafe {
-        asm!("2:", "xor edx, edx", "div {divisor}", "or rax, {high}", "dec {turns:e}", "jnz 2b",
-            divisor = in(reg) 3_u64, high = in(reg) 1_u64 << 62, turns = inout(reg) DIVISIONS => _,
-            inout("rax") u64::MAX => _, out("rdx") _, options(nomem, nostack));
+        asm!(".rept {divisions}", "div {divisor}", ".endr", divisions = const DIVISIONS, divisor = in(reg) 3_u64,
+            inout("rax") 0x0123_4567_89ab_cdef_u64 => _, inout("rdx") 0_u64 => _, options(nomem, nostack));
     }
 }
 
