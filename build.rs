@@ -34,6 +34,9 @@ fn main() {
     build.files(&sources).include("asm").define("MEMCPY_SELECT_PREFIX", prefix.as_str()).cargo_warnings(true);
     // Code models and target features say nothing to assembly, and a C compiler may refuse those that a kernel asks rustc for.
     build.inherit_rustflags(false);
+    if !has_link_order(&build) {
+        build.define("MEMCPY_SELECT_NO_LINK_ORDER", None);
+    }
     if let Err(error) = build.try_compile("memcpy_select_kernels") {
         explain(&error);
     }
@@ -52,6 +55,20 @@ fn main() {
         first_line(&build.get_compiler().path().to_string_lossy(), "--version")
     );
     println!("cargo::rustc-env=MEMCPY_SELECT_SOURCE_HASHES={}", source_hashes(&sources));
+}
+
+/// Whether the assembler knows the flag `o` of a section, as GNU's does from version 2.35 on.
+fn has_link_order(build: &cc::Build) -> bool {
+    let folder = std::path::PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default());
+    let (source, object) = (folder.join("link_order.S"), folder.join("link_order.o"));
+    let text = ".text\n.section probe, \"ao\", @progbits, .text\n.long 0\n";
+    let Ok(compiler) =
+        std::fs::write(&source, text).map_err(drop).and_then(|()| build.try_get_compiler().map_err(drop))
+    else {
+        return false;
+    };
+    let output = compiler.to_command().arg("-c").arg(&source).arg("-o").arg(&object).output();
+    output.is_ok_and(|output| output.status.success())
 }
 
 /// What a compiler says of itself: records keep it.

@@ -4,8 +4,8 @@
  * Arguments as those of every kernel; the result, in rax, is the number of bytes that were not copied: 0 without a fault.
  *
  * A copy goes strictly upward. At each access that an entry of the table covers, rdi and rsi are where all bytes below are copied,
- * and a third register says how many are left from there. Entries cover accesses to the two ranges and nothing else of which a
- * fault could be: no `ret`, whose fault would be one of the stack. A fault in a wide access leads to a loop over single bytes from there,
+ * and a third register says how many are left from there. Entries cover accesses to the two ranges and nothing else: no `ret`,
+ * whose fault would be one of the stack. A fault in a wide access leads to a loop over single bytes from there,
  * which meets the fault again at the first byte that cannot be copied, and ends. A page that is there by then is copied.
  *
  * The direction flag is clear and no length can make the copy go backward: the counters are unsigned, and an address that wraps
@@ -17,9 +17,14 @@
 #if defined(__ELF__)
 /* A row of the table: a fault at an instruction in [\start, \end) goes on at \fixup. Three words, each relative to its own place,
  * so that nothing has to be relocated. The section lives and dies with the code that it is of (SHF_LINK_ORDER), also where the linker
- * collects garbage. */
+ * collects garbage; with an assembler that lacks the flag, as long as somebody asks for its bounds. */
+#if defined(MEMCPY_SELECT_NO_LINK_ORDER)
+#define OF_THE_CODE(start) "a", @progbits
+#else
+#define OF_THE_CODE(start) "ao", @progbits, start
+#endif
 .macro EXCEPTION start, end, fixup
-    .pushsection memcpy_select_exceptions, "ao", @progbits, \start
+    .pushsection memcpy_select_exceptions, OF_THE_CODE(\start)
     .p2align 2
     .long   \start - .
     .long   \end - .

@@ -39,7 +39,10 @@ impl fmt::Debug for Exception {
 /// The exception table of the program, or of the shared library that this code is in. Empty where nothing was
 /// assembled, and on targets whose object files are not ELF.
 pub fn exceptions() -> &'static [Exception] {
-    #[cfg(all(memcpy_select_asm, not(any(target_vendor = "apple", windows, target_os = "uefi"))))]
+    #[cfg(all(
+        memcpy_select_asm,
+        not(any(target_vendor = "apple", windows, target_os = "cygwin", target_os = "uefi"))
+    ))]
     {
         unsafe extern "C" {
             #[link_name = "__start_memcpy_select_exceptions"]
@@ -55,7 +58,10 @@ pub fn exceptions() -> &'static [Exception] {
         // as long as the code.
         unsafe { core::slice::from_raw_parts(start.cast(), rows) }
     }
-    #[cfg(not(all(memcpy_select_asm, not(any(target_vendor = "apple", windows, target_os = "uefi")))))]
+    #[cfg(not(all(
+        memcpy_select_asm,
+        not(any(target_vendor = "apple", windows, target_os = "cygwin", target_os = "uefi"))
+    )))]
     &[]
 }
 

@@ -32,8 +32,8 @@ use std::io;
 ///
 /// Every other fault goes to the action that was there before, as the system would have called it: a handler gets the
 /// same three arguments with the same signals blocked, the default action ends the process by the same signal at the
-/// same instruction, and signals that another process sent are told from faults. The handler runs on the alternate
-/// stack of the thread, if it has one, keeps to what a signal handler may do, and does not touch `errno`.
+/// same instruction, and signals that another process sent are told from faults. Where there was
+/// no handler, or one for the alternate stack, it runs on that of the thread, if it has one; it keeps to what a signal handler may do, and does not touch `errno`.
 ///
 /// Calling it again changes nothing. A program that installs a handler of its own afterwards has that one call the one
 /// before it, as this one does. A thread that blocks one of the signals is ended by such a fault, as without the
@@ -92,11 +92,16 @@ mod linux {
             // What was there before has to be known before the first fault: it is asked first, and by the exchange again.
             let before = exchange(self.signal, None)?;
             self.remember(before);
+            // A handler runs where it was to run, and one that was none interrupts no system call.
+            let flags = match before.sa_sigaction {
+                SIG_DFL | SIG_IGN => libc::SA_ONSTACK | libc::SA_RESTART,
+                _ => before.sa_flags & (libc::SA_NODEFER | libc::SA_ONSTACK | libc::SA_RESTART),
+            };
             let ours = sigaction {
                 sa_sigaction: on_fault as *const () as usize,
                 // Its handler finds the same signals blocked, and goes on after system calls as it did.
                 sa_mask: before.sa_mask,
-                sa_flags: libc::SA_SIGINFO | libc::SA_ONSTACK | before.sa_flags & (libc::SA_NODEFER | libc::SA_RESTART),
+                sa_flags: libc::SA_SIGINFO | flags,
                 sa_restorer: None,
             };
             match exchange(self.signal, Some(&ours)) {

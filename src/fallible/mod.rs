@@ -3,7 +3,8 @@
 //! An operating system's kernel copies from and to memory of user programs, whose pages may not be there. A program
 //! copies from files that others truncate, and from memory that a peer takes away. The calls here come back then, with
 //! the number of bytes that were copied: exactly those before the first one that faults, in the source or in the
-//! destination, and none after it.
+//! destination, and none after it. (What can be accessed at the start of a call and is taken away in the middle of it may
+//! have been copied up to 127 bytes further than the result says.)
 //!
 //! | call | user memory | checks its address, opens SMAP |
 //! |---|---|---|
@@ -60,12 +61,10 @@
 //! The rows are in no order. This layout stays: two versions of the crate in one program share a table.
 //!
 //! The linker defines the two symbols where the section keeps its name. A linker script that names its sections has to
-//! keep this one, and to define the symbols where it becomes a part of another:
+//! keep this one, as a section of its own, and to define the symbols where its name changes:
 //!
 //! ```text
-//! .rodata : {
-//!     *(.rodata .rodata.*)
-//!     . = ALIGN(4);
+//! .memcpy_select_exceptions : ALIGN(4) {
 //!     __start_memcpy_select_exceptions = .;
 //!     KEEP(*(memcpy_select_exceptions))
 //!     __stop_memcpy_select_exceptions = .;

@@ -22,16 +22,17 @@
 //! # Which kernel copies
 //!
 //! Copies are made in line up to 128 bytes, fills at every length, from some hundred bytes on by `rep stosq`. Longer copies are made,
-//! until [`follow_plan`], by kernels that are slow on no CPU: `gpr` up to
+//! until [`follow_plan`], by kernels that are slow on no CPU that was measured: `gpr` up to
 //! 512 bytes, then by how the two ranges lie to each other. After it, by the plan for callers that must not touch vector registers
-//! ([`Policy::NoSimd`](crate::select::Policy)). Ranges that overlap go by that plan too, where the destination is 64 bytes or more
-//! below the source; otherwise to `gpr_forward` or `gpr_backward`, since string instructions are slow there.
+//! ([`Policy::NoSimd`](crate::select::Policy)). Ranges that overlap are copied by that plan too where the destination is 64 bytes or
+//! more below the source; otherwise by `gpr_forward` or `gpr_backward`, since string instructions are slow there.
 //!
 //! # Linking
 //!
-//! With the feature [`interpose`](crate) of the same crate, which has symbols of the same names, this one does not build for
-//! programs that export both. Where nothing was assembled (another architecture, `MEMCPY_SELECT_NO_ASM`), and where C functions
-//! follow Microsoft's calling convention (Windows, UEFI), there are no symbols.
+//! A dependency that no line names is not linked: name the crate (`use memcpy_select as _;`, or the call of [`follow_plan`]). The variable
+//! above takes the place of the flags in `.cargo/config.toml`: a kernel that has some there adds this one to them. The feature `interpose`
+//! has symbols of the same names: with `--cfg memcpy_select_mem` it does not build. Where nothing was assembled (another architecture, `MEMCPY_SELECT_NO_ASM`), and where C functions
+//! follow Microsoft's calling convention (Windows, UEFI), there are no symbols; docs.rs builds no assembly, and lists none.
 
 #[cfg(memcpy_select_symbols)]
 mod symbols;

@@ -1,4 +1,4 @@
-//! Copies from and to memory that others may be writing: the crate's machine code at every length, in every build.
+//! Copies from and to memory that others may be writing: machine code at every length, in every build that has some.
 
 #[cfg(memcpy_select_asm)]
 use super::{
@@ -36,8 +36,8 @@ use super::{
 /// A party that is not to be trusted is not even bound by the language: its memory had best be no part of the program's
 /// ([unsafe-code-guidelines 152], [607]).
 ///
-/// Here no compiled code accesses a byte of it: the kernels of [`memcpy_auto`](crate::memcpy_auto), or the platform's
-/// `memcpy` where the plan has that, are called at every length, in builds for debugging too, and do to each byte what
+/// Here no compiled code accesses a byte of it: the kernels of [`memcpy_auto`](crate::memcpy_auto), or the linked
+/// `memcpy` where a plan names `libc` or `portable`, are called at every length, in builds for debugging too, and do to each byte what
 /// the CPU's loads do. Where nothing was assembled it is one volatile access for each byte.
 ///
 /// [P1478]: https://www.open-std.org/jtc1/sc22/wg21/docs/papers/2022/p1478r8.html
@@ -77,7 +77,7 @@ pub unsafe fn copy_to_shared(dst: *mut u8, src: &[u8]) {
 ///
 /// # Safety
 ///
-/// As [`copy_from_shared`]; vector registers may be anybody's.
+/// As [`copy_from_shared`]; vector registers may hold what has to be kept.
 #[inline]
 pub unsafe fn copy_from_shared_nosimd(dst: &mut [u8], src: *const u8) {
     // SAFETY: the slice is valid for writes of its length and nobody else's; the rest is the caller's.
@@ -88,7 +88,7 @@ pub unsafe fn copy_from_shared_nosimd(dst: &mut [u8], src: *const u8) {
 ///
 /// # Safety
 ///
-/// As [`copy_to_shared`]; vector registers may be anybody's.
+/// As [`copy_to_shared`]; vector registers may hold what has to be kept.
 #[inline]
 pub unsafe fn copy_to_shared_nosimd(dst: *mut u8, src: &[u8]) {
     // SAFETY: the slice is valid for reads of its length and nobody writes it; the rest is the caller's.

@@ -44,8 +44,6 @@ pub(crate) const SHORT_MAX_BYTES: usize = 512;
 /// Where a slot has its two first entry points: that for short copies, and that for all others.
 #[cfg(any(memcpy_select_interposed, memcpy_select_out_of_line, memcpy_select_symbols))]
 pub(crate) const FIRST: usize = core::mem::offset_of!(Slot, first);
-/// The longest length of each step, in bytes: where plans change kernels if anywhere below the size of a first-level cache.
-/// Above the last one finding the way costs a copy less than a hundredth.
 /// The longest length of each step, in bytes: where plans change kernels if anywhere below the size of a first-level
 /// cache. Above the last one finding the way costs a copy less than a hundredth.
 pub(super) const STEPS: [usize; 2] = [2048, 16 << 10];

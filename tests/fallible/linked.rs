@@ -56,8 +56,8 @@ int main(void) {
 }
 "#;
 
-/// As the page of the module says it, for a section of its own.
-const KEPT: &str = "SECTIONS { .of_the_script : { . = ALIGN(4); __start_memcpy_select_exceptions = .; \
+/// As the page of the module says it.
+const KEPT: &str = "SECTIONS { .of_the_script : ALIGN(4) { __start_memcpy_select_exceptions = .; \
                     KEEP(*(memcpy_select_exceptions)) __stop_memcpy_select_exceptions = .; } } INSERT AFTER .rodata;";
 const DISCARDED: &str = "SECTIONS { /DISCARD/ : { *(memcpy_select_exceptions) } } INSERT AFTER .rodata;";
 

@@ -211,7 +211,7 @@ fn what_is_no_library_or_no_plan_changes_nothing() {
     let is_build = "cargo build --release --manifest-path native/preload/Cargo.toml";
     place.compile("other.so", PROGRAM, &["-shared", "-fPIC"]).unwrap();
     for (name, said) in [
-        ("absent.so", "No such file"),
+        ("absent.so", "is not there"),
         ("library.so.c", "no shared library"),
         ("program", "does not export memcpy"),
         ("static.o", "no shared library"),
@@ -231,7 +231,7 @@ fn what_is_no_library_or_no_plan_changes_nothing() {
     for (name, plan, said) in [
         ("damaged.plan", "memcpy-select plan 1\ncpu amd-1-1-1\npolicy", "damaged.plan"),
         ("foreign.plan", "memcpy-select plan 1\ncpu amd-1-1-1\npolicy user\nabove libc\n", "amd-1-1-1"),
-        ("absent.plan", "", "No such file"),
+        ("absent.plan", "", "is not there"),
     ] {
         if !plan.is_empty() {
             place.write(name, plan, 0o644);

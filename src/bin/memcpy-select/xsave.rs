@@ -23,7 +23,7 @@ Examples:
       The same of an older run, as JSON
   memcpy-select xsave --entry-cycles 60 --trap-cycles 900
       With what your kernel's own entry and a trap cost, which user mode cannot measure
-  memcpy-select xsave --ring0 serial.log
+  memcpy-select xsave --ring0 ring0.log
       With what the kernel of tests/ring0, booted on this machine, measured of that instead
 
 The prediction of all sections is in the record before the first of them is measured.";

@@ -31,8 +31,8 @@ pub struct TableOptions {
     pub regions: RegionOptions,
     /// How the table waits.
     pub waiting: Waiting,
-    /// How many blocks a client may hold. A client that gives one block back and asks for another at once should be one
-    /// below it: what it gives back may be seen after the request.
+    /// How many blocks a client may hold. A client that gives one block back and asks for another at once should be one below it, and
+    /// below what its session has: what it gives back may be seen after the request.
     pub max_held_blocks: u32,
     /// With [`Allocator::Shared`]: one region for all clients, which then can read and write each other's bytes.
     pub one_region: bool,

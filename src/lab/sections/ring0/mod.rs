@@ -90,7 +90,10 @@ impl Ring0 {
             return Err(failed(Ring0Cause::OtherCpu { found: cpu.clone(), record: signature.to_owned() }));
         }
         if !may_be_unreal && !ring0.is_real() {
-            return Err(failed(Ring0Cause::NotReal { machine: machine.clone(), why: not_real.clone() }));
+            return Err(failed(Ring0Cause::NotReal {
+                machine: machine.clone(),
+                why: if not_real.is_empty() { "no row of it is".into() } else { not_real.clone() },
+            }));
         }
         Ok(ring0)
     }

@@ -214,9 +214,12 @@ fn exact(
     report.check(found == wanted, format_args!("{found} bytes copied instead of {wanted}: {what}"));
     let (bytes, sources) = (dst.bytes(), src.bytes());
     report.check(bytes[to..to + wanted].iter().eq(&sources[from..from + wanted]), format_args!("wrong bytes: {what}"));
-    let is_paint = |range: &[u8]| range.iter().all(|byte| *byte == PAINT);
     report.check(is_paint(&bytes[around.start..to]), format_args!("bytes before changed: {what}"));
     report.check(is_paint(&bytes[to + wanted..around.end]), format_args!("bytes beyond the fault changed: {what}"));
+}
+
+fn is_paint(range: &[u8]) -> bool {
+    range.iter().all(|byte| *byte == PAINT)
 }
 
 /// One call, and what it must not change; how many bytes it says it copied.
@@ -248,6 +251,7 @@ fn ends_of_the_address_space(report: &mut Report, vectors: &mut Vectors, subject
     let (dst, src) = (Window::new(0, subject.halves[0]), Window::new(1, subject.halves[1]));
     const NOT_CANONICAL: usize = 1 << 47;
     const UPPER: usize = 0xffff_ffff_ffff_f000;
+    dst.bytes().fill(PAINT);
     for bad in [0, 1, NOT_CANONICAL, NOT_CANONICAL + 5, 1 << 62, 1 << 63, 0xffff_7fff_ffff_fff0, UPPER] {
         for len in [1, 2, 8, 16, 17, 64, 65, 100, 4096] {
             for [to, from] in [[bad, src.at], [dst.at, bad], [bad, bad]] {
@@ -257,9 +261,19 @@ fn ends_of_the_address_space(report: &mut Report, vectors: &mut Vectors, subject
         let found = call(report, vectors, subject, [bad, bad], 0, 0);
         report.check(found == 0, format_args!("{found} bytes of none copied: {}", subject.name));
     }
+    report.check(is_paint(dst.bytes()), format_args!("{} wrote where it was to refuse", subject.name));
     // Lengths that wrap, or that no memory has: where the range is a user's, not one byte is touched; elsewhere it ends at the
     // first page that is not there.
     let checks_range = subject.halves.contains(&Half::User) && matches!(subject.way, Way::Call(_));
+    // A kernel's page in the place of a user's is refused without an access, though it is there.
+    for side in [0, 1].into_iter().filter(|side| checks_range && subject.halves[*side] == Half::User) {
+        let mut addresses = [dst.at, src.at];
+        addresses[side] = Window::new(side, Half::Kernel).at;
+        let before = FIXED.load(Relaxed);
+        refused(report, vectors, subject, addresses, 100);
+        let is_untouched = FIXED.load(Relaxed) == before && is_paint(dst.bytes());
+        report.check(is_untouched, format_args!("{} accessed a kernel's page", subject.name));
+    }
     for len in [usize::MAX, usize::MAX - PAGE, 1 << 63] {
         dst.bytes().fill(PAINT);
         let before = FIXED.load(Relaxed);

@@ -1,6 +1,6 @@
 //! Exceptions and interrupts: the tables, the ways in and out, and what each of them does. Intel SDM vol. 3A, chapter 6.
 //!
-//! The way in switches to a stack of its own (the image is compiled with a red zone, which `core` has anyway), closes SMAP,
+//! The way in switches to a stack of its own (this image is compiled without a red zone, but the `core` of a hosted target has one), closes SMAP,
 //! keeps all registers and vector state, and calls [`ring0_trap`]. One vector, [`TIMER_PLAIN`], has a way in that keeps no
 //! vector state: its handler copies with calls that need none.
 
