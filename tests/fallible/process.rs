@@ -40,6 +40,7 @@ const SIGUSR1: c_int = 10;
 const SIG_DFL: usize = 0;
 const SIG_IGN: usize = 1;
 const SA_SIGINFO: c_int = 4;
+const SA_ONSTACK: c_int = 0x0800_0000;
 const SA_NODEFER: c_int = 0x4000_0000;
 const SA_RESETHAND: c_int = 0x8000_0000_u32 as c_int;
 
@@ -232,18 +233,20 @@ fn what_nobody_handles_ends_the_process_as_before() {
 }
 
 #[test]
-fn the_handler_runs_on_the_alternate_stack() {
-    let end = in_child(|| {
-        let stack = vec![0_u8; 64 << 10].leak().as_ptr_range();
-        let given = Stack { start: stack.start.cast_mut().cast(), flags: 0, len: 64 << 10 };
-        // SAFETY: the memory is never freed and nobody else's.
-        assert_eq!(unsafe { sigaltstack(&given, ptr::null_mut()) }, 0);
-        act(SIGSEGV, with_info as *const () as usize, SA_SIGINFO, None);
-        install_fault_handler().expect("the system lets handlers be installed");
-        assert!(is_copied(&fault_elsewhere(&closed())));
-        assert!((stack.start.addr()..stack.end.addr()).contains(&seen()[3]));
-    });
-    assert_eq!(end, End::Exit(0));
+fn the_handler_runs_on_the_stack_of_the_one_before_it() {
+    for (flags, is_alternate) in [(SA_SIGINFO | SA_ONSTACK, true), (SA_SIGINFO, false)] {
+        let end = in_child(|| {
+            let stack = vec![0_u8; 64 << 10].leak().as_ptr_range();
+            let given = Stack { start: stack.start.cast_mut().cast(), flags: 0, len: 64 << 10 };
+            // SAFETY: the memory is never freed and nobody else's.
+            assert_eq!(unsafe { sigaltstack(&given, ptr::null_mut()) }, 0);
+            act(SIGSEGV, with_info as *const () as usize, flags, None);
+            install_fault_handler().expect("the system lets handlers be installed");
+            assert!(is_copied(&fault_elsewhere(&closed())));
+            assert_eq!((stack.start.addr()..stack.end.addr()).contains(&seen()[3]), is_alternate);
+        });
+        assert_eq!(end, End::Exit(0), "alternate: {is_alternate}");
+    }
 }
 
 #[test]
