@@ -231,7 +231,7 @@ fn what_is_no_library_or_no_plan_changes_nothing() {
     for (name, plan, said) in [
         ("damaged.plan", "memcpy-select plan 1\ncpu amd-1-1-1\npolicy", "damaged.plan"),
         ("foreign.plan", "memcpy-select plan 1\ncpu amd-1-1-1\npolicy user\nabove libc\n", "amd-1-1-1"),
-        ("absent.plan", "", "is not there"),
+        ("absent.plan", "", "No such file"),
     ] {
         if !plan.is_empty() {
             place.write(name, plan, 0o644);

@@ -75,11 +75,12 @@ impl Library {
         let variable = std::env::var_os(self.variable).filter(|value| !value.is_empty()).map(PathBuf::from);
         // The program may have another working folder than its files.
         let whole = |path: PathBuf| std::path::absolute(&path).unwrap_or(path);
-        let places = match named.map(Path::to_owned).or(variable) {
-            Some(path) => vec![whole(path)],
-            None => self.places(),
+        // What is named and there may be no library, and then that is what is wrong.
+        let (places, is_there): (_, fn(&Path) -> bool) = match named.map(Path::to_owned).or(variable) {
+            Some(path) => (vec![whole(path)], Path::exists),
+            None => (self.places(), Path::is_file),
         };
-        let found = places.iter().find(|path| path.is_file()).cloned();
+        let found = places.iter().find(|path| is_there(path)).cloned();
         found.ok_or(LibraryError::Nowhere { library: self, places })
     }
 
