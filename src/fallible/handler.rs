@@ -32,8 +32,9 @@ use std::io;
 ///
 /// Every other fault goes to the action that was there before, as the system would have called it: a handler gets the
 /// same three arguments with the same signals blocked, the default action ends the process by the same signal at the
-/// same instruction, and signals that another process sent are told from faults. Where there was
-/// no handler, or one for the alternate stack, it runs on that of the thread, if it has one; it keeps to what a signal handler may do, and does not touch `errno`.
+/// same instruction, and signals that another process sent are told from faults. Where there was no handler, or one for
+/// the alternate stack, it runs on that of the thread, if it has one. It keeps to what a signal handler may do, and does
+/// not touch `errno`.
 ///
 /// Calling it again changes nothing. A program that installs a handler of its own afterwards has that one call the one
 /// before it, as this one does. A thread that blocks one of the signals is ended by such a fault, as without the

@@ -7,7 +7,7 @@
 //! - reads exactly `[src, src + len)` and writes exactly `[dst, dst + len)`, never a byte beyond, not even inside the
 //!   same page (a software prefetch is a hint and may name any address);
 //! - may assume that the two ranges do not overlap, unless [its row](Kernel::overlap) says in which direction they may, or it
-//!   writes no vector state: then the destination may be 64 bytes or more below the source;
+//!   writes no vector state and does not copy downward: then the destination may be 64 bytes or more below the source;
 //! - finds the direction flag clear and leaves it clear;
 //! - keeps the callee-saved registers (`rbx`, `rbp`, `r12` to `r15`), the stack and MXCSR;
 //! - leaves the upper parts of vector registers 0 to 15 clear (`vzeroupper`), and writes registers 16 to 31 only where

@@ -48,7 +48,7 @@ use super::{
 /// # Safety
 ///
 /// `src` is mapped and may be read, for `dst.len()` bytes ([`try_copy`](crate::fallible::try_copy) is for memory that
-/// may be taken away), and is no part of `dst`. Whoever writes it meanwhile does so as memory: not through Rust
+/// may be taken away), and is no part of `dst`. What writes it meanwhile does so as memory: not through Rust
 /// references, nor by a plain write of this program. The caller may use vector registers.
 #[inline]
 pub unsafe fn copy_from_shared(dst: &mut [u8], src: *const u8) {
@@ -64,7 +64,7 @@ pub unsafe fn copy_from_shared(dst: &mut [u8], src: *const u8) {
 ///
 /// # Safety
 ///
-/// `dst` is mapped and may be written, for `src.len()` bytes, and is no part of `src`. Whoever reads or writes it
+/// `dst` is mapped and may be written, for `src.len()` bytes, and is no part of `src`. What reads or writes it
 /// meanwhile does so as memory. The caller may use vector registers.
 #[inline]
 pub unsafe fn copy_to_shared(dst: *mut u8, src: &[u8]) {

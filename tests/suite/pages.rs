@@ -115,7 +115,7 @@ impl Pages {
         assert_eq!(result, 0, "cannot close a page: {}", std::io::Error::last_os_error());
     }
 
-    /// Leaves nothing mapped at one page. Whoever maps memory next may get it: for processes of one thread that map no more.
+    /// Leaves nothing mapped at one page. The next mapping may get it: for processes of one thread that map no more.
     pub fn unmap_page(&mut self, page: usize) {
         // SAFETY: the page is one of the range, and nothing borrows from the value.
         let result = unsafe { munmap(self.page(page).cast(), PAGE_BYTES) };
