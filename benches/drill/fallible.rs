@@ -1,7 +1,8 @@
 //! What does it cost that a copy may fault, as long as it does not?
 //!
-//! Each fallible kernel against the same kernel that cannot fault, and `try_copy` against the better of `gpr` and
-//! `rep_movsb`, in turns within each round: nanoseconds, the median of the differences within a round, and ratios.
+//! Each fallible kernel against the same kernel that cannot fault, and the two calls that choose between such kernels,
+//! `try_copy` and `memcpy_auto_nosimd`, against the better of `gpr` and `rep_movsb`, in turns within each round:
+//! nanoseconds, the median of the differences within a round, and ratios.
 
 mod support;
 
@@ -78,9 +79,10 @@ fn measure(effort: Effort) -> Result<(), LabError> {
     let buffers = support::buffers(64 << 10);
     for (place, dst, src) in PLACES {
         let names: String = routines::ALL.iter().map(|(name, _)| format!("{name:>20}")).collect();
-        let mut text =
-            format!("{place}, ns a copy\n{:>8}{names}{:>9}{:>9}{:>9}\n", "bytes", "gpr +", "string +", "call /");
-        let mut ratios = Vec::new();
+        let heads: String =
+            ["gpr +", "string +", "try /", "nosimd /"].iter().map(|head| format!("{head:>10}")).collect();
+        let mut text = format!("{place}, ns a copy\n{:>8}{names}{heads}\n", "bytes");
+        let mut ratios = [const { Vec::new() }; 2];
         for len_bytes in LENGTHS {
             let range = support::Range::new(&buffers, dst, src, len_bytes);
             let ns = in_turns(&range, rounds);
@@ -90,13 +92,19 @@ fn measure(effort: Effort) -> Result<(), LabError> {
                 median(&differences).unwrap_or(f64::NAN)
             };
             let better = if medians[0] <= medians[1] { 0 } else { 1 };
-            let ratio = paired_ratio(&ns[4], &ns[better]).unwrap_or(f64::NAN);
-            ratios.push(ratio);
+            let over = [4, 5].map(|call| paired_ratio(&ns[call], &ns[better]).unwrap_or(f64::NAN));
+            for (ratios, over) in ratios.iter_mut().zip(over) {
+                ratios.push(over);
+            }
             let columns: String = medians.iter().map(|ns| format!("{ns:>20.2}")).collect();
-            let _ = writeln!(text, "{len_bytes:>8}{columns}{:>9.2}{:>9.2}{ratio:>9.3}", more(2, 0), more(3, 1));
+            let more = format!("{:>10.2}{:>10.2}", more(2, 0), more(3, 1));
+            let _ = writeln!(text, "{len_bytes:>8}{columns}{more}{:>10.3}{:>10.3}", over[0], over[1]);
         }
-        let mean = geometric_mean(ratios).unwrap_or(f64::NAN);
-        let _ = writeln!(text, "try_copy over the better of both kernels, geometric mean: {mean:.3}\n");
+        let [try_copy, nosimd] = ratios.map(|ratios| geometric_mean(ratios).unwrap_or(f64::NAN));
+        let _ = writeln!(
+            text,
+            "over the better of both kernels, geometric mean: try_copy {try_copy:.3}, memcpy_auto_nosimd {nosimd:.3}\n"
+        );
         show::print(text)?;
     }
     Ok(())
@@ -133,12 +141,13 @@ mod routines {
     /// A loop of so many copies.
     pub type Copies = unsafe fn(*mut u8, *const u8, usize, u64);
 
-    pub const ALL: [(&str, Copies); 5] = [
+    pub const ALL: [(&str, Copies); 6] = [
         ("gpr", gpr),
         ("rep_movsb", string),
         ("fallible_gpr", fallible_gpr),
         ("fallible_rep_movsb", fallible_string),
         ("try_copy", call),
+        ("memcpy_auto_nosimd", nosimd),
     ];
 
     fn kernel(name: &str) -> CopyFn {
@@ -171,6 +180,7 @@ mod routines {
     loop_of!(string, copy = kernel("rep_movsb"), |dst, src, len| copy(dst, src, len));
     loop_of!(fallible_gpr, copy = fallible("fallible_gpr"), |dst, src, len| copy(dst, src, len));
     loop_of!(fallible_string, copy = fallible("fallible_rep_movsb"), |dst, src, len| copy(dst, src, len));
+    loop_of!(nosimd, _unused = (), |dst, src, len| memcpy_select::memcpy_auto_nosimd(dst, src, len));
     loop_of!(call, _unused = (), |dst, src, len| try_copy(dst, src, len).expect("nothing faults"));
 }
 

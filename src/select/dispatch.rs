@@ -129,7 +129,8 @@ unsafe fn copy(dst: *mut u8, src: *const u8, len: usize, small: impl FnOnce() ->
 /// The first call decides on the plan for this CPU, as [`memcpy_auto`] does, from its profile or the
 /// [formulas](super::formula): without a lock, without allocation where there is no operating system, and with all
 /// vector state kept, on some kilobytes of stack. A call that comes meanwhile, as from an interrupt, follows a plan
-/// that is slow at no alignment on any design. [`install`] puts another plan in force for [`Policy::NoSimd`].
+/// that is slow at no alignment on any design. [`install`] puts another plan in force for [`Policy::NoSimd`]. From 8
+/// bytes to [`INLINE_MAX_BYTES`] no plan is read: general-purpose registers copy in the caller.
 ///
 /// The promise is for builds with the crate's kernels; where there are none (`MEMCPY_SELECT_NO_ASM`), this is the platform's
 /// copy, of which nothing is known.
@@ -159,6 +160,11 @@ pub unsafe fn memcpy_auto_nosimd(dst: *mut u8, src: *const u8, len: usize) {
 #[doc(hidden)]
 #[inline(always)]
 pub unsafe fn memcpy_auto_nosimd_inlined(dst: *mut u8, src: *const u8, len: usize) {
+    #[cfg(memcpy_select_asm)]
+    if inline::WORDS_BYTES.contains(&len) {
+        // SAFETY: the same preconditions, and the length was just checked.
+        return unsafe { inline::words(dst, src, len) };
+    }
     // SAFETY: the same preconditions; a plan comes into force only with kernels that are available here.
     unsafe { NO_SIMD.entry(len)(dst, src, len) }
 }

@@ -3,7 +3,6 @@
 
 use super::band::Band;
 use super::class::CLASSES;
-use super::dispatch::memcpy_auto_nosimd;
 use super::in_force::NO_SIMD;
 use super::plan::Plan;
 use crate::kernel::same;
@@ -66,7 +65,7 @@ pub(crate) fn is_by_string(dst: *mut u8, src: *const u8, len: usize) -> bool {
 fn decide(dst: usize, src: usize, len: usize) -> bool {
     let mut none = 0;
     // SAFETY: no byte is copied; both ranges are valid for that.
-    unsafe { memcpy_auto_nosimd(&raw mut none, ptr::null(), 0) };
+    unsafe { NO_SIMD.entry(0)(&raw mut none, ptr::null(), 0) };
     // Nothing was known of the length, either.
     !is_by_words(len) && NO_SIMD.is_string(dst, src).unwrap_or(false)
 }

@@ -19,7 +19,7 @@ use core::mem::MaybeUninit;
 use core::sync::atomic::{AtomicU8, Ordering};
 
 pub(crate) static USER: Slot = Slot::new(&UNDECIDED, user_by_step, user);
-pub(super) static NO_SIMD: Slot = Slot::new(&UNDECIDED_NO_SIMD, no_simd_by_step, no_simd);
+pub(super) static NO_SIMD: Slot = Slot::new(&UNDECIDED_NO_SIMD, no_simd_by_step, no_simd).without_string_classes();
 /// Nothing copies through this slot: [`InSection`](super::InSection) asks the plan for the kernel.
 static SECTION: Slot = Slot::new(&NO_SIMD_START, no_simd_by_step, no_simd);
 

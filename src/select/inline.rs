@@ -77,6 +77,75 @@ pub(super) unsafe fn copy(dst: *mut u8, src: *const u8, len: usize, small: Small
     }
 }
 
+/// The lengths that [`words`] copies.
+#[cfg(memcpy_select_asm)]
+pub(super) const WORDS_BYTES: core::ops::RangeInclusive<usize> = 8..=INLINE_MAX_BYTES;
+
+/// Copies 8 to [`INLINE_MAX_BYTES`] bytes by general-purpose registers alone, however this is compiled.
+///
+/// # Safety
+///
+/// `src` is valid for reads and `dst` for writes of `len` bytes, which is one of [`WORDS_BYTES`], and the ranges do not
+/// overlap: above 32 bytes eight words would take more registers than there are.
+#[cfg(memcpy_select_asm)]
+#[inline(always)]
+pub(super) unsafe fn words(dst: *mut u8, src: *const u8, len: usize) {
+    /// # Safety
+    ///
+    /// 8 bytes from `src + offset` on are valid for reads.
+    #[inline(always)]
+    unsafe fn load(src: *const u8, offset: usize) -> u64 {
+        let word;
+        // SAFETY: the caller's.
+        unsafe {
+            core::arch::asm!("mov {}, qword ptr [{} + {}]", out(reg) word, in(reg) src, in(reg) offset,
+                options(nostack, preserves_flags, readonly));
+        }
+        word
+    }
+
+    /// # Safety
+    ///
+    /// 8 bytes from `dst + offset` on are valid for writes.
+    #[inline(always)]
+    unsafe fn store(dst: *mut u8, offset: usize, word: u64) {
+        // SAFETY: the caller's.
+        unsafe {
+            core::arch::asm!("mov qword ptr [{} + {}], {}", in(reg) dst, in(reg) offset, in(reg) word,
+                options(nostack, preserves_flags));
+        }
+    }
+
+    /// # Safety
+    ///
+    /// 8 bytes from each offset on are valid for reads at `src` and for writes at `dst`.
+    #[inline(always)]
+    unsafe fn four(dst: *mut u8, src: *const u8, offsets: [usize; 4]) {
+        let [first, second, third, fourth] = offsets;
+        // SAFETY: the caller's.
+        unsafe {
+            let words = (load(src, first), load(src, second), load(src, third), load(src, fourth));
+            store(dst, first, words.0);
+            store(dst, second, words.1);
+            store(dst, third, words.2);
+            store(dst, fourth, words.3);
+        }
+    }
+
+    // SAFETY: each offset is at most `len - 8`.
+    unsafe {
+        if len > 32 {
+            four(dst, src, [0, 8, 16, 24]);
+            let last = len - 32;
+            four(dst.add(last), src.add(last), [0, 8, 16, 24]);
+        } else {
+            let inner = (len / 2) & 24;
+            let last = len - 8;
+            four(dst, src, [0, inner, last - inner, last]);
+        }
+    }
+}
+
 /// Copies with one masked load and store of 64 bytes. Bytes that the mask leaves out are not accessed, and cannot fault
 /// (Intel SDM vol. 1, 15.6.4).
 ///

@@ -10,6 +10,7 @@
 //!   microsoft/STL 5658; glibc bug 30994
 //! - Z: the scorecard of fastmem-zig
 //! - R: records of this project, by CPU: [`RECORDS`]
+//! - T: measured here with a bench of its own, and told in `results/TRIED.md`
 
 #![forbid(unsafe_code)]
 
@@ -273,7 +274,8 @@ impl Design {
                 // Up to the end of memory: `rep movsb` has no read for ownership either, and leaves the copy in the caches.
                 non_temporal: nt(0, 0, 32, Prefetch::Hardware),
                 no_simd: NoSimd::String,
-                source: "R5, A; no-SIMD R5, of whose distances 63 is the only one that collapses on Zen 3",
+                gpr_max_bytes: 768,
+                source: "R5, A; no-SIMD R5, of whose distances 63 is the only one that collapses on Zen 3; words to 768: T",
                 ..PLAIN
             },
             M::Zhangjiang | M::Wudaokou | M::Lujiazui => {

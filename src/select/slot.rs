@@ -45,8 +45,9 @@ pub(crate) const SHORT_MAX_BYTES: usize = 512;
 #[cfg(any(memcpy_select_interposed, memcpy_select_out_of_line, memcpy_select_symbols))]
 pub(crate) const FIRST: usize = core::mem::offset_of!(Slot, first);
 /// The longest length of each step, in bytes: where plans change kernels if anywhere below the size of a first-level
-/// cache. Above the last one finding the way costs a copy less than a hundredth.
-pub(super) const STEPS: [usize; 2] = [2048, 16 << 10];
+/// cache, the first one where words give way to strings. Above the last one finding the way costs a copy less than a
+/// hundredth.
+pub(super) const STEPS: [usize; 3] = [768, 2048, 16 << 10];
 
 impl Slot {
     /// A slot with this plan. `by_step` copies by the step in this slot, `by_plan` by the plan. Nothing is known of the
@@ -59,14 +60,13 @@ impl Slot {
             string_classes: AtomicU16::new(0),
             string_from: AtomicUsize::new(0),
             first: [AtomicPtr::new(by_plan), AtomicPtr::new(by_step as *mut ())],
-            steps: [AtomicPtr::new(by_plan), AtomicPtr::new(by_plan), AtomicPtr::new(by_plan)],
+            steps: [AtomicPtr::new(by_plan), AtomicPtr::new(by_plan), AtomicPtr::new(by_plan), AtomicPtr::new(by_plan)],
             plan: AtomicPtr::new(ptr::from_ref(plan).cast_mut()),
         }
     }
 
     /// The same slot, whose steps need no class to choose between `rep movsb` and the same with an aligned destination: finding it
     /// costs more than aligning what is aligned.
-    #[cfg(memcpy_select_symbols)]
     pub(super) const fn without_string_classes(mut self) -> Self {
         self.without_string_classes = true;
         self
@@ -145,9 +145,9 @@ impl Slot {
             self.string_classes.store(classes, Ordering::SeqCst);
             self.string_from.store(string_from, Ordering::SeqCst);
             let [short, _] = &self.first;
-            let [middle, long, by_plan] = &self.steps;
+            let [steps @ .., by_plan] = &self.steps;
             let mut from_bytes = 1;
-            for (word, up_to_bytes) in [(short, SHORT_MAX_BYTES), (middle, STEPS[0]), (long, STEPS[1])] {
+            for (word, up_to_bytes) in [(short, SHORT_MAX_BYTES)].into_iter().chain(steps.iter().zip(STEPS)) {
                 let only = followed.only_entry(from_bytes, up_to_bytes);
                 let string = || followed.string_entry(from_bytes, up_to_bytes);
                 let only = if self.without_string_classes { only.or_else(string) } else { only };
@@ -203,7 +203,7 @@ mod tests {
     }
 
     /// The longest length of each word.
-    const LIMITS: [usize; 3] = [SHORT_MAX_BYTES, STEPS[0], STEPS[1]];
+    const LIMITS: [usize; 4] = [SHORT_MAX_BYTES, STEPS[0], STEPS[1], STEPS[2]];
 
     /// Every length around the border of bands and of steps goes where the plan says, or is left to the plan.
     #[test]
@@ -220,7 +220,7 @@ mod tests {
                 let wanted = plan.kernel(len, Class::of(0, 2048)).entry();
                 assert!(sent(&slot, len).is_none_or(|entry| ptr::fn_addr_eq(entry, wanted)), "{len} of {limit}");
             }
-            let is_step = LIMITS.contains(&limit) || limit > LIMITS[2];
+            let is_step = LIMITS.contains(&limit) || limit > LIMITS[3];
             let direct = LIMITS.iter().filter(|len| sent(&slot, **len).is_some()).count();
             assert_eq!(direct, LIMITS.len() - usize::from(!is_step), "a border within a step: {limit}");
         }
@@ -235,17 +235,23 @@ mod tests {
     }
 
     #[test]
-    #[cfg(memcpy_select_symbols)]
     fn string_instructions_need_no_class_where_a_slot_says_so() {
         let [gpr, string, aligned] = ["gpr", "rep_movsb", "rep_movsb_aligned"].map(named);
         let strings = |limit| Band::new(limit, string).with(Class::of(1, 2048), aligned);
         let aliased = strings(usize::MAX).with(Class::of(1, 0), gpr);
-        // Up to 512, 2048 and 16 KiB: the kernel, or the plan.
+        // Up to 512, 768, 2048 and 16 KiB: the kernel, or the plan.
         for (plan, expected) in [
-            (leak(&[Band::new(512, gpr), strings(usize::MAX)]), [Some(gpr), Some(aligned), Some(aligned)]),
-            (leak(&[Band::new(768, gpr), strings(usize::MAX)]), [Some(gpr), Some(aligned), Some(aligned)]),
-            (leak(&[Band::new(768, gpr), aliased]), [Some(gpr), None, None]),
-            (leak(&[strings(768), Band::new(usize::MAX, gpr)]), [Some(aligned), None, Some(gpr)]),
+            (
+                leak(&[Band::new(512, gpr), strings(usize::MAX)]),
+                [Some(gpr), Some(aligned), Some(aligned), Some(aligned)],
+            ),
+            (
+                leak(&[Band::new(700, gpr), strings(usize::MAX)]),
+                [Some(gpr), Some(aligned), Some(aligned), Some(aligned)],
+            ),
+            (leak(&[Band::new(768, gpr), strings(usize::MAX)]), [Some(gpr), Some(gpr), Some(aligned), Some(aligned)]),
+            (leak(&[Band::new(768, gpr), aliased]), [Some(gpr), Some(gpr), None, None]),
+            (leak(&[strings(1000), Band::new(usize::MAX, gpr)]), [Some(aligned), Some(aligned), None, Some(gpr)]),
         ] {
             let slot = slot(plan).without_string_classes();
             slot.publish(plan);
