@@ -14,7 +14,7 @@ use hostile::{Choices, Tally};
 use memcpy_select::transport::chain::Chain;
 use memcpy_select::transport::geometry::{Allocator, Blocks, Geometry};
 use memcpy_select::transport::session::{ClientSide, Outcome, QueueLayout, data_bytes};
-use memcpy_select::transport::{Args, Flags, JobId, Kind, Mapped, Publication, Response, ResponseFlags, Slice, Value};
+use memcpy_select::transport::{Args, Flags, JobId, Kind, Mapped, Publication, Response, Slice, Value};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -130,13 +130,13 @@ fn a_server_that_lends_what_it_did_not_take_back_is_found_out() {
     let mut responses = memcpy_select::transport::ring::Producer::<_, 3>::new(queue, layout.responses);
     let (result, most_bytes, _) = heap_of(|| {
         (0..100_000).try_for_each(|_| {
-            let args = Args::of(Args::AMOUNT, 64);
+            let args = Args::amount(64);
             let ticket = client.submit(Kind::Read, Flags::DATA, 1, args, Chain::EMPTY).unwrap();
             client.flush()?;
             let id = JobId::truncated(u64::from(requests.pop().unwrap().unwrap()[0] >> 8));
             requests.release();
-            let value = Value::of(Value::SLICE, Slice { block: 3, length: 64 });
-            responses.push(Response { flags: ResponseFlags::NONE, id, value }.to_entry()).unwrap();
+            let value = Value::slice(Slice { block: 3, length: 64 });
+            responses.push(Response { has_object: false, id, value }.to_entry()).unwrap();
             responses.publish();
             assert_eq!(client.poll()?, Some(ticket));
             let Some(Outcome::Bytes(chain)) = client.take(ticket) else { panic!("no bytes") };

@@ -4,7 +4,7 @@ use super::connect::ConnectError;
 use super::error::SessionError;
 use super::loan::Lease;
 use super::memory::Copier;
-use super::request::{Args, ErrorCode, Flags, Kind, PageRange, Request};
+use super::request::{ErrorCode, Flags, Kind, PageRange, Request};
 use super::session::JobKey;
 use super::share::Object;
 use super::slots::Key;
@@ -129,11 +129,10 @@ impl Operation {
     #[inline]
     pub(super) fn of(request: &Request) -> Self {
         let Request { kind, flags, handle, args, .. } = *request;
-        // These views are of whole numbers: every value is one.
         let offset = args.raw();
         let signed = offset as i64;
         match kind {
-            Kind::Read => Self::Read { handle, amount: args.get(Args::AMOUNT).unwrap_or(0), advance: flags.advance },
+            Kind::Read => Self::Read { handle, amount: args.to_amount(), advance: flags.advance },
             Kind::Write => Self::Write { handle },
             Kind::Open => Self::Open,
             Kind::Create => Self::Create,
@@ -143,7 +142,7 @@ impl Operation {
             Kind::SeekStart => Self::Seek { handle, to: SeekFrom::Start(offset) },
             Kind::SeekCurrent => Self::Seek { handle, to: SeekFrom::Current(signed) },
             Kind::SeekEnd => Self::Seek { handle, to: SeekFrom::End(signed) },
-            Kind::Share => Self::Share { handle, part: args.get(Args::RANGE).unwrap_or(PageRange::WHOLE) },
+            Kind::Share => Self::Share { handle, part: args.to_range() },
         }
     }
 }

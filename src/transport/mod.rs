@@ -10,7 +10,6 @@
 //! | use a table | [`Client`] |
 //! | stand before another table | [`Proxy`] |
 //! | wait and wake in shared memory | [`semaphore`] |
-//! | pack messages of one's own | [`message`] |
 //! | write the other side in another language | [`protocol`] |
 //!
 //! The other side may be hostile, unless the session uses [`Allocator::Shared`]: what it breaks is its own session, which
@@ -28,6 +27,7 @@ mod client;
 mod completion;
 pub mod connect;
 mod error;
+mod error_code;
 mod file;
 pub mod geometry;
 mod geometry_error;
@@ -35,7 +35,6 @@ mod job;
 mod loan;
 mod mapping;
 pub mod memory;
-pub mod message;
 mod options;
 #[doc = include_str!("PROTOCOL.md")]
 pub mod protocol {}
@@ -67,9 +66,7 @@ pub use memory::{Access, Copier, Mapped, Memory};
 pub use proxy::{Asked, Proxy, ProxyOptions};
 pub use region::{PAGE_BYTES, PageKind, Promise, Region, RegionOptions, Sealing};
 pub use region_error::RegionError;
-pub use request::{
-    Args, ErrorCode, Flags, JobId, Kind, PHASE_BIT, PageRange, Request, Response, ResponseFlags, Slice, Value,
-};
+pub use request::{Args, ErrorCode, Flags, JobId, Kind, PHASE_BIT, PageRange, Request, Response, Slice, Value};
 pub use ring::Publication;
 pub use server::{Table, TableOptions};
 pub use session::Ticket;

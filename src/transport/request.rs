@@ -1,174 +1,165 @@
-//! The two messages of the table: a request of 16 bytes and a response of 12.
+//! The two messages of the table: a request of 16 bytes and a response of 12, in words of 4 bytes.
 
 use super::memory::Access;
-use super::message::widths::{u4, u6, u24, u31};
-use std::fmt;
+use super::violation::Violation;
 
-crate::message! {
-    /// What a client asks for.
-    pub enum Kind: u4 {
-        /// Bytes from an object: args [`AMOUNT`](Args::AMOUNT), answered with a [`SLICE`](Value::SLICE).
-        Read,
-        /// Bytes to an object: args [`SLICE`](Args::SLICE), answered with an [`AMOUNT`](Value::AMOUNT).
-        Write,
-        /// An object by name: args [`SLICE`](Args::SLICE) (the name), answered with a [`HANDLE`](Value::HANDLE).
-        Open,
-        /// The end of a handle. Its job id is 0, and there is no response.
-        Close,
-        /// A new object by name: as [`Open`](Self::Open). With the flag [`meta`](Flags::meta) the name may be taken.
-        Create,
-        /// Removes an object by name: args [`SLICE`](Args::SLICE), answered with an [`AMOUNT`](Value::AMOUNT) of 0.
-        Destroy,
-        /// Moves the position of a handle: args [`OFFSET`](Args::OFFSET), answered with a [`POSITION`](Value::POSITION).
-        SeekStart,
-        /// From where it is: args [`SIGNED_OFFSET`](Args::SIGNED_OFFSET), answered with a [`POSITION`](Value::POSITION).
-        SeekCurrent,
-        /// From the end: args [`SIGNED_OFFSET`](Args::SIGNED_OFFSET), answered with a [`POSITION`](Value::POSITION).
-        SeekEnd,
-        /// A memory object: args [`RANGE`](Args::RANGE), answered with an [`AMOUNT`](Value::AMOUNT) of 0 and the object.
-        Share,
-    }
+pub use super::error_code::ErrorCode;
 
-    /// How.
-    pub struct Flags {
-        /// Bytes as they are, not as text for people.
-        binary: bool,
-        /// Moves the position of the handle past the bytes.
-        advance: bool,
-        /// What is known about the object, not what is in it. Of a [`Create`](Kind::Create): the name may be taken.
-        meta: bool,
-        /// For the ring: which lap the entry belongs to.
-        phase: bool,
-    }
+/// What a client asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Kind {
+    /// Bytes from an object: args are an [amount](Args::amount), answered with a [slice](Value::slice).
+    Read,
+    /// Bytes to an object: args are a [slice](Args::slice), answered with an amount.
+    Write,
+    /// An object by name: args are the name's [slice](Args::slice), answered with a handle.
+    Open,
+    /// The end of a handle. Its job id is 0, and there is no response.
+    Close,
+    /// A new object by name: as [`Open`](Self::Open). With the flag [`meta`](Flags::meta) the name may be taken.
+    Create,
+    /// Removes an object by name: args are the name's [slice](Args::slice), answered with an amount of 0.
+    Destroy,
+    /// Moves the position of a handle: args are the position as they are, answered with a position.
+    SeekStart,
+    /// From where it is: args are an `i64` as it is, answered with a position.
+    SeekCurrent,
+    /// From the end: args are an `i64` as it is, answered with a position.
+    SeekEnd,
+    /// A memory object: args are a [range](Args::range), answered with an amount of 0 and the object.
+    Share,
+}
 
-    /// A number that the client gives a request, and finds in the response. 0 is for [`Kind::Close`] alone.
-    pub alias JobId = u24;
+impl Kind {
+    /// All of them, by their numbers.
+    const ALL: [Self; 10] = [
+        Self::Read,
+        Self::Write,
+        Self::Open,
+        Self::Close,
+        Self::Create,
+        Self::Destroy,
+        Self::SeekStart,
+        Self::SeekCurrent,
+        Self::SeekEnd,
+        Self::Share,
+    ];
 
-    /// Bytes in blocks: one block, or a chain if they are longer. A length of 0 uses no block.
-    pub struct Slice {
-        /// The block, or the first list block of the chain.
-        block: u32,
-        /// How many bytes.
-        length: u32,
-    }
-
-    /// Which part of an object to share, in pages of 4096 bytes.
-    pub struct PageRange {
-        /// To be written, too.
-        is_writable: bool,
-        /// The first page.
-        first: u31,
-        /// How many; 0 is all the rest.
-        count: u32,
-    }
-
-    /// What a request is about.
-    pub union Args: u64 {
-        /// A position.
-        OFFSET: u64,
-        /// A distance.
-        SIGNED_OFFSET: i64,
-        /// The handle of an object.
-        SHARE: u32,
-        /// A name, or bytes to write.
-        SLICE: Slice,
-        /// How many bytes, at most.
-        AMOUNT: u32,
-        /// A part of an object.
-        RANGE: PageRange,
-    }
-
-    /// A request: 16 bytes.
-    pub struct Request {
-        /// What is asked for.
-        kind: Kind,
-        /// How.
-        flags: Flags,
-        /// The client's number for it.
-        id: JobId,
-        /// The object; 0 where a name says which.
-        handle: u32,
-        /// The rest.
-        args: Args,
-    }
-
-    /// The first byte of a response.
-    pub struct ResponseFlags {
-        /// A descriptor for this job id was sent over the socket before.
-        has_object: bool,
-        /// Not used: 0.
-        reserved: u6,
-        /// For the ring: which lap the entry belongs to.
-        phase: bool,
-    }
-
-    /// What a response says.
-    pub union Value: u64 {
-        /// From [`ErrorCode::FIRST`] on: the request failed.
-        ERROR: u64,
-        /// Where the handle is now.
-        POSITION: u64,
-        /// The new handle.
-        HANDLE: u32,
-        /// How many bytes.
-        AMOUNT: u32,
-        /// The bytes.
-        SLICE: Slice,
-    }
-
-    /// A response: 12 bytes.
-    pub struct Response {
-        /// The first byte.
-        flags: ResponseFlags,
-        /// The client's number of the request.
-        id: JobId,
-        /// The answer.
-        value: Value,
+    /// Whether its args are a [`Slice`].
+    #[inline(always)]
+    pub(super) const fn has_payload(self) -> bool {
+        matches!(self, Self::Write | Self::Open | Self::Create | Self::Destroy)
     }
 }
 
-/// The bit of an entry's first word that says which lap it belongs to: bit 3 of a request's flags, bit 7 of a response's
-/// first byte.
-pub const PHASE_BIT: u32 = 1 << 7;
-
-/// The unit of a [`PageRange`].
-const PAGE_BYTES: u64 = 4096;
+/// How.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Flags {
+    /// Bytes as they are, not as text for people.
+    pub binary: bool,
+    /// Moves the position of the handle past the bytes.
+    pub advance: bool,
+    /// What is known about the object, not what is in it. Of a [`Create`](Kind::Create): the name may be taken.
+    pub meta: bool,
+}
 
 impl Flags {
     /// None of them.
-    pub const NONE: Self = Self { binary: false, advance: false, meta: false, phase: false };
+    pub const NONE: Self = Self { binary: false, advance: false, meta: false };
     /// The usual ones for bytes: as they are, and the position moves.
-    pub const DATA: Self = Self { binary: true, advance: true, meta: false, phase: false };
+    pub const DATA: Self = Self { binary: true, advance: true, meta: false };
     /// What is known about the object, as text.
-    pub const META: Self = Self { binary: false, advance: false, meta: true, phase: false };
+    pub const META: Self = Self { binary: false, advance: false, meta: true };
 }
 
-impl ResponseFlags {
-    /// None of them.
-    pub const NONE: Self = Self { has_object: false, reserved: u6::ZERO, phase: false };
+/// A number of 24 bits that a client gives a request, and finds in the response. 0 is for [`Kind::Close`] alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct JobId(u32);
+
+impl JobId {
+    /// The number of a request that has no response.
+    pub const ZERO: Self = Self(0);
+    const MASK: u32 = 0xFF_FFFF;
+
+    /// The number, if it has 24 bits.
+    pub const fn new(number: u64) -> Option<Self> {
+        if number <= Self::MASK as u64 { Some(Self(number as u32)) } else { None }
+    }
+
+    /// The low 24 bits of a number.
+    #[inline(always)]
+    pub const fn truncated(number: u64) -> Self {
+        Self(number as u32 & Self::MASK)
+    }
+
+    /// The number.
+    #[inline(always)]
+    pub const fn get(self) -> u64 {
+        self.0 as u64
+    }
+
+    /// The number in the first word of an entry.
+    #[inline(always)]
+    const fn of_word(word: u32) -> Self {
+        Self(word >> 8)
+    }
+}
+
+/// Bytes in blocks: one block, or a chain if they are longer. A length of 0 uses no block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slice {
+    /// The block, or the first list block of the chain.
+    pub block: u32,
+    /// How many bytes.
+    pub length: u32,
 }
 
 impl Slice {
     /// No bytes, in no block.
     pub const EMPTY: Self = Self { block: 0, length: 0 };
+
+    #[inline(always)]
+    const fn to_bits(self) -> u64 {
+        self.block as u64 | (self.length as u64) << 32
+    }
+
+    #[inline(always)]
+    const fn of_bits(bits: u64) -> Self {
+        Self { block: bits as u32, length: (bits >> 32) as u32 }
+    }
+}
+
+/// The unit of a [`PageRange`].
+const PAGE_BYTES: u64 = 4096;
+
+/// Which part of an object to share, in pages of 4096 bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PageRange {
+    /// To be written, too.
+    pub is_writable: bool,
+    /// The first page: 31 bits.
+    first: u32,
+    /// How many; 0 is all the rest.
+    count: u32,
 }
 
 impl PageRange {
     /// All of an object, to be read.
-    pub const WHOLE: Self = Self { is_writable: false, first: u31::ZERO, count: 0 };
+    pub const WHOLE: Self = Self { is_writable: false, first: 0, count: 0 };
 
     /// The pages of a part in bytes; `None` if it does not lie on pages, or on more than can be named. A length of 0 is all
     /// the rest.
     pub fn of_bytes(start_bytes: u64, len_bytes: u64, access: Access) -> Option<Self> {
         let is_aligned = start_bytes.is_multiple_of(PAGE_BYTES) && len_bytes.is_multiple_of(PAGE_BYTES);
-        let first = u31::new(start_bytes / PAGE_BYTES).filter(|_| is_aligned)?;
+        let first = u32::try_from(start_bytes / PAGE_BYTES).ok().filter(|first| is_aligned && *first < 1 << 31)?;
         let is_writable = access == Access::ReadWrite;
         Some(Self { is_writable, first, count: u32::try_from(len_bytes / PAGE_BYTES).ok()? })
     }
 
     /// Where the part starts.
     pub fn start_bytes(self) -> u64 {
-        self.first.get() * PAGE_BYTES
+        u64::from(self.first) * PAGE_BYTES
     }
 
     /// How long it is; 0 for all the rest.
@@ -177,135 +168,171 @@ impl PageRange {
     }
 }
 
+/// What a request is about: 64 bits, which its kind says how to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Args(u64);
+
+impl Args {
+    /// As they are: a position, or a distance.
+    #[inline(always)]
+    pub const fn from_raw(bits: u64) -> Self {
+        Self(bits)
+    }
+
+    /// As they are.
+    #[inline(always)]
+    pub const fn raw(self) -> u64 {
+        self.0
+    }
+
+    /// How many bytes, at most.
+    #[inline(always)]
+    pub const fn amount(amount: u32) -> Self {
+        Self(amount as u64)
+    }
+
+    /// How many bytes, at most.
+    #[inline(always)]
+    pub const fn to_amount(self) -> u32 {
+        self.0 as u32
+    }
+
+    /// A name, or bytes to write.
+    #[inline(always)]
+    pub const fn slice(slice: Slice) -> Self {
+        Self(slice.to_bits())
+    }
+
+    /// A name, or bytes to write.
+    #[inline(always)]
+    pub const fn to_slice(self) -> Slice {
+        Slice::of_bits(self.0)
+    }
+
+    /// A part of an object.
+    pub const fn range(range: PageRange) -> Self {
+        Self(range.is_writable as u64 | (range.first as u64) << 1 | (range.count as u64) << 32)
+    }
+
+    /// A part of an object.
+    pub const fn to_range(self) -> PageRange {
+        PageRange { is_writable: self.0 & 1 != 0, first: self.0 as u32 >> 1, count: (self.0 >> 32) as u32 }
+    }
+}
+
+/// What a response says: 64 bits. From [`ErrorCode::FIRST`] on the request failed; else its kind says how to read them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Value(u64);
+
+impl Value {
+    /// As it is: a position.
+    #[inline(always)]
+    pub const fn from_raw(bits: u64) -> Self {
+        Self(bits)
+    }
+
+    /// As it is.
+    #[inline(always)]
+    pub const fn raw(self) -> u64 {
+        self.0
+    }
+
+    /// How many bytes, or a handle.
+    #[inline(always)]
+    pub const fn number(number: u32) -> Self {
+        Self(number as u64)
+    }
+
+    /// The bytes.
+    #[inline(always)]
+    pub const fn slice(slice: Slice) -> Self {
+        Self(slice.to_bits())
+    }
+
+    /// The bytes.
+    #[inline(always)]
+    pub const fn to_slice(self) -> Slice {
+        Slice::of_bits(self.0)
+    }
+}
+
+/// The bit of an entry's first word that says which lap it belongs to. It is the ring's.
+pub const PHASE_BIT: u32 = 1 << 7;
+
+/// A request: 16 bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// What is asked for.
+    pub kind: Kind,
+    /// How.
+    pub flags: Flags,
+    /// The client's number for it.
+    pub id: JobId,
+    /// The object; 0 where a name says which.
+    pub handle: u32,
+    /// The rest.
+    pub args: Args,
+}
+
+const BINARY: u32 = 1 << 4;
+const ADVANCE: u32 = 1 << 5;
+const META: u32 = 1 << 6;
+
 impl Request {
     /// The entry of the ring.
     #[inline(always)]
-    pub fn to_entry(self) -> [u32; 4] {
-        let [low, high] = self.to_words();
-        [low as u32, (low >> 32) as u32, high as u32, (high >> 32) as u32]
+    pub const fn to_entry(self) -> [u32; 4] {
+        let Flags { binary, advance, meta } = self.flags;
+        let flags = (binary as u32 * BINARY) | (advance as u32 * ADVANCE) | (meta as u32 * META);
+        [self.kind as u32 | flags | self.id.0 << 8, self.handle, self.args.0 as u32, (self.args.0 >> 32) as u32]
     }
 
     /// The request in an entry of the ring.
     ///
     /// # Errors
     ///
-    /// [`UnknownValue`](super::message::UnknownValue) if its kind is not declared.
+    /// [`Violation::Kind`] if there is no such kind.
     #[inline(always)]
-    pub fn from_entry(entry: [u32; 4]) -> Result<Self, super::message::UnknownValue> {
-        let [a, b, c, d] = entry.map(u64::from);
-        Self::from_words([a | b << 32, c | d << 32])
-    }
-}
-
-impl Response {
-    /// The entry of the ring.
-    #[inline(always)]
-    pub fn to_entry(self) -> [u32; 3] {
-        let [low, high] = self.to_words();
-        [low as u32, (low >> 32) as u32, high as u32]
-    }
-
-    /// The response in an entry of the ring. Every value is one.
-    #[inline(always)]
-    pub fn from_entry(entry: [u32; 3]) -> Self {
-        let [a, b, c] = entry.map(u64::from);
-        let empty = Self { flags: ResponseFlags::NONE, id: JobId::ZERO, value: Value::from_raw(0) };
-        // Nothing in it is an enumeration, so that this cannot fail.
-        Self::from_words([a | b << 32, c]).unwrap_or(empty)
-    }
-}
-
-/// Why a table refused a request: the values of a response from [`FIRST`](Self::FIRST) on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct ErrorCode(u16);
-
-impl ErrorCode {
-    /// The lowest value of a response that is an error: 0xFFFF_FFFF_FFFF_F000.
-    pub const FIRST: u64 = 0xFFFF_FFFF_FFFF_F000;
-
-    /// The table does not do that.
-    pub const UNSUPPORTED: Self = Self(1);
-    /// There is no object of that name.
-    pub const NOT_FOUND: Self = Self(2);
-    /// There is an object of that name already.
-    pub const EXISTS: Self = Self(3);
-    /// The name is none, or leads where it must not.
-    pub const BAD_NAME: Self = Self(4);
-    /// The handle is not, or no longer, one of this client's.
-    pub const WRONG_HANDLE: Self = Self(5);
-    /// The table has no room for another object.
-    pub const TABLE_FULL: Self = Self(6);
-    /// The table has no free blocks for this client: it has to drop views first.
-    pub const OUT_OF_BLOCKS: Self = Self(7);
-    /// More bytes than the object, or the table's memory, can hold.
-    pub const TOO_LARGE: Self = Self(8);
-    /// A part that does not begin and end on pages of the object.
-    pub const UNALIGNED: Self = Self(9);
-    /// Not allowed to this client.
-    pub const DENIED: Self = Self(10);
-    /// The object's own reading or writing failed.
-    pub const IO: Self = Self(11);
-    /// A position before the start, or one that does not fit.
-    pub const BAD_POSITION: Self = Self(12);
-    /// Another program holds the object.
-    pub const BUSY: Self = Self(13);
-    /// There is no room for the bytes.
-    pub const NO_SPACE: Self = Self(14);
-
-    /// A code of the table's own, below 4096; `None` if it is not.
-    pub const fn new(number: u16) -> Option<Self> {
-        if number < 0x1000 { Some(Self(number)) } else { None }
-    }
-
-    /// Its number, below 4096.
-    pub const fn number(self) -> u16 {
-        self.0
-    }
-
-    /// The response that says so.
-    #[inline]
-    pub fn value(self) -> Value {
-        Value::from_raw(Self::FIRST | u64::from(self.0))
-    }
-
-    /// The error in a response, if it is one.
-    #[inline(always)]
-    pub const fn of(value: Value) -> Option<Self> {
-        if value.raw() >= Self::FIRST { Some(Self((value.raw() & 0xFFF) as u16)) } else { None }
-    }
-}
-
-impl fmt::Display for ErrorCode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match *self {
-            Self::UNSUPPORTED => "the table does not do that: nothing was changed; ask for what it documents",
-            Self::NOT_FOUND => "there is no object of that name: nothing was opened; check the name, or create it",
-            Self::EXISTS => {
-                "there is an object of that name already: nothing was created; open it, or destroy it first"
-            }
-            Self::BAD_NAME => "the name is not one that the table serves: nothing was done; use a plain relative name",
-            Self::WRONG_HANDLE => "the handle is not, or no longer, open: nothing was done; open the object again",
-            Self::TABLE_FULL => "the table has no room for another object: nothing was opened; close one first",
-            Self::OUT_OF_BLOCKS => {
-                "the table has no free blocks for this client: nothing was done; drop views, or ask for less at once"
-            }
-            Self::TOO_LARGE => {
-                "more bytes than the table, or the object, can take: nothing was done; ask for less at once, or make the \
-                 object shorter"
-            }
-            Self::UNALIGNED => {
-                "the part does not lie on pages of the object: nothing was shared; align its start and length to 4096"
-            }
-            Self::DENIED => "the table does not allow that: nothing was done; ask its operator",
-            Self::IO => "the object could not be read or written: what was done is unknown; look at the table's side",
-            Self::BAD_POSITION => "a position before the start: the handle stays where it was; seek to 0 or beyond",
-            Self::BUSY => "another program holds the object: nothing was opened; try again later",
-            Self::NO_SPACE => {
-                "there is no room for the bytes where the table keeps them: they are not there as a whole; make room"
-            }
-            Self(number) => return write!(f, "error {number} of the table's own: see its documentation"),
+    pub fn from_entry([first, handle, low, high]: [u32; 4]) -> Result<Self, Violation> {
+        let kind = first & 0xF;
+        Ok(Self {
+            kind: *Kind::ALL.get(kind as usize).ok_or(Violation::Kind { kind })?,
+            flags: Flags { binary: first & BINARY != 0, advance: first & ADVANCE != 0, meta: first & META != 0 },
+            id: JobId::of_word(first),
+            handle,
+            args: Args(low as u64 | (high as u64) << 32),
         })
     }
 }
 
-impl std::error::Error for ErrorCode {}
+/// A response: 12 bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Response {
+    /// Whether a descriptor for this job id was sent over the socket before.
+    pub has_object: bool,
+    /// The client's number of the request.
+    pub id: JobId,
+    /// The answer.
+    pub value: Value,
+}
+
+const OBJECT: u32 = 1;
+
+impl Response {
+    /// The entry of the ring.
+    #[inline(always)]
+    pub const fn to_entry(self) -> [u32; 3] {
+        let flags = self.has_object as u32 * OBJECT;
+        [flags | self.id.0 << 8, self.value.0 as u32, (self.value.0 >> 32) as u32]
+    }
+
+    /// The response in an entry of the ring. Every value is one.
+    #[inline(always)]
+    pub const fn from_entry([first, low, high]: [u32; 3]) -> Self {
+        Self {
+            has_object: first & OBJECT != 0,
+            id: JobId::of_word(first),
+            value: Value(low as u64 | (high as u64) << 32),
+        }
+    }
+}

@@ -1,6 +1,5 @@
 //! What a peer can do against the protocol, as values: each ends its own session and nothing else.
 
-use super::message::UnknownValue;
 use std::fmt;
 
 /// What the other side did that no honest side does.
@@ -26,7 +25,10 @@ pub enum Violation {
         tail: u32,
     },
     /// A kind of request that is not declared.
-    Kind(UnknownValue),
+    Kind {
+        /// What it sent.
+        kind: u32,
+    },
     /// The job id 0 on a request that wants a response, or another one on [`Close`](super::Kind::Close).
     JobId {
         /// What it sent.
@@ -89,7 +91,7 @@ impl fmt::Display for Violation {
             Self::Head { claimed, previous, tail } => {
                 write!(f, "a ring's head of {claimed} where {previous} to {tail} is possible")
             }
-            Self::Kind(unknown) => write!(f, "a request of unknown kind {}", unknown.value),
+            Self::Kind { kind } => write!(f, "a request of unknown kind {kind}"),
             Self::JobId { id } => write!(f, "the job id {id} on a request that cannot have it"),
             Self::NoSuchJob { id } => write!(f, "a response to job {id}, which is not waiting for one"),
             Self::Block { block, count } => write!(f, "block {block} of a region that has {count}"),

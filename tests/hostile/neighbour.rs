@@ -46,7 +46,7 @@ impl Neighbour {
         let Request { kind: Kind::Write, .. } = self.serve(&bytes) else { panic!("another request") };
         assert_eq!(self.client.poll(), Ok(Some(ticket)));
         assert_eq!(self.client.take(ticket), Some(Outcome::Amount(200)));
-        let args = Args::of(Args::AMOUNT, 200);
+        let args = Args::amount(200);
         let ticket = self.client.submit(Kind::Read, Flags::DATA, 1, args, Chain::EMPTY).unwrap();
         self.client.flush().unwrap();
         self.serve(&bytes);
@@ -68,7 +68,7 @@ impl Neighbour {
             let mut got = vec![0; 200];
             self.server.payload(job).unwrap().read(place, 0, &mut got, Copier::AUTO);
             assert_eq!(got, bytes);
-            Reply::Value(Value::of(Value::AMOUNT, 200))
+            Reply::Value(Value::number(200))
         } else {
             let chain = self.server.lend(200).unwrap();
             let place = self.server.server_data();

@@ -8,7 +8,7 @@ use memcpy_select::transport::blocks::{
 };
 use memcpy_select::transport::chain::{Chain, blocks_for};
 use memcpy_select::transport::ring::{Consumer, Producer, Publication, RingLayout, RingPlace};
-use memcpy_select::transport::{Args, Copier, ErrorCode, Request, Response, Slice, Value, Violation};
+use memcpy_select::transport::{Args, Copier, ErrorCode, PHASE_BIT, Request, Response, Slice, Value, Violation};
 use std::rc::Rc;
 
 /// Calls in one round, at most.
@@ -289,22 +289,21 @@ fn messages(plot: &Plot, tally: &mut Tally) {
         let entry = [(); 4].map(|()| plot.choices.borrow_mut().word());
         match call(plot, tally, 0, || Request::from_entry(entry)) {
             Ok(request) => {
-                assert_eq!(request.to_entry(), entry);
+                assert_eq!(request.to_entry(), [entry[0] & !PHASE_BIT, entry[1], entry[2], entry[3]]);
                 assert!(request.id.get() < 1 << 24);
-                let Ok(slice) = request.args.get(Args::SLICE) else { panic!("every 64 bits are a slice") };
-                assert_eq!(Args::of(Args::SLICE, slice), request.args);
-                let Ok(range) = request.args.get(Args::RANGE) else { panic!("every 64 bits are a range") };
+                assert_eq!(Args::slice(request.args.to_slice()), request.args);
+                let range = request.args.to_range();
+                assert_eq!(Args::range(range), request.args);
                 assert!(range.start_bytes().checked_add(range.len_bytes()).is_some());
             }
-            Err(unknown) => assert!(unknown.value == u64::from(entry[0] & 15) && unknown.value > 9),
+            Err(violation) => assert!(violation == Violation::Kind { kind: entry[0] & 15 } && entry[0] & 15 > 9),
         }
         let entry = [entry[0], entry[1], entry[2]];
         let response = call(plot, tally, 0, || Response::from_entry(entry));
-        assert_eq!(response.to_entry(), entry);
+        assert_eq!(response.to_entry(), [entry[0] & !0xFE, entry[1], entry[2]]);
         let is_error = response.value.raw() >= ErrorCode::FIRST;
         assert_eq!(ErrorCode::of(response.value).is_some(), is_error);
-        let Ok(slice) = response.value.get(Value::SLICE) else { panic!("every 64 bits are a slice") };
-        assert_eq!(Value::of(Value::SLICE, slice), response.value);
+        assert_eq!(Value::slice(response.value.to_slice()), response.value);
     }
     tally.lasted += 1;
 }

@@ -196,11 +196,11 @@ impl<'a> Attack<'a> {
                     (Kind::Read, Err(_)) => Reply::Value(Value::from_raw(u64::MAX)),
                     (Kind::Write, Ok(chain)) => {
                         self.server.give_back(chain);
-                        Reply::Value(Value::of(Value::AMOUNT, 0))
+                        Reply::Value(Value::number(0))
                     }
                     (_, lent) => {
                         lent.into_iter().for_each(|chain| self.server.give_back(chain));
-                        Reply::WithObject(Value::of(Value::HANDLE, 0))
+                        Reply::WithObject(Value::number(0))
                     }
                 };
                 let _ = self.server.answer(job, reply);
@@ -212,7 +212,7 @@ impl<'a> Attack<'a> {
                 let kind =
                     [Kind::Read, Kind::Write, Kind::Open, Kind::SeekEnd, Kind::Share, Kind::Destroy][self.below(6)];
                 let Ok(chain) = self.client.allocate(self.below(3000) as u32) else { continue };
-                let args = Args::of(Args::AMOUNT, self.edge(300));
+                let args = Args::amount(self.edge(300));
                 if let Err((_, chain)) = self.client.submit(kind, Flags::DATA, 1, args, chain) {
                     self.client.give_back(chain);
                 }
@@ -360,7 +360,7 @@ impl<'a> Attack<'a> {
                 let data = chain.data().to_vec();
                 let place = self.client.client_data();
                 chain.write(place, 0, &vec![paint; length as usize], Copier::AUTO);
-                match self.client.submit(kind, Flags::DATA, 1, Args::of(Args::AMOUNT, self.edge(500)), chain) {
+                match self.client.submit(kind, Flags::DATA, 1, Args::amount(self.edge(500)), chain) {
                     Ok(ticket) => {
                         let old = self.sent.insert(ticket, (blocks, paint, length));
                         assert!(old.is_none() && data.len() <= self.geometry.client_blocks.count as usize);

@@ -8,8 +8,7 @@ use memcpy_select::transport::ring::{Consumer, Producer};
 use memcpy_select::transport::semaphore::Park;
 use memcpy_select::transport::session::{QueueLayout, data_bytes};
 use memcpy_select::transport::{
-    Address, Allocator, Geometry, JobId, Mapped, Memory, Peers, Region, RegionOptions, Request, Response,
-    ResponseFlags, Value,
+    Address, Allocator, Geometry, JobId, Mapped, Memory, Peers, Region, RegionOptions, Request, Response, Value,
 };
 
 /// A server that is none, with one client.
@@ -71,8 +70,7 @@ impl FalseServer {
     }
 
     pub fn answer(&mut self, id: JobId, has_object: bool, value: Value) {
-        let flags = ResponseFlags { has_object, ..ResponseFlags::NONE };
-        assert!(self.responses.push(Response { flags, id, value }.to_entry()).unwrap());
+        assert!(self.responses.push(Response { has_object, id, value }.to_entry()).unwrap());
         self.responses.publish();
         self.ring();
     }

@@ -22,7 +22,7 @@ pub fn be(role: &str, at: &Address) {
         }),
         "server: four gigabytes" => false_server(at, |server| {
             let request = server.next();
-            server.answer(request.id, false, Value::of(Value::SLICE, Slice { block: 0, length: u32::MAX - 0x1000 }));
+            server.answer(request.id, false, Value::slice(Slice { block: 0, length: u32::MAX - 0x1000 }));
         }),
         "server: an old job" => false_server(at, |server| {
             let old = server.next().id;
@@ -33,7 +33,7 @@ pub fn be(role: &str, at: &Address) {
         "server: a chain that bites its tail" => false_server(at, |server| {
             let request = server.next();
             server.data.write(0, &[0; 1024], Copier::AUTO);
-            server.answer(request.id, false, Value::of(Value::SLICE, Slice { block: 0, length: 3000 }));
+            server.answer(request.id, false, Value::slice(Slice { block: 0, length: 3000 }));
         }),
         "server: no object" => false_server(at, |server| {
             let request = server.next();
@@ -63,7 +63,7 @@ pub fn be(role: &str, at: &Address) {
             assert!(rustix::fs::ftruncate(region, 0).is_err());
             let hole = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
             assert!(rustix::fs::fallocate(region, hole, 0, 4096).is_err());
-            server.answer(request.id, false, Value::of(Value::SLICE, Slice { block: 0, length: 10 }));
+            server.answer(request.id, false, Value::slice(Slice { block: 0, length: 10 }));
         }),
         other => panic!("{other}"),
     }

@@ -8,7 +8,7 @@ use memcpy_select::transport::blocks::{Allocate, AllocateError, BlockGeometry, F
 use memcpy_select::transport::memory::{Load, Store};
 use memcpy_select::transport::{
     Address, Allocator, Args, Blocks, Client, ClientError, ClientOptions, ErrorCode, Handle, JobId, Kind, Mapped,
-    Memory, Publication, Request, SessionError, Value, Violation, Waiting,
+    Memory, Publication, Request, SessionError, Violation, Waiting,
 };
 use std::time::Duration;
 
@@ -98,7 +98,7 @@ pub fn double_free(at: &Address) {
         enemy.list(0, &[1, 2, 3]);
         assert!(matches!(enemy.ask(Kind::Write, slice(0, 3 * block_bytes)), Got::Answer(_)));
         let Got::Answer(value) = enemy.ask(Kind::Read, amount(length)) else { panic!("no bytes") };
-        let block = value.get(Value::SLICE).unwrap().block;
+        let block = value.to_slice().block;
         // A second one is still held, so that releases are looked at.
         assert!(matches!(enemy.ask(Kind::Read, amount(10)), Got::Answer(_)));
         enemy.release(block);
@@ -196,14 +196,14 @@ pub fn ask_for_too_much(at: &Address) {
     assert!(matches!(enemy.ask(Kind::Write, slice(0, 63 * block_bytes)), Got::Answer(_)));
     // One block is held, so that the whole, with its list, lacks just one.
     let Got::Answer(value) = enemy.ask(Kind::Read, amount(10)) else { panic!("no bytes") };
-    let one = value.get(Value::SLICE).unwrap().block;
+    let one = value.to_slice().block;
     for _ in 0..300 {
         let Got::Answer(value) = enemy.ask(Kind::Read, amount(63 * block_bytes)) else { panic!("no answer") };
         assert_eq!(ErrorCode::of(value), Some(ErrorCode::OUT_OF_BLOCKS));
     }
     enemy.release(one);
     let Got::Answer(value) = enemy.ask(Kind::Read, amount(63 * block_bytes)) else { panic!("no answer") };
-    assert_eq!(value.get(Value::SLICE).unwrap().length, 63 * block_bytes);
+    assert_eq!(value.to_slice().length, 63 * block_bytes);
 }
 
 #[test]

@@ -57,8 +57,8 @@ impl Raw {
 
 #[test]
 fn requests_that_no_client_sends_end_the_session() {
-    let amount = Args::of(Args::AMOUNT, 1);
-    let slice = |block, length| Args::of(Args::SLICE, Slice { block, length });
+    let amount = Args::amount(1);
+    let slice = |block, length| Args::slice(Slice { block, length });
     assert_eq!(raw(&phase()).refused(request(Kind::Read, 0, amount)), Violation::JobId { id: 0 });
     assert_eq!(raw(&phase()).refused(request(Kind::Close, 5, amount)), Violation::JobId { id: 5 });
     for kind in [Kind::Write, Kind::Open, Kind::Create, Kind::Destroy] {
@@ -77,16 +77,16 @@ fn requests_that_no_client_sends_end_the_session() {
     entry[0] = entry[0] & !0xF | 12;
     side.requests.push(entry).unwrap();
     side.requests.publish();
-    assert!(matches!(side.server.take_request(), Err(Violation::Kind(unknown)) if unknown.value == 12));
+    assert!(matches!(side.server.take_request(), Err(Violation::Kind { kind: 12 })));
 }
 
 #[test]
 fn a_payload_block_in_two_jobs_ends_the_session_and_after_the_answer_it_may_come_again() {
     let mut side = raw(&phase());
-    let write = request(Kind::Write, 1, Args::of(Args::SLICE, Slice { block: 3, length: 5 }));
+    let write = request(Kind::Write, 1, Args::slice(Slice { block: 3, length: 5 }));
     side.send(write);
     let job = side.server.take_request().unwrap().unwrap().job.unwrap();
-    side.server.answer(job, Reply::Value(Value::of(Value::AMOUNT, 5))).unwrap();
+    side.server.answer(job, Reply::Value(Value::number(5))).unwrap();
     side.server.flush();
     side.send(write);
     assert!(side.server.take_request().unwrap().is_some());
@@ -110,19 +110,19 @@ fn a_tail_out_of_the_ring_ends_the_session_at_once() {
 fn job_ids_are_the_clients_own_affair() {
     let mut side = raw(&phase());
     for _ in 0..2 {
-        side.send(request(Kind::Read, 7, Args::of(Args::AMOUNT, 1)));
+        side.send(request(Kind::Read, 7, Args::amount(1)));
     }
     let jobs = [(); 2].map(|()| side.server.take_request().unwrap().unwrap().job.unwrap());
     assert_ne!(jobs[0], jobs[1]);
     for job in jobs {
-        side.server.answer(job, Reply::Value(Value::of(Value::SLICE, Slice::EMPTY))).unwrap();
+        side.server.answer(job, Reply::Value(Value::slice(Slice::EMPTY))).unwrap();
     }
 }
 
 #[test]
 fn a_job_is_answered_once() {
     let mut side = raw(&phase());
-    side.send(request(Kind::Read, 7, Args::of(Args::AMOUNT, 3)));
+    side.send(request(Kind::Read, 7, Args::amount(3)));
     let job = side.server.take_request().unwrap().unwrap().job.unwrap();
     let more = side.server.lend(4).unwrap();
     assert_eq!(side.server.answer(job, Reply::Bytes(more)), Err(AnswerError::MoreThanAsked { asked: 3 }));
@@ -130,7 +130,7 @@ fn a_job_is_answered_once() {
     side.server.answer(job, Reply::Bytes(bytes)).unwrap();
     assert_eq!(side.server.lent_blocks(), 1);
     // The place has another generation now, also when another job has it.
-    side.send(request(Kind::Read, 7, Args::of(Args::AMOUNT, 3)));
+    side.send(request(Kind::Read, 7, Args::amount(3)));
     let next = side.server.take_request().unwrap().unwrap().job.unwrap();
     let bytes = side.server.lend(3).unwrap();
     assert_eq!(side.server.answer(job, Reply::Bytes(bytes)), Err(AnswerError::NoSuchJob));
@@ -174,7 +174,7 @@ fn only_lent_blocks_can_be_released_and_only_once() {
     }
     for length in [10, 200] {
         let mut side = raw(&phase());
-        side.send(request(Kind::Read, 1, Args::of(Args::AMOUNT, length)));
+        side.send(request(Kind::Read, 1, Args::amount(length)));
         let job = side.server.take_request().unwrap().unwrap().job.unwrap();
         let chain = side.server.lend(length).unwrap();
         let (head, data) = (chain.slice().block, chain.data()[0]);
@@ -196,7 +196,7 @@ fn a_client_that_holds_too_many_blocks_gets_no_more_and_after_a_release_it_does(
     side.server.limit_lent_blocks(2);
     let mut heads = Vec::new();
     for id in 1..3 {
-        side.send(request(Kind::Read, id, Args::of(Args::AMOUNT, 1)));
+        side.send(request(Kind::Read, id, Args::amount(1)));
         let job = side.server.take_request().unwrap().unwrap().job.unwrap();
         let chain = side.server.lend(1).unwrap();
         heads.push(chain.slice().block);
@@ -217,7 +217,7 @@ fn deceived(geometry: &Geometry, kind: Kind, asked: u32, answer: impl Fn(u32) ->
     let layout = QueueLayout::of(geometry).unwrap();
     let mut client = ClientSide::new(geometry, queue.clone(), data, server_data.read_only()).unwrap();
     let chain = client.allocate(if kind == Kind::Write { asked } else { 0 }).unwrap();
-    client.submit(kind, Flags::NONE, 1, Args::of(Args::AMOUNT, asked), chain).unwrap();
+    client.submit(kind, Flags::NONE, 1, Args::amount(asked), chain).unwrap();
     client.flush().unwrap();
     let id = queue.load32(layout.requests.end_at() - 16 * geometry.capacity as usize, Load::Acquire) >> 8;
     let mut responses = memcpy_select::transport::ring::Producer::<_, 3>::new(queue, layout.responses);
@@ -374,7 +374,7 @@ fn step_client<M: Memory + Clone>(client: &mut ClientSide<M>, rng: &mut Rng) -> 
             Err(memcpy_select::transport::blocks::AllocateError::OutOfBlocks) => continue,
             Err(memcpy_select::transport::blocks::AllocateError::Violation(violation)) => return Err(violation),
         };
-        let args = Args::of(Args::AMOUNT, rng.below(500) as u32);
+        let args = Args::amount(rng.below(500) as u32);
         match client.submit(kinds[rng.below(6)], Flags::DATA, 1, args, chain) {
             Ok(_) => {}
             Err((SubmitError::Full, chain)) => client.give_back(chain),

@@ -230,7 +230,7 @@ fn a_name_cannot_change_after_it_was_judged() {
             let mut answered = 0;
             for round in 1..2000 {
                 own.store32(0, good, Store::Relaxed);
-                let args = Args::of(Args::SLICE, Slice { block: 0, length: 8 });
+                let args = Args::slice(Slice { block: 0, length: 8 });
                 let id = JobId::new(round).unwrap();
                 let request = Request { kind: Kind::Open, flags: Flags::NONE, id, handle: 0, args };
                 requests.push(request.to_entry()).unwrap();

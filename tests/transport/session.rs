@@ -82,12 +82,12 @@ fn submit<M: Memory + Clone>(client: &mut ClientSide<M>, op: &Op) -> Result<Opti
         Op::Open(name) => (Kind::Open, 0, None, &name[..]),
         Op::Create(name) => (Kind::Create, 0, None, &name[..]),
         Op::Destroy(name) => (Kind::Destroy, 0, None, &name[..]),
-        Op::Read(handle, amount, _) => (Kind::Read, *handle, Some(Args::of(Args::AMOUNT, *amount as u32)), &[][..]),
+        Op::Read(handle, amount, _) => (Kind::Read, *handle, Some(Args::amount(*amount as u32)), &[][..]),
         Op::Write(handle, bytes) => (Kind::Write, *handle, None, &bytes[..]),
         Op::Seek(Kind::SeekStart, handle, offset) => {
-            (Kind::SeekStart, *handle, Some(Args::of(Args::OFFSET, *offset as u64)), &[][..])
+            (Kind::SeekStart, *handle, Some(Args::from_raw(*offset as u64)), &[][..])
         }
-        Op::Seek(kind, handle, offset) => (*kind, *handle, Some(Args::of(Args::SIGNED_OFFSET, *offset)), &[][..]),
+        Op::Seek(kind, handle, offset) => (*kind, *handle, Some(Args::from_raw(*offset as u64)), &[][..]),
         Op::Close(handle) => return client.close(*handle).map(|()| None),
     };
     let flags = match op {
@@ -203,7 +203,7 @@ fn what_a_request_counts_on_is_given_back_before_the_server_finds_it() {
             [queue, client_data, server_data.read_only()].map(|memory| Watched::new(memory, Rc::clone(&answer)));
         let mut client = ClientSide::new(&geometry, queue, client_data, server_data).unwrap();
         for _ in 0..3 * geometry.capacity {
-            let read = Args::of(Args::AMOUNT, length);
+            let read = Args::amount(length);
             let ticket = client.submit(Kind::Read, Flags::NONE, 1, read, Chain::EMPTY).unwrap();
             client.flush().unwrap();
             assert_eq!(client.poll().unwrap(), Some(ticket));

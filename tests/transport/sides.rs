@@ -88,11 +88,11 @@ pub fn serve<M: Memory + Clone>(side: &mut ServerSide<M>, files: &mut Files, lim
             continue;
         };
         let value = |result: Result<Value, ErrorCode>| Reply::Value(result.unwrap_or_else(ErrorCode::value));
-        let amount = |amount: u32| Value::of(Value::AMOUNT, amount);
-        let handle_value = |handle: u32| Value::of(Value::HANDLE, handle);
-        let position = |position: u64| Value::of(Value::POSITION, position);
+        let amount = |amount: u32| Value::number(amount);
+        let handle_value = |handle: u32| Value::number(handle);
+        let position = |position: u64| Value::from_raw(position);
         let reply = match kind {
-            Kind::Read => match files.read(handle, args.get(Args::AMOUNT).unwrap() as usize, flags.advance) {
+            Kind::Read => match files.read(handle, args.to_amount() as usize, flags.advance) {
                 Err(code) => Reply::Value(code.value()),
                 Ok(bytes) => match side.lend(bytes.len() as u32) {
                     Ok(chain) => {
@@ -113,11 +113,9 @@ pub fn serve<M: Memory + Clone>(side: &mut ServerSide<M>, files: &mut Files, lim
             Kind::Open => value(files.open(&payload(side, &incoming)).map(handle_value)),
             Kind::Create => value(files.create(&payload(side, &incoming)).map(handle_value)),
             Kind::Destroy => value(files.destroy(&payload(side, &incoming)).map(|()| amount(0))),
-            Kind::SeekStart => value(files.seek_start(handle, args.get(Args::OFFSET).unwrap()).map(position)),
-            Kind::SeekCurrent => {
-                value(files.seek_current(handle, args.get(Args::SIGNED_OFFSET).unwrap()).map(position))
-            }
-            Kind::SeekEnd => value(files.seek_end(handle, args.get(Args::SIGNED_OFFSET).unwrap()).map(position)),
+            Kind::SeekStart => value(files.seek_start(handle, args.raw()).map(position)),
+            Kind::SeekCurrent => value(files.seek_current(handle, args.raw() as i64).map(position)),
+            Kind::SeekEnd => value(files.seek_end(handle, args.raw() as i64).map(position)),
             Kind::Share | Kind::Close => Reply::Value(ErrorCode::UNSUPPORTED.value()),
         };
         match side.answer(job, reply) {
@@ -133,15 +131,11 @@ pub fn serve<M: Memory + Clone>(side: &mut ServerSide<M>, files: &mut Files, lim
 
 /// A request and a response that nobody sane would send.
 pub fn slice_value(block: u32, length: u32) -> Value {
-    Value::of(Value::SLICE, Slice { block, length })
+    Value::slice(Slice { block, length })
 }
 
 /// A response entry.
 pub fn response(id: u64, value: Value) -> [u32; 3] {
-    Response {
-        flags: memcpy_select::transport::ResponseFlags::NONE,
-        id: memcpy_select::transport::JobId::new(id).unwrap(),
-        value,
-    }
-    .to_entry()
+    let id = memcpy_select::transport::JobId::new(id).unwrap();
+    Response { has_object: false, id, value }.to_entry()
 }

@@ -149,11 +149,11 @@ fn a_session_under_stress_keeps_every_block_where_it_belongs() {
                             chain.read(place, 0, &mut bytes, Copier::AUTO);
                             assert!(bytes == paint(request.handle.into(), bytes.len()), "other bytes than were sent");
                             chain.blocks().iter().for_each(|block| sent.pass(*block, SERVER, CLIENT));
-                            let amount = Value::of(Value::AMOUNT, bytes.len() as u32);
+                            let amount = Value::number(bytes.len() as u32);
                             server.answer(job, Reply::Value(amount)).unwrap();
                             continue;
                         }
-                        let amount = request.args.get(Args::AMOUNT).unwrap();
+                        let amount = request.args.to_amount();
                         match server.lend(amount) {
                             Ok(chain) => {
                                 chain.blocks().iter().for_each(|block| lent.pass(*block, NOBODY, SERVER));
@@ -183,7 +183,7 @@ fn a_session_under_stress_keeps_every_block_where_it_belongs() {
                     number += 1;
                     let length = rng.below(400) as u32;
                     if rng.below(2) == 0 {
-                        let args = Args::of(Args::AMOUNT, length);
+                        let args = Args::amount(length);
                         if let Ok(ticket) = client.submit(Kind::Read, Flags::DATA, number, args, Chain::EMPTY) {
                             under_way.insert(ticket, Vec::new());
                         }

@@ -182,11 +182,11 @@ impl Enemy {
 
 /// Bytes in one block, or a chain that starts there.
 pub fn slice(block: u32, length: u32) -> Args {
-    Args::of(Args::SLICE, Slice { block, length })
+    Args::slice(Slice { block, length })
 }
 
 pub fn amount(amount: u32) -> Args {
-    Args::of(Args::AMOUNT, amount)
+    Args::amount(amount)
 }
 
 /// Passes this process's standard input as an object, as often as it goes; how often.

@@ -352,7 +352,7 @@ fn wakes(address: &Address, _: Waiting) {
 fn stops(address: &Address, _: Waiting) {
     let mut enemy = Enemy::connect(address);
     for _ in 1..enemy.geometry.capacity {
-        let request = enemy.request(Kind::Read, Args::of(Args::AMOUNT, 10));
+        let request = enemy.request(Kind::Read, Args::amount(10));
         enemy.put(request);
     }
     let half = enemy.layout.requests.end_at() - usize::from(enemy.geometry.request_stride_bytes) + 4;
@@ -376,7 +376,7 @@ fn dies(address: &Address, _: Waiting) {
 
 fn die_once(address: &Address) {
     let Ok(mut enemy) = Enemy::join(address) else { return };
-    let request = enemy.request(Kind::Read, Args::of(Args::AMOUNT, 10));
+    let request = enemy.request(Kind::Read, Args::amount(10));
     enemy.put(request);
     enemy.ring();
     rustix::process::kill_process(rustix::process::getpid(), Signal::KILL).unwrap();

@@ -186,7 +186,7 @@ impl Session {
             Outcome::Amount(amount) if amount == length => {}
             other => return Err(text(other)),
         }
-        let args = Args::of(Args::AMOUNT, length);
+        let args = Args::amount(length);
         let ticket = self.client.submit(Kind::Read, Flags::DATA, 1, args, Chain::EMPTY).map_err(text)?;
         self.client.flush().map_err(text)?;
         self.serve(there)?;
@@ -212,7 +212,7 @@ impl Session {
             let place = self.server.client_data();
             let chain = self.server.payload(job).ok_or("no payload")?;
             chain.read(place, 0, file, Copier::AUTO);
-            Reply::Value(Value::of(Value::AMOUNT, file.len() as u32))
+            Reply::Value(Value::number(file.len() as u32))
         } else {
             let chain = self.server.lend(file.len() as u32).map_err(text)?;
             let place = self.server.server_data();

@@ -95,7 +95,7 @@ impl Client {
     /// [`ClientError`].
     #[inline]
     pub fn submit_read(&mut self, handle: Handle, amount: u32) -> Result<Ticket, ClientError> {
-        self.ask((Kind::Read, Flags::DATA, handle.number()), Args::of(Args::AMOUNT, amount))
+        self.ask((Kind::Read, Flags::DATA, handle.number()), Args::amount(amount))
     }
 
     /// Submits a write of a copy of `src`.
@@ -137,9 +137,9 @@ impl Client {
     #[inline]
     pub fn submit_seek(&mut self, handle: Handle, to: SeekFrom) -> Result<Ticket, ClientError> {
         let (kind, args) = match to {
-            SeekFrom::Start(offset) => (Kind::SeekStart, Args::of(Args::OFFSET, offset)),
-            SeekFrom::Current(offset) => (Kind::SeekCurrent, Args::of(Args::SIGNED_OFFSET, offset)),
-            SeekFrom::End(offset) => (Kind::SeekEnd, Args::of(Args::SIGNED_OFFSET, offset)),
+            SeekFrom::Start(offset) => (Kind::SeekStart, Args::from_raw(offset)),
+            SeekFrom::Current(offset) => (Kind::SeekCurrent, Args::from_raw(offset as u64)),
+            SeekFrom::End(offset) => (Kind::SeekEnd, Args::from_raw(offset as u64)),
         };
         self.ask((kind, Flags::NONE, handle.number()), args)
     }
@@ -158,7 +158,7 @@ impl Client {
     ) -> Result<Ticket, ClientError> {
         let pages = PageRange::of_bytes(start_bytes, len_bytes, access)
             .ok_or(ClientError::Unaligned { start_bytes, len_bytes })?;
-        self.ask((Kind::Share, Flags::NONE, handle.number()), Args::of(Args::RANGE, pages))
+        self.ask((Kind::Share, Flags::NONE, handle.number()), Args::range(pages))
     }
 }
 

@@ -9,7 +9,7 @@ use crate::transport::job::{ClientKey, Operation};
 use crate::transport::memory::{Copier, Mapped, Memory};
 use crate::transport::reactor::{Session, Source};
 use crate::transport::region::Region;
-use crate::transport::request::{Args, ErrorCode, JobId, Kind, Request, Response, ResponseFlags, Slice};
+use crate::transport::request::{Args, ErrorCode, JobId, Kind, Request, Response, Slice};
 use crate::transport::ring::{Consumer, Producer};
 use crate::transport::semaphore::{Doorbell, Via};
 use crate::transport::session::QueueLayout;
@@ -125,7 +125,7 @@ impl Pair {
             if let Some(block) = self.names.used.remove(&id) {
                 self.names.free.push(block);
             }
-            if response.flags.has_object {
+            if response.has_object {
                 self.forward_object(response.id)?;
             }
             self.responses_out.push(entry)?;
@@ -162,7 +162,7 @@ impl Pair {
                 break;
             }
             let Some(entry) = self.requests_in.pop()? else { break };
-            let mut request = Request::from_entry(entry).map_err(Violation::Kind)?;
+            let mut request = Request::from_entry(entry)?;
             let id = request.id.get() as u32;
             let is_close = request.kind == Kind::Close;
             if is_close != (request.id == JobId::ZERO) {
@@ -178,8 +178,7 @@ impl Pair {
                     self.in_flight += 1;
                 }
                 Err(code) => {
-                    let flags = ResponseFlags::NONE;
-                    let response = Response { flags, id: request.id, value: code.value() };
+                    let response = Response { has_object: false, id: request.id, value: code.value() };
                     self.responses_out.push(response.to_entry())?;
                 }
             }
@@ -240,7 +239,7 @@ impl Names {
         self.buffer.clear();
         let has_name = matches!(request.kind, Kind::Open | Kind::Create | Kind::Destroy);
         if has_name {
-            let slice = request.args.get(Args::SLICE).map_err(Violation::Kind)?;
+            let slice = request.args.to_slice();
             let max_bytes = MAX_NAME_BYTES.min(self.client.geometry().block_bytes() as usize);
             if slice.length as usize > max_bytes {
                 return Ok(Err(ErrorCode::BAD_NAME));
@@ -258,7 +257,7 @@ impl Names {
         }
         if self.buffer.is_empty() {
             if has_name {
-                request.args = Args::of(Args::SLICE, Slice::EMPTY);
+                request.args = Args::slice(Slice::EMPTY);
             }
             return Ok(Ok(()));
         }
@@ -270,7 +269,7 @@ impl Names {
         self.own.write(block as usize * self.client.geometry().block_bytes() as usize, &self.buffer, Copier::AUTO);
         self.used.insert(id, block);
         let block = self.client.geometry().count() + block;
-        request.args = Args::of(Args::SLICE, Slice { block, length: self.buffer.len() as u32 });
+        request.args = Args::slice(Slice { block, length: self.buffer.len() as u32 });
         Ok(Ok(()))
     }
 }

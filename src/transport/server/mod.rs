@@ -179,10 +179,10 @@ impl Table {
         let can_fail = !matches!(answer, Answer::Error(_));
         let reply = match answer {
             Answer::Error(code) => Ok(Reply::Value(code.value())),
-            Answer::Done => Ok(Reply::Value(Value::of(Value::AMOUNT, 0))),
-            Answer::Amount(amount) => Ok(Reply::Value(Value::of(Value::AMOUNT, amount))),
-            Answer::Handle(handle) => Ok(Reply::Value(Value::of(Value::HANDLE, handle))),
-            Answer::Position(position) => Ok(Reply::Value(Value::of(Value::POSITION, position))),
+            Answer::Done => Ok(Reply::Value(Value::number(0))),
+            Answer::Amount(amount) => Ok(Reply::Value(Value::number(amount))),
+            Answer::Handle(handle) => Ok(Reply::Value(Value::number(handle))),
+            Answer::Position(position) => Ok(Reply::Value(Value::from_raw(position))),
             other => session.reply(&job, other),
         };
         let reply = match reply {

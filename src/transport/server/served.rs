@@ -167,8 +167,8 @@ impl Session {
                     None => Reply::Value(ErrorCode::IO.value()),
                 })
             }
-            Answer::Object(object) => self.pass(job, Value::of(Value::AMOUNT, 0), &object),
-            Answer::HandleAndObject(handle, object) => self.pass(job, Value::of(Value::HANDLE, handle), &object),
+            Answer::Object(object) => self.pass(job, Value::number(0), &object),
+            Answer::HandleAndObject(handle, object) => self.pass(job, Value::number(handle), &object),
             Answer::Error(_) | Answer::Done | Answer::Amount(_) | Answer::Handle(_) | Answer::Position(_) => {
                 Ok(Reply::Value(ErrorCode::UNSUPPORTED.value()))
             }

@@ -11,7 +11,7 @@ use crate::transport::blocks::{Allocate, AllocateError, BlockMemory};
 use crate::transport::chain::Chain;
 use crate::transport::geometry::{Allocator, Geometry, GeometryError};
 use crate::transport::memory::Memory;
-use crate::transport::request::{Args, ErrorCode, Flags, JobId, Kind, Request, Response, Value};
+use crate::transport::request::{Args, ErrorCode, Flags, JobId, Kind, Request, Response};
 use crate::transport::ring::{Consumer, Producer};
 use crate::transport::violation::Violation;
 use std::collections::VecDeque;
@@ -149,9 +149,9 @@ impl<M: Memory + Clone> ClientSide<M> {
         let Some(&number) = self.free_slots.last() else { return Err((SubmitError::Full, payload)) };
         let Some(slot) = self.slots.get_mut(number as usize) else { return Err((SubmitError::Full, payload)) };
         let (args, asked) = match kind {
-            Kind::Write => (Args::of(Args::SLICE, payload.slice()), payload.length()),
-            Kind::Open | Kind::Create | Kind::Destroy => (Args::of(Args::SLICE, payload.slice()), 0),
-            Kind::Read => (args, args.get(Args::AMOUNT).unwrap_or(0)),
+            Kind::Write => (Args::slice(payload.slice()), payload.length()),
+            Kind::Open | Kind::Create | Kind::Destroy => (Args::slice(payload.slice()), 0),
+            Kind::Read => (args, args.to_amount()),
             _ => (args, 0),
         };
         let id = JobId::truncated(u64::from(slot.generation << self.slot_bits | number));
@@ -248,7 +248,7 @@ impl<M: Memory + Clone> ClientSide<M> {
             |asked: u64| if raw <= asked { Ok(raw) } else { Err(Violation::MoreThanAsked { got: raw, asked }) };
         Ok(match slot.kind {
             Kind::Read => {
-                let slice = response.value.get(Value::SLICE).map_err(Violation::Kind)?;
+                let slice = response.value.to_slice();
                 if slice.length > slot.asked {
                     return Err(Violation::MoreThanAsked { got: slice.length.into(), asked: slot.asked.into() });
                 }
@@ -259,14 +259,14 @@ impl<M: Memory + Clone> ClientSide<M> {
             Kind::Write => Outcome::Amount(at_most(slot.asked.into())? as u32),
             Kind::Open | Kind::Create => {
                 let handle = at_most(u32::MAX.into())? as u32;
-                if response.flags.has_object {
+                if response.has_object {
                     Outcome::HandleWithObject(handle, response.id)
                 } else {
                     Outcome::Handle(handle)
                 }
             }
             Kind::SeekStart | Kind::SeekCurrent | Kind::SeekEnd => Outcome::Position(raw),
-            Kind::Share if response.flags.has_object => Outcome::Object(response.id),
+            Kind::Share if response.has_object => Outcome::Object(response.id),
             Kind::Share => return Err(Violation::NoObject { id: response.id.get() as u32 }),
             Kind::Destroy | Kind::Close => Outcome::Amount(at_most(0)? as u32),
         })

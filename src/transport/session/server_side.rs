@@ -13,7 +13,7 @@ use crate::transport::blocks::{AllocateError, BlockMemory, Marks};
 use crate::transport::chain::Chain;
 use crate::transport::geometry::{Allocator, Geometry, GeometryError};
 use crate::transport::memory::Memory;
-use crate::transport::request::{Args, JobId, Kind, Request, Response, ResponseFlags, Value};
+use crate::transport::request::{JobId, Kind, Request, Response, Value};
 use crate::transport::ring::{Consumer, Producer};
 use crate::transport::violation::Violation;
 use std::collections::HashMap;
@@ -112,7 +112,7 @@ impl<M: Memory + Clone> ServerSide<M> {
             return Ok(None);
         }
         let Some(entry) = self.requests.pop()? else { return Ok(None) };
-        let request = Request::from_entry(entry).map_err(Violation::Kind)?;
+        let request = Request::from_entry(entry)?;
         let is_close = request.kind == Kind::Close;
         if is_close != (request.id == JobId::ZERO) {
             return Err(Violation::JobId { id: request.id.get() as u32 });
@@ -120,16 +120,12 @@ impl<M: Memory + Clone> ServerSide<M> {
         if is_close {
             return Ok(Some(Incoming { job: None, request }));
         }
-        let payload = match request.kind {
-            Kind::Write | Kind::Open | Kind::Create | Kind::Destroy => request.args.get(Args::SLICE).ok(),
-            _ => None,
-        };
-        let asked = if request.kind == Kind::Read { request.args.get(Args::AMOUNT).unwrap_or(0) } else { 0 };
+        let asked = if request.kind == Kind::Read { request.args.to_amount() } else { 0 };
         // There is a place for each response, so that there is one for each job.
         let Some(&slot) = self.free_jobs.last() else { return Ok(None) };
         let Some(job) = self.jobs.get_mut(slot as usize) else { return Ok(None) };
-        if let Some(slice) = payload {
-            self.receiving.resolve(&mut self.sending.pool, &mut job.payload, slice)?;
+        if request.kind.has_payload() {
+            self.receiving.resolve(&mut self.sending.pool, &mut job.payload, request.args.to_slice())?;
         }
         self.free_jobs.pop();
         job.is_waiting = true;
@@ -241,13 +237,9 @@ impl<M: Memory + Clone> ServerSide<M> {
             }
             return Err(AnswerError::NoSuchJob);
         };
-        let mut flags = ResponseFlags::NONE;
+        let has_object = matches!(reply, Reply::WithObject(_));
         let value = match reply {
-            Reply::Value(value) => value,
-            Reply::WithObject(value) => {
-                flags.has_object = true;
-                value
-            }
+            Reply::Value(value) | Reply::WithObject(value) => value,
             Reply::Bytes(chain) if chain.length() > asked => {
                 self.give_back(chain);
                 return Err(AnswerError::MoreThanAsked { asked });
@@ -255,11 +247,11 @@ impl<M: Memory + Clone> ServerSide<M> {
             Reply::Bytes(chain) => {
                 let slice = chain.slice();
                 self.hand_over(chain)?;
-                Value::of(Value::SLICE, slice)
+                Value::slice(slice)
             }
         };
         self.finish(key)?;
-        let is_pushed = self.responses.push(Response { flags, id, value }.to_entry())?;
+        let is_pushed = self.responses.push(Response { has_object, id, value }.to_entry())?;
         debug_assert!(is_pushed, "a request was taken without room for its response");
         Ok(())
     }

@@ -48,7 +48,7 @@ fn session(bug: Bug, publication: Publication) {
                 let mut bytes = [0; 3];
                 server.payload(job).unwrap().read(place, 0, &mut bytes, Copier::AUTO);
                 assert_eq!(&bytes, b"one");
-                Reply::Value(Value::of(Value::AMOUNT, 3))
+                Reply::Value(Value::number(3))
             } else {
                 let chain = server.lend(3).unwrap();
                 let place = server.server_data();
@@ -64,7 +64,7 @@ fn session(bug: Bug, publication: Publication) {
     let place = client.client_data();
     chain.write(place, 0, b"one", Copier::AUTO);
     client.submit(Kind::Write, Flags::DATA, 1, Args::from_raw(0), chain).unwrap();
-    client.submit(Kind::Read, Flags::DATA, 1, Args::of(Args::AMOUNT, 3), Chain::EMPTY).unwrap();
+    client.submit(Kind::Read, Flags::DATA, 1, Args::amount(3), Chain::EMPTY).unwrap();
     client.flush().unwrap();
     for _ in 0..2 {
         let ticket = loop {

@@ -126,7 +126,7 @@ fn last_answer_arrives(bug: Bug) {
     let mut client = ClientSide::new(&geometry, memory(), memory(), memory()).unwrap();
     let mut server = ServerSide::new(&geometry, memory(), memory(), memory()).unwrap();
     let has_hung_up = Arc::new(AtomicBool::new(false));
-    let ticket = client.submit(Kind::SeekStart, Flags::NONE, 1, Args::of(Args::OFFSET, 7), Chain::EMPTY).unwrap();
+    let ticket = client.submit(Kind::SeekStart, Flags::NONE, 1, Args::from_raw(7), Chain::EMPTY).unwrap();
     client.flush().unwrap();
     let serving = thread::spawn({
         let has_hung_up = Arc::clone(&has_hung_up);
@@ -135,7 +135,7 @@ fn last_answer_arrives(bug: Bug) {
             if bug == Bug::HangsUpFirst {
                 has_hung_up.store(true, Ordering::Release);
             }
-            server.answer(job, Reply::Value(Value::of(Value::POSITION, 7 << 33))).unwrap();
+            server.answer(job, Reply::Value(Value::from_raw(7 << 33))).unwrap();
             server.flush();
             // The system closes the socket of a process that has ended: after all that it did.
             has_hung_up.store(true, Ordering::Release);
