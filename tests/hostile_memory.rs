@@ -13,8 +13,8 @@ mod hostile;
 use hostile::{Choices, Tally};
 use memcpy_select::transport::chain::Chain;
 use memcpy_select::transport::geometry::{Allocator, Blocks, Geometry};
-use memcpy_select::transport::session::{ClientSide, Outcome, QueueLayout, data_bytes};
-use memcpy_select::transport::{Args, Flags, JobId, Kind, Mapped, Publication, Response, Slice, Value};
+use memcpy_select::transport::session::{ClientSide, Outcome, QueueLayout, Reply, ServerSide, data_bytes};
+use memcpy_select::transport::{Args, Copier, Flags, JobId, Kind, Mapped, Publication, Response, Slice, Value};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -23,6 +23,7 @@ use std::time::{Duration, Instant};
 struct Counting;
 
 thread_local! {
+    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
     static LIVE_BYTES: Cell<isize> = const { Cell::new(0) };
     static MOST_BYTES: Cell<isize> = const { Cell::new(0) };
 }
@@ -37,6 +38,7 @@ fn count(bytes: isize) {
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(layout.size() as isize);
+        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
         // SAFETY: the caller's.
         unsafe { System.alloc(layout) }
     }
@@ -107,6 +109,54 @@ fn sessions_over_hostile_memory() {
     let tally = drives("sessions", 4_000, hostile::session::drive);
     assert!(tally.mutated_words > 150_000 && tally.calls > 2_000_000, "{tally:?}");
     assert!(tally.refused > 20_000 && tally.lasted > 2000, "the adversary should do both: {tally:?}");
+}
+
+/// When each place has been used once, what travels in entries costs neither side an allocation.
+#[test]
+fn short_payloads_allocate_nothing() {
+    let blocks = Blocks { block_bytes: 64, count: 16 };
+    let geometry = Geometry {
+        capacity: 4,
+        request_stride_bytes: 64,
+        response_stride_bytes: 128,
+        publication: Publication::Phase,
+        allocator: Allocator::Owned,
+        client_blocks: blocks,
+        server_blocks: blocks,
+    };
+    let layout = QueueLayout::of(&geometry).unwrap();
+    let queue = Mapped::private(layout.len_bytes).unwrap();
+    let data = [(); 2].map(|()| Mapped::private(data_bytes(blocks, Allocator::Owned).unwrap()).unwrap());
+    let mut client = ClientSide::new(&geometry, queue.clone(), data[0].clone(), data[1].read_only()).unwrap();
+    let mut server = ServerSide::new(&geometry, queue, data[0].read_only(), data[1].clone()).unwrap();
+    let mut round = |length: u32| {
+        let mut lease = client.allocate(length).unwrap();
+        lease.write(client.client_data(), 0, &[1; 48], Copier::AUTO);
+        client.submit(Kind::Write, Flags::DATA, 1, Args::from_raw(0), lease).unwrap();
+        client.submit_copy(Kind::Write, Flags::DATA, 1, &[2; 48][..length as usize], Copier::AUTO).unwrap();
+        client.submit(Kind::Read, Flags::DATA, 1, Args::amount(112), Chain::EMPTY).unwrap();
+        client.flush().unwrap();
+        while let Some(incoming) = server.take_request().unwrap() {
+            let job = incoming.job.unwrap();
+            let reply = match incoming.request.kind {
+                Kind::Read if length.is_multiple_of(2) => Reply::Bytes(server.lend(2 * length).unwrap()),
+                Kind::Read => Reply::Copy(&[3; 48][..length as usize], Copier::AUTO),
+                _ => Reply::Value(Value::number(length)),
+            };
+            server.answer(job, reply).unwrap();
+        }
+        server.flush();
+        while let Some(ticket) = client.poll().unwrap() {
+            if let Some(Outcome::Bytes(chain)) = client.take(ticket) {
+                client.release(chain).unwrap();
+            }
+        }
+    };
+    let mut rounds = || (1..=48).for_each(&mut round);
+    rounds();
+    let before = ALLOCATIONS.get();
+    rounds();
+    assert_eq!(ALLOCATIONS.get(), before, "allocations, when all places were used");
 }
 
 /// A server that never takes releases in, and lends the same block again and again, costs its client no memory.

@@ -1,4 +1,5 @@
-//! Where the bytes of a slice are: in one block, or in a chain of list blocks that name data blocks.
+//! Where the bytes of a slice are: in one block, in a chain of list blocks that name data blocks, or, short ones, in memory of
+//! this side's own, where they wait to be sent in an entry or were put when they came in one.
 //!
 //! A list block holds E = block_bytes / 4 entries. The last entry of a full list block is the index of the next list
 //! block, except in the final one, where it is data: n data blocks need ceil((n − 1) / (E − 1)) list blocks.
@@ -10,23 +11,36 @@
 use super::blocks::{Allocate, AllocateError, BlockGeometry, BlockMemory, Marks};
 use super::memory::{Copier, Load, Memory, Store};
 use super::request::Slice;
+use super::ring::{Consumer, MAX_ROOM_BYTES};
 use super::violation::Violation;
 use std::slice;
 
-/// The blocks of a slice: data blocks in order, then list blocks. Private memory; nothing in it is read again from where
-/// it came.
+/// The blocks of a slice: data blocks in order, then list blocks; or its bytes. Private memory; nothing in it is read again
+/// from where it came.
 ///
-/// The usual chain is one block, and stands in registers; only longer ones have a list on the heap.
+/// The usual chain is one block, and stands in registers; only longer ones have a list on the heap, and bytes their place.
 #[derive(Clone, Debug)]
 pub struct Chain {
     length: u32,
-    /// The block, if it is one; else [`NO_BLOCK`].
+    /// The block, if it is one; [`Slice::INLINE`] for bytes; else [`LISTED`].
     one: u32,
     many: Option<Box<Many>>,
+    bytes: Option<Box<Bytes>>,
 }
 
 /// No region has this many blocks.
-const NO_BLOCK: u32 = u32::MAX;
+const LISTED: u32 = u32::MAX - 1;
+
+/// The bytes of a chain that has them, or, kept for the next such chain, bytes of no meaning. They begin on a line.
+#[derive(Clone, Debug)]
+#[repr(align(64))]
+struct Bytes([u8; MAX_ROOM_BYTES]);
+
+impl Default for Bytes {
+    fn default() -> Self {
+        Self([0; MAX_ROOM_BYTES])
+    }
+}
 
 /// The blocks of a chain that has several, or, kept for the next such chain, none.
 #[derive(Clone, Debug, Default)]
@@ -37,7 +51,7 @@ struct Many {
 
 impl Chain {
     /// No bytes, in no block.
-    pub const EMPTY: Self = Self { length: 0, one: NO_BLOCK, many: None };
+    pub const EMPTY: Self = Self { length: 0, one: LISTED, many: None, bytes: None };
 
     /// How many bytes it holds.
     #[inline(always)]
@@ -48,14 +62,28 @@ impl Chain {
     /// The one block, if it is one.
     #[inline(always)]
     fn one(&self) -> &[u32] {
-        if self.one == NO_BLOCK { &[] } else { slice::from_ref(&self.one) }
+        if self.one >= LISTED { &[] } else { slice::from_ref(&self.one) }
+    }
+
+    /// The bytes, if they are here and not in blocks.
+    #[inline(always)]
+    pub fn inline(&self) -> Option<&[u8]> {
+        let bytes = self.bytes.as_ref().filter(|_| self.one == Slice::INLINE)?;
+        bytes.0.get(..self.length as usize)
+    }
+
+    /// The same, to be written.
+    #[inline(always)]
+    pub(super) fn inline_mut(&mut self) -> Option<&mut [u8]> {
+        let bytes = self.bytes.as_mut().filter(|_| self.one == Slice::INLINE)?;
+        bytes.0.get_mut(..self.length as usize)
     }
 
     /// The blocks with the bytes, in order.
     #[inline(always)]
     pub fn data(&self) -> &[u32] {
         match &self.many {
-            Some(many) if self.one == NO_BLOCK => many.blocks.get(..many.data_count as usize).unwrap_or(&[]),
+            Some(many) if self.one == LISTED => many.blocks.get(..many.data_count as usize).unwrap_or(&[]),
             _ => self.one(),
         }
     }
@@ -64,7 +92,7 @@ impl Chain {
     #[inline(always)]
     pub fn blocks(&self) -> &[u32] {
         match &self.many {
-            Some(many) if self.one == NO_BLOCK => &many.blocks,
+            Some(many) if self.one == LISTED => &many.blocks,
             _ => self.one(),
         }
     }
@@ -73,7 +101,7 @@ impl Chain {
     #[inline(always)]
     pub fn slice(&self) -> Slice {
         let length = self.length;
-        if self.one != NO_BLOCK {
+        if self.one != LISTED {
             return Slice { block: self.one, length };
         }
         // More than one are behind the first list block.
@@ -85,7 +113,7 @@ impl Chain {
     #[inline(always)]
     pub fn clear(&mut self) {
         self.length = 0;
-        self.one = NO_BLOCK;
+        self.one = LISTED;
         if let Some(many) = &mut self.many {
             many.data_count = 0;
             many.blocks.clear();
@@ -94,8 +122,32 @@ impl Chain {
 
     /// Whether it has memory of its own, worth keeping.
     #[inline(always)]
-    pub(super) fn has_list(&self) -> bool {
-        self.many.is_some()
+    pub(super) fn has_memory(&self) -> bool {
+        self.many.is_some() || self.bytes.is_some()
+    }
+
+    /// Makes it one of `length` bytes of its own, 1 to [`MAX_ROOM_BYTES`], which are of no meaning yet. It was
+    /// [cleared](Self::clear) before.
+    #[inline(always)]
+    pub(super) fn hold(&mut self, length: u32) -> &mut [u8] {
+        self.length = length;
+        self.one = Slice::INLINE;
+        &mut self.bytes.get_or_insert_default().0
+    }
+
+    /// Makes it the one whose bytes came in the entry that was popped last. It was [cleared](Self::clear) before, and on an
+    /// error it is again.
+    ///
+    /// # Errors
+    ///
+    /// [`Violation::Room`] if the entry has no room for as many.
+    #[inline(always)]
+    pub(super) fn receive<M: Memory, const WORDS: usize>(
+        &mut self,
+        ring: &Consumer<M, WORDS>,
+        length: u32,
+    ) -> Result<(), Violation> {
+        ring.take_bytes(length, self.hold(length)).inspect_err(|_| self.clear())
     }
 
     /// Makes it one of `length` bytes, of blocks that are allocated for it, and writes its list blocks. It was
@@ -178,7 +230,10 @@ impl Chain {
 
     /// Copies bytes in from `from` on, as one transfer; how many, less than `src` has where the chain ends.
     #[inline]
-    pub fn write<M: Memory>(&self, place: &BlockMemory<M>, from: u32, src: &[u8], copier: Copier) -> usize {
+    pub fn write<M: Memory>(&mut self, place: &BlockMemory<M>, from: u32, src: &[u8], copier: Copier) -> usize {
+        if let Some(bytes) = self.inline_mut() {
+            return copier.copy_private(bytes.get_mut(from as usize..).unwrap_or_default(), src);
+        }
         let copier = copier.for_total(src.len());
         let mut rest = src;
         for run in self.runs(place.geometry(), from, clamp(src.len())) {
@@ -192,6 +247,9 @@ impl Chain {
     /// Copies bytes out from `from` on, as one transfer; how many, less than `dst` has room for where the chain ends.
     #[inline]
     pub fn read<M: Memory>(&self, place: &BlockMemory<M>, from: u32, dst: &mut [u8], copier: Copier) -> usize {
+        if let Some(bytes) = self.inline() {
+            return copier.copy_private(dst, bytes.get(from as usize..).unwrap_or_default());
+        }
         let whole = dst.len();
         let copier = copier.for_total(whole);
         let mut rest = dst;
@@ -212,7 +270,8 @@ impl Default for Chain {
 
 impl PartialEq for Chain {
     fn eq(&self, other: &Self) -> bool {
-        (self.length, self.data(), self.blocks()) == (other.length, other.data(), other.blocks())
+        (self.length, self.data(), self.blocks(), self.inline())
+            == (other.length, other.data(), other.blocks(), other.inline())
     }
 }
 

@@ -5,7 +5,7 @@
 
 use super::blocks::BlockGeometry;
 pub use super::geometry_error::GeometryError;
-use super::ring::{MAX_CAPACITY, Publication};
+use super::ring::{MAX_CAPACITY, Publication, room_bytes};
 
 /// Which side allocates blocks from which memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,9 +50,11 @@ impl Blocks {
 pub struct Geometry {
     /// Entries of each ring: a power of two.
     pub capacity: u32,
-    /// From one request to the next, in bytes: 16, 32 or 64.
+    /// From one request to the next, in bytes: 16, 32, or a multiple of 64 up to 512. What is above 16 is room for a payload:
+    /// one that fits travels in the request, and takes no block.
     pub request_stride_bytes: u16,
-    /// From one response to the next, in bytes: 12, 16, 32 or 64.
+    /// From one response to the next, in bytes: 12, 16, 32, or a multiple of 64 up to 512. What is above 16 is room for the
+    /// bytes of an answer.
     pub response_stride_bytes: u16,
     /// How entries are published.
     pub publication: Publication,
@@ -66,6 +68,16 @@ pub struct Geometry {
 }
 
 impl Geometry {
+    /// The longest payload that travels in a request.
+    pub const fn request_room_bytes(&self) -> usize {
+        room_bytes(self.request_stride_bytes as u32) as usize
+    }
+
+    /// The longest answer whose bytes travel in the response.
+    pub const fn response_room_bytes(&self) -> usize {
+        room_bytes(self.response_stride_bytes as u32) as usize
+    }
+
     /// Whether a session can have these numbers within those limits.
     ///
     /// # Errors
@@ -76,11 +88,16 @@ impl Geometry {
         if !self.capacity.is_power_of_two() || !(2..=MAX_CAPACITY).contains(&self.capacity) {
             return refuse("entries of a ring (a power of two from 2 to 32768)", self.capacity.into());
         }
-        if ![16, 32, 64].contains(&self.request_stride_bytes) {
-            return refuse("bytes from request to request (16, 32 or 64)", self.request_stride_bytes.into());
+        let is_stride =
+            |bytes: u16| [16, 32].contains(&bytes) || (64..=512).contains(&bytes) && bytes.is_multiple_of(64);
+        let (request_bytes, response_bytes) = (self.request_stride_bytes, self.response_stride_bytes);
+        if !is_stride(request_bytes) {
+            let what = "bytes from request to request (16, 32, or a multiple of 64 up to 512)";
+            return refuse(what, request_bytes.into());
         }
-        if ![12, 16, 32, 64].contains(&self.response_stride_bytes) {
-            return refuse("bytes from response to response (12, 16, 32 or 64)", self.response_stride_bytes.into());
+        if response_bytes != 12 && !is_stride(response_bytes) {
+            let what = "bytes from response to response (12, 16, 32, or a multiple of 64 up to 512)";
+            return refuse(what, response_bytes.into());
         }
         for blocks in [self.client_blocks, self.server_blocks] {
             blocks.cut()?;

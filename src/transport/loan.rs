@@ -1,5 +1,5 @@
-//! Blocks in the hands of a program: a [`Lease`] to fill and send, [received](Received) bytes to read. Dropped, they go back by
-//! themselves.
+//! Bytes in the hands of a program: a [`Lease`] to fill and send, [received](Received) bytes to read. Dropped, their blocks go
+//! back by themselves. Short ones, which travel in an entry, are in memory of this side's own.
 
 use super::blocks::BlockMemory;
 use super::chain::{Chain, clamp};
@@ -95,14 +95,14 @@ pub struct Loan {
 impl Drop for Loan {
     fn drop(&mut self) {
         if let Some(place) = self.place.take()
-            && !self.chain.blocks().is_empty()
+            && self.chain.length() > 0
         {
             place.give_back(std::mem::take(&mut self.chain));
         }
     }
 }
 
-/// Blocks to fill, and then to send without a copy.
+/// Blocks to fill, and then to send without a copy; or, for bytes that travel in an entry, memory to fill, which is copied there.
 ///
 /// Dropped without being sent, they are free again.
 pub struct Lease {
@@ -132,17 +132,18 @@ impl Lease {
         self.loan.chain.write(&place.blocks, clamp(offset), src, copier)
     }
 
-    /// The bytes, in as many parts as the blocks are not neighbours; `None` if the other side can write them too, where
+    /// The bytes, in as many parts as the blocks are not neighbours; `None` if the other side can write the blocks too, where
     /// there is no such thing as a slice of them: use [`parts`](Self::parts).
     ///
     /// What they hold before they are written is of no meaning.
     pub fn slices_mut(&mut self) -> Option<impl Iterator<Item = &mut [u8]>> {
         let is_exclusive = self.loan.place.as_ref().is_some_and(|place| place.is_exclusive);
+        let is_exclusive = is_exclusive || self.loan.chain.inline().is_some();
         is_exclusive.then(|| {
             self.parts().map(|(start, len_bytes)| {
-                // SAFETY: this side alone can write the region; these blocks are this lease's alone, which is borrowed
-                // exclusively; parts of one chain do not overlap; the memory is mapped as long as the place, which the lease
-                // keeps, and initialised, as all shared memory is.
+                // SAFETY: this side alone can write the region; these blocks, or the lease's own bytes, are this lease's alone,
+                // which is borrowed exclusively; parts of one chain do not overlap; the memory is mapped as long as the place,
+                // which the lease keeps, or as long as the lease, and initialised, as all shared memory is and its own.
                 unsafe { slice::from_raw_parts_mut(start.as_ptr(), len_bytes) }
             })
         })
@@ -150,8 +151,10 @@ impl Lease {
 
     /// Start and length of each part. The other side may be writing there: use the kernels or volatile accesses.
     #[inline(always)]
-    pub fn parts(&self) -> impl Iterator<Item = (NonNull<u8>, usize)> + '_ {
-        parts(self.loan.found())
+    pub fn parts(&mut self) -> impl Iterator<Item = (NonNull<u8>, usize)> + '_ {
+        let own = self.loan.chain.inline_mut().map(|bytes| (NonNull::from(&mut *bytes).cast(), bytes.len()));
+        let found = if own.is_some() { None } else { self.loan.found() };
+        own.into_iter().chain(parts(found))
     }
 }
 
@@ -235,7 +238,8 @@ impl<H: Holder> Received<H> {
         bytes
     }
 
-    /// Offset in the other side's region and length of each part, for calls that take a descriptor.
+    /// Offset in the other side's region and length of each part, for calls that take a descriptor. None of bytes that came in
+    /// an entry.
     #[inline(always)]
     pub fn runs(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
         runs(self.blocks.found())
@@ -264,7 +268,9 @@ fn runs(found: Option<(&Chain, &BlockMemory<Mapped>)>) -> impl Iterator<Item = (
 #[inline(always)]
 fn parts(found: Option<(&Chain, &BlockMemory<Mapped>)>) -> impl Iterator<Item = (NonNull<u8>, usize)> {
     let memory = found.map(|(_, place)| place.memory());
-    runs(found).filter_map(move |(at, len_bytes)| Some((memory?.pointer(at, len_bytes)?, len_bytes)))
+    let own = found.and_then(|(chain, _)| chain.inline()).map(|bytes| (NonNull::from(bytes).cast(), bytes.len()));
+    let parts = runs(found).filter_map(move |(at, len_bytes)| Some((memory?.pointer(at, len_bytes)?, len_bytes)));
+    own.into_iter().chain(parts)
 }
 
 impl fmt::Debug for Lease {

@@ -106,10 +106,10 @@ impl JobId {
     }
 }
 
-/// Bytes in blocks: one block, or a chain if they are longer. A length of 0 uses no block.
+/// Bytes in blocks: one block, or a chain if they are longer; or in the entry itself. A length of 0 uses neither.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Slice {
-    /// The block, or the first list block of the chain.
+    /// The block, or the first list block of the chain; [`INLINE`](Self::INLINE) if the bytes are in the entry.
     pub block: u32,
     /// How many bytes.
     pub length: u32,
@@ -118,6 +118,20 @@ pub struct Slice {
 impl Slice {
     /// No bytes, in no block.
     pub const EMPTY: Self = Self { block: 0, length: 0 };
+    /// What stands for a block where the bytes are in the entry. No region has as many blocks.
+    pub const INLINE: u32 = u32::MAX;
+
+    /// That many bytes in the entry.
+    #[inline(always)]
+    pub const fn inline(length: u32) -> Self {
+        if length == 0 { Self::EMPTY } else { Self { block: Self::INLINE, length } }
+    }
+
+    /// Whether there are bytes, in the entry.
+    #[inline(always)]
+    pub const fn is_inline(self) -> bool {
+        self.block == Self::INLINE && self.length > 0
+    }
 
     #[inline(always)]
     const fn to_bits(self) -> u64 {

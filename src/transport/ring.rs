@@ -1,4 +1,4 @@
-//! A ring of small entries from one side to the other.
+//! A ring of small entries from one side to the other, with room for bytes in each if its stride leaves some.
 //!
 //! Each side keeps its own index privately and never reads it back. The other side's index is copied out once and checked
 //! before it is used: never more than the capacity ahead, never back. Indices run free over all of u32; the capacity is a
@@ -9,12 +9,15 @@
 //! cache line from the writer once, not once for each entry. The writer learns from the reader's head which entries it may
 //! write again, and looks there only when it has used up what it knew.
 //!
+//! Bytes that travel in an entry are written to its free place at once, and the words that announce them with the batch. Both
+//! are in one line, up to 48 bytes: the stores wait for it together, where publication follows closely.
+//!
 //! # References
 //!
 //! Xen's `ring.h` (private indices; copy a request before looking at it) and virtio's packed ring (a lap bit in the entry).
 
 use super::geometry_error::GeometryError;
-use super::memory::{Load, Memory, Store};
+use super::memory::{Copier, Load, Memory, Store};
 use super::request::PHASE_BIT;
 use super::violation::Violation;
 
@@ -30,6 +33,19 @@ pub enum Publication {
 
 /// Most entries of a ring.
 pub const MAX_CAPACITY: u32 = 1 << 15;
+
+/// The longest stride.
+pub const MAX_STRIDE_BYTES: u32 = 512;
+/// Where an entry's bytes begin, if its stride leaves room for some.
+const ROOM_AT: usize = 16;
+/// The most bytes that an entry has room for.
+pub const MAX_ROOM_BYTES: usize = MAX_STRIDE_BYTES as usize - ROOM_AT;
+
+/// How many bytes an entry of that stride has room for.
+#[inline(always)]
+pub(super) const fn room_bytes(stride_bytes: u32) -> u32 {
+    stride_bytes.saturating_sub(ROOM_AT as u32)
+}
 
 /// Where the parts of a ring are in their memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,8 +83,8 @@ impl RingLayout {
             let what = "entries of a ring (a power of two from 1 to 32768)";
             return Err(GeometryError { what, found: capacity as u64 });
         }
-        if stride_bytes == 0 || !stride_bytes.is_multiple_of(4) || stride_bytes > 128 {
-            let what = "bytes from entry to entry of a ring (a multiple of 4 from the entry's size to 128)";
+        if stride_bytes == 0 || !stride_bytes.is_multiple_of(4) || stride_bytes > MAX_STRIDE_BYTES {
+            let what = "bytes from entry to entry of a ring (a multiple of 4 from the entry's size to 512)";
             return Err(GeometryError { what, found: stride_bytes as u64 });
         }
         Ok(Self { at, capacity, stride_bytes, publication })
@@ -79,6 +95,12 @@ impl RingLayout {
         self.capacity
     }
 
+    /// How many bytes an entry has room for, beside its words.
+    #[inline(always)]
+    pub const fn room_bytes(&self) -> u32 {
+        room_bytes(self.stride_bytes)
+    }
+
     /// The offset behind the last entry.
     pub const fn end_at(&self) -> usize {
         self.at.entries_at + self.capacity as usize * self.stride_bytes as usize
@@ -87,6 +109,12 @@ impl RingLayout {
     #[inline(always)]
     fn entry_at(&self, index: u32) -> usize {
         self.at.entries_at + (index & (self.capacity - 1)) as usize * self.stride_bytes as usize
+    }
+
+    /// Where the bytes of an entry are.
+    #[inline(always)]
+    fn room_at(&self, index: u32) -> usize {
+        self.entry_at(index) + ROOM_AT
     }
 
     /// The lap bit of an entry: set in the first lap, when the memory is still 0, then in every other one.
@@ -165,8 +193,22 @@ impl<M: Memory, const WORDS: usize> Producer<M, WORDS> {
     /// [`Violation::Head`] if the reader's head is where it cannot be.
     #[inline(always)]
     pub fn push(&mut self, entry: [u32; WORDS]) -> Result<bool, Violation> {
+        self.push_with(entry, &[], Copier::AUTO)
+    }
+
+    /// As [`push`](Self::push), with bytes in the entry, which [has room](RingLayout::room_bytes) for them: more are not sent.
+    ///
+    /// # Errors
+    ///
+    /// As [`push`](Self::push).
+    #[inline(always)]
+    pub fn push_with(&mut self, entry: [u32; WORDS], bytes: &[u8], copier: Copier) -> Result<bool, Violation> {
         if !self.has_room(1)? {
             return Ok(false);
+        }
+        let bytes = bytes.get(..self.layout.room_bytes() as usize).unwrap_or(bytes);
+        if !bytes.is_empty() {
+            self.memory.write(self.layout.room_at(self.tail), bytes, copier);
         }
         self.batch.push(entry);
         self.tail = self.tail.wrapping_add(1);
@@ -259,6 +301,25 @@ impl<M: Memory, const WORDS: usize> Consumer<M, WORDS> {
         }
         self.head = self.head.wrapping_add(1);
         Ok(Some(entry))
+    }
+
+    /// Copies out the bytes that came in the entry that was [popped](Self::pop) last, into the first `length` bytes of `dst`,
+    /// before its place is [given back](Self::release). What becomes of them in the entry later is not seen.
+    ///
+    /// # Errors
+    ///
+    /// [`Violation::Room`] if the entry has no room for as many, or `dst` has not.
+    #[inline(always)]
+    pub fn take_bytes(&self, length: u32, dst: &mut [u8]) -> Result<(), Violation> {
+        let room_bytes = self.layout.room_bytes();
+        match dst.get_mut(..length as usize) {
+            Some([]) => Ok(()),
+            Some(dst) if length <= room_bytes => {
+                self.memory.read(self.layout.room_at(self.head.wrapping_sub(1)), dst, Copier::AUTO);
+                Ok(())
+            }
+            _ => Err(Violation::Room { length, room_bytes }),
+        }
     }
 
     /// Copies the writer's tail out; whether there is an entry.

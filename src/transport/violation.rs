@@ -58,6 +58,13 @@ pub enum Violation {
         /// Blocks of the region.
         count: u32,
     },
+    /// More bytes in an entry than it has room for.
+    Room {
+        /// What it sent, in bytes.
+        length: u32,
+        /// What there is room for.
+        room_bytes: u32,
+    },
     /// A response with more than was asked for.
     MoreThanAsked {
         /// What it sent.
@@ -97,6 +104,9 @@ impl fmt::Display for Violation {
             Self::Block { block, count } => write!(f, "block {block} of a region that has {count}"),
             Self::BlockTwice { block } => write!(f, "block {block} in use twice"),
             Self::Length { length, count } => write!(f, "{length} bytes in a region of {count} blocks"),
+            Self::Room { length, room_bytes } => {
+                write!(f, "{length} bytes in an entry that has room for {room_bytes}")
+            }
             Self::MoreThanAsked { got, asked } => write!(f, "a response of {got} where at most {asked} was asked for"),
             Self::NotHeld { block } => write!(f, "block {block} given back, which was not handed out"),
             Self::FreeListRestless { attempts } => {

@@ -38,7 +38,7 @@ impl Neighbour {
     pub fn goes_on(&mut self) {
         self.turns = self.turns.wrapping_add(1);
         let bytes: Vec<u8> = (0..200).map(|at| self.turns.wrapping_add(at)).collect();
-        let chain = self.client.allocate(200).unwrap();
+        let mut chain = self.client.allocate(200).unwrap();
         let place = self.client.client_data();
         chain.write(place, 0, &bytes, Copier::AUTO);
         let ticket = self.client.submit(Kind::Write, Flags::DATA, 1, Args::from_raw(0), chain).unwrap();
@@ -70,7 +70,7 @@ impl Neighbour {
             assert_eq!(got, bytes);
             Reply::Value(Value::number(200))
         } else {
-            let chain = self.server.lend(200).unwrap();
+            let mut chain = self.server.lend(200).unwrap();
             let place = self.server.server_data();
             chain.write(place, 0, bytes, Copier::AUTO);
             Reply::Bytes(chain)

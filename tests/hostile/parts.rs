@@ -72,7 +72,7 @@ fn rings(plot: &Rc<Plot>, tally: &mut Tally) {
         let capacity = 1_u32 << choices.below(5);
         let publication = if choices.byte().is_multiple_of(2) { Publication::Index } else { Publication::Phase };
         let laps = [0, u32::MAX / (2 * capacity), 1 << 10][choices.below(3)];
-        (capacity, publication, laps.wrapping_mul(2 * capacity), [12, 16, 64][choices.below(3)])
+        (capacity, publication, laps.wrapping_mul(2 * capacity), [12, 16, 64, 256][choices.below(4)])
     };
     let layout =
         RingLayout::new(RingPlace { tail_at: 0, head_at: 128, entries_at: 256 }, capacity, stride_bytes, publication)
@@ -100,7 +100,9 @@ fn ring_round(
         match what % 9 {
             0..3 => {
                 let entry = [(); 3].map(|()| plot.choices.borrow_mut().word());
-                let is_pushed = call(plot, tally, 1, || producer.push(entry))?;
+                let bytes = [what; 300];
+                let bytes = &bytes[..plot.below(300)];
+                let is_pushed = call(plot, tally, 2, || producer.push_with(entry, bytes, Copier::AUTO))?;
                 pushed += u32::from(is_pushed);
                 batch += u64::from(is_pushed);
             }
@@ -121,6 +123,9 @@ fn ring_round(
                         break;
                     }
                     popped += 1;
+                    let (length, mut dst) = (plot.choices.borrow_mut().edge(layout.room_bytes()), [0; 256]);
+                    let taken = call(plot, tally, 1, || plot.payload(|| consumer.take_bytes(length, &mut dst)));
+                    assert_eq!(taken.is_ok(), length <= layout.room_bytes());
                     if turn == capacity {
                         break;
                     }

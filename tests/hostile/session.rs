@@ -98,8 +98,8 @@ impl Ground {
             let blocks = Blocks { block_bytes, count: 1 + choices.below(most) as u32 };
             let geometry = Geometry {
                 capacity: 2 << choices.below(4),
-                request_stride_bytes: [16, 32, 64][choices.below(3)],
-                response_stride_bytes: [12, 16, 32, 64][choices.below(4)],
+                request_stride_bytes: [16, 32, 64, 512][choices.below(4)],
+                response_stride_bytes: [12, 16, 32, 64, 192][choices.below(5)],
                 publication,
                 allocator,
                 client_blocks: blocks,
@@ -355,7 +355,7 @@ impl<'a> Attack<'a> {
                     Kind::Share,
                 ];
                 let kind = kinds[self.below(kinds.len())];
-                let chain = self.leased.pop().unwrap_or(Chain::EMPTY);
+                let mut chain = self.leased.pop().unwrap_or(Chain::EMPTY);
                 let (paint, length, blocks) = (what, chain.length(), chain.blocks().to_vec());
                 let data = chain.data().to_vec();
                 let place = self.client.client_data();

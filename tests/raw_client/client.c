@@ -66,7 +66,7 @@ static void put64(uint8_t *at, uint64_t value) {
 static void new_message(uint8_t bytes[64], uint32_t kind) {
     memset(bytes, 0, 64);
     memcpy(bytes, "mcsTable", 8);
-    put32(bytes + 8, 1);
+    put32(bytes + 8, 2);
     put32(bytes + 12, kind);
 }
 
@@ -116,7 +116,7 @@ static void receive_message(uint8_t bytes[64], uint32_t kind, int *descriptors, 
             found += arrived;
         }
     }
-    CHECK(memcmp(bytes, "mcsTable", 8) == 0 && get32(bytes + 8) == 1 && get32(bytes + 12) == kind && found == count);
+    CHECK(memcmp(bytes, "mcsTable", 8) == 0 && get32(bytes + 8) == 2 && get32(bytes + 12) == kind && found == count);
 }
 
 static uint8_t *map_checked(int descriptor, uint64_t len, int writable, int needs_write_seal) {
@@ -204,8 +204,15 @@ static uint32_t lap(uint32_t index) { return index & geo.capacity ? 0 : LAP; }
 
 static int can_send(void) { return request_tail - load(REQUEST_HEAD, memory_order_acquire) < geo.capacity; }
 
+static size_t request_at(void) { return REQUESTS + (size_t)(request_tail % geo.capacity) * geo.request_stride; }
+
+static size_t response_at(void) { return responses_at() + (size_t)(response_head % geo.capacity) * geo.response_stride; }
+
+/* How many bytes an entry of that stride has room for, from its offset 16 on. */
+static uint32_t room(uint32_t stride) { return stride > 16 ? stride - 16 : 0; }
+
 static void push_request(uint32_t kind, uint32_t flags, uint32_t number, uint32_t handle, uint64_t args) {
-    size_t at = REQUESTS + (size_t)(request_tail % geo.capacity) * geo.request_stride;
+    size_t at = request_at();
     uint32_t first = kind | flags | number << 8;
     store(at + 4, handle, memory_order_relaxed);
     store(at + 8, args, memory_order_relaxed);
@@ -219,14 +226,18 @@ static void push_request(uint32_t kind, uint32_t flags, uint32_t number, uint32_
 
 static int has_response(void) {
     if (!geo.phase) return load(RESPONSE_TAIL, memory_order_acquire) != response_head;
-    size_t at = responses_at() + (size_t)(response_head % geo.capacity) * geo.response_stride;
-    return (load(at, memory_order_acquire) & LAP) == lap(response_head);
+    return (load(response_at(), memory_order_acquire) & LAP) == lap(response_head);
 }
 
+/* The bytes of the last response, copied out of its entry. */
+static uint8_t received[512];
+
 static uint32_t pop_response(uint64_t *value) {
-    size_t at = responses_at() + (size_t)(response_head % geo.capacity) * geo.response_stride;
+    size_t at = response_at();
     uint32_t first = load(at, memory_order_acquire);
     *value = load(at + 4, memory_order_relaxed) | (uint64_t)load(at + 8, memory_order_relaxed) << 32;
+    const volatile uint8_t *bytes = queue + at + 16;
+    for (uint32_t i = 0; i < room(geo.response_stride); i++) received[i] = bytes[i];
     response_head++;
     store(RESPONSE_HEAD, response_head, memory_order_release);
     return first >> 8;
@@ -318,11 +329,22 @@ static void count_blocks(struct chain *chain, uint32_t len, uint32_t block_bytes
     CHECK(chain->count + chain->lists <= sizeof chain->blocks / sizeof *chain->blocks);
 }
 
+/* How many payloads travelled in their entries. */
+static uint32_t inline_requests, inline_responses;
+
 static uint8_t pattern(uint32_t seed, uint32_t at) { return (at * 167 + seed * 31 + (at >> 8)) & 0xFF; }
 
-/* Writes bytes into blocks of this side's; returns the slice. */
+/* Writes bytes into the next request, if they fit and it is an even one, else into blocks of this side's; returns the slice. */
 static uint64_t fill(struct chain *chain, uint32_t len, uint32_t seed, const char *text) {
     uint32_t bytes = geo.client_block, entries = bytes / 4;
+    if (len > 0 && len <= room(geo.request_stride) && request_tail % 2 == 0) {
+        CHECK(can_send());
+        count_blocks(chain, 0, bytes);
+        volatile uint8_t *place = queue + request_at() + 16;
+        for (uint32_t at = 0; at < len; at++) place[at] = text ? (uint8_t)text[at] : pattern(seed, at);
+        inline_requests++;
+        return NONE | (uint64_t)len << 32;
+    }
     count_blocks(chain, len, bytes);
     for (uint32_t i = 0; i < chain->count + chain->lists; i++) chain->blocks[i] = take_block();
     for (uint32_t at = 0; at < len; at++) {
@@ -346,10 +368,16 @@ static uint32_t read_entry(uint32_t list, uint32_t entry) {
     return at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
 }
 
-/* Compares bytes in the server's blocks with the pattern from `from` on, and gives the blocks back. */
+/* Compares bytes of the last response, or in the server's blocks, with the pattern from `from` on, and gives blocks back. */
 static void compare(uint64_t slice, uint32_t seed, uint32_t from) {
     static struct chain chain;
     uint32_t first = slice, len = slice >> 32, bytes = geo.server_block, entries = bytes / 4;
+    if (first == NONE && len > 0) {
+        CHECK(len <= room(geo.response_stride));
+        for (uint32_t at = 0; at < len; at++) CHECK(received[at] == pattern(seed, from + at));
+        inline_responses++;
+        return;
+    }
     count_blocks(&chain, len, bytes);
     if (chain.count == 0) return;
     if (chain.count == 1) {
@@ -460,6 +488,20 @@ int main(int count, char **arguments) {
             compare(slice, seed, 7);
         }
     }
+    /* Every length about what an entry has room for, in either direction and in either form. */
+    uint32_t most = room(geo.request_stride) > room(geo.response_stride) ? room(geo.request_stride) : room(geo.response_stride);
+    for (uint32_t len = 0; len <= most + 1; len++) {
+        for (int turn = 0; turn < 2; turn++) {
+            if ((int)(request_tail % 2) != turn) CHECK(ask(SEEK_START, 0, handle, 0) == 0);
+            CHECK(ask_with(WRITE, FLAG_DATA, handle, len, len + turn, NULL) == len);
+            CHECK(ask(SEEK_CURRENT, 0, handle, -(uint64_t)len) < FIRST_ERROR);
+            uint64_t slice = ask(READ, FLAG_DATA, handle, len);
+            CHECK(slice < FIRST_ERROR && slice >> 32 == len);
+            compare(slice, len + turn, 0);
+        }
+    }
+    CHECK((inline_requests > 0) == (room(geo.request_stride) > 0));
+    CHECK((inline_responses > 0) == (room(geo.response_stride) > 0));
     CHECK((int64_t)ask(SEEK_FROM_END, 0, handle, 0) > (int64_t)block);
     uint64_t slice = ask(READ, FLAG_DATA, handle, 10);
     CHECK(slice < FIRST_ERROR && slice >> 32 == 0);
@@ -482,6 +524,7 @@ int main(int count, char **arguments) {
     CHECK(ask(READ, FLAG_DATA, handle, 10) == error(5));
     CHECK(ask_named(DESTROY, "raw.bin") == 0);
     CHECK(ask_named(OPEN, "raw.bin") == error(2));
-    printf("%u requests, %u responses, %u releases\n", request_tail, response_head, release_tail);
+    printf("%u requests, %u of them with bytes, %u responses, %u of them with bytes, %u releases\n", request_tail,
+           inline_requests, response_head, inline_responses, release_tail);
     return 0;
 }

@@ -9,6 +9,7 @@ mod ends;
 mod file;
 mod files;
 mod hostile_sides;
+mod inline;
 mod memories;
 mod messages;
 mod programs;

@@ -33,6 +33,12 @@ fn options() -> TableOptions {
     TableOptions::default().geometry(geometry())
 }
 
+/// With entries of that stride.
+fn options_with(stride_bytes: u16) -> TableOptions {
+    let geometry = Geometry { request_stride_bytes: stride_bytes, response_stride_bytes: stride_bytes, ..geometry() };
+    TableOptions::default().geometry(geometry)
+}
+
 /// Runs `body` with a proxy between the two addresses, and ends the proxy after it.
 fn with_proxy<T>(
     names: [&Address; 2],
@@ -55,9 +61,12 @@ fn with_proxy<T>(
 
 #[test]
 fn a_client_sees_the_files_through_two_proxies_as_they_are() {
-    for waiting in [Waiting::Adaptive, Waiting::Sleep] {
-        let [front, middle, behind] = ["front", "middle", "behind"].map(|name| address(&format!("{name}-{waiting:?}")));
-        let table = Table::create(&behind, options()).unwrap();
+    for (waiting, stride_bytes) in
+        [(Waiting::Adaptive, 16), (Waiting::Sleep, 16), (Waiting::Adaptive, 64), (Waiting::Sleep, 512)]
+    {
+        let [front, middle, behind] =
+            ["front", "middle", "behind"].map(|name| address(&format!("{name}-{waiting:?}-{stride_bytes}")));
+        let table = Table::create(&behind, options_with(stride_bytes)).unwrap();
         let is_over = AtomicBool::new(false);
         let proxy_options = || ProxyOptions::default().waiting(waiting);
         thread::scope(|scope| {
@@ -200,8 +209,15 @@ fn bytes_in_place_are_not_copied_on_the_way() {
 /// The client changes the name as soon as it is sent, again and again: what gets through is what was judged.
 #[test]
 fn a_name_cannot_change_after_it_was_judged() {
+    // In a block, and in the entry.
+    for stride_bytes in [16, 64] {
+        change_a_name(stride_bytes);
+    }
+}
+
+fn change_a_name(stride_bytes: u16) {
     let (front, behind) = (address("swap"), address("swap-behind"));
-    let mut table = Table::create(&behind, options()).unwrap();
+    let mut table = Table::create(&behind, options_with(stride_bytes)).unwrap();
     let is_over = AtomicBool::new(false);
     let rule = |asked: &Asked<'_>| if asked.name.starts_with(b"good") { Ok(()) } else { Err(ErrorCode::DENIED) };
     thread::scope(|scope| {
@@ -228,10 +244,19 @@ fn a_name_cannot_change_after_it_was_judged() {
             let bell = memcpy_select::transport::semaphore::Doorbell::new(queue, layout.server_doorbell_at);
             let (good, evil) = (u32::from_le_bytes(*b"good"), u32::from_le_bytes(*b"evil"));
             let mut answered = 0;
+            let is_inline = stride_bytes > 16;
+            let entries_at = layout.requests.end_at() - 16 * usize::from(stride_bytes);
             for round in 1..2000 {
-                own.store32(0, good, Store::Relaxed);
-                let args = Args::slice(Slice { block: 0, length: 8 });
-                let id = JobId::new(round).unwrap();
+                // Where the name is that this client changes.
+                let (own, at) = match is_inline {
+                    true => (joined.queue.memory(), entries_at + (round - 1) % 16 * 64 + 16),
+                    false => (&own, 0),
+                };
+                own.store32(at, good, Store::Relaxed);
+                own.store32(at + 4, 0, Store::Relaxed);
+                let block = if is_inline { Slice::INLINE } else { 0 };
+                let args = Args::slice(Slice { block, length: 8 });
+                let id = JobId::new(round as u64).unwrap();
                 let request = Request { kind: Kind::Open, flags: Flags::NONE, id, handle: 0, args };
                 requests.push(request.to_entry()).unwrap();
                 requests.publish();
@@ -240,9 +265,9 @@ fn a_name_cannot_change_after_it_was_judged() {
                 }
                 let mut word = evil;
                 while responses.pop().unwrap().is_none() {
-                    own.store32(0, word, Store::Relaxed);
+                    own.store32(at, word, Store::Relaxed);
                     word ^= good ^ evil;
-                    assert_eq!(own.load32(4, Load::Relaxed), 0);
+                    assert_eq!(own.load32(at + 4, Load::Relaxed), 0);
                 }
                 responses.release();
                 answered += 1;

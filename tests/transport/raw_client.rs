@@ -99,6 +99,8 @@ fn a_client_of_raw_bytes_is_served_by_every_kind_of_table() {
                 (2, (16, 12), 64, Waiting::Sleep),
                 (8, (64, 64), 256, Waiting::Adaptive),
                 (128, (32, 16), 4096, Waiting::Sleep),
+                (4, (512, 320), 128, Waiting::Adaptive),
+                (16, (16, 128), 64, Waiting::Sleep),
             ] {
                 number += 1;
                 let blocks = Blocks { block_bytes, count: 1024 };
@@ -116,7 +118,7 @@ fn a_client_of_raw_bytes_is_served_by_every_kind_of_table() {
                 let table = Table::create(&name.parse::<Address>().unwrap(), options).unwrap();
                 let server = thread::spawn(move || serve(table));
                 print!(
-                    "{allocator:?}, {publication:?}, {capacity} entries, blocks of {block_bytes}: {}",
+                    "{allocator:?}, {publication:?}, {capacity} entries of {strides:?} bytes, blocks of {block_bytes}: {}",
                     program.run(&name)
                 );
                 assert_eq!(server.join().unwrap(), SessionError::PeerGone, "it left by itself");
@@ -128,12 +130,18 @@ fn a_client_of_raw_bytes_is_served_by_every_kind_of_table() {
 #[test]
 fn a_client_of_raw_bytes_is_served_by_the_file_server() {
     let Some(program) = Program::compile("raw-file-client") else { return };
+    for entry_bytes in ["16", "128"] {
+        is_served_by_the_file_server(&program, entry_bytes);
+    }
+}
+
+fn is_served_by_the_file_server(program: &Program, entry_bytes: &str) {
     let folder = std::env::temp_dir().join(format!("memcpy-select-raw-{}", std::process::id()));
     std::fs::create_dir(&folder).unwrap();
     let name = format!("@memcpy-select-raw-files-{}", std::process::id());
     let mut server = Command::new(env!("CARGO_BIN_EXE_streamtable-server"))
         .arg(&folder)
-        .args(["--at", &name])
+        .args(["--at", &name, "--entry", entry_bytes])
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();

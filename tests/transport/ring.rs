@@ -4,7 +4,7 @@
 use crate::rng::Rng;
 use memcpy_select::transport::memory::{Load, Store};
 use memcpy_select::transport::ring::{Consumer, MAX_CAPACITY, Producer, Publication, RingLayout, RingPlace};
-use memcpy_select::transport::{Mapped, Memory, PHASE_BIT, Violation};
+use memcpy_select::transport::{Copier, Mapped, Memory, PHASE_BIT, Violation};
 use std::collections::VecDeque;
 
 const TAIL_AT: usize = 0;
@@ -25,20 +25,26 @@ fn ring(layout: RingLayout, index: u32) -> (Mapped, Producer<Mapped, 3>, Consume
     (memory, producer, consumer)
 }
 
+/// The bytes of an entry: none to as many as there is room for.
+fn bytes_of(number: u32, layout: RingLayout) -> Vec<u8> {
+    vec![number as u8; number as usize % (layout.room_bytes() as usize + 1)]
+}
+
 #[test]
 fn entries_arrive_in_order_over_the_wrap_of_the_indices() {
     let mut rng = Rng::new(7);
     for publication in [Publication::Index, Publication::Phase] {
-        for (capacity, stride_bytes) in [(1, 12), (2, 16), (8, 12), (128, 64), (16, 32)] {
+        for (capacity, stride_bytes) in [(1, 12), (2, 16), (8, 12), (128, 64), (16, 32), (4, 512), (2, 128)] {
             let start = 0_u32.wrapping_sub(4 * capacity);
-            let (_memory, mut producer, mut consumer) = ring(layout(capacity, stride_bytes, publication), start);
+            let layout = layout(capacity, stride_bytes, publication);
+            let (_memory, mut producer, mut consumer) = ring(layout, start);
             let mut expected = VecDeque::new();
             let mut in_ring = 0;
             let mut sent = 0_u32;
             while sent < 20 * capacity + 20 {
                 for _ in 0..rng.below(capacity as usize + 2) {
                     let entry = [sent.wrapping_mul(0x0101_0101) & !PHASE_BIT, sent, !sent];
-                    let is_pushed = producer.push(entry).unwrap();
+                    let is_pushed = producer.push_with(entry, &bytes_of(sent, layout), Copier::AUTO).unwrap();
                     assert_eq!(is_pushed, in_ring < capacity, "{capacity} {in_ring}");
                     if is_pushed {
                         expected.push_back(entry);
@@ -52,6 +58,12 @@ fn entries_arrive_in_order_over_the_wrap_of_the_indices() {
                 for _ in 0..rng.below(capacity as usize + 2) {
                     let got = consumer.pop().unwrap().map(|[a, b, c]| [a & !PHASE_BIT, b, c]);
                     assert_eq!(got, expected.pop_front());
+                    if let Some([_, number, _]) = got {
+                        let bytes = bytes_of(number, layout);
+                        let mut found = vec![0; bytes.len()];
+                        consumer.take_bytes(bytes.len() as u32, &mut found).unwrap();
+                        assert_eq!(found, bytes);
+                    }
                 }
                 consumer.release();
                 in_ring = expected.len() as u32;
@@ -178,17 +190,41 @@ fn the_lap_bit_is_the_rings_own() {
 }
 
 #[test]
+fn no_more_bytes_are_written_or_read_than_an_entry_has_room_for() {
+    for (stride_bytes, room_bytes) in [(12, 0), (16, 0), (20, 4), (64, 48), (512, 496)] {
+        let layout = layout(2, stride_bytes, Publication::Index);
+        assert_eq!(layout.room_bytes(), room_bytes);
+        let (memory, mut producer, mut consumer) = ring(layout, 0);
+        for _ in 0..2 {
+            producer.push_with([0; 3], &[7; 600], Copier::AUTO).unwrap();
+        }
+        producer.publish();
+        let mut dst = [0; 600];
+        for _ in 0..2 {
+            consumer.pop().unwrap().expect("published");
+            assert_eq!(consumer.take_bytes(room_bytes, &mut dst), Ok(()));
+            assert!(dst[..room_bytes as usize].iter().all(|byte| *byte == 7));
+            let length = room_bytes + 1;
+            assert_eq!(consumer.take_bytes(length, &mut dst), Err(Violation::Room { length, room_bytes }));
+            let short = consumer.take_bytes(room_bytes, &mut dst[..room_bytes as usize / 2]);
+            assert_eq!(short.is_ok(), room_bytes == 0);
+        }
+        assert_eq!(memory.load32(256, Load::Relaxed), 0, "the words of the first entry");
+    }
+}
+
+#[test]
 fn rings_that_cannot_work_are_refused() {
     let new = |capacity, stride| RingLayout::new(PLACE, capacity, stride, Publication::Index).map(|_| ());
     for capacity in [0, 3, 6, 100, MAX_CAPACITY * 2, u32::MAX] {
         let error = new(capacity, 16).unwrap_err();
         assert!(error.found == u64::from(capacity) && error.what.starts_with("entries of a ring"), "{error}");
     }
-    for stride_bytes in [0, 1, 13, 130, 256] {
+    for stride_bytes in [0, 1, 13, 130, 516, 1024] {
         let error = new(8, stride_bytes).unwrap_err();
         assert!(error.found == u64::from(stride_bytes) && error.what.starts_with("bytes from entry"), "{error}");
     }
-    assert_eq!(new(MAX_CAPACITY, 128), Ok(()));
+    assert_eq!(new(MAX_CAPACITY, 512), Ok(()));
     assert!(new(3, 16).unwrap_err().to_string().contains("power of two"));
 }
 

@@ -94,7 +94,7 @@ fn submit<M: Memory + Clone>(client: &mut ClientSide<M>, op: &Op) -> Result<Opti
         Op::Read(_, _, advance) => Flags { advance: *advance, ..Flags::DATA },
         _ => Flags::DATA,
     };
-    let chain = match client.allocate(bytes.len() as u32) {
+    let mut chain = match client.allocate(bytes.len() as u32) {
         Ok(chain) => chain,
         Err(error) => panic!("{error:?}: no test asks for as much"),
     };

@@ -6,9 +6,7 @@ use memcpy_select::transport::geometry::{Allocator, Blocks, Geometry};
 use memcpy_select::transport::session::{
     ClientSide, Incoming, QueueLayout, Reply, ServerSide, data_bytes, lay_out_shared,
 };
-use memcpy_select::transport::{
-    Args, Copier, ErrorCode, Kind, Mapped, Memory, Request, Response, Slice, Value, Violation,
-};
+use memcpy_select::transport::{Copier, ErrorCode, Kind, Mapped, Memory, Request, Response, Slice, Value, Violation};
 
 pub fn geometry(allocator: Allocator, publication: Publication, capacity: u32, block_bytes: u32) -> Geometry {
     let blocks = Blocks { block_bytes, count: 64 };
@@ -31,7 +29,10 @@ pub fn geometries() -> Vec<Geometry> {
             for (capacity, block_bytes) in [(2, 64), (8, 256), (64, 4096)] {
                 let blocks = Blocks { block_bytes, count: 24 * capacity };
                 let geometry = geometry(allocator, publication, capacity, block_bytes);
-                all.push(Geometry { client_blocks: blocks, server_blocks: blocks, ..geometry });
+                let geometry = Geometry { client_blocks: blocks, server_blocks: blocks, ..geometry };
+                // Entries without room for bytes, and with some.
+                all.push(geometry);
+                all.push(Geometry { request_stride_bytes: 64, response_stride_bytes: 192, ..geometry });
             }
         }
     }
@@ -95,7 +96,7 @@ pub fn serve<M: Memory + Clone>(side: &mut ServerSide<M>, files: &mut Files, lim
             Kind::Read => match files.read(handle, args.to_amount() as usize, flags.advance) {
                 Err(code) => Reply::Value(code.value()),
                 Ok(bytes) => match side.lend(bytes.len() as u32) {
-                    Ok(chain) => {
+                    Ok(mut chain) => {
                         let place = side.server_data();
                         chain.write(place, 0, &bytes, Copier::AUTO);
                         Reply::Bytes(chain)

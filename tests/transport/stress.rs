@@ -155,7 +155,7 @@ fn a_session_under_stress_keeps_every_block_where_it_belongs() {
                         }
                         let amount = request.args.to_amount();
                         match server.lend(amount) {
-                            Ok(chain) => {
+                            Ok(mut chain) => {
                                 chain.blocks().iter().for_each(|block| lent.pass(*block, NOBODY, SERVER));
                                 let place = server.server_data();
                                 chain.write(place, 0, &paint(amount.into(), amount as usize), Copier::AUTO);
@@ -187,7 +187,7 @@ fn a_session_under_stress_keeps_every_block_where_it_belongs() {
                         if let Ok(ticket) = client.submit(Kind::Read, Flags::DATA, number, args, Chain::EMPTY) {
                             under_way.insert(ticket, Vec::new());
                         }
-                    } else if let Ok(chain) = client.allocate(length) {
+                    } else if let Ok(mut chain) = client.allocate(length) {
                         chain.blocks().iter().for_each(|block| sent.pass(*block, NOBODY, CLIENT));
                         let place = client.client_data();
                         chain.write(place, 0, &paint(number.into(), length as usize), Copier::AUTO);

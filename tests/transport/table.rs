@@ -44,7 +44,11 @@ fn clients_of_every_kind_see_the_files_as_they_are() {
         for allocator in [Allocator::Owned, Allocator::Shared] {
             let publication = if number % 2 == 0 { Publication::Phase } else { Publication::Index };
             let at = address(&format!("kinds-{number}-{allocator:?}"));
-            let options = TableOptions::default().geometry(geometry(allocator, publication)).waiting(waiting);
+            let mut geometry = geometry(allocator, publication);
+            if number > 0 {
+                (geometry.request_stride_bytes, geometry.response_stride_bytes) = (64 * number as u16, 192);
+            }
+            let options = TableOptions::default().geometry(geometry).waiting(waiting);
             let table = Table::create(&at, options).unwrap();
             let is_over = AtomicBool::new(false);
             thread::scope(|scope| {

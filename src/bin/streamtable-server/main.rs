@@ -47,6 +47,9 @@ struct Arguments {
     /// MiB of blocks for each client, in each direction
     #[arg(long, value_name = "MIB", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=4096))]
     blocks: u32,
+    /// Bytes of an entry of the rings: 16, 32, or a multiple of 64 up to 512; what fits above 16 takes no block
+    #[arg(long, value_name = "BYTES", default_value_t = 16)]
+    entry: u16,
     /// Put the blocks into huge pages, where the system has some
     #[arg(long)]
     huge_pages: bool,
@@ -86,8 +89,15 @@ fn run(arguments: &Arguments, log: &mut Log) -> Result<String, String> {
     let address = arguments.at.parse::<Address>().map_err(|error| error.to_string())?;
     let directory = Directory::open(&arguments.directory, arguments.read_only)?;
     let blocks = Blocks { block_bytes: BLOCK_BYTES, count: arguments.blocks * ((1 << 20) / BLOCK_BYTES) };
+    let geometry = Geometry {
+        request_stride_bytes: arguments.entry,
+        response_stride_bytes: arguments.entry,
+        client_blocks: blocks,
+        server_blocks: blocks,
+        ..TableOptions::GEOMETRY
+    };
     let options = TableOptions::default()
-        .geometry(Geometry { client_blocks: blocks, server_blocks: blocks, ..TableOptions::GEOMETRY })
+        .geometry(geometry)
         .peers(if arguments.any_user { Peers::Anyone } else { Peers::SameUser })
         .regions(RegionOptions::default().huge_pages(arguments.huge_pages).prefault(true));
     let table = Table::create(&address, options).map_err(|error| error.to_string())?;

@@ -208,7 +208,7 @@ pub fn hello(address: &Address) -> std::io::Result<UnixStream> {
     let mut stream = silent(address)?;
     let mut bytes = [0; 64];
     bytes[..8].copy_from_slice(b"mcsTable");
-    (bytes[8], bytes[12]) = (1, 1);
+    (bytes[8], bytes[12]) = (2, 1);
     std::io::Write::write_all(&mut stream, &bytes)?;
     Ok(stream)
 }

@@ -176,7 +176,7 @@ impl Session {
 
     fn request(&mut self, bytes: &[u8], [there, back]: &mut [Vec<u8>; 2]) -> Result<(), String> {
         let length = bytes.len() as u32;
-        let chain = self.client.allocate(length).map_err(text)?;
+        let mut chain = self.client.allocate(length).map_err(text)?;
         let place = self.client.client_data();
         chain.write(place, 0, bytes, Copier::AUTO);
         let ticket = self.client.submit(Kind::Write, Flags::DATA, 1, Args::from_raw(0), chain).map_err(text)?;
@@ -214,7 +214,7 @@ impl Session {
             chain.read(place, 0, file, Copier::AUTO);
             Reply::Value(Value::number(file.len() as u32))
         } else {
-            let chain = self.server.lend(file.len() as u32).map_err(text)?;
+            let mut chain = self.server.lend(file.len() as u32).map_err(text)?;
             let place = self.server.server_data();
             chain.write(place, 0, file, Copier::AUTO);
             Reply::Bytes(chain)

@@ -22,7 +22,8 @@ impl Client {
         max_bytes(self.side.client_data().geometry())
     }
 
-    /// Blocks for `len_bytes`, to be filled and sent without a copy.
+    /// Blocks for `len_bytes`, to be filled and sent without a copy. What fits into a request
+    /// ([`Geometry::request_room_bytes`](crate::transport::Geometry::request_room_bytes)) is copied there and takes no block.
     ///
     /// # Errors
     ///
@@ -83,7 +84,11 @@ impl Client {
     #[inline(always)]
     fn submit_bytes(&mut self, what: (Kind, Flags, u32), src: &[u8], copier: Copier) -> Result<Ticket, ClientError> {
         self.begin()?;
-        let chain = self.allocate(src.len())?;
+        if self.side.fits(src.len()) {
+            let (kind, flags, handle) = what;
+            return self.side.submit_copy(kind, flags, handle, src, copier).map_err(|error| self.refused(error));
+        }
+        let mut chain = self.allocate(src.len())?;
         chain.write(self.side.client_data(), 0, src, copier);
         self.send(what, Args::from_raw(0), chain)
     }

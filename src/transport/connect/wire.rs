@@ -20,7 +20,7 @@ use crate::transport::ring::Publication;
 /// What every message starts with.
 pub const MAGIC: [u8; 8] = *b"mcsTable";
 /// The version of the protocol: of these messages and of all layouts in shared memory.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// The length of every message.
 pub const MESSAGE_BYTES: usize = 64;
 
@@ -261,7 +261,7 @@ mod tests {
         let bytes = Message::Welcome { geometry: geometry(), queue_bytes: 0x1_0000, data_bytes: 0x3_0000 }.encode();
         let words: Vec<u32> = (8..64).step_by(8).flat_map(|at| <[u32; 2]>::from(halves(word(&bytes, at)))).collect();
         assert_eq!(&bytes[..8], b"mcsTable");
-        assert_eq!(words, [1, 2, 128, 12 << 16 | 16, 1, 4096, 256, 65536, 3, 0, 0x1_0000, 0, 0x3_0000, 0]);
+        assert_eq!(words, [2, 2, 128, 12 << 16 | 16, 1, 4096, 256, 65536, 3, 0, 0x1_0000, 0, 0x3_0000, 0]);
     }
 
     #[test]
@@ -303,8 +303,8 @@ mod tests {
             assert!(matches!(Message::decode(&wrong), Err(ConnectError::NotATable)));
         }
         let mut wrong = bytes;
-        wrong[8] = 2;
-        assert!(matches!(Message::decode(&wrong), Err(ConnectError::Version { ours: 1, theirs: 2 })));
+        wrong[8] = 1;
+        assert!(matches!(Message::decode(&wrong), Err(ConnectError::Version { ours: 2, theirs: 1 })));
         for kind in [0, 8, u32::MAX] {
             let mut wrong = bytes;
             wrong[12..16].copy_from_slice(&kind.to_le_bytes());

@@ -31,6 +31,20 @@ impl Copier {
         Self { kernel: self.kernel, total_bytes }
     }
 
+    /// Copies between two ranges of memory that are this process's alone, as much as both hold. How many bytes.
+    #[inline]
+    pub(in crate::transport) fn copy_private(self, dst: &mut [u8], src: &[u8]) -> usize {
+        let len_bytes = dst.len().min(src.len());
+        let (dst, src) = (&mut dst[..len_bytes], &src[..len_bytes]);
+        if self.kernel.is_none() {
+            crate::memcpy_auto(dst, src);
+        } else {
+            // SAFETY: both ranges are borrowed, one of them exclusively, so that they are valid and apart.
+            unsafe { self.copy(dst.as_mut_ptr(), src.as_ptr(), len_bytes) }
+        }
+        len_bytes
+    }
+
     /// # Safety
     ///
     /// `src` is valid for reads and `dst` for writes of `len_bytes`, the ranges do not overlap, and at most one of them is

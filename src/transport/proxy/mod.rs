@@ -4,9 +4,10 @@
 //! to the client, the client's to the table. What is read and written in place passes through the proxy without a copy; it
 //! forwards 16 bytes of request and 12 of response.
 //!
-//! Names are the exception. The client can write its region at any time, also after the rule has looked: so a name is copied
-//! out once, judged, and sent on from memory that the client cannot write. For that the proxy has the last few of the
-//! client's blocks in a region of its own, which the table maps behind the client's.
+//! What travels in an entry is forwarded with it. Names are the exception: the client can write its memory at any time, also
+//! after the rule has looked. So a name is copied out once, judged, and sent on from memory that the client cannot write: in the
+//! entry, or where that has no room for it, from the last few of the client's blocks, which the proxy has in a region of its own
+//! that the table maps behind the client's.
 
 mod asked;
 mod pair;

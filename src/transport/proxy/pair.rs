@@ -42,6 +42,8 @@ pub(super) struct Pair {
     /// Requests that were forwarded and have no response yet.
     in_flight: u32,
     capacity: u32,
+    /// The longest bytes that travel in a request, and in a response.
+    room_bytes: [u32; 2],
 }
 
 /// The names that clients send, and where they are sent on from.
@@ -50,6 +52,7 @@ struct Names {
     client: BlockMemory<Mapped>,
     marks: Marks,
     chain: Chain,
+    /// Bytes that were copied out of a message: as many as the longest name has.
     buffer: Vec<u8>,
     own: Mapped,
     free: Vec<u32>,
@@ -84,13 +87,14 @@ impl Pair {
                 client: BlockMemory::new(client_data, blocks.cut()?),
                 marks: Marks::new(blocks.count),
                 chain: Chain::EMPTY,
-                buffer: Vec::new(),
+                buffer: vec![0; MAX_NAME_BYTES],
                 own: names.memory().clone(),
                 free: (0..own_count).rev().collect(),
                 used: HashMap::new(),
             },
             in_flight: 0,
             capacity: greeted.geometry.capacity,
+            room_bytes: [front.requests.room_bytes(), front.responses.room_bytes()],
         })
     }
 
@@ -128,7 +132,11 @@ impl Pair {
             if response.has_object {
                 self.forward_object(response.id)?;
             }
-            self.responses_out.push(entry)?;
+            // Whether it is a slice is for the client to say: what looks like bytes in the entry is sent on.
+            let slice = response.value.to_slice();
+            let is_inline = slice.is_inline() && slice.length <= self.room_bytes[1];
+            let bytes = if is_inline { self.names.take(&self.responses_in, slice.length)? } else { &[] };
+            self.responses_out.push_with(entry, bytes, Copier::AUTO)?;
         }
         Ok(())
     }
@@ -172,9 +180,9 @@ impl Pair {
                 self.requests_out.push(entry)?;
                 continue;
             }
-            match self.names.judge(client, &mut request, rule)? {
-                Ok(()) => {
-                    self.requests_out.push(request.to_entry())?;
+            match self.names.judge(client, &self.requests_in, self.room_bytes[0], &mut request, rule)? {
+                Ok(bytes) => {
+                    self.requests_out.push_with(request.to_entry(), bytes, Copier::AUTO)?;
                     self.in_flight += 1;
                 }
                 Err(code) => {
@@ -225,51 +233,63 @@ impl Session for Pair {
 }
 
 impl Names {
-    /// Copies the name of a request out, has it judged, and has the request name this side's copy. The outer error ends the
-    /// session, the inner one is the client's answer.
+    /// The bytes in the entry that was popped last, copied out.
+    fn take<const WORDS: usize>(&mut self, ring: &Consumer<Mapped, WORDS>, length: u32) -> Result<&[u8], Violation> {
+        ring.take_bytes(length, &mut self.buffer)?;
+        Ok(self.buffer.get(..length as usize).unwrap_or_default())
+    }
+
+    /// Copies the name of a request out, has it judged, and has the request name this side's copy: the bytes to be sent with it
+    /// if they fit, which is also so with what a client writes. The outer error ends the session, the inner one is the client's
+    /// answer.
     fn judge<R>(
         &mut self,
         client: ClientKey,
+        ring: &Consumer<Mapped, 4>,
+        room_bytes: u32,
         request: &mut Request,
         rule: &mut R,
-    ) -> Result<Result<(), ErrorCode>, Violation>
+    ) -> Result<Result<&[u8], ErrorCode>, Violation>
     where
         R: FnMut(&Asked<'_>) -> Result<(), ErrorCode>,
     {
-        self.buffer.clear();
-        let has_name = matches!(request.kind, Kind::Open | Kind::Create | Kind::Destroy);
-        if has_name {
-            let slice = request.args.to_slice();
+        let slice = if request.kind.has_payload() { request.args.to_slice() } else { Slice::EMPTY };
+        let has_name = request.kind.has_payload() && request.kind != Kind::Write;
+        if slice.is_inline() {
+            self.take(ring, slice.length)?;
+        } else if has_name {
             let max_bytes = MAX_NAME_BYTES.min(self.client.geometry().block_bytes() as usize);
-            if slice.length as usize > max_bytes {
+            let Some(name) = self.buffer.get_mut(..slice.length as usize).filter(|name| name.len() <= max_bytes) else {
                 return Ok(Err(ErrorCode::BAD_NAME));
-            }
+            };
             self.chain.resolve(&self.client, &mut self.marks, slice)?;
-            self.buffer.resize(slice.length as usize, 0);
-            self.chain.read(&self.client, 0, &mut self.buffer, Copier::AUTO);
+            self.chain.read(&self.client, 0, name, Copier::AUTO);
             for &block in self.chain.blocks() {
                 self.marks.clear(block)?;
             }
         }
-        let asked = Asked { client, operation: Operation::of(request), name: &self.buffer };
-        if let Err(code) = rule(&asked) {
+        let is_copied = has_name || slice.is_inline();
+        let bytes = self.buffer.get(..slice.length as usize).filter(|_| is_copied).unwrap_or_default();
+        let name = if has_name { bytes } else { &[] };
+        if let Err(code) = rule(&Asked { client, operation: Operation::of(request), name }) {
             return Ok(Err(code));
         }
-        if self.buffer.is_empty() {
-            if has_name {
-                request.args = Args::slice(Slice::EMPTY);
-            }
-            return Ok(Ok(()));
+        if !is_copied {
+            return Ok(Ok(bytes));
+        }
+        if slice.length <= room_bytes {
+            request.args = Args::slice(Slice::inline(slice.length));
+            return Ok(Ok(bytes));
         }
         let id = request.id.get() as u32;
         if self.used.contains_key(&id) {
             return Err(Violation::JobId { id });
         }
         let Some(block) = self.free.pop() else { return Ok(Err(ErrorCode::OUT_OF_BLOCKS)) };
-        self.own.write(block as usize * self.client.geometry().block_bytes() as usize, &self.buffer, Copier::AUTO);
+        self.own.write(block as usize * self.client.geometry().block_bytes() as usize, bytes, Copier::AUTO);
         self.used.insert(id, block);
         let block = self.client.geometry().count() + block;
-        request.args = Args::slice(Slice { block, length: self.buffer.len() as u32 });
-        Ok(Ok(()))
+        request.args = Args::slice(Slice { block, length: slice.length });
+        Ok(Ok(&[]))
     }
 }

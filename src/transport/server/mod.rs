@@ -148,7 +148,8 @@ impl Table {
         Payload { blocks: self.reactor.session(job.client).map_or(none, |session| session.payload(job)) }
     }
 
-    /// Blocks for an answer of `len_bytes`, to be filled and sent without a copy.
+    /// Blocks for an answer of `len_bytes`, to be filled and sent without a copy. What fits into a response
+    /// ([`Geometry::response_room_bytes`](crate::transport::Geometry::response_room_bytes)) is copied there and takes no block.
     ///
     /// # Errors
     ///

@@ -151,7 +151,7 @@ impl Session {
 
     /// The answer to a job, for those that need the session's blocks or its socket.
     #[inline(always)]
-    pub(super) fn reply(&mut self, job: &Job, answer: Answer<'_>) -> Result<Reply, SessionError> {
+    pub(super) fn reply<'a>(&mut self, job: &Job, answer: Answer<'a>) -> Result<Reply<'a>, SessionError> {
         match answer {
             Answer::Bytes(bytes) => self.copied(job, bytes, Copier::AUTO),
             Answer::BytesWith(bytes, copier) => self.copied(job, bytes, copier),
@@ -177,13 +177,16 @@ impl Session {
 
     /// The answer that holds a copy of these bytes, or the error that the client gets instead.
     #[inline]
-    fn copied(&mut self, job: &Job, bytes: &[u8], copier: Copier) -> Result<Reply, SessionError> {
+    fn copied<'a>(&mut self, job: &Job, bytes: &'a [u8], copier: Copier) -> Result<Reply<'a>, SessionError> {
         let length = match u32::try_from(bytes.len()) {
             Ok(length) if self.side.asked(job.key).is_none_or(|asked| length <= asked) => length,
             _ => return Ok(Reply::Value(ErrorCode::TOO_LARGE.value())),
         };
+        if self.side.fits(bytes.len()) {
+            return Ok(Reply::Copy(bytes, copier));
+        }
         match self.lend(length) {
-            Ok(chain) => {
+            Ok(mut chain) => {
                 chain.write(self.side.server_data(), 0, bytes, copier);
                 Ok(Reply::Bytes(chain))
             }
@@ -193,7 +196,7 @@ impl Session {
     }
 
     /// Passes an object and gives the answer that says so, or the error that the client gets instead.
-    fn pass(&mut self, job: &Job, value: Value, object: &Object<'_>) -> Result<Reply, SessionError> {
+    fn pass(&mut self, job: &Job, value: Value, object: &Object<'_>) -> Result<Reply<'static>, SessionError> {
         let Some(id) = self.side.job_id(job.key) else { return Ok(Reply::Value(ErrorCode::IO.value())) };
         let parcel = Parcel { id: id.get(), ..object.parcel };
         match self.channel.pass(parcel, object.descriptor.as_fd()) {

@@ -1,47 +1,20 @@
 //! The client's side of one session.
 //!
-//! Each request has a place in a private table, and its job id is that place with a generation. What a response says is
-//! checked against what was asked before the program sees it. The blocks of a request are free again, on this side's own
+//! What a response says is checked against what was asked before the program sees it. The blocks of a request are free again, on this side's own
 //! account, when its response is there.
 
 use super::directions::{Pool, Receiving, Sending};
 use super::layout::QueueLayout;
 use super::outcome::{Outcome, SubmitError};
+use super::tickets::{State, Ticket, Tickets};
 use crate::transport::blocks::{Allocate, AllocateError, BlockMemory};
 use crate::transport::chain::Chain;
 use crate::transport::geometry::{Allocator, Geometry, GeometryError};
-use crate::transport::memory::Memory;
-use crate::transport::request::{Args, ErrorCode, Flags, JobId, Kind, Request, Response};
+use crate::transport::memory::{Copier, Memory};
+use crate::transport::request::{Args, ErrorCode, Flags, JobId, Kind, Request, Response, Slice};
 use crate::transport::ring::{Consumer, Producer};
 use crate::transport::violation::Violation;
 use std::collections::VecDeque;
-
-/// A request under way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Ticket {
-    slot: u32,
-    generation: u32,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    Free,
-    Waiting,
-    /// The response is not wanted any more.
-    Abandoned,
-    Done,
-}
-
-#[derive(Debug)]
-struct Slot {
-    generation: u32,
-    state: State,
-    kind: Kind,
-    /// The most that an honest response can say.
-    asked: u32,
-    payload: Chain,
-    outcome: Option<Outcome>,
-}
 
 /// The client's side of a session.
 #[derive(Debug)]
@@ -56,9 +29,7 @@ pub struct ClientSide<M: Memory> {
     asks_for_many: bool,
     sending: Sending<M>,
     receiving: Receiving<M>,
-    slots: Vec<Slot>,
-    free_slots: Vec<u32>,
-    slot_bits: u32,
+    tickets: Tickets,
 }
 
 impl<M: Memory + Clone> ClientSide<M> {
@@ -71,14 +42,6 @@ impl<M: Memory + Clone> ClientSide<M> {
         let layout = QueueLayout::of(geometry)?;
         super::check_lengths(geometry, &layout, &queue, &client_data, &server_data)?;
         let Geometry { allocator, client_blocks, server_blocks, .. } = *geometry;
-        let slot = || Slot {
-            generation: 1,
-            state: State::Free,
-            kind: Kind::Read,
-            asked: 0,
-            payload: Chain::EMPTY,
-            outcome: None,
-        };
         Ok(Self {
             requests: Producer::new(queue.clone(), layout.requests),
             responses: Consumer::new(queue.clone(), layout.responses),
@@ -86,11 +49,9 @@ impl<M: Memory + Clone> ClientSide<M> {
             unsent_releases: VecDeque::new(),
             unsent_blocks: 0,
             asks_for_many: false,
-            sending: Sending::new(allocator, client_blocks, client_data)?,
+            sending: Sending::new(allocator, client_blocks, client_data, layout.requests.room_bytes())?,
             receiving: Receiving::new(allocator, server_blocks, server_data)?,
-            slots: (0..geometry.capacity).map(|_| slot()).collect(),
-            free_slots: (0..geometry.capacity).rev().collect(),
-            slot_bits: geometry.capacity.trailing_zeros(),
+            tickets: Tickets::new(geometry.capacity),
         })
     }
 
@@ -108,10 +69,16 @@ impl<M: Memory + Clone> ClientSide<M> {
 
     /// Requests under way, and outcomes that were not taken yet.
     pub fn in_flight(&self) -> u32 {
-        (self.slots.len() - self.free_slots.len()) as u32
+        self.tickets.taken()
     }
 
-    /// Takes blocks for `length` bytes to be sent.
+    /// Whether so many bytes travel in a request, and need no blocks.
+    #[inline(always)]
+    pub fn fits(&self, len_bytes: usize) -> bool {
+        len_bytes <= self.sending.room_bytes as usize
+    }
+
+    /// Takes blocks for `length` bytes to be sent, or memory of this side's own if they [fit](Self::fits) into the request.
     ///
     /// # Errors
     ///
@@ -141,33 +108,66 @@ impl<M: Memory + Clone> ClientSide<M> {
         args: Args,
         payload: Chain,
     ) -> Result<Ticket, (SubmitError, Chain)> {
-        match self.requests.has_room(1) {
-            Ok(true) => {}
-            Ok(false) => return Err((SubmitError::Full, payload)),
-            Err(violation) => return Err((violation.into(), payload)),
+        let args = if kind.has_payload() { Args::slice(payload.slice()) } else { args };
+        let bytes = payload.inline();
+        match self.send((kind, flags, handle), args, bytes.unwrap_or_default(), Copier::AUTO) {
+            Ok(ticket) if bytes.is_some() => {
+                self.sending.keep(payload);
+                Ok(ticket)
+            }
+            Ok(ticket) => {
+                if let Some(slot) = self.tickets.get_mut(ticket) {
+                    let old = std::mem::replace(&mut slot.payload, payload);
+                    self.sending.keep(old);
+                }
+                Ok(ticket)
+            }
+            Err(error) => Err((error, payload)),
         }
-        let Some(&number) = self.free_slots.last() else { return Err((SubmitError::Full, payload)) };
-        let Some(slot) = self.slots.get_mut(number as usize) else { return Err((SubmitError::Full, payload)) };
-        let (args, asked) = match kind {
-            Kind::Write => (Args::slice(payload.slice()), payload.length()),
-            Kind::Open | Kind::Create | Kind::Destroy => (Args::slice(payload.slice()), 0),
-            Kind::Read => (args, args.to_amount()),
-            _ => (args, 0),
+    }
+
+    /// Sends a request with a payload that [fits](Self::fits) into it, where it is copied; what is longer is cut. The server sees
+    /// it at the latest after [`flush`](Self::flush).
+    ///
+    /// # Errors
+    ///
+    /// [`SubmitError`].
+    #[inline(always)]
+    pub fn submit_copy(
+        &mut self,
+        kind: Kind,
+        flags: Flags,
+        handle: u32,
+        src: &[u8],
+        copier: Copier,
+    ) -> Result<Ticket, SubmitError> {
+        let src = src.get(..self.sending.room_bytes as usize).unwrap_or(src);
+        self.send((kind, flags, handle), Args::slice(Slice::inline(src.len() as u32)), src, copier)
+    }
+
+    #[inline(always)]
+    fn send(
+        &mut self,
+        (kind, flags, handle): (Kind, Flags, u32),
+        args: Args,
+        bytes: &[u8],
+        copier: Copier,
+    ) -> Result<Ticket, SubmitError> {
+        if !self.requests.has_room(1)? {
+            return Err(SubmitError::Full);
+        }
+        let Some((ticket, id)) = self.tickets.next_free() else { return Err(SubmitError::Full) };
+        let request = Request { kind, flags, id, handle, args };
+        if !self.requests.push_with(request.to_entry(), bytes, copier)? {
+            return Err(SubmitError::Full);
+        }
+        let asked = match kind {
+            Kind::Write => args.to_slice().length,
+            Kind::Read => args.to_amount(),
+            _ => 0,
         };
-        let id = JobId::truncated(u64::from(slot.generation << self.slot_bits | number));
-        match self.requests.push(Request { kind, flags, id, handle, args }.to_entry()) {
-            Ok(true) => {}
-            Ok(false) => return Err((SubmitError::Full, payload)),
-            Err(violation) => return Err((violation.into(), payload)),
-        }
-        self.free_slots.pop();
-        slot.state = State::Waiting;
-        slot.kind = kind;
-        slot.asked = asked;
         self.asks_for_many |= kind == Kind::Read && asked > self.receiving.place.geometry().block_bytes();
-        let old = std::mem::replace(&mut slot.payload, payload);
-        let ticket = Ticket { slot: number, generation: slot.generation };
-        self.sending.keep(old);
+        self.tickets.occupy(kind, asked);
         Ok(ticket)
     }
 
@@ -192,15 +192,10 @@ impl<M: Memory + Clone> ClientSide<M> {
         // Bounded: each turn ends a request that was under way.
         while let Some(entry) = self.responses.pop()? {
             let response = Response::from_entry(entry);
-            let id = response.id.get() as u32;
-            let number = id & ((1 << self.slot_bits) - 1);
-            let ticket = Ticket { slot: number, generation: id >> self.slot_bits };
-            let state = self.slot(ticket).map_or(State::Free, |slot| slot.state);
-            if !matches!(state, State::Waiting | State::Abandoned) {
-                return Err(Violation::NoSuchJob { id });
-            }
-            let outcome = self.outcome(number, response)?;
-            if let Some(slot) = self.slots.get_mut(number as usize) {
+            let ticket = self.tickets.named(response.id);
+            let state = self.tickets.state(ticket);
+            let outcome = self.outcome(ticket, response)?;
+            if let Some(slot) = self.tickets.get_mut(ticket) {
                 slot.state = State::Done;
                 slot.outcome = Some(outcome);
                 self.sending.free(slot.payload.blocks())?;
@@ -225,8 +220,7 @@ impl<M: Memory + Clone> ClientSide<M> {
         if let Some(Outcome::Bytes(chain)) = self.take(ticket) {
             return self.release(chain);
         }
-        if let Some(slot) = self.slots.get_mut(ticket.slot as usize)
-            && slot.generation == ticket.generation
+        if let Some(slot) = self.tickets.get_mut(ticket)
             && slot.state == State::Waiting
         {
             slot.state = State::Abandoned;
@@ -236,8 +230,10 @@ impl<M: Memory + Clone> ClientSide<M> {
 
     /// What a response means for the request it answers, if it can be an answer to it.
     #[inline(always)]
-    fn outcome(&mut self, number: u32, response: Response) -> Result<Outcome, Violation> {
-        let Some(slot) = self.slots.get(number as usize) else {
+    fn outcome(&mut self, ticket: Ticket, response: Response) -> Result<Outcome, Violation> {
+        let Some(slot) =
+            self.tickets.get(ticket).filter(|slot| matches!(slot.state, State::Waiting | State::Abandoned))
+        else {
             return Err(Violation::NoSuchJob { id: response.id.get() as u32 });
         };
         if let Some(code) = ErrorCode::of(response.value) {
@@ -252,8 +248,8 @@ impl<M: Memory + Clone> ClientSide<M> {
                 if slice.length > slot.asked {
                     return Err(Violation::MoreThanAsked { got: slice.length.into(), asked: slot.asked.into() });
                 }
-                let mut chain = self.sending.empty_chain();
-                self.receiving.resolve(&mut self.sending.pool, &mut chain, slice)?;
+                let mut chain = if slice.length > 0 { self.sending.empty_chain() } else { Chain::EMPTY };
+                self.receiving.resolve(&mut self.sending.pool, &self.responses, &mut chain, slice)?;
                 Outcome::Bytes(chain)
             }
             Kind::Write => Outcome::Amount(at_most(slot.asked.into())? as u32),
@@ -275,36 +271,22 @@ impl<M: Memory + Clone> ClientSide<M> {
     /// Whether a request has its response.
     #[doc(hidden)]
     pub fn is_done(&self, ticket: Ticket) -> bool {
-        self.slot(ticket).is_some_and(|slot| slot.state == State::Done)
+        self.tickets.state(ticket) == State::Done
     }
 
     /// Whether a request waits for its response.
     #[inline(always)]
     pub fn is_waiting(&self, ticket: Ticket) -> bool {
-        self.slot(ticket).is_some_and(|slot| slot.state == State::Waiting)
-    }
-
-    #[inline(always)]
-    fn slot(&self, ticket: Ticket) -> Option<&Slot> {
-        self.slots.get(ticket.slot as usize).filter(|slot| slot.generation == ticket.generation)
+        self.tickets.state(ticket) == State::Waiting
     }
 
     /// The outcome of a request that [has its response](Self::poll); none if it has not, or if it was taken.
     #[inline(always)]
     pub fn take(&mut self, ticket: Ticket) -> Option<Outcome> {
-        let last_generation = (1 << (24 - self.slot_bits)) - 1;
-        let slot = self.slots.get_mut(ticket.slot as usize)?;
-        if slot.state != State::Done || slot.generation != ticket.generation {
-            return None;
-        }
-        slot.state = State::Free;
-        // From 1 on: a job id is never 0.
-        slot.generation = if slot.generation == last_generation { 1 } else { slot.generation + 1 };
-        self.free_slots.push(ticket.slot);
-        slot.outcome.take()
+        self.tickets.take(ticket)
     }
 
-    /// Gives the server's blocks back, at the latest with the next [`flush`](Self::flush).
+    /// Gives the bytes of an answer back, and the server's blocks with them, at the latest with the next [`flush`](Self::flush).
     ///
     /// # Errors
     ///
@@ -316,7 +298,7 @@ impl<M: Memory + Clone> ClientSide<M> {
             shared.free(chain.blocks())?;
         } else {
             self.receiving.give_up(pool, chain.blocks())?;
-            if chain.length() > 0 {
+            if !chain.blocks().is_empty() {
                 let block = chain.slice().block;
                 // No block is lent again before its release was taken in, so that there are never more than blocks.
                 if self.unsent_releases.len() >= self.receiving.place.geometry().count() as usize {

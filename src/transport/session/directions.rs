@@ -5,6 +5,7 @@ use crate::transport::chain::Chain;
 use crate::transport::geometry::{Allocator, Blocks, GeometryError};
 use crate::transport::memory::Memory;
 use crate::transport::request::Slice;
+use crate::transport::ring::Consumer;
 use crate::transport::violation::Violation;
 
 /// How many chains a side keeps for the next ones.
@@ -48,12 +49,14 @@ impl<M: Memory> Allocate for Pool<M> {
 pub(super) struct Sending<M: Memory> {
     pub(super) place: BlockMemory<M>,
     pub(super) pool: Pool<M>,
+    /// The longest bytes that travel in an entry.
+    pub(super) room_bytes: u32,
     spare: Vec<Chain>,
 }
 
 impl<M: Memory + Clone> Sending<M> {
     /// All of them free; with a shared list, as it is.
-    pub(super) fn new(allocator: Allocator, blocks: Blocks, memory: M) -> Result<Self, GeometryError> {
+    pub(super) fn new(allocator: Allocator, blocks: Blocks, memory: M, room_bytes: u32) -> Result<Self, GeometryError> {
         let geometry = blocks.cut()?;
         let pool = match allocator {
             Allocator::Owned => Pool::Owned(Owned::new(geometry)),
@@ -61,7 +64,7 @@ impl<M: Memory + Clone> Sending<M> {
                 Pool::Shared(Shared::new(memory.clone(), super::layout::free_list(geometry), geometry))
             }
         };
-        Ok(Self { place: BlockMemory::new(memory, geometry), pool, spare: Vec::new() })
+        Ok(Self { place: BlockMemory::new(memory, geometry), pool, room_bytes, spare: Vec::new() })
     }
 }
 
@@ -72,10 +75,14 @@ impl<M: Memory> Sending<M> {
         self.spare.pop().unwrap_or_default()
     }
 
-    /// Takes blocks for `length` bytes.
+    /// Takes blocks for `length` bytes, or memory of its own for those that travel in an entry.
     #[inline(always)]
     pub(super) fn allocate(&mut self, length: u32) -> Result<Chain, AllocateError> {
         let mut chain = self.empty_chain();
+        if (1..=self.room_bytes).contains(&length) {
+            chain.hold(length);
+            return Ok(chain);
+        }
         match chain.allocate(&self.place, &mut self.pool, length) {
             Ok(()) => Ok(chain),
             Err(error) => {
@@ -106,7 +113,7 @@ impl<M: Memory> Sending<M> {
     /// Keeps a chain whose blocks are given up, for the next one.
     #[inline(always)]
     pub(super) fn keep(&mut self, mut chain: Chain) {
-        if chain.has_list() && self.spare.len() < SPARE_CHAINS {
+        if chain.has_memory() && self.spare.len() < SPARE_CHAINS {
             chain.clear();
             self.spare.push(chain);
         }
@@ -128,9 +135,18 @@ impl<M: Memory> Receiving<M> {
         Ok(Self { place: BlockMemory::new(memory, geometry), marks })
     }
 
-    /// Makes `chain` the one that a message names, and holds it.
+    /// Makes `chain` the one that the message names which was popped last from `ring`, and holds it.
     #[inline(always)]
-    pub(super) fn resolve(&mut self, own: &mut Pool<M>, chain: &mut Chain, slice: Slice) -> Result<(), Violation> {
+    pub(super) fn resolve<const WORDS: usize>(
+        &mut self,
+        own: &mut Pool<M>,
+        ring: &Consumer<M, WORDS>,
+        chain: &mut Chain,
+        slice: Slice,
+    ) -> Result<(), Violation> {
+        if slice.is_inline() {
+            return chain.receive(ring, slice.length);
+        }
         let Self { place, marks } = self;
         chain.resolve(place, held(own, marks), slice)
     }

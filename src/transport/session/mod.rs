@@ -9,11 +9,13 @@ mod directions;
 mod layout;
 mod outcome;
 mod server_side;
+mod tickets;
 
-pub use client_side::{ClientSide, Ticket};
+pub use client_side::ClientSide;
 pub use layout::{QueueLayout, data_bytes, lay_out_shared};
 pub use outcome::{AnswerError, Outcome, Reply, SubmitError};
 pub use server_side::{Incoming, JobKey, ServerSide};
+pub use tickets::Ticket;
 
 use super::geometry::{Geometry, GeometryError};
 use super::memory::Memory;

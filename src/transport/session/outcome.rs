@@ -1,6 +1,7 @@
 //! What becomes of requests, on the client's side and on the server's.
 
 use crate::transport::chain::Chain;
+use crate::transport::memory::Copier;
 use crate::transport::request::{ErrorCode, JobId, Value};
 use crate::transport::violation::Violation;
 
@@ -9,7 +10,7 @@ use crate::transport::violation::Violation;
 pub enum Outcome {
     /// The table refused it.
     Refused(ErrorCode),
-    /// Bytes, in the server's blocks: [`release`](super::ClientSide::release) them.
+    /// Bytes, in the server's blocks or copied out of the response: [`release`](super::ClientSide::release) them.
     Bytes(Chain),
     /// How many bytes were written; 0 where there is nothing to count.
     Amount(u32),
@@ -40,13 +41,15 @@ impl From<Violation> for SubmitError {
 
 /// What to answer with.
 #[derive(Debug)]
-pub enum Reply {
+pub enum Reply<'a> {
     /// A value.
     Value(Value),
     /// A value, and a descriptor that was sent for the job before.
     WithObject(Value),
-    /// Bytes in blocks that were [lent](super::ServerSide::lend).
+    /// Bytes that were [lent](super::ServerSide::lend).
     Bytes(Chain),
+    /// A copy of these bytes, which [fit](super::ServerSide::fits) into the response.
+    Copy(&'a [u8], Copier),
 }
 
 /// Why a job was not answered.
@@ -54,9 +57,9 @@ pub enum Reply {
 pub enum AnswerError {
     /// There is no such job, or it was answered.
     NoSuchJob,
-    /// More than the client asked for. The job still waits; the bytes' blocks are given back.
+    /// More than the client asked for, or than fits into the response. The job still waits; the bytes' blocks are given back.
     MoreThanAsked {
-        /// How many bytes it asked for.
+        /// How many bytes it may have.
         asked: u32,
     },
     /// The client broke the protocol.

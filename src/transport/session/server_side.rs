@@ -12,8 +12,8 @@ use super::outcome::{AnswerError, Reply};
 use crate::transport::blocks::{AllocateError, BlockMemory, Marks};
 use crate::transport::chain::Chain;
 use crate::transport::geometry::{Allocator, Geometry, GeometryError};
-use crate::transport::memory::Memory;
-use crate::transport::request::{JobId, Kind, Request, Response, Value};
+use crate::transport::memory::{Copier, Memory};
+use crate::transport::request::{JobId, Kind, Request, Response, Slice, Value};
 use crate::transport::ring::{Consumer, Producer};
 use crate::transport::violation::Violation;
 use std::collections::HashMap;
@@ -84,7 +84,7 @@ impl<M: Memory + Clone> ServerSide<M> {
             responses: Producer::new(queue.clone(), layout.responses),
             releases: owned.then(|| Consumer::new(queue, layout.releases)),
             receiving: Receiving::new(allocator, client_blocks, client_data)?,
-            sending: Sending::new(allocator, server_blocks, server_data)?,
+            sending: Sending::new(allocator, server_blocks, server_data, layout.responses.room_bytes())?,
             jobs: (0..geometry.capacity).map(|_| job()).collect(),
             free_jobs: (0..geometry.capacity).rev().collect(),
             lent: Lent {
@@ -125,7 +125,8 @@ impl<M: Memory + Clone> ServerSide<M> {
         let Some(&slot) = self.free_jobs.last() else { return Ok(None) };
         let Some(job) = self.jobs.get_mut(slot as usize) else { return Ok(None) };
         if request.kind.has_payload() {
-            self.receiving.resolve(&mut self.sending.pool, &mut job.payload, request.args.to_slice())?;
+            let slice = request.args.to_slice();
+            self.receiving.resolve(&mut self.sending.pool, &self.requests, &mut job.payload, slice)?;
         }
         self.free_jobs.pop();
         job.is_waiting = true;
@@ -192,7 +193,13 @@ impl<M: Memory + Clone> ServerSide<M> {
         &self.sending.place
     }
 
-    /// Takes blocks for an answer of `length` bytes.
+    /// Whether so many bytes travel in a response, and need no blocks.
+    #[inline(always)]
+    pub fn fits(&self, len_bytes: usize) -> bool {
+        len_bytes <= self.sending.room_bytes as usize
+    }
+
+    /// Takes blocks for an answer of `length` bytes, or memory of this side's own if they [fit](Self::fits) into the response.
     ///
     /// # Errors
     ///
@@ -230,7 +237,7 @@ impl<M: Memory + Clone> ServerSide<M> {
     ///
     /// [`AnswerError`].
     #[inline(always)]
-    pub fn answer(&mut self, key: JobKey, reply: Reply) -> Result<(), AnswerError> {
+    pub fn answer(&mut self, key: JobKey, reply: Reply<'_>) -> Result<(), AnswerError> {
         let Some((id, asked)) = self.job(key).map(|job| (job.id, job.asked)) else {
             if let Reply::Bytes(chain) = reply {
                 self.give_back(chain);
@@ -238,20 +245,35 @@ impl<M: Memory + Clone> ServerSide<M> {
             return Err(AnswerError::NoSuchJob);
         };
         let has_object = matches!(reply, Reply::WithObject(_));
-        let value = match reply {
-            Reply::Value(value) | Reply::WithObject(value) => value,
+        match reply {
+            Reply::Value(value) | Reply::WithObject(value) => {
+                self.respond(Response { has_object, id, value }, &[], Copier::AUTO)?;
+            }
+            Reply::Copy(bytes, copier) => {
+                let asked = asked.min(self.sending.room_bytes);
+                if bytes.len() > asked as usize {
+                    return Err(AnswerError::MoreThanAsked { asked });
+                }
+                let value = Value::slice(Slice::inline(bytes.len() as u32));
+                self.respond(Response { has_object, id, value }, bytes, copier)?;
+            }
             Reply::Bytes(chain) if chain.length() > asked => {
                 self.give_back(chain);
                 return Err(AnswerError::MoreThanAsked { asked });
             }
             Reply::Bytes(chain) => {
-                let slice = chain.slice();
+                let value = Value::slice(chain.slice());
+                self.respond(Response { has_object, id, value }, chain.inline().unwrap_or_default(), Copier::AUTO)?;
                 self.hand_over(chain)?;
-                Value::slice(slice)
             }
-        };
-        self.finish(key)?;
-        let is_pushed = self.responses.push(Response { has_object, id, value }.to_entry())?;
+        }
+        Ok(self.finish(key)?)
+    }
+
+    /// Sends a response, for which room was kept.
+    #[inline(always)]
+    fn respond(&mut self, response: Response, bytes: &[u8], copier: Copier) -> Result<(), Violation> {
+        let is_pushed = self.responses.push_with(response.to_entry(), bytes, copier)?;
         debug_assert!(is_pushed, "a request was taken without room for its response");
         Ok(())
     }

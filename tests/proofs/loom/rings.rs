@@ -67,6 +67,14 @@ impl Model {
         (inside % stride / 4 >= waited_words).then_some(inside / stride)
     }
 
+    /// The whole that bytes belong to, and where they are in it.
+    fn place(&self, at: usize) -> (usize, usize) {
+        match self.entries {
+            Some((start, stride, _)) if at >= start => ((at - start) / stride, (at - start) % stride),
+            _ => (at / WHOLE_BYTES, at % WHOLE_BYTES),
+        }
+    }
+
     fn release(&self, order: Ordering) -> Ordering {
         if self.bug == Bug::RelaxedGive && order == Ordering::Release { Ordering::Relaxed } else { order }
     }
@@ -150,8 +158,8 @@ impl Memory for Model {
     }
 
     fn read(&self, at: usize, dst: &mut [u8], _copier: Copier) {
-        let inside = at % WHOLE_BYTES;
-        self.wholes[at / WHOLE_BYTES].with(|whole| {
+        let (whole, inside) = self.place(at);
+        self.wholes[whole].with(|whole| {
             // SAFETY: loom ends the model if somebody writes it meanwhile.
             let whole = unsafe { &*whole };
             dst.copy_from_slice(&whole[inside..inside + dst.len()]);
@@ -159,8 +167,8 @@ impl Memory for Model {
     }
 
     fn write(&self, at: usize, src: &[u8], _copier: Copier) {
-        let inside = at % WHOLE_BYTES;
-        self.wholes[at / WHOLE_BYTES].with_mut(|whole| {
+        let (whole, inside) = self.place(at);
+        self.wholes[whole].with_mut(|whole| {
             // SAFETY: loom ends the model if somebody else touches it meanwhile.
             let whole = unsafe { &mut *whole };
             whole[inside..inside + src.len()].copy_from_slice(src);
@@ -184,6 +192,9 @@ fn rings_hold_and_their_models_find_every_seeded_bug() {
     let giving_back = [Bug::RelaxedHead, Bug::RelaxedLoad];
     judge("a ring with an index, going round", |bug| round(bug, Publication::Index), 3, &giving_back);
     judge("a ring with a phase, going round", |bug| round(bug, Publication::Phase), 3, &giving_back);
+    let all = [Bug::RelaxedStore, Bug::RelaxedLoad, Bug::RelaxedHead];
+    judge("bytes in entries, with an index", |bug| bytes(bug, Publication::Index), 3, &all);
+    judge("bytes in entries, with a phase", |bug| bytes(bug, Publication::Phase), 3, &all);
 }
 
 #[test]
@@ -197,12 +208,21 @@ const HEAD_AT: usize = 4;
 const ENTRIES_AT: usize = 8;
 
 fn new_ring(bug: Bug, publication: Publication) -> (Producer<Arc<Model>, 3>, Consumer<Arc<Model>, 3>) {
-    let layout =
-        RingLayout::new(RingPlace { tail_at: TAIL_AT, head_at: HEAD_AT, entries_at: ENTRIES_AT }, 2, 12, publication)
-            .unwrap();
-    let mut model = Model::new(bug, layout.end_at() / 4, 2);
     // The first word of an entry is waited for where it has the lap in it; the others are the owner's alone.
-    model.entries = Some((ENTRIES_AT, 12, usize::from(publication == Publication::Phase)));
+    ring_of(bug, publication, 12, usize::from(publication == Publication::Phase))
+}
+
+/// A ring of two entries, of which so many words do not count as their owner's.
+fn ring_of(
+    bug: Bug,
+    publication: Publication,
+    stride_bytes: u32,
+    waited_words: usize,
+) -> (Producer<Arc<Model>, 3>, Consumer<Arc<Model>, 3>) {
+    let place = RingPlace { tail_at: TAIL_AT, head_at: HEAD_AT, entries_at: ENTRIES_AT };
+    let layout = RingLayout::new(place, 2, stride_bytes, publication).unwrap();
+    let mut model = Model::new(bug, layout.end_at() / 4, 2);
+    model.entries = Some((ENTRIES_AT, stride_bytes as usize, waited_words));
     model.head_words = [HEAD_AT, usize::MAX];
     let model = Arc::new(model);
     (Producer::new(Arc::clone(&model), layout), Consumer::new(model, layout))
@@ -264,6 +284,28 @@ fn round(bug: Bug, publication: Publication) {
     for number in 1..4 {
         let [first, second, third] = pop(&mut consumer);
         assert_eq!([first & 0x7F, second, third], [number, 10 + number, 20 + number]);
+        consumer.release();
+    }
+    writer.join().unwrap();
+}
+
+/// Three entries with bytes through two places. Only the bytes count as their owner's: it is they that are there before the entry is
+/// seen, and are not written again while they are read.
+fn bytes(bug: Bug, publication: Publication) {
+    let (mut producer, mut consumer) = ring_of(bug, publication, 32, 4);
+    let writer = thread::spawn(move || {
+        for number in 1..4 {
+            while !producer.push_with([number, 0, 0], &[number as u8; 5], Copier::AUTO).unwrap() {
+                thread::yield_now();
+            }
+            producer.publish();
+        }
+    });
+    for number in 1..4 {
+        pop(&mut consumer);
+        let mut dst = [0; 5];
+        consumer.take_bytes(5, &mut dst).unwrap();
+        assert_eq!(dst, [number; 5]);
         consumer.release();
     }
     writer.join().unwrap();

@@ -11,24 +11,39 @@ use std::sync::Arc;
 
 #[test]
 fn sessions_hold_and_their_models_find_every_seeded_bug() {
-    judge("a session with an index", |bug| session(bug, Publication::Index), 2, &PUBLISHING);
-    judge("a session with a phase", |bug| session(bug, Publication::Phase), 2, &PUBLISHING);
+    judge("a session with an index", |bug| session(bug, Publication::Index, (16, 12)), 2, &PUBLISHING);
+    judge("a session with a phase", |bug| session(bug, Publication::Phase, (16, 12)), 2, &PUBLISHING);
+    judge(
+        "a session with bytes in entries and an index",
+        |bug| session(bug, Publication::Index, IN_ENTRIES),
+        2,
+        &PUBLISHING,
+    );
+    judge(
+        "a session with bytes in entries and a phase",
+        |bug| session(bug, Publication::Phase, IN_ENTRIES),
+        2,
+        &PUBLISHING,
+    );
 }
 
+/// Strides with room for what is sent. An entry is a whole of the model.
+const IN_ENTRIES: (u16, u16) = (64, 64);
+
 /// A client writes, a server reads what was written and answers with other bytes, the client reads those and gives them
-/// back: no block is touched by both at a time.
-fn session(bug: Bug, publication: Publication) {
+/// back: no block, and no room of an entry, is touched by both at a time.
+fn session(bug: Bug, publication: Publication, (request_stride_bytes, response_stride_bytes): (u16, u16)) {
     let blocks = Blocks { block_bytes: 64, count: 1 };
     let geometry = Geometry {
         capacity: 2,
-        request_stride_bytes: 16,
-        response_stride_bytes: 12,
+        request_stride_bytes,
+        response_stride_bytes,
         publication,
         allocator: Allocator::Owned,
         client_blocks: blocks,
         server_blocks: blocks,
     };
-    let queue = Arc::new(Model::new(bug, 400, 0));
+    let queue = Arc::new(Model::new(bug, 400, 20));
     let [client_data, server_data] = [(); 2].map(|()| Arc::new(Model::new(bug, 0, 1)));
     let mut server =
         ServerSide::new(&geometry, Arc::clone(&queue), Arc::clone(&client_data), Arc::clone(&server_data)).unwrap();
@@ -50,7 +65,7 @@ fn session(bug: Bug, publication: Publication) {
                 assert_eq!(&bytes, b"one");
                 Reply::Value(Value::number(3))
             } else {
-                let chain = server.lend(3).unwrap();
+                let mut chain = server.lend(3).unwrap();
                 let place = server.server_data();
                 chain.write(place, 0, b"two", Copier::AUTO);
                 Reply::Bytes(chain)
@@ -60,7 +75,7 @@ fn session(bug: Bug, publication: Publication) {
         }
     });
 
-    let chain = client.allocate(3).unwrap();
+    let mut chain = client.allocate(3).unwrap();
     let place = client.client_data();
     chain.write(place, 0, b"one", Copier::AUTO);
     client.submit(Kind::Write, Flags::DATA, 1, Args::from_raw(0), chain).unwrap();

@@ -162,7 +162,7 @@ impl End for Near {
             producer.fill(payload);
             self.client.submit_write(object, payload, copier.for_transport()).map_err(client_error)?;
         } else {
-            let lease = self.client.lease(len_bytes).map_err(client_error)?;
+            let mut lease = self.client.lease(len_bytes).map_err(client_error)?;
             let at = only(lease.parts(), len_bytes)?;
             // SAFETY: the block is this side's until it is sent, and has `len_bytes` bytes.
             unsafe { producer.write(at.as_ptr(), len_bytes) };
@@ -211,7 +211,7 @@ impl End for Far {
             producer.fill(payload);
             table::answer(&mut self.table, job, Answer::BytesWith(payload, copier.for_transport()))
         } else {
-            let lease = self.table.lease(&job, len_bytes).map_err(table_error)?;
+            let mut lease = self.table.lease(&job, len_bytes).map_err(table_error)?;
             let at = only(lease.parts(), len_bytes)?;
             // SAFETY: the block is this side's until it is sent, and has `len_bytes` bytes.
             unsafe { producer.write(at.as_ptr(), len_bytes) };

@@ -43,7 +43,7 @@ fn pieces(len_bytes: usize) -> impl ExactSizeIterator<Item = Range<usize>> {
 }
 
 /// Fills a block with a piece.
-fn write(lease: &Lease, piece: &Range<usize>, len_bytes: usize, producer: &mut Producer) -> Result<(), PathError> {
+fn write(lease: &mut Lease, piece: &Range<usize>, len_bytes: usize, producer: &mut Producer) -> Result<(), PathError> {
     let at = only(lease.parts(), piece.len())?;
     // SAFETY: the block is this side's until it is sent, and has as many bytes.
     unsafe { producer.write_piece(at.as_ptr(), piece.len(), piece.start, piece.end == len_bytes) };
@@ -86,9 +86,9 @@ fn written(completion: &Completion) -> Result<(), PathError> {
 impl End for Near {
     fn send(&mut self, len_bytes: usize, producer: &mut Producer) -> Result<(), PathError> {
         for piece in pieces(len_bytes) {
-            let lease = self.lease(piece.len())?;
+            let mut lease = self.lease(piece.len())?;
             if !piece.is_empty() {
-                write(&lease, &piece, len_bytes, producer)?;
+                write(&mut lease, &piece, len_bytes, producer)?;
             }
             self.client.submit_write_in_place(Handle::of(OBJECT), lease).map_err(client_error)?;
             // Where one message is under way, the reads that follow go with the last piece.
@@ -141,9 +141,9 @@ impl End for Far {
     fn send(&mut self, len_bytes: usize, producer: &mut Producer) -> Result<(), PathError> {
         for piece in pieces(len_bytes) {
             let job = self.kept.next(&mut self.table, Kind::Read)?;
-            let lease = self.table.lease(&job, piece.len()).map_err(table_error)?;
+            let mut lease = self.table.lease(&job, piece.len()).map_err(table_error)?;
             if !piece.is_empty() {
-                write(&lease, &piece, len_bytes, producer)?;
+                write(&mut lease, &piece, len_bytes, producer)?;
             }
             table::answer(&mut self.table, job, Answer::Lease(lease))?;
             self.table.flush();
