@@ -186,7 +186,7 @@ fn a_server_that_lends_what_it_did_not_take_back_is_found_out() {
             let id = JobId::truncated(u64::from(requests.pop().unwrap().unwrap()[0] >> 8));
             requests.release();
             let value = Value::slice(Slice { block: 3, length: 64 });
-            responses.push(Response { has_object: false, id, value }.to_entry()).unwrap();
+            responses.push(Response { has_object: false, has_more: false, id, value }.to_entry()).unwrap();
             responses.publish();
             assert_eq!(client.poll()?, Some(ticket));
             let Some(Outcome::Bytes(chain)) = client.take(ticket) else { panic!("no bytes") };

@@ -33,6 +33,8 @@ pub enum Completion {
     Opened(Handle, Option<Shared>),
     /// Bytes, where the server put them.
     Read(View),
+    /// A stream has no more messages.
+    Ended,
     /// How many bytes were written; 0 where there is nothing to count.
     Amount(u32),
     /// Where a handle is now.

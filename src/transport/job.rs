@@ -4,7 +4,7 @@ use super::connect::ConnectError;
 use super::error::SessionError;
 use super::loan::Lease;
 use super::memory::Copier;
-use super::request::{ErrorCode, Flags, Kind, PageRange, Request};
+use super::request::{ErrorCode, Flags, JobId, Kind, PageRange, Request};
 use super::session::JobKey;
 use super::share::Object;
 use super::slots::Key;
@@ -35,6 +35,11 @@ pub enum Event {
         client: ClientKey,
         /// The handle.
         handle: u32,
+    },
+    /// A client takes more messages of a stream, or none: the next [`push`](super::Table::push) to it says which.
+    Credit {
+        /// The client that has it.
+        client: ClientKey,
     },
     /// A client has left, by itself or because it broke the protocol. Its jobs need no answer any more.
     Left {
@@ -104,6 +109,16 @@ pub enum Operation {
         /// Which part, and what for.
         part: PageRange,
     },
+    /// Messages, as long as there are some: [`push`](super::Table::push) them, and answer with [`Answer::Done`] when there are no
+    /// more.
+    Stream {
+        /// The object.
+        handle: u32,
+        /// How many bytes of each, at most.
+        amount: u32,
+        /// How many messages the client takes at a time.
+        credits: u32,
+    },
 }
 
 impl Job {
@@ -117,6 +132,11 @@ impl Job {
         self.request.flags
     }
 
+    /// Whether the client waits for an answer. For a posted write it does not: any answer just ends it.
+    pub fn wants_answer(&self) -> bool {
+        self.request.id != JobId::ZERO
+    }
+
     /// What is to be done.
     #[inline]
     pub fn operation(&self) -> Operation {
@@ -125,7 +145,7 @@ impl Job {
 }
 
 impl Operation {
-    /// What a request asks for. [`Kind::Close`] is no job, and has no operation of its own.
+    /// What a request asks for. [`Kind::Close`] and [`Kind::Credit`] are no jobs, and have no operation of their own.
     #[inline]
     pub(super) fn of(request: &Request) -> Self {
         let Request { kind, flags, handle, args, .. } = *request;
@@ -137,8 +157,9 @@ impl Operation {
             Kind::Open => Self::Open,
             Kind::Create => Self::Create,
             Kind::Destroy => Self::Destroy,
-            // A close is no job. Should one be taken for one, this changes nothing.
-            Kind::Close => Self::Seek { handle, to: SeekFrom::Current(0) },
+            Kind::Stream => Self::Stream { handle, amount: args.to_amount(), credits: args.to_credits() },
+            // These are no jobs. Should one be taken for one, this changes nothing.
+            Kind::Close | Kind::Credit => Self::Seek { handle, to: SeekFrom::Current(0) },
             Kind::SeekStart => Self::Seek { handle, to: SeekFrom::Start(offset) },
             Kind::SeekCurrent => Self::Seek { handle, to: SeekFrom::Current(signed) },
             Kind::SeekEnd => Self::Seek { handle, to: SeekFrom::End(signed) },
@@ -170,6 +191,21 @@ pub enum Answer<'a> {
     Lease(Lease),
     /// The memory of the object.
     Object(Object<'a>),
+}
+
+/// What became of a message of a stream.
+#[derive(Debug)]
+#[must_use = "a message may not have been sent"]
+pub enum Pushed<'a> {
+    /// The client gets it.
+    Sent,
+    /// The client takes none now. Here it is again, for the time after [`Event::Credit`]; the stream goes on.
+    NoCredit(Answer<'a>),
+    /// It cannot be sent: more bytes than the client asked for, or than there are blocks for, or no bytes at all but another answer.
+    /// The stream goes on.
+    Refused(ErrorCode),
+    /// The stream has ended, by its client or with it, or the job is none. Any answer to the job is dropped.
+    Ended,
 }
 
 /// What became of an answer.

@@ -36,6 +36,7 @@ mod loan;
 mod mapping;
 pub mod memory;
 mod options;
+mod page_range;
 #[doc = include_str!("PROTOCOL.md")]
 pub mod protocol {}
 mod proxy;
@@ -60,7 +61,7 @@ pub use connect::{Address, AddressError, ConnectError, Peers};
 pub use error::{ClientError, SessionError, TableError};
 pub use file::Sent;
 pub use geometry::{Allocator, Blocks, Geometry, Limits};
-pub use job::{Answer, Answered, ClientKey, Event, Job, Operation};
+pub use job::{Answer, Answered, ClientKey, Event, Job, Operation, Pushed};
 pub use loan::{Lease, Payload, Received, View};
 pub use memory::{Access, Copier, Mapped, Memory};
 pub use proxy::{Asked, Proxy, ProxyOptions};

@@ -1,9 +1,9 @@
 //! The two messages of the table: a request of 16 bytes and a response of 12, in words of 4 bytes.
 
-use super::memory::Access;
 use super::violation::Violation;
 
 pub use super::error_code::ErrorCode;
+pub use super::page_range::PageRange;
 
 /// What a client asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,11 +29,16 @@ pub enum Kind {
     SeekEnd,
     /// A memory object: args are a [range](Args::range), answered with an amount of 0 and the object.
     Share,
+    /// Messages from an object, one after the other: args are a [stream](Args::stream), answered with many slices, of which the last
+    /// is empty.
+    Stream,
+    /// Credits for a stream, whose job id it has: args are how many, or 0 to end it. There is no response.
+    Credit,
 }
 
 impl Kind {
     /// All of them, by their numbers.
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 12] = [
         Self::Read,
         Self::Write,
         Self::Open,
@@ -44,6 +49,8 @@ impl Kind {
         Self::SeekCurrent,
         Self::SeekEnd,
         Self::Share,
+        Self::Stream,
+        Self::Credit,
     ];
 
     /// Whether its args are a [`Slice`].
@@ -73,7 +80,8 @@ impl Flags {
     pub const META: Self = Self { binary: false, advance: false, meta: true };
 }
 
-/// A number of 24 bits that a client gives a request, and finds in the response. 0 is for [`Kind::Close`] alone.
+/// A number of 24 bits that a client gives a request, and finds in the response. 0 is for what has none: [`Kind::Close`], and a
+/// [`Kind::Write`] that is posted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct JobId(u32);
 
@@ -144,44 +152,6 @@ impl Slice {
     }
 }
 
-/// The unit of a [`PageRange`].
-const PAGE_BYTES: u64 = 4096;
-
-/// Which part of an object to share, in pages of 4096 bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PageRange {
-    /// To be written, too.
-    pub is_writable: bool,
-    /// The first page: 31 bits.
-    first: u32,
-    /// How many; 0 is all the rest.
-    count: u32,
-}
-
-impl PageRange {
-    /// All of an object, to be read.
-    pub const WHOLE: Self = Self { is_writable: false, first: 0, count: 0 };
-
-    /// The pages of a part in bytes; `None` if it does not lie on pages, or on more than can be named. A length of 0 is all
-    /// the rest.
-    pub fn of_bytes(start_bytes: u64, len_bytes: u64, access: Access) -> Option<Self> {
-        let is_aligned = start_bytes.is_multiple_of(PAGE_BYTES) && len_bytes.is_multiple_of(PAGE_BYTES);
-        let first = u32::try_from(start_bytes / PAGE_BYTES).ok().filter(|first| is_aligned && *first < 1 << 31)?;
-        let is_writable = access == Access::ReadWrite;
-        Some(Self { is_writable, first, count: u32::try_from(len_bytes / PAGE_BYTES).ok()? })
-    }
-
-    /// Where the part starts.
-    pub fn start_bytes(self) -> u64 {
-        u64::from(self.first) * PAGE_BYTES
-    }
-
-    /// How long it is; 0 for all the rest.
-    pub fn len_bytes(self) -> u64 {
-        u64::from(self.count) * PAGE_BYTES
-    }
-}
-
 /// What a request is about: 64 bits, which its kind says how to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Args(u64);
@@ -211,6 +181,18 @@ impl Args {
         self.0 as u32
     }
 
+    /// How many bytes a message of a stream has at most, and how many of them the client takes at a time.
+    #[inline(always)]
+    pub const fn stream(amount: u32, credits: u32) -> Self {
+        Self(amount as u64 | (credits as u64) << 32)
+    }
+
+    /// How many messages of a stream the client takes at a time.
+    #[inline(always)]
+    pub const fn to_credits(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+
     /// A name, or bytes to write.
     #[inline(always)]
     pub const fn slice(slice: Slice) -> Self {
@@ -225,12 +207,12 @@ impl Args {
 
     /// A part of an object.
     pub const fn range(range: PageRange) -> Self {
-        Self(range.is_writable as u64 | (range.first as u64) << 1 | (range.count as u64) << 32)
+        Self(range.to_bits())
     }
 
     /// A part of an object.
     pub const fn to_range(self) -> PageRange {
-        PageRange { is_writable: self.0 & 1 != 0, first: self.0 as u32 >> 1, count: (self.0 >> 32) as u32 }
+        PageRange::of_bits(self.0)
     }
 }
 
@@ -301,6 +283,51 @@ impl Request {
         [self.kind as u32 | flags | self.id.0 << 8, self.handle, self.args.0 as u32, (self.args.0 >> 32) as u32]
     }
 
+    /// Whether the request in an entry has a response, as far as the entry's first word says.
+    #[inline(always)]
+    pub(super) const fn has_response(first: u32) -> bool {
+        let kind = first & 0xF;
+        let is_post = kind == Kind::Write as u32 && JobId::of_word(first).0 == 0;
+        kind != Kind::Close as u32 && kind != Kind::Credit as u32 && !is_post
+    }
+
+    /// Whether it is a write without an answer.
+    #[inline(always)]
+    pub(super) fn is_post(&self) -> bool {
+        self.kind == Kind::Write && self.id == JobId::ZERO
+    }
+
+    /// How many bytes an answer, or a message, may have.
+    #[inline(always)]
+    pub(super) fn most_bytes(&self) -> u32 {
+        if matches!(self.kind, Kind::Read | Kind::Stream) { self.args.to_amount() } else { 0 }
+    }
+
+    /// The credits of a stream; of other requests none.
+    #[inline(always)]
+    pub(super) fn credits(&self) -> u32 {
+        if self.kind == Kind::Stream { self.args.to_credits() } else { 0 }
+    }
+
+    /// Whether it has a number, or none, as its kind must, and as many credits as there can be.
+    ///
+    /// # Errors
+    ///
+    /// [`Violation::JobId`] or [`Violation::Credits`].
+    #[inline(always)]
+    pub(super) fn check(&self, capacity: u32) -> Result<(), Violation> {
+        let slice = self.args.to_slice();
+        let is_unanswered = self.kind == Kind::Close || self.is_post() && (slice.is_inline() || slice.length == 0);
+        if is_unanswered != (self.id == JobId::ZERO) {
+            return Err(Violation::JobId { id: self.id.0 });
+        }
+        let (found, most) = (self.credits(), capacity - 1);
+        if self.kind == Kind::Stream && !(1..=most).contains(&found) {
+            return Err(Violation::Credits { found, most });
+        }
+        Ok(())
+    }
+
     /// The request in an entry of the ring.
     ///
     /// # Errors
@@ -324,6 +351,8 @@ impl Request {
 pub struct Response {
     /// Whether a descriptor for this job id was sent over the socket before.
     pub has_object: bool,
+    /// Whether it is a message of a stream, and not its end.
+    pub has_more: bool,
     /// The client's number of the request.
     pub id: JobId,
     /// The answer.
@@ -331,12 +360,13 @@ pub struct Response {
 }
 
 const OBJECT: u32 = 1;
+const MORE: u32 = 1 << 1;
 
 impl Response {
     /// The entry of the ring.
     #[inline(always)]
     pub const fn to_entry(self) -> [u32; 3] {
-        let flags = self.has_object as u32 * OBJECT;
+        let flags = (self.has_object as u32 * OBJECT) | (self.has_more as u32 * MORE);
         [flags | self.id.0 << 8, self.value.0 as u32, (self.value.0 >> 32) as u32]
     }
 
@@ -345,6 +375,7 @@ impl Response {
     pub const fn from_entry([first, low, high]: [u32; 3]) -> Self {
         Self {
             has_object: first & OBJECT != 0,
+            has_more: first & MORE != 0,
             id: JobId::of_word(first),
             value: Value(low as u64 | (high as u64) << 32),
         }

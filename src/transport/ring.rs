@@ -347,6 +347,12 @@ impl<M: Memory, const WORDS: usize> Consumer<M, WORDS> {
         }
     }
 
+    /// The first word of the next entry; none if there is none yet. It is not to be believed: [`pop`](Self::pop) copies it out
+    /// again.
+    pub(super) fn peek(&self) -> Option<u32> {
+        self.is_ready().then(|| self.memory.load32(self.layout.entry_at(self.head), Load::Relaxed))
+    }
+
     /// The index of the next entry to read: it has changed when one was read.
     pub fn index(&self) -> u32 {
         self.head

@@ -29,7 +29,7 @@ pub enum Violation {
         /// What it sent.
         kind: u32,
     },
-    /// The job id 0 on a request that wants a response, or another one on [`Close`](super::Kind::Close).
+    /// The job id 0 on a request that wants a response, or another one on one that wants none.
     JobId {
         /// What it sent.
         id: u32,
@@ -58,6 +58,15 @@ pub enum Violation {
         /// Blocks of the region.
         count: u32,
     },
+    /// Credits that a stream cannot have, or a message without one.
+    Credits {
+        /// How many.
+        found: u32,
+        /// The most that are possible.
+        most: u32,
+    },
+    /// Requests and credits for more responses than the ring has room for.
+    NoRoom,
     /// More bytes in an entry than it has room for.
     Room {
         /// What it sent, in bytes.
@@ -104,6 +113,8 @@ impl fmt::Display for Violation {
             Self::Block { block, count } => write!(f, "block {block} of a region that has {count}"),
             Self::BlockTwice { block } => write!(f, "block {block} in use twice"),
             Self::Length { length, count } => write!(f, "{length} bytes in a region of {count} blocks"),
+            Self::Credits { found, most } => write!(f, "{found} credits of a stream where at most {most} are possible"),
+            Self::NoRoom => f.write_str("requests for more responses than the ring has room for"),
             Self::Room { length, room_bytes } => {
                 write!(f, "{length} bytes in an entry that has room for {room_bytes}")
             }

@@ -301,11 +301,11 @@ fn messages(plot: &Plot, tally: &mut Tally) {
                 assert_eq!(Args::range(range), request.args);
                 assert!(range.start_bytes().checked_add(range.len_bytes()).is_some());
             }
-            Err(violation) => assert!(violation == Violation::Kind { kind: entry[0] & 15 } && entry[0] & 15 > 9),
+            Err(violation) => assert!(violation == Violation::Kind { kind: entry[0] & 15 } && entry[0] & 15 > 11),
         }
         let entry = [entry[0], entry[1], entry[2]];
         let response = call(plot, tally, 0, || Response::from_entry(entry));
-        assert_eq!(response.to_entry(), [entry[0] & !0xFE, entry[1], entry[2]]);
+        assert_eq!(response.to_entry(), [entry[0] & !0xFC, entry[1], entry[2]]);
         let is_error = response.value.raw() >= ErrorCode::FIRST;
         assert_eq!(ErrorCode::of(response.value).is_some(), is_error);
         assert_eq!(Value::slice(response.value.to_slice()), response.value);

@@ -48,6 +48,8 @@ struct Attack<'a> {
     /// Jobs that the server's program has, and those that it answered.
     jobs: Vec<JobKey>,
     answered: Vec<JobKey>,
+    /// Streams that the server's program has, where the client is the victim.
+    streams: Vec<JobKey>,
     /// Blocks that the server's program, or the client's, has not sent yet.
     leased: Vec<Chain>,
     sent: Sent,
@@ -151,6 +153,7 @@ impl<'a> Attack<'a> {
             client_is_victim: *client_is_victim,
             jobs: Vec::new(),
             answered: Vec::new(),
+            streams: Vec::new(),
             leased: Vec::new(),
             sent: Sent::new(),
             views: Vec::new(),
@@ -188,8 +191,13 @@ impl<'a> Attack<'a> {
     /// The other side does what an honest one does, as far as it still can.
     fn accomplish(&mut self) {
         if self.client_is_victim {
+            let mut streams = Vec::new();
             while let Ok(Some(incoming)) = self.server.take_request() {
-                let Some(job) = incoming.job else { continue };
+                let Some(job) = incoming.job.filter(|_| incoming.request.kind != Kind::Credit) else { continue };
+                if incoming.request.kind == Kind::Stream && self.below(4) > 0 {
+                    streams.push(job);
+                    continue;
+                }
                 let length = self.server.asked(job).unwrap_or(0).min(self.edge(1000));
                 let reply = match (incoming.request.kind, self.server.lend(length)) {
                     (Kind::Read, Ok(chain)) => Reply::Bytes(chain),
@@ -206,17 +214,25 @@ impl<'a> Attack<'a> {
                 let _ = self.server.answer(job, reply);
             }
             let _ = self.server.take_releases();
+            self.streams.append(&mut streams);
+            for job in self.streams.clone() {
+                let Ok(chain) = self.server.lend(self.edge(300)) else { continue };
+                let _ = self.server.push(job, Reply::Bytes(chain));
+            }
+            self.streams.retain(|job| self.server.credits(*job).is_some());
             self.server.flush();
         } else {
             for _ in 0..self.below(4) {
-                let kind =
-                    [Kind::Read, Kind::Write, Kind::Open, Kind::SeekEnd, Kind::Share, Kind::Destroy][self.below(6)];
+                let kinds =
+                    [Kind::Read, Kind::Write, Kind::Open, Kind::SeekEnd, Kind::Share, Kind::Destroy, Kind::Stream];
+                let kind = kinds[self.below(kinds.len())];
                 let Ok(chain) = self.client.allocate(self.below(3000) as u32) else { continue };
-                let args = Args::amount(self.edge(300));
+                let args = Args::stream(self.edge(300), 1 + self.below(self.geometry.capacity as usize - 1) as u32);
                 if let Err((_, chain)) = self.client.submit(kind, Flags::DATA, 1, args, chain) {
                     self.client.give_back(chain);
                 }
             }
+            let _ = self.client.post(1, &[7; 20], Copier::AUTO);
             while let Ok(Some(ticket)) = self.client.poll() {
                 if let Some(Outcome::Bytes(chain)) = self.client.take(ticket) {
                     let _ = self.client.release(chain);
@@ -258,13 +274,22 @@ impl<'a> Attack<'a> {
                 if let Some(incoming) = self.server.take_request()?
                     && let Some(job) = incoming.job
                 {
+                    if incoming.request.kind == Kind::Credit {
+                        // Of a stream that the client ends nothing is left.
+                        if incoming.request.args.to_amount() == 0 {
+                            self.jobs.retain(|other| *other != job);
+                            self.answered.push(job);
+                        }
+                        return Ok(());
+                    }
                     assert!(!self.jobs.contains(&job) && !self.answered.contains(&job), "a job twice");
                     let chain = self.server.payload(job).unwrap().clone();
                     let place = self.server.client_data();
                     let mut bytes = vec![0; chain.length() as usize];
                     let read = || chain.read(place, 0, &mut bytes, Copier::AUTO);
                     assert_eq!(self.plot.payload(read), bytes.len());
-                    assert!(self.server.job_id(job).is_some_and(|id| id != JobId::ZERO));
+                    let is_post = incoming.request.kind == Kind::Write && incoming.request.id == JobId::ZERO;
+                    assert!(self.server.job_id(job).is_some_and(|id| is_post || id != JobId::ZERO));
                     self.jobs.push(job);
                 }
                 assert!(self.jobs.len() <= capacity as usize);
@@ -302,6 +327,20 @@ impl<'a> Attack<'a> {
                     return Ok(());
                 }
                 let job = self.jobs.swap_remove(self.below(self.jobs.len()));
+                if let Some(credits) = self.server.credits(job)
+                    && what.is_multiple_of(2)
+                {
+                    self.jobs.push(job);
+                    let reply = self.leased.pop().map_or(Reply::Copy(b"", Copier::AUTO), Reply::Bytes);
+                    return match self.server.push(job, reply) {
+                        Err(AnswerError::Violation(violation)) => Err(violation),
+                        Err(AnswerError::NoSuchJob) => panic!("a stream that goes on is none"),
+                        pushed => {
+                            assert!((pushed == Err(AnswerError::NoCredit)) == (credits == 0), "{pushed:?}");
+                            Ok(())
+                        }
+                    };
+                }
                 let asked = self.server.asked(job).unwrap();
                 let reply = match self.leased.pop() {
                     Some(chain) => Reply::Bytes(chain),
@@ -310,7 +349,7 @@ impl<'a> Attack<'a> {
                 match self.server.answer(job, reply) {
                     Ok(()) => self.answered.push(job),
                     Err(AnswerError::MoreThanAsked { .. }) => self.jobs.push(job),
-                    Err(AnswerError::NoSuchJob) => panic!("a job that waits is none"),
+                    Err(AnswerError::NoSuchJob | AnswerError::NoCredit) => panic!("a job that waits is none"),
                     Err(AnswerError::Violation(violation)) => return Err(violation),
                 }
             }
@@ -353,6 +392,7 @@ impl<'a> Attack<'a> {
                     Kind::SeekCurrent,
                     Kind::SeekEnd,
                     Kind::Share,
+                    Kind::Stream,
                 ];
                 let kind = kinds[self.below(kinds.len())];
                 let mut chain = self.leased.pop().unwrap_or(Chain::EMPTY);
@@ -360,7 +400,8 @@ impl<'a> Attack<'a> {
                 let data = chain.data().to_vec();
                 let place = self.client.client_data();
                 chain.write(place, 0, &vec![paint; length as usize], Copier::AUTO);
-                match self.client.submit(kind, Flags::DATA, 1, Args::amount(self.edge(500)), chain) {
+                let args = Args::stream(self.edge(500), 1 + self.below(self.geometry.capacity as usize - 1) as u32);
+                match self.client.submit(kind, Flags::DATA, 1, args, chain) {
                     Ok(ticket) => {
                         let old = self.sent.insert(ticket, (blocks, paint, length));
                         assert!(old.is_none() && data.len() <= self.geometry.client_blocks.count as usize);
@@ -379,8 +420,11 @@ impl<'a> Attack<'a> {
             6 | 7 => {
                 self.check_sent();
                 let Some(ticket) = self.client.poll()? else { return Ok(()) };
-                assert!(self.client.is_done(ticket) && !self.client.is_waiting(ticket));
-                assert!(self.sent.remove(&ticket).is_some(), "an answer to nothing");
+                let is_message = self.client.is_waiting(ticket);
+                assert!(is_message != self.client.is_done(ticket));
+                let is_asked =
+                    if is_message { self.sent.contains_key(&ticket) } else { self.sent.remove(&ticket).is_some() };
+                assert!(is_asked, "an answer to nothing");
                 if let Some(Outcome::Bytes(chain)) = self.client.take(ticket) {
                     let place = self.client.server_data();
                     let mut bytes = vec![0; chain.length() as usize];

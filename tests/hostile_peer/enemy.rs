@@ -70,7 +70,7 @@ impl FalseServer {
     }
 
     pub fn answer(&mut self, id: JobId, has_object: bool, value: Value) {
-        assert!(self.responses.push(Response { has_object, id, value }.to_entry()).unwrap());
+        assert!(self.responses.push(Response { has_object, has_more: false, id, value }.to_entry()).unwrap());
         self.responses.publish();
         self.ring();
     }

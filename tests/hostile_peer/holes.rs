@@ -213,10 +213,13 @@ fn hole_a_partial_allocation_leaks() {
 }
 
 pub fn bad_job_id(at: &Address) {
-    // Id 0 is for closing, and for nothing else.
-    for kind in [Kind::Read, Kind::Write, Kind::Share] {
+    // Id 0 is for closing and for posted writes, whose bytes are in no block.
+    let none = Args::from_raw(0);
+    let kinds =
+        [(Kind::Read, none), (Kind::Write, slice(0, 1)), (Kind::Share, none), (Kind::Stream, Args::stream(1, 1))];
+    for (kind, args) in kinds {
         let mut enemy = Enemy::connect(at);
-        let request = Request { id: JobId::ZERO, ..enemy.request(kind, Args::from_raw(0)) };
+        let request = Request { id: JobId::ZERO, ..enemy.request(kind, args) };
         enemy.put(request);
         enemy.ring();
         until("the server ends the session", || enemy.is_gone());

@@ -32,8 +32,8 @@
     } while (0)
 
 enum { HELLO = 1, WELCOME, READY, GO };
-enum { READ, WRITE, OPEN, CLOSE, CREATE, DESTROY, SEEK_START, SEEK_CURRENT, SEEK_FROM_END };
-enum { FLAG_DATA = 1 << 4 | 1 << 5, LAP = 0x80 };
+enum { READ, WRITE, OPEN, CLOSE, CREATE, DESTROY, SEEK_START, SEEK_CURRENT, SEEK_FROM_END, SHARE, STREAM, CREDIT };
+enum { FLAG_DATA = 1 << 4 | 1 << 5, FLAG_MORE = 1 << 1, LAP = 0x80 };
 #define FIRST_ERROR UINT64_C(0xFFFFFFFFFFFFF000)
 #define NONE UINT32_MAX
 
@@ -211,6 +211,14 @@ static size_t response_at(void) { return responses_at() + (size_t)(response_head
 /* How many bytes an entry of that stride has room for, from its offset 16 on. */
 static uint32_t room(uint32_t stride) { return stride > 16 ? stride - 16 : 0; }
 
+/* What has no answer may not have been taken yet. */
+static void wait_for_room(void) {
+    for (int turn = 0; !can_send(); turn++) {
+        CHECK(turn < 20000);
+        usleep(1000);
+    }
+}
+
 static void push_request(uint32_t kind, uint32_t flags, uint32_t number, uint32_t handle, uint64_t args) {
     size_t at = request_at();
     uint32_t first = kind | flags | number << 8;
@@ -229,7 +237,8 @@ static int has_response(void) {
     return (load(response_at(), memory_order_acquire) & LAP) == lap(response_head);
 }
 
-/* The bytes of the last response, copied out of its entry. */
+/* The flags of the last response, and its bytes, copied out of its entry. */
+static uint32_t response_flags;
 static uint8_t received[512];
 
 static uint32_t pop_response(uint64_t *value) {
@@ -238,6 +247,7 @@ static uint32_t pop_response(uint64_t *value) {
     *value = load(at + 4, memory_order_relaxed) | (uint64_t)load(at + 8, memory_order_relaxed) << 32;
     const volatile uint8_t *bytes = queue + at + 16;
     for (uint32_t i = 0; i < room(geo.response_stride); i++) received[i] = bytes[i];
+    response_flags = first & 0x7F;
     response_head++;
     store(RESPONSE_HEAD, response_head, memory_order_release);
     return first >> 8;
@@ -338,7 +348,7 @@ static uint8_t pattern(uint32_t seed, uint32_t at) { return (at * 167 + seed * 3
 static uint64_t fill(struct chain *chain, uint32_t len, uint32_t seed, const char *text) {
     uint32_t bytes = geo.client_block, entries = bytes / 4;
     if (len > 0 && len <= room(geo.request_stride) && request_tail % 2 == 0) {
-        CHECK(can_send());
+        wait_for_room();
         count_blocks(chain, 0, bytes);
         volatile uint8_t *place = queue + request_at() + 16;
         for (uint32_t at = 0; at < len; at++) place[at] = text ? (uint8_t)text[at] : pattern(seed, at);
@@ -415,7 +425,7 @@ static void compare(uint64_t slice, uint32_t seed, uint32_t from) {
 static uint64_t ask(uint32_t kind, uint32_t flags, uint32_t handle, uint64_t args) {
     static uint32_t last;
     last = last % 0xFFFFFF + 1;
-    CHECK(can_send());
+    wait_for_room();
     push_request(kind, flags, last, handle, args);
     publish_requests();
     wait_for_response();
@@ -436,6 +446,56 @@ static uint64_t ask_with(uint32_t kind, uint32_t flags, uint32_t handle, uint32_
 static uint64_t ask_named(uint32_t kind, const char *name) { return ask_with(kind, 0, 0, strlen(name), 0, name); }
 
 static uint64_t error(uint32_t code) { return FIRST_ERROR | code; }
+
+/* Writes without an answer, more than the ring holds, and reads them back. */
+static void post(uint32_t handle) {
+    uint32_t count = 3 * geo.capacity, most = room(geo.request_stride), total = 0;
+    CHECK(ask(SEEK_START, 0, handle, 0) == 0);
+    for (uint32_t number = 0; number < count; number++) {
+        wait_for_room();
+        uint32_t len = number % (most + 1);
+        volatile uint8_t *place = queue + request_at() + 16;
+        for (uint32_t at = 0; at < len; at++) place[at] = pattern(number, at);
+        push_request(WRITE, FLAG_DATA, 0, handle, len ? NONE | (uint64_t)len << 32 : 0);
+        publish_requests();
+        total += len;
+    }
+    CHECK(ask(SEEK_CURRENT, 0, handle, 0) == total);
+    CHECK(ask(SEEK_START, 0, handle, 0) == 0);
+    for (uint32_t number = 0; number < count; number++) {
+        uint32_t len = number % (most + 1);
+        uint64_t slice = ask(READ, FLAG_DATA, handle, len);
+        CHECK(slice < FIRST_ERROR && slice >> 32 == len);
+        compare(slice, number, 0);
+    }
+}
+
+/* One request for many messages, if the table has some; how many. */
+static uint32_t stream(uint32_t handle, uint32_t most, uint32_t credits) {
+    const uint32_t number = 0xABCDEF;
+    uint32_t messages = 0, used = 0;
+    wait_for_room();
+    push_request(STREAM, 0, number, handle, most | (uint64_t)credits << 32);
+    publish_requests();
+    for (;;) {
+        uint64_t value;
+        wait_for_response();
+        CHECK(pop_response(&value) == number);
+        if (!(response_flags & FLAG_MORE)) {
+            CHECK(value == error(1) || (value < FIRST_ERROR && value >> 32 == 0));
+            return messages;
+        }
+        CHECK(value < FIRST_ERROR && value >> 32 == messages % (most + 1));
+        compare(value, messages, 0);
+        messages++;
+        if (2 * ++used >= credits) {
+            wait_for_room();
+            push_request(CREDIT, 0, number, 0, used);
+            publish_requests();
+            used = 0;
+        }
+    }
+}
 
 /* As many requests under way as the ring holds, answered in whatever order. */
 static void many_at_once(uint32_t handle, uint32_t number) {
@@ -518,13 +578,17 @@ int main(int count, char **arguments) {
             compare(slice, round, 0);
         }
     }
-    CHECK(can_send());
+    post(handle);
+    uint32_t messages = 0;
+    for (uint32_t credits = 1; credits < geo.capacity; credits *= 2) messages += stream(handle, 70, credits);
+    messages += stream(handle, 70, geo.capacity - 1);
+    wait_for_room();
     push_request(CLOSE, 0, 0, handle, 0);
     publish_requests();
     CHECK(ask(READ, FLAG_DATA, handle, 10) == error(5));
     CHECK(ask_named(DESTROY, "raw.bin") == 0);
     CHECK(ask_named(OPEN, "raw.bin") == error(2));
-    printf("%u requests, %u of them with bytes, %u responses, %u of them with bytes, %u releases\n", request_tail,
-           inline_requests, response_head, inline_responses, release_tail);
+    printf("%u requests, %u of them with bytes, %u responses, %u of them with bytes, %u messages, %u releases\n",
+           request_tail, inline_requests, response_head, inline_responses, messages, release_tail);
     return 0;
 }

@@ -22,5 +22,6 @@ mod rng;
 mod security_page;
 mod session;
 mod sides;
+mod streams;
 mod stress;
 mod table;

@@ -34,6 +34,8 @@ fn requests_have_their_golden_words() {
         (Kind::SeekCurrent, Flags::NONE, 1, 1, Args::from_raw(5), [0x0107, 1, 5, 0]),
         (Kind::SeekEnd, Flags::NONE, 256, 1, Args::from_raw(-2_i64 as u64), [0x01_0008, 1, u32::MAX - 1, u32::MAX]),
         (Kind::Share, Flags::NONE, 1, 1, Args::range(range), [0x0109, 1, 7, 7]),
+        (Kind::Stream, Flags::NONE, 1, 1, Args::stream(100, 3), [0x010A, 1, 100, 3]),
+        (Kind::Credit, Flags::NONE, 1, 0, Args::amount(3), [0x010B, 0, 3, 0]),
     ];
     for (kind, flags, id, handle, args, words) in golden {
         let request = Request { kind, flags, id: JobId::new(id).unwrap(), handle, args };
@@ -53,13 +55,13 @@ fn requests_have_their_golden_words() {
 #[test]
 fn responses_have_their_golden_words() {
     let golden = [
-        (false, 0x03_0201, Value::number(5), [0x0302_0100, 5, 0]),
-        (false, 1, Value::slice(SLICE), [0x0100, 0x0403_0201, 0x0807_0605]),
-        (true, 1, Value::from_raw(0x0102_0304_0506_0708), [0x0101, 0x0506_0708, 0x0102_0304]),
-        (false, 0xff_ffff, ErrorCode::WRONG_HANDLE.value(), [0xffff_ff00, 0xffff_f005, u32::MAX]),
+        (false, false, 0x03_0201, Value::number(5), [0x0302_0100, 5, 0]),
+        (false, true, 1, Value::slice(SLICE), [0x0102, 0x0403_0201, 0x0807_0605]),
+        (true, false, 1, Value::from_raw(0x0102_0304_0506_0708), [0x0101, 0x0506_0708, 0x0102_0304]),
+        (false, false, 0xff_ffff, ErrorCode::WRONG_HANDLE.value(), [0xffff_ff00, 0xffff_f005, u32::MAX]),
     ];
-    for (has_object, id, value, words) in golden {
-        let response = Response { has_object, id: JobId::new(id).unwrap(), value };
+    for (has_object, has_more, id, value, words) in golden {
+        let response = Response { has_object, has_more, id: JobId::new(id).unwrap(), value };
         assert_eq!(response.to_entry(), words, "{response:?}");
         assert_eq!(Response::from_entry([words[0] | PHASE_BIT, words[1], words[2]]), response);
     }

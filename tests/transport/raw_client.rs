@@ -5,8 +5,8 @@
 
 use crate::files::Files;
 use memcpy_select::transport::{
-    Address, Allocator, Answer, Blocks, ErrorCode, Event, Geometry, Job, Operation, Publication, SessionError, Table,
-    TableOptions, Waiting,
+    Address, Allocator, Answer, Blocks, ErrorCode, Event, Geometry, Job, Operation, Publication, Pushed, SessionError,
+    Table, TableOptions, Waiting,
 };
 use std::io::{BufRead, BufReader, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -76,15 +76,41 @@ fn answer(table: &mut Table, files: &mut Files, job: Job) {
     table.answer(job, answer.unwrap_or_else(Answer::Error));
 }
 
+/// Messages of a stream.
+const MESSAGES: u32 = 300;
+
+/// Sends messages as long as there is a credit; whether all are sent.
+fn push(table: &mut Table, job: &Job, sent: &mut u32) -> bool {
+    let Operation::Stream { amount, .. } = job.operation() else { panic!("{job:?}") };
+    while *sent < MESSAGES {
+        let bytes: Vec<u8> = (0..*sent % (amount + 1)).map(|at| (at * 167 + *sent * 31 + (at >> 8)) as u8).collect();
+        match table.push(job, Answer::Bytes(&bytes)) {
+            Pushed::Sent => *sent += 1,
+            Pushed::NoCredit(_) => return false,
+            other => panic!("{other:?}"),
+        }
+    }
+    true
+}
+
 /// Serves one client until it leaves.
 fn serve(mut table: Table) -> SessionError {
     let mut files = Files::default();
+    let mut stream = None;
     loop {
         match table.next(LONG).unwrap().expect("the client is there") {
+            Event::Job(job) if matches!(job.operation(), Operation::Stream { .. }) => stream = Some((job, 0)),
             Event::Job(job) => answer(&mut table, &mut files, job),
             Event::Closed { handle, .. } => files.close(handle),
             Event::Left { why, .. } => return why,
             _ => {}
+        }
+        if let Some((job, mut sent)) = stream.take() {
+            if push(&mut table, &job, &mut sent) {
+                table.answer(job, Answer::Done);
+            } else {
+                stream = Some((job, sent));
+            }
         }
     }
 }

@@ -117,7 +117,7 @@ pub fn serve<M: Memory + Clone>(side: &mut ServerSide<M>, files: &mut Files, lim
             Kind::SeekStart => value(files.seek_start(handle, args.raw()).map(position)),
             Kind::SeekCurrent => value(files.seek_current(handle, args.raw() as i64).map(position)),
             Kind::SeekEnd => value(files.seek_end(handle, args.raw() as i64).map(position)),
-            Kind::Share | Kind::Close => Reply::Value(ErrorCode::UNSUPPORTED.value()),
+            Kind::Share | Kind::Close | Kind::Stream | Kind::Credit => Reply::Value(ErrorCode::UNSUPPORTED.value()),
         };
         match side.answer(job, reply) {
             Ok(()) => {}
@@ -138,5 +138,5 @@ pub fn slice_value(block: u32, length: u32) -> Value {
 /// A response entry.
 pub fn response(id: u64, value: Value) -> [u32; 3] {
     let id = memcpy_select::transport::JobId::new(id).unwrap();
-    Response { has_object: false, id, value }.to_entry()
+    Response { has_object: false, has_more: false, id, value }.to_entry()
 }

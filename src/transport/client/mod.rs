@@ -3,6 +3,7 @@
 //! Every call that waits ends at its limit. What is submitted is sent with the next [`flush`](Client::flush), poll or wait,
 //! all with one wake-up, and none if the server is awake.
 
+mod messages;
 mod submit;
 mod wait;
 

@@ -49,7 +49,7 @@ impl Client {
 
     /// Sends a request without a payload.
     #[inline(always)]
-    fn ask(&mut self, what: (Kind, Flags, u32), args: Args) -> Result<Ticket, ClientError> {
+    pub(super) fn ask(&mut self, what: (Kind, Flags, u32), args: Args) -> Result<Ticket, ClientError> {
         self.begin()?;
         self.send(what, args, Chain::EMPTY)
     }

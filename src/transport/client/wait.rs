@@ -18,10 +18,10 @@ use std::time::{Duration, Instant};
 const FIRST_SLEEP: Duration = Duration::from_millis(4);
 /// The others: a part of what was waited already, between two limits, so that a long wait polls less often.
 const SLEEPS_OF_WAIT: u32 = 16;
-const MIN_SLEEP: Duration = Duration::from_micros(500);
+pub(super) const MIN_SLEEP: Duration = Duration::from_micros(500);
 const MAX_SLEEP: Duration = Duration::from_millis(2);
 /// Polls between two clock reads.
-const LOOKS_PER_CLOCK: u32 = 64;
+pub(super) const LOOKS_PER_CLOCK: u32 = 64;
 
 impl Client {
     /// Requests under way, and answers that were not taken yet.
@@ -102,9 +102,21 @@ impl Client {
         }
     }
 
-    /// Waits until a request has its answer.
+    /// Waits until a request has its answer, or gives it up.
     #[inline(always)]
     pub(super) fn wait_for(&mut self, ticket: Ticket) -> Result<(), ClientError> {
+        match self.wait_until(ticket) {
+            Err(error @ (ClientError::Timeout { .. } | ClientError::Session(_))) => {
+                self.side.abandon(ticket).map_err(|violation| self.end(violation.into()))?;
+                Err(error)
+            }
+            result => result,
+        }
+    }
+
+    /// Waits until a request has its answer, or a message.
+    #[inline(always)]
+    pub(super) fn wait_until(&mut self, ticket: Ticket) -> Result<(), ClientError> {
         self.flush()?;
         if let Some(at) = self.done.iter().position(|done| *done == ticket) {
             self.done.remove(at);
@@ -115,13 +127,9 @@ impl Client {
         }
         // Bounded: each turn takes in one request that was under way.
         loop {
-            match self.wait_any() {
-                Ok(done) if done == ticket => return Ok(()),
-                Ok(other) => self.done.push_back(other),
-                Err(error) => {
-                    self.side.abandon(ticket).map_err(|violation| self.end(violation.into()))?;
-                    return Err(error);
-                }
+            match self.wait_any()? {
+                done if done == ticket => return Ok(()),
+                other => self.done.push_back(other),
             }
         }
     }
@@ -200,6 +208,7 @@ impl Client {
         Ok(match self.side.take(ticket).ok_or(ClientError::NotOfThisSession)? {
             Outcome::Refused(code) => Completion::Refused(code),
             Outcome::Bytes(chain) => Completion::Read(View { blocks: self.theirs.loan(chain) }),
+            Outcome::Ended => Completion::Ended,
             Outcome::Amount(amount) => Completion::Amount(amount),
             Outcome::Handle(handle) => Completion::Opened(Handle::of(handle), None),
             Outcome::HandleWithObject(handle, id) => Completion::Opened(Handle::of(handle), Some(self.receive(id)?)),

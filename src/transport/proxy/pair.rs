@@ -39,8 +39,12 @@ pub(super) struct Pair {
     client_bell: Doorbell<Mapped>,
     table_bell: Doorbell<Mapped>,
     names: Names,
-    /// Requests that were forwarded and have no response yet.
+    /// Responses that may still come to requests that were forwarded.
     in_flight: u32,
+    /// The credits of each stream: the most, and those that the table has.
+    streams: HashMap<u32, [u32; 2]>,
+    /// Whether requests without a response were taken since the last time.
+    has_taken_unanswered: bool,
     capacity: u32,
     /// The longest bytes that travel in a request, and in a response.
     room_bytes: [u32; 2],
@@ -93,6 +97,8 @@ impl Pair {
                 used: HashMap::new(),
             },
             in_flight: 0,
+            streams: HashMap::new(),
+            has_taken_unanswered: false,
             capacity: greeted.geometry.capacity,
             room_bytes: [front.requests.room_bytes(), front.responses.room_bytes()],
         })
@@ -110,13 +116,15 @@ impl Pair {
         self.requests_in.release();
         let has_responses = self.responses_out.publish();
         let has_requests = self.requests_out.publish();
-        if has_responses && self.client_bell.ring() {
+        // A client that waits for room hears of it: nothing else may come that wakes it.
+        let has_room = std::mem::take(&mut self.has_taken_unanswered);
+        if (has_responses || has_room) && self.client_bell.ring() {
             self.front.wake().map_err(|_| SessionError::PeerGone)?;
         }
         if has_requests && self.table_bell.ring() {
             self.behind.wake().map_err(|_| SessionError::PeerGone)?;
         }
-        Ok(has_responses || has_requests)
+        Ok(has_responses || has_requests || has_room)
     }
 
     fn forward_responses(&mut self) -> Result<(), SessionError> {
@@ -125,7 +133,15 @@ impl Pair {
             let response = Response::from_entry(entry);
             let id = response.id.get() as u32;
             // Room was kept for as many as are under way, and for no more.
-            self.in_flight = self.in_flight.checked_sub(1).ok_or(Violation::NoSuchJob { id })?;
+            let ended = match self.streams.get_mut(&id) {
+                Some([_, credits]) if response.has_more => {
+                    *credits = credits.checked_sub(1).ok_or(Violation::Credits { found: 1, most: 0 })?;
+                    1
+                }
+                None if response.has_more => return Err(Violation::NoSuchJob { id }.into()),
+                _ => 1 + self.streams.remove(&id).map_or(0, |[_, credits]| credits),
+            };
+            self.in_flight = self.in_flight.checked_sub(ended).ok_or(Violation::NoSuchJob { id })?;
             if let Some(block) = self.names.used.remove(&id) {
                 self.names.free.push(block);
             }
@@ -166,27 +182,47 @@ impl Pair {
         R: FnMut(&Asked<'_>) -> Result<(), ErrorCode>,
     {
         for _ in 0..self.capacity {
-            if !self.has_room()? {
+            if !self.requests_out.has_room(1)? {
+                break;
+            }
+            let has_room = self.responses_out.has_room(self.in_flight + 1)?;
+            if !has_room && self.requests_in.peek().is_none_or(Request::has_response) {
                 break;
             }
             let Some(entry) = self.requests_in.pop()? else { break };
             let mut request = Request::from_entry(entry)?;
+            request.check(self.capacity)?;
+            self.has_taken_unanswered |= !Request::has_response(entry[0]);
+            let responses = match request.kind {
+                Kind::Close => {
+                    self.requests_out.push(entry)?;
+                    continue;
+                }
+                Kind::Credit => {
+                    self.forward_credits(&request)?;
+                    continue;
+                }
+                _ if request.is_post() => 0,
+                _ => 1 + request.credits(),
+            };
             let id = request.id.get() as u32;
-            let is_close = request.kind == Kind::Close;
-            if is_close != (request.id == JobId::ZERO) {
-                return Err(Violation::JobId { id }.into());
+            if !self.responses_out.has_room(self.in_flight + responses)? {
+                return Err(Violation::NoRoom.into());
             }
-            if is_close {
-                self.requests_out.push(entry)?;
-                continue;
+            if self.streams.contains_key(&id) {
+                return Err(Violation::JobId { id }.into());
             }
             match self.names.judge(client, &self.requests_in, self.room_bytes[0], &mut request, rule)? {
                 Ok(bytes) => {
                     self.requests_out.push_with(request.to_entry(), bytes, Copier::AUTO)?;
-                    self.in_flight += 1;
+                    self.in_flight += responses;
+                    if request.kind == Kind::Stream {
+                        self.streams.insert(id, [request.credits(); 2]);
+                    }
                 }
+                Err(_) if responses == 0 => {}
                 Err(code) => {
-                    let response = Response { has_object: false, id: request.id, value: code.value() };
+                    let response = Response { has_object: false, has_more: false, id: request.id, value: code.value() };
                     self.responses_out.push(response.to_entry())?;
                 }
             }
@@ -194,9 +230,26 @@ impl Pair {
         Ok(())
     }
 
-    /// Whether one more request can be taken: there is room for it behind, and for its response in front.
+    /// Credits for a stream, for the messages of which there must be room. One that has ended meanwhile is none.
+    fn forward_credits(&mut self, request: &Request) -> Result<(), Violation> {
+        let Some([most, credits]) = self.streams.get_mut(&(request.id.get() as u32)) else { return Ok(()) };
+        let found = request.args.to_amount();
+        if found > *most - *credits {
+            return Err(Violation::Credits { found, most: *most - *credits });
+        }
+        *credits += found;
+        self.in_flight += found;
+        if !self.responses_out.has_room(self.in_flight)? {
+            return Err(Violation::NoRoom);
+        }
+        self.requests_out.push(request.to_entry())?;
+        Ok(())
+    }
+
+    /// Whether one more request can be taken: there is room for it behind, and for its response in front, if it has one.
     fn has_room(&mut self) -> Result<bool, Violation> {
-        Ok(self.responses_out.has_room(self.in_flight + 1)? && self.requests_out.has_room(1)?)
+        let has_response = self.requests_in.peek().is_none_or(Request::has_response);
+        Ok(self.requests_out.has_room(1)? && (!has_response || self.responses_out.has_room(self.in_flight + 1)?))
     }
 }
 

@@ -186,7 +186,7 @@ impl<O: Offer, T: Session> Reactor<O, T> {
         service.end(client, session, self.sessions);
         self.events.retain(|event| match event {
             Event::Job(job) => job.client != client,
-            Event::Closed { client: whose, .. } => *whose != client,
+            Event::Closed { client: whose, .. } | Event::Credit { client: whose } => *whose != client,
             Event::Joined(_) | Event::Left { .. } | Event::Refused { .. } | Event::Throttled { .. } => true,
         });
         self.events.push_back(Event::Left { client, why });

@@ -10,7 +10,7 @@ use crate::transport::blocks::AllocateError;
 use crate::transport::chain::clamp;
 use crate::transport::connect::{Address, Listener};
 use crate::transport::error::{SessionError, TableError};
-use crate::transport::job::{Answer, Answered, ClientKey, Event, Job};
+use crate::transport::job::{Answer, Answered, ClientKey, Event, Job, Operation, Pushed};
 use crate::transport::loan::{Borrowed, Lease, Payload};
 use crate::transport::reactor::{Reactor, Settings};
 use crate::transport::request::{ErrorCode, Value};
@@ -172,7 +172,37 @@ impl Table {
         }
     }
 
-    /// Answers a job. What cannot be sent is refused to the client, which is always answered.
+    /// Sends a message of a stream: [`Answer::Bytes`], [`Answer::BytesWith`] or [`Answer::Lease`]. It never waits, and what is not
+    /// sent is said: without a credit the answer comes back.
+    pub fn push<'a>(&mut self, job: &Job, answer: Answer<'a>) -> Pushed<'a> {
+        let Some(session) = self.reactor.session_mut(job.client) else { return Pushed::Ended };
+        match session.side.credits(job.key) {
+            None => return Pushed::Ended,
+            Some(0) => return Pushed::NoCredit(answer),
+            Some(_) if !matches!(answer, Answer::Bytes(_) | Answer::BytesWith(..) | Answer::Lease(_)) => {
+                return Pushed::Refused(ErrorCode::UNSUPPORTED);
+            }
+            Some(_) => {}
+        }
+        let why = match session.reply(job, answer) {
+            Ok(Reply::Value(value)) => return Pushed::Refused(ErrorCode::of(value).unwrap_or(ErrorCode::IO)),
+            Ok(reply) => match session.side.push(job.key, reply) {
+                Ok(()) => {
+                    self.service.touch(job.client, session);
+                    return Pushed::Sent;
+                }
+                Err(AnswerError::Violation(violation)) => violation.into(),
+                // The length was seen to be allowed, and that there is a credit.
+                Err(_) => return Pushed::Refused(ErrorCode::IO),
+            },
+            Err(why) => why,
+        };
+        self.end(job.client, why);
+        Pushed::Ended
+    }
+
+    /// Answers a job. What cannot be sent is refused to the client, which is always answered, unless it posted a write. The answer
+    /// to a stream ends it: [`Answer::Done`] or an error.
     #[inline]
     pub fn answer(&mut self, job: Job, answer: Answer<'_>) -> Answered {
         let Some(session) = self.reactor.session_mut(job.client) else { return Answered::Left };
@@ -181,6 +211,10 @@ impl Table {
         let reply = match answer {
             Answer::Error(code) => Ok(Reply::Value(code.value())),
             Answer::Done => Ok(Reply::Value(Value::number(0))),
+            _ if !job.wants_answer() => Ok(Reply::Value(Value::number(0))),
+            _ if matches!(job.operation(), Operation::Stream { .. }) => {
+                Ok(Reply::Value(ErrorCode::UNSUPPORTED.value()))
+            }
             Answer::Amount(amount) => Ok(Reply::Value(Value::number(amount))),
             Answer::Handle(handle) => Ok(Reply::Value(Value::number(handle))),
             Answer::Position(position) => Ok(Reply::Value(Value::from_raw(position))),

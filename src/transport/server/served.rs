@@ -10,7 +10,7 @@ use crate::transport::loan::{Borrowed, Lender};
 use crate::transport::memory::{Copier, Mapped, Memory};
 use crate::transport::reactor::{self, Source};
 use crate::transport::region::{self, Region};
-use crate::transport::request::{ErrorCode, Value};
+use crate::transport::request::{ErrorCode, Kind, Value};
 use crate::transport::semaphore::{Doorbell, Via};
 use crate::transport::session::{QueueLayout, Reply, ServerSide};
 use crate::transport::share::Object;
@@ -107,9 +107,11 @@ impl Session {
         for _ in 0..BATCH {
             let Some(incoming) = self.side.take_request()? else { break };
             any = true;
+            let request = incoming.request;
             events.push_back(match incoming.job {
-                Some(job) => Event::Job(Job { client, key: job, request: incoming.request }),
-                None => Event::Closed { client, handle: incoming.request.handle },
+                Some(key) if request.kind != Kind::Credit => Event::Job(Job { client, key, request }),
+                _ if request.kind == Kind::Credit => Event::Credit { client },
+                _ => Event::Closed { client, handle: request.handle },
             });
         }
         // Where there is nothing better to do: the line of the releases is not in this CPU's cache when they have changed.

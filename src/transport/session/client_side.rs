@@ -1,11 +1,14 @@
 //! The client's side of one session.
 //!
-//! What a response says is checked against what was asked before the program sees it. The blocks of a request are free again, on this side's own
-//! account, when its response is there.
+//! What a response says is checked against what was asked before the program sees it. The blocks of a request are free again,
+//! on this side's own account, when its response is there.
+
+mod unanswered;
 
 use super::directions::{Pool, Receiving, Sending};
 use super::layout::QueueLayout;
 use super::outcome::{Outcome, SubmitError};
+use super::releases::Releases;
 use super::tickets::{State, Ticket, Tickets};
 use crate::transport::blocks::{Allocate, AllocateError, BlockMemory};
 use crate::transport::chain::Chain;
@@ -21,12 +24,11 @@ use std::collections::VecDeque;
 pub struct ClientSide<M: Memory> {
     requests: Producer<M, 4>,
     responses: Consumer<M, 3>,
-    releases: Option<Producer<M, 1>>,
-    unsent_releases: VecDeque<u32>,
-    /// What they give back, at most.
-    unsent_blocks: u32,
+    releases: Option<Releases<M>>,
     /// Whether one of the requests that are not published yet asks for more than a block.
     asks_for_many: bool,
+    /// Credits for streams, or 0 for one that is to end. There are few: none is owed before the last ones were used.
+    unsent_credits: VecDeque<(JobId, u32)>,
     sending: Sending<M>,
     receiving: Receiving<M>,
     tickets: Tickets,
@@ -45,10 +47,10 @@ impl<M: Memory + Clone> ClientSide<M> {
         Ok(Self {
             requests: Producer::new(queue.clone(), layout.requests),
             responses: Consumer::new(queue.clone(), layout.responses),
-            releases: (allocator == Allocator::Owned).then(|| Producer::new(queue, layout.releases)),
-            unsent_releases: VecDeque::new(),
-            unsent_blocks: 0,
+            releases: (allocator == Allocator::Owned)
+                .then(|| Releases::new(Producer::new(queue, layout.releases), server_blocks.count)),
             asks_for_many: false,
+            unsent_credits: VecDeque::new(),
             sending: Sending::new(allocator, client_blocks, client_data, layout.requests.room_bytes())?,
             receiving: Receiving::new(allocator, server_blocks, server_data)?,
             tickets: Tickets::new(geometry.capacity),
@@ -156,44 +158,51 @@ impl<M: Memory + Clone> ClientSide<M> {
         if !self.requests.has_room(1)? {
             return Err(SubmitError::Full);
         }
-        let Some((ticket, id)) = self.tickets.next_free() else { return Err(SubmitError::Full) };
+        let credits = if kind == Kind::Stream { args.to_credits() } else { 0 };
+        let Some((ticket, id)) = self.tickets.next_free(credits) else { return Err(SubmitError::Full) };
         let request = Request { kind, flags, id, handle, args };
         if !self.requests.push_with(request.to_entry(), bytes, copier)? {
             return Err(SubmitError::Full);
         }
         let asked = match kind {
             Kind::Write => args.to_slice().length,
-            Kind::Read => args.to_amount(),
+            Kind::Read | Kind::Stream => args.to_amount(),
             _ => 0,
         };
         self.asks_for_many |= kind == Kind::Read && asked > self.receiving.place.geometry().block_bytes();
-        self.tickets.occupy(kind, asked);
+        self.tickets.occupy(kind, asked, credits);
         Ok(ticket)
     }
 
-    /// Sends the end of a handle. There is no response.
+    /// Whether one more request can be sent, as far as the ring goes.
     ///
     /// # Errors
     ///
-    /// [`SubmitError`].
-    pub fn close(&mut self, handle: u32) -> Result<(), SubmitError> {
-        let request =
-            Request { kind: Kind::Close, flags: Flags::NONE, id: JobId::ZERO, handle, args: Args::from_raw(0) };
-        if self.requests.push(request.to_entry())? { Ok(()) } else { Err(SubmitError::Full) }
+    /// [`Violation`]: the session is over.
+    #[inline(always)]
+    pub fn has_room(&mut self) -> Result<bool, Violation> {
+        self.requests.has_room(1)
     }
 
-    /// The next request that has its response; none if there is none yet. [`take`](Self::take) its outcome.
+    /// The next request that has its response, or a message; none if there is none yet. [`take`](Self::take) its outcome.
     ///
     /// # Errors
     ///
     /// [`Violation`]: the session is over.
     #[inline(always)]
     pub fn poll(&mut self) -> Result<Option<Ticket>, Violation> {
-        // Bounded: each turn ends a request that was under way.
+        // Bounded: each turn ends a request that was under way, or uses a credit.
         while let Some(entry) = self.responses.pop()? {
             let response = Response::from_entry(entry);
             let ticket = self.tickets.named(response.id);
             let state = self.tickets.state(ticket);
+            if response.has_more {
+                self.take_in(ticket, response)?;
+                if state == State::Waiting {
+                    return Ok(Some(ticket));
+                }
+                continue;
+            }
             let outcome = self.outcome(ticket, response)?;
             if let Some(slot) = self.tickets.get_mut(ticket) {
                 slot.state = State::Done;
@@ -211,19 +220,26 @@ impl<M: Memory + Clone> ClientSide<M> {
         Ok(None)
     }
 
-    /// Gives a request up: its response is dropped when it comes, or now if it is there.
+    /// Gives a request up: its response is dropped when it comes, or now if it is there. A stream is ended.
     ///
     /// # Errors
     ///
     /// As [`release`](Self::release).
     pub fn abandon(&mut self, ticket: Ticket) -> Result<(), Violation> {
-        if let Some(Outcome::Bytes(chain)) = self.take(ticket) {
-            return self.release(chain);
+        // Bounded: a stream has no more messages than credits.
+        while let Some(outcome) = self.take(ticket) {
+            if let Outcome::Bytes(chain) = outcome {
+                self.release(chain)?;
+            }
         }
+        let id = self.tickets.id(ticket);
         if let Some(slot) = self.tickets.get_mut(ticket)
             && slot.state == State::Waiting
         {
             slot.state = State::Abandoned;
+            if slot.kind == Kind::Stream {
+                self.unsent_credits.push_back((id, 0));
+            }
         }
         Ok(())
     }
@@ -231,9 +247,7 @@ impl<M: Memory + Clone> ClientSide<M> {
     /// What a response means for the request it answers, if it can be an answer to it.
     #[inline(always)]
     fn outcome(&mut self, ticket: Ticket, response: Response) -> Result<Outcome, Violation> {
-        let Some(slot) =
-            self.tickets.get(ticket).filter(|slot| matches!(slot.state, State::Waiting | State::Abandoned))
-        else {
+        let Some(slot) = self.tickets.get(ticket).filter(|slot| slot.is_under_way()) else {
             return Err(Violation::NoSuchJob { id: response.id.get() as u32 });
         };
         if let Some(code) = ErrorCode::of(response.value) {
@@ -264,7 +278,14 @@ impl<M: Memory + Clone> ClientSide<M> {
             Kind::SeekStart | Kind::SeekCurrent | Kind::SeekEnd => Outcome::Position(raw),
             Kind::Share if response.has_object => Outcome::Object(response.id),
             Kind::Share => return Err(Violation::NoObject { id: response.id.get() as u32 }),
-            Kind::Destroy | Kind::Close => Outcome::Amount(at_most(0)? as u32),
+            Kind::Stream => {
+                let got = response.value.to_slice().length.into();
+                if got > 0 {
+                    return Err(Violation::MoreThanAsked { got, asked: 0 });
+                }
+                Outcome::Ended
+            }
+            Kind::Destroy | Kind::Close | Kind::Credit => Outcome::Amount(at_most(0)? as u32),
         })
     }
 
@@ -280,9 +301,16 @@ impl<M: Memory + Clone> ClientSide<M> {
         self.tickets.state(ticket) == State::Waiting
     }
 
-    /// The outcome of a request that [has its response](Self::poll); none if it has not, or if it was taken.
+    /// The outcome of a request that [has its response](Self::poll), or the next message of a stream; none if it has not, or if
+    /// it was taken.
     #[inline(always)]
     pub fn take(&mut self, ticket: Ticket) -> Option<Outcome> {
+        if let Some((message, credits)) = self.tickets.take_message(ticket) {
+            if credits > 0 {
+                self.unsent_credits.push_back((self.tickets.id(ticket), credits));
+            }
+            return Some(Outcome::Bytes(message));
+        }
         self.tickets.take(ticket)
     }
 
@@ -298,35 +326,17 @@ impl<M: Memory + Clone> ClientSide<M> {
             shared.free(chain.blocks())?;
         } else {
             self.receiving.give_up(pool, chain.blocks())?;
-            if !chain.blocks().is_empty() {
-                let block = chain.slice().block;
-                // No block is lent again before its release was taken in, so that there are never more than blocks.
-                if self.unsent_releases.len() >= self.receiving.place.geometry().count() as usize {
-                    return Err(Violation::BlockTwice { block });
-                }
-                self.unsent_releases.push_back(block);
-                self.unsent_blocks += chain.blocks().len() as u32;
+            if let (Some(releases), [_, ..]) = (&mut self.releases, chain.blocks()) {
+                releases.add(chain.slice().block, chain.blocks().len() as u32)?;
             }
         }
         self.sending.keep(chain);
         Ok(())
     }
 
-    /// Sends releases as far as there is room.
     #[inline]
     fn send_releases(&mut self) -> Result<(), Violation> {
-        let Some(releases) = &mut self.releases else { return Ok(()) };
-        while let Some(&block) = self.unsent_releases.front() {
-            if !releases.push([block])? {
-                break;
-            }
-            self.unsent_releases.pop_front();
-        }
-        if self.unsent_releases.is_empty() {
-            self.unsent_blocks = 0;
-        }
-        releases.publish();
-        Ok(())
+        self.releases.as_mut().map_or(Ok(()), Releases::send)
     }
 
     /// Whether there is a response: what a client that wants to sleep checks last.
@@ -346,12 +356,14 @@ impl<M: Memory + Clone> ClientSide<M> {
         self.responses.release();
         // Ahead of requests for many blocks, and if many are given back: the server must not find a request first, count them as
         // lent still, and refuse. One block for one goes behind: stores become visible in order, and no side waits for it.
-        let asks_for_many = std::mem::take(&mut self.asks_for_many);
-        if self.unsent_blocks > 1 || asks_for_many && self.unsent_blocks == 1 {
+        let asks_for_many = std::mem::take(&mut self.asks_for_many) || !self.unsent_credits.is_empty();
+        let unsent_blocks = self.releases.as_ref().map_or(0, Releases::unsent_blocks);
+        if unsent_blocks > 1 || asks_for_many && unsent_blocks == 1 {
             self.send_releases()?;
         }
+        self.send_credits()?;
         let is_published = self.requests.publish();
-        if !self.unsent_releases.is_empty() {
+        if self.releases.as_ref().is_some_and(|releases| releases.unsent_blocks() > 0) {
             self.send_releases()?;
         }
         Ok(is_published)

@@ -6,15 +6,19 @@
 
 mod client_side;
 mod directions;
+mod jobs;
 mod layout;
+mod lent;
 mod outcome;
+mod releases;
 mod server_side;
 mod tickets;
 
 pub use client_side::ClientSide;
+pub use jobs::JobKey;
 pub use layout::{QueueLayout, data_bytes, lay_out_shared};
 pub use outcome::{AnswerError, Outcome, Reply, SubmitError};
-pub use server_side::{Incoming, JobKey, ServerSide};
+pub use server_side::{Incoming, ServerSide};
 pub use tickets::Ticket;
 
 use super::geometry::{Geometry, GeometryError};

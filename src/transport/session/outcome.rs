@@ -12,6 +12,8 @@ pub enum Outcome {
     Refused(ErrorCode),
     /// Bytes, in the server's blocks or copied out of the response: [`release`](super::ClientSide::release) them.
     Bytes(Chain),
+    /// A stream has ended.
+    Ended,
     /// How many bytes were written; 0 where there is nothing to count.
     Amount(u32),
     /// A handle.
@@ -62,6 +64,8 @@ pub enum AnswerError {
         /// How many bytes it may have.
         asked: u32,
     },
+    /// The client takes no message of the stream now. The stream goes on.
+    NoCredit,
     /// The client broke the protocol.
     Violation(Violation),
 }

@@ -1,47 +1,30 @@
 //! The server's side of one session.
 //!
-//! A request is copied out, then checked, then believed: its kind, its job id, its blocks. A job has a place in a private
-//! table, and the program knows it by that place and a generation, never by the client's number for it.
+//! A request is copied out, then checked, then believed: its kind, its job id, its blocks.
 //!
-//! The server takes a request only if there is room for its response, whatever the client does with its ring meanwhile:
-//! an answer never waits and never fails for want of room.
+//! The server takes a request only if there is room for its response, or for all that a stream may send, whatever the client does
+//! with its ring meanwhile: an answer never waits and never fails for want of room.
 
 use super::directions::{Pool, Receiving, Sending};
+use super::jobs::{JobKey, Jobs};
 use super::layout::QueueLayout;
+use super::lent::Lent;
 use super::outcome::{AnswerError, Reply};
-use crate::transport::blocks::{AllocateError, BlockMemory, Marks};
+use crate::transport::blocks::{AllocateError, BlockMemory};
 use crate::transport::chain::Chain;
 use crate::transport::geometry::{Allocator, Geometry, GeometryError};
 use crate::transport::memory::{Copier, Memory};
 use crate::transport::request::{JobId, Kind, Request, Response, Slice, Value};
 use crate::transport::ring::{Consumer, Producer};
 use crate::transport::violation::Violation;
-use std::collections::HashMap;
-
-/// A job of one session: its place and which job of that place it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct JobKey {
-    slot: u32,
-    generation: u32,
-}
 
 /// A request that was found to be one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Incoming {
-    /// The job to answer; none for [`Kind::Close`].
+    /// The job to answer, or the stream that was given credits; none for [`Kind::Close`].
     pub job: Option<JobKey>,
     /// The request.
     pub request: Request,
-}
-
-#[derive(Debug)]
-struct Job {
-    generation: u32,
-    is_waiting: bool,
-    id: JobId,
-    /// How many bytes an answer may have.
-    asked: u32,
-    payload: Chain,
 }
 
 /// The server's side of a session.
@@ -49,21 +32,13 @@ struct Job {
 pub struct ServerSide<M: Memory> {
     requests: Consumer<M, 4>,
     responses: Producer<M, 3>,
-    releases: Option<Consumer<M, 1>>,
     receiving: Receiving<M>,
     sending: Sending<M>,
-    jobs: Vec<Job>,
-    free_jobs: Vec<u32>,
-    lent: Lent,
-}
-
-/// Blocks that the client has, on the server's own account: known by their first block.
-#[derive(Debug)]
-struct Lent {
-    alone: Marks,
-    chains: HashMap<u32, Chain>,
-    blocks: u32,
-    limit_blocks: u32,
+    jobs: Jobs,
+    capacity: u32,
+    /// Whether requests without a response were taken since the last flush.
+    has_taken_unanswered: bool,
+    lent: Lent<M>,
 }
 
 impl<M: Memory + Clone> ServerSide<M> {
@@ -78,27 +53,22 @@ impl<M: Memory + Clone> ServerSide<M> {
         super::check_lengths(geometry, &layout, &queue, &client_data, &server_data)?;
         let Geometry { allocator, client_blocks, server_blocks, .. } = *geometry;
         let owned = allocator == Allocator::Owned;
-        let job = || Job { generation: 0, is_waiting: false, id: JobId::ZERO, asked: 0, payload: Chain::EMPTY };
+        let releases = owned.then(|| Consumer::new(queue.clone(), layout.releases));
         Ok(Self {
             requests: Consumer::new(queue.clone(), layout.requests),
-            responses: Producer::new(queue.clone(), layout.responses),
-            releases: owned.then(|| Consumer::new(queue, layout.releases)),
+            responses: Producer::new(queue, layout.responses),
             receiving: Receiving::new(allocator, client_blocks, client_data)?,
             sending: Sending::new(allocator, server_blocks, server_data, layout.responses.room_bytes())?,
-            jobs: (0..geometry.capacity).map(|_| job()).collect(),
-            free_jobs: (0..geometry.capacity).rev().collect(),
-            lent: Lent {
-                alone: Marks::new(if owned { server_blocks.count } else { 0 }),
-                chains: HashMap::new(),
-                blocks: 0,
-                limit_blocks: server_blocks.count,
-            },
+            jobs: Jobs::new(geometry.capacity),
+            capacity: geometry.capacity,
+            has_taken_unanswered: false,
+            lent: Lent::new(releases, server_blocks.count),
         })
     }
 
     /// Lets the client hold that many blocks at most.
     pub fn limit_lent_blocks(&mut self, limit_blocks: u32) {
-        self.lent.limit_blocks = limit_blocks;
+        self.lent.limit(limit_blocks);
     }
 
     /// The next request; none if there is none yet, or if there would be no room for its response.
@@ -108,31 +78,62 @@ impl<M: Memory + Clone> ServerSide<M> {
     /// [`Violation`]: the session is over.
     #[inline(always)]
     pub fn take_request(&mut self) -> Result<Option<Incoming>, Violation> {
-        if !self.responses.has_room(self.unanswered() + 1)? {
+        let has_room = self.has_room()?;
+        if !has_room && !self.next_needs_no_room() {
             return Ok(None);
         }
         let Some(entry) = self.requests.pop()? else { return Ok(None) };
         let request = Request::from_entry(entry)?;
-        let is_close = request.kind == Kind::Close;
-        if is_close != (request.id == JobId::ZERO) {
-            return Err(Violation::JobId { id: request.id.get() as u32 });
+        request.check(self.capacity)?;
+        self.has_taken_unanswered |= !Request::has_response(entry[0]);
+        match request.kind {
+            Kind::Close => return Ok(Some(Incoming { job: None, request })),
+            Kind::Credit => return Ok(Some(Incoming { job: self.take_credits(&request)?, request })),
+            Kind::Stream if !self.responses.has_room(self.jobs.promised() + request.credits() + 1)? => {
+                return Err(Violation::NoRoom);
+            }
+            _ if has_room || request.is_post() && !self.jobs.is_full() => {}
+            // It was another one when it was looked at.
+            _ => return Err(Violation::NoRoom),
         }
-        if is_close {
-            return Ok(Some(Incoming { job: None, request }));
-        }
-        let asked = if request.kind == Kind::Read { request.args.to_amount() } else { 0 };
-        // There is a place for each response, so that there is one for each job.
-        let Some(&slot) = self.free_jobs.last() else { return Ok(None) };
-        let Some(job) = self.jobs.get_mut(slot as usize) else { return Ok(None) };
-        if request.kind.has_payload() {
+        if request.kind.has_payload()
+            && let Some(payload) = self.jobs.next_payload()
+        {
             let slice = request.args.to_slice();
-            self.receiving.resolve(&mut self.sending.pool, &self.requests, &mut job.payload, slice)?;
+            self.receiving.resolve(&mut self.sending.pool, &self.requests, payload, slice)?;
         }
-        self.free_jobs.pop();
-        job.is_waiting = true;
-        job.id = request.id;
-        job.asked = asked;
-        Ok(Some(Incoming { job: Some(JobKey { slot, generation: job.generation }), request }))
+        Ok(Some(Incoming { job: self.jobs.begin(&request), request }))
+    }
+
+    /// Whether there is room for the response to one more request, and a place for it.
+    #[inline(always)]
+    fn has_room(&mut self) -> Result<bool, Violation> {
+        Ok(self.responses.has_room(self.jobs.promised() + 1)? && !self.jobs.is_full())
+    }
+
+    /// Whether there is a next request that has no response, and a place for it if it needs one.
+    fn next_needs_no_room(&self) -> bool {
+        let is_write = |first| first & 0xF == Kind::Write as u32;
+        self.requests
+            .peek()
+            .is_some_and(|first| !(Request::has_response(first) || is_write(first) && self.jobs.is_full()))
+    }
+
+    /// Takes credits for a stream, or ends it. One that has ended meanwhile is none.
+    fn take_credits(&mut self, request: &Request) -> Result<Option<JobKey>, Violation> {
+        let Some(key) = self.jobs.stream(request.id) else { return Ok(None) };
+        let found = request.args.to_amount();
+        if found == 0 {
+            let end = Response { has_object: false, has_more: false, id: request.id, value: Value::from_raw(0) };
+            self.respond(end, &[], Copier::AUTO)?;
+            self.finish(key)?;
+            return Ok(Some(key));
+        }
+        if !self.jobs.give_credits(key, found) {
+            let most = self.jobs.get(key).map_or(0, |job| job.most_credits - job.credits);
+            return Err(Violation::Credits { found, most });
+        }
+        if self.responses.has_room(self.jobs.promised())? { Ok(Some(key)) } else { Err(Violation::NoRoom) }
     }
 
     /// How many requests were taken, modulo 2^32.
@@ -144,41 +145,42 @@ impl<M: Memory + Clone> ServerSide<M> {
     /// sleep checks last. A client that leaves no room for responses is none to stay awake for.
     #[inline]
     pub fn is_ready(&mut self) -> bool {
-        self.requests.is_ready() && self.responses.has_room(self.unanswered() + 1) != Ok(false)
-    }
-
-    #[inline(always)]
-    fn job(&self, key: JobKey) -> Option<&Job> {
-        self.jobs.get(key.slot as usize).filter(|job| job.is_waiting && job.generation == key.generation)
+        self.requests.is_ready() && (self.has_room() != Ok(false) || self.next_needs_no_room())
     }
 
     /// The bytes, or the name, that came with a job.
     #[inline(always)]
     pub fn payload(&self, key: JobKey) -> Option<&Chain> {
-        self.job(key).map(|job| &job.payload)
+        self.jobs.get(key).map(|job| &job.payload)
     }
 
     /// The client's number for a job.
     pub fn job_id(&self, key: JobKey) -> Option<JobId> {
-        self.job(key).map(|job| job.id)
+        self.jobs.get(key).map(|job| job.id)
     }
 
-    /// How many bytes an answer to a job may have.
+    /// How many bytes an answer to a job, or a message of a stream, may have.
     #[inline(always)]
     pub fn asked(&self, key: JobKey) -> Option<u32> {
-        self.job(key).map(|job| job.asked)
+        self.jobs.get(key).map(|job| job.asked)
     }
 
     /// Jobs that wait for an answer.
     #[inline(always)]
     pub fn unanswered(&self) -> u32 {
-        (self.jobs.len() - self.free_jobs.len()) as u32
+        self.jobs.waiting()
+    }
+
+    /// How many messages a stream may send now; none if the job is no stream, or has ended.
+    #[inline(always)]
+    pub fn credits(&self, key: JobKey) -> Option<u32> {
+        self.jobs.get(key).filter(|job| job.is_stream()).map(|job| job.credits)
     }
 
     /// Blocks that the client holds, on the server's account.
     #[inline(always)]
     pub fn lent_blocks(&self) -> u32 {
-        self.lent.blocks
+        self.lent.blocks()
     }
 
     /// The blocks of the payloads.
@@ -207,7 +209,7 @@ impl<M: Memory + Clone> ServerSide<M> {
     #[inline(always)]
     pub fn lend(&mut self, length: u32) -> Result<Chain, AllocateError> {
         let result = self.try_lend(length);
-        if !matches!(result, Err(AllocateError::OutOfBlocks)) || self.releases.is_none() {
+        if !matches!(result, Err(AllocateError::OutOfBlocks)) || !self.lent.is_owned() {
             return result;
         }
         // The client may have given some back meanwhile.
@@ -219,7 +221,7 @@ impl<M: Memory + Clone> ServerSide<M> {
     fn try_lend(&mut self, length: u32) -> Result<Chain, AllocateError> {
         let chain = self.sending.allocate(length)?;
         let count = chain.blocks().len() as u32;
-        if self.lent.blocks + count > self.lent.limit_blocks {
+        if !self.lent.allows(count) {
             self.sending.give_back(chain);
             return Err(AllocateError::OutOfBlocks);
         }
@@ -231,31 +233,58 @@ impl<M: Memory + Clone> ServerSide<M> {
         self.sending.give_back(chain);
     }
 
-    /// Answers a job. The client sees it at the latest after [`flush`](Self::flush).
+    /// Answers a job, which ends it: a stream without bytes, and a posted write without a word. The client sees it at the latest
+    /// after [`flush`](Self::flush).
     ///
     /// # Errors
     ///
     /// [`AnswerError`].
     #[inline(always)]
     pub fn answer(&mut self, key: JobKey, reply: Reply<'_>) -> Result<(), AnswerError> {
-        let Some((id, asked)) = self.job(key).map(|job| (job.id, job.asked)) else {
-            if let Reply::Bytes(chain) = reply {
-                self.give_back(chain);
-            }
-            return Err(AnswerError::NoSuchJob);
+        let Some((id, asked, is_stream)) = self.jobs.get(key).map(|job| (job.id, job.asked, job.is_stream())) else {
+            return Err(self.refuse(reply, AnswerError::NoSuchJob));
         };
-        let has_object = matches!(reply, Reply::WithObject(_));
-        match reply {
-            Reply::Value(value) | Reply::WithObject(value) => {
-                self.respond(Response { has_object, id, value }, &[], Copier::AUTO)?;
+        if id == JobId::ZERO {
+            self.drop_reply(reply);
+        } else {
+            self.send(id, if is_stream { 0 } else { asked }, false, reply)?;
+        }
+        Ok(self.finish(key)?)
+    }
+
+    /// Sends a message of a stream, which uses a credit. The client sees it at the latest after [`flush`](Self::flush).
+    ///
+    /// # Errors
+    ///
+    /// [`AnswerError`]; the stream goes on, unless it has ended.
+    #[inline(always)]
+    pub fn push(&mut self, key: JobKey, reply: Reply<'_>) -> Result<(), AnswerError> {
+        let found = self.jobs.get(key).filter(|job| job.is_stream()).map(|job| (job.id, job.asked, job.credits));
+        match found {
+            None => Err(self.refuse(reply, AnswerError::NoSuchJob)),
+            Some((.., 0)) => Err(self.refuse(reply, AnswerError::NoCredit)),
+            Some((id, asked, _)) => {
+                self.send(id, asked, true, reply)?;
+                self.jobs.use_credit(key);
+                Ok(())
             }
+        }
+    }
+
+    /// Sends what a job is answered with, of `asked` bytes at most.
+    #[inline(always)]
+    fn send(&mut self, id: JobId, asked: u32, has_more: bool, reply: Reply<'_>) -> Result<(), AnswerError> {
+        let has_object = matches!(reply, Reply::WithObject(_));
+        let response = |value| Response { has_object, has_more, id, value };
+        match reply {
+            Reply::Value(value) | Reply::WithObject(value) => self.respond(response(value), &[], Copier::AUTO)?,
             Reply::Copy(bytes, copier) => {
                 let asked = asked.min(self.sending.room_bytes);
                 if bytes.len() > asked as usize {
                     return Err(AnswerError::MoreThanAsked { asked });
                 }
                 let value = Value::slice(Slice::inline(bytes.len() as u32));
-                self.respond(Response { has_object, id, value }, bytes, copier)?;
+                self.respond(response(value), bytes, copier)?;
             }
             Reply::Bytes(chain) if chain.length() > asked => {
                 self.give_back(chain);
@@ -263,11 +292,24 @@ impl<M: Memory + Clone> ServerSide<M> {
             }
             Reply::Bytes(chain) => {
                 let value = Value::slice(chain.slice());
-                self.respond(Response { has_object, id, value }, chain.inline().unwrap_or_default(), Copier::AUTO)?;
+                self.respond(response(value), chain.inline().unwrap_or_default(), Copier::AUTO)?;
                 self.hand_over(chain)?;
             }
         }
-        Ok(self.finish(key)?)
+        Ok(())
+    }
+
+    /// Takes back what is not sent.
+    fn drop_reply(&mut self, reply: Reply<'_>) {
+        if let Reply::Bytes(chain) = reply {
+            self.give_back(chain);
+        }
+    }
+
+    #[cold]
+    fn refuse(&mut self, reply: Reply<'_>, why: AnswerError) -> AnswerError {
+        self.drop_reply(reply);
+        why
     }
 
     /// Sends a response, for which room was kept.
@@ -290,18 +332,11 @@ impl<M: Memory + Clone> ServerSide<M> {
                 }
                 self.sending.keep(chain);
             }
-            Pool::Owned(_) => match *chain.blocks() {
-                [] => self.sending.keep(chain),
-                [block] => {
-                    self.lent.alone.mark(block)?;
-                    self.lent.blocks += 1;
+            Pool::Owned(_) => {
+                if let Some(chain) = self.lent.lend(chain)? {
                     self.sending.keep(chain);
                 }
-                _ => {
-                    self.lent.blocks += chain.blocks().len() as u32;
-                    self.lent.chains.insert(chain.slice().block, chain);
-                }
-            },
+            }
         }
         Ok(())
     }
@@ -309,12 +344,10 @@ impl<M: Memory + Clone> ServerSide<M> {
     /// Ends a job: its payload is the client's again.
     #[inline(always)]
     fn finish(&mut self, key: JobKey) -> Result<(), Violation> {
-        let Some(job) = self.jobs.get_mut(key.slot as usize) else { return Ok(()) };
-        self.receiving.give_up(&mut self.sending.pool, job.payload.blocks())?;
-        job.payload.clear();
-        job.is_waiting = false;
-        job.generation = job.generation.wrapping_add(1);
-        self.free_jobs.push(key.slot);
+        if let Some(job) = self.jobs.get(key) {
+            self.receiving.give_up(&mut self.sending.pool, job.payload.blocks())?;
+        }
+        self.jobs.end(key);
         Ok(())
     }
 
@@ -324,30 +357,14 @@ impl<M: Memory + Clone> ServerSide<M> {
     ///
     /// [`Violation::NotHeld`] for a block that is not the client's to give back: the session is over.
     pub fn take_releases(&mut self) -> Result<(), Violation> {
-        let Some(releases) = &mut self.releases else { return Ok(()) };
-        // Bounded by what the client can hold: each release must be of something that it does.
-        while let Some([block]) = releases.pop()? {
-            if self.lent.alone.is_marked(block) {
-                self.lent.alone.clear(block)?;
-                self.lent.blocks -= 1;
-                self.sending.free(&[block])?;
-            } else if let Some(chain) = self.lent.chains.remove(&block) {
-                self.lent.blocks -= chain.blocks().len() as u32;
-                self.sending.free(chain.blocks())?;
-                self.sending.keep(chain);
-            } else {
-                return Err(Violation::NotHeld { block });
-            }
-        }
-        releases.release();
-        Ok(())
+        self.lent.take_releases(&mut self.sending)
     }
 
-    /// Publishes the answers so far and gives the places of the requests back; whether there were answers, so that the
-    /// client is to be woken if it sleeps.
+    /// Publishes the answers so far and gives the places of the requests back; whether there were answers, or places of requests
+    /// that have none, so that the client is to be woken if it sleeps.
     #[inline(always)]
     pub fn flush(&mut self) -> bool {
         self.requests.release();
-        self.responses.publish()
+        self.responses.publish() | std::mem::take(&mut self.has_taken_unanswered)
     }
 }

@@ -4,6 +4,7 @@
 use super::outcome::Outcome;
 use crate::transport::chain::Chain;
 use crate::transport::request::{JobId, Kind};
+use std::collections::VecDeque;
 
 /// A request under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -29,13 +30,29 @@ pub(super) struct Slot {
     /// The most that an honest response can say.
     pub(super) asked: u32,
     pub(super) payload: Chain,
+    /// The credits of a stream in all, those that the server has, and those whose messages were taken and that are not given back.
+    pub(super) most_credits: u32,
+    pub(super) credits: u32,
+    pub(super) owed: u32,
+    /// The messages of a stream that were not taken yet.
+    pub(super) messages: VecDeque<Chain>,
     pub(super) outcome: Option<Outcome>,
+}
+
+impl Slot {
+    /// Whether a response may come.
+    #[inline(always)]
+    pub(super) fn is_under_way(&self) -> bool {
+        matches!(self.state, State::Waiting | State::Abandoned)
+    }
 }
 
 #[derive(Debug)]
 pub(super) struct Tickets {
     slots: Vec<Slot>,
     free: Vec<u32>,
+    /// Responses that may still come: one for each request, and one for each credit of a stream.
+    promised: u32,
     /// The bits of a number that say which slot.
     slot_bits: u32,
 }
@@ -49,11 +66,16 @@ impl Tickets {
             kind: Kind::Read,
             asked: 0,
             payload: Chain::EMPTY,
+            most_credits: 0,
+            credits: 0,
+            owed: 0,
+            messages: VecDeque::new(),
             outcome: None,
         };
         Self {
             slots: (0..capacity).map(|_| slot()).collect(),
             free: (0..capacity).rev().collect(),
+            promised: 0,
             slot_bits: capacity.trailing_zeros(),
         }
     }
@@ -64,22 +86,37 @@ impl Tickets {
         (self.slots.len() - self.free.len()) as u32
     }
 
-    /// The next free place, and its number; it stays free until it is [taken](Self::occupy).
+    /// The next free place for a request with so many credits, and its number; it stays free until it is [taken](Self::occupy).
+    /// None if there is none, or not as much room for responses.
     #[inline(always)]
-    pub(super) fn next_free(&self) -> Option<(Ticket, JobId)> {
+    pub(super) fn next_free(&self, credits: u32) -> Option<(Ticket, JobId)> {
         let slot = *self.free.last()?;
+        let room = self.slots.len() as u32 - self.promised;
+        if credits >= room {
+            return None;
+        }
         let generation = self.slots.get(slot as usize)?.generation;
-        let id = JobId::truncated(u64::from(generation << self.slot_bits | slot));
-        Some((Ticket { slot, generation }, id))
+        let ticket = Ticket { slot, generation };
+        Some((ticket, self.id(ticket)))
+    }
+
+    /// The number of a request.
+    #[inline(always)]
+    pub(super) fn id(&self, ticket: Ticket) -> JobId {
+        JobId::truncated(u64::from(ticket.generation << self.slot_bits | ticket.slot))
     }
 
     /// Takes the [next free](Self::next_free) place.
     #[inline(always)]
-    pub(super) fn occupy(&mut self, kind: Kind, asked: u32) {
+    pub(super) fn occupy(&mut self, kind: Kind, asked: u32, credits: u32) {
+        self.promised += 1 + credits;
         if let Some(slot) = self.free.pop().and_then(|slot| self.slots.get_mut(slot as usize)) {
             slot.state = State::Waiting;
             slot.kind = kind;
             slot.asked = asked;
+            slot.most_credits = credits;
+            slot.credits = credits;
+            slot.owed = 0;
         }
     }
 
@@ -105,6 +142,18 @@ impl Tickets {
         self.get(ticket).map_or(State::Free, |slot| slot.state)
     }
 
+    /// The next message of a stream, and how many credits are to be given back for it: all that are owed, when half are used.
+    #[inline(always)]
+    pub(super) fn take_message(&mut self, ticket: Ticket) -> Option<(Chain, u32)> {
+        let slot = self.get_mut(ticket)?;
+        let message = slot.messages.pop_front()?;
+        slot.owed += 1;
+        let is_due = slot.state == State::Waiting && 2 * slot.owed >= slot.most_credits;
+        let given = if is_due { std::mem::take(&mut slot.owed) } else { 0 };
+        slot.credits += given;
+        Some((message, given))
+    }
+
     /// The outcome of a request that has one, whose place is free then.
     #[inline(always)]
     pub(super) fn take(&mut self, ticket: Ticket) -> Option<Outcome> {
@@ -113,7 +162,8 @@ impl Tickets {
         slot.state = State::Free;
         // From 1 on: a job id is never 0.
         slot.generation = if slot.generation == last_generation { 1 } else { slot.generation + 1 };
-        let outcome = slot.outcome.take();
+        let (outcome, credits) = (slot.outcome.take(), slot.most_credits);
+        self.promised -= 1 + credits;
         self.free.push(ticket.slot);
         outcome
     }

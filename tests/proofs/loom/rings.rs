@@ -23,6 +23,8 @@ pub enum Bug {
     RelaxedLoad,
     /// A head is given back without release: entries are written again while they are read.
     RelaxedHead,
+    /// A head is never given back.
+    LostHead,
     /// A swing of the list's head does not release.
     RelaxedGive,
     /// A swing of the list's head, and the look before it, do not acquire.
@@ -41,7 +43,7 @@ pub struct Model {
     wholes: Vec<UnsafeCell<[u8; WHOLE_BYTES]>>,
     /// Where the entries are that count as wholes, and their stride; with the words of each that are waited for left out.
     entries: Option<(usize, usize, usize)>,
-    head_words: [usize; 2],
+    pub head_words: [usize; 2],
 }
 
 const WHOLE_BYTES: usize = 64;
@@ -106,6 +108,9 @@ impl Memory for Model {
     fn store32(&self, at: usize, value: u32, order: Store) {
         if let Some(entry) = self.entry(at) {
             self.wholes[entry].with_mut(|_| ());
+        }
+        if self.bug == Bug::LostHead && self.head_words.contains(&at) {
+            return;
         }
         let is_weak = match self.bug {
             Bug::RelaxedStore => !self.head_words.contains(&at),

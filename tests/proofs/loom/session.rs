@@ -27,6 +27,83 @@ fn sessions_hold_and_their_models_find_every_seeded_bug() {
     );
 }
 
+#[test]
+fn streams_hold_and_their_models_find_every_seeded_bug() {
+    let all = [Bug::RelaxedStore, Bug::RelaxedLoad, Bug::LostHead];
+    judge("a stream with an index", |bug| stream(bug, Publication::Index), 2, &all);
+    judge("a stream with a phase", |bug| stream(bug, Publication::Phase), 2, &all);
+}
+
+/// A stream of one credit through a ring of two: each message finds room, since its credit came after the place of the one before
+/// it, and the last response finds some, too.
+fn stream(bug: Bug, publication: Publication) {
+    let blocks = Blocks { block_bytes: 64, count: 1 };
+    let geometry = Geometry {
+        capacity: 2,
+        request_stride_bytes: 64,
+        response_stride_bytes: 64,
+        publication,
+        allocator: Allocator::Owned,
+        client_blocks: blocks,
+        server_blocks: blocks,
+    };
+    let mut queue = Model::new(bug, 400, 20);
+    // The head of the responses.
+    queue.head_words = [384, usize::MAX];
+    let queue = Arc::new(queue);
+    let [client_data, server_data] = [(); 2].map(|()| Arc::new(Model::new(bug, 0, 1)));
+    let mut server =
+        ServerSide::new(&geometry, Arc::clone(&queue), Arc::clone(&client_data), Arc::clone(&server_data)).unwrap();
+    let mut client = ClientSide::new(&geometry, queue, client_data, server_data).unwrap();
+
+    let serving = thread::spawn(move || {
+        let next = |server: &mut ServerSide<Arc<Model>>| loop {
+            match server.take_request().unwrap() {
+                Some(incoming) => break incoming.job.unwrap(),
+                None => thread::yield_now(),
+            }
+        };
+        let job = next(&mut server);
+        for number in 0..MESSAGES {
+            if number > 0 {
+                assert_eq!(next(&mut server), job);
+            }
+            server.push(job, Reply::Copy(&[number; 3], Copier::AUTO)).unwrap();
+            server.flush();
+        }
+        server.answer(job, Reply::Value(Value::from_raw(0))).unwrap();
+        server.flush();
+    });
+
+    let ticket = client.submit(Kind::Stream, Flags::NONE, 1, Args::stream(3, 1), Chain::EMPTY).unwrap();
+    let mut seen = 0;
+    loop {
+        client.flush().unwrap();
+        let found = loop {
+            match client.poll().unwrap() {
+                Some(ticket) => break ticket,
+                None => thread::yield_now(),
+            }
+        };
+        assert_eq!(found, ticket);
+        match client.take(ticket).unwrap() {
+            Outcome::Bytes(chain) => {
+                assert_eq!(chain.inline(), Some(&[seen; 3][..]));
+                client.release(chain).unwrap();
+                seen += 1;
+            }
+            other => {
+                assert_eq!((other, seen), (Outcome::Ended, MESSAGES));
+                break;
+            }
+        }
+    }
+    serving.join().unwrap();
+}
+
+/// Messages of a stream: one more than the ring has places.
+const MESSAGES: u8 = 3;
+
 /// Strides with room for what is sent. An entry is a whole of the model.
 const IN_ENTRIES: (u16, u16) = (64, 64);
 

@@ -1,0 +1,68 @@
+//! What has no answer of its own: the end of a handle, posted writes, and the messages of a stream with their credits.
+
+use super::ClientSide;
+use crate::transport::chain::Chain;
+use crate::transport::memory::{Copier, Memory};
+use crate::transport::request::{Args, Flags, JobId, Kind, Request, Response, Slice};
+use crate::transport::session::outcome::SubmitError;
+use crate::transport::session::tickets::{State, Ticket};
+use crate::transport::violation::Violation;
+
+impl<M: Memory + Clone> ClientSide<M> {
+    /// Sends the end of a handle. There is no response.
+    ///
+    /// # Errors
+    ///
+    /// [`SubmitError`].
+    pub fn close(&mut self, handle: u32) -> Result<(), SubmitError> {
+        let request =
+            Request { kind: Kind::Close, flags: Flags::NONE, id: JobId::ZERO, handle, args: Args::from_raw(0) };
+        if self.requests.push(request.to_entry())? { Ok(()) } else { Err(SubmitError::Full) }
+    }
+
+    /// Sends a write without an answer, whose bytes [fit](Self::fits) into the request; what is longer is cut.
+    ///
+    /// # Errors
+    ///
+    /// [`SubmitError`].
+    #[inline(always)]
+    pub fn post(&mut self, handle: u32, src: &[u8], copier: Copier) -> Result<(), SubmitError> {
+        let src = src.get(..self.sending.room_bytes as usize).unwrap_or(src);
+        let args = Args::slice(Slice::inline(src.len() as u32));
+        let request = Request { kind: Kind::Write, flags: Flags::DATA, id: JobId::ZERO, handle, args };
+        if self.requests.push_with(request.to_entry(), src, copier)? { Ok(()) } else { Err(SubmitError::Full) }
+    }
+
+    /// Takes a message of a stream in.
+    pub(super) fn take_in(&mut self, ticket: Ticket, response: Response) -> Result<(), Violation> {
+        let Some(slot) = self.tickets.get_mut(ticket).filter(|slot| slot.is_under_way() && slot.most_credits > 0)
+        else {
+            return Err(Violation::NoSuchJob { id: response.id.get() as u32 });
+        };
+        slot.credits = slot.credits.checked_sub(1).ok_or(Violation::Credits { found: 1, most: 0 })?;
+        let slice = response.value.to_slice();
+        if slice.length > slot.asked {
+            return Err(Violation::MoreThanAsked { got: slice.length.into(), asked: slot.asked.into() });
+        }
+        let mut chain = if slice.length > 0 { self.sending.empty_chain() } else { Chain::EMPTY };
+        self.receiving.resolve(&mut self.sending.pool, &self.responses, &mut chain, slice)?;
+        if slot.state == State::Waiting {
+            slot.messages.push_back(chain);
+            return Ok(());
+        }
+        self.release(chain)
+    }
+
+    /// Sends credits as far as there is room.
+    #[inline(always)]
+    pub(super) fn send_credits(&mut self) -> Result<(), Violation> {
+        while let Some(&(id, credits)) = self.unsent_credits.front() {
+            let (flags, args) = (Flags::NONE, Args::amount(credits));
+            if !self.requests.push(Request { kind: Kind::Credit, flags, id, handle: 0, args }.to_entry())? {
+                break;
+            }
+            self.unsent_credits.pop_front();
+        }
+        Ok(())
+    }
+}

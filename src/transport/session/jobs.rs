@@ -1,0 +1,159 @@
+//! The jobs of one session on the server's side: each has a place in a private table, and the program knows it by that place and
+//! a generation, never by the client's number for it.
+//!
+//! What responses each of them may still have is counted, so that there is always room for all of them: one, or with a stream
+//! one for each credit and one for the end, or for a posted write none.
+
+use crate::transport::chain::Chain;
+use crate::transport::request::{JobId, Kind, Request};
+
+/// A job of one session: its place and which job of that place it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct JobKey {
+    slot: u32,
+    generation: u32,
+}
+
+#[derive(Debug)]
+pub(super) struct Job {
+    generation: u32,
+    is_waiting: bool,
+    pub(super) id: JobId,
+    /// How many bytes an answer, or a message of a stream, may have.
+    pub(super) asked: u32,
+    pub(super) payload: Chain,
+    /// The most credits of a stream; of other jobs none.
+    pub(super) most_credits: u32,
+    /// How many messages it may send now.
+    pub(super) credits: u32,
+}
+
+impl Job {
+    #[inline(always)]
+    pub(super) fn is_stream(&self) -> bool {
+        self.most_credits > 0
+    }
+
+    /// The responses that it may still have.
+    #[inline(always)]
+    fn promised(&self) -> u32 {
+        if self.id == JobId::ZERO { 0 } else { self.credits + 1 }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Jobs {
+    jobs: Vec<Job>,
+    free: Vec<u32>,
+    streams: Vec<u32>,
+    promised: u32,
+}
+
+impl Jobs {
+    pub(super) fn new(capacity: u32) -> Self {
+        let job = || Job {
+            generation: 0,
+            is_waiting: false,
+            id: JobId::ZERO,
+            asked: 0,
+            payload: Chain::EMPTY,
+            most_credits: 0,
+            credits: 0,
+        };
+        Self {
+            jobs: (0..capacity).map(|_| job()).collect(),
+            free: (0..capacity).rev().collect(),
+            streams: Vec::new(),
+            promised: 0,
+        }
+    }
+
+    /// Responses that there must be room for.
+    #[inline(always)]
+    pub(super) fn promised(&self) -> u32 {
+        self.promised
+    }
+
+    /// Jobs that wait for an answer.
+    #[inline(always)]
+    pub(super) fn waiting(&self) -> u32 {
+        (self.jobs.len() - self.free.len()) as u32
+    }
+
+    #[inline(always)]
+    pub(super) fn is_full(&self) -> bool {
+        self.free.is_empty()
+    }
+
+    /// The payload of the next job that [begins](Self::begin): nothing, until then.
+    #[inline(always)]
+    pub(super) fn next_payload(&mut self) -> Option<&mut Chain> {
+        let slot = *self.free.last()?;
+        self.jobs.get_mut(slot as usize).map(|job| &mut job.payload)
+    }
+
+    /// The job of a request; none if there is no place.
+    #[inline(always)]
+    pub(super) fn begin(&mut self, request: &Request) -> Option<JobKey> {
+        let slot = self.free.pop()?;
+        let job = self.jobs.get_mut(slot as usize)?;
+        job.is_waiting = true;
+        job.id = request.id;
+        job.asked = request.most_bytes();
+        job.most_credits = request.credits();
+        job.credits = job.most_credits;
+        self.promised += job.promised();
+        if request.kind == Kind::Stream {
+            self.streams.push(slot);
+        }
+        Some(JobKey { slot, generation: job.generation })
+    }
+
+    #[inline(always)]
+    pub(super) fn get(&self, key: JobKey) -> Option<&Job> {
+        self.jobs.get(key.slot as usize).filter(|job| job.is_waiting && job.generation == key.generation)
+    }
+
+    /// The stream of that number, if there is one.
+    pub(super) fn stream(&self, id: JobId) -> Option<JobKey> {
+        self.streams.iter().find_map(|&slot| {
+            let job = self.jobs.get(slot as usize).filter(|job| job.id == id)?;
+            Some(JobKey { slot, generation: job.generation })
+        })
+    }
+
+    /// Gives a stream more credits; false if that are more than it can have.
+    pub(super) fn give_credits(&mut self, key: JobKey, count: u32) -> bool {
+        match self.jobs.get_mut(key.slot as usize) {
+            Some(job) if count <= job.most_credits - job.credits => {
+                job.credits += count;
+                self.promised += count;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// A credit of a stream is used.
+    #[inline(always)]
+    pub(super) fn use_credit(&mut self, key: JobKey) {
+        if let Some(job) = self.jobs.get_mut(key.slot as usize) {
+            job.credits -= 1;
+            self.promised -= 1;
+        }
+    }
+
+    /// Ends a job whose payload was given up.
+    #[inline(always)]
+    pub(super) fn end(&mut self, key: JobKey) {
+        let Some(job) = self.jobs.get_mut(key.slot as usize) else { return };
+        if job.is_stream() {
+            self.streams.retain(|slot| *slot != key.slot);
+        }
+        self.promised -= job.promised();
+        job.payload.clear();
+        job.is_waiting = false;
+        job.generation = job.generation.wrapping_add(1);
+        self.free.push(key.slot);
+    }
+}
