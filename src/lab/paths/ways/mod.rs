@@ -37,6 +37,7 @@ mod stream_table;
 mod sysv_mq;
 mod table;
 mod table_pieces;
+mod table_push;
 mod table_request;
 mod tiered;
 mod unix_seqpacket;
@@ -246,6 +247,7 @@ static PATHS: &[&dyn Path] = &[
         publication: Publication::Index,
         response_stride_bytes: 12,
     },
+    &table_push::TablePush,
     &StreamTable {
         name: "table_copy_copy",
         about: "StreamTable, copied in and copied out",

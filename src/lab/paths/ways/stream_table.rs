@@ -100,7 +100,10 @@ impl StreamTable {
         let in_a_page = (PAGE_BYTES as u32 / own.block_bytes).max(1);
         let with_names = Blocks { count: 2 * own.count.next_multiple_of(in_a_page), ..own };
         let client_blocks = if self.is_proxied { with_names } else { server_blocks };
+        let stride_bytes = table::stride_bytes(config.max_bytes);
         Geometry {
+            request_stride_bytes: stride_bytes,
+            response_stride_bytes: stride_bytes,
             publication: Publication::Phase,
             allocator: self.allocator,
             client_blocks,
@@ -280,7 +283,7 @@ impl Path for StreamTable {
 
     fn open(&self, config: &Config) -> Result<Opening, PathError> {
         let (depth, common) = (config.depth, self.common(config)?);
-        table::open(config, move |client| Box::new(Near { client, depth, common }))
+        table::open(config, move |client| Ok(Box::new(Near { client, depth, common })))
     }
 
     fn join(&self, config: &Config, token: Token) -> Result<Box<dyn End>, PathError> {

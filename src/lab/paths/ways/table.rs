@@ -18,6 +18,17 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(10);
 /// The most messages that are under way, far from what the ring holds.
 pub(crate) const MAX_DEPTH: usize = 64;
 
+/// The longest payload that an entry has room for.
+pub(crate) const MAX_ROOM_BYTES: usize = 496;
+
+/// From entry to entry, so that payloads up to this length travel in it where any can; else as tables have it.
+pub(crate) fn stride_bytes(max_bytes: usize) -> u16 {
+    match u16::try_from(max_bytes) {
+        Ok(bytes) if max_bytes <= MAX_ROOM_BYTES => (16 + bytes).next_multiple_of(64),
+        _ => TableOptions::GEOMETRY.request_stride_bytes,
+    }
+}
+
 /// As the other paths over shared memory have it: pages of the usual size, all there before the first use.
 const REGIONS: RegionOptions = RegionOptions { huge_pages: false, prefault: true };
 
@@ -44,7 +55,7 @@ pub(crate) fn client_error(error: ClientError) -> PathError {
 /// Makes the near end, whose client connects once the far end is joining.
 pub(crate) fn open(
     config: &Config,
-    near_end: impl FnOnce(Client) -> Box<dyn End> + 'static,
+    near_end: impl FnOnce(Client) -> Result<Box<dyn End>, PathError> + 'static,
 ) -> Result<Opening, PathError> {
     // Polling sides of the table keep their core.
     if config.mode == Mode::Polling && config.one_core {
@@ -58,7 +69,7 @@ pub(crate) fn open(
         let own_region = OwnRegion::New(REGIONS);
         let join = JoinOptions { limit: LIMIT, own_region, prefault: true, ..JoinOptions::default() };
         let client = Client::over(UnixStream::from(near), ClientOptions { join, limit: LIMIT, waiting });
-        Ok(near_end(client.map_err(|error| PathError::protocol(format!("client: {error}")))?))
+        near_end(client.map_err(|error| PathError::protocol(format!("client: {error}")))?)
     }))
 }
 

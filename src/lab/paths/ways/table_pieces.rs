@@ -205,7 +205,7 @@ impl Path for TablePieces {
 
     fn open(&self, config: &Config) -> Result<Opening, PathError> {
         let depth = config.depth;
-        table::open(config, move |client| Box::new(Near { client, depth }))
+        table::open(config, move |client| Ok(Box::new(Near { client, depth })))
     }
 
     fn join(&self, config: &Config, token: Token) -> Result<Box<dyn End>, PathError> {

@@ -157,7 +157,8 @@ impl Path for TableRequest {
 
     fn open(&self, config: &Config) -> Result<Opening, PathError> {
         table::open(config, |client| {
-            Box::new(Near { client, asked: VecDeque::with_capacity(MAX_DEPTH), payload: Buffer::new(BYTES, 0) })
+            let (asked, payload) = (VecDeque::with_capacity(MAX_DEPTH), Buffer::new(BYTES, 0));
+            Ok(Box::new(Near { client, asked, payload }))
         })
     }
 

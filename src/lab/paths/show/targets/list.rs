@@ -14,6 +14,11 @@ const REQUEST: &str = "table_request";
 /// The table's plainest way for payloads, and what all its ways without a copy begin with.
 const IN_PLACE: &str = "table_in_place";
 const ALL_IN_PLACE: &str = "table_in_p";
+/// The path whose payloads travel in the entries, the longest that it is judged by, and what the names of all ways through
+/// the table begin with.
+const PUSH: &str = "table_push";
+const MAX_SHORT_BYTES: usize = 256;
+const TABLE: &str = "table_";
 /// Messages under way where many are, and how many of them are published at once: half a window.
 const DEPTH: usize = 32;
 const BATCH: f64 = DEPTH as f64 / 2.0;
@@ -42,6 +47,22 @@ pub(crate) fn requests(ask: &Ask<'_>, targets: &mut Targets) {
         Ok(Found::over(late, own))
     };
     targets.add(THEME, "its own p99 over p50", AtMost(3.0), steady());
+}
+
+/// Payloads that travel in the entries, against a ring of bytes and against everything else.
+pub(crate) fn short(ask: &Ask<'_>, targets: &mut Targets) {
+    const THEME: &str = "short payloads, an entry a message, polling, touched: half round trip, p50";
+    let mut sizes = ask.sizes(polling(0), REQUEST_BYTES);
+    sizes.retain(|bytes| *bytes <= MAX_SHORT_BYTES);
+    let others = |row: &Row| !row.path.starts_with(TABLE);
+    let over_ring = |bytes| Ok(Found::over(ask.ns(PUSH, polling(bytes))?, ask.ns("byte_ring", polling(bytes))?));
+    let over_best = |bytes| {
+        let best = ask.best("another path", polling(bytes), Quantity::Ns, others)?;
+        Ok(Found::over(ask.ns(PUSH, polling(bytes))?, best))
+    };
+    let what = |over: &str| format!("over {over}, worst of {} sizes to {MAX_SHORT_BYTES} B", sizes.len());
+    targets.add(THEME, what("a ring of bytes"), AtMost(1.05), worst(&sizes, over_ring));
+    targets.add(THEME, what("the best other"), AtMost(1.05), worst(&sizes, over_best));
 }
 
 /// Sides that sleep, and sides that have nothing to do.
@@ -123,7 +144,8 @@ pub(crate) fn in_place(ask: &Ask<'_>, targets: &mut Targets) {
     let is_own = |row: &Row| row.path.starts_with(ALL_IN_PLACE);
     let own = |bytes, quantity| ask.best(IN_PLACE, polling(bytes), quantity, is_own);
     let fastest = |bytes| {
-        let best = ask.best("another path", polling(bytes), Quantity::Ns, |row| !is_own(row))?;
+        let is_other = |row: &Row| !is_own(row) && row.path != PUSH;
+        let best = ask.best("another path", polling(bytes), Quantity::Ns, is_other)?;
         Ok(Found::over(own(bytes, Quantity::Ns)?, best))
     };
     let sizes = ask.sizes(polling(0), SHORT_BYTES);

@@ -108,6 +108,7 @@ impl Targets {
         let ask = Ask::new(summary, parts, predictions);
         let mut targets = Self { list: Vec::new() };
         list::requests(&ask, &mut targets);
+        list::short(&ask, &mut targets);
         list::waiting(&ask, &mut targets);
         list::many(&ask, &mut targets);
         list::parts(&ask, &mut targets);
