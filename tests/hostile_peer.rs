@@ -13,6 +13,8 @@ mod attacks;
 mod enemy;
 #[path = "hostile_peer/false_server.rs"]
 mod false_server;
+#[path = "hostile_peer/floods.rs"]
+mod floods;
 #[path = "hostile_peer/holes.rs"]
 mod holes;
 mod neighbours;
@@ -54,7 +56,7 @@ fn attack(
     options: TableOptions,
     expected: impl Fn(&SessionError) -> bool,
 ) -> Vec<SessionError> {
-    attack_with(test, what, options, expected, |child| assert!(child.wait().unwrap().success(), "the enemy failed"))
+    attack_with(test, what, options, expected, |child, _| assert!(child.wait().unwrap().success(), "the enemy failed"))
 }
 
 fn attack_with(
@@ -62,7 +64,7 @@ fn attack_with(
     what: &str,
     options: TableOptions,
     expected: impl Fn(&SessionError) -> bool,
-    watch: impl FnOnce(&mut Child),
+    watch: impl FnOnce(&mut Child, &Address),
 ) -> Vec<SessionError> {
     let _alone = alone();
     let outside = Belongings::now();
@@ -72,7 +74,7 @@ fn attack_with(
     let before = Belongings::now();
     let rounds = honest.rounds();
     let mut child = other_process(test, &server.address);
-    watch(&mut child);
+    watch(&mut child, &server.address);
     before.are_back();
     honest.is_served();
     let ends: Vec<SessionError> = server.seen().left.iter().map(|(why, _)| *why).collect();
@@ -132,11 +134,11 @@ fn be_the_enemy() {
         "truncates_and_punches_holes" => attacks::truncate(&at),
         "remaps_its_memory" => attacks::remap(&at),
         "closes_what_it_has" => attacks::close(&at),
-        "floods_with_descriptors" => attacks::flood_descriptors(&at),
-        "floods_with_connections" => attacks::flood_connections(&at),
-        "takes_the_places_of_newcomers_in_silence" => attacks::take_places_in_silence(&at),
-        "takes_the_places_of_newcomers_with_greetings" => attacks::take_places_with_greetings(&at),
-        "floods_with_requests" => attacks::flood_requests(&at),
+        "floods_with_descriptors" => floods::flood_descriptors(&at),
+        "floods_with_connections" => floods::flood_connections(&at),
+        "takes_the_places_of_newcomers_in_silence" => floods::take_places_in_silence(&at),
+        "takes_the_places_of_newcomers_with_greetings" => floods::take_places_with_greetings(&at),
+        "floods_with_requests" => floods::flood_requests(&at),
         "posts_steals_and_requeues_wakes" | "requeues_the_only_sleeper" => attacks::wakes(&at),
         "stops_and_dies" => attacks::stop(&at),
         "holds_all_blocks_it_may" => attacks::hold(&at),
@@ -151,6 +153,7 @@ fn be_the_enemy() {
         "hole_a_bad_job_id_panics" => holes::bad_job_id(&at),
         "hole_check_then_park" => holes::sleep_and_wake(&at),
         role if role.starts_with("server: ") => false_server::be(role, &at),
+        role if role.starts_with("flood: ") => floods::be(role, &at),
         other => panic!("{other}"),
     }
 }

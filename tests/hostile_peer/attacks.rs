@@ -1,18 +1,15 @@
 //! What an enemy does to a server, each with the test that lets it loose.
 
-use super::enemy::{Enemy, Got, amount, flood, hello, meddle, silent, slice};
-use super::neighbours::{Belongings, Honest, LONG, Server, alone, until};
+use super::enemy::{Enemy, Got, amount, meddle, slice};
+use super::neighbours::{Belongings, Honest, Server, alone, until};
 use super::{any, attack, attack_with, is_gone, is_violation, options, other_process, owned, row};
-use memcpy_select::transport::connect::{JoinOptions, join};
 use memcpy_select::transport::memory::{Load, Store};
 use memcpy_select::transport::{
-    Address, Allocator, Args, ErrorCode, JobId, Kind, Memory, Publication, Request, SessionError, Violation, Waiting,
+    Address, Allocator, Args, ErrorCode, Kind, Memory, Publication, SessionError, Violation, Waiting,
 };
 use rustix::fs::FallocateFlags;
 use rustix::process::Signal;
 use std::os::fd::AsFd;
-use std::os::unix::net::UnixStream;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 pub fn scribble(at: &Address) {
@@ -252,111 +249,6 @@ fn closes_what_it_has() {
     attack("closes_what_it_has", "closes its regions, one way of its socket, both ways", owned(), is_gone);
 }
 
-pub fn flood_descriptors(at: &Address) {
-    let enemy = Enemy::connect(at);
-    let start = Instant::now();
-    let mut passed = 0;
-    while start.elapsed() < Duration::from_millis(300) {
-        passed += flood(&enemy.channel, 200);
-    }
-    // What the server does not hear for a while waits in the socket, which holds so many and no more.
-    assert!(passed > 100, "{passed}");
-}
-
-#[test]
-fn floods_with_descriptors() {
-    attack("floods_with_descriptors", "thousands of descriptors over its socket", owned(), is_gone);
-}
-
-pub fn flood_connections(at: &Address) {
-    // One that is valid, so that there is something to be seen of.
-    let mut enemy = Enemy::connect(at);
-    let all: Vec<UnixStream> = (0..600).filter_map(|_| silent(at).ok()).collect();
-    assert!(all.len() > 300);
-    assert!(matches!(enemy.ask(Kind::SeekStart, Args::from_raw(1)), Got::Answer(_)));
-    // Connections that say nothing are closed, and newcomers are let in while others keep coming.
-    let is_over = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            while !is_over.load(Ordering::Relaxed) {
-                drop(silent(at));
-            }
-        });
-        connect_some(at, &is_over);
-    });
-}
-
-#[test]
-fn floods_with_connections() {
-    let options = owned().connect_limit(Duration::from_millis(200));
-    attack("floods_with_connections", "600 connections that say nothing, then one after the other", options, is_gone);
-}
-
-/// Clients that mean no harm, which have to be let in.
-fn connect_some(at: &Address, is_over: &AtomicBool) {
-    let options = || JoinOptions::default().limit(LONG);
-    let failed = (0..10).find_map(|_| join(at, options()).err());
-    // Before anything can panic: the flood would go on.
-    is_over.store(true, Ordering::Relaxed);
-    assert!(failed.is_none(), "{failed:?}");
-}
-
-/// Takes all places of those who are connecting, again and again, with connections made that way.
-fn take_places(at: &Address, connect: fn(&Address) -> std::io::Result<UnixStream>) {
-    let is_over = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            let mut held = std::collections::VecDeque::new();
-            while !is_over.load(Ordering::Relaxed) {
-                held.extend(connect(at));
-                if held.len() > 400 {
-                    held.pop_front();
-                }
-            }
-        });
-        std::thread::sleep(Duration::from_millis(300));
-        connect_some(at, &is_over);
-    });
-}
-
-pub fn take_places_in_silence(at: &Address) {
-    take_places(at, silent);
-}
-
-pub fn take_places_with_greetings(at: &Address) {
-    take_places(at, hello);
-}
-
-#[test]
-fn takes_the_places_of_newcomers_in_silence() {
-    let options = owned().connect_limit(2 * LONG);
-    attack("takes_the_places_of_newcomers_in_silence", "400 connections that say nothing, for long", options, is_gone);
-}
-
-#[test]
-fn takes_the_places_of_newcomers_with_greetings() {
-    let options = owned().connect_limit(2 * LONG);
-    attack("takes_the_places_of_newcomers_with_greetings", "400 that greet and do not go on", options, is_gone);
-}
-
-pub fn flood_requests(at: &Address) {
-    let mut enemy = Enemy::connect(at);
-    let start = Instant::now();
-    while start.elapsed() < Duration::from_millis(300) {
-        for _ in 0..64 {
-            // A close has no answer, so that nothing slows it down.
-            let request = Request { id: JobId::ZERO, ..enemy.request(Kind::Close, Args::from_raw(0)) };
-            enemy.put(request);
-        }
-        enemy.ring();
-    }
-}
-
-#[test]
-fn floods_with_requests() {
-    attack("floods_with_requests", "closes without end, and a wake with each few", owned(), is_gone);
-}
-
 pub fn wakes(at: &Address) {
     let mut enemy = Enemy::connect(at);
     assert!(matches!(enemy.ask(Kind::SeekStart, Args::from_raw(1)), Got::Answer(_)));
@@ -406,7 +298,7 @@ pub fn stop(at: &Address) {
 
 #[test]
 fn stops_and_dies() {
-    attack_with("stops_and_dies", "SIGSTOP with its ring full, then SIGKILL", owned(), is_gone, |child| {
+    attack_with("stops_and_dies", "SIGSTOP with its ring full, then SIGKILL", owned(), is_gone, |child, _| {
         let state = || {
             let status = std::fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap();
             status.rsplit(") ").next().unwrap().starts_with('T')

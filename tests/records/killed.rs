@@ -5,7 +5,7 @@
 use crate::program::{Scratch, document, gz, has_keys, kept, put, record_in, refused, reopen, said};
 use memcpy_select::cpu::Cpu;
 use memcpy_select::lab::Question;
-use memcpy_select::lab::neighbours::{MODES, NEIGHBOURS};
+use memcpy_select::lab::neighbours::{MODES, names};
 use memcpy_select::lab::record::{Progress, Record};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
@@ -225,7 +225,7 @@ fn a_run_over_paths_is_ended_and_resumed() {
 /// Two rounds of all neighbours, in each way to wait.
 fn beside_all_neighbours() -> Vec<String> {
     let rounds = MODES.iter().flat_map(|(mode, _)| ["0", "1"].map(|round| (mode, round)));
-    let row = |(mode, round)| NEIGHBOURS.iter().map(move |one| format!("{mode},{},{round}", one.name));
+    let row = |(mode, round)| names().map(move |name| format!("{mode},{name},{round}"));
     let mut rows: Vec<String> = rounds.flat_map(row).collect();
     rows.sort_unstable();
     rows

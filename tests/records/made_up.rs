@@ -163,11 +163,12 @@ pub fn paths() -> Made<PathGrowth> {
 
 pub fn neighbours() -> Made<NeighbourGrowth> {
     let round = |(mode, round): (&str, u32)| {
-        ["idle", "busy", "rings"].map(|neighbour| neighbours::Sample {
+        ["idle", "busy", "rings", "rings_elsewhere"].map(|neighbour| neighbours::Sample {
             mode: mode.to_owned(),
             neighbour: neighbour.to_owned(),
             round,
             round_trips: vec![(1000 + u64::from(round), 9), (70_000, 1)],
+            steps_per_s: 5000,
         })
     };
     let rounds = [("blocking", 0), ("blocking", 1), ("polling", 0), ("polling", 1)];

@@ -12,8 +12,8 @@ use crate::transport::ring::{Consumer, Producer};
 use crate::transport::semaphore::Park;
 use crate::transport::session::QueueLayout;
 use crate::transport::{
-    Access, Address, Args, Copier, Flags, Geometry, JobId, Kind, Mapped, Memory, Region, Request, Response, Slice,
-    Value,
+    Access, Address, Args, Copier, Flags, Geometry, JobId, Kind, Mapped, Memory, Region, RegionOptions, Request,
+    Response, Slice, TableOptions, Value,
 };
 use std::os::fd::AsFd;
 use std::os::linux::net::SocketAddrExt;
@@ -37,6 +37,8 @@ pub struct Enemy {
     releases: Producer<Mapped, 1>,
     next_id: u64,
     pub rng: SplitMix64,
+    /// The other end, where there is no server.
+    _other: Option<UnixStream>,
 }
 
 /// What came of a request.
@@ -61,11 +63,33 @@ impl Enemy {
 
     /// Connects to a server, which may have ended.
     pub fn join(address: &Address) -> Result<Self, ConnectError> {
-        let Joined { channel, geometry, queue, own_data, data } = join(address, JoinOptions::default().limit(LONG))?;
+        join(address, JoinOptions::default().limit(LONG)).map(Self::over)
+    }
+
+    /// Has what there is of a session with a server that nobody is.
+    ///
+    /// # Panics
+    ///
+    /// If the system refuses.
+    pub fn alone() -> Self {
+        let geometry = TableOptions::GEOMETRY;
+        let (ours, other) = UnixStream::pair().unwrap();
+        let region = |len_bytes: usize| Region::create(len_bytes, RegionOptions::default()).unwrap();
+        let queue = region(QueueLayout::of(&geometry).unwrap().len_bytes);
+        let [own_data, data] = [geometry.client_blocks, geometry.server_blocks].map(|blocks| {
+            let region = region(blocks.total_bytes() as usize);
+            region.seal_writing().unwrap();
+            region
+        });
+        let joined = Joined { channel: Channel::new(ours), geometry, queue, own_data: Some(own_data), data };
+        Self { _other: Some(other), ..Self::over(joined) }
+    }
+
+    fn over(Joined { channel, geometry, queue, own_data, data }: Joined) -> Self {
         let layout = QueueLayout::of(&geometry).unwrap();
         let memory = queue.memory().clone();
         let writable = own_data.as_ref().unwrap_or(&data).memory().clone();
-        Ok(Self {
+        Self {
             requests: Producer::new(memory.clone(), layout.requests),
             responses: Consumer::new(memory.clone(), layout.responses),
             releases: Producer::new(memory.clone(), layout.releases),
@@ -77,7 +101,8 @@ impl Enemy {
             regions: [Some(queue), own_data, Some(data)].into_iter().flatten().collect(),
             next_id: 1,
             rng: SplitMix64(u64::from(std::process::id())),
-        })
+            _other: None,
+        }
     }
 
     /// An id that no other request has.
@@ -205,11 +230,21 @@ pub fn silent(address: &Address) -> std::io::Result<UnixStream> {
 
 /// A connection that asks for a session, and does not go on.
 pub fn hello(address: &Address) -> std::io::Result<UnixStream> {
+    say(address, 64)
+}
+
+/// A connection that says half of what asks for a session.
+pub fn half(address: &Address) -> std::io::Result<UnixStream> {
+    say(address, 32)
+}
+
+/// A connection that says so many bytes of a Hello.
+fn say(address: &Address, len_bytes: usize) -> std::io::Result<UnixStream> {
     let mut stream = silent(address)?;
     let mut bytes = [0; 64];
     bytes[..8].copy_from_slice(b"mcsTable");
     (bytes[8], bytes[12]) = (2, 1);
-    std::io::Write::write_all(&mut stream, &bytes)?;
+    std::io::Write::write_all(&mut stream, &bytes[..len_bytes])?;
     Ok(stream)
 }
 

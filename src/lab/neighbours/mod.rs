@@ -5,14 +5,17 @@
 //! every kind of hostile one. The honest client checks what it reads, and times each request.
 //!
 //! The server has a logical CPU of its own, and the neighbour shares the client's. Where there are only two it must share
-//! one of them, and any process that uses a CPU costs the others on it; what the *server* lets a hostile neighbour do to them is
-//! what it costs beyond the honest busy one.
+//! one of them, and any process that uses a CPU costs the others on it. So beside each hostile neighbour, by turns with it, is a
+//! stranger that makes the same calls as often elsewhere: what the *server* lets the hostile one do to others is what
+//! it costs beyond that stranger.
 
 #![allow(missing_docs, reason = "the parts of a measurement, which this file describes")]
 
+mod acts;
 pub mod enemy;
 mod evidence;
 mod newcomers;
+mod place;
 mod program;
 mod record;
 mod roles;
@@ -22,8 +25,8 @@ pub mod show;
 
 pub use newcomers::Newcomer;
 pub use program::Program;
-pub use record::{BENCH, GrowingNeighbours, NeighbourGrowth, NeighbourRecord, Sample};
-pub use roles::{MODES, NEIGHBOURS, Nature, Neighbour, serve_if_asked};
+pub use record::{BENCH, GrowingNeighbours, NeighbourGrowth, NeighbourRecord, Sample, Verdict};
+pub use roles::{MODES, NEIGHBOURS, Nature, Neighbour, names, serve_if_asked};
 pub use run::{Neighbours, verify};
 pub use safety::Price;
 

@@ -1,10 +1,10 @@
 //! A record of neighbours: `neighbour.csv`, a neighbour and round a row; `safety.csv`, what safety costs; `newcomers.csv`, how
 //! long newcomers took to connect.
 
-use super::roles::{NEIGHBOURS, Neighbour};
+use super::roles::{IDLE, NEIGHBOURS, Neighbour, original};
 use super::{Newcomer, Price};
 use crate::lab::instruments::round_trips::{percentile, round_trips, round_trips_text, together};
-use crate::lab::instruments::statistics::{noise_floor, paired_ratio, quantile};
+use crate::lab::instruments::statistics::{Estimate, bootstrap_median, noise_floor, paired_ratio, quantile};
 use crate::lab::record::{CsvFile, Ended, Environment, Growing, Growth, Kept, Record, RecordError};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -27,7 +27,16 @@ pub struct Sample {
     pub round: u32,
     /// Nanoseconds, and how many requests took that long.
     pub round_trips: Vec<(u64, u32)>,
+    /// How often a hostile neighbour, or the stranger that makes its calls, did in a second what it does; 0 of others, and in older
+    /// records.
+    pub steps_per_s: u64,
 }
+
+/// A request is slow that takes so many times the median of those beside an idle neighbour.
+pub const SLOW: f64 = 10.0;
+/// A hostile neighbour may cost so many times what a stranger costs that makes the same calls elsewhere.
+pub const AT_MOST: f64 = 1.1;
+const RESAMPLES: usize = 1000;
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -36,6 +45,8 @@ struct Row {
     neighbour: String,
     round: u32,
     round_trips: String,
+    #[serde(default)]
+    steps_per_s: u64,
 }
 
 /// A run over neighbours.
@@ -92,6 +103,12 @@ impl NeighbourRecord {
         seen(&self.samples)
     }
 
+    /// Each hostile neighbour against the stranger that makes the same calls elsewhere, in each way to wait; nothing in older
+    /// records.
+    pub fn verdicts(&self) -> Vec<Verdict<'_>> {
+        verdicts(&self.seen())
+    }
+
     /// What a turn took by the prices of safety, round by round.
     pub fn turns_ns(&self, what: &str, allocator: &str, size: u32) -> Vec<f64> {
         let is_it = |price: &&Price| (&*price.what, &*price.allocator, price.size) == (what, allocator, size);
@@ -122,17 +139,56 @@ impl NeighbourRecord {
     }
 }
 
+fn verdicts<'a>(all: &[Seen<'a>]) -> Vec<Verdict<'a>> {
+    let find = |mode: &str, name: &str| all.iter().find(|one| one.mode == mode && one.neighbour == name);
+    let of = |stranger: &Seen<'a>| {
+        let hostile = find(stranger.mode, original(stranger.neighbour)?)?;
+        let slow_ns = SLOW * find(stranger.mode, IDLE)?.at_ns(0.5)?;
+        let slow = [hostile, stranger].map(|one| one.share_above(slow_ns));
+        Some(Verdict { hostile: hostile.clone(), stranger: stranger.clone(), ratio: hostile.against(stranger)?, slow })
+    };
+    all.iter().filter_map(of).collect()
+}
+
 fn seen(samples: &[Sample]) -> Vec<Seen<'_>> {
     let mut all: Vec<Seen<'_>> = Vec::new();
-    for Sample { mode, neighbour, round, round_trips } in samples {
+    for Sample { mode, neighbour, round, round_trips, steps_per_s } in samples {
         let at = all.iter().position(|one| one.mode == mode && one.neighbour == neighbour).unwrap_or_else(|| {
-            all.push(Seen { mode, neighbour, rounds: Vec::new() });
+            all.push(Seen { mode, neighbour, rounds: Vec::new(), steps_per_s: Vec::new() });
             all.len() - 1
         });
         all[at].rounds.push((*round, round_trips));
+        all[at].steps_per_s.push(*steps_per_s as f64);
     }
     all.iter_mut().for_each(|one| one.rounds.sort_by_key(|(round, _)| *round));
     all
+}
+
+/// What a hostile neighbour costs an honest client beyond a stranger that makes the same calls elsewhere.
+#[derive(Clone, Debug)]
+pub struct Verdict<'a> {
+    /// Beside the hostile one.
+    pub hostile: Seen<'a>,
+    /// Beside the stranger.
+    pub stranger: Seen<'a>,
+    /// The 99th percentile beside the first over that beside the second, in the same round.
+    pub ratio: Estimate,
+    /// Which share of the requests was slow, beside each.
+    pub slow: [f64; 2],
+}
+
+impl Verdict<'_> {
+    /// Whether the hostile one costs no more than it may, 1.1 times as much; `None` if that is not sure.
+    pub fn is_fair(&self) -> Option<bool> {
+        let (low, high) = self.ratio.interval;
+        if high <= AT_MOST {
+            Some(true)
+        } else if low > AT_MOST {
+            Some(false)
+        } else {
+            None
+        }
+    }
 }
 
 /// Odd rounds against even ones, over all neighbours.
@@ -154,6 +210,7 @@ pub struct Seen<'a> {
     pub neighbour: &'a str,
     /// Of each round, in their order.
     rounds: Vec<(u32, &'a [(u64, u32)])>,
+    steps_per_s: Vec<f64>,
 }
 
 impl Seen<'_> {
@@ -175,6 +232,29 @@ impl Seen<'_> {
     /// The 99th percentile of each round, in nanoseconds.
     pub fn rounds_p99_ns(&self) -> Vec<f64> {
         self.rounds.iter().filter_map(|(_, trips)| percentile(trips, 0.99)).map(|ns| ns as f64).collect()
+    }
+
+    /// The share of all round trips that took longer.
+    pub fn share_above(&self, ns: f64) -> f64 {
+        let all = self.all();
+        let count = |trips: &[&(u64, u32)]| trips.iter().map(|(_, count)| u64::from(*count)).sum::<u64>() as f64;
+        let slow: Vec<&(u64, u32)> = all.iter().filter(|(took_ns, _)| *took_ns as f64 > ns).collect();
+        count(&slow) / count(&all.iter().collect::<Vec<_>>()).max(1.0)
+    }
+
+    /// As [`over`](Self::over), of the rounds that both have, with its interval.
+    pub fn against(&self, other: &Self) -> Option<Estimate> {
+        let p99 = |trips: &[(u64, u32)]| percentile(trips, 0.99).map(|ns| ns as f64);
+        let ratio = |(round, trips): &(u32, &[(u64, u32)])| {
+            let (_, others) = other.rounds.iter().find(|(same, _)| same == round)?;
+            Some(p99(trips)? / p99(others)?).filter(|ratio| ratio.is_finite())
+        };
+        bootstrap_median(&self.rounds.iter().filter_map(ratio).collect::<Vec<f64>>(), RESAMPLES)
+    }
+
+    /// The steps in a second that the neighbour took, of the round in the middle.
+    pub fn steps_per_s(&self) -> Option<f64> {
+        quantile(&self.steps_per_s, 0.5)
     }
 
     /// The 99th percentile over that beside another neighbour, round by round.
@@ -201,8 +281,8 @@ impl Growth for NeighbourGrowth {
     }
 
     fn row<'a>(&'a self, sample: &'a Sample) -> impl Serialize + 'a {
-        let Sample { mode, neighbour, round, round_trips } = sample.clone();
-        Row { mode, neighbour, round, round_trips: round_trips_text(&round_trips) }
+        let Sample { mode, neighbour, round, round_trips, steps_per_s } = sample.clone();
+        Row { mode, neighbour, round, round_trips: round_trips_text(&round_trips), steps_per_s }
     }
 
     fn step(&self, sample: &Sample) -> (String, u32) {
@@ -210,13 +290,54 @@ impl Growth for NeighbourGrowth {
     }
 
     fn read(&self, table: &CsvFile) -> Result<Vec<Ended<Sample>>, RecordError> {
-        let of_row = |Row { mode, neighbour, round, round_trips: trips }| {
-            Ok(Sample { mode, neighbour, round, round_trips: round_trips(&trips)? })
+        let of_row = |Row { mode, neighbour, round, round_trips: trips, steps_per_s }| {
+            Ok(Sample { mode, neighbour, round, round_trips: round_trips(&trips)?, steps_per_s })
         };
         table.read_ends(of_row, |error| error.to_string())
     }
 
     fn noise_floor(&self, samples: &[Sample]) -> f64 {
         noise_floor_of(samples)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(neighbour: &str, round: u32, p99_ns: u64) -> Sample {
+        let round_trips = vec![(100, 95), (p99_ns, 5)];
+        Sample { mode: "adaptive".to_owned(), neighbour: neighbour.to_owned(), round, round_trips, steps_per_s: 7 }
+    }
+
+    #[test]
+    fn a_hostile_neighbour_is_judged_by_the_stranger_that_makes_its_calls() {
+        let p99_ns = |name: &str, round: u64| match name {
+            "rings" => 2000 + 10 * round,
+            "leaves" => 1000 * (1 + round % 3),
+            "greets" => 1050,
+            _ => 1000,
+        };
+        let names = [
+            "idle",
+            "rings",
+            "rings_elsewhere",
+            "leaves_elsewhere",
+            "leaves",
+            "greets",
+            "stranger_connects",
+            "dies",
+            "stops_elsewhere",
+        ];
+        let round = |round: u32| names.map(|name| sample(name, round, p99_ns(name, round.into())));
+        let samples: Vec<Sample> = (0..12).flat_map(round).collect();
+        let all = seen(&samples);
+        let verdicts = verdicts(&all);
+        let said: Vec<_> = verdicts.iter().map(|one| (one.hostile.neighbour, one.is_fair())).collect();
+        assert_eq!(said, [("rings", Some(false)), ("leaves", None), ("greets", Some(true))]);
+        assert!((2.0..2.2).contains(&verdicts[0].ratio.median), "{:?}", verdicts[0].ratio);
+        // Ten times the median beside the idle one is 1000 ns.
+        assert_eq!(verdicts[0].slow, [0.05, 0.0]);
+        assert_eq!(verdicts[0].hostile.steps_per_s(), Some(7.0));
     }
 }

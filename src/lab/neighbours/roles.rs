@@ -1,18 +1,13 @@
 //! The other processes: the server, and its neighbours. Each is this program again, in a role, until it is killed.
 
-use super::enemy::{Enemy, flood, hello, meddle, silent};
+use super::acts;
+use super::place::{Pace, Place, Tally};
 use super::{LONG, Program};
 use crate::lab::instruments::affinity::pin_to;
 use crate::transport::connect::JoinOptions;
-use crate::transport::memory::Store;
-use crate::transport::{
-    Address, Args, Client, ClientOptions, Event, Handle, JobId, Kind, Memory, Request, Table, TableOptions, Waiting,
-};
+use crate::transport::{Address, Client, ClientOptions, Event, Handle, Table, TableOptions, Waiting};
 use rustix::process::Signal;
-use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Write};
-use std::os::linux::net::SocketAddrExt;
-use std::os::unix::net::UnixListener;
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
@@ -40,7 +35,7 @@ pub struct Neighbour {
     pub name: &'static str,
     pub nature: Nature,
     pub about: &'static str,
-    run: fn(&Address, Waiting),
+    run: fn(&mut Place),
 }
 
 pub const IDLE: &str = "idle";
@@ -48,57 +43,72 @@ pub const BUSY: &str = "busy";
 pub const STRANGER: &str = "stranger";
 
 /// All of them.
-pub static NEIGHBOURS: [Neighbour; 15] = [
-    Neighbour::new(IDLE, Nature::Honest, "an honest client that does nothing", idle),
-    Neighbour::new(BUSY, Nature::Honest, "an honest client that asks as often as it can", busy),
-    Neighbour::new(STRANGER, Nature::Stranger, "no client: a process that uses all time it gets", stranger),
-    Neighbour::new(
-        "stranger_connects",
-        Nature::Stranger,
-        "no client: a process that opens connections to itself without end",
-        connects_elsewhere,
-    ),
-    Neighbour::new(
+pub static NEIGHBOURS: [Neighbour; 17] = [
+    Neighbour::new(IDLE, Nature::Honest, "an honest client that does nothing", acts::idle),
+    Neighbour::new(BUSY, Nature::Honest, "an honest client that asks as often as it can", acts::busy),
+    Neighbour::new(STRANGER, Nature::Stranger, "no client: a process that uses all time it gets", acts::stranger),
+    Neighbour::hostile(
         "scribbles",
-        Nature::Hostile,
         "writes random bytes over the memory that it shares with the server",
-        scribbles,
+        acts::scribbles,
     ),
-    Neighbour::new(
+    Neighbour::hostile(
         "floods_descriptors",
-        Nature::Hostile,
         "passes file descriptors to the server without end",
-        floods_descriptors,
+        acts::floods_descriptors,
     ),
-    Neighbour::new("floods_requests", Nature::Hostile, "sends requests without end", floods_requests),
-    Neighbour::new("floods_greetings", Nature::Hostile, "opens connections and says nothing", floods_greetings),
-    Neighbour::new("greets", Nature::Hostile, "asks for sessions without end, and takes none", greets),
-    Neighbour::new("takes_places", Nature::Hostile, "as greets, and keeps the connections open", takes_places),
-    Neighbour::new("rings", Nature::Hostile, "signals the server without end and asks for nothing", rings),
-    Neighbour::new(
+    Neighbour::hostile("floods_requests", "sends requests without end", acts::floods_requests),
+    Neighbour::hostile("hangs_up", "connects and hangs up without end", acts::hangs_up),
+    Neighbour::hostile("floods_greetings", "opens connections and says nothing", acts::floods_greetings),
+    Neighbour::hostile("greets_half", "says half of a greeting, and keeps the connections open", acts::greets_half),
+    Neighbour::hostile("greets", "asks for sessions without end, and takes none", acts::greets),
+    Neighbour::hostile("takes_places", "as greets, and keeps the connections open", acts::takes_places),
+    Neighbour::hostile("rings", "signals the server without end and asks for nothing", acts::rings),
+    Neighbour::hostile("rings_and_asks", "as rings, and asks for something with one in sixteen", acts::rings_and_asks),
+    Neighbour::hostile(
         "wakes",
-        Nature::Hostile,
         "takes and posts the wakes of the semaphores that it shares with the server",
-        wakes,
+        acts::wakes,
     ),
-    Neighbour::new(
-        "stops",
-        Nature::Hostile,
-        "fills its ring, writes its last request in part, and stands still",
-        stops,
-    ),
-    Neighbour::new("leaves", Nature::Hostile, "connects and leaves at once, again and again", leaves),
-    Neighbour::new(
-        "dies",
-        Nature::Hostile,
-        "asks for something and is killed before the answer, again and again",
-        dies,
-    ),
+    Neighbour::hostile("stops", "fills its ring, writes its last request in part, and stands still", acts::stops),
+    Neighbour::hostile("leaves", "connects and leaves at once, again and again", acts::leaves),
+    Neighbour::hostile("dies", "asks for something and is killed before the answer, again and again", acts::dies),
 ];
 
+/// What the name of a hostile neighbour ends with where a process makes its calls elsewhere.
+const ELSEWHERE: &str = "_elsewhere";
+
+/// The name in records of a process that makes the calls of that neighbour elsewhere.
+pub fn elsewhere(name: &str) -> String {
+    format!("{name}{ELSEWHERE}")
+}
+
+/// The neighbour whose calls the process of that name makes elsewhere, if it is one. Older records have one such, by another name.
+pub fn original(name: &str) -> Option<&str> {
+    if name == "stranger_connects" { Some("greets") } else { name.strip_suffix(ELSEWHERE) }
+}
+
+/// The names in records, of all neighbours and of those that make the same calls elsewhere.
+pub fn names() -> impl Iterator<Item = String> {
+    let of = |one: &Neighbour| {
+        let other = (one.nature == Nature::Hostile).then(|| elsewhere(one.name));
+        std::iter::once(one.name.to_owned()).chain(other)
+    };
+    NEIGHBOURS.iter().flat_map(of)
+}
+
 impl Neighbour {
-    const fn new(name: &'static str, nature: Nature, about: &'static str, run: fn(&Address, Waiting)) -> Self {
+    const fn new(name: &'static str, nature: Nature, about: &'static str, run: fn(&mut Place)) -> Self {
         Self { name, nature, about, run }
+    }
+
+    const fn hostile(name: &'static str, about: &'static str, run: fn(&mut Place)) -> Self {
+        Self::new(name, Nature::Hostile, about, run)
+    }
+
+    /// Does what it does at a server, in this process, until that is killed.
+    pub fn act(&self, address: Address, waiting: Waiting) {
+        (self.run)(&mut Place::new(address, waiting, None));
     }
 
     /// The one of that name.
@@ -108,38 +118,60 @@ impl Neighbour {
 }
 
 /// A process in a role, which ends with this object.
-pub struct Role(Child);
+pub struct Role {
+    child: Child,
+    tally: Tally,
+}
 
 impl Role {
     /// Starts one, on that logical CPU, and waits until it is at work.
     pub fn start(role: &str, waiting: &str, address: &Address, cpu: Option<usize>) -> Result<Self, String> {
+        Self::start_at(role, waiting, address, cpu, None)
+    }
+
+    /// As [`start`](Self::start); with a pace it makes its calls elsewhere.
+    pub fn start_at(
+        role: &str,
+        waiting: &str,
+        address: &Address,
+        cpu: Option<usize>,
+        pace: Option<Pace>,
+    ) -> Result<Self, String> {
         let text = |error: std::io::Error| format!("{role}: {error}");
         let cpu = cpu.map_or_else(|| "any".to_owned(), |cpu| cpu.to_string());
+        let pace = pace.map_or_else(|| "any".to_owned(), |pace| pace.to_string());
+        let (mut tally, descriptor) = Tally::new()?;
         let mut child = Command::new(std::env::current_exe().map_err(text)?)
-            .env(ROLE, format!("{} {role} {waiting} {cpu} {address}", std::process::id()))
-            .stdin(Stdio::null())
+            .env(ROLE, format!("{} {role} {waiting} {cpu} {pace} {address}", std::process::id()))
+            .stdin(Stdio::from(descriptor))
             .stdout(Stdio::piped())
             .spawn()
             .map_err(text)?;
         let mut line = String::new();
         let said = child.stdout.take().map(|stdout| BufReader::new(stdout).read_line(&mut line));
-        let started = Self(child);
+        tally.begin(child.id());
+        let started = Self { child, tally };
         match said {
             Some(Ok(_)) if line == "ready\n" => Ok(started),
             other => Err(format!("{role} did not start: {other:?} {line:?}")),
         }
     }
 
+    /// How often it did since it started what it does again and again.
+    pub fn pace(&self) -> Pace {
+        self.tally.pace(self.child.id())
+    }
+
     /// Whether it is still at work.
     pub fn is_alive(&mut self) -> bool {
-        matches!(self.0.try_wait(), Ok(None))
+        matches!(self.child.try_wait(), Ok(None))
     }
 }
 
 impl Drop for Role {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -147,7 +179,8 @@ impl Drop for Role {
 /// anything else.
 pub fn serve_if_asked() -> Option<ExitCode> {
     let asked = std::env::var(ROLE).ok()?;
-    let [parent, role, waiting, cpu, address] = asked.splitn(5, ' ').collect::<Vec<_>>()[..] else { panic!("{asked}") };
+    let words: Vec<&str> = asked.splitn(6, ' ').collect();
+    let [parent, role, waiting, cpu, pace, address] = words[..] else { panic!("{asked}") };
     // It ends with the process that started it, which may have ended before it asked for the signal.
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).expect("a signal of this system");
     if rustix::process::getppid().is_none_or(|now| now.as_raw_pid().to_string() != parent) {
@@ -158,19 +191,23 @@ pub fn serve_if_asked() -> Option<ExitCode> {
     }
     let address = address.parse::<Address>().expect("an address that was printed");
     let waiting = MODES.iter().find(|(name, _)| *name == waiting).expect("a mode").1;
+    if role == "server" {
+        serve(&address, waiting);
+    }
+    let mut place = Place::new(address, waiting, pace.parse().ok());
     match role {
-        "server" => serve(&address, waiting),
-        "dies_once" => die_once(&address),
-        name => (Neighbour::named(name).expect("a neighbour").run)(&address, waiting),
+        "dies_once" => acts::die_once(&mut place),
+        name => (Neighbour::named(name).expect("a neighbour").run)(&mut place),
     }
     Some(ExitCode::SUCCESS)
 }
 
-fn ready() {
+/// Tells the process that started this one that it is at work.
+pub(super) fn ready() {
     let _ = std::io::stdout().write_all(b"ready\n").and_then(|()| std::io::stdout().flush());
 }
 
-fn serve(address: &Address, waiting: Waiting) {
+fn serve(address: &Address, waiting: Waiting) -> ! {
     let mut table = Table::create(address, TableOptions::default().waiting(waiting)).unwrap();
     let mut program = Program::default();
     ready();
@@ -215,169 +252,4 @@ impl Reader {
         }
         Ok(passed)
     }
-}
-
-fn idle(address: &Address, waiting: Waiting) {
-    let _reader = Reader::connect(address, waiting).unwrap();
-    ready();
-    loop {
-        std::thread::park();
-    }
-}
-
-fn busy(address: &Address, waiting: Waiting) {
-    let mut reader = Reader::connect(address, waiting).unwrap();
-    ready();
-    loop {
-        reader.read().unwrap();
-    }
-}
-
-fn stranger(_: &Address, _: Waiting) {
-    ready();
-    loop {
-        std::hint::spin_loop();
-    }
-}
-
-/// Connects again and again, and does something with each session until the server has ended it, or for so long.
-fn again_and_again(address: &Address, time: Duration, mut each: impl FnMut(&mut Enemy)) {
-    let mut is_ready = false;
-    // Until the server has ended.
-    while let Ok(mut enemy) = Enemy::join(address) {
-        if !std::mem::replace(&mut is_ready, true) {
-            ready();
-        }
-        let start = Instant::now();
-        while start.elapsed() < time && !enemy.is_gone() {
-            each(&mut enemy);
-        }
-    }
-}
-
-fn scribbles(address: &Address, _: Waiting) {
-    again_and_again(address, Duration::from_millis(50), |enemy| {
-        for _ in 0..100 {
-            for memory in [&enemy.queue, &enemy.data] {
-                let at = 4 * enemy.rng.below(memory.len_bytes().min(16 << 10) as u64 / 4) as usize;
-                memory.store32(at, enemy.rng.draw() as u32, Store::Relaxed);
-            }
-        }
-        for at in enemy.fields() {
-            enemy.queue.store32(at, enemy.rng.draw() as u32, Store::Relaxed);
-        }
-        let kind = [Kind::Write, Kind::Read, Kind::Open][enemy.rng.below(3) as usize];
-        let args = Args::from_raw(enemy.rng.draw());
-        let request = enemy.request(kind, args);
-        enemy.put(request);
-        enemy.ring();
-    });
-}
-
-fn floods_descriptors(address: &Address, _: Waiting) {
-    again_and_again(address, Duration::MAX, |enemy| {
-        flood(&enemy.channel, 64);
-    });
-}
-
-fn floods_requests(address: &Address, _: Waiting) {
-    again_and_again(address, Duration::MAX, |enemy| {
-        for _ in 0..64 {
-            // A close has no answer, so that nothing slows it down.
-            let request = Request { id: JobId::ZERO, ..enemy.request(Kind::Close, Args::from_raw(0)) };
-            enemy.put(request);
-        }
-        enemy.ring();
-    });
-}
-
-/// Connections that say nothing.
-fn floods_greetings(address: &Address, _: Waiting) {
-    ready();
-    loop {
-        let held: Vec<_> = (0..100).map_while(|_| silent(address).ok()).collect();
-        std::thread::sleep(Duration::from_millis(1));
-        drop(held);
-    }
-}
-
-/// Connections that ask for a session, and do not go on.
-fn greets(address: &Address, _: Waiting) {
-    ready();
-    loop {
-        drop(hello(address));
-    }
-}
-
-/// As many as there can be, which stay.
-fn takes_places(address: &Address, _: Waiting) {
-    ready();
-    let mut held = VecDeque::new();
-    loop {
-        held.extend(hello(address));
-        if held.len() > 400 {
-            held.pop_front();
-        }
-    }
-}
-
-/// As [`greets`], to a server that it is itself.
-fn connects_elsewhere(_: &Address, _: Waiting) {
-    let name = format!("memcpy-select-elsewhere-{}", std::process::id());
-    let own = std::os::unix::net::SocketAddr::from_abstract_name(&name).unwrap();
-    let listener = UnixListener::bind_addr(&own).unwrap();
-    let address = Address::Abstract(name);
-    ready();
-    loop {
-        let _ = hello(&address);
-        drop(listener.accept());
-    }
-}
-
-fn rings(address: &Address, _: Waiting) {
-    again_and_again(address, Duration::MAX, |enemy| enemy.ring());
-}
-
-fn wakes(address: &Address, _: Waiting) {
-    again_and_again(address, Duration::MAX, |enemy| {
-        let bells = [enemy.layout.server_doorbell_at, enemy.layout.client_doorbell_at];
-        meddle(&enemy.queue, bells, Duration::from_secs(1), || {
-            let _ = enemy.channel.wake();
-            false
-        });
-    });
-}
-
-/// A ring full of requests, the last of which is there in part.
-fn stops(address: &Address, _: Waiting) {
-    let mut enemy = Enemy::connect(address);
-    for _ in 1..enemy.geometry.capacity {
-        let request = enemy.request(Kind::Read, Args::amount(10));
-        enemy.put(request);
-    }
-    let half = enemy.layout.requests.end_at() - usize::from(enemy.geometry.request_stride_bytes) + 4;
-    enemy.queue.store32(half, u32::MAX, Store::Relaxed);
-    enemy.ring();
-    ready();
-    rustix::process::kill_process(rustix::process::getpid(), Signal::STOP).unwrap();
-}
-
-fn leaves(address: &Address, _: Waiting) {
-    again_and_again(address, Duration::ZERO, |_| {});
-}
-
-fn dies(address: &Address, _: Waiting) {
-    ready();
-    loop {
-        // It says nothing: it dies as soon as it has asked for something.
-        drop(Role::start("dies_once", MODES[0].0, address, None));
-    }
-}
-
-fn die_once(address: &Address) {
-    let Ok(mut enemy) = Enemy::join(address) else { return };
-    let request = enemy.request(Kind::Read, Args::amount(10));
-    enemy.put(request);
-    enemy.ring();
-    rustix::process::kill_process(rustix::process::getpid(), Signal::KILL).unwrap();
 }

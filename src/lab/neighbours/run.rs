@@ -1,8 +1,9 @@
 //! Rounds of all neighbours, in shuffled order; then what safety costs; then newcomers.
 
 use super::newcomers;
+use super::place::Pace;
 use super::record::{GrowingNeighbours, NEWCOMERS, NeighbourGrowth, SAFETY, Sample};
-use super::roles::{MODES, NEIGHBOURS, Neighbour, Reader, Role};
+use super::roles::{MODES, NEIGHBOURS, Nature, Neighbour, Reader, Role, elsewhere, names};
 use super::{Newcomer, safety};
 use crate::lab::LabError;
 use crate::lab::experiment::{Experiment, Observer};
@@ -12,6 +13,7 @@ use crate::lab::instruments::random::SplitMix64;
 use crate::lab::instruments::round_trips::counts;
 use crate::lab::record::CsvFile;
 use crate::transport::{Address, Waiting};
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -49,12 +51,14 @@ pub struct Neighbours {
     cpus: CpuPair,
     random: SplitMix64,
     server: Option<Served>,
+    /// How often each hostile neighbour did what it does when it was there last, in each way to wait.
+    paces: HashMap<(&'static str, &'static str), Pace>,
 }
 
 impl Neighbours {
     /// A run on these logical CPUs: the far one is the client's, and its neighbour's.
     pub fn new(effort: Effort, cpus: CpuPair) -> Self {
-        Self { effort, cpus, random: SplitMix64(0x5eed), server: None }
+        Self { effort, cpus, random: SplitMix64(0x5eed), server: None, paces: HashMap::new() }
     }
 
     /// Rounds, and how long a neighbour is watched in each.
@@ -74,7 +78,11 @@ impl Neighbours {
         }
         let (order, time) = (self.random.order(NEIGHBOURS.len()), self.rounds().1);
         let Some(server) = &mut self.server else { return Ok(Vec::new()) };
-        order.into_iter().map(|at| server.round(&NEIGHBOURS[at], round, time)).collect()
+        let mut samples = Vec::new();
+        for neighbour in order.into_iter().map(|at| &NEIGHBOURS[at]) {
+            samples.extend(server.pair(neighbour, round, time, &mut self.paces)?);
+        }
+        Ok(samples)
     }
 }
 
@@ -86,7 +94,7 @@ impl Experiment for Neighbours {
         let (rounds, time) = self.rounds();
         let all = MODES.into_iter().flat_map(|mode| (0..rounds).map(move |round| (mode, round)));
         let left = all.filter(|((mode, _), round)| !growing.has(&((*mode).to_owned(), *round)));
-        let share = (SETTLING + time).as_secs_f64() * NEIGHBOURS.len() as f64;
+        let share = (SETTLING + time).as_secs_f64() * names().count() as f64;
         let mut steps: Vec<(Step, f64)> = left.map(|(mode, round)| (Step::Round(mode, round), share)).collect();
         if !growing.has_table(SAFETY) {
             steps.push((Step::Safety, share));
@@ -130,11 +138,11 @@ pub fn verify(cpus: CpuPair) -> Result<usize, String> {
     for mode in MODES {
         let mut server = Served::start(mode, cpus)?;
         for neighbour in &NEIGHBOURS {
-            server.round(neighbour, 0, Duration::from_millis(1))?;
+            server.pair(neighbour, 0, Duration::from_millis(1), &mut HashMap::new())?;
         }
     }
     safety::verify()?;
-    Ok(NEIGHBOURS.len() * MODES.len())
+    Ok(names().count() * MODES.len())
 }
 
 /// A server, beside which the neighbours are.
@@ -154,13 +162,44 @@ impl Served {
         Ok(Self { cpus, mode, address, server })
     }
 
-    /// What an honest client, new to the server, sees beside that neighbour. Both share the far CPU.
-    fn round(&mut self, neighbour: &Neighbour, round: u32, time: Duration) -> Result<Sample, String> {
+    /// What an honest client sees beside that neighbour, and, if it is a hostile one, beside a stranger that makes the same calls
+    /// elsewhere: in every other round the stranger comes first, with the pace of the round before.
+    fn pair(
+        &mut self,
+        neighbour: &'static Neighbour,
+        round: u32,
+        time: Duration,
+        paces: &mut HashMap<(&'static str, &'static str), Pace>,
+    ) -> Result<Vec<Sample>, String> {
+        let name = (self.mode.0, neighbour.name);
+        let is_hostile = neighbour.nature == Nature::Hostile;
+        let before = paces.get(&name).copied().filter(|_| is_hostile && round % 2 == 1);
+        let stranger = before.map(|pace| self.round(neighbour, round, time, Some(pace))).transpose()?;
+        let (own, pace) = self.round(neighbour, round, time, None)?;
+        paces.insert(name, pace);
+        let stranger = match stranger {
+            Some(stranger) => Some(stranger),
+            None if is_hostile => Some(self.round(neighbour, round, time, Some(pace))?),
+            None => None,
+        };
+        Ok([own].into_iter().chain(stranger.map(|(stranger, _)| stranger)).collect())
+    }
+
+    /// What an honest client, new to the server, sees beside that neighbour, and how often that one did what it does; with a pace,
+    /// beside the stranger that makes its calls. Both share the far CPU.
+    fn round(
+        &mut self,
+        neighbour: &'static Neighbour,
+        round: u32,
+        time: Duration,
+        pace: Option<Pace>,
+    ) -> Result<(Sample, Pace), String> {
         let (mode, cpu) = (self.mode, self.cpus.far);
-        let of = |error: String| format!("{} beside {}: {error}", mode.0, neighbour.name);
+        let name = if pace.is_some() { elsewhere(neighbour.name) } else { neighbour.name.to_owned() };
+        let of = |error: String| format!("{} beside {name}: {error}", mode.0);
         let mut reader = Reader::connect(&self.address, mode.1).map_err(of)?;
-        let beside = Role::start(neighbour.name, mode.0, &self.address, cpu).map_err(of)?;
-        let client = || -> Result<Vec<u64>, String> {
+        let beside = Role::start_at(neighbour.name, mode.0, &self.address, cpu, pace).map_err(of)?;
+        let client = || -> Result<(Vec<u64>, Pace), String> {
             let (start, mut times_ns) = (Instant::now(), Vec::new());
             while start.elapsed() < SETTLING + time || times_ns.is_empty() {
                 let passed = reader.read()?;
@@ -168,14 +207,16 @@ impl Served {
                     times_ns.push(passed.as_nanos() as u64);
                 }
             }
+            let pace = beside.pace();
             drop(beside);
-            reader.read().map(|_| times_ns)
+            reader.read().map(|_| (times_ns, pace))
         };
-        let times_ns = on(cpu, client).map_err(of)?;
+        let (times_ns, pace) = on(cpu, client).map_err(of)?;
         if !self.server.is_alive() {
             return Err(of("the server has ended".to_owned()));
         }
-        let (mode, neighbour) = (mode.0.to_owned(), neighbour.name.to_owned());
-        Ok(Sample { mode, neighbour, round, round_trips: counts(times_ns) })
+        let steps_per_s = pace.steps_per_s.round() as u64;
+        let (mode, round_trips) = (mode.0.to_owned(), counts(times_ns));
+        Ok((Sample { mode, neighbour: name, round, round_trips, steps_per_s }, pace))
     }
 }

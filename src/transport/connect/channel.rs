@@ -70,7 +70,7 @@ impl Channel {
 
     /// A socket of which only the hang-up tells of the other side's death, until its [process is
     /// watched](Self::watch_process).
-    pub(super) fn new(stream: UnixStream) -> Self {
+    pub(crate) fn new(stream: UnixStream) -> Self {
         let inbox = Inbox { bytes: [0; MESSAGE_BYTES], len_bytes: 0, descriptors: Vec::new() };
         Self { socket: stream.into(), process: None, inbox, parcels: VecDeque::new() }
     }
@@ -111,27 +111,34 @@ impl Channel {
         }
     }
 
-    /// Takes in whatever wakes have come, for a side to which the other one sends nothing else, and says whether there were
-    /// any. What comes with them is dropped unread.
+    /// Takes in whatever wakes have come, for a side to which the other one sends nothing else, and says what that took: the
+    /// reads, none where nothing had come, and [`ALL`](Self::ALL) where descriptors came with them. What comes is dropped
+    /// unread.
     ///
     /// # Errors
     ///
     /// [`ConnectError::PeerGone`].
-    pub fn drain(&self) -> Result<bool, ConnectError> {
+    pub fn drain(&self) -> Result<u32, ConnectError> {
         let mut bytes = [0; 4096];
-        let mut any = false;
         // A peer that sends faster than this wastes its own session's share only.
-        for _ in 0..4 {
-            match rustix::net::recv(&self.socket, &mut bytes, RecvFlags::DONTWAIT) {
-                Ok((0, _)) => return Err(ConnectError::PeerGone),
-                Ok((received, _)) if received < bytes.len() => return Ok(true),
-                Ok(_) => any = true,
-                Err(Errno::AGAIN | Errno::INTR) => break,
+        for reads in 0..4 {
+            let into = &mut [IoSliceMut::new(&mut bytes)];
+            let control = &mut RecvAncillaryBuffer::new(&mut []);
+            match rustix::net::recvmsg(&self.socket, into, control, RecvFlags::DONTWAIT) {
+                // The system closes up to 253 of them, which takes as long as many reads.
+                Ok(received) if received.flags.contains(ReturnFlags::CTRUNC) => return Ok(Self::ALL),
+                Ok(received) if received.bytes == 0 => return Err(ConnectError::PeerGone),
+                Ok(received) if received.bytes < 4096 => return Ok(reads + 1),
+                Ok(_) => {}
+                Err(Errno::AGAIN | Errno::INTR) => return Ok(reads),
                 Err(_) => return Err(ConnectError::PeerGone),
             }
         }
-        Ok(any)
+        Ok(4)
     }
+
+    /// More reads than are made at once.
+    pub const ALL: u32 = u32::MAX;
 
     /// Whether the other side has hung up or its process has ended.
     pub fn is_gone(&self) -> bool {
@@ -316,8 +323,9 @@ impl Deadline {
         Self { limit, start: Instant::now() }
     }
 
-    pub(super) fn elapsed(&self) -> Duration {
-        self.start.elapsed()
+    /// So much of the time does not count.
+    pub(super) fn excuse(&mut self, time: Duration) {
+        self.start += time;
     }
 
     /// What is left, never nothing.

@@ -10,6 +10,14 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::sync::OnceLock;
 
+/// Who has connected: all connections of a process have the same one. So have those of all processes of a user that this one cannot
+/// see, and those that were not made by name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::transport) struct Origin {
+    pub(in crate::transport) process: i32,
+    pub(in crate::transport) user: u32,
+}
+
 /// A peer's process and user when it connected or listened.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Credentials {
@@ -23,6 +31,10 @@ impl Credentials {
     pub(super) fn of_peer(socket: BorrowedFd<'_>) -> Result<Self, Errno> {
         let found: libc::ucred = option(socket, libc::SO_PEERCRED)?;
         Ok(Self { process: Pid::from_raw(found.pid), user: found.uid })
+    }
+
+    pub(super) fn origin(self) -> Origin {
+        Origin { process: self.process.map_or(0, Pid::as_raw_pid), user: self.user }
     }
 
     /// Whether the user is this process's own, beyond doubt.

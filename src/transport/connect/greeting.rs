@@ -2,32 +2,17 @@
 
 use super::ConnectError;
 use super::channel::{Channel, Deadline};
+use super::credentials::Origin;
 use super::wire::{Message, Refusal, VERSION};
 use crate::transport::geometry::{Allocator, Geometry, Limits};
 use crate::transport::memory::Access;
 use crate::transport::region::{Promise, Region, Sealing, prefault};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-/// Clients that are connecting at one time, at most.
-pub(in crate::transport) const MAX_GREETINGS: usize = 256;
-/// With as many, the next one takes the place of one that has had this long: far longer than a client takes that only has to
-/// wait for a CPU before it says something.
+/// Far longer than a client takes that only has to wait for a CPU before it goes on.
 const PATIENCE: Duration = Duration::from_millis(150);
-
-/// Of clients that are connecting, in the order in which they came, the one to be hung up on where there are too many: one
-/// that has said nothing, or else the first. `None` if none has had its time.
-pub(in crate::transport) fn expendable<'a, K>(greetings: impl Iterator<Item = (K, &'a Greeting)>) -> Option<K> {
-    let mut first = None;
-    for (key, greeting) in greetings.filter(|(_, greeting)| greeting.deadline.elapsed() >= PATIENCE) {
-        if matches!(greeting.state, State::Silent) {
-            return Some(key);
-        }
-        first = first.or(Some(key));
-    }
-    first
-}
 
 /// A client that has connected and is being greeted.
 #[derive(Debug)]
@@ -35,8 +20,10 @@ pub struct Greeting {
     channel: Channel,
     deadline: Deadline,
     state: State,
-    /// Whether the client connected by name, so that its process is known.
-    is_connected: bool,
+    /// Since when it is the client's turn, or was last.
+    turned: Instant,
+    /// Of a client that connected by name, so that its process is known.
+    origin: Option<Origin>,
 }
 
 #[derive(Debug)]
@@ -97,13 +84,39 @@ impl Greeting {
             channel: Channel::new(stream),
             deadline: Deadline::after(limit),
             state: State::Silent,
-            is_connected: false,
+            turned: Instant::now(),
+            origin: None,
         }
     }
 
-    /// Greets a client that connected by name.
-    pub(super) fn connected(stream: UnixStream, limit: Duration) -> Self {
-        Self { is_connected: true, ..Self::over(stream, limit) }
+    /// The client connected by name, from there.
+    pub(super) fn came_from(&mut self, origin: Origin) {
+        self.origin = Some(origin);
+    }
+
+    /// Where the client connected from.
+    pub(in crate::transport) fn origin(&self) -> Origin {
+        self.origin.unwrap_or_default()
+    }
+
+    /// Whether the client has not asked for a session yet.
+    pub(in crate::transport) fn is_silent(&self) -> bool {
+        matches!(self.state, State::Silent)
+    }
+
+    /// Whether the client waits for an offer.
+    pub(in crate::transport) fn has_asked(&self) -> bool {
+        matches!(self.state, State::Asked)
+    }
+
+    /// Whether the client could long have gone on.
+    pub(in crate::transport) fn has_had_its_time(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.turned) >= PATIENCE
+    }
+
+    /// So much of the client's time does not count: it waited for this side.
+    pub(in crate::transport) fn excuse(&mut self, time: Duration) {
+        self.deadline.excuse(time);
     }
 
     /// The socket's other end, before there is a session.
@@ -175,6 +188,7 @@ impl Greeting {
             Message::Welcome { geometry, queue_bytes: queue.len_bytes() as u64, data_bytes: data.len_bytes() as u64 };
         self.channel.send(welcome, &[queue.descriptor(), data.descriptor()])?;
         self.state = State::Offered(Box::new(Offer { geometry, queue }));
+        self.turned = Instant::now();
         Ok(())
     }
 
@@ -213,7 +227,7 @@ impl Greeting {
         let Agreed { geometry, queue, client_data } = *agreed;
         make_ready(&queue).inspect_err(|error| self.refuse_for(error))?;
         self.channel.send(Message::Go, &[])?;
-        if self.is_connected {
+        if self.origin.is_some() {
             self.channel.watch_process();
         }
         Ok(Greeted { channel: self.channel, geometry, queue, client_data })

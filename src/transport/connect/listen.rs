@@ -170,7 +170,7 @@ impl Listener {
             }
         };
         self.rest = MIN_REST;
-        let mut greeting = Greeting::connected(stream, limit);
+        let mut greeting = Greeting::over(stream, limit);
         // First what has come, which of one that has gone is all that it costs.
         greeting.step()?;
         if self.process != getpid() {
@@ -179,13 +179,12 @@ impl Listener {
             self.process = getpid();
             self.file.iter_mut().for_each(|file| file.process = self.process);
         }
-        if self.peers == Peers::SameUser {
-            let peer = Credentials::of_peer(greeting.as_fd()).map_err(ConnectError::socket)?;
-            if !peer.is_own_user() {
-                let error = ConnectError::OtherUser { user: peer.user };
-                greeting.refuse_for(&error);
-                return Err(error);
-            }
+        let peer = Credentials::of_peer(greeting.as_fd()).map_err(ConnectError::socket)?;
+        greeting.came_from(peer.origin());
+        if self.peers == Peers::SameUser && !peer.is_own_user() {
+            let error = ConnectError::OtherUser { user: peer.user };
+            greeting.refuse_for(&error);
+            return Err(error);
         }
         Ok(Some(greeting))
     }

@@ -24,10 +24,10 @@ mod wire;
 
 pub use address::{Address, AddressError};
 pub use channel::{Channel, Woken};
+pub(super) use credentials::Origin;
 pub use error::ConnectError;
 pub(super) use error::is_limit;
 pub use greeting::{Greeted, Greeting, Step};
-pub(super) use greeting::{MAX_GREETINGS, expendable};
 pub(super) use join::ClientHandshake;
 pub use join::{DataTrust, JoinOptions, Joined, OwnRegion, join, join_over};
 pub use listen::{Listener, Peers};

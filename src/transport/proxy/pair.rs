@@ -7,7 +7,7 @@ use crate::transport::connect::{Channel, ConnectError, Greeted, Joined};
 use crate::transport::error::SessionError;
 use crate::transport::job::{ClientKey, Operation};
 use crate::transport::memory::{Copier, Mapped, Memory};
-use crate::transport::reactor::{Session, Source};
+use crate::transport::reactor::{Rings, Session, Source};
 use crate::transport::region::Region;
 use crate::transport::request::{Args, ErrorCode, JobId, Kind, Request, Response, Slice};
 use crate::transport::ring::{Consumer, Producer};
@@ -16,7 +16,7 @@ use crate::transport::session::QueueLayout;
 use crate::transport::violation::Violation;
 use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The longest name, where a block holds as much.
 const MAX_NAME_BYTES: usize = 4096;
@@ -38,6 +38,8 @@ pub(super) struct Pair {
     own_bells: [Doorbell<Mapped>; 2],
     client_bell: Doorbell<Mapped>,
     table_bell: Doorbell<Mapped>,
+    /// The client's rings, and the table's.
+    rings: [Rings; 2],
     names: Names,
     /// Responses that may still come to requests that were forwarded.
     in_flight: u32,
@@ -87,6 +89,7 @@ impl Pair {
             ],
             client_bell: Doorbell::new(front_queue, front.client_doorbell_at),
             table_bell: Doorbell::new(behind_queue, behind.server_doorbell_at),
+            rings: [(); 2].map(|()| Rings::new(Instant::now())),
             names: Names {
                 client: BlockMemory::new(client_data, blocks.cut()?),
                 marks: Marks::new(blocks.count),
@@ -104,14 +107,14 @@ impl Pair {
         })
     }
 
-    /// Forwards what there is in both directions; whether there was something.
-    pub(super) fn forward<R>(&mut self, client: ClientKey, rule: &mut R) -> Result<bool, SessionError>
+    /// Forwards what there is in both directions, so many requests at most; whether there was something.
+    pub(super) fn forward<R>(&mut self, client: ClientKey, turn: usize, rule: &mut R) -> Result<bool, SessionError>
     where
         R: FnMut(&Asked<'_>) -> Result<(), ErrorCode>,
     {
         self.forward_responses()?;
         self.forward_releases()?;
-        self.forward_requests(client, rule)?;
+        self.forward_requests(client, turn, rule)?;
         self.responses_in.release();
         self.requests_in.release();
         let has_responses = self.responses_out.publish();
@@ -177,11 +180,11 @@ impl Pair {
         Ok(())
     }
 
-    fn forward_requests<R>(&mut self, client: ClientKey, rule: &mut R) -> Result<(), SessionError>
+    fn forward_requests<R>(&mut self, client: ClientKey, turn: usize, rule: &mut R) -> Result<(), SessionError>
     where
         R: FnMut(&Asked<'_>) -> Result<(), ErrorCode>,
     {
-        for _ in 0..self.capacity {
+        for _ in 0..turn.min(self.capacity as usize) {
             if !self.requests_out.has_room(1)? {
                 break;
             }
@@ -276,12 +279,22 @@ impl Session for Pair {
         is_ready
     }
 
-    fn woken(&mut self, _source: Source) -> Result<bool, SessionError> {
+    fn woken(&mut self, source: Source) -> Result<bool, SessionError> {
         self.own_bells.iter().for_each(Doorbell::disarm);
-        self.front.drain().map_err(|_| SessionError::PeerGone)?;
-        // Objects may have come between the wakes: they are kept until their response is there.
-        self.behind.wait(Duration::ZERO).map_err(|_| SessionError::PeerGone)?;
-        Ok(true)
+        let now = Instant::now();
+        let [client, table] = &mut self.rings;
+        match source {
+            Source::Client => {
+                let drained = self.front.drain().map_err(|_| SessionError::PeerGone)?;
+                Ok(client.ring(drained, self.requests_in.index(), now))
+            }
+            Source::Other => {
+                // Objects may have come between the wakes: they are kept until their response is there.
+                self.behind.wait(Duration::ZERO).map_err(|_| SessionError::PeerGone)?;
+                // An object comes by itself, and then the wake for its response.
+                Ok(table.ring(1, self.responses_in.index().wrapping_mul(2), now))
+            }
+        }
     }
 }
 

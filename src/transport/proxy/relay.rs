@@ -74,14 +74,15 @@ impl<R: FnMut(&Asked<'_>) -> Result<(), ErrorCode>> Service<Behind, Pair> for Re
         &mut self,
         client: ClientKey,
         session: &mut Pair,
+        turn: usize,
         _events: &mut VecDeque<Event>,
     ) -> Result<bool, SessionError> {
-        session.forward(client, &mut self.rule)
+        session.forward(client, turn, &mut self.rule)
     }
 
     fn end(&mut self, client: ClientKey, mut session: Pair, _others: usize) {
         // What the table answered before it went is forwarded still.
-        let _ = session.forward(client, &mut self.rule);
+        let _ = session.forward(client, usize::MAX, &mut self.rule);
     }
 }
 

@@ -3,6 +3,7 @@
 use super::service::Offer;
 use crate::transport::connect::{Greeting, Listener};
 use crate::transport::slots::Key;
+use std::time::Instant;
 
 /// What is watched.
 #[derive(Debug)]
@@ -22,14 +23,14 @@ pub(super) struct Newcomer<O> {
     pub(super) offer: O,
     /// The key of its other descriptor.
     pub(super) other: Option<Key>,
-    /// It is in the queue of those to be attended to.
-    pub(super) is_queued: bool,
+    /// Since when it is in the line of those to be attended to, if it is.
+    pub(super) queued: Option<Instant>,
     /// One of its descriptors is hung up.
     pub(super) is_gone: bool,
 }
 
 impl<O: Offer> Newcomer<O> {
     pub(super) fn new(greeting: Greeting) -> Box<Self> {
-        Box::new(Self { greeting, offer: O::default(), other: None, is_queued: false, is_gone: false })
+        Box::new(Self { greeting, offer: O::default(), other: None, queued: None, is_gone: false })
     }
 }

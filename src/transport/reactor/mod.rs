@@ -1,15 +1,17 @@
 //! One thread and all its clients: takes them in, serves those that have something, sleeps when none has, and sees them go.
 //!
 //! All sockets are watched together. A session is *polled* while it is looked at in user space; one that has told its client
-//! to ring is left alone until it does. A client has one turn after the other, so that none keeps the others waiting, and
-//! those that come or go are attended to for a moment at a time.
+//! to ring is left alone until it does. A client has one turn after the other, so that none keeps the others waiting; what is
+//! not a request has its [budgets](budget), and [rings](rings) have theirs.
 //!
 //! What is done for a client is for the [`Service`] to say: a table's, or a proxy's.
 
-mod admission;
+mod budget;
+mod crowd;
 mod members;
 mod newcomers;
 mod notices;
+mod rings;
 mod rounds;
 mod service;
 
@@ -20,7 +22,8 @@ use crate::transport::semaphore::Spin;
 use crate::transport::slots::{Key, Slots};
 use crate::transport::waiting::Waiting;
 use crate::transport::watch::{Report, Watch};
-use admission::Admission;
+use budget::Budgets;
+use crowd::Lines;
 use members::{Member, Newcomer};
 use notices::Notices;
 use std::collections::VecDeque;
@@ -28,6 +31,7 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
+pub(super) use rings::Rings;
 pub(super) use service::{Offer, Progress, Service, Session, Source};
 
 /// How a reactor works.
@@ -50,15 +54,22 @@ pub(super) struct Reactor<O, T> {
     /// Those of them that are to be attended to at the next look.
     retries: Vec<Key>,
     listener: Option<Key>,
-    /// Whether no client is accepted for a while: the system refused, or too many are connecting.
+    /// Whether clients may wait to be accepted.
+    is_asked: bool,
+    /// Whether no client is accepted for a while: the system refused.
     is_resting: bool,
-    /// When clients that are connecting are attended to.
-    admission: Admission,
+    /// When what is not a request is attended to.
+    budgets: Budgets,
+    /// Newcomers that have said something, or hung up. One is there once: after it was reported it is not reported again before
+    /// it was attended to ([`Report::Once`]), and one with two descriptors remembers that it is there.
+    lines: Lines,
+    /// Sessions whose regions are not pre-faulted yet.
+    unfaulted: VecDeque<Key>,
+    /// Sessions that are over, whose memory and sockets are to be given up.
+    departed: VecDeque<(ClientKey, T)>,
     notices: Notices,
-    /// Muted sessions, and until when, in that order.
-    muted: VecDeque<(Key, Instant)>,
-    /// Sessions that are over, as was seen and not attended to yet.
-    gone: VecDeque<(Key, SessionError)>,
+    /// Muted sockets of sessions, and until when, in that order.
+    muted: VecDeque<(Key, Source, Instant)>,
     /// What has happened, for the program.
     pub(super) events: VecDeque<Event>,
     spin: Spin,
@@ -83,11 +94,14 @@ impl<O: Offer, T: Session> Reactor<O, T> {
             newcomers: Vec::new(),
             retries: Vec::new(),
             listener: None,
+            is_asked: false,
             is_resting: false,
-            admission: Admission::new(),
+            budgets: Budgets::new(),
+            lines: Lines::default(),
+            unfaulted: VecDeque::new(),
+            departed: VecDeque::new(),
             notices: Notices::default(),
             muted: VecDeque::new(),
-            gone: VecDeque::new(),
             events: VecDeque::new(),
             spin: Spin::default(),
             rounds: 0,
@@ -157,6 +171,9 @@ impl<O: Offer, T: Session> Reactor<O, T> {
             }
             Member::Newcomer(newcomer) => {
                 self.newcomers.retain(|other| *other != key);
+                if newcomer.queued.is_some() {
+                    self.lines.forget(newcomer.greeting.origin(), key);
+                }
                 self.watch.remove(newcomer.greeting.as_fd());
                 newcomer.other.zip(newcomer.offer.other())
             }
@@ -179,16 +196,40 @@ impl<O: Offer, T: Session> Reactor<O, T> {
 
     /// Ends a session. The program hears of it once, and of nothing that the client asked for before.
     pub(super) fn end(&mut self, service: &mut impl Service<O, T>, client: ClientKey, why: SessionError) {
-        if self.session_mut(client).is_none() {
-            return;
+        if let Some(session) = self.leave(client, why) {
+            service.end(client, session, self.sessions);
         }
-        let Some(session) = self.remove(client.0) else { return };
-        service.end(client, session, self.sessions);
+    }
+
+    /// As [`end`](Self::end), but for what is dear of it, which is put off.
+    fn depart(&mut self, client: ClientKey, why: SessionError) {
+        if let Some(session) = self.leave(client, why) {
+            self.departed.push_back((client, session));
+        }
+    }
+
+    /// Ends a session; what is left of it.
+    fn leave(&mut self, client: ClientKey, why: SessionError) -> Option<T> {
+        self.session_mut(client)?;
+        let session = self.remove(client.0)?;
         self.events.retain(|event| match event {
             Event::Job(job) => job.client != client,
             Event::Closed { client: whose, .. } | Event::Credit { client: whose } => *whose != client,
             Event::Joined(_) | Event::Left { .. } | Event::Refused { .. } | Event::Throttled { .. } => true,
         });
         self.events.push_back(Event::Left { client, why });
+        Some(session)
+    }
+
+    /// Whether a client's socket is not listened to for a while.
+    #[cfg(test)]
+    pub(super) fn is_muted(&self, client: ClientKey) -> bool {
+        self.muted.iter().any(|(key, ..)| *key == client.0)
+    }
+
+    /// Whether something is left of sessions that are over.
+    #[cfg(test)]
+    pub(super) fn has_departed(&self) -> bool {
+        !self.departed.is_empty()
     }
 }

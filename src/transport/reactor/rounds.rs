@@ -1,5 +1,6 @@
 //! A reactor's rounds: serves polled clients, looks at the sockets in between, and sleeps when there is nothing.
 
+use super::budget::Kind;
 use super::{Member, Offer, Reactor, Service, Session, Source};
 use crate::transport::error::{SessionError, TableError};
 use crate::transport::job::ClientKey;
@@ -10,6 +11,10 @@ use std::time::{Duration, Instant};
 
 /// Most events that are gathered at once.
 const BATCH: usize = 256;
+/// Most requests that are taken of a client in its turn: of one that is served alone, and of one among others, each of whom waits
+/// for the requests of all.
+const TURN_ALONE: usize = 64;
+const TURN: usize = 16;
 /// Busy rounds between two polls of the sockets, or the time between them.
 const ROUNDS_PER_LOOK: u32 = 256;
 const TIME_PER_LOOK: Duration = Duration::from_millis(2);
@@ -19,7 +24,8 @@ const WORD_SLEEP: Duration = Duration::from_millis(4);
 const QUIET: Duration = Duration::from_millis(100);
 /// While a client is connecting, it is seen so often whether its time is over.
 const NEWCOMER_LOOK: Duration = Duration::from_millis(50);
-/// How long a client is muted that rings without a request.
+/// How long a side is not heard that rings too often, after which its rings are looked at in any case: a request that is made
+/// meanwhile is seen so much later at most, and [`TIME_PER_LOOK`].
 const MUTED_FOR: Duration = Duration::from_millis(5);
 /// With more polled clients than this a look at all of them takes longer than it saves.
 const MAX_SPUN: usize = 16;
@@ -52,22 +58,26 @@ impl<O: Offer, T: Session> Reactor<O, T> {
             self.look_if_due(service);
         }
         let mut any = false;
+        let turn = if self.members.polled() > 1 { TURN } else { TURN_ALONE };
         for _ in 0..self.members.polled() {
             if self.events.len() >= BATCH {
                 break;
             }
             let Some(key) = self.members.next_polled() else { break };
             let Some(Member::Session(session, _)) = self.members.get_mut(key) else { continue };
-            match service.serve(ClientKey(key), session, &mut self.events) {
+            match service.serve(ClientKey(key), session, turn, &mut self.events) {
                 Ok(is_served) => {
                     any |= is_served;
                     self.members.poll(key);
                 }
-                Err(why) => self.end(service, ClientKey(key), why),
+                Err(why) => {
+                    self.depart(ClientKey(key), why);
+                    self.attend_to(service, Kind::Departures);
+                }
             }
         }
         if any {
-            self.admission.serve();
+            self.budgets.serve();
         }
         any || !self.events.is_empty()
     }
@@ -83,6 +93,8 @@ impl<O: Offer, T: Session> Reactor<O, T> {
     fn wait(&mut self, service: &mut impl Service<O, T>, limit: Duration) -> Result<bool, TableError> {
         let start = Instant::now();
         let idle = *self.idle.get_or_insert(start);
+        // Whoever wakes this side for nothing shall not have it spin in vain, and learn that spinning does not pay.
+        let mut has_slept = false;
         loop {
             let left = limit.saturating_sub(start.elapsed());
             let mut is_found = false;
@@ -100,8 +112,9 @@ impl<O: Offer, T: Session> Reactor<O, T> {
                     }
                 }
                 waiting => {
-                    if waiting == Waiting::Sleep || !self.spin_for_polled(left) {
+                    if waiting == Waiting::Sleep || has_slept || !self.spin_for_polled(left) {
                         self.sleep(service, left, idle)?;
+                        has_slept = true;
                     }
                 }
             }
@@ -142,20 +155,17 @@ impl<O: Offer, T: Session> Reactor<O, T> {
         if self.is_behind() {
             return self.look(service, Duration::ZERO);
         }
+        let to_next = self.time_to_next();
         if slept - idle < QUIET
             && let Some(session) = self.only_session()
-            && session.sleep(limit.min(WORD_SLEEP))
+            && session.sleep(limit.min(WORD_SLEEP).min(to_next))
         {
             self.spin.slept(slept.elapsed());
             self.look_if_due(service);
             return Ok(());
         }
         let is_ready = self.arm_polled();
-        let limit = if is_ready {
-            Duration::ZERO
-        } else {
-            limit.min(self.longest_sleep()).min(self.admission.time_left().unwrap_or(Duration::MAX))
-        };
+        let limit = if is_ready { Duration::ZERO } else { limit.min(self.longest_sleep()).min(to_next) };
         self.look(service, limit)?;
         self.spin.slept(slept.elapsed());
         Ok(())
@@ -194,27 +204,17 @@ impl<O: Offer, T: Session> Reactor<O, T> {
     /// How long a sleep may be, because of clients that are connecting or muted.
     fn longest_sleep(&self) -> Duration {
         let newcomer = if self.newcomers.is_empty() && !self.is_resting { Duration::MAX } else { NEWCOMER_LOOK };
-        let muted = self.muted.front().map(|(_, until)| until.saturating_duration_since(Instant::now()));
+        let muted = self.muted.front().map(|(.., until)| until.saturating_duration_since(Instant::now()));
         newcomer.min(muted.unwrap_or(Duration::MAX))
     }
 
-    /// Whether a client comes or goes of which the sockets will not tell again, and its turn has come.
-    fn is_behind(&self) -> bool {
-        !self.gone.is_empty() || self.admission.is_due()
-    }
-
-    /// Sees what the sockets have, waiting for at most the limit. Of the clients that go, which takes a while, one is attended
-    /// to at each look, and those that come are for a moment, so that the others are served in between.
+    /// Sees what the sockets have, waiting for at most the limit. What is not a request has its moments then, so that clients are
+    /// served in between.
     fn look(&mut self, service: &mut impl Service<O, T>, limit: Duration) -> Result<(), TableError> {
         self.looked = Instant::now();
         self.hear_again();
-        if self.gone.is_empty() {
-            for ready in self.watch.wait(limit).map_err(TableError::wait)? {
-                self.see(ready);
-            }
-        }
-        if let Some((key, why)) = self.gone.pop_front() {
-            self.end(service, ClientKey(key), why);
+        for ready in self.watch.wait(limit).map_err(TableError::wait)? {
+            self.see(ready);
         }
         self.attend(service);
         Ok(())
@@ -227,7 +227,7 @@ impl<O: Offer, T: Session> Reactor<O, T> {
             _ => (ready.key, Source::Client),
         };
         match self.members.get_mut(key) {
-            Some(Member::Listener(_)) => self.admission.push(key),
+            Some(Member::Listener(_)) => self.is_asked = true,
             Some(Member::Newcomer(newcomer)) => {
                 newcomer.is_gone |= ready.is_gone;
                 self.queue(key);
@@ -237,23 +237,31 @@ impl<O: Offer, T: Session> Reactor<O, T> {
                 match result {
                     Ok(is_heard) => {
                         if !is_heard {
-                            self.mute(key);
+                            self.mute(key, source);
                         }
                         self.members.poll(key);
                     }
-                    Err(why) => self.gone.push_back((key, why)),
+                    Err(why) => self.depart(ClientKey(key), why),
                 }
             }
             Some(Member::Other(_)) | None => {}
         }
     }
 
-    /// Mutes a session for a while: its rings are not looked at, but its end is noticed.
-    fn mute(&mut self, key: Key) {
-        if let Some(Member::Session(session, _)) = self.members.get(key)
-            && self.watch.change(key, session.client(), Report::Nothing).is_ok()
-        {
-            self.muted.push_back((key, Instant::now() + MUTED_FOR));
+    /// Mutes one side of a session for a while: its rings are not heard, but its end is noticed.
+    fn mute(&mut self, key: Key, source: Source) {
+        if self.listen_to(key, source, Report::Nothing) {
+            self.muted.push_back((key, source, Instant::now() + MUTED_FOR));
+        }
+    }
+
+    /// From now on hears that of one side of a session; whether there is that side, and it can be.
+    fn listen_to(&self, key: Key, source: Source, report: Report) -> bool {
+        let Some(Member::Session(session, other)) = self.members.get(key) else { return false };
+        match (source, session.other().zip(*other)) {
+            (Source::Client, _) => self.watch.change(key, session.client(), report).is_ok(),
+            (Source::Other, Some((descriptor, other))) => self.watch.change(other, descriptor, report).is_ok(),
+            (Source::Other, None) => false,
         }
     }
 
@@ -266,15 +274,12 @@ impl<O: Offer, T: Session> Reactor<O, T> {
             self.queue(key);
         }
         // Each turn takes one off.
-        while let Some(&(key, until)) = self.muted.front()
+        while let Some(&(key, source, until)) = self.muted.front()
             && until <= Instant::now()
         {
             self.muted.pop_front();
-            if let Some(Member::Session(session, _)) = self.members.get(key)
-                && self.watch.change(key, session.client(), Report::EachTime).is_err()
-            {
-                self.members.poll(key);
-            }
+            self.listen_to(key, source, Report::EachTime);
+            self.members.poll(key);
         }
     }
 }

@@ -23,13 +23,18 @@ pub(in crate::transport) trait Service<O, T> {
     /// Why there is none after all.
     fn begin(&mut self, greeting: Greeting, offer: O) -> Result<T, ConnectError>;
 
-    /// Takes what a client has, some of it; whether there was something.
+    /// Takes what a client has, so many requests at most; whether there was something.
     ///
     /// # Errors
     ///
     /// Why the session is over.
-    fn serve(&mut self, client: ClientKey, session: &mut T, events: &mut VecDeque<Event>)
-    -> Result<bool, SessionError>;
+    fn serve(
+        &mut self,
+        client: ClientKey,
+        session: &mut T,
+        turn: usize,
+        events: &mut VecDeque<Event>,
+    ) -> Result<bool, SessionError>;
 
     /// A session is over; so many others are not.
     fn end(&mut self, client: ClientKey, session: T, others: usize);
@@ -79,7 +84,7 @@ pub(in crate::transport) trait Session {
     /// Tells the other side to ring; whether there is something already, and it is told that this side is awake.
     fn arm(&mut self) -> bool;
 
-    /// A descriptor has something: this side is awake. False if the client rings too often with nothing to ask for.
+    /// A descriptor has something: this side is awake. False if the one who rings there does so too often with nothing to ask for.
     ///
     /// # Errors
     ///

@@ -5,6 +5,8 @@
 
 mod offer;
 mod served;
+#[cfg(test)]
+mod tests;
 
 use crate::transport::blocks::AllocateError;
 use crate::transport::chain::clamp;

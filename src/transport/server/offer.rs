@@ -27,7 +27,7 @@ pub struct TableOptions {
     pub max_clients: usize,
     /// How long a client may take to connect.
     pub connect_limit: Duration,
-    /// What the regions lie in. Those of a client are pre-faulted bit by bit once it is one, when no newcomer waits.
+    /// What the regions lie in. Those of a client are pre-faulted bit by bit once it is one.
     pub regions: RegionOptions,
     /// How the table waits.
     pub waiting: Waiting,
@@ -156,9 +156,10 @@ impl Service<Data, Session> for TableService {
         &mut self,
         client: ClientKey,
         session: &mut Session,
+        turn: usize,
         events: &mut VecDeque<Event>,
     ) -> Result<bool, SessionError> {
-        let any = session.take(client, events)?;
+        let any = session.take(client, turn, events)?;
         if any {
             self.touch(client, session);
         }

@@ -8,7 +8,7 @@ use crate::transport::geometry::Allocator;
 use crate::transport::job::{Answer, ClientKey, Event, Job};
 use crate::transport::loan::{Borrowed, Lender};
 use crate::transport::memory::{Copier, Mapped, Memory};
-use crate::transport::reactor::{self, Source};
+use crate::transport::reactor::{self, Rings, Source};
 use crate::transport::region::{self, Region};
 use crate::transport::request::{ErrorCode, Kind, Value};
 use crate::transport::semaphore::{Doorbell, Via};
@@ -17,10 +17,8 @@ use crate::transport::share::Object;
 use crate::transport::violation::Violation;
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-/// Most requests that are taken at once.
-const BATCH: usize = 64;
 /// From this length on it is looked first for what the client has given back, which may still be in the caches: the look
 /// costs less than fetching another block would.
 const WARM_BYTES: u32 = 16 << 10;
@@ -45,18 +43,6 @@ pub(super) struct Session {
 
 /// What is pre-faulted at a time: some dozen microseconds.
 const FAULT_BYTES: usize = 128 << 10;
-
-/// Rings of a client in a row with which no request came.
-#[derive(Debug, Default)]
-struct Rings {
-    /// Requests that were taken up to the last ring.
-    taken: u32,
-    empty: u32,
-}
-
-/// A client whose rings are followed by requests has now and then one that is not, when its request was found before its
-/// ring, but not so many in a row.
-const MAX_EMPTY_RINGS: u32 = 16;
 
 impl Session {
     /// A session over the region `data` of the server's blocks, which is to be pre-faulted if `prefault` says so, as is the
@@ -86,7 +72,7 @@ impl Session {
             own_bell: Doorbell::new(queue.clone(), layout.server_doorbell_at),
             client_bell: Doorbell::new(queue, layout.client_doorbell_at),
             is_touched: false,
-            rings: Rings::default(),
+            rings: Rings::new(Instant::now()),
             unfaulted: (unfaulted, 0),
         })
     }
@@ -99,12 +85,17 @@ impl Session {
         }
     }
 
-    /// Takes what the client asks for; whether it asked for something.
+    /// Takes what the client asks for, so many requests at most; whether it asked for something.
     #[inline(always)]
-    pub(super) fn take(&mut self, client: ClientKey, events: &mut VecDeque<Event>) -> Result<bool, Violation> {
+    pub(super) fn take(
+        &mut self,
+        client: ClientKey,
+        turn: usize,
+        events: &mut VecDeque<Event>,
+    ) -> Result<bool, Violation> {
         self.take_returned();
         let mut any = false;
-        for _ in 0..BATCH {
+        for _ in 0..turn {
             let Some(incoming) = self.side.take_request()? else { break };
             any = true;
             let request = incoming.request;
@@ -238,14 +229,8 @@ impl reactor::Session for Session {
             return Err(SessionError::PeerGone);
         }
         self.own_bell.disarm();
-        self.channel.drain().map_err(|_| SessionError::PeerGone)?;
-        let taken = self.side.taken();
-        if std::mem::replace(&mut self.rings.taken, taken) != taken || self.side.is_ready() {
-            self.rings.empty = 0;
-        } else {
-            self.rings.empty = self.rings.empty.saturating_add(1);
-        }
-        Ok(self.rings.empty <= MAX_EMPTY_RINGS)
+        let drained = self.channel.drain().map_err(|_| SessionError::PeerGone)?;
+        Ok(self.rings.ring(drained, self.side.taken(), Instant::now()))
     }
 
     fn sleep(&mut self, limit: Duration) -> bool {

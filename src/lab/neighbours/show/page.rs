@@ -3,7 +3,8 @@
 #![forbid(unsafe_code)]
 
 use super::tables::{
-    about, chains, every_neighbour, is_hostile, modes, newcomers, ordered, safety, speed_of_own, worst,
+    about, about_slow, against_strangers, chains, every_neighbour, is_hostile, modes, newcomers, ordered, safety,
+    speed_of_own, summary, worst,
 };
 use crate::lab::neighbours::NeighbourRecord;
 use crate::lab::neighbours::record::Seen;
@@ -58,6 +59,28 @@ pub fn section(record: &NeighbourRecord) -> String {
         about(BUSY),
         about(STRANGER)
     );
+    let verdicts = record.verdicts();
+    if !verdicts.is_empty() {
+        html.push_str("<h3>Hostile, or only busy elsewhere</h3>\n<div class=\"answer\">\n");
+        for mode in &modes {
+            if let Some(summary) = summary(&verdicts, mode) {
+                let _ = writeln!(html, "<p><b>{}</b>: {}.</p>", escape(mode), escape(&summary));
+            }
+        }
+        html.push_str(
+            "</div>\n<p class=\"note\">Each hostile neighbour against a stranger that makes the same calls as often, with sockets \
+             and memory of its own that no table watches: the 99th percentile beside the one over that beside the other, in \
+             the same round; the median over rounds, and where 95% of its resamples lie.</p>\n",
+        );
+        for mode in &modes {
+            let _ = writeln!(
+                html,
+                "<details><summary>Every hostile neighbour, {}</summary>\n<div class=\"words\">{}</div></details>",
+                escape(mode),
+                against_strangers(&verdicts, mode).html(true)
+            );
+        }
+    }
     if let Some((mode, svg)) = drawing(&all) {
         let _ = writeln!(
             html,
@@ -69,9 +92,10 @@ pub fn section(record: &NeighbourRecord) -> String {
     for mode in modes {
         let _ = writeln!(
             html,
-            "<details><summary>Every neighbour, {}</summary>\n<div class=\"words\">{}</div></details>",
+            "<details><summary>Every neighbour, {}</summary>\n<div class=\"words\">{}<p class=\"note\">{}.</p></div></details>",
             escape(mode),
-            every_neighbour(&all, mode).html(true)
+            every_neighbour(&all, mode).html(true),
+            escape(&about_slow())
         );
     }
     if !record.prices.is_empty() {

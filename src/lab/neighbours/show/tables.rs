@@ -2,14 +2,15 @@
 
 use crate::lab::instruments::statistics::{median, paired_ratio};
 use crate::lab::neighbours::NeighbourRecord;
-use crate::lab::neighbours::record::Seen;
-use crate::lab::neighbours::roles::{BUSY, IDLE, NEIGHBOURS, Nature, Neighbour};
+use crate::lab::neighbours::record::{AT_MOST, SLOW, Seen, Verdict};
+use crate::lab::neighbours::roles::{BUSY, IDLE, NEIGHBOURS, Nature, Neighbour, original};
 use crate::lab::show::page::none;
 use crate::lab::show::{FigureTable, count, signed_percent, size, time};
 
-/// Those that are known in their order, then the others.
+/// Those that are known in their order, then the others, but for strangers that make the calls of others.
 pub(super) fn ordered(record: &NeighbourRecord) -> Vec<Seen<'_>> {
     let mut all = record.seen();
+    all.retain(|one| original(one.neighbour).is_none());
     let place = |one: &Seen<'_>| NEIGHBOURS.iter().position(|known| known.name == one.neighbour);
     all.sort_by_key(|one| place(one).unwrap_or(NEIGHBOURS.len()));
     all
@@ -44,17 +45,72 @@ pub(super) fn about(name: &str) -> &'static str {
 pub(super) fn every_neighbour(all: &[Seen<'_>], mode: &str) -> FigureTable {
     let of_mode = || all.iter().filter(|one| one.mode == mode);
     let find = |name: &str| of_mode().find(|one| one.neighbour == name);
-    let heads = &["neighbour", "requests", "p50", "p99", "p99.9", "p99 vs idle", "vs busy", "what it does"];
+    let heads = &["neighbour", "requests", "p50", "p99", "p99.9", "slow", "p99 vs idle", "vs busy", "what it does"];
+    let slow_ns = find(IDLE).and_then(|idle| idle.at_ns(0.5)).map(|ns| SLOW * ns);
     let mut table = FigureTable::new(heads);
     for one in of_mode() {
         let at = |share| one.at_ns(share).map_or_else(none, time);
         let more = |other: Option<&Seen<'_>>| {
             other.and_then(|other| one.over(other)).map_or_else(none, |ratio| signed_percent(ratio - 1.0))
         };
-        let figures = [one.count().to_string(), at(0.5), at(0.99), at(0.999), more(find(IDLE)), more(find(BUSY))];
+        let slow = slow_ns.map_or_else(none, |ns| per_mille(one.share_above(ns)));
+        let figures = [one.count().to_string(), at(0.5), at(0.99), at(0.999), slow, more(find(IDLE)), more(find(BUSY))];
         table.row(one.neighbour, figures.into_iter().chain([about(one.neighbour).to_owned()]));
     }
     table
+}
+
+/// A share, of a thousand.
+pub(super) fn per_mille(share: f64) -> String {
+    format!("{:.2}‰", 1000.0 * share)
+}
+
+/// What a slow request is, in words.
+pub(super) fn about_slow() -> String {
+    format!("slow: a request that takes more than {SLOW} times the median beside an idle neighbour")
+}
+
+/// Each hostile neighbour while all wait like this, against a stranger that makes the same calls elsewhere.
+pub(super) fn against_strangers(verdicts: &[Verdict<'_>], mode: &str) -> FigureTable {
+    let heads =
+        &["hostile : the same elsewhere", "p99", "p99 else", "ratio", "95%", "slow", "slow else", "steps/s", "≤ 1.10"];
+    let mut table = FigureTable::new(heads);
+    for verdict in verdicts.iter().filter(|one| one.hostile.mode == mode) {
+        let Verdict { hostile, stranger, ratio, slow } = verdict;
+        let p99 = |one: &Seen<'_>| one.at_ns(0.99).map_or_else(none, time);
+        let (low, high) = ratio.interval;
+        let steps = hostile.steps_per_s().zip(stranger.steps_per_s());
+        let steps = steps.map_or_else(none, |(own, other)| format!("{own:.0} : {other:.0}"));
+        let ratios = [format!("{:.2}", ratio.median), format!("{low:.2}–{high:.2}")];
+        let figures = [p99(hostile), p99(stranger)].into_iter().chain(ratios).chain(slow.map(per_mille));
+        table.row(hostile.neighbour, figures.chain([steps, said(verdict).to_owned()]));
+    }
+    table
+}
+
+/// A verdict in a word.
+pub(super) fn said(verdict: &Verdict<'_>) -> &'static str {
+    match verdict.is_fair() {
+        Some(true) => "yes",
+        Some(false) => "no",
+        None => "open",
+    }
+}
+
+/// All verdicts of one way to wait in a sentence; nothing where there are none.
+pub(super) fn summary(verdicts: &[Verdict<'_>], mode: &str) -> Option<String> {
+    let of_mode: Vec<&Verdict<'_>> = verdicts.iter().filter(|one| one.hostile.mode == mode).collect();
+    let with = |word: &str| of_mode.iter().filter(|one| said(one) == word).count();
+    let worst = of_mode.iter().max_by(|a, b| a.ratio.median.total_cmp(&b.ratio.median))?;
+    Some(format!(
+        "{} of {} cost at most {AT_MOST:.2} times what the same calls elsewhere cost, {} more, {} open; most: {}, {:.2} times",
+        with("yes"),
+        count(of_mode.len(), "hostile neighbour"),
+        with("no"),
+        with("open"),
+        worst.hostile.neighbour,
+        worst.ratio.median
+    ))
 }
 
 /// What blocks of one's own cost against one list that both sides write.
@@ -101,14 +157,20 @@ pub(super) fn newcomers(record: &NeighbourRecord) -> FigureTable {
 
 /// All of them, for a terminal.
 pub fn text(record: &NeighbourRecord) -> String {
-    let all = ordered(record);
+    let (all, verdicts) = (ordered(record), record.verdicts());
     let mut text = String::new();
     for mode in modes(&all) {
-        text.push_str(&format!("{mode}\n{}", every_neighbour(&all, mode).text(7)));
+        text.push_str(&format!("{mode}\n{}", every_neighbour(&all, mode).text(8)));
         if let Some((one, more)) = worst(&all, mode) {
             text.push_str(&format!("  worst: {}, {} beyond an honest busy one\n", one.neighbour, signed_percent(more)));
         }
+        if let Some(summary) = summary(&verdicts, mode) {
+            text.push_str(&format!("{}  {summary}\n", against_strangers(&verdicts, mode).text(usize::MAX)));
+        }
         text.push('\n');
+    }
+    if !all.is_empty() {
+        text.push_str(&format!("{}\n\n", about_slow()));
     }
     for table in [safety(record), chains(record), newcomers(record)].iter().filter(|table| !table.is_empty()) {
         text.push_str(&table.text(usize::MAX));

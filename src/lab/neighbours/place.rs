@@ -1,0 +1,282 @@
+//! Where a hostile neighbour does what it does: at the server, or elsewhere.
+//!
+//! Whoever uses a CPU costs the others on it, whatever he does. What a hostile client costs *through the server* is what it
+//! costs beyond a process that makes the same calls just as often, and sleeps in between, with sockets and memory of its own
+//! that no table watches.
+
+use super::enemy::Enemy;
+use super::roles::ready;
+use crate::transport::connect::ConnectError;
+use crate::transport::memory::{Access, Load, Mapped, Memory, Store};
+use crate::transport::{Address, Promise, Region, RegionOptions, Sealing, Waiting};
+use std::fmt;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
+use std::str::FromStr;
+use std::time::{Duration, Instant};
+
+/// How often a neighbour does what it does again and again.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Pace {
+    pub steps_per_s: f64,
+    /// Sessions that it begins.
+    pub sessions_per_s: f64,
+    /// The share of the time in which it sleeps, and does not even wait for a CPU.
+    pub sleep_share: f64,
+}
+
+impl Pace {
+    /// As often as it can, all in one session.
+    pub const UNLIMITED: Self = Self { steps_per_s: f64::INFINITY, sessions_per_s: 0.0, sleep_share: 0.0 };
+}
+
+impl fmt::Display for Pace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}/{}", self.steps_per_s, self.sessions_per_s, self.sleep_share)
+    }
+}
+
+impl FromStr for Pace {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let numbers: Vec<f64> = text.split('/').filter_map(|number| number.parse().ok()).collect();
+        let [steps_per_s, sessions_per_s, sleep_share] = numbers[..] else { return Err(format!("{text}: no pace")) };
+        Ok(Self { steps_per_s, sessions_per_s, sleep_share })
+    }
+}
+
+/// The two numbers that a neighbour counts, in memory that it shares with the process that started it.
+#[derive(Debug)]
+pub struct Tally {
+    memory: Mapped,
+    start: Instant,
+    /// What was counted before the start, and how long the process had been awake.
+    before: [u32; 2],
+    awake_before: Option<Duration>,
+}
+
+/// How long a process has run or waited for a CPU; `None` where the system does not say.
+fn awake(process: u32) -> Option<Duration> {
+    let text = std::fs::read_to_string(format!("/proc/{process}/schedstat")).ok()?;
+    let mut numbers = text.split_whitespace().map(str::parse::<u64>);
+    let (ran, waited) = (numbers.next()?.ok()?, numbers.next()?.ok()?);
+    Some(Duration::from_nanos(ran.saturating_add(waited)))
+}
+
+const TALLY_BYTES: usize = 4096;
+/// Where they are: steps, sessions.
+const COUNTS_AT: [usize; 2] = [0, 128];
+
+impl Tally {
+    /// An empty one, and the descriptor that the neighbour gets as its standard input.
+    pub(super) fn new() -> Result<(Self, OwnedFd), String> {
+        let region = Region::create(TALLY_BYTES, RegionOptions::default()).map_err(|error| error.to_string())?;
+        let descriptor = region.descriptor().try_clone_to_owned().map_err(|error| error.to_string())?;
+        let memory = region.into_memory();
+        Ok((Self { memory, start: Instant::now(), before: [0; 2], awake_before: None }, descriptor))
+    }
+
+    fn counts(&self) -> [u32; 2] {
+        COUNTS_AT.map(|at| self.memory.load32(at, Load::Relaxed))
+    }
+
+    /// What the neighbour, that process, does from now on counts.
+    pub(super) fn begin(&mut self, process: u32) {
+        (self.start, self.before, self.awake_before) = (Instant::now(), self.counts(), awake(process));
+    }
+
+    /// What it has done since. Where the system does not say how long it slept, it sleeps whenever it is ahead of its pace.
+    pub(super) fn pace(&self, process: u32) -> Pace {
+        let (now, passed_s) = (self.counts(), self.start.elapsed().as_secs_f64());
+        let [steps_per_s, sessions_per_s] =
+            [0, 1].map(|at| f64::from(now[at].wrapping_sub(self.before[at])) / passed_s);
+        let awake = awake(process).zip(self.awake_before).map(|(now, before)| now.saturating_sub(before));
+        let sleep_share = awake.map_or(1.0, |awake| (1.0 - awake.as_secs_f64() / passed_s).clamp(0.0, 1.0));
+        Pace { steps_per_s, sessions_per_s, sleep_share }
+    }
+}
+
+/// Where a neighbour does what it does.
+pub struct Place {
+    pub address: Address,
+    pub waiting: Waiting,
+    counts: [u32; 2],
+    /// Where they are read.
+    tally: Option<Mapped>,
+    elsewhere: Option<Elsewhere>,
+}
+
+struct Elsewhere {
+    pace: Pace,
+    start: Instant,
+    steps: f64,
+    slept: Duration,
+    listener: Option<(Address, UnixListener)>,
+}
+
+/// It sleeps when it has slept so much too little,
+const SLACK: Duration = Duration::from_micros(100);
+/// and where it is behind its pace by more, it does not catch up.
+const MAX_DELAY: Duration = Duration::from_millis(10);
+
+impl Place {
+    /// At the server of that address; with a pace, elsewhere.
+    pub(super) fn new(address: Address, waiting: Waiting, pace: Option<Pace>) -> Self {
+        let promise = Promise { len_bytes: TALLY_BYTES, sealing: Sealing::Size };
+        let input = std::io::stdin().as_fd().try_clone_to_owned().ok();
+        let tally =
+            input.and_then(|input| Region::open(input, promise, Access::ReadWrite).ok()).map(Region::into_memory);
+        let elsewhere = pace.map(|pace| Elsewhere {
+            pace,
+            start: Instant::now(),
+            steps: 0.0,
+            slept: Duration::ZERO,
+            listener: None,
+        });
+        Self { address, waiting, counts: [0; 2], tally, elsewhere }
+    }
+
+    pub(super) fn is_elsewhere(&self) -> bool {
+        self.elsewhere.is_some()
+    }
+
+    fn count(&mut self, which: usize) {
+        self.counts[which] = self.counts[which].wrapping_add(1);
+        if let Some(tally) = &self.tally {
+            tally.store32(COUNTS_AT[which], self.counts[which], Store::Relaxed);
+        }
+    }
+
+    /// Counts a step during which this process sleeps wherever it makes it; elsewhere, sleeps until the next one.
+    pub(super) fn step_asleep(&mut self) {
+        self.count(0);
+        if let Some(elsewhere) = &mut self.elsewhere {
+            elsewhere.steps += 1.0;
+            std::thread::sleep(elsewhere.due().saturating_sub(elsewhere.start.elapsed()));
+        }
+    }
+
+    /// Counts a step; elsewhere, lets the time pass until the next one, asleep as long as the neighbour at the server was.
+    pub(super) fn step(&mut self) {
+        self.count(0);
+        if let Some(elsewhere) = &mut self.elsewhere {
+            elsewhere.wait();
+        }
+    }
+
+    /// A session with the server, or elsewhere with nobody.
+    pub(super) fn session(&mut self) -> Result<Enemy, ConnectError> {
+        self.count(1);
+        if self.elsewhere.is_some() { Ok(Enemy::alone()) } else { Enemy::join(&self.address) }
+    }
+
+    /// Begins one session after the other, and does something in each until the server has ended it, or for so long: to begin it
+    /// is a step, and each time is one.
+    pub(super) fn again_and_again(&mut self, time: Duration, mut each: impl FnMut(&mut Enemy)) {
+        let mut is_ready = false;
+        // Until the server has ended.
+        while let Ok(mut enemy) = self.session() {
+            if !std::mem::replace(&mut is_ready, true) {
+                ready();
+            }
+            self.step();
+            let most_steps = self.elsewhere.as_ref().map(|place| place.pace.steps_per_s / place.pace.sessions_per_s);
+            let (start, mut steps) = (Instant::now(), 1.0);
+            let goes_on = |enemy: &Enemy, steps| match most_steps {
+                Some(most) => steps < most,
+                None => start.elapsed() < time && !enemy.is_gone(),
+            };
+            while goes_on(&enemy, steps) {
+                each(&mut enemy);
+                self.step();
+                steps += 1.0;
+            }
+        }
+    }
+
+    /// A connection to the server, or elsewhere to this process itself: a step.
+    pub(super) fn connect(
+        &mut self,
+        connect: fn(&Address) -> std::io::Result<UnixStream>,
+    ) -> std::io::Result<UnixStream> {
+        let stream = match &mut self.elsewhere {
+            None => connect(&self.address),
+            Some(place) => {
+                if place.listener.is_none() {
+                    place.listener = Some(listen()?);
+                }
+                let Some((address, listener)) = &place.listener else { unreachable!("it was made just now") };
+                let stream = connect(address);
+                drop(listener.accept());
+                stream
+            }
+        };
+        self.step();
+        stream
+    }
+}
+
+impl Elsewhere {
+    /// When the next step is due, from the start.
+    fn due(&self) -> Duration {
+        Duration::try_from_secs_f64(self.steps / self.pace.steps_per_s).unwrap_or(Duration::from_secs(1))
+    }
+
+    fn wait(&mut self) {
+        self.steps += 1.0;
+        let due = self.due();
+        loop {
+            let passed = self.start.elapsed();
+            let owed = passed.mul_f64(self.pace.sleep_share).saturating_sub(self.slept);
+            if owed > SLACK {
+                std::thread::sleep(owed.min(MAX_DELAY));
+                self.slept += self.start.elapsed().saturating_sub(passed);
+            } else if passed > due + MAX_DELAY {
+                (self.start, self.steps, self.slept) = (Instant::now(), 0.0, Duration::ZERO);
+                break;
+            } else if passed >= due {
+                break;
+            }
+            std::hint::spin_loop();
+        }
+    }
+}
+
+fn listen() -> std::io::Result<(Address, UnixListener)> {
+    let name = format!("memcpy-select-elsewhere-{}", std::process::id());
+    let listener = UnixListener::bind_addr(&SocketAddr::from_abstract_name(&name)?)?;
+    Ok((Address::Abstract(name), listener))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pace_is_read_back() {
+        for pace in [Pace::UNLIMITED, Pace { steps_per_s: 12345.678, sessions_per_s: 0.25, sleep_share: 0.75 }] {
+            assert_eq!(pace.to_string().parse(), Ok(pace));
+        }
+        assert!("any".parse::<Pace>().is_err() && "1/x/2".parse::<Pace>().is_err());
+    }
+
+    #[test]
+    fn what_a_neighbour_does_is_counted_and_done_elsewhere_too() {
+        let (mut tally, descriptor) = Tally::new().unwrap();
+        let promise = Promise { len_bytes: TALLY_BYTES, sealing: Sealing::Size };
+        let shared = Region::open(descriptor, promise, Access::ReadWrite).unwrap().into_memory();
+        let nowhere = Address::Abstract("memcpy-select-nobody-is-there".to_owned());
+        let mut place = Place::new(nowhere, Waiting::Sleep, Some(Pace::UNLIMITED));
+        place.tally = Some(shared);
+        place.step();
+        tally.begin(std::process::id());
+        for _ in 0..3 {
+            place.connect(super::super::enemy::hello).unwrap();
+        }
+        place.session().unwrap().ring();
+        let Pace { steps_per_s, sessions_per_s, .. } = tally.pace(std::process::id());
+        assert!((steps_per_s / sessions_per_s - 3.0).abs() < 1e-3, "{steps_per_s} {sessions_per_s}");
+    }
+}

@@ -1,0 +1,149 @@
+//! A crowd of newcomers: whose turn it is, and who gives way where there are too many.
+//!
+//! What counts is the process that connects, as the kernel names it: however many connections one makes, it has its turns
+//! among those of the others, and it is its own connections that give way first.
+
+use crate::transport::connect::Origin;
+use crate::transport::slots::Key;
+use std::collections::VecDeque;
+
+/// Clients that are connecting at one time, at most.
+pub(super) const MAX_NEWCOMERS: usize = 256;
+
+/// Newcomers that are to be attended to: a line for each process, one of each line by turns.
+#[derive(Debug, Default)]
+pub(super) struct Lines {
+    /// None is empty.
+    lines: VecDeque<(Origin, VecDeque<Key>)>,
+}
+
+impl Lines {
+    /// One more, at the end of its line.
+    pub(super) fn push(&mut self, origin: Origin, key: Key) {
+        match self.lines.iter_mut().find(|(other, _)| *other == origin) {
+            Some((_, line)) => line.push_back(key),
+            None => self.lines.push_back((origin, VecDeque::from([key]))),
+        }
+    }
+
+    /// The first one of the line whose turn it is.
+    pub(super) fn pop(&mut self) -> Option<Key> {
+        let (origin, mut line) = self.lines.pop_front()?;
+        let first = line.pop_front();
+        if !line.is_empty() {
+            self.lines.push_back((origin, line));
+        }
+        first
+    }
+
+    /// One that has gone.
+    pub(super) fn forget(&mut self, origin: Origin, key: Key) {
+        let Some(at) = self.lines.iter().position(|(other, _)| *other == origin) else { return };
+        self.lines[at].1.retain(|other| *other != key);
+        if self.lines[at].1.is_empty() {
+            self.lines.remove(at);
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.lines.is_empty()
+    }
+}
+
+/// What counts of a newcomer when one has to give way.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    pub(super) origin: Origin,
+    /// It has not asked for a session yet.
+    pub(super) is_silent: bool,
+    /// It was its turn, for long.
+    pub(super) has_had_its_time: bool,
+}
+
+/// Which of as many newcomers as there may be gives way to a further one; they are in the order in which they came. `None`:
+/// the further one has to, as one of a process that has most of the places and lets none of them go.
+///
+/// A process gives way that has most of the places, and two more than the further one's; or else that one's own. Of a process's
+/// places the first that is silent goes, then the first that has had its time, then the last.
+pub(super) fn gives_way<K: Copy>(places: &[(K, Place)], further: Origin) -> Option<K> {
+    let mut origins: Vec<Origin> = places.iter().map(|(_, place)| place.origin).collect();
+    origins.sort_unstable();
+    let most = origins.chunk_by(|a, b| a == b).max_by_key(|same| same.len())?;
+    let own_count = origins.iter().filter(|origin| **origin == further).count();
+    let from = if most.len() > own_count + 1 { most[0] } else { further };
+    let of = |place: &&(K, Place)| place.1.origin == from;
+    let silent = places.iter().filter(of).find(|(_, place)| place.is_silent);
+    let in_time = || places.iter().filter(of).find(|(_, place)| place.has_had_its_time);
+    let last = || places.iter().rev().find(of).filter(|_| from != further);
+    // Where all have as many as it has: whoever has had its time.
+    let anyone = || places.iter().find(|(_, place)| place.has_had_its_time);
+    silent.or_else(in_time).or_else(last).or_else(anyone).map(|(key, _)| *key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn origin(process: i32) -> Origin {
+        Origin { process, user: 1000 }
+    }
+
+    #[test]
+    fn a_process_waits_for_one_of_each_other_and_not_for_a_crowd_of_one() {
+        let mut lines = Lines::default();
+        let key = |number: u64| Key::from_data(number);
+        for number in 0..200 {
+            lines.push(origin(1), key(number));
+        }
+        lines.pop();
+        lines.push(origin(2), key(1000));
+        lines.push(origin(3), key(1001));
+        lines.push(origin(2), key(1002));
+        let first: Vec<Key> = (0..6).filter_map(|_| lines.pop()).collect();
+        assert_eq!(first, [1, 1000, 1001, 2, 1002, 3].map(key));
+        lines.forget(origin(1), key(150));
+        lines.forget(origin(2), key(150));
+        assert_eq!((0..1000).filter_map(|_| lines.pop()).count(), 195);
+        lines.push(origin(4), key(2000));
+        lines.forget(origin(4), key(2000));
+        assert!(lines.is_empty());
+    }
+
+    fn place(process: i32, is_silent: bool, has_had_its_time: bool) -> Place {
+        Place { origin: origin(process), is_silent, has_had_its_time }
+    }
+
+    fn numbered(places: &[Place]) -> Vec<(usize, Place)> {
+        places.iter().copied().enumerate().collect()
+    }
+
+    #[test]
+    fn the_connections_of_a_flood_give_way_and_no_other() {
+        let greets = place(1, false, false);
+        let mut places = vec![place(2, true, true), greets, greets, greets];
+        let all = numbered(&places);
+        // That of the process with one place stays, though it is silent and late.
+        assert_eq!(gives_way(&all, origin(3)), Some(3), "the last one");
+        assert_eq!(gives_way(&all, origin(2)), Some(3));
+        assert_eq!(gives_way(&all, origin(1)), Some(0), "it has no more to give than what has had its time");
+        places[0].has_had_its_time = false;
+        assert_eq!(gives_way(&numbered(&places), origin(1)), None);
+        places[2].has_had_its_time = true;
+        for process in 1..4 {
+            assert_eq!(gives_way(&numbered(&places), origin(process)), Some(2), "{process}");
+        }
+        places[3].is_silent = true;
+        for process in 1..4 {
+            assert_eq!(gives_way(&numbered(&places), origin(process)), Some(3), "{process}");
+        }
+    }
+
+    #[test]
+    fn of_as_many_processes_as_places_one_that_has_had_its_time_gives_way() {
+        let places: Vec<Place> = (0..8).map(|process| place(process, true, process == 5)).collect();
+        assert_eq!(gives_way(&numbered(&places), origin(100)), Some(5));
+        assert_eq!(gives_way(&numbered(&places[..5]), origin(100)), None);
+        assert_eq!(gives_way(&numbered(&places), origin(3)), Some(3), "its own");
+        assert_eq!(gives_way::<usize>(&[], origin(3)), None);
+    }
+}

@@ -1,0 +1,163 @@
+//! Clients that ring, as a table hears them.
+
+use super::*;
+use crate::transport::connect::{JoinOptions, Joined, Parcel, join_over};
+use crate::transport::memory::{Access, Mapped};
+use crate::transport::request::{Args, Flags, JobId, Kind, Request};
+use crate::transport::ring::Producer;
+use crate::transport::semaphore::Doorbell;
+use crate::transport::session::QueueLayout;
+use crate::transport::waiting::Waiting;
+use std::os::fd::AsFd;
+use std::thread;
+use std::time::Instant;
+
+/// Long enough for any machine, for what is to come.
+const LONG: Duration = Duration::from_secs(30);
+
+/// A client that does what it likes, step by step.
+struct Peer {
+    key: ClientKey,
+    joined: Joined,
+    requests: Producer<Mapped, 4>,
+    server_bell: Doorbell<Mapped>,
+}
+
+impl Peer {
+    fn join(table: &mut Table) -> Self {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        table.adopt(ours).unwrap();
+        let joining = thread::spawn(|| join_over(theirs, JoinOptions::default().limit(LONG)).unwrap());
+        let key = match next(table) {
+            Event::Joined(key) => key,
+            other => panic!("{other:?}"),
+        };
+        let joined = joining.join().unwrap();
+        let (layout, queue) = (QueueLayout::of(&joined.geometry).unwrap(), joined.queue.memory().clone());
+        let server_bell = Doorbell::new(queue.clone(), layout.server_doorbell_at);
+        Self { key, requests: Producer::new(queue, layout.requests), joined, server_bell }
+    }
+
+    /// Publishes a close, which has no answer; whether the table is to be rung for.
+    fn put(&mut self) -> bool {
+        let args = Args::from_raw(0);
+        let request = Request { kind: Kind::Close, flags: Flags::DATA, id: JobId::ZERO, handle: 1, args };
+        assert!(self.requests.push(request.to_entry()).unwrap());
+        self.requests.publish();
+        self.server_bell.ring()
+    }
+
+    fn pass_an_object(&self) {
+        let object = std::fs::File::open("/dev/null").unwrap();
+        let parcel =
+            Parcel { id: 1, start_bytes: 0, len_bytes: 0, whole_bytes: 0, access: Access::Read, sealing: None };
+        self.joined.channel.pass(parcel, object.as_fd()).unwrap();
+    }
+}
+
+fn next(table: &mut Table) -> Event {
+    let start = Instant::now();
+    loop {
+        assert!(start.elapsed() < LONG, "nothing happens");
+        if let Some(event) = table.next(Duration::from_millis(20)).unwrap() {
+            return event;
+        }
+    }
+}
+
+/// A table that sleeps where it can, with two clients: it waits for their sockets.
+fn table_and_peers() -> (Table, [Peer; 2]) {
+    let mut table = Table::without_address(TableOptions::default().waiting(Waiting::Sleep)).unwrap();
+    let peers = [(); 2].map(|()| Peer::join(&mut table));
+    (table, peers)
+}
+
+#[test]
+fn a_client_that_rings_for_each_request_is_never_muted() {
+    let (mut table, [mut honest, _other]) = table_and_peers();
+    for _ in 0..2000 {
+        // Asleep, so that it is to be rung for.
+        assert!(table.next(Duration::ZERO).unwrap().is_none());
+        assert!(honest.put());
+        honest.joined.channel.wake().unwrap();
+        assert!(matches!(next(&mut table), Event::Closed { client, .. } if client == honest.key));
+        assert!(!table.reactor.is_muted(honest.key));
+    }
+}
+
+/// Has a client muted that the table waits for.
+fn mute(table: &mut Table, peer: &Peer) {
+    let start = Instant::now();
+    while !table.reactor.is_muted(peer.key) {
+        assert!(start.elapsed() < LONG, "it is not muted");
+        // Descriptors cost all that a client has at once.
+        peer.pass_an_object();
+        for _ in 0..2 {
+            assert!(table.next(Duration::ZERO).unwrap().is_none());
+        }
+    }
+}
+
+#[test]
+fn a_muted_client_is_served_and_its_end_is_noticed() {
+    let (mut table, [mut hostile, mut honest]) = table_and_peers();
+    for _ in 0..3 {
+        mute(&mut table, &hostile);
+        // The table is asleep and nobody rings for this one: it is seen all the same.
+        hostile.put();
+        assert!(matches!(next(&mut table), Event::Closed { client, .. } if client == hostile.key));
+        honest.put();
+        honest.joined.channel.wake().unwrap();
+        assert!(matches!(next(&mut table), Event::Closed { client, .. } if client == honest.key));
+        assert!(!table.reactor.is_muted(honest.key));
+    }
+    hostile.pass_an_object();
+    let key = hostile.key;
+    drop(hostile);
+    assert!(matches!(next(&mut table), Event::Left { client, why: SessionError::PeerGone } if client == key));
+    assert_eq!(table.clients(), 1);
+}
+
+#[test]
+fn clients_with_full_rings_have_short_turns() {
+    let (mut table, [mut one, mut other]) = table_and_peers();
+    for _ in 0..100 {
+        one.put();
+        other.put();
+    }
+    for peer in [&one, &other] {
+        peer.joined.channel.wake().unwrap();
+    }
+    let turn = |event| match event {
+        Event::Closed { client, .. } => client,
+        other => panic!("{other:?}"),
+    };
+    let order: Vec<ClientKey> = (0..200).map(|_| turn(next(&mut table))).collect();
+    let longest = order.chunk_by(|a, b| a == b).map(<[ClientKey]>::len).max().unwrap();
+    assert!(longest <= 16, "{longest} requests of one client in a row");
+}
+
+#[test]
+fn many_that_leave_at_once_do_not_keep_the_others_waiting() {
+    let mut table = Table::without_address(TableOptions::default().waiting(Waiting::Sleep)).unwrap();
+    let mut honest = Peer::join(&mut table);
+    let leaving: Vec<Peer> = (0..20).map(|_| Peer::join(&mut table)).collect();
+    drop(leaving);
+    honest.put();
+    honest.joined.channel.wake().unwrap();
+    let (mut left, mut is_served) = (0, false);
+    while left < 20 || !is_served {
+        match next(&mut table) {
+            Event::Left { why: SessionError::PeerGone, .. } => left += 1,
+            Event::Closed { client, .. } if client == honest.key => is_served = true,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(table.clients(), 1);
+    // What they had is given up, bit by bit.
+    let start = Instant::now();
+    while table.reactor.has_departed() {
+        assert!(start.elapsed() < LONG, "something is left of them");
+        table.next(Duration::from_millis(1)).unwrap();
+    }
+}
