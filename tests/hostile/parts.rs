@@ -102,7 +102,7 @@ fn ring_round(
                 let entry = [(); 3].map(|()| plot.choices.borrow_mut().word());
                 let bytes = [what; 300];
                 let bytes = &bytes[..plot.below(300)];
-                let is_pushed = call(plot, tally, 2, || producer.push_with(entry, bytes, Copier::AUTO))?;
+                let is_pushed = call(plot, tally, 3, || producer.push_with(entry, bytes, Copier::AUTO))?;
                 pushed += u32::from(is_pushed);
                 batch += u64::from(is_pushed);
             }
