@@ -1,4 +1,4 @@
-//! Longer answers, a page each: plans and where they stay, which kernel and why, what not copying saves, copies in a kernel, how it is measured.
+//! Longer answers, a page each: plans and where they stay, which kernel and why, what not copying saves, operating it in containers and under limits, copies in a kernel, how it is measured.
 
 #[cfg(feature = "std")]
 #[doc = include_str!("plans.md")]
@@ -14,6 +14,10 @@ pub mod paths {}
 #[cfg(feature = "transport")]
 #[doc = include_str!("files.md")]
 pub mod files {}
+
+#[cfg(feature = "transport")]
+#[doc = include_str!("operating.md")]
+pub mod operating {}
 
 #[doc = include_str!("kernel.md")]
 pub mod kernel {}

@@ -2,7 +2,7 @@
 //!
 //! An error that has another one as its cause says that too, and so returns no [source](std::error::Error::source).
 
-use super::connect::ConnectError;
+use super::connect::{ConnectError, is_forbidden};
 use super::geometry::GeometryError;
 use super::region_error::RegionError;
 use super::request::ErrorCode;
@@ -240,7 +240,12 @@ impl fmt::Display for TableError {
             Self::Geometry(error) => error.fmt(f),
             Self::Wait { cause } => write!(
                 f,
-                "the system refused to wait for clients ({cause}): the table cannot go on; raise its limit of open files"
+                "the system refused to wait for clients ({cause}): the table cannot go on; {}",
+                if is_forbidden(cause) {
+                    "have the filter of system calls allow epoll_create1, epoll_ctl and epoll_pwait"
+                } else {
+                    "raise its limit of open files"
+                }
             ),
         }
     }

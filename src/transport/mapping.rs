@@ -44,7 +44,8 @@ pub(super) fn advise_huge(memory: &Mapped) -> bool {
     follows && advise(memory, 0, memory.len_bytes(), Advice::LinuxHugepage).is_ok()
 }
 
-/// Has every page of a part there. Where the system cannot do that at once (Linux before 5.14), one read of each does it.
+/// Has every page of a part there. Where the system cannot do that at once (Linux before 5.14), or a filter of system calls
+/// does not let it, one read of each does it.
 pub(super) fn prefault(memory: &Mapped, start_bytes: usize, len_bytes: usize) -> Result<(), RegionError> {
     let advice = match memory.access() {
         Access::Read => Advice::LinuxPopulateRead,
@@ -52,7 +53,7 @@ pub(super) fn prefault(memory: &Mapped, start_bytes: usize, len_bytes: usize) ->
     };
     match advise(memory, start_bytes, len_bytes, advice) {
         Ok(()) => Ok(()),
-        Err(Errno::INVAL) => {
+        Err(Errno::INVAL | Errno::PERM | Errno::NOSYS) => {
             touch(memory, start_bytes, len_bytes);
             Ok(())
         }

@@ -11,6 +11,7 @@
 //! | stand before another table | [`Proxy`] |
 //! | wait and wake in shared memory | [`semaphore`] |
 //! | write the other side in another language | [`protocol`] |
+//! | run it in containers, under limits and filters | [`guide::operating`](crate::guide::operating) |
 //!
 //! The other side may be hostile, unless the session uses [`Allocator::Shared`]: what it breaks is its own session, which
 //! ends with a typed error. No panic, no wait without a limit, no access outside.

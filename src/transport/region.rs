@@ -342,9 +342,10 @@ fn new_memfd(is_huge: bool) -> Result<OwnedFd, Errno> {
     if is_huge {
         flags |= MemfdFlags::HUGETLB | MemfdFlags::HUGE_2MB;
     }
-    // Linux before 6.3 does not know the flag that keeps the memory from being executed as a program.
+    // Linux before 6.3 does not know the flag that keeps the memory from being executed as a program, nor do some filters of
+    // system calls. Where the sysctl `vm.memfd_noexec` is 2, there is no memory without it.
     match rustix::fs::memfd_create(c"memcpy-select", flags | MemfdFlags::NOEXEC_SEAL) {
-        Err(Errno::INVAL) => rustix::fs::memfd_create(c"memcpy-select", flags),
+        Err(Errno::INVAL | Errno::PERM | Errno::NOSYS) => rustix::fs::memfd_create(c"memcpy-select", flags),
         result => result,
     }
 }

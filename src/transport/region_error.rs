@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use super::connect::is_limit;
+use super::connect::{is_forbidden, is_limit};
 use super::memory::Access;
 use super::sealing::Sealing;
 use std::{fmt, io};
@@ -53,7 +53,7 @@ pub enum RegionError {
         /// What the system said.
         cause: io::Error,
     },
-    /// The descriptor is not a memfd.
+    /// The descriptor is not a memfd, or the system does not say what it is.
     NotSealable {
         /// What the system said.
         cause: io::Error,
@@ -85,11 +85,8 @@ impl RegionError {
         match self {
             Self::Create { .. } | Self::Seal { .. } | Self::Prefault { .. } | Self::ReadOnly { .. } => true,
             Self::Map { cause, .. } => is_limit(cause),
-            Self::Length { .. }
-            | Self::Part { .. }
-            | Self::NotSealable { .. }
-            | Self::NotSealed { .. }
-            | Self::WrongSize { .. } => false,
+            Self::NotSealable { cause } => is_forbidden(cause),
+            Self::Length { .. } | Self::Part { .. } | Self::NotSealed { .. } | Self::WrongSize { .. } => false,
         }
     }
 }
@@ -109,13 +106,17 @@ impl fmt::Display for RegionError {
             ),
             Self::Create { len_bytes, cause } => write!(
                 f,
-                "the system made no shared memory of {len_bytes} bytes ({cause}): there is no region; ask for less, free \
-                 memory and descriptors, or raise the limits of open files and file sizes"
+                "the system made no shared memory of {len_bytes} bytes ({cause}): there is no region; {}",
+                if is_forbidden(cause) {
+                    "have the filter of system calls or the security module that refuses memfd_create or ftruncate allow it"
+                } else {
+                    "ask for less, free memory and descriptors, or raise the limits of open files and file sizes"
+                }
             ),
             Self::Seal { cause } => write!(
                 f,
                 "shared memory cannot be sealed ({cause}): it is not shared, since it could be truncated under the \
-                 other side; Linux 5.1 is needed"
+                 other side; Linux 5.1 is needed, and a filter of system calls must allow fcntl(F_ADD_SEALS)"
             ),
             Self::Map { len_bytes, access, cause } => write!(
                 f,
@@ -135,6 +136,11 @@ impl fmt::Display for RegionError {
                 "there are not {len_bytes} bytes of memory to pre-fault ({cause}): the region is not used, since its \
                  first use would end the process; ask for less or free memory"
             ),
+            Self::NotSealable { cause } if is_forbidden(cause) => write!(
+                f,
+                "the system does not tell this process the seals or the size of a descriptor ({cause}): it is not mapped, \
+                 since it could be truncated; have the filter of system calls allow fcntl(F_GET_SEALS) and fstat"
+            ),
             Self::NotSealable { cause } => write!(
                 f,
                 "the descriptor is not a memfd ({cause}): it is not mapped, since it could be truncated; have the other \
@@ -151,8 +157,9 @@ impl fmt::Display for RegionError {
             ),
             Self::ReadOnly { cause } => write!(
                 f,
-                "the region cannot be opened once more for reading only ({cause}): it is not shared; mount /proc, or \
-                 seal the region against writing"
+                "the region cannot be opened once more for reading only ({cause}): it is not shared; {}, or seal the \
+                 region against writing",
+                if is_limit(cause) { "close descriptors" } else { "mount /proc" }
             ),
             Self::WrongSize { promised_bytes, found_bytes } => write!(
                 f,

@@ -3,7 +3,6 @@
 use super::roles::{Other, address, ask, can_run};
 use super::*;
 use memcpy_select::transport::{Client, ClientOptions, Event, Table, TableOptions};
-use std::process::Stdio;
 
 /// What the server and the client say of a connection that the server's side cannot make.
 fn refused(before: &[&str], limits: &str) -> (String, ConnectError) {
@@ -51,9 +50,7 @@ fn a_server_that_may_not_share_memory_says_so() {
 
 /// How a client in a process with limits fails; `None` if it does not.
 fn failure(at: &Address, limits: &str) -> Option<String> {
-    let mut command = Other::command(&[], &format!("join {at} {limits}"));
-    command.stdin(Stdio::piped());
-    match Other::run(command).next_word(&["joined", "failed"]) {
+    match Other::start(&[], &format!("join {at} {limits}")).next_word(&["joined", "failed"]) {
         ("joined", _) => None,
         (_, why) => Some(why),
     }

@@ -7,6 +7,7 @@ mod handshake;
 mod limits;
 mod places;
 mod refusals;
+#[path = "../roles/mod.rs"]
 mod roles;
 #[path = "../suite/mod.rs"]
 mod suite;

@@ -5,7 +5,6 @@ use super::*;
 use memcpy_select::transport::{Answer, Event, Operation, Table, TableOptions};
 use std::io::SeekFrom;
 use std::os::unix::process::CommandExt;
-use std::process::Stdio;
 
 /// A user namespace where no user has a number, and one where this process's own user is root.
 const UNMAPPED: &[&str] = &["unshare", "--user"];
@@ -26,7 +25,6 @@ fn refusal(server: &[&str], name: &str, user: Option<u32>) -> Option<String> {
     if let Some(user) = user {
         command.uid(user).gid(user);
     }
-    command.stdin(Stdio::piped());
     let mut client = Other::run(command);
     let said = client.next_word(&["joined", "failed"]);
     match said {
@@ -81,9 +79,7 @@ fn processes_that_cannot_see_each_other_connect() {
         let at = address("pids");
         let mut server = Other::start(server_place, &format!("serve {at}"));
         server.says("serves");
-        let mut command = Other::command(client_place, &format!("join {at}"));
-        command.stdin(Stdio::piped());
-        let mut client = Other::run(command);
+        let mut client = Other::start(client_place, &format!("join {at}"));
         client.says("joined");
         client.kill();
         assert!(server.says("left").contains("is gone"), "the client's death is noticed");

@@ -30,7 +30,15 @@ impl Directory {
         let root = rustix::fs::open(path, flags, Mode::empty()).map_err(failed)?;
         let directory = Self { root, is_read_only };
         // Linux before 5.6 cannot resolve beneath a directory; nothing is served there.
-        directory.folder(b".").map_err(failed)?;
+        directory.folder(b".").map_err(|error| match error {
+            Errno::NOSYS | Errno::PERM => format!(
+                "names cannot be resolved beneath {} ({}): nothing is served; Linux 5.6 is needed, and a filter of system \
+                 calls must allow openat2",
+                path.display(),
+                io::Error::from(error)
+            ),
+            error => failed(error),
+        })?;
         let again = rustix::fs::open(path_of(&directory.root), flags, Mode::empty());
         if identity(&directory.root).ok() != again.and_then(|again| identity(&again)).ok() {
             return Err("/proc/self/fd does not lead to open files: nothing is served; mount /proc".to_owned());

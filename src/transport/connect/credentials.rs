@@ -53,12 +53,14 @@ pub(super) fn peer_process(socket: BorrowedFd<'_>) -> Option<OwnedFd> {
     if process == Some(getpid()) {
         return None;
     }
-    // Linux 6.5 and later name the process itself. Before that its number has to do: should another process have got it
-    // meanwhile, the socket's hang-up remains.
+    // Linux 6.5 and later name the process itself. Before that, and where a filter of system calls does not know the option,
+    // its number has to do: should another process have got it meanwhile, the socket's hang-up remains.
     match option::<libc::c_int>(socket, libc::SO_PEERPIDFD) {
         // SAFETY: the call has just made this descriptor for its caller.
         Ok(descriptor) => Some(unsafe { OwnedFd::from_raw_fd(descriptor) }),
-        Err(Errno::NOPROTOOPT) => process.and_then(|process| pidfd_open(process, PidfdFlags::empty()).ok()),
+        Err(Errno::NOPROTOOPT | Errno::PERM | Errno::NOSYS) => {
+            process.and_then(|process| pidfd_open(process, PidfdFlags::empty()).ok())
+        }
         Err(_) => None,
     }
 }

@@ -101,6 +101,11 @@ impl fmt::Display for ConnectError {
                 "the system made no socket ({cause}): there is no connection; close descriptors, free memory, or raise \
                  this process's limits"
             ),
+            Self::Socket { cause } if is_forbidden(cause) => write!(
+                f,
+                "the system does not let this process use the socket ({cause}): there is no connection; check who may use \
+                 the address, and have the filter of system calls, if there is one, allow those for Unix sockets and epoll"
+            ),
             Self::Socket { cause } => write!(
                 f,
                 "the socket failed ({cause}): there is no connection; check the address and whether the server runs"
@@ -186,6 +191,13 @@ pub(in crate::transport) fn is_limit(cause: &io::Error) -> bool {
     use rustix::io::Errno;
     let limits = [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::NOBUFS, Errno::NOSPC, Errno::FBIG];
     Errno::from_io_error(cause).is_some_and(|found| limits.contains(&found))
+}
+
+/// Whether the system knows no such call, or does not allow it: a filter of system calls, a security module, permissions.
+pub(in crate::transport) fn is_forbidden(cause: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let found = Errno::from_io_error(cause);
+    found.is_some_and(|found| [Errno::PERM, Errno::ACCESS, Errno::NOSYS].contains(&found))
 }
 
 impl std::error::Error for ConnectError {}

@@ -7,6 +7,8 @@ use super::wire::{Message, Refusal, VERSION};
 use crate::transport::geometry::{Allocator, Geometry, Limits};
 use crate::transport::memory::Access;
 use crate::transport::region::{Promise, Region, Sealing, prefault};
+use crate::transport::region_error::RegionError;
+use rustix::fs::SealFlags;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
@@ -267,9 +269,13 @@ fn take_accepted(
 fn make_ready(queue: &Region) -> Result<(), ConnectError> {
     prefault(queue.memory(), 0, queue.len_bytes())?;
     // The client may have sealed it so already, which serves as well.
-    if queue.seal_writing().is_err() {
-        // It can have sealed it otherwise, too.
-        queue.verify(Promise { len_bytes: queue.len_bytes(), sealing: Sealing::SizeAndWriting })?;
+    if let Err(refused) = queue.seal_writing() {
+        let promise = Promise { len_bytes: queue.len_bytes(), sealing: Sealing::SizeAndWriting };
+        queue.verify(promise).map_err(|error| match error {
+            // It can have sealed it otherwise, too. If it has not, the system does not seal.
+            RegionError::NotSealed { found_bits, .. } if found_bits & SealFlags::SEAL.bits() == 0 => refused,
+            error => error,
+        })?;
     }
     Ok(())
 }

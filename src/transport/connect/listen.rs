@@ -88,7 +88,7 @@ pub struct Listener {
     peers: Peers,
     file: Option<BoundFile>,
     /// Given up when there are no descriptors left, so that a client can be hung up on instead of waiting for ever.
-    spare: Option<fs::File>,
+    spare: Option<OwnedFd>,
     /// The process that listened last: clients see it as the one at the other end.
     process: Pid,
     rest: Duration,
@@ -124,8 +124,8 @@ impl Listener {
             }
         };
         rustix::net::listen(&socket, BACKLOG).map_err(ConnectError::socket)?;
-        let process = getpid();
-        Ok(Self { socket, peers, file, spare: spare(), process, rest: MIN_REST, rests_until: None })
+        let (process, spare) = (getpid(), spare(&socket));
+        Ok(Self { socket, peers, file, spare, process, rest: MIN_REST, rests_until: None })
     }
 
     /// The next client that waits, to be greeted within that time; as far as it has come, its first step is taken. `None` if
@@ -160,12 +160,12 @@ impl Listener {
                         Err(error)
                     }
                 };
-                self.spare = spare();
+                self.spare = spare(&self.socket);
                 return result;
             }
             Err(cause) => {
                 self.begin_rest();
-                self.spare = self.spare.take().or_else(spare);
+                self.spare = self.spare.take().or_else(|| spare(&self.socket));
                 return Err(ConnectError::socket(cause));
             }
         };
@@ -179,12 +179,12 @@ impl Listener {
             self.process = getpid();
             self.file.iter_mut().for_each(|file| file.process = self.process);
         }
-        let peer = Credentials::of_peer(greeting.as_fd()).map_err(ConnectError::socket)?;
-        greeting.came_from(peer.origin());
-        if self.peers == Peers::SameUser && !peer.is_own_user() {
-            let error = ConnectError::OtherUser { user: peer.user };
-            greeting.refuse_for(&error);
-            return Err(error);
+        let peer = Credentials::of_peer(greeting.as_fd());
+        if let Ok(peer) = peer {
+            greeting.came_from(peer.origin());
+        }
+        if self.peers == Peers::SameUser {
+            check_user(peer).inspect_err(|error| greeting.refuse_for(error))?;
         }
         Ok(Some(greeting))
     }
@@ -220,8 +220,15 @@ impl AsFd for Listener {
     }
 }
 
-fn spare() -> Option<fs::File> {
-    fs::File::open("/dev/null").ok()
+/// Whether the process at the other end is of this one's user.
+fn check_user(peer: Result<Credentials, Errno>) -> Result<(), ConnectError> {
+    let peer = peer.map_err(ConnectError::socket)?;
+    if peer.is_own_user() { Ok(()) } else { Err(ConnectError::OtherUser { user: peer.user }) }
+}
+
+/// A descriptor to be given up: one more of the socket, since a container can be without any file.
+fn spare(socket: &OwnedFd) -> Option<OwnedFd> {
+    socket.try_clone().ok()
 }
 
 /// The folder of a socket's file, locked until the returned descriptor is closed; `None` for a folder that cannot be read.

@@ -26,7 +26,7 @@ pub use address::{Address, AddressError};
 pub use channel::{Channel, Woken};
 pub(super) use credentials::Origin;
 pub use error::ConnectError;
-pub(super) use error::is_limit;
+pub(super) use error::{is_forbidden, is_limit};
 pub use greeting::{Greeted, Greeting, Step};
 pub(super) use join::ClientHandshake;
 pub use join::{DataTrust, JoinOptions, Joined, OwnRegion, join, join_over};

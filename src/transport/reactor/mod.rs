@@ -114,10 +114,10 @@ impl<O: Offer, T: Session> Reactor<O, T> {
     ///
     /// # Errors
     ///
-    /// [`ConnectError::Socket`] if the system cannot watch one more.
-    pub(super) fn listen(&mut self, listener: Listener) -> Result<(), ConnectError> {
+    /// [`TableError::Wait`] if the system cannot watch one more.
+    pub(super) fn listen(&mut self, listener: Listener) -> Result<(), TableError> {
         let key = self.members.next_key();
-        self.watch.add(key, listener.as_fd(), Report::Once).map_err(ConnectError::socket)?;
+        self.watch.add(key, listener.as_fd(), Report::Once).map_err(TableError::wait)?;
         self.listener = Some(self.members.insert(Member::Listener(listener)));
         Ok(())
     }

@@ -4,6 +4,7 @@
 
 use super::wait_any::MAX_ANY;
 use super::word::MAX_COUNT;
+use crate::transport::connect::is_forbidden;
 use std::fmt;
 use std::io;
 
@@ -87,8 +88,12 @@ impl fmt::Display for SemaphoreError {
             ),
             Self::System { cause } => write!(
                 f,
-                "the system refused a wait or a descriptor for one ({cause}): nothing was waited for; allow the process \
-                 more descriptors"
+                "the system refused a wait or a descriptor for one ({cause}): nothing was waited for; {}",
+                if is_forbidden(cause) {
+                    "have the filter of system calls allow futex, futex_waitv, epoll and socketpair"
+                } else {
+                    "allow the process more descriptors"
+                }
             ),
         }
     }

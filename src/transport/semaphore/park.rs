@@ -3,9 +3,14 @@
 //! A trait over [`Memory`], so that the very same protocols run over real futexes and over a model of them.
 
 use crate::transport::memory::{Mapped, Memory};
+use rustix::io::Errno;
 use rustix::thread::futex;
 use std::ops::Deref;
+use std::thread;
 use std::time::Duration;
+
+/// How long a wait is where there are no futexes.
+const REFUSED_SLEEP: Duration = Duration::from_micros(500);
 
 /// Memory whose words one can sleep on.
 pub trait Park: Memory {
@@ -18,11 +23,15 @@ pub trait Park: Memory {
 }
 
 impl Park for Mapped {
-    fn park(&self, at: usize, expected: u32, limit: Duration) {
+    fn park(&self, at: usize, expected: u32, duration: Duration) {
         let Some(word) = self.word32(at) else { return };
-        let Ok(limit) = rustix::event::Timespec::try_from(limit) else { return };
+        let Ok(limit) = rustix::event::Timespec::try_from(duration) else { return };
         // Not private: the other side is another process. Every outcome means the same: look again.
-        let _ = futex::wait(word, futex::Flags::empty(), expected, Some(&limit));
+        let result = futex::wait(word, futex::Flags::empty(), expected, Some(&limit));
+        if let Err(Errno::PERM | Errno::NOSYS) = result {
+            // A filter of system calls does not let it sleep on a word: look again soon, and burn no CPU until then.
+            thread::sleep(duration.min(REFUSED_SLEEP));
+        }
     }
 
     fn unpark(&self, at: usize) {

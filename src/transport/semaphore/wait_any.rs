@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 /// The most semaphores that one call can wait for: as many as the system watches at once.
 pub const MAX_ANY: usize = 128;
 
-/// Where the system cannot watch several words (Linux before 5.16), one is slept on, so long, and then all are looked at.
+/// Where the system does not watch several words, one is slept on, so long, and then all are looked at.
 const FALLBACK_SLEEP: Duration = Duration::from_millis(1);
 
 /// Waits for any of several semaphores, for at most the limit, and takes one off its count. Returns its index, or `None` if
@@ -115,7 +115,8 @@ impl WaitAny {
         let flags = futex::WaitvFlags::empty();
         match futex::waitv(&waits[..semaphores.len()], flags, Some(&until), ClockId::Monotonic) {
             Ok(_) | Err(Errno::AGAIN | Errno::INTR | Errno::TIMEDOUT) => Ok(()),
-            Err(Errno::NOSYS) => {
+            // Linux before 5.16, or a filter of system calls that does not know it.
+            Err(Errno::NOSYS | Errno::PERM) => {
                 IS_MISSING.store(true, Ordering::Relaxed);
                 Ok(())
             }
