@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | one | [`Semaphore::wait`] | a futex, after as much looking as pays ([`Spin`]) |
 //! | any of up to 128 | [`wait_any`] | one `futex_waitv` |
-//! | any of many | [`SemaphoreSet`] | as much as there are members that were posted, however many there are |
+//! | any of many | [`SemaphoreSet`] | what it returns, however many members there are and however many are busy |
 //!
 //! A post to a semaphore without waiters makes no system call. A wake cannot be lost: [`Word`] and [`Doorbell`] say
 //! why, and the same code is run through every order of events in the crate's tests. Another process that may write the
@@ -12,6 +12,7 @@
 
 mod doorbell;
 mod error;
+mod marks;
 mod notifier;
 mod park;
 mod set;
@@ -21,6 +22,7 @@ mod word;
 
 pub use doorbell::{Doorbell, Via};
 pub use error::SemaphoreError;
+pub use marks::{Marks, Turn};
 pub use notifier::Notifier;
 pub use park::Park;
 pub use set::{Member, SemaphoreSet};
@@ -150,9 +152,9 @@ impl Semaphore {
         self.notifier.as_ref()
     }
 
-    /// By what its notifier names it.
-    pub(super) fn place(&self) -> u32 {
-        (self.word.at() / 4) as u32
+    /// Where it is among the semaphores of its memory.
+    pub(super) const fn place(&self) -> usize {
+        self.word.at() / SEMAPHORE_BYTES
     }
 
     pub(super) fn word(&self) -> &Word<Mapped> {

@@ -63,7 +63,11 @@ fn many_who_post_and_many_who_wait_lose_nothing() {
 fn a_set_hears_two_processes_every_time() {
     const EACH: u32 = 10_000;
     let region = Region::create(PAGE_BYTES, RegionOptions::default()).unwrap();
-    let notifiers = [notifier(), notifier()];
+    // A region for each, so that neither child can write the other's marks.
+    let notifiers = [(); 2].map(|()| {
+        let own = Region::create(PAGE_BYTES, RegionOptions::default()).unwrap();
+        Arc::new(Notifier::new(own.memory().clone(), 0).unwrap())
+    });
     let children: Vec<Child> = (0..2)
         .map(|index| {
             let notifier = Arc::clone(&notifiers[index]);
@@ -141,7 +145,7 @@ fn no_descriptor_is_left() {
         u8::from(count() != before)
     });
     assert_eq!(end, End::Exit(0));
-    let notifier = Notifier::new().unwrap();
+    let notifier = notifier();
     for descriptor in notifier.ends() {
         let flags = rustix::io::fcntl_getfd(descriptor.as_fd()).unwrap();
         assert_eq!(flags, rustix::io::FdFlags::CLOEXEC);

@@ -102,9 +102,11 @@ fn a_post_without_the_notifier_says_so_and_is_seen_all_the_same() {
 
 #[test]
 fn a_notifier_is_a_socket_and_nothing_else() {
-    let notifier = Notifier::new().unwrap();
+    let (memory, at) = memory(1);
+    let notifier = Notifier::new(memory.clone(), at).unwrap();
+    let again = |sender, receiver| Notifier::from_ends(memory.clone(), at, sender, receiver);
     let [sender, receiver] = notifier.ends().map(|end| end.try_clone_to_owned().unwrap());
-    let semaphore = Arc::new(one().with_notifier(Arc::new(Notifier::from_ends(sender, receiver).unwrap())));
+    let semaphore = Arc::new(one().with_notifier(Arc::new(again(sender, receiver).unwrap())));
     let (mut set, keys) = set_of(&[semaphore]);
     assert_eq!(set.wait_set_any(SHORT).unwrap(), None);
     set.remove(keys[0]).unwrap();
@@ -112,15 +114,117 @@ fn a_notifier_is_a_socket_and_nothing_else() {
     let (reader, writer) = rustix::pipe::pipe().unwrap();
     let end = || notifier.ends()[0].try_clone_to_owned().unwrap();
     for (sender, receiver) in [(event, end()), (end(), reader), (writer, end())] {
-        assert!(matches!(Notifier::from_ends(sender, receiver), Err(SemaphoreError::NotANotifier)));
+        assert!(matches!(again(sender, receiver), Err(SemaphoreError::NotANotifier)));
+    }
+}
+
+#[test]
+fn a_notifier_is_only_where_its_words_can_be_written() {
+    let memory = Mapped::private(PAGE_BYTES).unwrap();
+    let last = PAGE_BYTES - Notifier::bytes_for(PAGE_BYTES);
+    for at in [0, 8, last] {
+        Notifier::new(memory.clone(), at).unwrap();
+    }
+    for at in [4, last - 4, last + 8, PAGE_BYTES, usize::MAX - 7] {
+        let error = Notifier::new(memory.clone(), at).unwrap_err();
+        assert!(matches!(error, SemaphoreError::Place { is_writable: true, .. }), "{at}: {error}");
+    }
+    let error = Notifier::new(memory.read_only(), 0).unwrap_err();
+    assert!(matches!(error, SemaphoreError::Place { is_writable: false, .. }), "{error}");
+}
+
+/// What has been sent into a notifier's socket.
+fn sent(member: &Semaphore) -> usize {
+    let [_, receiver] = member.notifier().unwrap().ends();
+    let mut bytes = [0; 4096];
+    rustix::net::recv(receiver, &mut bytes, RecvFlags::DONTWAIT).map_or(0, |(count, _)| count)
+}
+
+#[test]
+fn a_set_that_is_awake_is_told_without_a_system_call() {
+    let all = members(1000);
+    let (mut set, keys) = set_of(&all);
+    for round in 0..5000 {
+        let index = round * 389 % all.len();
+        all[index].post().unwrap();
+        assert_eq!(set.wait_set_any(LONG).unwrap(), Some(keys[index]));
+    }
+    assert_eq!(sent(&all[0]), 0);
+    // It is about to sleep: one message, however many are posted.
+    assert_eq!(set.wait_set_any(Duration::ZERO).unwrap(), None);
+    for member in &all {
+        member.post().unwrap();
+    }
+    assert_eq!(sent(&all[0]), 1);
+}
+
+/// Makes members ready for longer than any test.
+fn be_always_ready(memory: &Mapped, indices: impl Iterator<Item = usize>) {
+    for index in indices {
+        memory.store32(index * SEMAPHORE_BYTES, 4 << 20, Store::Release);
+    }
+}
+
+/// So many waits until that member is found.
+fn waits_until(set: &mut SemaphoreSet, key: Member, between: impl Fn()) -> usize {
+    let is_found = |_: &usize| {
+        between();
+        set.wait_set_any(LONG).unwrap() == Some(key)
+    };
+    (1..1_000_000).find(is_found).unwrap()
+}
+
+/// What any process that shares a notifier may do: marks of all, or of none.
+fn mark_all((memory, notifier_at): &(Mapped, usize), is_marked: bool) {
+    const BELL_BYTES: usize = 128;
+    fill(memory, notifier_at + BELL_BYTES, if is_marked { u64::MAX } else { 0 });
+}
+
+#[test]
+fn whoever_is_ready_is_found_after_a_bounded_number_of_waits() {
+    const COUNT: usize = 400;
+    let (own, other) = (memory(COUNT), memory(4096));
+    let (all, false_ones) = (members_in(&own, COUNT), members_in(&other, 4096));
+    let victims = [0, 1, 63, 64, 200, COUNT - 1];
+    be_always_ready(&own.0, (0..COUNT).filter(|index| !victims.contains(index)));
+    let (mut set, keys) = set_of(&all);
+    for member in &false_ones {
+        set.add(Arc::clone(member)).unwrap();
+    }
+    assert!((0..2 * COUNT).all(|_| set.wait_set_any(Duration::ZERO).unwrap().is_some()));
+    let groups = (COUNT + 4096) / 64 + 4;
+    for _ in 0..5 {
+        for victim in victims {
+            all[victim].post().unwrap();
+            // Every member of the other notifier is marked before each wait, and none of them is ready.
+            let waits = waits_until(&mut set, keys[victim], || mark_all(&other, true));
+            assert!(waits <= COUNT + groups + 64, "member {victim} was found after {waits} waits");
+        }
+    }
+}
+
+#[test]
+fn a_mark_that_was_taken_away_is_made_up_for_in_a_busy_set() {
+    const COUNT: usize = 100;
+    let own = memory(COUNT);
+    let all = members_in(&own, COUNT);
+    be_always_ready(&own.0, 0..COUNT / 2);
+    let (mut set, keys) = set_of(&all);
+    assert!((0..2 * COUNT).all(|_| set.wait_set_any(Duration::ZERO).unwrap().is_some()));
+    for victim in COUNT / 2..COUNT {
+        all[victim].post().unwrap();
+        mark_all(&own, false);
+        let waits = waits_until(&mut set, keys[victim], || ());
+        assert!(waits <= (COUNT / 8 + 2) * 64 + COUNT, "member {victim} was found after {waits} waits");
     }
 }
 
 #[test]
 fn a_hostile_member_harms_only_itself() {
     let all = members(4);
-    let memory_of_first = Mapped::private(SEMAPHORE_BYTES).unwrap();
-    let hostile = Arc::new(Semaphore::new(memory_of_first.clone(), 0).unwrap().with_notifier(notifier()));
+    let own = memory(1);
+    let (memory_of_first, bell_at) = own.clone();
+    let hostile = members_in(&own, 1).remove(0);
     let (mut set, keys) = set_of(&all);
     let hostile_key = set.add(Arc::clone(&hostile)).unwrap();
     let [sender, receiver] = hostile.notifier().unwrap().ends();
@@ -128,6 +232,7 @@ fn a_hostile_member_harms_only_itself() {
     // Always ready: the others have their turn all the same.
     for round in 0..100 {
         memory_of_first.store32(0, !3, Store::Release);
+        mark_all(&own, true);
         while rustix::net::send(sender, &[0; 4096], flags).is_ok() {}
         all[round % 4].post().unwrap();
         let found = (0..200).find(|_| set.wait_set_any(LONG).unwrap() == Some(keys[round % 4]));
@@ -135,13 +240,22 @@ fn a_hostile_member_harms_only_itself() {
     }
     // Its notifier rings, but it never has anything.
     memory_of_first.store32(0, 0, Store::Release);
+    mark_all(&own, true);
     while rustix::net::send(sender, &[0; 4096], flags).is_ok() {}
     assert_eq!(set.wait_set_any(SHORT).unwrap(), None);
-    // It takes its own rings away: its own posts are late, no more.
+    // It takes its own marks and rings away: its own posts are late, no more.
     assert_eq!(set.wait_set_any(SHORT).unwrap(), None);
     hostile.post().unwrap();
+    mark_all(&own, false);
     while rustix::net::recv(receiver, &mut [0; 4096], RecvFlags::DONTWAIT).is_ok() {}
     assert_eq!(set.wait_set_any(LONG).unwrap(), Some(hostile_key));
+    // It writes anything into the doorbell.
+    for word in [0, 1, 2, 3, u32::MAX] {
+        assert_eq!(set.wait_set_any(SHORT).unwrap(), None);
+        memory_of_first.store32(bell_at, word, Store::Release);
+        hostile.post().unwrap();
+        assert_eq!(set.wait_set_any(LONG).unwrap(), Some(hostile_key));
+    }
     // It hangs its notifier up.
     rustix::net::shutdown(sender, rustix::net::Shutdown::Both).unwrap();
     hostile.post().unwrap();
@@ -177,9 +291,11 @@ fn thousands_of_members_are_as_good_as_a_few() {
 }
 
 #[test]
-fn a_notifier_that_is_sent_to_faster_than_it_is_read_loses_no_post() {
-    // More than a socket holds, while nobody listens.
-    let all = members(2000);
+fn semaphores_that_share_marks_are_each_found() {
+    // A notifier in memory of its own has fewer marks than there are semaphores.
+    let notifier = notifier();
+    let all: Vec<_> =
+        semaphores(2000).into_iter().map(|one| Arc::new(one.with_notifier(Arc::clone(&notifier)))).collect();
     let (mut set, _) = set_of(&all);
     assert_eq!(set.wait_set_any(SHORT).unwrap(), None);
     for member in &all {

@@ -198,7 +198,9 @@ impl Client {
         let left = self.limit.saturating_sub(waited).min(longest);
         let side = &self.side;
         self.own_bell.sleep_unless(left, || side.is_ready().then_some(()));
-        self.spin.slept(slept.elapsed());
+        if self.waiting == Waiting::Adaptive {
+            self.spin.slept(slept.elapsed());
+        }
         side.is_ready()
     }
 

@@ -152,23 +152,31 @@ impl<O: Offer, T: Session> Reactor<O, T> {
     /// Tells every polled client to ring, and sleeps until one does.
     fn sleep(&mut self, service: &mut impl Service<O, T>, limit: Duration, idle: Instant) -> Result<(), TableError> {
         let slept = Instant::now();
-        if self.is_behind() {
+        let is_lone = slept - idle < QUIET && self.only_session().is_some();
+        // A look that is due comes before a lone client's sleep: whoever ends that waits for what comes after it.
+        if self.is_behind() || is_lone && slept - self.looked >= TIME_PER_LOOK {
             return self.look(service, Duration::ZERO);
         }
         let to_next = self.time_to_next();
-        if slept - idle < QUIET
+        if is_lone
             && let Some(session) = self.only_session()
             && session.sleep(limit.min(WORD_SLEEP).min(to_next))
         {
-            self.spin.slept(slept.elapsed());
-            self.look_if_due(service);
+            self.learn_from(slept);
             return Ok(());
         }
         let is_ready = self.arm_polled();
         let limit = if is_ready { Duration::ZERO } else { limit.min(self.longest_sleep()).min(to_next) };
         self.look(service, limit)?;
-        self.spin.slept(slept.elapsed());
+        self.learn_from(slept);
         Ok(())
+    }
+
+    /// A sleep is over that began then.
+    fn learn_from(&self, slept: Instant) {
+        if self.settings.waiting == Waiting::Adaptive {
+            self.spin.slept(slept.elapsed());
+        }
     }
 
     /// The only session, if there is just one, it is polled, and no client is connecting.

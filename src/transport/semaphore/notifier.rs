@@ -1,13 +1,18 @@
 //! The notifier of semaphores: how a post reaches a thread that waits for thousands of them.
 //!
-//! A pair of Unix sockets, of which every process that has the semaphores has both ends: it sends the place of a
-//! semaphore into one, and watches the other. One notifier serves as many semaphores as one has in common with the same processes, so
-//! that a set watches as many sockets as there are peers.
+//! What every process that has the semaphores shares beside them: [`Marks`] in memory, which say who was posted, a [`Doorbell`], by
+//! which the waiter says that it is about to sleep, and a pair of Unix sockets, of which each has both ends. A post is marked; only
+//! where the waiter sleeps, a byte is sent into one socket, and the waiter watches the other. One notifier serves as many
+//! semaphores as one has in common with the same processes, so that a set watches as many sockets as there are peers.
 //!
 //! Each call says itself that it must not wait (`MSG_DONTWAIT`), which another process's copy of the descriptor cannot change; with
 //! an eventfd another process could.
 
-use super::SemaphoreError;
+#![forbid(unsafe_code)]
+
+use super::marks::{Marks, Turn};
+use super::{Doorbell, SEMAPHORE_BYTES, SemaphoreError, Via};
+use crate::transport::memory::{Access, Mapped, Memory};
 use rustix::io::Errno;
 use rustix::net::sockopt::socket_domain;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, socketpair};
@@ -16,48 +21,62 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 /// A notifier.
 #[derive(Debug)]
 pub struct Notifier {
+    bell: Doorbell<Mapped>,
+    marks: Marks<Mapped>,
     sender: OwnedFd,
     receiver: OwnedFd,
 }
 
-/// What is sent is the place of the semaphore's word: 4 bytes.
-const PLACE_BYTES: usize = 4;
-/// Places that are read at a time.
-const MAX_PLACES: usize = 256;
-/// A socket holds more than this many. If as many have come at once, some may not have found room.
-const MANY_PLACES: usize = 64;
-
-/// What was left over of a place that came in parts, as only a process that does not keep to the rules sends it.
-#[derive(Debug, Default)]
-pub(super) struct Rest {
-    bytes: [u8; PLACE_BYTES],
-    len_bytes: usize,
-}
+/// The doorbell has a cache line of its own, and its neighbour.
+const BELL_BYTES: usize = 128;
+/// What is read of the socket at a time, and how often at most: an honest process sends a byte for each sleep.
+const RECEIVED_BYTES: usize = 256;
+const MAX_RECEIVED: usize = 16;
 
 impl Notifier {
-    /// A new notifier.
-    ///
-    /// # Errors
-    ///
-    /// [`SemaphoreError::System`] if there are no descriptors for it.
-    pub fn new() -> Result<Self, SemaphoreError> {
-        let (sender, receiver) = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
-            .map_err(SemaphoreError::system)?;
-        Ok(Self { sender, receiver })
+    /// What a notifier takes in the memory of `len_bytes` bytes whose semaphores it serves: a bit for each, and some.
+    pub const fn bytes_for(len_bytes: usize) -> usize {
+        BELL_BYTES + Marks::<Mapped>::bytes_for(places(len_bytes))
     }
 
-    /// A notifier that another process made, from its two ends in the order of [`ends`](Self::ends).
+    /// A new notifier, with its words at that offset of the memory, [`bytes_for`](Self::bytes_for) of them, zero at first. It
+    /// serves best the semaphores of this memory, each in [`SEMAPHORE_BYTES`] of its own; others share their marks.
     ///
     /// # Errors
     ///
-    /// [`SemaphoreError::NotANotifier`] if they are not Unix sockets: other files might keep this process waiting.
-    pub fn from_ends(sender: OwnedFd, receiver: OwnedFd) -> Result<Self, SemaphoreError> {
+    /// [`SemaphoreError::Place`] if its words do not lie inside memory that can be written, at a multiple of 8;
+    /// [`SemaphoreError::System`] if there are no descriptors for it.
+    pub fn new(memory: Mapped, at: usize) -> Result<Self, SemaphoreError> {
+        let (sender, receiver) = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
+            .map_err(SemaphoreError::system)?;
+        Self::over(memory, at, sender, receiver)
+    }
+
+    /// A notifier that another process made: from its two ends in the order of [`ends`](Self::ends), in the same memory, mapped here.
+    ///
+    /// # Errors
+    ///
+    /// [`SemaphoreError::NotANotifier`] if they are not Unix sockets: other files might keep this process waiting;
+    /// [`SemaphoreError::Place`] as for [`new`](Self::new).
+    pub fn from_ends(memory: Mapped, at: usize, sender: OwnedFd, receiver: OwnedFd) -> Result<Self, SemaphoreError> {
         let is_socket = |end: &OwnedFd| socket_domain(end).is_ok_and(|domain| domain == AddressFamily::UNIX);
         if is_socket(&sender) && is_socket(&receiver) {
-            Ok(Self { sender, receiver })
+            Self::over(memory, at, sender, receiver)
         } else {
             Err(SemaphoreError::NotANotifier)
         }
+    }
+
+    fn over(memory: Mapped, at: usize, sender: OwnedFd, receiver: OwnedFd) -> Result<Self, SemaphoreError> {
+        let len_bytes = memory.len_bytes();
+        let is_writable = memory.access() == Access::ReadWrite;
+        let is_inside =
+            memory.pointer(at, Self::bytes_for(len_bytes)).is_some_and(|words| words.cast::<u64>().is_aligned());
+        if !is_writable || !is_inside {
+            return Err(SemaphoreError::Place { at, len_bytes, is_writable });
+        }
+        let marks = Marks::new(memory.clone(), at + BELL_BYTES, places(len_bytes));
+        Ok(Self { bell: Doorbell::new(memory, at), marks, sender, receiver })
     }
 
     /// Its two ends, to be passed on.
@@ -65,37 +84,56 @@ impl Notifier {
         [self.sender.as_fd(), self.receiver.as_fd()]
     }
 
-    /// Notifies of a post to the semaphore at that place. Where the socket is full, the set looks at all; where it was broken, only the
-    /// notifier's own semaphores suffer.
-    pub(super) fn notify(&self, place: u32) {
-        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-        while let Err(Errno::INTR) = rustix::net::send(&self.sender, &place.to_le_bytes(), flags) {}
+    /// Notifies of a post to the semaphore of that place. Where the socket is full, there is enough to wake the waiter; where it was
+    /// broken, only the notifier's own semaphores suffer.
+    pub(super) fn notify(&self, place: usize) {
+        self.marks.mark(place);
+        if self.bell.ring() {
+            let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+            while let Err(Errno::INTR) = rustix::net::send(&self.sender, &[0], flags) {}
+        }
     }
 
-    /// Reads what has come, as much as there is time for. True if some may have been lost.
-    pub(super) fn receive(&self, rest: &mut Rest, mut each: impl FnMut(u32)) -> bool {
-        let mut bytes = [0; PLACE_BYTES * MAX_PLACES];
-        let mut received = 0;
-        // What comes while this goes on is reported again.
-        for _ in 0..4 {
-            let Ok((count, _)) = rustix::net::recv(&self.receiver, &mut bytes, RecvFlags::DONTWAIT) else { break };
-            for byte in bytes.iter().take(count) {
-                rest.bytes[rest.len_bytes] = *byte;
-                rest.len_bytes = (rest.len_bytes + 1) % PLACE_BYTES;
-                if rest.len_bytes == 0 {
-                    received += 1;
-                    each(u32::from_le_bytes(rest.bytes));
-                }
-            }
-            if count < bytes.len() {
-                break;
+    /// Which of the marks is that place's.
+    pub(super) fn mark_of(&self, place: usize) -> usize {
+        self.marks.shared(place)
+    }
+
+    /// Takes the marks of the next group: the first mark of it, and a bit for each that was set.
+    #[inline]
+    pub(super) fn take(&self, turn: &mut Turn) -> Option<(usize, u64)> {
+        self.marks.take(turn)
+    }
+
+    /// As [`take`](Self::take); if there are none, the next post is sent to the socket.
+    pub(super) fn take_or_arm(&self, turn: &mut Turn) -> Option<(usize, u64)> {
+        self.bell.arm(Via::Socket);
+        let taken = self.marks.take(turn);
+        if taken.is_some() {
+            self.bell.disarm();
+        }
+        taken
+    }
+
+    /// The socket has something: reads that, and says that the waiter is awake.
+    pub(super) fn woken(&self) {
+        self.bell.disarm();
+        let mut bytes = [0; RECEIVED_BYTES];
+        for _ in 0..MAX_RECEIVED {
+            match rustix::net::recv(&self.receiver, &mut bytes, RecvFlags::DONTWAIT) {
+                Ok((RECEIVED_BYTES, _)) => {}
+                _ => break,
             }
         }
-        received >= MANY_PLACES
     }
 
     /// What is watched.
     pub(super) fn receiver(&self) -> BorrowedFd<'_> {
         self.receiver.as_fd()
     }
+}
+
+/// How many semaphores are in memory of that length, at most.
+const fn places(len_bytes: usize) -> usize {
+    len_bytes.div_ceil(SEMAPHORE_BYTES)
 }

@@ -1,10 +1,17 @@
 //! Waiting for any of thousands of semaphores.
 //!
 //! A member is either *polled*, and looked at in user space, or *armed*: the flag in its word tells posters to notify ([`Slots`]).
+//! A few that had nothing stay polled, since who was posted is often posted again; the others are armed, and polled again when they
+//! are marked. So a wait looks at marks and at members that have them. Notifiers are polled and armed in the same way: of a polled one
+//! the marks are looked at, of an armed one the socket.
+//!
+//! Turns are taken on every level: a wait takes in the marks of one group of 64 members, of the notifiers and their groups in
+//! turn, and takes from one member, of those that are polled in turn. What marks too much gets no more than its turns.
 
 #![forbid(unsafe_code)]
 
-use super::notifier::{Notifier, Rest};
+use super::marks::Turn;
+use super::notifier::Notifier;
 use super::word::{Raised, WATCHED};
 use super::{MAX_SLEEP, Semaphore, SemaphoreError, Spin};
 use crate::transport::slots::{Key, Slots};
@@ -13,13 +20,16 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// The most that is taken from polled members before the others are looked at too.
-const TAKES_PER_LOOK: u32 = 64;
-/// How many members are looked at after a sleep that no notifier ended: a message that was lost, as only a process that shares
-/// the notifier can bring about, is made up for so.
+/// Looks at the sockets come after so many waits that found something, too.
+const WAITS_PER_LOOK: u32 = 64;
+/// How many members are looked at after a sleep that no notifier ended, and how many with such a look: a mark that was lost, as only
+/// a process that shares the notifier can bring about, is made up for so.
 const SWEEP: usize = 64;
-/// The most polled members that are looked at while spinning: with more, a round takes longer than it saves.
-const MAX_SPUN: usize = 8;
+const BUSY_SWEEP: usize = 8;
+/// So many members and notifiers that have nothing stay polled: to look at them costs less than to arm them.
+const MAX_POLLED: usize = 4;
+/// So many groups are gone through in one look for a member that has something.
+const MAX_GROUPS: usize = 64;
 
 /// The name of a member of a set. It is never given to another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -34,7 +44,7 @@ impl Member {
 
 /// A set of semaphores, to wait for any of them.
 ///
-/// A wait costs as much as there are members that were posted, however many there are. Each member that another process
+/// A wait costs what it returns, however many members there are and however many of them are busy. Each member that another process
 /// shares can at most be ready too often or not at all, together with those on the same notifier: the others have their turn
 /// between its.
 ///
@@ -44,8 +54,8 @@ impl Member {
 /// use std::sync::Arc;
 /// use std::time::Duration;
 ///
-/// let memory = Mapped::private(4096).ok_or("no memory")?;
-/// let notifier = Arc::new(Notifier::new()?);
+/// let memory = Mapped::private(8192).ok_or("no memory")?;
+/// let notifier = Arc::new(Notifier::new(memory.clone(), 4096)?);
 /// let mut set = SemaphoreSet::create()?;
 /// let mut members = Vec::new();
 /// for at in (0..4096).step_by(SEMAPHORE_BYTES) {
@@ -65,7 +75,7 @@ pub struct SemaphoreSet {
     notifiers: Slots<Notified>,
     /// By the notifiers' addresses.
     keys: HashMap<usize, Key>,
-    takes: u32,
+    waits: u32,
     /// Where the next sweep starts.
     swept: usize,
     spin: Spin,
@@ -75,9 +85,10 @@ pub struct SemaphoreSet {
 #[derive(Debug)]
 struct Notified {
     notifier: Arc<Notifier>,
-    rest: Rest,
-    /// By what the notifier says.
-    members: HashMap<u32, Vec<Key>>,
+    turn: Turn,
+    /// By their marks.
+    members: Vec<Vec<Key>>,
+    count: usize,
 }
 
 impl SemaphoreSet {
@@ -92,7 +103,7 @@ impl SemaphoreSet {
             watch: Watch::new().map_err(SemaphoreError::system)?,
             notifiers: Slots::default(),
             keys: HashMap::new(),
-            takes: 0,
+            waits: 0,
             swept: 0,
             spin: Spin::default(),
         })
@@ -104,8 +115,8 @@ impl SemaphoreSet {
         Self { spin: Spin::never(), ..self }
     }
 
-    /// Adds a semaphore. Those that share a notifier share the value, too: of a notifier that is taken in twice one copy reads each post.
-    /// In several sets a semaphore is noticed by the one that reads its notifier first, and late by the others.
+    /// Adds a semaphore. Those that share a notifier share the value, too: of a notifier that is taken in twice one copy sees each mark.
+    /// In several sets a semaphore is noticed by the one that sees its mark first, and late by the others.
     ///
     /// # Errors
     ///
@@ -113,24 +124,31 @@ impl SemaphoreSet {
     /// [`SemaphoreError::System`] if its notifier cannot be watched.
     pub fn add(&mut self, semaphore: Arc<Semaphore>) -> Result<Member, SemaphoreError> {
         let notifier = semaphore.notifier().ok_or(SemaphoreError::NoNotifier)?;
+        let mark = notifier.mark_of(semaphore.place());
         let address = Arc::as_ptr(notifier).addr();
         let key = match self.keys.get(&address) {
             Some(key) => *key,
             None => {
                 let key = self.notifiers.next_key();
                 self.watch.add(key, notifier.receiver(), Report::EachTime).map_err(SemaphoreError::system)?;
-                let (notifier, rest) = (Arc::clone(notifier), Rest::default());
                 self.keys.insert(address, key);
-                self.notifiers.insert(Notified { notifier, rest, members: HashMap::new() })
+                let (notifier, turn) = (Arc::clone(notifier), Turn::default());
+                self.notifiers.insert(Notified { notifier, turn, members: Vec::new(), count: 0 });
+                self.notifiers.poll(key);
+                key
             }
         };
         let notified = self.notifiers.get_mut(key).ok_or(SemaphoreError::NoNotifier)?;
-        let named = notified.members.entry(semaphore.place()).or_default();
-        if named.iter().any(|key| self.members.get(*key).is_some_and(|other| Arc::ptr_eq(other, &semaphore))) {
+        if notified.members.len() <= mark {
+            notified.members.resize_with(mark + 1, Vec::new);
+        }
+        let marked = &mut notified.members[mark];
+        if marked.iter().any(|key| self.members.get(*key).is_some_and(|other| Arc::ptr_eq(other, &semaphore))) {
             return Err(SemaphoreError::AlreadyIn);
         }
         let member = self.members.insert(semaphore);
-        named.push(member);
+        marked.push(member);
+        notified.count += 1;
         self.members.poll(member);
         Ok(Member(member))
     }
@@ -149,17 +167,15 @@ impl SemaphoreSet {
     }
 
     /// Takes a member off its notifier, which is watched no more if it was the last.
-    fn forget(&mut self, notifier: &Arc<Notifier>, place: u32, member: Key) {
+    fn forget(&mut self, notifier: &Arc<Notifier>, place: usize, member: Key) {
         let address = Arc::as_ptr(notifier).addr();
         let Some(&key) = self.keys.get(&address) else { return };
         let Some(notified) = self.notifiers.get_mut(key) else { return };
-        if let Some(named) = notified.members.get_mut(&place) {
-            named.retain(|other| *other != member);
-            if named.is_empty() {
-                notified.members.remove(&place);
-            }
+        if let Some(marked) = notified.members.get_mut(notifier.mark_of(place)) {
+            marked.retain(|other| *other != member);
         }
-        if notified.members.is_empty() {
+        notified.count -= 1;
+        if notified.count == 0 {
             self.watch.remove(notifier.receiver());
             self.notifiers.remove(key);
             self.keys.remove(&address);
@@ -185,47 +201,91 @@ impl SemaphoreSet {
         if self.is_empty() {
             return Err(SemaphoreError::Nothing);
         }
-        self.takes += 1;
-        if self.takes >= TAKES_PER_LOOK {
-            self.takes = 0;
+        self.waits += 1;
+        if self.waits >= WAITS_PER_LOOK {
+            self.waits = 0;
             self.look(Duration::ZERO)?;
+            self.sweep(BUSY_SWEEP);
         }
-        if let Some(key) = self.try_polled() {
-            return Ok(Some(key));
+        if let Some(member) = self.try_any(MAX_POLLED) {
+            return Ok(Some(member));
         }
-        if limit.is_zero() {
-            return self.arm_and_look(Duration::ZERO);
-        }
-        if let Some(key) = self.spin_for_polled(limit) {
-            return Ok(Some(key));
+        if let Some(member) = self.spin_for_any(limit) {
+            return Ok(Some(member));
         }
         let start = Instant::now();
         let mut left = limit;
-        while !left.is_zero() {
-            if let Some(key) = self.arm_and_look(left.min(MAX_SLEEP))? {
-                self.spin.slept(start.elapsed());
-                return Ok(Some(key));
+        loop {
+            if let Some(member) = self.try_any(0) {
+                return Ok(Some(member));
             }
-            self.sweep();
+            // Only what is armed wakes this side.
+            let is_armed = self.members.polled() + self.notifiers.polled() == 0;
+            self.look(if is_armed { left.min(MAX_SLEEP) } else { Duration::ZERO })?;
+            if let Some(member) = self.try_any(MAX_POLLED) {
+                self.spin.slept(start.elapsed());
+                return Ok(Some(member));
+            }
             left = limit.saturating_sub(start.elapsed());
+            if left.is_zero() {
+                return Ok(None);
+            }
+            self.sweep(SWEEP);
         }
-        Ok(None)
     }
 
-    /// Arms all polled members, sleeps if none has anything, and takes from one that then has.
-    fn arm_and_look(&mut self, limit: Duration) -> Result<Option<Member>, SemaphoreError> {
-        if let Some(key) = self.arm_polled() {
-            return Ok(Some(key));
+    /// Takes from a member that has something, of those that are polled or marked. So many of the others stay polled.
+    fn try_any(&mut self, kept: usize) -> Option<Member> {
+        let mut is_any_marked = self.gather(kept);
+        for _ in 0..MAX_GROUPS {
+            let taken = self.try_polled(kept);
+            if taken.is_some() || !is_any_marked {
+                return taken;
+            }
+            is_any_marked = self.gather(kept);
         }
-        self.look(limit)?;
-        Ok(self.try_polled())
+        None
     }
 
-    /// Takes from the first polled member that has something. Those that have nothing stay polled, behind it.
-    fn try_polled(&mut self) -> Option<Member> {
+    /// Polls the members of a group that are marked, of the first polled notifier that has such; whether there was one. Of the others
+    /// all but so many are armed.
+    fn gather(&mut self, kept: usize) -> bool {
+        for _ in 0..self.notifiers.polled() {
+            let Some(key) = self.notifiers.next_polled() else { break };
+            let is_kept = self.notifiers.polled() < kept;
+            let Some(Notified { notifier, turn, members, .. }) = self.notifiers.get_mut(key) else { continue };
+            let taken = if is_kept { notifier.take(turn) } else { notifier.take_or_arm(turn) };
+            if let Some((first, mut marked)) = taken {
+                while marked != 0 {
+                    let mark = first + marked.trailing_zeros() as usize;
+                    marked &= marked - 1;
+                    for member in members.get(mark).into_iter().flatten() {
+                        self.members.poll(*member);
+                    }
+                }
+                self.notifiers.poll(key);
+                return true;
+            }
+            if is_kept {
+                self.notifiers.poll(key);
+            }
+        }
+        false
+    }
+
+    /// Takes from the first polled member that has something. Of those that have nothing all but so many are armed.
+    fn try_polled(&mut self, kept: usize) -> Option<Member> {
         for _ in 0..self.members.polled() {
             let key = self.members.next_polled()?;
-            let has_taken = self.members.get(key).is_some_and(|semaphore| semaphore.try_wait());
+            let is_kept = self.members.polled() < kept;
+            let Some(semaphore) = self.members.get(key) else { continue };
+            let mut has_taken = semaphore.try_wait();
+            if !has_taken && !is_kept {
+                if let Raised::Up(_) = semaphore.word().raise(WATCHED) {
+                    continue;
+                }
+                has_taken = semaphore.try_wait();
+            }
             self.members.poll(key);
             if has_taken {
                 return Some(Member(key));
@@ -234,56 +294,36 @@ impl SemaphoreSet {
         None
     }
 
-    fn spin_for_polled(&mut self, limit: Duration) -> Option<Member> {
-        if !(1..=MAX_SPUN).contains(&self.members.polled()) {
+    fn spin_for_any(&mut self, limit: Duration) -> Option<Member> {
+        // Where all are armed, there is nothing to look at.
+        if limit.is_zero() || self.members.polled() + self.notifiers.polled() == 0 {
             return None;
         }
         // Apart, so that the members can be looked at meanwhile.
         let spin = std::mem::replace(&mut self.spin, Spin::never());
-        let found = spin.find(limit, std::hint::spin_loop, || self.try_polled());
+        let found = spin.find(limit, std::hint::spin_loop, || self.try_any(MAX_POLLED));
         self.spin = spin;
         found
     }
 
-    /// Tells the other sides of all polled members that this one waits. Takes from one that has something after all.
-    fn arm_polled(&mut self) -> Option<Member> {
-        for _ in 0..self.members.polled() {
-            let key = self.members.next_polled()?;
-            let Some(semaphore) = self.members.get(key) else { continue };
-            if semaphore.word().raise(WATCHED) == Raised::Ready {
-                let has_taken = semaphore.try_wait();
+    /// Looks at the next few members, marked or not, and polls those that have something.
+    fn sweep(&mut self, members: usize) {
+        let count = self.members.slots();
+        for _ in 0..members.min(count) {
+            self.swept = if self.swept + 1 < count { self.swept + 1 } else { 0 };
+            let key = self.members.key_at(self.swept);
+            if self.members.get(key).is_some_and(|semaphore| semaphore.word().raise(WATCHED) == Raised::Ready) {
                 self.members.poll(key);
-                if has_taken {
-                    return Some(Member(key));
-                }
             }
         }
-        None
     }
 
-    /// Polls the next few members, whether their notifiers named them or not.
-    fn sweep(&mut self) {
-        let count = self.members.slots();
-        for turn in 0..SWEEP.min(count) {
-            let key = self.members.key_at((self.swept + turn) % count);
-            self.members.poll(key);
-        }
-        self.swept = (self.swept + SWEEP) % count.max(1);
-    }
-
-    /// Waits for notifiers, and polls the members that they name.
+    /// Waits for the sockets of notifiers, and polls those that have something.
     fn look(&mut self, limit: Duration) -> Result<(), SemaphoreError> {
         for ready in self.watch.wait(limit).map_err(SemaphoreError::system)? {
-            let Some(Notified { notifier, rest, members }) = self.notifiers.get_mut(ready.key) else { continue };
-            let are_some_lost = notifier.receive(rest, |place| {
-                for member in members.get(&place).into_iter().flatten() {
-                    self.members.poll(*member);
-                }
-            });
-            if are_some_lost {
-                for member in members.values().flatten() {
-                    self.members.poll(*member);
-                }
+            if let Some(notified) = self.notifiers.get(ready.key) {
+                notified.notifier.woken();
+                self.notifiers.poll(ready.key);
             }
         }
         Ok(())

@@ -1,12 +1,12 @@
 //! Promise: no wake is lost, in any order of events, and the models that show it find each way to lose one.
 
 use crate::judge;
-use loom::sync::atomic::{AtomicU32, Ordering, fence};
+use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 use loom::sync::{Condvar, Mutex};
 use loom::thread;
 use memcpy_select::transport::Copier;
 use memcpy_select::transport::memory::{Load, Memory, Store};
-use memcpy_select::transport::semaphore::{Doorbell, Park, Posted, Raised, Via, Word};
+use memcpy_select::transport::semaphore::{Doorbell, Marks, Park, Posted, Raised, Turn, Via, Word};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,13 +34,19 @@ enum Bug {
     WakesFirst,
     /// Never raises a flag.
     NoFlag,
+    /// Marks the group before the member.
+    GroupFirst,
 }
 
 const WORDS: usize = 4;
+/// Where marks are: a word of groups, and one of members.
+const MARKS_AT: usize = 128;
+const MEMBERS_AT: usize = 256;
 
 /// A few words, and one queue of sleepers, all of loom.
 struct Model {
     words: [AtomicU32; WORDS],
+    marks: [AtomicU64; 2],
     /// What futexes have: sleepers check the word, and wakers wake, each under one lock.
     lock: Mutex<()>,
     woken: Condvar,
@@ -67,6 +73,7 @@ impl Model {
     fn sides(bug: Bug) -> [Side; 2] {
         let model = Arc::new(Self {
             words: std::array::from_fn(|_| AtomicU32::new(0)),
+            marks: std::array::from_fn(|_| AtomicU64::new(0)),
             lock: Mutex::new(()),
             woken: Condvar::new(),
             bug,
@@ -85,6 +92,10 @@ impl Model {
         &self.words[at / 4]
     }
 
+    fn mark(&self, at: usize) -> &AtomicU64 {
+        &self.marks[usize::from(at == MEMBERS_AT)]
+    }
+
     fn wake(&self) {
         let guard = self.lock.lock().unwrap();
         if self.bug == Bug::WakesOne {
@@ -98,7 +109,7 @@ impl Model {
 
 impl Memory for Side {
     fn len_bytes(&self) -> usize {
-        4 * WORDS
+        MEMBERS_AT + 8
     }
 
     fn load32(&self, at: usize, order: Load) -> u32 {
@@ -152,12 +163,28 @@ impl Memory for Side {
         self.word(at).fetch_add(value, self.order(order))
     }
 
-    fn load64(&self, _: usize, _: Load) -> u64 {
-        unreachable!("no word of 8 bytes takes part")
+    fn load64(&self, at: usize, order: Load) -> u64 {
+        assert_eq!(order, Load::Relaxed);
+        self.mark(at).load(Ordering::Relaxed)
     }
 
-    fn cas64(&self, _: usize, _: u64, _: u64, _: Ordering) -> Result<u64, u64> {
-        unreachable!("no word of 8 bytes takes part")
+    fn cas64(&self, at: usize, current: u64, new: u64, order: Ordering) -> Result<u64, u64> {
+        match self.bug {
+            Bug::TornChange => {
+                let found = self.mark(at).load(Ordering::Relaxed);
+                if found != current {
+                    return Err(found);
+                }
+                self.mark(at).store(new, self.order(order));
+                Ok(found)
+            }
+            Bug::GroupFirst if self.is_ringer && at == MEMBERS_AT => {
+                self.mark(MARKS_AT).fetch_or(1, self.order(order));
+                self.mark(at).compare_exchange(current, new, self.order(order), Ordering::Relaxed)
+            }
+            Bug::GroupFirst if self.is_ringer => Ok(current),
+            _ => self.mark(at).compare_exchange(current, new, self.order(order), Ordering::Relaxed),
+        }
     }
 
     fn fence(&self) {
@@ -224,7 +251,13 @@ fn models_hold_and_find_every_seeded_bug() {
     );
     judge("two who wait", two_who_wait, 2, &[Bug::CheckThenPark, Bug::WakesOne, Bug::NoFlag]);
     judge("two who post", two_who_post, 3, &[Bug::CheckThenPark, Bug::TornChange, Bug::NoFlag, Bug::WakesFirst]);
-    judge("wait in a set", wait_in_a_set, 3, &[Bug::TornChange, Bug::NoFlag]);
+    let bugs =
+        [Bug::NoFenceOfRinger, Bug::NoFenceOfSleeper, Bug::NoFlag, Bug::GroupFirst, Bug::RelaxedPost, Bug::RelaxedTake];
+    judge("wait in a set", wait_in_a_set, 3, &bugs);
+    let bugs = [Bug::NoFenceOfRinger, Bug::NoFenceOfSleeper, Bug::TornChange, Bug::NoFlag];
+    judge("wait for a polled member", wait_for_a_polled_member, 3, &bugs);
+    let bugs = [Bug::NoFenceOfRinger, Bug::NoFenceOfSleeper, Bug::TornChange, Bug::GroupFirst];
+    judge("two who mark", two_who_mark, 2, &bugs);
     judge(
         "ring and sleep",
         ring_and_sleep,
@@ -277,23 +310,83 @@ fn two_who_post(bug: Bug) {
     assert_eq!(word.count(), 0);
 }
 
-/// A set waits for a bell: here another word, on which it sleeps as it would in `epoll_wait`.
+/// What a notifier's socket is: a number that grows, on which one sleeps as one would in `epoll_wait`.
+const SOCKET_AT: usize = 8;
+const BELL_AT: usize = 12;
+const MEMBERS: usize = 64;
+
+/// What a post to an armed member of a set is followed by.
+fn notify(theirs: &Side, member: usize) {
+    Marks::new(theirs.clone(), MARKS_AT, MEMBERS).mark(member);
+    if Doorbell::new(theirs.clone(), BELL_AT).ring() {
+        theirs.word(SOCKET_AT).fetch_add(1, Ordering::Release);
+        theirs.unpark(SOCKET_AT);
+    }
+}
+
+/// A set sleeps if there is no mark. Its member was armed before its notifier was, as one that had nothing before.
 fn wait_in_a_set(bug: Bug) {
-    const BELL_AT: usize = 8;
+    set_of_one(bug, true);
+}
+
+/// The same with a member that was polled up to the sleep.
+fn wait_for_a_polled_member(bug: Bug) {
+    set_of_one(bug, false);
+}
+
+fn set_of_one(bug: Bug, is_armed_first: bool) {
     const WATCHED: u32 = 2;
     let [ours, theirs] = Model::sides(bug);
     let (word, theirs) = (Word::new(ours.clone(), 0), Word::new(theirs, 0));
+    let marks = Marks::new(ours.clone(), MARKS_AT, MEMBERS);
     let poster = thread::spawn(move || {
         if theirs.post() == Posted::Notify {
-            theirs.memory().word(BELL_AT).store(1, Ordering::Release);
-            theirs.memory().unpark(BELL_AT);
+            notify(theirs.memory(), 5);
         }
     });
-    if word.raise(WATCHED) != Raised::Ready {
-        ours.park(BELL_AT, 0, NO_LIMIT);
+    let mut is_ready = is_armed_first && word.raise(WATCHED) == Raised::Ready;
+    let bell = Doorbell::new(ours.clone(), BELL_AT);
+    bell.arm(Via::Socket);
+    let mut turn = Turn::default();
+    let mut taken = marks.take(&mut turn);
+    is_ready |= !is_armed_first && word.raise(WATCHED) == Raised::Ready;
+    if taken.is_none() && !is_ready {
+        ours.park(SOCKET_AT, 0, NO_LIMIT);
+        taken = marks.take(&mut turn);
+        assert_eq!(taken, Some((0, 1 << 5)));
     }
+    bell.disarm();
     assert!(word.try_take());
     poster.join().unwrap();
+}
+
+/// Two members of one group are marked at the same time: both marks are taken.
+fn two_who_mark(bug: Bug) {
+    let [ours, theirs] = Model::sides(bug);
+    let posters =
+        [(theirs.clone(), 1), (theirs, 2)].map(|(theirs, member)| thread::spawn(move || notify(&theirs, member)));
+    let marks = Marks::new(ours.clone(), MARKS_AT, MEMBERS);
+    let bell = Doorbell::new(ours.clone(), BELL_AT);
+    let (mut turn, mut marked, mut heard) = (Turn::default(), 0, 0);
+    // Each of the two is a reason to wake, and to take.
+    for _ in 0..5 {
+        bell.arm(Via::Socket);
+        match marks.take(&mut turn) {
+            Some((_, bits)) => marked |= bits,
+            None => {
+                ours.park(SOCKET_AT, heard, NO_LIMIT);
+                heard = ours.word(SOCKET_AT).load(Ordering::Acquire);
+            }
+        }
+        bell.disarm();
+        if marked == 0b110 {
+            break;
+        }
+    }
+    assert_eq!(marked, 0b110);
+    for poster in posters {
+        poster.join().unwrap();
+    }
 }
 
 /// One publishes an entry and rings, the other sleeps until there is one.
@@ -313,7 +406,6 @@ fn ring_and_sleep(bug: Bug) {
 
 /// The same with a side that waits for its socket.
 fn ring_a_socket(bug: Bug) {
-    const SOCKET_AT: usize = 8;
     let [ours, theirs] = Model::sides(bug);
     let bell = Doorbell::new(ours.clone(), 0);
     let ringer = thread::spawn(move || {

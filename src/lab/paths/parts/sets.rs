@@ -26,9 +26,10 @@ struct Set {
 /// A set of that many on one notifier, as the semaphores of one region are.
 fn set(members: u32) -> Result<Set, String> {
     let text = |error: &dyn std::fmt::Display| error.to_string();
-    let len_bytes = (members as usize + 1) * SEMAPHORE_BYTES;
-    let memory = Mapped::private(len_bytes.next_multiple_of(4096)).ok_or("no memory for semaphores")?;
-    let notifier = Arc::new(Notifier::new().map_err(|error| text(&error))?);
+    let notifier_at = (members as usize + 1) * SEMAPHORE_BYTES;
+    let len_bytes = notifier_at + Notifier::bytes_for(2 * notifier_at);
+    let memory = Mapped::private(len_bytes).ok_or("no memory for semaphores")?;
+    let notifier = Arc::new(Notifier::new(memory.clone(), notifier_at).map_err(|error| text(&error))?);
     let mut set = SemaphoreSet::create().map_err(|error| text(&error))?.without_spinning();
     let mut semaphores = Vec::with_capacity(members as usize);
     let at = |at: usize| Semaphore::new(memory.clone(), at * SEMAPHORE_BYTES).map_err(|error| text(&error));
@@ -61,7 +62,7 @@ enum Between {
     Quiet,
     /// The same member is posted again.
     OneBusy,
-    /// Another member is posted, and the set never finds nothing: all members stay busy ones, which it looks at in turn.
+    /// Another member is posted, and the set never finds nothing: it has no moment in which it could tell all members at once.
     AllBusy,
 }
 
