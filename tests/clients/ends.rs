@@ -1,0 +1,110 @@
+//! Servers that die, stop, or are none; and clients that come and go.
+
+use super::built::{printed, sanitized};
+use super::operations::{Native, Obeys, programs};
+use super::tables::Served;
+use super::{Folder, Server, header};
+use memcpy_select::transport::{Allocator, Publication};
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
+
+/// The crate's own client and the others, each connected to a server of its own, with waiting in each way.
+fn each(exported: &Folder, mut tried: impl FnMut(&Server, &mut dyn Obeys)) {
+    let server = Server::start(&exported.0);
+    tried(&server, &mut Native::connect(&server.address));
+    let all = programs();
+    let ways = all.iter().map(|program| (program, 0)).chain((1..4).filter_map(|waiting| Some((all.first()?, waiting))));
+    for (program, waiting) in ways {
+        let server = Server::start(&exported.0);
+        let mut client = program.start(&server.address, waiting);
+        tried(&server, &mut client);
+        client.end();
+    }
+}
+
+#[test]
+fn a_server_that_is_killed_ends_the_session_of_every_client() {
+    let exported = Folder::new();
+    fs::write(exported.join("file"), "bytes").unwrap();
+    // It takes no room on the disk.
+    File::create(exported.join("long")).unwrap().set_len(400 << 20).unwrap();
+    let gone = "error 4362";
+    each(&exported, |server, client| {
+        assert_eq!(client.ask("open a file"), "ok");
+        server.signal("KILL");
+        assert_eq!(client.ask("read a 10"), gone, "{}", client.name());
+        for line in ["open b file", "close a", "write a 10 1", "put a 10 1", "view a 1"] {
+            assert_eq!(client.ask(line), gone, "{}: {line}", client.name());
+        }
+    });
+    // In the middle of many transfers. The crate's own client does nothing while this thread does something else.
+    each(&exported, |server, client| {
+        assert_eq!(client.ask("open a long"), "ok");
+        let is_native = client.name() == "Rust";
+        let whole = format!("{}", 400 << 20);
+        client.tell(&format!("view a {}", if is_native { "10" } else { &whole }));
+        thread::sleep(Duration::from_millis(20));
+        server.signal("KILL");
+        let said = client.hear();
+        assert!(said == gone || is_native || said.starts_with(&whole), "{}: {said}", client.name());
+        assert_eq!(client.ask("read a 10"), gone, "{}", client.name());
+    });
+}
+
+#[test]
+fn a_server_that_stops_is_given_up_at_the_limit_and_the_session_goes_on() {
+    let exported = Folder::new();
+    fs::write(exported.join("file"), "bytes").unwrap();
+    each(&exported, |server, client| {
+        assert_eq!(client.ask("open a file"), "ok");
+        assert_eq!(client.ask("limit 200"), "ok");
+        server.signal("STOP");
+        assert_eq!(client.ask("read a 3"), "error 4100", "{}", client.name());
+        assert_eq!(client.ask("write a 3 1"), "error 4100", "{}", client.name());
+        server.signal("CONT");
+        assert_eq!(client.ask("limit 30000"), "ok");
+        // Both were done, and what came of them was dropped.
+        assert_eq!(client.ask("seek a current 0"), "6", "{}", client.name());
+        assert_eq!(client.ask("seek a start 0"), "0");
+        assert!(client.ask("read a 10").starts_with("6 "));
+        fs::write(exported.join("file"), "bytes").unwrap();
+    });
+}
+
+#[test]
+fn a_thousand_connections_leave_nothing() {
+    for (allocator, most) in [(Allocator::Owned, 1000), (Allocator::Shared, 50)] {
+        let table = Served::start(super::tables::geometry(allocator, Publication::Phase, 8, (16, 12), 256));
+        for program in programs() {
+            let mut client = program.start(&table.address, 0);
+            // What the process makes once.
+            assert_eq!(client.ask("connect 20"), "ok");
+            let before = client.ask("held");
+            let count = if program.name == "gcc" { most } else { 50 };
+            assert_eq!(client.ask(&format!("connect {count}")), "ok", "{}", program.name);
+            assert_eq!(client.ask("held"), before, "{}, {allocator:?}: descriptors and mappings", program.name);
+            client.end();
+        }
+    }
+}
+
+/// Every error but those that only a machine without memory has, or one that is never at rest.
+#[test]
+fn a_server_that_breaks_the_protocol_gets_no_further() {
+    let mut wanted: BTreeSet<String> = header::errors().into_iter().map(|(name, _)| name).collect();
+    wanted.retain(|name| !["STREAMTABLE_ERROR_MEMORY", "STREAMTABLE_ERROR_BAD_LIST"].contains(&name.as_str()));
+    let also_provoked = ["STREAMTABLE_ERROR_UNALIGNED", "STREAMTABLE_ERROR_NOT_LENT"];
+    for compiler in ["gcc", "clang"] {
+        let Some(program) = sanitized(compiler, "tests/clients/hostile.c", &[]) else { continue };
+        let said = printed(&mut Command::new(program));
+        println!("{compiler}\n{said}");
+        let mut got: BTreeSet<String> =
+            said.lines().filter_map(|line| Some(line.split_once(": ")?.1.to_owned())).collect();
+        got.retain(|name| name.starts_with("STREAMTABLE_"));
+        got.extend(also_provoked.map(str::to_owned));
+        assert_eq!(got, wanted, "{compiler}");
+    }
+}
