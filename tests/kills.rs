@@ -2,7 +2,8 @@
 //! goes on with the others.
 //!
 //! A forked copy of this process is traced, let go as far as a system call or an instruction of a step, and killed there.
-//! `MEMCPY_SELECT_TEST_KILLS` is how many kills at random points are made beyond those at each system call.
+//! With all cases asked for, at each stop at a system call, otherwise at each third; and at random points, so many as
+//! `MEMCPY_SELECT_TEST_KILLS` says.
 
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 
@@ -18,6 +19,7 @@ use memcpy_select::transport::{
     Address, Allocator, Client, ClientError, ClientOptions, ConnectError, Copier, Event, Handle, Publication, Region,
     RegionOptions, SessionError, Table, TableOptions,
 };
+use neighbours::cases::Effort;
 use neighbours::rng::Rng;
 use neighbours::{Belongings, Honest, LONG, Program, Server, address, alone, geometry, until};
 use std::io::SeekFrom;
@@ -63,11 +65,17 @@ fn print(title: &str, steps: &[&str], rows: &mut [Row]) {
     line("all", &mut all);
 }
 
-fn wanted(name: &str, default: usize) -> usize {
-    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+fn wanted(name: &str) -> Option<usize> {
+    std::env::var(name).ok().and_then(|text| text.parse().ok())
 }
 
-/// The kills of one side: at each system call of each step, and then at random points.
+/// Of how many stops at system calls one is a point to be killed at. A call has two, its start and its end: an odd number
+/// meets both.
+fn each_of() -> usize {
+    if Effort::chosen() < Effort::Full { 3 } else { 1 }
+}
+
+/// The kills of one side: at system calls of each step, and then at random points.
 fn kill_everywhere(title: &str, steps: &[&str], mut kill_at: impl FnMut(Point) -> (Duration, bool)) {
     let mut rows: Vec<Row> = steps.iter().map(|_| Row::default()).collect();
     let mut calls = vec![0; steps.len()];
@@ -77,14 +85,14 @@ fn kill_everywhere(title: &str, steps: &[&str], mut kill_at: impl FnMut(Point) -
             rows[step].kills += 1;
             rows[step].noticed.push(noticed);
             // A side that waits makes as many calls as it takes.
-            if !is_inside || *calls == 80 {
+            if !is_inside || *calls >= 80 {
                 break;
             }
-            *calls += 1;
+            *calls += each_of();
         }
     }
-    let mut rng = Rng::new(wanted("MEMCPY_SELECT_TEST_SEED", 1) as u64);
-    for _ in 0..wanted("MEMCPY_SELECT_TEST_KILLS", 50) {
+    let mut rng = Rng::new(wanted("MEMCPY_SELECT_TEST_SEED").unwrap_or(1) as u64);
+    for _ in 0..wanted("MEMCPY_SELECT_TEST_KILLS").unwrap_or(60 / each_of()) {
         let step = rng.below(steps.len());
         let calls = rng.below(calls[step] + 1);
         let (noticed, _) = kill_at(Point { step, calls, instructions: 1 + rng.below(MAX_INSTRUCTIONS) });

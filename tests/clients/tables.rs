@@ -5,8 +5,8 @@ use super::operations::{Native, Obeys, programs};
 use super::programs::{Over, serve};
 use super::some_address;
 use memcpy_select::transport::{
-    Address, Allocator, Answer, Blocks, Copier, ErrorCode, Event, Geometry, Job, Memory, Object, Operation, Publication, Pushed,
-    Region, RegionOptions, Table, TableError, TableOptions, Waiting,
+    Address, Allocator, Answer, Blocks, Copier, ErrorCode, Event, Geometry, Job, Memory, Object, Operation,
+    Publication, Pushed, Region, RegionOptions, Table, TableError, TableOptions, Waiting,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -71,8 +71,9 @@ impl Memory {
 #[test]
 fn random_copies_equal_the_oracles() {
     let steps = match Effort::chosen() {
-        Effort::Exhaustive | Effort::Full => 12_000,
         Effort::Sampled => 1_000,
+        Effort::Usual => 4_000,
+        Effort::Full | Effort::Exhaustive => 12_000,
     };
     crate::suite::fault::report();
     let (ready, lacking): (Vec<ReadyKernel>, _) = routine::kernels_here();

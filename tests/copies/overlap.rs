@@ -155,8 +155,9 @@ fn every_distance(len: usize) -> Vec<isize> {
 #[test]
 fn every_length_is_moved_by_every_distance() {
     let lengths: Vec<usize> = match Effort::chosen() {
-        Effort::Exhaustive | Effort::Full => (0..=EVERY_LENGTH_UP_TO).collect(),
         Effort::Sampled => (0..=300).chain((301..=EVERY_LENGTH_UP_TO).step_by(37)).collect(),
+        Effort::Usual => (0..=520).chain((521..=EVERY_LENGTH_UP_TO).step_by(7)).collect(),
+        Effort::Full | Effort::Exhaustive => (0..=EVERY_LENGTH_UP_TO).collect(),
     };
     run("every distance", &lengths, &[0], every_distance);
 }

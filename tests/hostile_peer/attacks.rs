@@ -12,8 +12,11 @@ use rustix::process::Signal;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
+/// How long an attack goes on that has no end of its own.
+pub const LASTING: Duration = Duration::from_millis(100);
+
 pub fn scribble(at: &Address) {
-    for _ in 0..20 {
+    for _ in 0..10 {
         let mut enemy = Enemy::connect(at);
         let start = Instant::now();
         while !enemy.is_gone() && start.elapsed() < Duration::from_millis(50) {
@@ -254,7 +257,7 @@ pub fn wakes(at: &Address) {
     assert!(matches!(enemy.ask(Kind::SeekStart, Args::from_raw(1)), Got::Answer(_)));
     let bells = [enemy.layout.server_doorbell_at, enemy.layout.client_doorbell_at];
     let queue = enemy.queue.clone();
-    meddle(&queue, bells, Duration::from_millis(300), || {
+    meddle(&queue, bells, LASTING, || {
         let _ = enemy.channel.wake();
         false
     });

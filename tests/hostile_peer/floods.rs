@@ -1,6 +1,7 @@
 //! Floods: an enemy does something without end. The honest client is served meanwhile, and clients of another process are let
 //! in, also while other processes use all of both CPUs.
 
+use super::attacks::LASTING;
 use super::enemy::{Enemy, Got, flood, hello, silent};
 use super::neighbours::{Belongings, Honest, LONG, Server, alone};
 use super::{attack, attack_with, is_gone, other_process, owned, row};
@@ -32,7 +33,7 @@ pub fn flood_descriptors(at: &Address) {
     let enemy = Enemy::connect(at);
     let start = Instant::now();
     let mut passed = 0;
-    while start.elapsed() < Duration::from_millis(300) {
+    while start.elapsed() < LASTING {
         passed += flood(&enemy.channel, 200);
     }
     // What the server does not hear for a while waits in the socket, which holds so many and no more.
@@ -96,7 +97,7 @@ fn takes_the_places_of_newcomers_with_greetings() {
 pub fn flood_requests(at: &Address) {
     let mut enemy = Enemy::connect(at);
     let start = Instant::now();
-    while start.elapsed() < Duration::from_millis(300) {
+    while start.elapsed() < LASTING {
         for _ in 0..64 {
             // A close has no answer, so that nothing slows it down.
             let request = Request { id: JobId::ZERO, ..enemy.request(Kind::Close, Args::from_raw(0)) };

@@ -4,6 +4,7 @@
 #[path = "../records/made_up.rs"]
 mod made_up;
 
+use super::each_of;
 use super::neighbours::alone;
 use super::trace::{Pace, Stop, Traced, marker};
 use made_up::Made;
@@ -19,7 +20,7 @@ fn files(folder: &Path) -> Vec<String> {
     names
 }
 
-/// Kills what completes a record of that question behind its system calls: each, or each of so many.
+/// Kills what completes a record of that question behind its system calls, each of so many.
 fn kill_at_calls<G: Growth>(name: &str, made: &Made<G>, each: usize) {
     let _alone = alone();
     let results = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-killed-{}", std::process::id()));
@@ -33,7 +34,7 @@ fn kill_at_calls<G: Growth>(name: &str, made: &Made<G>, each: usize) {
         found == rows || !read.is_complete() && found < rows && found + made.steps[made.steps.len() - 1].len() >= rows
     };
     let complete = |folder: &Path| made.end(made.resume(folder)?).map(drop);
-    let (mut calls, mut kills) = (0, [0, 0]);
+    let (mut calls, mut kills, each) = (0, [0, 0], each.max(each_of()));
     loop {
         let folder = made.begun(&results, made.steps.len());
         assert!(!is_complete(&folder) && is_whole(&folder));

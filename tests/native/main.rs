@@ -7,10 +7,16 @@
 
 mod built;
 mod c;
+#[allow(dead_code, reason = "which copies are made is asked elsewhere")]
+#[path = "../suite/cases.rs"]
+mod cases;
 mod interpose;
 mod place;
 mod preload;
 mod profile;
 mod programs;
 mod recorder;
+#[allow(dead_code, reason = "the cases of copies use it")]
+#[path = "../suite/rng.rs"]
+mod rng;
 mod run;

@@ -3,6 +3,8 @@
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+#[path = "../suite/cases.rs"]
+pub mod cases;
 #[path = "../suite/rng.rs"]
 pub mod rng;
 #[path = "../suite/sys.rs"]

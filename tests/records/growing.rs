@@ -1,6 +1,7 @@
 //! The promise: whatever ends a run, and whenever, its record reads back, and a later process goes on with it to what an
 //! uninterrupted run would have given.
 
+use crate::cases::Effort as Cases;
 use crate::made_up::{self, Made, passes};
 use crate::program::{Scratch, copy, kept, names, put, set};
 use memcpy_select::cpu::Cpu;
@@ -51,7 +52,8 @@ fn grows_and_is_gone_on_with<G: Growth<Entry: PartialEq>>(name: &str, made: &Mad
     let reach = |steps: usize| made.steps.iter().take(steps).map(Vec::len).sum::<usize>();
     assert_eq!(lines(&whole), 1 + reach(3), "a row is a line");
     // Rows are of several lengths: one or another is hit at each place.
-    for cut in (0..=whole.len()).step_by(7).chain([whole.len()]) {
+    let step = if Cases::chosen() < Cases::Full { 37 } else { 7 };
+    for cut in (0..=whole.len()).step_by(step).chain([whole.len()]) {
         fs::write(&path, &whole[..cut]).unwrap();
         let rows = lines(&whole[..cut]).saturating_sub(1);
         let found = Made::<G>::entries(&begun).unwrap_or_else(|error| panic!("cut at {cut}: {error}"));
@@ -64,7 +66,7 @@ fn grows_and_is_gone_on_with<G: Growth<Entry: PartialEq>>(name: &str, made: &Mad
         drop(growing);
         assert_eq!(fs::read(&path).unwrap(), &whole[..cut], "nothing is cut off before there is something to write");
         // Resuming writes all the rest: at some places only.
-        if cut % (7 * 29) == 0 || whole[..cut].ends_with(b"\n") && rows % 4 == 0 {
+        if cut % (step * 29) == 0 || whole[..cut].ends_with(b"\n") && rows % 4 == 0 {
             let resumed = scratch.0.join("resumed");
             copy(&begun, &resumed);
             made.end(made.resume(&resumed).unwrap()).unwrap();

@@ -5,6 +5,9 @@
 #![cfg(target_os = "linux")]
 
 mod browser;
+#[allow(dead_code, reason = "which copies are made is asked elsewhere")]
+#[path = "../suite/cases.rs"]
+mod cases;
 mod compare;
 mod growing;
 mod ipc;
@@ -18,6 +21,9 @@ mod questions;
 mod record;
 #[cfg(target_arch = "x86_64")]
 mod ring0;
+#[allow(dead_code, reason = "the cases of copies use it")]
+#[path = "../suite/rng.rs"]
+mod rng;
 mod saved;
 mod scope;
 mod stored;

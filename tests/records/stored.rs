@@ -1,6 +1,7 @@
 //! The promise: the files of a record are read alike, plain or compressed; what is left of a compressed file that was
 //! damaged is never taken for a record.
 
+use crate::cases::Effort as Cases;
 use crate::program::{Scratch, compressed, gz, kept, names, put, reopen};
 use memcpy_select::cpu::Cpu;
 use memcpy_select::lab::copies::CopyRecord;
@@ -108,8 +109,10 @@ fn a_compressed_file_with_a_changed_byte_is_refused_or_holds_the_same() {
     // Not covered by the checksum: the head, with the time and the system, and the bits that fill the last byte.
     let is_idle = |at: usize| at < 10 || at == stored.len() - 9;
     let mut refused = 0;
+    // Every bit of a byte, or one of them.
+    let bits = if Cases::chosen() < Cases::Full { 1 } else { 8 };
     for at in 0..stored.len() {
-        for bit in 0..8 {
+        for bit in (0..8).cycle().skip(at).take(bits) {
             let mut changed = stored.clone();
             changed[at] ^= 1 << bit;
             fs::write(&path, changed).unwrap();
@@ -120,7 +123,7 @@ fn a_compressed_file_with_a_changed_byte_is_refused_or_holds_the_same() {
             }
         }
     }
-    assert!(refused >= 8 * (stored.len() - 11), "{refused}");
+    assert!(refused >= bits * (stored.len() - 11), "{refused}");
     // What was compressed by another program, with a name in the head, is a record all the same.
     let head = [&[0x1f, 0x8b, 8, 8, 1, 2, 3, 4, 2, 3][..], b"samples.csv\0"].concat();
     fs::write(&path, [&head[..], &stored[10..]].concat()).unwrap();

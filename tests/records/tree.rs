@@ -1,5 +1,6 @@
 //! The records of the tree, each read once for all who ask.
 
+use crate::cases::Effort as Cases;
 use memcpy_select::lab::Evidence;
 use memcpy_select::lab::copies::CopyRecord;
 use memcpy_select::lab::question::{Named, read};
@@ -28,6 +29,10 @@ pub const CALLS: &str = "results/amd-26-2-1-kvm/2026-11-23.8";
 /// What a program copies.
 pub const PROGRAM: &str = "results/intel-6-207-2-kvm/2026-11-30.1";
 
+/// One of each question is read by default; of the others one in so many.
+const EACH: [&str; 7] = [FIRST, ONE, PATHS, SECTIONS, NEIGHBOURS, PROGRAMS, PROGRAM];
+const ONE_IN: usize = 4;
+
 /// A record, named from the folder of the package, under its name: `<machine>/<date>.<n>`.
 pub fn named(folder: &str) -> Named {
     let name = folder.strip_prefix("results/").unwrap();
@@ -46,11 +51,19 @@ pub fn of<T: Evidence>(record: &Named) -> Option<&T> {
     findings.downcast_ref()
 }
 
-/// All records, in the order of their names. What a reader measured here is no part of the tree.
+/// All records, or by default a part of them, in the order of their names. What a reader measured here is no part of the tree.
 pub fn records() -> &'static [Named] {
     static RECORDS: OnceLock<Vec<Named>> = OnceLock::new();
     RECORDS.get_or_init(|| {
-        let left = Mutex::new(record_folders(&results()).unwrap());
+        let mut folders = record_folders(&results()).unwrap();
+        if Cases::chosen() < Cases::Full {
+            let (mut at, is_of_each) = (0, |folder: &PathBuf| EACH.iter().any(|name| folder.ends_with(name)));
+            folders.retain(|folder| {
+                at += 1;
+                at % ONE_IN == 0 || is_of_each(folder)
+            });
+        }
+        let left = Mutex::new(folders);
         let next = || left.lock().unwrap().pop();
         let name =
             |folder: PathBuf| folder.strip_prefix(env!("CARGO_MANIFEST_DIR")).unwrap().to_str().unwrap().to_owned();

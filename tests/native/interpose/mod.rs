@@ -1,7 +1,7 @@
 //! Promise: a Rust program that is built with the feature `interpose` copies by this crate wherever it calls `memcpy`, `memmove` or
 //! `memset`, linked dynamically and statically, in builds for debugging and for release.
 
-use crate::built::cargo;
+use crate::built::{cargo, target};
 use std::path::Path;
 use std::process::Command;
 
@@ -11,23 +11,29 @@ fn output(command: &mut Command) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-#[test]
-fn a_program_has_the_symbols_and_copies_by_them() {
+fn has_the_symbols_and_copies_by_them(profile: &str, arguments: &[&str], flags: &str) {
     const TARGET: &str = "x86_64-unknown-linux-gnu";
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/native/interpose/program");
-    let built = Path::new(env!("CARGO_TARGET_TMPDIR")).join("interpose");
-    let builds = [(&["--quiet"][..], "debug", ""), (&["--release"], "release", "-Ctarget-feature=+crt-static")];
-    for (arguments, profile, flags) in builds {
-        let mut cargo = cargo(&["build", "--target", TARGET, "--target-dir"]);
-        output(cargo.arg(&built).args(arguments).current_dir(&folder).env("RUSTFLAGS", flags));
-        let program = built.join(TARGET).join(profile).join("interposed-program");
-        let said = output(&mut Command::new(&program));
-        assert_eq!(said, "right, by 1 bands\n", "{profile}");
-        let symbols = output(Command::new("nm").arg(&program));
-        for name in ["memcpy", "memmove", "memset"] {
-            // That of libc would be undefined, or an indirect function.
-            let is_here = |line: &str| [" T ", " t "].iter().any(|kind| line.ends_with(&format!("{kind}{name}")));
-            assert!(symbols.lines().any(is_here), "{profile}: {name} is libc's");
-        }
+    let mut cargo = cargo(&["build", "--quiet", "--target", TARGET, "--target-dir"]);
+    output(cargo.arg(target()).args(arguments).current_dir(&folder).env("RUSTFLAGS", flags));
+    let program = target().join(TARGET).join(profile).join("interposed-program");
+    let said = output(&mut Command::new(&program));
+    assert_eq!(said, "right, by 1 bands\n", "{profile}");
+    let symbols = output(Command::new("nm").arg(&program));
+    for name in ["memcpy", "memmove", "memset"] {
+        // That of libc would be undefined, or an indirect function.
+        let is_here = |line: &str| [" T ", " t "].iter().any(|kind| line.ends_with(&format!("{kind}{name}")));
+        assert!(symbols.lines().any(is_here), "{profile}: {name} is libc's");
     }
+}
+
+#[test]
+fn a_static_program_for_release_has_the_symbols_and_copies_by_them() {
+    has_the_symbols_and_copies_by_them("release", &["--release"], "-Ctarget-feature=+crt-static");
+}
+
+#[test]
+#[ignore = "builds a program and what it needs for debugging: ten seconds"]
+fn a_dynamic_program_for_debugging_has_the_symbols_and_copies_by_them() {
+    has_the_symbols_and_copies_by_them("debug", &[], "");
 }
