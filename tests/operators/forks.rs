@@ -29,7 +29,8 @@ fn a_forked_child_that_drops_its_handles_changes_nothing() {
     let (mut client, view) = reads.join().unwrap();
     let lease = client.lease(100).unwrap();
     let region = Region::create(4096, RegionOptions::default()).unwrap();
-    let notifier = Arc::new(Notifier::new().unwrap());
+    let marks = Region::create(4096, RegionOptions::default()).unwrap();
+    let notifier = Arc::new(Notifier::new(marks.memory().clone(), 0).unwrap());
     let semaphore =
         |at| Arc::new(Semaphore::new(region.memory().clone(), at).unwrap().with_notifier(Arc::clone(&notifier)));
     let (one, other) = (semaphore(0), semaphore(SEMAPHORE_BYTES));

@@ -15,7 +15,7 @@ const BATCH: usize = 256;
 /// for the requests of all.
 const TURN_ALONE: usize = 64;
 const TURN: usize = 16;
-/// Busy rounds between two polls of the sockets, or the time between them.
+/// Busy rounds between two polls of the sockets, requests counted too, or the time between them.
 const ROUNDS_PER_LOOK: u32 = 256;
 const TIME_PER_LOOK: Duration = Duration::from_millis(2);
 /// A lone client is waited for on its word, which is woken sooner than a socket, but the sockets have to be looked at in
@@ -52,9 +52,10 @@ impl<O: Offer, T: Session> Reactor<O, T> {
     /// Serves polled clients, and looks at the sockets when that is due; whether there was something, or an event has come.
     #[inline(always)]
     fn gather(&mut self, service: &mut impl Service<O, T>) -> bool {
-        self.rounds = self.rounds.wrapping_add(1);
+        self.rounds += 1;
         // Also with a crowd that comes or goes: of a client's requests one in so many waits for one of them.
-        if self.rounds.is_multiple_of(ROUNDS_PER_LOOK) {
+        if self.rounds >= ROUNDS_PER_LOOK {
+            self.rounds = 0;
             self.look_if_due(service);
         }
         let mut any = false;
@@ -77,6 +78,7 @@ impl<O: Offer, T: Session> Reactor<O, T> {
             }
         }
         if any {
+            self.rounds += self.events.len() as u32;
             self.budgets.serve();
         }
         any || !self.events.is_empty()

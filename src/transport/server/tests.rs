@@ -121,17 +121,21 @@ fn a_muted_client_is_served_and_its_end_is_noticed() {
 #[test]
 fn clients_with_full_rings_have_short_turns() {
     let (mut table, [mut one, mut other]) = table_and_peers();
-    for _ in 0..100 {
-        one.put();
-        other.put();
-    }
-    for peer in [&one, &other] {
-        peer.joined.channel.wake().unwrap();
-    }
     let turn = |event| match event {
         Event::Closed { client, .. } => client,
         other => panic!("{other:?}"),
     };
+    // Both are heard, and looked at from then on.
+    for peer in [&mut one, &mut other] {
+        peer.put();
+        peer.joined.channel.wake().unwrap();
+    }
+    let heard = [(); 2].map(|()| turn(next(&mut table)));
+    assert_ne!(heard[0], heard[1]);
+    for _ in 0..100 {
+        one.put();
+        other.put();
+    }
     let order: Vec<ClientKey> = (0..200).map(|_| turn(next(&mut table))).collect();
     let longest = order.chunk_by(|a, b| a == b).map(<[ClientKey]>::len).max().unwrap();
     assert!(longest <= 16, "{longest} requests of one client in a row");
