@@ -48,8 +48,8 @@ impl Default for Spin {
 
 impl Spin {
     /// One that never spins.
-    pub fn never() -> Self {
-        Self { pause: AtomicU32::new(u32::MAX), ..Self::default() }
+    pub const fn never() -> Self {
+        Self { pause: AtomicU32::new(u32::MAX), next_pause: AtomicU32::new(0), credit: AtomicU32::new(0) }
     }
 
     /// Looks until something is found, for as long as that may pay and no longer than `limit`. Follow it with
