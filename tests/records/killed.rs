@@ -197,7 +197,7 @@ fn a_run_over_sections_is_ended_and_resumed() {
 }
 
 #[test]
-#[ignore = "measures paths several times: ten seconds"]
+#[ignore = "measures paths several times, killed in between: long"]
 fn a_run_over_paths_is_ended_and_resumed() {
     is_ended_and_resumed(&Verb {
         question: "paths",
@@ -233,7 +233,7 @@ fn beside_all_neighbours() -> Vec<String> {
 }
 
 #[test]
-#[ignore = "measures beside all neighbours twice: fifteen seconds"]
+#[ignore = "measures beside all neighbours twice, killed in between: long"]
 fn a_run_over_neighbours_is_ended_and_resumed() {
     is_ended_and_resumed(&Verb {
         question: "neighbours",

@@ -33,7 +33,7 @@ fn a_static_program_for_release_has_the_symbols_and_copies_by_them() {
 }
 
 #[test]
-#[ignore = "builds a program and what it needs for debugging: ten seconds"]
+#[ignore = "builds a second program, and all that it needs anew: long"]
 fn a_dynamic_program_for_debugging_has_the_symbols_and_copies_by_them() {
     has_the_symbols_and_copies_by_them("debug", &[], "");
 }
