@@ -51,7 +51,7 @@ pub(crate) fn requests(ask: &Ask<'_>, targets: &mut Targets) {
 
 /// Payloads that travel in the entries, against a ring of bytes and against everything else.
 pub(crate) fn short(ask: &Ask<'_>, targets: &mut Targets) {
-    const THEME: &str = "short payloads, an entry a message, polling, touched: half round trip, p50";
+    const THEME: &str = "payloads to 256 B, in the entries, polling: half round trip, p50";
     let mut sizes = ask.sizes(polling(0), REQUEST_BYTES);
     sizes.retain(|bytes| *bytes <= MAX_SHORT_BYTES);
     let others = |row: &Row| !row.path.starts_with(TABLE);
@@ -60,8 +60,8 @@ pub(crate) fn short(ask: &Ask<'_>, targets: &mut Targets) {
         let best = ask.best("another path", polling(bytes), Quantity::Ns, others)?;
         Ok(Found::over(ask.ns(PUSH, polling(bytes))?, best))
     };
-    let what = |over: &str| format!("over {over}, worst of {} sizes to {MAX_SHORT_BYTES} B", sizes.len());
-    targets.add(THEME, what("a ring of bytes"), AtMost(1.05), worst(&sizes, over_ring));
+    let what = |over: &str| format!("over {over}, worst of {} sizes", sizes.len());
+    targets.add(THEME, what("the ring of bytes"), AtMost(1.05), worst(&sizes, over_ring));
     targets.add(THEME, what("the best other"), AtMost(1.05), worst(&sizes, over_best));
 }
 
