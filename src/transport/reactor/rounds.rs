@@ -102,12 +102,14 @@ impl<O: Offer, T: Session> Reactor<O, T> {
             let mut is_found = false;
             match self.settings.waiting {
                 Waiting::Poll => {
-                    for _ in 0..ROUNDS_PER_LOOK {
-                        is_found = self.gather(service);
-                        if is_found {
-                            break;
+                    if !self.is_lone_and_quiet() {
+                        for _ in 0..ROUNDS_PER_LOOK {
+                            is_found = self.gather(service);
+                            if is_found {
+                                break;
+                            }
+                            std::hint::spin_loop();
                         }
-                        std::hint::spin_loop();
                     }
                     if !is_found {
                         self.look_if_due(service);
@@ -128,6 +130,16 @@ impl<O: Offer, T: Session> Reactor<O, T> {
                 return Ok(false);
             }
         }
+    }
+
+    /// Whether there is one client alone that has nothing for some looks. Each of them is a load and a compare: a request waits
+    /// for half a look on average, and a round costs as much as many of them.
+    fn is_lone_and_quiet(&mut self) -> bool {
+        let has_nothing = |session: &mut T| {
+            std::hint::spin_loop();
+            !session.is_ready()
+        };
+        self.only_session().is_some_and(|session| (0..ROUNDS_PER_LOOK).all(|_| has_nothing(session)))
     }
 
     /// Looks at polled clients for as long as that may pay; whether one has something.
