@@ -13,6 +13,9 @@ const MOST_TICKS: u64 = 800;
 const MOST_TRAP_TICKS: u32 = 3000;
 /// The same for a copy of 64 bytes in the first-level cache: some ten cycles of the core.
 const MOST_COPY_TICKS: u32 = 100;
+/// The same for `rep movsb` of 16 KiB: a CPU takes a cycle of the core a byte where it is slow, an emulator several ticks.
+const STRING_BYTES: usize = 16 << 10;
+const MOST_STRING_TICKS: u32 = 2 * STRING_BYTES as u32;
 /// What a division of 64 bits by 64 takes at least where it is executed: ten cycles of the core, of which a tick has fewer
 /// than three. An emulator that counts an instruction as one tick takes one.
 const LEAST_DIVISION_TICKS: u64 = 2;
@@ -52,6 +55,9 @@ pub fn not_real(cpu: &Cpu, medians: impl Iterator<Item = (Job, u32)>) -> Option<
     let because = |(job, ticks): (Job, u32)| match job {
         Job::Copy { family: "kernel", name: "gpr", len: 64, .. } if ticks > MOST_COPY_TICKS => {
             Some("copies take longer than on a CPU: instructions are emulated in software")
+        }
+        Job::Copy { family: "kernel", name: "rep_movsb", len: STRING_BYTES, .. } if ticks > MOST_STRING_TICKS => {
+            Some("string instructions take longer than on a CPU: they are emulated in software")
         }
         Job::Interrupt(None) if ticks > MOST_TRAP_TICKS => Some("interrupts go through a hypervisor"),
         Job::Trap(_) if ticks > MOST_TRAP_TICKS => Some("traps of vector instructions go through a hypervisor"),
