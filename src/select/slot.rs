@@ -235,6 +235,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg(memcpy_select_asm)]
     fn string_instructions_need_no_class_where_a_slot_says_so() {
         let [gpr, string, aligned] = ["gpr", "rep_movsb", "rep_movsb_aligned"].map(named);
         let strings = |limit| Band::new(limit, string).with(Class::of(1, 2048), aligned);
