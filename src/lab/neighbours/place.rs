@@ -1,6 +1,6 @@
 //! Where a hostile neighbour does what it does: at the server, or elsewhere.
 //!
-//! Whoever uses a CPU costs the others on it, whatever he does. What a hostile client costs *through the server* is what it
+//! A process that uses a CPU costs the others on it, whatever it does. What a hostile client costs *through the server* is what it
 //! costs beyond a process that makes the same calls just as often, and sleeps in between, with sockets and memory of its own
 //! that no table watches.
 

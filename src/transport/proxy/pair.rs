@@ -185,11 +185,7 @@ impl Pair {
         R: FnMut(&Asked<'_>) -> Result<(), ErrorCode>,
     {
         for _ in 0..turn.min(self.capacity as usize) {
-            if !self.requests_out.has_room(1)? {
-                break;
-            }
-            let has_room = self.responses_out.has_room(self.in_flight + 1)?;
-            if !has_room && self.requests_in.peek().is_none_or(Request::has_response) {
+            if !self.has_room()? {
                 break;
             }
             let Some(entry) = self.requests_in.pop()? else { break };
@@ -251,8 +247,8 @@ impl Pair {
 
     /// Whether one more request can be taken: there is room for it behind, and for its response in front, if it has one.
     fn has_room(&mut self) -> Result<bool, Violation> {
-        let has_response = self.requests_in.peek().is_none_or(Request::has_response);
-        Ok(self.requests_out.has_room(1)? && (!has_response || self.responses_out.has_room(self.in_flight + 1)?))
+        let needs_none = || self.requests_in.peek().is_some_and(|first| !Request::has_response(first));
+        Ok(self.requests_out.has_room(1)? && (self.responses_out.has_room(self.in_flight + 1)? || needs_none()))
     }
 }
 

@@ -158,17 +158,14 @@ impl<M: Memory + Clone> ClientSide<M> {
         if !self.requests.has_room(1)? {
             return Err(SubmitError::Full);
         }
-        let credits = if kind == Kind::Stream { args.to_credits() } else { 0 };
+        let mut request = Request { kind, flags, id: JobId::ZERO, handle, args };
+        let credits = request.credits();
         let Some((ticket, id)) = self.tickets.next_free(credits) else { return Err(SubmitError::Full) };
-        let request = Request { kind, flags, id, handle, args };
+        request.id = id;
         if !self.requests.push_with(request.to_entry(), bytes, copier)? {
             return Err(SubmitError::Full);
         }
-        let asked = match kind {
-            Kind::Write => args.to_slice().length,
-            Kind::Read | Kind::Stream => args.to_amount(),
-            _ => 0,
-        };
+        let asked = if kind == Kind::Write { args.to_slice().length } else { request.most_bytes() };
         self.asks_for_many |= kind == Kind::Read && asked > self.receiving.place.geometry().block_bytes();
         self.tickets.occupy(kind, asked, credits);
         Ok(ticket)
@@ -258,13 +255,8 @@ impl<M: Memory + Clone> ClientSide<M> {
             |asked: u64| if raw <= asked { Ok(raw) } else { Err(Violation::MoreThanAsked { got: raw, asked }) };
         Ok(match slot.kind {
             Kind::Read => {
-                let slice = response.value.to_slice();
-                if slice.length > slot.asked {
-                    return Err(Violation::MoreThanAsked { got: slice.length.into(), asked: slot.asked.into() });
-                }
-                let mut chain = if slice.length > 0 { self.sending.empty_chain() } else { Chain::EMPTY };
-                self.receiving.resolve(&mut self.sending.pool, &self.responses, &mut chain, slice)?;
-                Outcome::Bytes(chain)
+                let asked = slot.asked;
+                Outcome::Bytes(self.bytes(response, asked)?)
             }
             Kind::Write => Outcome::Amount(at_most(slot.asked.into())? as u32),
             Kind::Open | Kind::Create => {
@@ -287,6 +279,18 @@ impl<M: Memory + Clone> ClientSide<M> {
             }
             Kind::Destroy | Kind::Close | Kind::Credit => Outcome::Amount(at_most(0)? as u32),
         })
+    }
+
+    /// The bytes that came with a response, if they are no more than `asked`.
+    #[inline(always)]
+    fn bytes(&mut self, response: Response, asked: u32) -> Result<Chain, Violation> {
+        let slice = response.value.to_slice();
+        if slice.length > asked {
+            return Err(Violation::MoreThanAsked { got: slice.length.into(), asked: asked.into() });
+        }
+        let mut chain = if slice.length > 0 { self.sending.empty_chain() } else { Chain::EMPTY };
+        self.receiving.resolve(&mut self.sending.pool, &self.responses, &mut chain, slice)?;
+        Ok(chain)
     }
 
     /// Whether a request has its response.

@@ -2,6 +2,7 @@
 
 use crate::lab::paths::ways::{Config, End, Mode, Opening, PathError, Token};
 use crate::transport::connect::{JoinOptions, OwnRegion};
+use crate::transport::ring::MAX_ROOM_BYTES;
 use crate::transport::{
     Answer, Answered, Client, ClientError, ClientOptions, Event, Geometry, Job, RegionOptions, SessionError, Table,
     TableError, TableOptions, Waiting,
@@ -17,9 +18,6 @@ pub(crate) const OBJECT: u32 = 1;
 pub(crate) const LIMIT: Duration = Duration::from_secs(10);
 /// The most messages that are under way, far from what the ring holds.
 pub(crate) const MAX_DEPTH: usize = 64;
-
-/// The longest payload that an entry has room for.
-pub(crate) const MAX_ROOM_BYTES: usize = 496;
 
 /// From entry to entry, so that payloads up to this length travel in it where any can; else as tables have it.
 pub(crate) fn stride_bytes(max_bytes: usize) -> u16 {

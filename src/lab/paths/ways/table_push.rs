@@ -5,6 +5,7 @@ use crate::lab::paths::ways::table::{LIMIT, MAX_DEPTH, OBJECT, client_error, str
 use crate::lab::paths::ways::{
     Buffer, Config, Consumer, End, Limits, Opening, Path, PathError, Producer, Token, table,
 };
+use crate::transport::ring::MAX_ROOM_BYTES;
 use crate::transport::{
     Answer, Blocks, Client, Completion, Event, Geometry, Handle, Job, Operation, Publication, Pushed, Table,
     TableOptions, Ticket,
@@ -148,7 +149,7 @@ impl Path for TablePush {
     }
 
     fn limits(&self) -> Limits {
-        Limits { min_bytes: 1, max_bytes: table::MAX_ROOM_BYTES, max_depth: MAX_DEPTH }
+        Limits { min_bytes: 1, max_bytes: MAX_ROOM_BYTES, max_depth: MAX_DEPTH }
     }
 
     fn copies(&self, _len_bytes: usize, _config: &Config) -> u32 {

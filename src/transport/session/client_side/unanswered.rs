@@ -1,7 +1,6 @@
 //! What has no answer of its own: the end of a handle, posted writes, and the messages of a stream with their credits.
 
 use super::ClientSide;
-use crate::transport::chain::Chain;
 use crate::transport::memory::{Copier, Memory};
 use crate::transport::request::{Args, Flags, JobId, Kind, Request, Response, Slice};
 use crate::transport::session::outcome::SubmitError;
@@ -40,17 +39,13 @@ impl<M: Memory + Clone> ClientSide<M> {
             return Err(Violation::NoSuchJob { id: response.id.get() as u32 });
         };
         slot.credits = slot.credits.checked_sub(1).ok_or(Violation::Credits { found: 1, most: 0 })?;
-        let slice = response.value.to_slice();
-        if slice.length > slot.asked {
-            return Err(Violation::MoreThanAsked { got: slice.length.into(), asked: slot.asked.into() });
+        let asked = slot.asked;
+        let chain = self.bytes(response, asked)?;
+        match self.tickets.get_mut(ticket).filter(|slot| slot.state == State::Waiting) {
+            Some(slot) => slot.messages.push_back(chain),
+            None => self.release(chain)?,
         }
-        let mut chain = if slice.length > 0 { self.sending.empty_chain() } else { Chain::EMPTY };
-        self.receiving.resolve(&mut self.sending.pool, &self.responses, &mut chain, slice)?;
-        if slot.state == State::Waiting {
-            slot.messages.push_back(chain);
-            return Ok(());
-        }
-        self.release(chain)
+        Ok(())
     }
 
     /// Sends credits as far as there is room.
