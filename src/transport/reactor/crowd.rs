@@ -75,7 +75,7 @@ pub(super) fn gives_way<K: Copy>(places: &[(K, Place)], further: Origin) -> Opti
     let silent = places.iter().filter(of).find(|(_, place)| place.is_silent);
     let in_time = || places.iter().filter(of).find(|(_, place)| place.has_had_its_time);
     let last = || places.iter().rev().find(of).filter(|_| from != further);
-    // Where all have as many as it has: whoever has had its time.
+    // Where all have as many as it has: the first that has had its time.
     let anyone = || places.iter().find(|(_, place)| place.has_had_its_time);
     silent.or_else(in_time).or_else(last).or_else(anyone).map(|(key, _)| *key)
 }

@@ -95,7 +95,7 @@ impl<O: Offer, T: Session> Reactor<O, T> {
     fn wait(&mut self, service: &mut impl Service<O, T>, limit: Duration) -> Result<bool, TableError> {
         let start = Instant::now();
         let idle = *self.idle.get_or_insert(start);
-        // Whoever wakes this side for nothing shall not have it spin in vain, and learn that spinning does not pay.
+        // A wake for nothing must not have this side spin in vain, and learn that spinning does not pay.
         let mut has_slept = false;
         loop {
             let left = limit.saturating_sub(start.elapsed());
@@ -167,7 +167,7 @@ impl<O: Offer, T: Session> Reactor<O, T> {
     fn sleep(&mut self, service: &mut impl Service<O, T>, limit: Duration, idle: Instant) -> Result<(), TableError> {
         let slept = Instant::now();
         let is_lone = slept - idle < QUIET && self.only_session().is_some();
-        // A look that is due comes before a lone client's sleep: whoever ends that waits for what comes after it.
+        // A look that is due comes before a lone client's sleep: the other side waits for what comes after that.
         if self.is_behind() || is_lone && slept - self.looked >= TIME_PER_LOOK {
             return self.look(service, Duration::ZERO);
         }

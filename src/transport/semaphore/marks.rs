@@ -43,7 +43,7 @@ pub struct Turn {
 }
 
 impl<M: Memory> Marks<M> {
-    /// The marks at that offset, a multiple of 8. Zeros mark nobody. One member at least is marked: for 0 it is as for 1.
+    /// The marks at that offset, a multiple of 8. Zeros mark none. One member at least is marked: for 0 it is as for 1.
     pub const fn new(memory: M, at: usize, members: usize) -> Self {
         Self { memory, at, members: if members == 0 { 1 } else { members } }
     }
