@@ -27,7 +27,7 @@ fn each(exported: &Folder, mut tried: impl FnMut(&Server, &mut dyn Obeys)) {
 
 #[test]
 fn a_server_that_is_killed_ends_the_session_of_every_client() {
-    let exported = Folder::new();
+    let exported = Folder::new("clients");
     fs::write(exported.join("file"), "bytes").unwrap();
     // It takes no room on the disk.
     File::create(exported.join("long")).unwrap().set_len(400 << 20).unwrap();
@@ -56,7 +56,7 @@ fn a_server_that_is_killed_ends_the_session_of_every_client() {
 
 #[test]
 fn a_server_that_stops_is_given_up_at_the_limit_and_the_session_goes_on() {
-    let exported = Folder::new();
+    let exported = Folder::new("clients");
     fs::write(exported.join("file"), "bytes").unwrap();
     each(&exported, |server, client| {
         assert_eq!(client.ask("open a file"), "ok");

@@ -79,7 +79,7 @@ fn the_library_exports_what_the_header_declares() {
 #[test]
 fn the_header_serves_cpp_and_pkg_config_says_how_to_link() {
     let Some(root) = installed("gcc") else { return };
-    let folder = super::Folder::new();
+    let folder = super::Folder::new("clients");
     let program = folder.join("program.cpp");
     let body = "#include <streamtable.h>\nint main() { return streamtable_message(STREAMTABLE_OK) == nullptr; }\n";
     std::fs::write(&program, body).unwrap();

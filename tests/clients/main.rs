@@ -10,6 +10,8 @@ mod ends;
 #[path = "../transport/files.rs"]
 #[allow(dead_code, reason = "each binary uses its own part")]
 mod files;
+#[path = "../suite/folder.rs"]
+mod folder;
 mod header;
 mod operations;
 #[path = "../transport/programs.rs"]
@@ -21,43 +23,16 @@ mod rng;
 mod same;
 mod tables;
 
-use std::fs;
+use folder::{Folder, number};
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
 /// No call of a client, and no answer to a test, takes longer.
 const LONG: Duration = Duration::from_secs(60);
-
-/// A folder of this test's own, removed with everything in it.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> Self {
-        let path = std::env::temp_dir().join(format!("memcpy-select-clients-{}-{}", std::process::id(), number()));
-        fs::create_dir(&path).unwrap();
-        Self(path)
-    }
-
-    fn join(&self, name: &str) -> PathBuf {
-        self.0.join(name)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-fn number() -> u32 {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    NEXT.fetch_add(1, Ordering::Relaxed)
-}
 
 /// Nobody else's.
 fn some_address() -> String {

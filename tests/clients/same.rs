@@ -94,7 +94,7 @@ fn list(prefix: &str) -> Vec<String> {
 
 #[test]
 fn every_client_does_the_same_at_the_same_time_and_gets_the_same() {
-    let exported = Folder::new();
+    let exported = Folder::new("clients");
     fs::create_dir(exported.join("folder")).unwrap();
     let server = Server::start(&exported.0);
     let mut clients: Vec<Box<dyn Obeys>> = vec![Box::new(Native::connect(&server.address))];
@@ -129,13 +129,13 @@ fn every_client_does_the_same_at_the_same_time_and_gets_the_same() {
 /// A build that asks for the next version of the protocol first gets on with a server of either.
 #[test]
 fn a_client_goes_back_to_the_version_that_the_server_speaks() {
-    let exported = Folder::new();
+    let exported = Folder::new("clients");
     fs::write(exported.join("file"), "bytes").unwrap();
     let server = Server::start(&exported.0);
     let Some(program) = sanitized("gcc", "tests/clients/operations.c", &["-DSTREAMTABLE_PROTOCOL_VERSION=2"]) else {
         return;
     };
-    let script = Folder::new();
+    let script = Folder::new("clients");
     fs::write(script.join("lines"), "open a file\nread a 10\nopen a none\n").unwrap();
     let lines = fs::File::open(script.join("lines")).unwrap();
     assert_eq!(printed(Command::new(program).args([&server.address, "0"]).stdin(lines)), "ok\n5 107741736\nerror 2\n");
@@ -144,7 +144,7 @@ fn a_client_goes_back_to_the_version_that_the_server_speaks() {
 /// The examples, as the README has them.
 #[test]
 fn the_examples_get_and_put_files() {
-    let (exported, here) = (Folder::new(), Folder::new());
+    let (exported, here) = (Folder::new("clients"), Folder::new("clients"));
     let server = Server::start(&exported.0);
     let bytes: Vec<u8> = (0..2_500_000_u32).map(|at| (at * 167 + (at >> 8)) as u8).collect();
     fs::write(here.join("file"), &bytes).unwrap();
@@ -196,7 +196,7 @@ fn in_readme(language: &str, address: &str) -> String {
 
 #[test]
 fn what_the_readme_shows_runs() {
-    let (exported, here) = (Folder::new(), Folder::new());
+    let (exported, here) = (Folder::new("clients"), Folder::new("clients"));
     fs::write(exported.join("copy.md"), "as the README says").unwrap();
     let server = Server::start(&exported.0);
     let Some(root) = built::installed("gcc") else { return };
@@ -231,7 +231,7 @@ fn what_is_installed_can_be_removed() {
     if !built::has("gcc") {
         return;
     }
-    let place = Folder::new();
+    let place = Folder::new("clients");
     assert!(script("gcc", &place.0, &[]).status.success());
     let root = &PREFIX[1..];
     let version = super::header::version();

@@ -37,27 +37,10 @@ fn a_shared_region_is_written_by_both() {
     assert_eq!(client.data.memory().access(), Access::ReadWrite);
 }
 
-/// A folder of this test's own, removed with everything in it.
-struct Folder(std::path::PathBuf);
-
-impl Folder {
-    fn new() -> Self {
-        let path = std::env::temp_dir().join(format!("memcpy-select-connect-{}", std::process::id()));
-        std::fs::create_dir(&path).unwrap();
-        Self(path)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
 #[test]
 fn addresses_lead_to_their_listener_and_leave_no_file() {
     let _turn = turn();
-    let folder = Folder::new();
+    let folder = crate::suite::folder::Folder::new("connect");
     let path = folder.0.join("table");
     let name = format!("@memcpy-select-connect-{}", std::process::id());
     for text in [name.as_str(), path.to_str().unwrap()] {

@@ -1,7 +1,8 @@
 //! Containers: what is not mounted there, and what is small.
 
 use crate::roles::{Other, address, ask, can_run};
-use crate::{Folder, turn};
+use crate::suite::folder::Folder;
+use crate::turn;
 use std::process::Command;
 
 /// Runs a program, with its arguments, where there is nothing but the libraries of the system and a `/dev/shm` of 4 KiB: no

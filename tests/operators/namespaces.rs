@@ -1,7 +1,8 @@
 //! Sides in other user and PID namespaces: which user is seen, and whose death is noticed.
 
 use crate::roles::{Other, address, ask, can_run};
-use crate::{Folder, turn};
+use crate::suite::folder::Folder;
+use crate::turn;
 use memcpy_select::transport::{Address, ConnectError};
 use std::os::unix::process::CommandExt;
 

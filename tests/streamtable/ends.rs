@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn clients_that_are_killed_leave_nothing_at_the_server() {
-    let (exported, here) = (Folder::new(), Folder::new());
+    let (exported, here) = (Folder::new("files"), Folder::new("files"));
     let sent = contents(3_000_000);
     fs::write(exported.join("file"), &sent).unwrap();
     fs::write(here.join("file"), &sent).unwrap();
@@ -32,7 +32,7 @@ fn clients_that_are_killed_leave_nothing_at_the_server() {
 fn a_server_that_is_killed_ends_its_sessions_and_leaves_nothing() {
     let shm = || names_in(Path::new("/dev/shm"));
     let before = shm();
-    let exported = Folder::new();
+    let exported = Folder::new("files");
     let socket = exported.join("socket").to_str().unwrap().to_owned();
     fs::create_dir(exported.join("files")).unwrap();
     fs::write(exported.join("files/file"), contents(100_000)).unwrap();
@@ -66,7 +66,7 @@ fn no_buffer_lies_between_file_and_block() {
     if !can_run("strace", &["-o", "/dev/null", "true"]) {
         return;
     }
-    let (exported, here, logs) = (Folder::new(), Folder::new(), Folder::new());
+    let (exported, here, logs) = (Folder::new("files"), Folder::new("files"), Folder::new("files"));
     fs::write(here.join("file"), contents(3_000_000)).unwrap();
     let server_log = logs.join("server");
     // The tracer is the child (-D), so that what is started, and killed in the end, is the server itself.
@@ -103,7 +103,7 @@ fn no_buffer_lies_between_file_and_block() {
 
 #[test]
 fn a_file_with_holes_and_one_that_is_written_meanwhile_are_what_they_are() {
-    let exported = Folder::new();
+    let exported = Folder::new("files");
     let file = File::options().write(true).create_new(true).open(exported.join("holes")).unwrap();
     file.set_len(900_000).unwrap();
     file.write_all_at(b"middle", 500_000).unwrap();

@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn files_of_every_length_come_back_as_they_went() {
-    let (exported, here) = (Folder::new(), Folder::new());
+    let (exported, here) = (Folder::new("files"), Folder::new("files"));
     let server = Server::start(&exported.0, &[]);
     for len_bytes in [0, 1, 4095, 4096, 65_535, 65_536, 65_537, 300_000, 5_000_003] {
         let sent = contents(len_bytes);
@@ -25,7 +25,7 @@ fn files_of_every_length_come_back_as_they_went() {
 
 #[test]
 fn a_slow_reader_gets_the_bytes_that_were_there() {
-    let (exported, here) = (Folder::new(), Folder::new());
+    let (exported, here) = (Folder::new("files"), Folder::new("files"));
     let server = Server::start(&exported.0, &[]);
     let sent = contents(6_000_000);
     fs::write(exported.join("file"), &sent).unwrap();
@@ -46,7 +46,7 @@ fn a_slow_reader_gets_the_bytes_that_were_there() {
 
 #[test]
 fn what_exists_is_not_overwritten_unasked() {
-    let (exported, here) = (Folder::new(), Folder::new());
+    let (exported, here) = (Folder::new("files"), Folder::new("files"));
     let server = Server::start(&exported.0, &[]);
     fs::write(here.join("file"), "new").unwrap();
     fs::write(exported.join("file"), "old").unwrap();
@@ -66,7 +66,7 @@ fn what_exists_is_not_overwritten_unasked() {
 
 #[test]
 fn nothing_outside_the_directory_is_reached() {
-    let (outside, exported) = (Folder::new(), Folder::new());
+    let (outside, exported) = (Folder::new("files"), Folder::new("files"));
     fs::write(outside.join("secret"), "secret").unwrap();
     fs::create_dir(outside.join("empty")).unwrap();
     fs::create_dir(exported.join("folder")).unwrap();
@@ -121,7 +121,7 @@ fn nothing_outside_the_directory_is_reached() {
 
 #[test]
 fn what_is_no_file_is_refused_without_being_touched() {
-    let exported = Folder::new();
+    let exported = Folder::new("files");
     fs::create_dir(exported.join("folder")).unwrap();
     fs::write(exported.join("file"), "file").unwrap();
     rustix::fs::mkfifoat(rustix::fs::CWD, exported.join("pipe"), rustix::fs::Mode::RUSR).unwrap();
@@ -144,7 +144,7 @@ fn what_is_no_file_is_refused_without_being_touched() {
 
 #[test]
 fn positions_are_each_handles_own_and_writes_go_where_they_are() {
-    let exported = Folder::new();
+    let exported = Folder::new("files");
     let server = Server::start(&exported.0, &[]);
     let (mut one, mut other) = (server.client(), server.client());
     let file = one.create("file").unwrap();
@@ -189,7 +189,7 @@ fn positions_are_each_handles_own_and_writes_go_where_they_are() {
 
 #[test]
 fn a_client_can_open_so_many_files_and_no_more() {
-    let exported = Folder::new();
+    let exported = Folder::new("files");
     fs::write(exported.join("file"), "file").unwrap();
     let server = Server::start(&exported.0, &[]);
     let mut client = server.client();
@@ -202,7 +202,7 @@ fn a_client_can_open_so_many_files_and_no_more() {
 
 #[test]
 fn read_only_means_so() {
-    let exported = Folder::new();
+    let exported = Folder::new("files");
     fs::write(exported.join("file"), "file").unwrap();
     let server = Server::start(&exported.0, &["--read-only"]);
     let mut client = server.client();

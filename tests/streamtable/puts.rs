@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 
 #[test]
 fn a_file_that_is_begun_is_its_clients_own_until_it_is_published() {
-    let exported = Folder::new();
+    let exported = Folder::new("files");
     fs::create_dir(exported.join("folder")).unwrap();
     let server = Server::start(&exported.0, &[]);
     let (mut one, mut other) = (server.client(), server.client());
@@ -52,7 +52,7 @@ fn a_file_that_is_begun_is_its_clients_own_until_it_is_published() {
 
 #[test]
 fn of_two_who_put_one_name_the_first_has_it() {
-    let (exported, here) = (Folder::new(), Folder::new());
+    let (exported, here) = (Folder::new("files"), Folder::new("files"));
     let server = Server::start(&exported.0, &[]);
     let (mut one, mut other) = (server.client(), server.client());
     let (first, second) = (one.create("file").unwrap(), other.create("file").unwrap());
@@ -111,7 +111,7 @@ fn shorter_than_it_says() -> Option<&'static str> {
 
 #[test]
 fn a_put_that_fails_changes_nothing() {
-    let (exported, here) = (Folder::new(), Folder::new());
+    let (exported, here) = (Folder::new("files"), Folder::new("files"));
     fs::write(exported.join("file"), "old").unwrap();
     let server = Server::start(&exported.0, &[]);
     let Some(shorter) = shorter_than_it_says() else { return };
@@ -125,7 +125,7 @@ fn a_put_that_fails_changes_nothing() {
 
 #[test]
 fn a_put_that_is_killed_leaves_the_old_file_or_the_new_one() {
-    let (exported, here) = (Folder::new(), Folder::new());
+    let (exported, here) = (Folder::new("files"), Folder::new("files"));
     let (old, new) = (contents(700_001), contents(3_000_000));
     fs::write(here.join("new"), &new).unwrap();
     let server = Server::start(&exported.0, &[]);
@@ -166,7 +166,7 @@ fn a_put_that_is_killed_leaves_the_old_file_or_the_new_one() {
 
 #[test]
 fn a_file_or_a_link_is_replaced_and_its_permissions_stay() {
-    let (exported, outside) = (Folder::new(), Folder::new());
+    let (exported, outside) = (Folder::new("files"), Folder::new("files"));
     fs::write(exported.join("private"), "old").unwrap();
     fs::set_permissions(exported.join("private"), fs::Permissions::from_mode(0o600)).unwrap();
     fs::write(outside.join("kept"), "kept").unwrap();
@@ -198,7 +198,7 @@ fn a_file_or_a_link_is_replaced_and_its_permissions_stay() {
 
 #[test]
 fn a_folder_that_was_moved_out_is_not_written_to() {
-    let (exported, outside) = (Folder::new(), Folder::new());
+    let (exported, outside) = (Folder::new("files"), Folder::new("files"));
     fs::create_dir(exported.join("folder")).unwrap();
     let server = Server::start(&exported.0, &[]);
     let mut client = server.client();
@@ -221,7 +221,7 @@ fn a_full_disk_keeps_the_old_file() {
     if !can_run("unshare", &["-Umr", "mount", "-t", "tmpfs", "none", "/mnt"]) {
         return;
     }
-    let (exported, here) = (Folder::new(), Folder::new());
+    let (exported, here) = (Folder::new("files"), Folder::new("files"));
     // A disk of 1 MiB, which only the server sees.
     let mut command = Command::new("unshare");
     command.args(["-Umr", "sh", "-c", "mount -t tmpfs -o size=1m none \"$1\" && exec \"$0\" \"$@\""]);
@@ -259,7 +259,7 @@ fn file_systems_without_unnamed_files_do_as_well() {
     if !can_run("strace", &["-q", "-o", "/dev/null", "-P", ".", "-e", "inject=openat:error=EOPNOTSUPP", "true"]) {
         return;
     }
-    let (exported, here) = (Folder::new(), Folder::new());
+    let (exported, here) = (Folder::new("files"), Folder::new("files"));
     // The only calls with that path are those for files without names, and those that bring a folder to the disk.
     let start = || {
         let mut command = Command::new("strace");
@@ -313,7 +313,7 @@ fn file_systems_without_unnamed_files_do_as_well() {
 
 #[test]
 fn what_killed_servers_left_is_not_served_and_goes() {
-    let exported = Folder::new();
+    let exported = Folder::new("files");
     let [left, held, not_ours] = [".streamtable-1.part", ".streamtable-2.PART", ".streamtable-3.parts"];
     for name in [left, held, not_ours] {
         fs::write(exported.join(name), "half").unwrap();
@@ -337,7 +337,7 @@ fn what_killed_servers_left_is_not_served_and_goes() {
 
 #[test]
 fn a_put_waits_for_nobody() {
-    let (exported, here) = (Folder::new(), Folder::new());
+    let (exported, here) = (Folder::new("files"), Folder::new("files"));
     let server = Server::start(&exported.0, &[]);
     rustix::fs::mkfifoat(rustix::fs::CWD, here.join("pipe"), rustix::fs::Mode::RUSR).unwrap();
     let output = run_in_time(server.tool(&here, &["put", "pipe"]));

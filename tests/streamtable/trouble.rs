@@ -4,7 +4,7 @@ use super::*;
 use memcpy_select::transport::{Answer, Event, Operation, Table, TableOptions};
 use rustix::process::{Resource, Rlimit, setrlimit};
 use std::process::ChildStderr;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use suite::sys::{End, in_child};
 
 /// A program that has a lease on a file, and does not give it back when asked; ended when dropped.
@@ -46,7 +46,7 @@ impl Drop for Leased {
 
 #[test]
 fn a_file_that_another_program_has_a_lease_on_keeps_nobody_waiting() {
-    let exported = Folder::new();
+    let exported = Folder::new("files");
     fs::write(exported.join("other"), "other").unwrap();
     let Some(leased) = Leased::file(&exported.join("leased")) else { return };
     let server = Server::start(&exported.0, &[]);
@@ -70,7 +70,7 @@ fn without_proc_nothing_is_served() {
     if !can_run("unshare", &["-Umr", "mount", "-t", "tmpfs", "none", "/proc"]) {
         return;
     }
-    let exported = Folder::new();
+    let exported = Folder::new("files");
     let mut command = Command::new("unshare");
     command.args(["-Umr", "sh", "-c", "mount -t tmpfs none /proc && exec \"$0\" \"$@\""]);
     command.arg(env!("CARGO_BIN_EXE_streamtable-server")).arg(&exported.0).args(["--at", &some_address()]);
@@ -83,7 +83,7 @@ fn a_write_beyond_the_limit_of_file_sizes_fails_and_the_server_lives() {
     if !can_run("prlimit", &["--fsize=4194304", "true"]) {
         return;
     }
-    let (exported, here) = (Folder::new(), Folder::new());
+    let (exported, here) = (Folder::new("files"), Folder::new("files"));
     let mut command = Command::new("prlimit");
     command.args(["--fsize=4194304", env!("CARGO_BIN_EXE_streamtable-server")]);
     let server = Server::run(command, &exported.0, some_address(), &[]);
@@ -107,7 +107,7 @@ fn a_write_beyond_the_limit_of_file_sizes_fails_and_the_server_lives() {
 
 #[test]
 fn a_position_that_no_file_has_is_refused() {
-    let exported = Folder::new();
+    let exported = Folder::new("files");
     let server = Server::start(&exported.0, &[]);
     let mut client = server.client();
     let file = client.create("file").unwrap();
@@ -121,7 +121,7 @@ fn a_position_that_no_file_has_is_refused() {
 
 #[test]
 fn the_library_writes_nothing_beyond_the_limit_of_file_sizes() {
-    let (exported, here) = (Folder::new(), Folder::new());
+    let (exported, here) = (Folder::new("files"), Folder::new("files"));
     fs::write(exported.join("file"), contents(20_000)).unwrap();
     let server = Server::start(&exported.0, &[]);
     let end = in_child(|| {
@@ -150,7 +150,7 @@ fn every_program_outlives_the_limit_of_file_sizes() {
     if !can_run("prlimit", &["--fsize=0", "true"]) {
         return;
     }
-    let here = Folder::new();
+    let here = Folder::new("files");
     let run = |program, arguments: &[&str]| {
         let mut command = Command::new("prlimit");
         command.args(["--fsize=0", program]).args(arguments).stdout(File::create(here.join("output")).unwrap());
@@ -161,7 +161,7 @@ fn every_program_outlives_the_limit_of_file_sizes() {
     // These two need shared memory, which the limit forbids too: they say so.
     let server = run(env!("CARGO_BIN_EXE_streamtable-server"), &["/tmp", "--at", "/nowhere/at/all"]);
     assert!(failure(&server).contains("error: "));
-    let exported = Folder::new();
+    let exported = Folder::new("files");
     let server = Server::start(&exported.0, &[]);
     fs::write(exported.join("file"), contents(100)).unwrap();
     let client = run(env!("CARGO_BIN_EXE_streamtable-client"), &["--at", &server.address, "cat", "file"]);
@@ -183,7 +183,7 @@ fn ends_at(mut server: Server, signal: Signal) {
 
 #[test]
 fn a_log_that_cannot_be_written_is_no_trouble() {
-    let exported = Folder::new();
+    let exported = Folder::new("files");
     fs::write(exported.join("file"), "file").unwrap();
     for redirection in ["2>&-", "2>/dev/full"] {
         let server = Server::run_unheard(server_with(redirection), &exported.0);
@@ -206,7 +206,7 @@ fn server_unread(exported: &Folder) -> (Server, ChildStderr) {
 
 #[test]
 fn a_log_that_nobody_reads_is_no_trouble() {
-    let exported = Folder::new();
+    let exported = Folder::new("files");
     let name = "x".repeat(255);
     fs::write(exported.join(&name), "file").unwrap();
     // More clients come and go than there is room to say so.
@@ -245,8 +245,8 @@ fn a_log_that_nobody_reads_is_no_trouble() {
 
 #[test]
 fn signals_end_the_server_in_order() {
-    let exported = Folder::new();
-    let place = Folder::new();
+    let exported = Folder::new("files");
+    let place = Folder::new("files");
     for (signal, name) in [(Signal::TERM, "SIGTERM"), (Signal::INT, "SIGINT")] {
         let socket = place.join("socket");
         let server = Server::start_at(&exported.0, socket.to_str().unwrap().to_owned(), &[]);
@@ -284,7 +284,7 @@ fn the_first_process_of_a_container_ends_at_signals() {
     if !can_run("unshare", &[&arguments[..], &["true"]].concat()) {
         return;
     }
-    let exported = Folder::new();
+    let exported = Folder::new("files");
     for signal in [Signal::TERM, Signal::INT] {
         let mut command = Command::new("unshare");
         command.args(arguments).arg(env!("CARGO_BIN_EXE_streamtable-server"));
@@ -338,7 +338,7 @@ fn told_lies(folder: &Folder, claimed_bytes: u64, bytes: &[u8], at_once: usize, 
 
 #[test]
 fn a_server_that_sends_nothing_is_not_asked_for_ever() {
-    let here = Folder::new();
+    let here = Folder::new("files");
     for claimed_bytes in [1 << 63, 1, 1 << 30, ErrorCode::FIRST - 1] {
         for verb in ["get", "cat"] {
             let output = told_lies(&here, claimed_bytes, b"", 100, &[verb, "file"]);
@@ -354,7 +354,7 @@ fn a_server_that_sends_nothing_is_not_asked_for_ever() {
 
 #[test]
 fn short_answers_are_gone_on_from() {
-    let here = Folder::new();
+    let here = Folder::new("files");
     let bytes = contents(700_000);
     for at_once in [1 << 20, 65_537, 999] {
         let output = told_lies(&here, bytes.len() as u64, &bytes, at_once, &["get", "file"]);

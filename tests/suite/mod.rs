@@ -13,6 +13,7 @@ pub mod check;
 #[cfg(target_os = "linux")]
 pub mod delivered;
 pub mod fault;
+pub mod folder;
 pub mod forever;
 pub mod guarded;
 pub mod oracle;
