@@ -147,7 +147,7 @@ impl Chain {
         ring: &Consumer<M, WORDS>,
         length: u32,
     ) -> Result<(), Violation> {
-        ring.take_bytes(length, self.hold(length)).inspect_err(|_| self.clear())
+        ring.take_bytes(length, self.hold(length), Copier::AUTO).inspect_err(|_| self.clear())
     }
 
     /// Makes it one of `length` bytes, of blocks that are allocated for it, and writes its list blocks. It was

@@ -302,6 +302,10 @@ impl<M: Memory, const WORDS: usize> Consumer<M, WORDS> {
                 if entry[0] & PHASE_BIT != self.layout.phase(self.head) {
                     return Ok(None);
                 }
+                // What is behind the first line, all at once and before it is known how much is meant.
+                for line in (64..self.layout.stride_bytes as usize).step_by(64) {
+                    self.memory.prefetch(at + line);
+                }
             }
         }
         for (word, value) in entry.iter_mut().enumerate().skip(1) {
@@ -318,12 +322,12 @@ impl<M: Memory, const WORDS: usize> Consumer<M, WORDS> {
     ///
     /// [`Violation::Room`] if the entry has no room for as many, or `dst` has not.
     #[inline(always)]
-    pub fn take_bytes(&self, length: u32, dst: &mut [u8]) -> Result<(), Violation> {
+    pub fn take_bytes(&self, length: u32, dst: &mut [u8], copier: Copier) -> Result<(), Violation> {
         let room_bytes = self.layout.room_bytes();
         match dst.get_mut(..length as usize) {
             Some([]) => Ok(()),
             Some(dst) if length <= room_bytes => {
-                self.memory.read(self.layout.room_at(self.head.wrapping_sub(1)), dst, Copier::AUTO);
+                self.memory.read(self.layout.room_at(self.head.wrapping_sub(1)), dst, copier);
                 Ok(())
             }
             _ => Err(Violation::Room { length, room_bytes }),

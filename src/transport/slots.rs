@@ -146,6 +146,12 @@ impl<T> Slots<T> {
         None
     }
 
+    /// The polled member whose turn is next.
+    #[inline(always)]
+    pub(super) fn first_polled(&self) -> Option<Key> {
+        self.polled.front().copied()
+    }
+
     /// Puts a member at the end of the polled ones, if it is not among them.
     #[inline(always)]
     pub(super) fn poll(&mut self, key: Key) {

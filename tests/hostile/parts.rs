@@ -124,7 +124,8 @@ fn ring_round(
                     }
                     popped += 1;
                     let (length, mut dst) = (plot.choices.borrow_mut().edge(layout.room_bytes()), [0; 256]);
-                    let taken = call(plot, tally, 1, || plot.payload(|| consumer.take_bytes(length, &mut dst)));
+                    let taken =
+                        call(plot, tally, 1, || plot.payload(|| consumer.take_bytes(length, &mut dst, Copier::AUTO)));
                     assert_eq!(taken.is_ok(), length <= layout.room_bytes());
                     if turn == capacity {
                         break;

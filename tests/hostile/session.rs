@@ -11,8 +11,9 @@ use super::{Choices, Hostile, Side, Tally, is_of_the_protocol};
 use memcpy_select::transport::blocks::AllocateError;
 use memcpy_select::transport::chain::Chain;
 use memcpy_select::transport::geometry::{Allocator, Blocks, Geometry};
+use memcpy_select::transport::ring::MAX_ROOM_BYTES;
 use memcpy_select::transport::session::{
-    AnswerError, ClientSide, JobKey, Outcome, QueueLayout, Reply, ServerSide, SubmitError, Ticket, data_bytes,
+    AnswerError, Came, ClientSide, JobKey, Outcome, QueueLayout, Reply, ServerSide, SubmitError, Ticket, data_bytes,
     lay_out_shared,
 };
 use memcpy_select::transport::{Args, Copier, Flags, JobId, Kind, Publication, Value, Violation};
@@ -419,7 +420,19 @@ impl<'a> Attack<'a> {
             }
             6 | 7 => {
                 self.check_sent();
-                let Some(ticket) = self.client.poll()? else { return Ok(()) };
+                let mut dst = [0; MAX_ROOM_BYTES];
+                let found = match self.sent.keys().next() {
+                    Some(&stream) if what.is_multiple_of(2) => self.client.poll_into(stream, &mut dst, Copier::AUTO)?,
+                    _ => self.client.poll()?.map(Came::Response),
+                };
+                let ticket = match found {
+                    Some(Came::Response(ticket)) => ticket,
+                    Some(Came::Bytes(_)) => {
+                        self.sent.retain(|ticket, _| self.client.is_waiting(*ticket) || self.client.is_done(*ticket));
+                        return Ok(());
+                    }
+                    None => return Ok(()),
+                };
                 let is_message = self.client.is_waiting(ticket);
                 assert!(is_message != self.client.is_done(ticket));
                 let is_asked =

@@ -61,7 +61,7 @@ fn entries_arrive_in_order_over_the_wrap_of_the_indices() {
                     if let Some([_, number, _]) = got {
                         let bytes = bytes_of(number, layout);
                         let mut found = vec![0; bytes.len()];
-                        consumer.take_bytes(bytes.len() as u32, &mut found).unwrap();
+                        consumer.take_bytes(bytes.len() as u32, &mut found, Copier::AUTO).unwrap();
                         assert_eq!(found, bytes);
                     }
                 }
@@ -202,11 +202,14 @@ fn no_more_bytes_are_written_or_read_than_an_entry_has_room_for() {
         let mut dst = [0; 600];
         for _ in 0..2 {
             consumer.pop().unwrap().expect("published");
-            assert_eq!(consumer.take_bytes(room_bytes, &mut dst), Ok(()));
+            assert_eq!(consumer.take_bytes(room_bytes, &mut dst, Copier::AUTO), Ok(()));
             assert!(dst[..room_bytes as usize].iter().all(|byte| *byte == 7));
             let length = room_bytes + 1;
-            assert_eq!(consumer.take_bytes(length, &mut dst), Err(Violation::Room { length, room_bytes }));
-            let short = consumer.take_bytes(room_bytes, &mut dst[..room_bytes as usize / 2]);
+            assert_eq!(
+                consumer.take_bytes(length, &mut dst, Copier::AUTO),
+                Err(Violation::Room { length, room_bytes })
+            );
+            let short = consumer.take_bytes(room_bytes, &mut dst[..room_bytes as usize / 2], Copier::AUTO);
             assert_eq!(short.is_ok(), room_bytes == 0);
         }
         assert_eq!(memory.load32(256, Load::Relaxed), 0, "the words of the first entry");

@@ -4,19 +4,20 @@
 use crate::programs::{Over, next_job};
 use crate::rng::Rng;
 use crate::sides::{geometries, geometry, memories, pair};
-use crate::table::{address, by_hand};
+use crate::table::{address, by_hand, by_hand_as};
 use memcpy_select::transport::chain::Chain;
 use memcpy_select::transport::geometry::{Allocator, Geometry};
 use memcpy_select::transport::memory::{Load, Store};
 use memcpy_select::transport::ring::Producer;
 use memcpy_select::transport::session::{
-    AnswerError, ClientSide, JobKey, Outcome, QueueLayout, Reply, ServerSide, SubmitError, Ticket,
+    AnswerError, Came, ClientSide, JobKey, Outcome, QueueLayout, Reply, ServerSide, SubmitError, Ticket,
 };
 use memcpy_select::transport::{
     Answer, Answered, Args, Asked, Blocks, Client, ClientError, ClientOptions, Completion, Copier, ErrorCode, Event,
     Flags, Handle, Job, JobId, Kind, Mapped, Memory, Operation, Proxy, ProxyOptions, Publication, Pushed, Request,
     Response, Slice, Table, TableOptions, Value, Violation, Waiting,
 };
+use std::io::SeekFrom;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -96,7 +97,21 @@ fn messages_arrive_in_order_beside_other_requests() {
             }
             server.flush();
             for _ in 0..rng.below(6) {
-                let Some(found) = client.poll().unwrap() else { break };
+                let found = if rng.below(2) == 0 {
+                    client.poll().unwrap()
+                } else {
+                    let mut dst = vec![0; most];
+                    match client.poll_into(ticket, &mut dst, Copier::AUTO).unwrap() {
+                        Some(Came::Bytes(len_bytes)) => {
+                            assert_eq!(dst[..len_bytes], message(seen, most));
+                            seen += 1;
+                            continue;
+                        }
+                        Some(Came::Response(found)) => Some(found),
+                        None => None,
+                    }
+                };
+                let Some(found) = found else { break };
                 if found != ticket {
                     assert_eq!(client.take(found), Some(Outcome::Position(answered)));
                     answered += 1;
@@ -392,13 +407,25 @@ fn pushes_to_a_client_that_does_not_read_end_with_its_credits() {
     side.server.answer(job, Reply::Value(Value::from_raw(0))).unwrap();
 }
 
-/// What a server sends that no honest one does, in answer to a stream of two credits or to a read.
+/// What a server sends that no honest one does, in answer to a stream of two credits or to a read: it is found by either call.
 fn deceived(kind: Kind, answers: &[(bool, Value)]) -> Violation {
+    let taken_in = deceived_by(kind, answers, |client, _| client.poll().map(drop));
+    let copied_out =
+        deceived_by(kind, answers, |client, ticket| client.poll_into(ticket, &mut [0; 10], Copier::AUTO).map(drop));
+    assert_eq!(taken_in, copied_out);
+    taken_in
+}
+
+fn deceived_by(
+    kind: Kind,
+    answers: &[(bool, Value)],
+    poll: impl Fn(&mut ClientSide<Mapped>, Ticket) -> Result<(), Violation>,
+) -> Violation {
     let geometry = with_room(4);
     let [queue, data, server_data] = memories(&geometry);
     let layout = QueueLayout::of(&geometry).unwrap();
     let mut client = ClientSide::new(&geometry, queue.clone(), data, server_data.read_only()).unwrap();
-    client.submit(kind, Flags::NONE, 1, Args::stream(10, 2), Chain::EMPTY).unwrap();
+    let ticket = client.submit(kind, Flags::NONE, 1, Args::stream(10, 2), Chain::EMPTY).unwrap();
     client.flush().unwrap();
     let id = JobId::truncated(u64::from(queue.load32(1024, Load::Acquire) >> 8));
     let mut responses = Producer::<_, 3>::new(queue, layout.responses);
@@ -407,7 +434,7 @@ fn deceived(kind: Kind, answers: &[(bool, Value)]) -> Violation {
     }
     responses.publish();
     loop {
-        if let Err(violation) = client.poll() {
+        if let Err(violation) = poll(&mut client, ticket) {
             return violation;
         }
     }
@@ -417,7 +444,9 @@ fn deceived(kind: Kind, answers: &[(bool, Value)]) -> Violation {
 fn messages_that_no_server_sends_end_the_session() {
     let some = Value::slice(Slice::inline(10));
     assert!(matches!(deceived(Kind::Read, &[(true, some)]), Violation::NoSuchJob { .. }));
-    assert_eq!(deceived(Kind::Stream, &[(true, some); 3]), Violation::Credits { found: 1, most: 0 });
+    // Those that were copied out were taken, so that their credits are the server's again.
+    let without_credit = deceived_by(Kind::Stream, &[(true, some); 3], |client, _| client.poll().map(drop));
+    assert_eq!(without_credit, Violation::Credits { found: 1, most: 0 });
     let long = Value::slice(Slice::inline(11));
     assert_eq!(deceived(Kind::Stream, &[(true, long)]), Violation::MoreThanAsked { got: 11, asked: 10 });
     assert_eq!(deceived(Kind::Stream, &[(false, some)]), Violation::MoreThanAsked { got: 10, asked: 0 });
@@ -492,6 +521,56 @@ fn a_table_pushes_by_hand_and_loses_nothing_without_credit() {
     table.flush();
     assert!(matches!(client.finish(ticket), Err(ClientError::Refused(ErrorCode::UNSUPPORTED))));
     assert!(matches!(client.stream(object, 100, 8), Err(ClientError::Full)));
+}
+
+#[test]
+fn messages_are_copied_to_where_they_are_wanted() {
+    for waiting in [Waiting::Poll, Waiting::Adaptive, Waiting::Sleep] {
+        let (mut table, mut client) = by_hand_as(options(), waiting);
+        client.set_limit(SOON);
+        let object = Handle::of(3);
+        let ticket = client.stream(object, 100, 3).unwrap();
+        client.flush().unwrap();
+        let job = next_job(&mut table);
+        let mut dst = [0; 120];
+        let too_short = client.receive(ticket, &mut dst[..99]);
+        assert!(matches!(too_short, Err(ClientError::TooLarge { len_bytes: 100, max_bytes: 99 })), "{too_short:?}");
+        assert!(matches!(client.receive(ticket, &mut dst), Err(ClientError::Timeout { .. })), "and the stream goes on");
+        // In their entries and in blocks, behind an answer to another request, and behind one that was taken in before.
+        let seek = client.submit_seek(object, SeekFrom::Start(9)).unwrap();
+        client.flush().unwrap();
+        let position = next_job(&mut table);
+        assert!(matches!(table.push(&job, Answer::Bytes(b"first")), Pushed::Sent));
+        assert_eq!(table.answer(position, Answer::Position(9)), Answered::Sent);
+        assert!(matches!(table.push(&job, Answer::Bytes(&[2; 100])), Pushed::Sent));
+        assert!(matches!(table.push(&job, Answer::Bytes(b"third")), Pushed::Sent));
+        table.flush();
+        assert!(matches!(client.finish(seek).unwrap(), Completion::Position(9)));
+        for message in [b"first".as_slice(), &[2; 100], b"third"] {
+            dst.fill(0);
+            assert_eq!(client.receive(ticket, &mut dst).unwrap(), Some(message.len()));
+            assert_eq!(dst[..message.len()], *message);
+        }
+        client.flush().unwrap();
+        while !matches!(table.next(SOON).unwrap(), Some(Event::Credit { .. })) {}
+        assert!(matches!(table.push(&job, Answer::Bytes(b"last")), Pushed::Sent));
+        assert_eq!(table.answer(job, Answer::Error(ErrorCode::BUSY)), Answered::Sent);
+        table.flush();
+        assert_eq!(client.receive(ticket, &mut dst).unwrap(), Some(4));
+        assert!(matches!(client.receive(ticket, &mut dst), Err(ClientError::Refused(ErrorCode::BUSY))));
+        assert!(matches!(client.receive(ticket, &mut dst), Err(ClientError::NotOfThisSession)));
+        let ticket = client.stream(object, 0, 1).unwrap();
+        client.flush().unwrap();
+        let job = loop {
+            // Credits for the stream before come first.
+            if let Some(Event::Job(job)) = table.next(SOON).unwrap() {
+                break job;
+            }
+        };
+        assert_eq!(table.answer(job, Answer::Done), Answered::Sent);
+        table.flush();
+        assert_eq!(client.receive(ticket, &mut []).unwrap(), None);
+    }
 }
 
 #[test]

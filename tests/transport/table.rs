@@ -115,11 +115,16 @@ fn many_requests_are_under_way_at_once() {
 
 /// A table and a client of this thread: the table is driven by hand.
 pub fn by_hand(options: TableOptions) -> (Table, Client) {
+    by_hand_as(options, Waiting::default())
+}
+
+/// The same, with a client that waits so.
+pub fn by_hand_as(options: TableOptions, waiting: Waiting) -> (Table, Client) {
     let (ours, theirs) = UnixStream::pair().unwrap();
     let mut table = Table::without_address(options).unwrap();
     table.adopt(theirs).unwrap();
     let client = thread::scope(|scope| {
-        let client = scope.spawn(|| Client::over(ours, ClientOptions::default()).unwrap());
+        let client = scope.spawn(|| Client::over(ours, ClientOptions::default().waiting(waiting)).unwrap());
         assert!(matches!(table.next(Duration::from_secs(5)).unwrap(), Some(Event::Joined(_))));
         client.join().unwrap()
     });

@@ -4,7 +4,7 @@ use super::Client;
 use super::wait::{LOOKS_PER_CLOCK, MIN_SLEEP};
 use crate::transport::completion::{Completion, Handle};
 use crate::transport::error::{ClientError, SessionError};
-use crate::transport::memory::Copier;
+use crate::transport::memory::{Copier, between_looks};
 use crate::transport::request::{Args, Flags, Kind};
 use crate::transport::session::{SubmitError, Ticket};
 use crate::transport::waiting::Waiting;
@@ -47,7 +47,7 @@ impl Client {
                 if self.side.has_room().map_err(|violation| self.end(violation.into()))? {
                     return Ok(());
                 }
-                std::hint::spin_loop();
+                between_looks();
             }
             // Answers are taken in, so that the table has room for more of them. Bounded by what is under way.
             while let Some(ticket) = self.look()? {
@@ -108,6 +108,35 @@ impl Client {
         self.begin()?;
         self.wait_until(ticket)?;
         self.complete(ticket)
+    }
+
+    /// As [`next_message`](Self::next_message), but copies it into `dst`, which has room for the longest that was asked for; its length,
+    /// or none if the stream has ended. One that travels in its entry is copied once, from there.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::TooLarge`] if `dst` is shorter than a message may be; [`ClientError::Refused`] with the table's reason if it
+    /// ended the stream with one; else as [`next_message`](Self::next_message).
+    #[inline]
+    pub fn receive(&mut self, ticket: Ticket, dst: &mut [u8]) -> Result<Option<usize>, ClientError> {
+        self.begin()?;
+        let len_bytes = self.side.asked(ticket).ok_or(ClientError::NotOfThisSession)? as usize;
+        if len_bytes > dst.len() {
+            return Err(ClientError::TooLarge { len_bytes, max_bytes: dst.len() });
+        }
+        if let Some(len_bytes) = self.copy_soon(ticket, dst, Copier::AUTO)? {
+            return Ok(Some(len_bytes));
+        }
+        self.wait_until(ticket)?;
+        match self.complete(ticket)? {
+            Completion::Read(view) => {
+                let len_bytes = view.read_at(0, dst);
+                self.release(view)?;
+                Ok(Some(len_bytes))
+            }
+            Completion::Ended => Ok(None),
+            other => Err(other.unexpected()),
+        }
     }
 
     /// Gives a request up, or ends a stream: what comes of it is dropped.

@@ -231,6 +231,9 @@ impl Client {
     pub fn read_with(&mut self, handle: Handle, dst: &mut [u8], copier: Copier) -> Result<usize, ClientError> {
         let amount = clamp(dst.len().min(self.max_read_bytes()));
         let ticket = self.submit_read(handle, amount)?;
+        if let Some(len_bytes) = self.copy_soon(ticket, dst, copier)? {
+            return Ok(len_bytes);
+        }
         self.wait_for(ticket)?;
         match self.side.take(ticket) {
             Some(Outcome::Bytes(chain)) => {
@@ -360,7 +363,7 @@ impl Completion {
     }
 
     /// A session checks each response against its request, so that none of another kind gets here.
-    fn unexpected(self) -> ClientError {
+    pub(super) fn unexpected(self) -> ClientError {
         match self {
             Self::Refused(code) => ClientError::Refused(code),
             _ => ClientError::Refused(ErrorCode::UNSUPPORTED),

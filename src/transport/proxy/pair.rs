@@ -297,7 +297,7 @@ impl Session for Pair {
 impl Names {
     /// The bytes in the entry that was popped last, copied out.
     fn take<const WORDS: usize>(&mut self, ring: &Consumer<Mapped, WORDS>, length: u32) -> Result<&[u8], Violation> {
-        ring.take_bytes(length, &mut self.buffer)?;
+        ring.take_bytes(length, &mut self.buffer, Copier::AUTO)?;
         Ok(self.buffer.get(..length as usize).unwrap_or_default())
     }
 

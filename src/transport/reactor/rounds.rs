@@ -3,7 +3,8 @@
 use super::budget::Kind;
 use super::{Member, Offer, Reactor, Service, Session, Source};
 use crate::transport::error::{SessionError, TableError};
-use crate::transport::job::ClientKey;
+use crate::transport::job::{ClientKey, Event};
+use crate::transport::memory::between_looks;
 use crate::transport::slots::Key;
 use crate::transport::waiting::Waiting;
 use crate::transport::watch::{Ready, Report};
@@ -47,6 +48,48 @@ impl<O: Offer, T: Session> Reactor<O, T> {
             return Ok(true);
         }
         self.wait(service, limit)
+    }
+
+    /// What the only client asks for next, if there is just one, it is polled, and no look at the sockets is due. It goes past the
+    /// queue, where those behind it come. A side that polls looks for it for a while.
+    #[inline(always)]
+    pub(in crate::transport) fn next_of_lone(
+        &mut self,
+        mut take: impl FnMut(ClientKey, &mut T) -> Result<Option<Event>, SessionError>,
+    ) -> Option<Event> {
+        if self.sessions != 1 || !self.newcomers.is_empty() || self.rounds >= ROUNDS_PER_LOOK {
+            return None;
+        }
+        let key = self.members.first_polled()?;
+        let Some(Member::Session(session, _)) = self.members.get_mut(key) else { return None };
+        if self.settings.waiting == Waiting::Poll {
+            let mut looks = ROUNDS_PER_LOOK;
+            while looks > 0 && !session.is_ready() {
+                between_looks();
+                looks -= 1;
+            }
+        }
+        let client = ClientKey(key);
+        let first = take(client, session);
+        if let Ok(Some(_)) = first {
+            for _ in 1..TURN_ALONE {
+                match take(client, session) {
+                    Ok(Some(event)) => self.events.push_back(event),
+                    Ok(None) => break,
+                    Err(why) => {
+                        self.depart(client, why);
+                        break;
+                    }
+                }
+            }
+            self.rounds += 1 + self.events.len() as u32;
+            self.budgets.serve();
+            self.idle = None;
+        }
+        first.unwrap_or_else(|why| {
+            self.depart(client, why);
+            None
+        })
     }
 
     /// Serves polled clients, and looks at the sockets when that is due; whether there was something, or an event has come.
@@ -108,7 +151,7 @@ impl<O: Offer, T: Session> Reactor<O, T> {
                             if is_found {
                                 break;
                             }
-                            std::hint::spin_loop();
+                            between_looks();
                         }
                     }
                     if !is_found {
@@ -136,7 +179,7 @@ impl<O: Offer, T: Session> Reactor<O, T> {
     /// for half a look on average, and a round costs as much as many of them.
     fn is_lone_and_quiet(&mut self) -> bool {
         let has_nothing = |session: &mut T| {
-            std::hint::spin_loop();
+            between_looks();
             !session.is_ready()
         };
         self.only_session().is_some_and(|session| (0..ROUNDS_PER_LOOK).all(|_| has_nothing(session)))

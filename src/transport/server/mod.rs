@@ -102,13 +102,19 @@ impl Table {
     pub fn next(&mut self, limit: Duration) -> Result<Option<Event>, TableError> {
         match self.reactor.events.pop_front() {
             Some(event) => Ok(Some(event)),
-            None => self.next_round(limit),
+            None => {
+                self.flush();
+                let service = &mut self.service;
+                match self.reactor.next_of_lone(|client, session| service.take(client, session)) {
+                    Some(event) => Ok(Some(event)),
+                    None => self.next_round(limit),
+                }
+            }
         }
     }
 
     /// As [`next`](Self::next), when all that was gathered is used up.
     fn next_round(&mut self, limit: Duration) -> Result<Option<Event>, TableError> {
-        self.flush();
         self.reactor.round(&mut self.service, limit)?;
         Ok(self.reactor.events.pop_front())
     }

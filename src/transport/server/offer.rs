@@ -118,6 +118,18 @@ impl TableService {
     }
 }
 
+impl TableService {
+    /// Takes a client's next request.
+    #[inline(always)]
+    pub(super) fn take(&mut self, client: ClientKey, session: &mut Session) -> Result<Option<Event>, SessionError> {
+        let event = session.next(client)?;
+        if event.is_some() {
+            self.touch(client, session);
+        }
+        Ok(event)
+    }
+}
+
 impl Service<Data, Session> for TableService {
     fn go_on(&mut self, greeting: &mut Greeting, offer: &mut Data, step: Step) -> Result<Progress, ConnectError> {
         if step == Step::Agreed {

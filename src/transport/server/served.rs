@@ -12,7 +12,7 @@ use crate::transport::reactor::{self, Rings, Source};
 use crate::transport::region::{self, Region};
 use crate::transport::request::{ErrorCode, Kind, Value};
 use crate::transport::semaphore::{Doorbell, Via};
-use crate::transport::session::{QueueLayout, Reply, ServerSide};
+use crate::transport::session::{Incoming, QueueLayout, Reply, ServerSide};
 use crate::transport::share::Object;
 use crate::transport::violation::Violation;
 use std::collections::VecDeque;
@@ -93,23 +93,29 @@ impl Session {
         turn: usize,
         events: &mut VecDeque<Event>,
     ) -> Result<bool, Violation> {
-        self.take_returned();
         let mut any = false;
         for _ in 0..turn {
-            let Some(incoming) = self.side.take_request()? else { break };
+            let Some(event) = self.next(client)? else { break };
             any = true;
-            let request = incoming.request;
-            events.push_back(match incoming.job {
-                Some(key) if request.kind != Kind::Credit => Event::Job(Job { client, key, request }),
-                _ if request.kind == Kind::Credit => Event::Credit { client },
-                _ => Event::Closed { client, handle: request.handle },
-            });
+            events.push_back(event);
         }
         // Where there is nothing better to do: the line of the releases is not in this CPU's cache when they have changed.
         if !any && self.side.lent_blocks() > 0 {
             self.side.take_releases()?;
         }
         Ok(any)
+    }
+
+    /// What the client asks for next.
+    #[inline(always)]
+    pub(super) fn next(&mut self, client: ClientKey) -> Result<Option<Event>, Violation> {
+        self.take_returned();
+        let Some(Incoming { job, request }) = self.side.take_request()? else { return Ok(None) };
+        Ok(Some(match job {
+            Some(key) if request.kind != Kind::Credit => Event::Job(Job { client, key, request }),
+            _ if request.kind == Kind::Credit => Event::Credit { client },
+            _ => Event::Closed { client, handle: request.handle },
+        }))
     }
 
     #[inline(always)]

@@ -19,6 +19,15 @@ use crate::transport::ring::{Consumer, Producer};
 use crate::transport::violation::Violation;
 use std::collections::VecDeque;
 
+/// What [`ClientSide::poll_into`] found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Came {
+    /// So many bytes, which were copied out.
+    Bytes(usize),
+    /// A response, as [`ClientSide::poll`] would return it.
+    Response(Ticket),
+}
+
 /// The client's side of a session.
 #[derive(Debug)]
 pub struct ClientSide<M: Memory> {
@@ -190,31 +199,86 @@ impl<M: Memory + Clone> ClientSide<M> {
     pub fn poll(&mut self) -> Result<Option<Ticket>, Violation> {
         // Bounded: each turn ends a request that was under way, or uses a credit.
         while let Some(entry) = self.responses.pop()? {
-            let response = Response::from_entry(entry);
-            let ticket = self.tickets.named(response.id);
-            let state = self.tickets.state(ticket);
-            if response.has_more {
-                self.take_in(ticket, response)?;
-                if state == State::Waiting {
-                    return Ok(Some(ticket));
-                }
-                continue;
-            }
-            let outcome = self.outcome(ticket, response)?;
-            if let Some(slot) = self.tickets.get_mut(ticket) {
-                slot.state = State::Done;
-                slot.outcome = Some(outcome);
-                self.sending.free(slot.payload.blocks())?;
-                slot.payload.clear();
-            }
-            if state == State::Waiting {
+            if let Some(ticket) = self.accept(Response::from_entry(entry))? {
                 return Ok(Some(ticket));
-            }
-            if let Some(Outcome::Bytes(chain)) = self.take(ticket) {
-                self.release(chain)?;
             }
         }
         Ok(None)
+    }
+
+    /// As [`poll`](Self::poll), but what a read asked for, or the next message of a stream, is copied into `dst` at once if it came in its
+    /// entry: `dst` has room for as much as was asked for.
+    ///
+    /// # Errors
+    ///
+    /// As [`poll`](Self::poll).
+    #[inline(always)]
+    pub fn poll_into(&mut self, wanted: Ticket, dst: &mut [u8], copier: Copier) -> Result<Option<Came>, Violation> {
+        // Bounded as in `poll`.
+        while let Some(entry) = self.responses.pop()? {
+            let response = Response::from_entry(entry);
+            if let Some(len_bytes) = self.copy_out(wanted, response, dst, copier)? {
+                return Ok(Some(Came::Bytes(len_bytes)));
+            }
+            if let Some(ticket) = self.accept(response)? {
+                return Ok(Some(Came::Response(ticket)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Copies out what came in the entry of a response, if it is to that read or the next message of that stream; its length.
+    #[inline(always)]
+    fn copy_out(
+        &mut self,
+        wanted: Ticket,
+        response: Response,
+        dst: &mut [u8],
+        copier: Copier,
+    ) -> Result<Option<usize>, Violation> {
+        let slice = response.value.to_slice();
+        let is_wanted = response.id == self.tickets.id(wanted) && slice.is_inline();
+        if !is_wanted || ErrorCode::of(response.value).is_some() {
+            return Ok(None);
+        }
+        let Some(slot) = self.tickets.get_mut(wanted).filter(|slot| slot.is_next(response.has_more)) else {
+            return Ok(None);
+        };
+        slot.admit(slice.length, response.has_more)?;
+        self.responses.take_bytes(slice.length, dst, copier)?;
+        if response.has_more {
+            let credits = slot.take_message();
+            self.owe(response.id, credits);
+        } else {
+            slot.state = State::Done;
+            self.tickets.take(wanted);
+        }
+        Ok(Some(slice.length as usize))
+    }
+
+    /// Takes a response in; the request that it is for, unless that was abandoned.
+    #[inline(always)]
+    pub(super) fn accept(&mut self, response: Response) -> Result<Option<Ticket>, Violation> {
+        let ticket = self.tickets.named(response.id);
+        let state = self.tickets.state(ticket);
+        let is_wanted = (state == State::Waiting).then_some(ticket);
+        if response.has_more {
+            self.take_in(ticket, response)?;
+            return Ok(is_wanted);
+        }
+        let outcome = self.outcome(ticket, response)?;
+        if let Some(slot) = self.tickets.get_mut(ticket) {
+            slot.state = State::Done;
+            slot.outcome = Some(outcome);
+            self.sending.free(slot.payload.blocks())?;
+            slot.payload.clear();
+        }
+        if is_wanted.is_none()
+            && let Some(Outcome::Bytes(chain)) = self.take(ticket)
+        {
+            self.release(chain)?;
+        }
+        Ok(is_wanted)
     }
 
     /// Gives a request up: its response is dropped when it comes, or now if it is there. A stream is ended.
@@ -244,7 +308,7 @@ impl<M: Memory + Clone> ClientSide<M> {
     /// What a response means for the request it answers, if it can be an answer to it.
     #[inline(always)]
     fn outcome(&mut self, ticket: Ticket, response: Response) -> Result<Outcome, Violation> {
-        let Some(slot) = self.tickets.get(ticket).filter(|slot| slot.is_under_way()) else {
+        let Some(slot) = self.tickets.get_mut(ticket).filter(|slot| slot.is_under_way()) else {
             return Err(Violation::NoSuchJob { id: response.id.get() as u32 });
         };
         if let Some(code) = ErrorCode::of(response.value) {
@@ -255,8 +319,8 @@ impl<M: Memory + Clone> ClientSide<M> {
             |asked: u64| if raw <= asked { Ok(raw) } else { Err(Violation::MoreThanAsked { got: raw, asked }) };
         Ok(match slot.kind {
             Kind::Read => {
-                let asked = slot.asked;
-                Outcome::Bytes(self.bytes(response, asked)?)
+                slot.admit(response.value.to_slice().length, false)?;
+                Outcome::Bytes(self.bytes(response)?)
             }
             Kind::Write => Outcome::Amount(at_most(slot.asked.into())? as u32),
             Kind::Open | Kind::Create => {
@@ -281,13 +345,10 @@ impl<M: Memory + Clone> ClientSide<M> {
         })
     }
 
-    /// The bytes that came with a response, if they are no more than `asked`.
+    /// The bytes that came with a response.
     #[inline(always)]
-    fn bytes(&mut self, response: Response, asked: u32) -> Result<Chain, Violation> {
+    fn bytes(&mut self, response: Response) -> Result<Chain, Violation> {
         let slice = response.value.to_slice();
-        if slice.length > asked {
-            return Err(Violation::MoreThanAsked { got: slice.length.into(), asked: asked.into() });
-        }
         let mut chain = if slice.length > 0 { self.sending.empty_chain() } else { Chain::EMPTY };
         self.receiving.resolve(&mut self.sending.pool, &self.responses, &mut chain, slice)?;
         Ok(chain)
@@ -297,6 +358,12 @@ impl<M: Memory + Clone> ClientSide<M> {
     #[doc(hidden)]
     pub fn is_done(&self, ticket: Ticket) -> bool {
         self.tickets.state(ticket) == State::Done
+    }
+
+    /// How many bytes the answer to a request, or a message, may have.
+    #[inline(always)]
+    pub fn asked(&self, ticket: Ticket) -> Option<u32> {
+        self.tickets.get(ticket).map(|slot| slot.asked)
     }
 
     /// Whether a request waits for its response.
@@ -310,12 +377,18 @@ impl<M: Memory + Clone> ClientSide<M> {
     #[inline(always)]
     pub fn take(&mut self, ticket: Ticket) -> Option<Outcome> {
         if let Some((message, credits)) = self.tickets.take_message(ticket) {
-            if credits > 0 {
-                self.unsent_credits.push_back((self.tickets.id(ticket), credits));
-            }
+            self.owe(self.tickets.id(ticket), credits);
             return Some(Outcome::Bytes(message));
         }
         self.tickets.take(ticket)
+    }
+
+    /// So many credits of a stream are to be given back.
+    #[inline(always)]
+    fn owe(&mut self, id: JobId, credits: u32) {
+        if credits > 0 {
+            self.unsent_credits.push_back((id, credits));
+        }
     }
 
     /// Gives the bytes of an answer back, and the server's blocks with them, at the latest with the next [`flush`](Self::flush).

@@ -14,7 +14,7 @@ mod releases;
 mod server_side;
 mod tickets;
 
-pub use client_side::ClientSide;
+pub use client_side::{Came, ClientSide};
 pub use jobs::JobKey;
 pub use layout::{QueueLayout, data_bytes, lay_out_shared};
 pub use outcome::{AnswerError, Outcome, Reply, SubmitError};

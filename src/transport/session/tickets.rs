@@ -4,6 +4,7 @@
 use super::outcome::Outcome;
 use crate::transport::chain::Chain;
 use crate::transport::request::{JobId, Kind};
+use crate::transport::violation::Violation;
 use std::collections::VecDeque;
 
 /// A request under way.
@@ -44,6 +45,35 @@ impl Slot {
     #[inline(always)]
     pub(super) fn is_under_way(&self) -> bool {
         matches!(self.state, State::Waiting | State::Abandoned)
+    }
+
+    /// Whether the next response, or message, of a request is the next to be taken.
+    #[inline(always)]
+    pub(super) fn is_next(&self, is_message: bool) -> bool {
+        let kind = if is_message { Kind::Stream } else { Kind::Read };
+        self.state == State::Waiting && self.kind == kind && self.messages.is_empty()
+    }
+
+    /// Takes so many bytes in: what was asked for, or a message, which uses a credit.
+    #[inline(always)]
+    pub(super) fn admit(&mut self, length: u32, is_message: bool) -> Result<(), Violation> {
+        if is_message {
+            self.credits = self.credits.checked_sub(1).ok_or(Violation::Credits { found: 1, most: 0 })?;
+        }
+        if length > self.asked {
+            return Err(Violation::MoreThanAsked { got: length.into(), asked: self.asked.into() });
+        }
+        Ok(())
+    }
+
+    /// A message of a stream was taken; how many credits are to be given back for it: all that are owed, when half are used.
+    #[inline(always)]
+    pub(super) fn take_message(&mut self) -> u32 {
+        self.owed += 1;
+        let is_due = self.state == State::Waiting && 2 * self.owed >= self.most_credits;
+        let given = if is_due { std::mem::take(&mut self.owed) } else { 0 };
+        self.credits += given;
+        given
     }
 }
 
@@ -142,16 +172,12 @@ impl Tickets {
         self.get(ticket).map_or(State::Free, |slot| slot.state)
     }
 
-    /// The next message of a stream, and how many credits are to be given back for it: all that are owed, when half are used.
+    /// The next message of a stream, and how many credits are to be given back for it.
     #[inline(always)]
     pub(super) fn take_message(&mut self, ticket: Ticket) -> Option<(Chain, u32)> {
         let slot = self.get_mut(ticket)?;
         let message = slot.messages.pop_front()?;
-        slot.owed += 1;
-        let is_due = slot.state == State::Waiting && 2 * slot.owed >= slot.most_credits;
-        let given = if is_due { std::mem::take(&mut slot.owed) } else { 0 };
-        slot.credits += given;
-        Some((message, given))
+        Some((message, slot.take_message()))
     }
 
     /// The outcome of a request that has one, whose place is free then.

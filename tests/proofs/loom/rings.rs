@@ -309,7 +309,7 @@ fn bytes(bug: Bug, publication: Publication) {
     for number in 1..4 {
         pop(&mut consumer);
         let mut dst = [0; 5];
-        consumer.take_bytes(5, &mut dst).unwrap();
+        consumer.take_bytes(5, &mut dst, Copier::AUTO).unwrap();
         assert_eq!(dst, [number; 5]);
         consumer.release();
     }

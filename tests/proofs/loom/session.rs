@@ -5,7 +5,7 @@ use crate::judge;
 use crate::rings::{Bug, Model, PUBLISHING};
 use loom::thread;
 use memcpy_select::transport::chain::Chain;
-use memcpy_select::transport::session::{ClientSide, Outcome, Reply, ServerSide};
+use memcpy_select::transport::session::{Came, ClientSide, Outcome, Reply, ServerSide};
 use memcpy_select::transport::{Allocator, Args, Blocks, Copier, Flags, Geometry, Kind, Publication, Value};
 use std::sync::Arc;
 
@@ -79,13 +79,25 @@ fn stream(bug: Bug, publication: Publication) {
     let mut seen = 0;
     loop {
         client.flush().unwrap();
+        // Each second message is copied out at once.
+        let mut bytes = [0; 3];
         let found = loop {
-            match client.poll().unwrap() {
-                Some(ticket) => break ticket,
+            let found = if seen % 2 == 0 {
+                client.poll().unwrap().map(Came::Response)
+            } else {
+                client.poll_into(ticket, &mut bytes, Copier::AUTO).unwrap()
+            };
+            match found {
+                Some(found) => break found,
                 None => thread::yield_now(),
             }
         };
-        assert_eq!(found, ticket);
+        if found == Came::Bytes(3) {
+            assert_eq!(bytes, [seen; 3]);
+            seen += 1;
+            continue;
+        }
+        assert_eq!(found, Came::Response(ticket));
         match client.take(ticket).unwrap() {
             Outcome::Bytes(chain) => {
                 assert_eq!(chain.inline(), Some(&[seen; 3][..]));

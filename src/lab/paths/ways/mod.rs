@@ -255,6 +255,16 @@ static PATHS: &[&dyn Path] = &[
         copies_out: true,
         allocator: Allocator::Owned,
         is_proxied: false,
+        in_blocks: false,
+    },
+    &StreamTable {
+        name: "table_copy_copy_blocks",
+        about: "StreamTable, copied in and copied out, short payloads too in blocks",
+        copies_in: true,
+        copies_out: true,
+        allocator: Allocator::Owned,
+        is_proxied: false,
+        in_blocks: true,
     },
     &StreamTable {
         name: "table_copy_read",
@@ -263,6 +273,7 @@ static PATHS: &[&dyn Path] = &[
         copies_out: false,
         allocator: Allocator::Owned,
         is_proxied: false,
+        in_blocks: false,
     },
     &StreamTable {
         name: "table_write_copy",
@@ -271,6 +282,7 @@ static PATHS: &[&dyn Path] = &[
         copies_out: true,
         allocator: Allocator::Owned,
         is_proxied: false,
+        in_blocks: false,
     },
     &StreamTable {
         name: "table_in_place",
@@ -279,6 +291,7 @@ static PATHS: &[&dyn Path] = &[
         copies_out: false,
         allocator: Allocator::Owned,
         is_proxied: false,
+        in_blocks: false,
     },
     &table_pieces::TablePieces,
     &StreamTable {
@@ -288,6 +301,7 @@ static PATHS: &[&dyn Path] = &[
         copies_out: true,
         allocator: Allocator::Shared,
         is_proxied: false,
+        in_blocks: false,
     },
     &StreamTable {
         name: "table_copy_read_shared",
@@ -296,6 +310,7 @@ static PATHS: &[&dyn Path] = &[
         copies_out: false,
         allocator: Allocator::Shared,
         is_proxied: false,
+        in_blocks: false,
     },
     &StreamTable {
         name: "table_write_copy_shared",
@@ -304,6 +319,7 @@ static PATHS: &[&dyn Path] = &[
         copies_out: true,
         allocator: Allocator::Shared,
         is_proxied: false,
+        in_blocks: false,
     },
     &StreamTable {
         name: "table_in_place_shared",
@@ -312,6 +328,7 @@ static PATHS: &[&dyn Path] = &[
         copies_out: false,
         allocator: Allocator::Shared,
         is_proxied: false,
+        in_blocks: false,
     },
     &StreamTable {
         name: "table_copy_copy_proxy",
@@ -320,6 +337,7 @@ static PATHS: &[&dyn Path] = &[
         copies_out: true,
         allocator: Allocator::Owned,
         is_proxied: true,
+        in_blocks: false,
     },
     &StreamTable {
         name: "table_in_place_proxy",
@@ -328,6 +346,7 @@ static PATHS: &[&dyn Path] = &[
         copies_out: false,
         allocator: Allocator::Owned,
         is_proxied: true,
+        in_blocks: false,
     },
 ];
 

@@ -28,6 +28,8 @@ pub(crate) struct StreamTable {
     /// Whether a proxy stands between client and table: a thread of the far process, which forwards requests and answers
     /// and lets the payload pass where it lies.
     pub(crate) is_proxied: bool,
+    /// Whether the entries have no room for payloads: below that of the others it says from which length on blocks are as fast.
+    pub(crate) in_blocks: bool,
 }
 
 /// What both ends have.
@@ -100,7 +102,7 @@ impl StreamTable {
         let in_a_page = (PAGE_BYTES as u32 / own.block_bytes).max(1);
         let with_names = Blocks { count: 2 * own.count.next_multiple_of(in_a_page), ..own };
         let client_blocks = if self.is_proxied { with_names } else { server_blocks };
-        let stride_bytes = table::stride_bytes(config.max_bytes);
+        let stride_bytes = if self.in_blocks { 16 } else { table::stride_bytes(config.max_bytes) };
         Geometry {
             request_stride_bytes: stride_bytes,
             response_stride_bytes: stride_bytes,

@@ -7,8 +7,7 @@ use crate::lab::paths::ways::{
 };
 use crate::transport::ring::MAX_ROOM_BYTES;
 use crate::transport::{
-    Answer, Blocks, Client, Completion, Event, Geometry, Handle, Job, Operation, Publication, Pushed, Table,
-    TableOptions, Ticket,
+    Answer, Blocks, Client, Event, Geometry, Handle, Job, Operation, Publication, Pushed, Table, TableOptions, Ticket,
 };
 use std::collections::VecDeque;
 
@@ -23,6 +22,7 @@ pub(crate) struct TablePush;
 struct Near {
     client: Client,
     messages: Ticket,
+    max_bytes: usize,
     payload: Buffer,
 }
 
@@ -56,15 +56,11 @@ impl End for Near {
     }
 
     fn receive(&mut self, len_bytes: usize, consumer: &mut Consumer) -> Result<(), PathError> {
-        match self.client.next_message(self.messages).map_err(client_error)? {
-            Completion::Read(view) if view.len() == len_bytes => {
-                let payload = self.payload.head(len_bytes);
-                view.read_at(0, payload);
-                consumer.check(payload);
-                self.client.release(view).map_err(client_error)
-            }
-            other => Err(PathError::protocol(format!("{other:?} for a message of {len_bytes} bytes"))),
+        match self.client.receive(self.messages, self.payload.head(self.max_bytes)).map_err(client_error)? {
+            Some(found) if found == len_bytes => consumer.check(self.payload.head(len_bytes)),
+            found => return Err(PathError::protocol(format!("{found:?} bytes for a message of {len_bytes}"))),
         }
+        Ok(())
     }
 
     fn flush(&mut self) -> Result<(), PathError> {
@@ -161,7 +157,7 @@ impl Path for TablePush {
         table::open(config, move |mut client| {
             let messages = client.stream(Handle::of(OBJECT), max_bytes as u32, CREDITS).map_err(client_error)?;
             client.flush().map_err(client_error)?;
-            Ok(Box::new(Near { client, messages, payload: Buffer::new(max_bytes, 0) }))
+            Ok(Box::new(Near { client, messages, max_bytes, payload: Buffer::new(max_bytes, 0) }))
         })
     }
 

@@ -38,9 +38,8 @@ impl<M: Memory + Clone> ClientSide<M> {
         else {
             return Err(Violation::NoSuchJob { id: response.id.get() as u32 });
         };
-        slot.credits = slot.credits.checked_sub(1).ok_or(Violation::Credits { found: 1, most: 0 })?;
-        let asked = slot.asked;
-        let chain = self.bytes(response, asked)?;
+        slot.admit(response.value.to_slice().length, true)?;
+        let chain = self.bytes(response)?;
         match self.tickets.get_mut(ticket).filter(|slot| slot.state == State::Waiting) {
             Some(slot) => slot.messages.push_back(chain),
             None => self.release(chain)?,
