@@ -68,10 +68,8 @@ fn both_sides_see_the_same_bytes_and_nothing_is_left() {
     let before = held();
     let ours = region(3);
     ours.seal_writing().unwrap();
-    let theirs = Region::open(copy_of(ours.descriptor()), promise(3, Sealing::SizeAndWriting), Access::Read)
-        .unwrap()
-        .prefaulted()
-        .unwrap();
+    let theirs = Region::open(copy_of(ours.descriptor()), promise(3, Sealing::SizeAndWriting), Access::Read).unwrap();
+    theirs.prefault().unwrap();
     let sent: Vec<u8> = (0..=255).cycle().take(3 * PAGE_BYTES).collect();
     ours.memory().write(0, &sent, Copier::AUTO);
     let mut received = vec![0; sent.len()];
@@ -285,13 +283,12 @@ fn huge_pages_are_used_where_there_are_some_and_what_was_had_is_said() {
     println!("{:?}", ours.pages());
     let is_rounded = ours.len_bytes() == 4 << 20;
     assert_eq!(is_rounded, ours.pages() == PageKind::Huge, "{} bytes in {:?}", ours.len_bytes(), ours.pages());
-    assert!(ours.is_prefaulted());
     ours.memory().store32(ours.len_bytes() - 4, 7, Store::Release);
     // Too short for one: ordinary pages, unless reserved ones are there.
     let short = Region::create(PAGE_BYTES, options).unwrap();
     assert_ne!(short.pages(), PageKind::Advised);
     let plain = Region::create(3 << 20, RegionOptions::default()).unwrap();
-    assert_eq!((plain.pages(), plain.is_prefaulted(), plain.len_bytes()), (PageKind::Ordinary, false, 3 << 20));
+    assert_eq!((plain.pages(), plain.len_bytes()), (PageKind::Ordinary, 3 << 20));
 }
 
 #[test]
@@ -303,7 +300,7 @@ fn prefaulted_means_that_every_page_is_there() {
     let eager = Region::create(5 * PAGE_BYTES, RegionOptions::default().prefault(true)).unwrap();
     assert_eq!(has(&eager), 5 * PAGE_BYTES as i64);
     // The one who opens a region can have its pages there too, also for reading only.
-    Region::open(copy_of(lazy.descriptor()), promise(5, Sealing::Size), Access::Read).unwrap().prefaulted().unwrap();
+    Region::open(copy_of(lazy.descriptor()), promise(5, Sealing::Size), Access::Read).unwrap().prefault().unwrap();
     assert_eq!(has(&lazy), 5 * PAGE_BYTES as i64);
 }
 

@@ -8,7 +8,8 @@
 //! (which rules out cycles and blocks named twice). How many steps that takes is computed from the length before the
 //! first, and a length that the region could not hold is refused.
 
-use super::blocks::{Allocate, AllocateError, BlockGeometry, BlockMemory, Marks};
+use super::blocks::{Allocate, AllocateError, BlockMemory, Marks};
+use super::geometry::Blocks;
 use super::memory::{Copier, Load, Memory, Store};
 use super::request::Slice;
 use super::ring::{Consumer, MAX_ROOM_BYTES};
@@ -164,12 +165,12 @@ impl Chain {
         length: u32,
     ) -> Result<(), AllocateError> {
         self.clear();
-        let geometry = place.geometry();
-        let (data, lists) = blocks_for(geometry, length);
+        let geometry = place.blocks();
+        let (data, lists) = blocks_for(place, length);
         if data == 1 {
             self.one = allocator.allocate_one()?;
         } else if data > 1 {
-            let count = data.checked_add(lists).filter(|&count| count <= geometry.count());
+            let count = data.checked_add(lists).filter(|&count| count <= geometry.count);
             let many = self.many.get_or_insert_default();
             allocator.allocate(count.ok_or(AllocateError::OutOfBlocks)?, &mut many.blocks)?;
             many.data_count = data;
@@ -194,8 +195,8 @@ impl Chain {
         slice: Slice,
     ) -> Result<(), Violation> {
         self.clear();
-        let geometry = place.geometry();
-        let (data, lists) = blocks_for(geometry, slice.length);
+        let geometry = place.blocks();
+        let (data, lists) = blocks_for(place, slice.length);
         match data {
             0 => {}
             1 => {
@@ -204,8 +205,8 @@ impl Chain {
                 place.memory().prefetch(geometry.block_at(slice.block));
             }
             _ => {
-                if data.checked_add(lists).is_none_or(|count| count > geometry.count()) {
-                    return Err(Violation::Length { length: slice.length, count: geometry.count() });
+                if data.checked_add(lists).is_none_or(|count| count > geometry.count) {
+                    return Err(Violation::Length { length: slice.length, count: geometry.count });
                 }
                 let many = self.many.get_or_insert_default();
                 many.walk(place, marks, slice.block, (data, lists))?;
@@ -217,13 +218,14 @@ impl Chain {
 
     /// The runs of neighbouring bytes of `[from, from + len_bytes)`, in order; less where the chain ends.
     #[inline(always)]
-    pub fn runs(&self, geometry: BlockGeometry, from: u32, len_bytes: u32) -> Runs<'_> {
+    pub fn runs<M>(&self, place: &BlockMemory<M>, from: u32, len_bytes: u32) -> Runs<'_> {
+        let geometry = place.blocks();
         let from = from.min(self.length);
-        let first = (from / geometry.block_bytes()) as usize;
+        let first = (from / geometry.block_bytes) as usize;
         Runs {
             data: self.data().get(first..).unwrap_or(&[]),
             geometry,
-            skip: from % geometry.block_bytes(),
+            skip: from % geometry.block_bytes,
             left: len_bytes.min(self.length - from),
         }
     }
@@ -236,7 +238,7 @@ impl Chain {
         }
         let copier = copier.for_total(src.len());
         let mut rest = src;
-        for run in self.runs(place.geometry(), from, clamp(src.len())) {
+        for run in self.runs(place, from, clamp(src.len())) {
             let (now, later) = rest.split_at(run.len_bytes.min(rest.len()));
             place.memory().write(run.at, now, copier);
             rest = later;
@@ -253,7 +255,7 @@ impl Chain {
         let whole = dst.len();
         let copier = copier.for_total(whole);
         let mut rest = dst;
-        for run in self.runs(place.geometry(), from, clamp(whole)) {
+        for run in self.runs(place, from, clamp(whole)) {
             let (now, later) = rest.split_at_mut(run.len_bytes.min(rest.len()));
             place.memory().read(run.at, now, copier);
             rest = later;
@@ -280,8 +282,8 @@ impl Eq for Chain {}
 impl Many {
     /// Writes the entries of the list blocks.
     fn write_lists<M: Memory>(&self, place: &BlockMemory<M>) {
-        let (memory, geometry) = (place.memory(), place.geometry());
-        let entries = (geometry.block_bytes() / 4) as usize;
+        let (memory, geometry) = (place.memory(), place.blocks());
+        let entries = (geometry.block_bytes / 4) as usize;
         let (mut data, lists) = self.blocks.split_at(self.data_count as usize);
         for (at, &list) in lists.iter().enumerate() {
             let next = lists.get(at + 1);
@@ -302,8 +304,8 @@ impl Many {
         first: u32,
         (data, lists): (u32, u32),
     ) -> Result<(), Violation> {
-        let (memory, geometry) = (place.memory(), place.geometry());
-        let entries = geometry.block_bytes() / 4;
+        let (memory, geometry) = (place.memory(), place.blocks());
+        let entries = geometry.block_bytes / 4;
         let mut list = first;
         let mut left = data;
         self.blocks.reserve((data + lists) as usize);
@@ -344,9 +346,10 @@ pub(super) fn clamp(len_bytes: usize) -> u32 {
 
 /// How many data blocks and how many list blocks a length needs.
 #[inline(always)]
-pub fn blocks_for(geometry: BlockGeometry, length: u32) -> (u32, u32) {
-    let data = length.div_ceil(geometry.block_bytes());
-    let lists = if data > 1 { (data - 1).div_ceil(geometry.block_bytes() / 4 - 1) } else { 0 };
+pub fn blocks_for<M>(place: &BlockMemory<M>, length: u32) -> (u32, u32) {
+    let block_bytes = place.blocks().block_bytes;
+    let data = length.div_ceil(block_bytes);
+    let lists = if data > 1 { (data - 1).div_ceil(block_bytes / 4 - 1) } else { 0 };
     (data, lists)
 }
 
@@ -363,7 +366,7 @@ pub struct Run {
 #[derive(Clone, Debug)]
 pub struct Runs<'a> {
     data: &'a [u32],
-    geometry: BlockGeometry,
+    geometry: Blocks,
     skip: u32,
     left: u32,
 }
@@ -377,13 +380,13 @@ impl Iterator for Runs<'_> {
             return None;
         }
         let (&first, mut rest) = self.data.split_first()?;
-        let mut length = self.geometry.block_bytes() - self.skip;
+        let mut length = self.geometry.block_bytes - self.skip;
         let mut last = first;
         while length < self.left
             && let Some((&next, later)) = rest.split_first()
             && next == last + 1
         {
-            length = length.saturating_add(self.geometry.block_bytes());
+            length = length.saturating_add(self.geometry.block_bytes);
             last = next;
             rest = later;
         }

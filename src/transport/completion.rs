@@ -91,7 +91,7 @@ impl Shared {
         let promise = Promise {
             len_bytes: size(whole_bytes)?,
             // An object about which nothing is promised is none that can be mapped safely.
-            sealing: sealing.unwrap_or(super::sealing::Sealing::Size),
+            sealing: sealing.unwrap_or(super::region_error::Sealing::Size),
         };
         Region::open_part(self.descriptor, promise, size(start_bytes)?, size(len_bytes)?, access)
     }

@@ -3,10 +3,9 @@
 //! An error that has another one as its cause says that too, and so returns no [source](std::error::Error::source).
 
 use super::connect::{ConnectError, is_forbidden};
-use super::geometry::GeometryError;
 use super::region_error::RegionError;
 use super::request::ErrorCode;
-use super::violation::Violation;
+use super::violation::{GeometryError, Violation};
 use std::fmt;
 use std::io;
 use std::time::Duration;
@@ -45,58 +44,32 @@ impl fmt::Display for SessionError {
 
 impl std::error::Error for SessionError {}
 
-/// Why a client's call did not do what it says.
+/// Why a client's call did not do what it says. The session goes on, but with [`Session`](Self::Session) and, mostly, with
+/// [`Socket`](Self::Socket).
 #[derive(Debug)]
 #[non_exhaustive]
+#[allow(missing_docs, reason = "what is in a variant is said where the variant is")]
 pub enum ClientError {
-    /// The table refused. The session goes on.
+    /// The table refused.
     Refused(ErrorCode),
-    /// There are not enough free blocks on this side. The session goes on.
-    OutOfBlocks {
-        /// How many bytes they were for.
-        len_bytes: usize,
-    },
-    /// As many requests are under way as the ring holds. The session goes on.
+    /// There are not enough free blocks on this side for so many bytes.
+    OutOfBlocks { len_bytes: usize },
+    /// As many requests are under way as the ring holds.
     Full,
-    /// More than one transfer can have. The session goes on.
-    TooLarge {
-        /// How much was asked for.
-        len_bytes: usize,
-        /// The most that is possible.
-        max_bytes: usize,
-    },
-    /// A part that does not begin and end on pages. The session goes on.
-    Unaligned {
-        /// The start of the part.
-        start_bytes: u64,
-        /// Its length.
-        len_bytes: u64,
-    },
-    /// A ticket that is not under way, or a lease or a view of another session. The session goes on.
+    /// More bytes than one transfer can have.
+    TooLarge { len_bytes: usize, max_bytes: usize },
+    /// A part that does not begin and end on pages.
+    Unaligned { start_bytes: u64, len_bytes: u64 },
+    /// A ticket that is not under way, or a lease or a view of another session.
     NotOfThisSession,
-    /// The table did not answer in time. The session goes on; the answer is dropped when it comes.
-    Timeout {
-        /// How long it was given.
-        limit: Duration,
-    },
-    /// An object came that cannot be used. The session goes on.
+    /// The table did not answer within the limit. The answer is dropped when it comes.
+    Timeout { limit: Duration },
+    /// An object came that cannot be used.
     Object(RegionError),
     /// The socket failed.
     Socket(ConnectError),
     /// The session is over.
     Session(SessionError),
-}
-
-impl From<SessionError> for ClientError {
-    fn from(error: SessionError) -> Self {
-        Self::Session(error)
-    }
-}
-
-impl From<Violation> for ClientError {
-    fn from(violation: Violation) -> Self {
-        Self::Session(violation.into())
-    }
 }
 
 impl From<RegionError> for ClientError {
@@ -145,34 +118,22 @@ impl fmt::Display for ClientError {
 impl std::error::Error for ClientError {}
 
 /// Why a table's call did not do what it says. What a client does wrong is none of these: it ends with an
-/// [`Event::Left`](super::Event::Left) of its own.
+/// [`Event::Left`](super::Event::Left) of its own. A client that was to be answered was not, and can still be.
 #[derive(Debug)]
 #[non_exhaustive]
+#[allow(missing_docs, reason = "what is in a variant is said where the variant is")]
 pub enum TableError {
     /// The job is answered already, or its client has left.
     NoSuchJob,
     /// There is no such client, or it has left.
     NoSuchClient,
-    /// The client has as many blocks as it may hold, or there are none left. It was not answered yet.
-    OutOfBlocks {
-        /// How many bytes they were for.
-        len_bytes: usize,
-    },
-    /// More bytes than the client asked for, or than one transfer can have. It was not answered yet.
-    TooLarge {
-        /// How many there were.
-        len_bytes: usize,
-        /// The most that is possible.
-        max_bytes: usize,
-    },
-    /// The part does not lie on pages of the object. The client was not answered yet.
-    Unaligned {
-        /// The start of the part.
-        start_bytes: u64,
-        /// Its length.
-        len_bytes: u64,
-    },
-    /// The object is sealed against writing, and the client is to write it. The client was not answered yet.
+    /// The client has as many blocks as it may hold, or there are none left for so many bytes.
+    OutOfBlocks { len_bytes: usize },
+    /// More bytes than the client asked for, or than one transfer can have.
+    TooLarge { len_bytes: usize, max_bytes: usize },
+    /// The part does not lie on pages of the object.
+    Unaligned { start_bytes: u64, len_bytes: u64 },
+    /// The object is sealed against writing, and the client is to write it.
     ReadOnly,
     /// The address cannot be used, or the socket failed.
     Socket(ConnectError),
@@ -181,10 +142,7 @@ pub enum TableError {
     /// No session can have this geometry.
     Geometry(GeometryError),
     /// The system refused what waiting for many takes.
-    Wait {
-        /// What it said.
-        cause: io::Error,
-    },
+    Wait { cause: io::Error },
 }
 
 impl From<ConnectError> for TableError {

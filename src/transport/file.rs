@@ -2,9 +2,11 @@
 //! payload goes from its region to a file within the system, so that no reference to bytes that another process may be
 //! writing is ever formed.
 
+#![forbid(unsafe_code)]
+
 use super::loan::{Holder, Lease, Received};
 use rustix::fs::{FileType, OFlags, SeekFrom};
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 use rustix::process::{Resource, getrlimit};
 use std::io::{self, ErrorKind, IoSliceMut};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -31,38 +33,22 @@ impl Lease {
     ///
     /// What the system says about the file. The lease holds bytes of no meaning then.
     pub fn read_from_file(&mut self, file: impl AsFd, at: u64) -> io::Result<usize> {
+        let file = file.as_fd();
         if let Some(slices) = self.slices_mut() {
-            return read_slices(file.as_fd(), at, slices);
+            return read_slices(file, at, slices);
         }
-        self.read_over_buffer(file.as_fd(), at)
-    }
-
-    fn read_over_buffer(&mut self, file: BorrowedFd<'_>, at: u64) -> io::Result<usize> {
         let mut buffer = vec![0; BUFFER_BYTES.min(self.len())];
         let mut done = 0;
         while done < self.len() {
             let part = BUFFER_BYTES.min(self.len() - done);
-            let count = pread_all(file, &mut buffer[..part], at + done as u64)?;
-            self.write_at(done, &buffer[..count]);
-            done += count;
-            if count < part {
+            let count = retry_on_intr(|| rustix::io::pread(file, &mut buffer[..part], at + done as u64))?;
+            if count == 0 {
                 break;
             }
+            self.write_at(done, &buffer[..count]);
+            done += count;
         }
         Ok(done)
-    }
-}
-
-impl<H: Holder> Received<H> {
-    /// Writes the bytes to a file, at the position that it has.
-    ///
-    /// # Errors
-    ///
-    /// What the system says about the file. Some of the bytes may have been written. None are, and the error is `EFBIG`, if
-    /// the file would become longer than this process may write (`RLIMIT_FSIZE`): the system would send a signal.
-    pub fn write_to_file(&self, file: impl AsFd) -> io::Result<Sent> {
-        let runs = self.runs().map(|(at, len_bytes)| (at as u64, len_bytes));
-        send(file.as_fd(), self.region_file(), runs, self.len(), |at, dst| self.read_at(at, dst))
     }
 }
 
@@ -75,70 +61,57 @@ fn read_slices<'a>(file: BorrowedFd<'_>, at: u64, slices: impl Iterator<Item = &
         let mut rest = &mut batch[..];
         // Each turn reads something, or is the last.
         while !rest.is_empty() {
-            match rustix::io::preadv(file, rest, at + done as u64) {
-                Ok(0) => return Ok(done),
-                Ok(count) => {
-                    done += count;
-                    IoSliceMut::advance_slices(&mut rest, count);
+            let count = retry_on_intr(|| rustix::io::preadv(file, rest, at + done as u64))?;
+            if count == 0 {
+                return Ok(done);
+            }
+            done += count;
+            IoSliceMut::advance_slices(&mut rest, count);
+        }
+    }
+    Ok(done)
+}
+
+impl<H: Holder> Received<H> {
+    /// Writes the bytes to a file, at the position that it has.
+    ///
+    /// The system copies them from the region; what it cannot copy takes the way over a buffer. So does what goes to a pipe or a
+    /// socket: there the system would only note which pages to send, and their blocks could hold other bytes by the time they
+    /// are read.
+    ///
+    /// # Errors
+    ///
+    /// What the system says about the file. Some of the bytes may have been written. None are, and the error is `EFBIG`, if
+    /// the file would become longer than this process may write (`RLIMIT_FSIZE`): the system would send a signal.
+    pub fn write_to_file(&self, file: impl AsFd) -> io::Result<Sent> {
+        let (file, len_bytes) = (file.as_fd(), self.len());
+        let mut done = 0;
+        let status = rustix::fs::fstat(file)?;
+        if FileType::from_raw_mode(status.st_mode) == FileType::RegularFile {
+            check_limit(file, status.st_size as u64, len_bytes)?;
+            for (at, run_bytes) in self.runs() {
+                let Some(region) = self.region_file() else { break };
+                let sent = send_run(file, region, at as u64, run_bytes)?;
+                done += sent;
+                if sent < run_bytes {
+                    break;
                 }
-                Err(Errno::INTR) => {}
-                Err(cause) => return Err(cause.into()),
             }
         }
-    }
-    Ok(done)
-}
-
-fn pread_all(file: BorrowedFd<'_>, dst: &mut [u8], at: u64) -> io::Result<usize> {
-    let mut done = 0;
-    while done < dst.len() {
-        match rustix::io::pread(file, &mut dst[done..], at + done as u64) {
-            Ok(0) => break,
-            Ok(count) => done += count,
-            Err(Errno::INTR) => {}
-            Err(cause) => return Err(cause.into()),
-        }
-    }
-    Ok(done)
-}
-
-/// Has the system copy the runs of a region to a file; what it cannot copy takes the way over a buffer.
-///
-/// So does what goes to a pipe or a socket: there the system would only note which pages to send, and their blocks could
-/// hold other bytes by the time they are read.
-fn send(
-    file: BorrowedFd<'_>,
-    region: Option<BorrowedFd<'_>>,
-    runs: impl Iterator<Item = (u64, usize)>,
-    len_bytes: usize,
-    read_at: impl Fn(usize, &mut [u8]) -> usize,
-) -> io::Result<Sent> {
-    let mut done = 0;
-    let status = rustix::fs::fstat(file)?;
-    let is_regular = FileType::from_raw_mode(status.st_mode) == FileType::RegularFile;
-    if is_regular {
-        check_limit(file, status.st_size as u64, len_bytes)?;
-    }
-    if let Some(region) = region.filter(|_| is_regular) {
-        for (at, run_bytes) in runs {
-            let sent = send_run(file, region, at, run_bytes)?;
-            done += sent;
-            if sent < run_bytes {
-                break;
+        let in_place = done == len_bytes;
+        let mut buffer = vec![0; BUFFER_BYTES.min(len_bytes - done)];
+        while done < len_bytes {
+            let count = self.read_at(done, &mut buffer);
+            if count == 0 {
+                return Err(ErrorKind::UnexpectedEof.into());
+            }
+            match retry_on_intr(|| rustix::io::write(file, &buffer[..count]))? {
+                0 => return Err(ErrorKind::WriteZero.into()),
+                count => done += count,
             }
         }
+        Ok(Sent { len_bytes, in_place })
     }
-    let in_place = done == len_bytes;
-    let mut buffer = vec![0; if in_place { 0 } else { BUFFER_BYTES.min(len_bytes - done) }];
-    while done < len_bytes {
-        let part = BUFFER_BYTES.min(len_bytes - done);
-        if read_at(done, &mut buffer[..part]) < part {
-            return Err(ErrorKind::UnexpectedEof.into());
-        }
-        write_all(file, &buffer[..part])?;
-        done += part;
-    }
-    Ok(Sent { len_bytes, in_place })
 }
 
 /// Whether that many bytes may be written to a file of that length, where it stands.
@@ -151,27 +124,14 @@ fn check_limit(file: BorrowedFd<'_>, end: u64, len_bytes: usize) -> Result<(), E
 
 /// How much of a run the system copied: less than all of it if it cannot with such files.
 fn send_run(file: BorrowedFd<'_>, region: BorrowedFd<'_>, at: u64, len_bytes: usize) -> io::Result<usize> {
-    let mut from = at;
-    let mut done = 0;
-    while done < len_bytes {
-        match rustix::fs::sendfile(file, region, Some(&mut from), len_bytes - done) {
+    let (mut from, end) = (at, at + len_bytes as u64);
+    while from < end {
+        let left = (end - from) as usize;
+        match rustix::fs::sendfile(file, region, Some(&mut from), left) {
             Ok(0) | Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => break,
-            Ok(count) => done += count,
-            Err(Errno::INTR) => {}
+            Ok(_) | Err(Errno::INTR) => {}
             Err(cause) => return Err(cause.into()),
         }
     }
-    Ok(done)
-}
-
-fn write_all(file: BorrowedFd<'_>, mut src: &[u8]) -> io::Result<()> {
-    while !src.is_empty() {
-        match rustix::io::write(file, src) {
-            Ok(0) => return Err(ErrorKind::WriteZero.into()),
-            Ok(count) => src = src.get(count..).unwrap_or_default(),
-            Err(Errno::INTR) => {}
-            Err(cause) => return Err(cause.into()),
-        }
-    }
-    Ok(())
+    Ok((from - at) as usize)
 }

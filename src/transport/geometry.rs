@@ -3,9 +3,8 @@
 
 #![forbid(unsafe_code)]
 
-use super::blocks::BlockGeometry;
-pub use super::geometry_error::GeometryError;
 use super::ring::{MAX_CAPACITY, Publication, room_bytes};
+pub use super::violation::GeometryError;
 
 /// Which side allocates blocks from which memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -17,7 +16,7 @@ pub enum Allocator {
     Shared,
 }
 
-/// Blocks of one region.
+/// The blocks of one region.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Blocks {
     /// The length of each: a power of two.
@@ -27,21 +26,47 @@ pub struct Blocks {
 }
 
 impl Blocks {
-    /// The shortest block: 16 entries of a chain, or one cache line.
+    /// The shortest block of a session: 16 entries of a chain, or one cache line.
     pub const MIN_BYTES: u32 = 64;
 
+    /// Whether a region can be cut into them.
+    ///
+    /// # Errors
+    ///
+    /// [`GeometryError`] unless the length is a power of two from 8 bytes (a list block needs two entries of 4 bytes, or a chain
+    /// would never end) to 1 GiB, and there are 1 to 2^30, and not more than fit into this process.
+    pub fn check(self) -> Result<(), GeometryError> {
+        const MAX: u32 = 1 << 30;
+        let Self { block_bytes, count } = self;
+        let is_length = block_bytes.is_power_of_two() && (8..=MAX).contains(&block_bytes);
+        let what = "bytes in a block (a power of two from 8 to 2^30, so that chains can be built of them)";
+        GeometryError::unless(is_length, what, block_bytes.into())?;
+        let is_count = (1..=MAX).contains(&count) && self.total_bytes() <= isize::MAX as u64;
+        let what = "blocks of a region (1 to 2^30, and no more than the address space holds)";
+        GeometryError::unless(is_count, what, count.into())?;
+        Ok(())
+    }
+
     /// The length of all blocks together.
+    #[inline(always)]
     pub const fn total_bytes(self) -> u64 {
         self.block_bytes as u64 * self.count as u64
     }
 
-    /// How a region is cut into them.
-    ///
-    /// # Errors
-    ///
-    /// [`GeometryError`] if none can be.
-    pub(super) const fn cut(self) -> Result<BlockGeometry, GeometryError> {
-        BlockGeometry::new(self.block_bytes, self.count)
+    /// The length of all blocks, if two regions of whole pages that hold the first and the last of them fit.
+    pub(crate) fn check_parts(self, first_bytes: u64, last_bytes: u64) -> Result<usize, GeometryError> {
+        let total_bytes = self.total_bytes();
+        let in_pages = [total_bytes, first_bytes, last_bytes].iter().all(|bytes| bytes.is_multiple_of(4096));
+        let fits = first_bytes.checked_add(last_bytes).is_some_and(|both| both <= total_bytes);
+        let fits = in_pages && fits && first_bytes > 0 && last_bytes > 0;
+        GeometryError::unless(fits, "bytes in two data regions, which do not fit the blocks", first_bytes)?;
+        Ok(total_bytes as usize)
+    }
+
+    /// The offset of a block in the region.
+    #[inline(always)]
+    pub const fn block_at(self, block: u32) -> usize {
+        block as usize * self.block_bytes as usize
     }
 }
 
@@ -84,51 +109,28 @@ impl Geometry {
     ///
     /// [`GeometryError`] naming the first number that is wrong.
     pub fn check(&self, limits: &Limits) -> Result<(), GeometryError> {
-        let refuse = |what, found: u64| Err(GeometryError { what, found });
-        if !self.capacity.is_power_of_two() || !(2..=MAX_CAPACITY).contains(&self.capacity) {
-            return refuse("entries of a ring (a power of two from 2 to 32768)", self.capacity.into());
-        }
+        let (requests, responses) = (self.request_stride_bytes, self.response_stride_bytes);
         let is_stride =
             |bytes: u16| [16, 32].contains(&bytes) || (64..=512).contains(&bytes) && bytes.is_multiple_of(64);
-        let (request_bytes, response_bytes) = (self.request_stride_bytes, self.response_stride_bytes);
-        if !is_stride(request_bytes) {
-            let what = "bytes from request to request (16, 32, or a multiple of 64 up to 512)";
-            return refuse(what, request_bytes.into());
-        }
-        if response_bytes != 12 && !is_stride(response_bytes) {
-            let what = "bytes from response to response (12, 16, 32, or a multiple of 64 up to 512)";
-            return refuse(what, response_bytes.into());
-        }
+        let is_capacity = self.capacity.is_power_of_two() && (2..=MAX_CAPACITY).contains(&self.capacity);
+        let what = "entries of a ring (a power of two from 2 to 32768)";
+        GeometryError::unless(is_capacity, what, self.capacity.into())?;
+        let what = "bytes from request to request (16, 32, or a multiple of 64 up to 512)";
+        GeometryError::unless(is_stride(requests), what, requests.into())?;
+        let what = "bytes from response to response (12, 16, 32, or a multiple of 64 up to 512)";
+        GeometryError::unless(responses == 12 || is_stride(responses), what, responses.into())?;
         for blocks in [self.client_blocks, self.server_blocks] {
-            blocks.cut()?;
-            if blocks.block_bytes < Blocks::MIN_BYTES {
-                return refuse("bytes in a block (64 or more)", blocks.block_bytes.into());
-            }
-            if blocks.total_bytes() > limits.max_data_bytes {
-                return refuse("bytes of all blocks of a side, more than the limit", blocks.total_bytes());
-            }
+            blocks.check()?;
+            let (block_bytes, total_bytes) = (blocks.block_bytes, blocks.total_bytes());
+            let is_length = block_bytes >= Blocks::MIN_BYTES;
+            GeometryError::unless(is_length, "bytes in a block (64 or more)", block_bytes.into())?;
+            let what = "bytes of all blocks of a side, more than the limit";
+            GeometryError::unless(total_bytes <= limits.max_data_bytes, what, total_bytes)?;
         }
-        if self.allocator == Allocator::Shared && self.client_blocks != self.server_blocks {
-            return refuse("bytes of blocks beside the shared ones", self.client_blocks.total_bytes());
-        }
+        let are_fine = self.allocator == Allocator::Owned || self.client_blocks == self.server_blocks;
+        let what = "bytes of blocks beside the shared ones";
+        GeometryError::unless(are_fine, what, self.client_blocks.total_bytes())?;
         Ok(())
-    }
-
-    /// The length of the blocks, if the two regions that hold the first and the last of them fit.
-    pub(crate) fn check_parts(
-        &self,
-        blocks: Blocks,
-        first_bytes: u64,
-        last_bytes: u64,
-    ) -> Result<usize, GeometryError> {
-        const PAGE_BYTES: u64 = 4096;
-        let total_bytes = blocks.total_bytes();
-        let in_pages = [total_bytes, first_bytes, last_bytes].iter().all(|bytes| bytes.is_multiple_of(PAGE_BYTES));
-        let fits = first_bytes.checked_add(last_bytes).is_some_and(|both| both <= total_bytes);
-        usize::try_from(total_bytes)
-            .ok()
-            .filter(|_| in_pages && fits && first_bytes > 0 && last_bytes > 0)
-            .ok_or(GeometryError { what: "bytes in two data regions, which do not fit the blocks", found: first_bytes })
     }
 }
 

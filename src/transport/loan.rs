@@ -260,7 +260,7 @@ impl<H: Holder> Received<H> {
 /// Offset in the region and length of each part of a chain.
 #[inline(always)]
 fn runs(found: Option<(&Chain, &BlockMemory<Mapped>)>) -> impl Iterator<Item = (usize, usize)> {
-    let runs = found.map(|(chain, place)| chain.runs(place.geometry(), 0, chain.length()));
+    let runs = found.map(|(chain, place)| chain.runs(place, 0, chain.length()));
     runs.into_iter().flatten().map(|run| (run.at, run.len_bytes))
 }
 

@@ -7,47 +7,36 @@ use super::memory::Access;
 /// The unit of a [`PageRange`].
 const PAGE_BYTES: u64 = 4096;
 
-/// Which part of an object to share, in pages of 4096 bytes.
+/// Which part of an object to share, in pages of 4096 bytes, as a request says it: bit 0 is set if it is to be written, too, bits
+/// 1 to 31 are the first page, and bits 32 to 63 how many there are, or 0 for all the rest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PageRange {
-    /// To be written, too.
-    pub is_writable: bool,
-    /// The first page: 31 bits.
-    first: u32,
-    /// How many; 0 is all the rest.
-    count: u32,
-}
+pub struct PageRange(pub(super) u64);
 
 impl PageRange {
     /// All of an object, to be read.
-    pub const WHOLE: Self = Self { is_writable: false, first: 0, count: 0 };
+    pub const WHOLE: Self = Self(0);
 
     /// The pages of a part in bytes; `None` if it does not lie on pages, or on more than can be named. A length of 0 is all
     /// the rest.
     pub fn of_bytes(start_bytes: u64, len_bytes: u64, access: Access) -> Option<Self> {
-        let is_aligned = start_bytes.is_multiple_of(PAGE_BYTES) && len_bytes.is_multiple_of(PAGE_BYTES);
-        let first = u32::try_from(start_bytes / PAGE_BYTES).ok().filter(|first| is_aligned && *first < 1 << 31)?;
-        let is_writable = access == Access::ReadWrite;
-        Some(Self { is_writable, first, count: u32::try_from(len_bytes / PAGE_BYTES).ok()? })
+        let pages = |bytes: u64| u32::try_from(bytes / PAGE_BYTES).ok().filter(|_| bytes.is_multiple_of(PAGE_BYTES));
+        let (first, count) = (pages(start_bytes)?, pages(len_bytes)?);
+        let is_writable = u64::from(access == Access::ReadWrite);
+        (first < 1 << 31).then_some(Self(is_writable | u64::from(first) << 1 | u64::from(count) << 32))
     }
 
-    #[inline(always)]
-    pub(super) const fn to_bits(self) -> u64 {
-        self.is_writable as u64 | (self.first as u64) << 1 | (self.count as u64) << 32
-    }
-
-    #[inline(always)]
-    pub(super) const fn of_bits(bits: u64) -> Self {
-        Self { is_writable: bits & 1 != 0, first: bits as u32 >> 1, count: (bits >> 32) as u32 }
+    /// What it is to be mapped for.
+    pub fn access(self) -> Access {
+        if self.0 & 1 == 0 { Access::Read } else { Access::ReadWrite }
     }
 
     /// Where the part starts.
     pub fn start_bytes(self) -> u64 {
-        u64::from(self.first) * PAGE_BYTES
+        u64::from(self.0 as u32 >> 1) * PAGE_BYTES
     }
 
     /// How long it is; 0 for all the rest.
     pub fn len_bytes(self) -> u64 {
-        u64::from(self.count) * PAGE_BYTES
+        (self.0 >> 32) * PAGE_BYTES
     }
 }

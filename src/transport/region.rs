@@ -1,8 +1,7 @@
 //! Memory to share: a sealed memfd, which has no name in any file system and goes away with its last user.
 //!
-//! A process must not map a region of another process before it knows that the region cannot be truncated: an access beyond
-//! the end of a file is a SIGBUS. So the seals come before the mapping: size and seals of a foreign descriptor are compared
-//! with what was [promised](Promise), and only then is it mapped.
+//! An access beyond the end of a file is a SIGBUS: size and seals of a foreign descriptor are compared with what was
+//! [promised](Promise), and only then is it mapped.
 //!
 //! | seal | keeps the others from |
 //! |---|---|
@@ -13,20 +12,16 @@
 //! A region that one side only may write gets the second row as soon as that side has mapped it; one that both write, as
 //! soon as both have.
 
-pub use super::mapping::PAGE_BYTES;
-pub(super) use super::mapping::prefault;
-use super::mapping::{Mapping, advise_huge, map};
+pub use super::memory::PAGE_BYTES;
 use super::memory::{Access, Mapped, Memory};
 use super::options::setters;
 use super::region_error::RegionError;
-pub use super::sealing::Sealing;
+pub use super::region_error::Sealing;
 use rustix::fs::{FileType, MemfdFlags, SealFlags};
 use rustix::io::Errno;
-use rustix::mm::{MapFlags, ProtFlags};
 use rustix::process::{Resource, getrlimit};
+use std::fs;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::ptr::{self, NonNull};
-use std::sync::Arc;
 
 /// A huge page of x86-64.
 const HUGE_PAGE_BYTES: usize = 2 << 20;
@@ -86,14 +81,12 @@ pub struct Region {
     memory: Mapped,
     descriptor: OwnedFd,
     pages: PageKind,
-    is_prefaulted: bool,
 }
 
 impl Region {
     /// Makes a region of at least `len_bytes` zeros, sealed against a change of size, and maps it for reading and writing.
     ///
-    /// What `options` ask for and the system does not have is left out; [`pages`](Self::pages) and
-    /// [`is_prefaulted`](Self::is_prefaulted) say what was had.
+    /// Where `options` ask for huge pages and the system has none, it lies in others: [`pages`](Self::pages) says in which.
     ///
     /// # Errors
     ///
@@ -109,30 +102,27 @@ impl Region {
     }
 
     fn create_in(len_bytes: usize, page_bytes: usize, options: RegionOptions) -> Result<Self, RegionError> {
-        let whole_bytes = len_bytes
+        let len_bytes = len_bytes
             .checked_next_multiple_of(page_bytes)
             .filter(|bytes| *bytes > 0 && isize::try_from(*bytes).is_ok())
             .ok_or(RegionError::Length { len_bytes })?;
         let is_huge = page_bytes == HUGE_PAGE_BYTES;
         let descriptor =
-            new_memfd(is_huge).map_err(|cause| RegionError::Create { len_bytes: whole_bytes, cause: cause.into() })?;
-        let result = if exceeds_file_limit(whole_bytes) {
-            Err(Errno::FBIG)
-        } else {
-            rustix::fs::ftruncate(&descriptor, whole_bytes as u64)
-        };
-        result.map_err(|cause| RegionError::Create { len_bytes: whole_bytes, cause: cause.into() })?;
+            new_memfd(len_bytes, is_huge).map_err(|cause| RegionError::Create { len_bytes, cause: cause.into() })?;
         seal(&descriptor, SealFlags::SHRINK | SealFlags::GROW)?;
-        let memory = map(&descriptor, 0, whole_bytes, Access::ReadWrite)?;
+        let memory = map(&descriptor, 0, len_bytes, Access::ReadWrite)?;
         let pages = if is_huge {
             PageKind::Huge
-        } else if options.huge_pages && whole_bytes >= HUGE_PAGE_BYTES && advise_huge(&memory) {
+        } else if options.huge_pages && len_bytes >= HUGE_PAGE_BYTES && advise_huge(&memory) {
             PageKind::Advised
         } else {
             PageKind::Ordinary
         };
-        let region = Self { memory, descriptor, pages, is_prefaulted: false };
-        if options.prefault { region.prefaulted() } else { Ok(region) }
+        let region = Self { memory, descriptor, pages };
+        if options.prefault {
+            region.prefault()?;
+        }
+        Ok(region)
     }
 
     /// Maps a region that another process made, after it has been found to be what was promised.
@@ -145,11 +135,8 @@ impl Region {
         Self::open_part(descriptor, promise, 0, promise.len_bytes, access)
     }
 
-    /// As [`open`](Self::open), but maps `len_bytes` from the offset `start_bytes` on, both in whole pages.
-    ///
-    /// # Errors
-    ///
-    /// As [`open`](Self::open), and for a part that is empty, not in whole pages, or not inside the region.
+    /// As [`open`](Self::open), but maps `len_bytes` from the offset `start_bytes` on: an error, too, if that is empty, not in
+    /// whole pages, or not inside the region.
     pub fn open_part(
         descriptor: OwnedFd,
         promise: Promise,
@@ -164,57 +151,30 @@ impl Region {
         }
         verify(descriptor.as_fd(), promise)?;
         let memory = map(&descriptor, start_bytes, len_bytes, access)?;
-        Ok(Self { memory, descriptor, pages: PageKind::Ordinary, is_prefaulted: false })
+        Ok(Self { memory, descriptor, pages: PageKind::Ordinary })
     }
 
-    /// The same region, with every page there before the first use.
+    /// Maps two regions that other processes made, to be read as one of `whole_bytes`: the first at its start, the second at
+    /// its end, and zeros in between. Each is verified first. All lengths are whole pages, and both fit; errors as of
+    /// [`open`](Self::open). The descriptor that is kept is the first one's.
+    pub(crate) fn open_two(parts: [(OwnedFd, Promise); 2], whole_bytes: usize) -> Result<Self, RegionError> {
+        for (descriptor, promise) in &parts {
+            verify(descriptor.as_fd(), *promise)?;
+        }
+        let files = parts.each_ref().map(|(descriptor, promise)| (descriptor, promise.len_bytes));
+        let memory = Mapped::of_two(files, whole_bytes).map_err(not_mapped(whole_bytes, Access::Read))?;
+        let [(descriptor, _), _] = parts;
+        Ok(Self { memory, descriptor, pages: PageKind::Ordinary })
+    }
+
+    /// Has every page there.
     ///
     /// # Errors
     ///
     /// [`RegionError::Prefault`] if there is too little memory.
-    pub fn prefaulted(self) -> Result<Self, RegionError> {
-        prefault(&self.memory, 0, self.len_bytes())?;
-        Ok(Self { is_prefaulted: true, ..self })
-    }
-
-    /// Maps two regions that other processes made, to be read as one of `whole_bytes`: the first at its start, the second at
-    /// its end. What is between them reads as zeros. Each is verified first, and all lengths are whole pages. The descriptor
-    /// that is kept is the first one's.
-    ///
-    /// # Errors
-    ///
-    /// As [`open`](Self::open), and for two that are longer than the whole.
-    pub(crate) fn open_two(parts: [(OwnedFd, Promise); 2], whole_bytes: usize) -> Result<Self, RegionError> {
-        let [(first, first_promise), (last, last_promise)] = parts;
-        let (first_bytes, last_bytes) = (first_promise.len_bytes, last_promise.len_bytes);
-        let fits = first_bytes.checked_add(last_bytes).is_some_and(|both| both <= whole_bytes);
-        let in_pages = [first_bytes, last_bytes, whole_bytes].iter().all(|bytes| bytes.is_multiple_of(PAGE_BYTES));
-        if !fits || !in_pages || isize::try_from(whole_bytes).is_err() {
-            return Err(RegionError::Part { start_bytes: first_bytes, len_bytes: last_bytes, whole_bytes });
-        }
-        verify(first.as_fd(), first_promise)?;
-        verify(last.as_fd(), last_promise)?;
-        let error =
-            |cause: Errno| RegionError::Map { len_bytes: whole_bytes, access: Access::Read, cause: cause.into() };
-        // SAFETY: a new mapping at an address of the system's choice replaces none.
-        let base =
-            unsafe { rustix::mm::mmap_anonymous(ptr::null_mut(), whole_bytes, ProtFlags::READ, MapFlags::PRIVATE) }
-                .map_err(error)?;
-        let base = NonNull::new(base.cast::<u8>()).ok_or_else(|| error(Errno::FAULT))?;
-        let mapping = Mapping { base, len_bytes: whole_bytes };
-        for (descriptor, at, len_bytes) in [(&first, 0, first_bytes), (&last, whole_bytes - last_bytes, last_bytes)] {
-            let flags = MapFlags::SHARED.union(MapFlags::FIXED);
-            // SAFETY: `at` is below the length of the mapping that was just made, which is one object.
-            let place = unsafe { base.as_ptr().add(at) };
-            // SAFETY: `len_bytes` from `at` on are inside that mapping, so that only its pages are replaced, and no other
-            // thread knows its address yet.
-            unsafe { rustix::mm::mmap(place.cast(), len_bytes, ProtFlags::READ, flags, descriptor, 0) }
-                .map_err(error)?;
-        }
-        // SAFETY: the mapping is page-aligned, readable for its whole length, and stays as long as `mapping`, which is the
-        // owner. Neither part can be truncated: the seals of both were verified. Only `Mapped` ever sees the address.
-        let memory = unsafe { Mapped::new(base, whole_bytes, Access::Read, Arc::new(mapping)) };
-        Ok(Self { memory, descriptor: first, pages: PageKind::Ordinary, is_prefaulted: false })
+    pub fn prefault(&self) -> Result<(), RegionError> {
+        let len_bytes = self.len_bytes();
+        self.memory.prefault(0, len_bytes).map_err(|cause| RegionError::Prefault { len_bytes, cause: cause.into() })
     }
 
     /// Maps whatever can be mapped: a file, a device, a memfd without seals. `start_bytes` is a multiple of the page.
@@ -233,11 +193,11 @@ impl Region {
         len_bytes: usize,
         access: Access,
     ) -> Result<Self, RegionError> {
-        if len_bytes == 0 || isize::try_from(len_bytes).is_err() {
+        if len_bytes == 0 {
             return Err(RegionError::Length { len_bytes });
         }
         let memory = map(&descriptor, start_bytes, len_bytes, access)?;
-        Ok(Self { memory, descriptor, pages: PageKind::Ordinary, is_prefaulted: false })
+        Ok(Self { memory, descriptor, pages: PageKind::Ordinary })
     }
 
     /// Keeps processes that have not mapped the region yet from writing it, and all from punching holes or sealing it
@@ -286,9 +246,7 @@ impl Region {
 
     /// The length of what the descriptor refers to: more than is mapped of a part, less of two that are mapped as one.
     pub(crate) fn file_bytes(&self) -> Result<u64, RegionError> {
-        let status =
-            rustix::fs::fstat(&self.descriptor).map_err(|cause| RegionError::NotSealable { cause: cause.into() })?;
-        Ok(u64::try_from(status.st_size).unwrap_or_default())
+        file_bytes(self.descriptor.as_fd())
     }
 
     /// How much is mapped.
@@ -300,11 +258,6 @@ impl Region {
     pub fn pages(&self) -> PageKind {
         self.pages
     }
-
-    /// Whether every page was there before the first use.
-    pub fn is_prefaulted(&self) -> bool {
-        self.is_prefaulted
-    }
 }
 
 /// Compares a foreign descriptor with the promise. The seals come first: once they hold, the size cannot change any more.
@@ -313,20 +266,20 @@ fn verify(descriptor: BorrowedFd<'_>, promise: Promise) -> Result<(), RegionErro
     if !promise.sealing.is_in(seals) {
         return Err(RegionError::NotSealed { promised: promise.sealing, found_bits: seals.bits() });
     }
-    let status = rustix::fs::fstat(descriptor).map_err(|cause| RegionError::NotSealable { cause: cause.into() })?;
-    if FileType::from_raw_mode(status.st_mode) != FileType::RegularFile {
-        return Err(RegionError::NotSealable { cause: Errno::INVAL.into() });
-    }
-    let found_bytes = u64::try_from(status.st_size).unwrap_or_default();
+    let found_bytes = file_bytes(descriptor)?;
     if found_bytes != promise.len_bytes as u64 {
         return Err(RegionError::WrongSize { promised_bytes: promise.len_bytes, found_bytes });
     }
     Ok(())
 }
 
-/// Whether the system would end this process (`SIGXFSZ`) for making a file so long.
-fn exceeds_file_limit(len_bytes: usize) -> bool {
-    getrlimit(Resource::Fsize).current.is_some_and(|limit| len_bytes as u64 > limit)
+fn file_bytes(descriptor: BorrowedFd<'_>) -> Result<u64, RegionError> {
+    let not_a_memfd = |cause: Errno| RegionError::NotSealable { cause: cause.into() };
+    let status = rustix::fs::fstat(descriptor).map_err(not_a_memfd)?;
+    match FileType::from_raw_mode(status.st_mode) {
+        FileType::RegularFile => Ok(u64::try_from(status.st_size).unwrap_or_default()),
+        _ => Err(not_a_memfd(Errno::INVAL)),
+    }
 }
 
 fn seals_of(descriptor: BorrowedFd<'_>) -> Result<SealFlags, RegionError> {
@@ -337,22 +290,42 @@ fn seal(descriptor: &OwnedFd, seals: SealFlags) -> Result<(), RegionError> {
     rustix::fs::fcntl_add_seals(descriptor, seals).map_err(|cause| RegionError::Seal { cause: cause.into() })
 }
 
-fn new_memfd(is_huge: bool) -> Result<OwnedFd, Errno> {
+fn map(descriptor: &OwnedFd, start: usize, len_bytes: usize, access: Access) -> Result<Mapped, RegionError> {
+    Mapped::of_file(descriptor, start, len_bytes, access).map_err(not_mapped(len_bytes, access))
+}
+
+fn not_mapped(len_bytes: usize, access: Access) -> impl Fn(Errno) -> RegionError {
+    move |cause| RegionError::Map { len_bytes, access, cause: cause.into() }
+}
+
+/// Advises the use of huge pages; false where the system's settings do not follow such advice in shared memory.
+fn advise_huge(memory: &Mapped) -> bool {
+    let setting = fs::read_to_string("/sys/kernel/mm/transparent_hugepage/shmem_enabled").unwrap_or_default();
+    let follows = ["[always]", "[within_size]", "[advise]", "[force]"].iter().any(|value| setting.contains(value));
+    follows && memory.advise_huge().is_ok()
+}
+
+fn new_memfd(len_bytes: usize, is_huge: bool) -> Result<OwnedFd, Errno> {
     let mut flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
     if is_huge {
         flags |= MemfdFlags::HUGETLB | MemfdFlags::HUGE_2MB;
     }
     // Linux before 6.3 does not know the flag that keeps the memory from being executed as a program, nor do some filters of
     // system calls. Where the sysctl `vm.memfd_noexec` is 2, there is no memory without it.
-    match rustix::fs::memfd_create(c"memcpy-select", flags | MemfdFlags::NOEXEC_SEAL) {
+    let descriptor = match rustix::fs::memfd_create(c"memcpy-select", flags | MemfdFlags::NOEXEC_SEAL) {
         Err(Errno::INVAL | Errno::PERM | Errno::NOSYS) => rustix::fs::memfd_create(c"memcpy-select", flags),
         result => result,
+    }?;
+    // The system would end this process (`SIGXFSZ`) for making a longer one.
+    if getrlimit(Resource::Fsize).current.is_some_and(|limit| len_bytes as u64 > limit) {
+        return Err(Errno::FBIG);
     }
+    rustix::fs::ftruncate(&descriptor, len_bytes as u64)?;
+    Ok(descriptor)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::mapping::touch;
     use super::*;
 
     #[test]
@@ -360,7 +333,7 @@ mod tests {
         let region = Region::create(3 * PAGE_BYTES, RegionOptions::default()).unwrap();
         let blocks = || rustix::fs::fstat(region.descriptor()).unwrap().st_blocks;
         assert_eq!(blocks(), 0);
-        touch(region.memory(), 0, 3 * PAGE_BYTES);
+        region.memory().touch(0, 3 * PAGE_BYTES);
         assert_eq!(blocks(), 3 * 8, "in units of 512 bytes");
     }
 }

@@ -1,82 +1,55 @@
-//! Why there is no region.
+//! Why there is no region, and what must be true of one.
 
 #![forbid(unsafe_code)]
 
 use super::connect::{is_forbidden, is_limit};
 use super::memory::Access;
-use super::sealing::Sealing;
+use rustix::fs::SealFlags;
 use std::{fmt, io};
 
-/// Why a region was not made or not mapped.
+/// What must be true of a region that another process made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sealing {
+    /// Its size cannot change.
+    Size,
+    /// Nor can it be written by a process that has not mapped it yet, nor its pages be taken away.
+    SizeAndWriting,
+}
+
+impl Sealing {
+    pub(super) const fn is_in(self, seals: SealFlags) -> bool {
+        let size = SealFlags::SHRINK.union(SealFlags::GROW);
+        // A full write seal promises more than one for future writes.
+        let writing = seals.intersects(SealFlags::WRITE.union(SealFlags::FUTURE_WRITE));
+        seals.contains(size) && (matches!(self, Self::Size) || writing)
+    }
+}
+
+/// Why a region was not made or not mapped. `len_bytes` is the length that was asked for, `cause` what the system said.
 #[derive(Debug)]
 #[non_exhaustive]
+#[allow(missing_docs, reason = "what is in a variant is said where the variant is")]
 pub enum RegionError {
     /// A length of 0, or beyond what a process can map.
-    Length {
-        /// The length asked for.
-        len_bytes: usize,
-    },
-    /// A part that is empty, not in whole pages or not inside its region.
-    Part {
-        /// Where the part starts.
-        start_bytes: usize,
-        /// Its length.
-        len_bytes: usize,
-        /// The region's length.
-        whole_bytes: usize,
-    },
+    Length { len_bytes: usize },
+    /// A part that is empty, not in whole pages or not inside its region of `whole_bytes`.
+    Part { start_bytes: usize, len_bytes: usize, whole_bytes: usize },
     /// The system made no memfd of that length.
-    Create {
-        /// The length asked for.
-        len_bytes: usize,
-        /// What the system said.
-        cause: io::Error,
-    },
+    Create { len_bytes: usize, cause: io::Error },
     /// The system did not seal.
-    Seal {
-        /// What the system said.
-        cause: io::Error,
-    },
-    /// The system did not map.
-    Map {
-        /// The length asked for.
-        len_bytes: usize,
-        /// For reading, or also for writing.
-        access: Access,
-        /// What the system said.
-        cause: io::Error,
-    },
+    Seal { cause: io::Error },
+    /// The system did not map for reading, or also for writing.
+    Map { len_bytes: usize, access: Access, cause: io::Error },
     /// There are not enough pages.
-    Prefault {
-        /// The length asked for.
-        len_bytes: usize,
-        /// What the system said.
-        cause: io::Error,
-    },
+    Prefault { len_bytes: usize, cause: io::Error },
     /// The descriptor is not a memfd, or the system does not say what it is.
-    NotSealable {
-        /// What the system said.
-        cause: io::Error,
-    },
-    /// The descriptor lacks seals.
-    NotSealed {
-        /// What was promised.
-        promised: Sealing,
-        /// The seals it has, as `F_SEAL_` bits.
-        found_bits: u32,
-    },
+    NotSealable { cause: io::Error },
+    /// The descriptor has other seals than promised: these, as `F_SEAL_` bits.
+    NotSealed { promised: Sealing, found_bits: u32 },
     /// The system did not open it once more for reading only.
-    ReadOnly {
-        /// What the system said.
-        cause: io::Error,
-    },
-    /// The descriptor has another size.
-    WrongSize {
-        /// What was promised.
-        promised_bytes: usize,
-        /// What it has.
-        found_bytes: u64,
-    },
+    ReadOnly { cause: io::Error },
+    /// The descriptor has another size than promised.
+    WrongSize { promised_bytes: usize, found_bytes: u64 },
 }
 
 impl RegionError {

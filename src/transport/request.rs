@@ -207,12 +207,12 @@ impl Args {
 
     /// A part of an object.
     pub const fn range(range: PageRange) -> Self {
-        Self(range.to_bits())
+        Self(range.0)
     }
 
     /// A part of an object.
     pub const fn to_range(self) -> PageRange {
-        PageRange::of_bits(self.0)
+        PageRange(self.0)
     }
 }
 

@@ -16,10 +16,9 @@
 //!
 //! Xen's `ring.h` (private indices; copy a request before looking at it) and virtio's packed ring (a lap bit in the entry).
 
-use super::geometry_error::GeometryError;
 use super::memory::{Copier, Load, Memory, Store};
 use super::request::PHASE_BIT;
-use super::violation::Violation;
+use super::violation::{GeometryError, Violation};
 
 /// How the reader learns that there is an entry.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

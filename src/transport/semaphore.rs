@@ -11,31 +11,34 @@
 //! word can always post, take and wake as it likes; what it cannot do is to keep a wait here beyond its limit.
 
 mod doorbell;
-mod error;
 mod marks;
 mod notifier;
-mod park;
 mod set;
 mod spin;
 mod wait_any;
 mod word;
 
 pub use doorbell::{Doorbell, Via};
-pub use error::SemaphoreError;
 pub use marks::{Marks, Turn};
 pub use notifier::Notifier;
-pub use park::Park;
-pub use set::{Member, SemaphoreSet};
+pub use set::SemaphoreSet;
 pub use spin::Spin;
 pub use wait_any::{MAX_ANY, WaitAny, wait_any};
-pub use word::{MAX_COUNT, Posted, Raised, Word};
+pub use word::{MAX_COUNT, Posted, Word};
 
+pub use super::slots::Key as Member;
+
+use super::connect::is_forbidden;
 use super::memory::{Access, Mapped, Memory};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use std::{fmt, io};
 
 /// No sleep is longer before the word is looked at again: a hostile process that shares it could have taken the wake.
 pub(super) const MAX_SLEEP: Duration = Duration::from_millis(20);
+
+/// So often is a change of a word tried that others keep from happening. A hostile peer can always be faster.
+const MAX_TRIES: u32 = 1 << 10;
 
 /// What a semaphore takes in shared memory: a cache line of its own, and its neighbour, which the CPU fetches with it.
 pub const SEMAPHORE_BYTES: usize = 128;
@@ -118,28 +121,9 @@ impl Semaphore {
 
     /// Takes one off the count; while it is 0, waits for a post for at most the limit. False if there was none.
     pub fn wait(&self, limit: Duration) -> bool {
-        if self.try_wait() {
-            return true;
-        }
-        if limit.is_zero() {
-            return false;
-        }
         let take = || self.try_wait().then_some(());
-        if self.spin.find(limit, || self.word.memory().relax(), take).is_some() {
-            return true;
-        }
-        let start = Instant::now();
-        let mut left = limit;
-        loop {
-            if self.word.take_or_sleep(left.min(MAX_SLEEP)) {
-                self.spin.slept(start.elapsed());
-                return true;
-            }
-            left = limit.saturating_sub(start.elapsed());
-            if left.is_zero() {
-                return false;
-            }
-        }
+        let sleep = |limit| Ok::<_, SemaphoreError>(self.word.take_or_sleep(limit).then_some(()));
+        self.spin.wait(limit, take, sleep).is_ok_and(|taken| taken.is_some())
     }
 
     /// The count at this moment.
@@ -153,15 +137,102 @@ impl Semaphore {
     }
 
     /// Where it is among the semaphores of its memory.
-    pub(super) const fn place(&self) -> usize {
+    const fn place(&self) -> usize {
         self.word.at() / SEMAPHORE_BYTES
     }
+}
 
-    pub(super) fn word(&self) -> &Word<Mapped> {
-        &self.word
+/// Replaces a word that is `found` by what `to` makes of it, unless that is nothing: the word before the change, or without one
+/// as it was at last.
+#[inline(always)]
+fn change<T: Copy>(mut found: T, swap: impl Fn(T, T) -> Result<T, T>, to: impl Fn(T) -> Option<T>) -> Result<T, T> {
+    for _ in 0..MAX_TRIES {
+        let Some(new) = to(found) else { break };
+        match swap(found, new) {
+            Ok(before) => return Ok(before),
+            Err(other) => found = other,
+        }
     }
+    Err(found)
+}
 
-    pub(super) fn spin(&self) -> &Spin {
-        &self.spin
+/// What cannot be done with semaphores.
+#[derive(Debug)]
+#[non_exhaustive]
+#[allow(missing_docs, reason = "what is in a variant is said where the variant is")]
+pub enum SemaphoreError {
+    /// No word that can be written is at that offset: the memory is shorter, or is not writable at all.
+    Place { at: usize, len_bytes: usize, is_writable: bool },
+    /// One more post than the count holds.
+    Overflow,
+    /// Without a notifier no set that waits can be told.
+    NoNotifier,
+    /// A descriptor that is not a Unix socket, and so not a notifier.
+    NotANotifier,
+    /// More semaphores at once than [`MAX_ANY`].
+    TooMany { count: usize },
+    /// The set has it already.
+    AlreadyIn,
+    /// The set has no such member.
+    NotAMember,
+    /// The set has no members, or the call no semaphores: nothing could ever end the wait.
+    Nothing,
+    /// The system refused.
+    System { cause: io::Error },
+}
+
+impl SemaphoreError {
+    fn system(cause: rustix::io::Errno) -> Self {
+        Self::System { cause: cause.into() }
     }
 }
+
+impl fmt::Display for SemaphoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Place { at, len_bytes, is_writable } => write!(
+                f,
+                "there is no semaphore at offset {at} of {len_bytes} bytes that are {}: none is made; give an offset that \
+                 is a multiple of 4 and lies inside memory mapped for writing",
+                if *is_writable { "writable" } else { "mapped for reading only" }
+            ),
+            Self::Overflow => write!(
+                f,
+                "the count is {MAX_COUNT} already: the post was not counted; wait for the semaphore first"
+            ),
+            Self::NoNotifier => f.write_str(
+                "the semaphore has no notifier, by which a set is told of a post; make it with one and pass that to every \
+                 process that posts",
+            ),
+            Self::NotANotifier => f.write_str(
+                "the descriptor is not a Unix socket, and a notifier is: it is closed; pass the two ends of a notifier as they \
+                 were made",
+            ),
+            Self::TooMany { count } => write!(
+                f,
+                "{count} semaphores are more than {MAX_ANY}, of which the system can watch any at once: nothing was \
+                 waited for; put them in a set"
+            ),
+            Self::AlreadyIn => f.write_str(
+                "the set has this semaphore already: it stays in it once; use the name that adding it returned",
+            ),
+            Self::NotAMember => f.write_str(
+                "the set has no such member: nothing was removed; use the name that adding it returned, once",
+            ),
+            Self::Nothing => f.write_str(
+                "there is nothing to wait for: the wait would end in no other way than by its limit; name a semaphore",
+            ),
+            Self::System { cause } => write!(
+                f,
+                "the system refused a wait or a descriptor for one ({cause}): nothing was waited for; {}",
+                if is_forbidden(cause) {
+                    "have the filter of system calls allow futex, futex_waitv, epoll and socketpair"
+                } else {
+                    "allow the process more descriptors"
+                }
+            ),
+        }
+    }
+}
+
+impl std::error::Error for SemaphoreError {}

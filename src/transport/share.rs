@@ -11,34 +11,19 @@ use super::connect::Parcel;
 use super::error::TableError;
 use super::memory::Access;
 use super::region::Region;
-use super::region_error::RegionError;
+use super::region_error::{RegionError, Sealing};
 use super::request::PageRange;
-use super::sealing::Sealing;
 use rustix::fs::{Mode, OFlags};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 /// A part of a memory object, to be handed out.
 #[derive(Debug)]
 pub struct Object<'a> {
-    pub(super) descriptor: Descriptor<'a>,
+    descriptor: BorrowedFd<'a>,
+    /// The same object, opened for reading only: what is handed out instead.
+    read_only: Option<OwnedFd>,
     /// What is said about it, but for the job's number.
     pub(super) parcel: Parcel,
-}
-
-#[derive(Debug)]
-pub(super) enum Descriptor<'a> {
-    Borrowed(BorrowedFd<'a>),
-    /// Opened for reading only.
-    Owned(OwnedFd),
-}
-
-impl AsFd for Descriptor<'_> {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        match self {
-            Self::Borrowed(descriptor) => *descriptor,
-            Self::Owned(descriptor) => descriptor.as_fd(),
-        }
-    }
 }
 
 impl<'a> Object<'a> {
@@ -51,34 +36,41 @@ impl<'a> Object<'a> {
     pub fn of(region: &'a Region, part: PageRange) -> Result<Self, TableError> {
         let whole_bytes = region.len_bytes() as u64;
         let start_bytes = part.start_bytes();
-        let asked_bytes = part.len_bytes();
-        let len_bytes = if asked_bytes == 0 { whole_bytes.saturating_sub(start_bytes) } else { asked_bytes };
+        let len_bytes = match part.len_bytes() {
+            0 => whole_bytes.saturating_sub(start_bytes),
+            asked_bytes => asked_bytes,
+        };
         let is_inside = start_bytes.checked_add(len_bytes).is_some_and(|end| end <= whole_bytes);
         if !is_inside || len_bytes == 0 {
             return Err(TableError::Unaligned { start_bytes, len_bytes });
         }
+        let (descriptor, access) = (region.descriptor(), part.access());
         let is_write_sealed = region.is_sealed(Sealing::SizeAndWriting)?;
-        let descriptor = match (part.is_writable, is_write_sealed) {
-            (true, true) => return Err(TableError::ReadOnly),
-            (true, false) | (false, true) => Descriptor::Borrowed(region.descriptor()),
-            (false, false) => Descriptor::Owned(read_only(region.descriptor())?),
+        let read_only = match (access, is_write_sealed) {
+            (Access::ReadWrite, true) => return Err(TableError::ReadOnly),
+            (Access::Read, false) => Some(read_only(descriptor)?),
+            (Access::ReadWrite, false) | (Access::Read, true) => None,
         };
-        let access = if part.is_writable { Access::ReadWrite } else { Access::Read };
         let sealing = Some(if is_write_sealed { Sealing::SizeAndWriting } else { Sealing::Size });
-        Ok(Self { descriptor, parcel: Parcel { id: 0, start_bytes, len_bytes, whole_bytes, access, sealing } })
+        let parcel = Parcel { id: 0, start_bytes, len_bytes, whole_bytes, access, sealing };
+        Ok(Self { descriptor, read_only, parcel })
     }
 
     /// Whatever a descriptor refers to, of which nothing is promised: the client has to map it itself, at its own risk.
     pub fn unsealed(descriptor: BorrowedFd<'a>, start_bytes: u64, len_bytes: u64, access: Access) -> Self {
         let whole_bytes = start_bytes.saturating_add(len_bytes);
-        let descriptor = Descriptor::Borrowed(descriptor);
-        Self { descriptor, parcel: Parcel { id: 0, start_bytes, len_bytes, whole_bytes, access, sealing: None } }
+        let parcel = Parcel { id: 0, start_bytes, len_bytes, whole_bytes, access, sealing: None };
+        Self { descriptor, read_only: None, parcel }
+    }
+
+    /// What is handed out.
+    pub(super) fn descriptor(&self) -> BorrowedFd<'_> {
+        self.read_only.as_ref().map_or(self.descriptor, OwnedFd::as_fd)
     }
 }
 
 /// The same object, over a descriptor that is open for reading only.
 fn read_only(descriptor: BorrowedFd<'_>) -> Result<OwnedFd, RegionError> {
-    use std::os::fd::AsRawFd;
     let path = format!("/proc/self/fd/{}", descriptor.as_raw_fd());
     // Without waiting for a lease that another process may have on it.
     rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK, Mode::empty())

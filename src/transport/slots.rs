@@ -9,14 +9,14 @@ use std::collections::VecDeque;
 
 /// The name of a member. It is never given to another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Key {
+pub struct Key {
     slot: u32,
     generation: u32,
 }
 
 impl Key {
     /// A small number, unique among the members of this moment: an index for a table beside this one.
-    pub(super) const fn slot(self) -> usize {
+    pub const fn slot(self) -> usize {
         self.slot as usize
     }
 
@@ -80,15 +80,14 @@ impl<T> Slots<T> {
 
     #[inline(always)]
     fn slot(&mut self, key: Key) -> Option<&mut Slot<T>> {
-        let slot = self.slots.get_mut(key.slot())?;
-        if slot.generation == key.generation && slot.member.is_some() { Some(slot) } else { None }
+        let is_there = |slot: &&mut Slot<T>| slot.generation == key.generation && slot.member.is_some();
+        self.slots.get_mut(key.slot()).filter(is_there)
     }
 
     /// The member of that name.
     #[inline(always)]
     pub(super) fn get(&self, key: Key) -> Option<&T> {
-        let slot = self.slots.get(key.slot())?;
-        if slot.generation == key.generation { slot.member.as_ref() } else { None }
+        self.slots.get(key.slot()).filter(|slot| slot.generation == key.generation)?.member.as_ref()
     }
 
     /// The member of that name, to be changed.
@@ -160,5 +159,23 @@ impl<T> Slots<T> {
         {
             self.polled.push_back(key);
         }
+    }
+
+    /// Looks at each polled member once, in turn, until one has something. That one stays polled, and so many of the others;
+    /// `look` is told whether the member does, and else is to arm it if it has nothing.
+    #[inline(always)]
+    pub(super) fn find<R>(&mut self, kept: usize, mut look: impl FnMut(&mut T, bool) -> Option<R>) -> Option<(Key, R)> {
+        for _ in 0..self.polled() {
+            let key = self.next_polled()?;
+            let is_kept = self.polled() < kept;
+            let found = look(self.get_mut(key)?, is_kept);
+            if found.is_some() || is_kept {
+                self.poll(key);
+            }
+            if let Some(found) = found {
+                return Some((key, found));
+            }
+        }
+        None
     }
 }

@@ -1,101 +1,45 @@
-//! What a peer can do against the protocol, as values: each ends its own session and nothing else.
+//! Numbers that cannot be: what a peer can do against the protocol, as values, each of which ends its own session and nothing
+//! else; and what no session can have.
+
+#![forbid(unsafe_code)]
 
 use std::fmt;
 
-/// What the other side did that no honest side does.
+/// What the other side did that no honest side does. What is in a variant is what it sent, and what it could have sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
+#[allow(missing_docs, reason = "what is in a variant is said where the variant is")]
 pub enum Violation {
-    /// A ring's tail that claims more entries than the ring holds, or goes back.
-    Tail {
-        /// What it wrote.
-        claimed: u32,
-        /// Where this side reads next.
-        head: u32,
-        /// Entries of the ring.
-        capacity: u32,
-    },
-    /// A ring's head that is beyond what was written, or goes back.
-    Head {
-        /// What it wrote.
-        claimed: u32,
-        /// Its last value.
-        previous: u32,
-        /// Where this side writes next.
-        tail: u32,
-    },
+    /// A ring's tail that claims more entries than the ring holds from `head` on, where this side reads next, or goes back.
+    Tail { claimed: u32, head: u32, capacity: u32 },
+    /// A ring's head that is beyond `tail`, where this side writes next, or behind its previous value.
+    Head { claimed: u32, previous: u32, tail: u32 },
     /// A kind of request that is not declared.
-    Kind {
-        /// What it sent.
-        kind: u32,
-    },
+    Kind { kind: u32 },
     /// The job id 0 on a request that wants a response, or another one on one that wants none.
-    JobId {
-        /// What it sent.
-        id: u32,
-    },
+    JobId { id: u32 },
     /// A response to a request that is not waiting for one.
-    NoSuchJob {
-        /// What it sent.
-        id: u32,
-    },
-    /// A block index beyond the region.
-    Block {
-        /// What it sent.
-        block: u32,
-        /// Blocks of the region.
-        count: u32,
-    },
+    NoSuchJob { id: u32 },
+    /// A block index beyond the region, which has so many.
+    Block { block: u32, count: u32 },
     /// A block that is in use already: named twice, a chain that bites its tail, a free list with a cycle.
-    BlockTwice {
-        /// The block.
-        block: u32,
-    },
-    /// More bytes than the region holds.
-    Length {
-        /// What it sent, in bytes.
-        length: u32,
-        /// Blocks of the region.
-        count: u32,
-    },
+    BlockTwice { block: u32 },
+    /// More bytes than the region holds, in so many blocks.
+    Length { length: u32, count: u32 },
     /// Credits that a stream cannot have, or a message without one.
-    Credits {
-        /// How many.
-        found: u32,
-        /// The most that are possible.
-        most: u32,
-    },
+    Credits { found: u32, most: u32 },
     /// Requests and credits for more responses than the ring has room for.
     NoRoom,
     /// More bytes in an entry than it has room for.
-    Room {
-        /// What it sent, in bytes.
-        length: u32,
-        /// What there is room for.
-        room_bytes: u32,
-    },
+    Room { length: u32, room_bytes: u32 },
     /// A response with more than was asked for.
-    MoreThanAsked {
-        /// What it sent.
-        got: u64,
-        /// What was asked for.
-        asked: u64,
-    },
+    MoreThanAsked { got: u64, asked: u64 },
     /// A block given back that this side does not hold.
-    NotHeld {
-        /// The block.
-        block: u32,
-    },
+    NotHeld { block: u32 },
     /// A free list that changes under every attempt to use it.
-    FreeListRestless {
-        /// How many attempts were made.
-        attempts: u32,
-    },
-    /// A response that promises an object which did not come.
-    NoObject {
-        /// The job id.
-        id: u32,
-    },
+    FreeListRestless { attempts: u32 },
+    /// A response that promises an object which did not come, for that job.
+    NoObject { id: u32 },
 }
 
 impl fmt::Display for Violation {
@@ -130,3 +74,28 @@ impl fmt::Display for Violation {
 }
 
 impl std::error::Error for Violation {}
+
+/// A number that no session, ring or region of blocks can have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GeometryError {
+    /// What it counts, and what is allowed.
+    pub what: &'static str,
+    /// The number.
+    pub found: u64,
+}
+
+impl GeometryError {
+    /// The number as a length, if it is right.
+    pub(super) fn unless(is_right: bool, what: &'static str, found: u64) -> Result<usize, Self> {
+        usize::try_from(found).ok().filter(|_| is_right).ok_or(Self { what, found })
+    }
+}
+
+impl fmt::Display for GeometryError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { what, found } = self;
+        write!(f, "{found} {what}: there is no session; change the server's geometry or this side's limits")
+    }
+}
+
+impl std::error::Error for GeometryError {}

@@ -49,29 +49,17 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    /// An empty one.
-    ///
-    /// # Errors
-    ///
-    /// What the system says if there are no descriptors.
+    /// An empty one, or what the system says if there are no descriptors.
     pub(super) fn new() -> Result<Self, Errno> {
         Ok(Self { epoll: epoll::create(epoll::CreateFlags::CLOEXEC)? })
     }
 
-    /// Watches a descriptor.
-    ///
-    /// # Errors
-    ///
-    /// What the system says if it cannot be watched.
+    /// Watches a descriptor, or says what the system says if it cannot be watched.
     pub(super) fn add(&self, key: Key, descriptor: BorrowedFd<'_>, report: Report) -> Result<(), Errno> {
         epoll::add(&self.epoll, descriptor, epoll::EventData::new_u64(key.to_data()), report.flags())
     }
 
-    /// From now on reports something else of a descriptor; what has come already is reported once more.
-    ///
-    /// # Errors
-    ///
-    /// What the system says if it cannot be watched.
+    /// From now on reports something else of a descriptor; what has come already is reported once more. Errors as above.
     pub(super) fn change(&self, key: Key, descriptor: BorrowedFd<'_>, report: Report) -> Result<(), Errno> {
         epoll::modify(&self.epoll, descriptor, epoll::EventData::new_u64(key.to_data()), report.flags())
     }
@@ -81,11 +69,8 @@ impl Watch {
         let _ = epoll::delete(&self.epoll, descriptor);
     }
 
-    /// Waits, for at most the limit, until something comes to one that is watched, and reports up to 64 of them.
-    ///
-    /// # Errors
-    ///
-    /// What the system says if it cannot wait.
+    /// Waits, for at most the limit, until something comes to one that is watched, and reports up to 64 of them; or what the
+    /// system says if it cannot wait.
     pub(super) fn wait(&self, limit: Duration) -> Result<impl Iterator<Item = Ready> + use<>, Errno> {
         let mut events = [MaybeUninit::uninit(); EVENTS];
         let limit = Timespec::try_from(limit).unwrap_or(Timespec { tv_sec: 1, tv_nsec: 0 });

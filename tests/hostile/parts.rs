@@ -3,12 +3,12 @@
 use super::blocks::BlockSet;
 use super::memory::Plot;
 use super::{Choices, Hostile, Side, Tally, is_of_the_protocol};
-use memcpy_select::transport::blocks::{
-    Allocate, AllocateError, BlockGeometry, BlockMemory, FreeList, Marks, Owned, Shared,
-};
+use memcpy_select::transport::blocks::{Allocate, AllocateError, BlockMemory, FreeList, Marks, Owned, Shared};
 use memcpy_select::transport::chain::{Chain, blocks_for};
 use memcpy_select::transport::ring::{Consumer, Producer, Publication, RingLayout, RingPlace};
-use memcpy_select::transport::{Args, Copier, ErrorCode, PHASE_BIT, Request, Response, Slice, Value, Violation};
+use memcpy_select::transport::{
+    Args, Blocks, Copier, ErrorCode, PHASE_BIT, Request, Response, Slice, Value, Violation,
+};
 use std::rc::Rc;
 
 /// Calls in one round, at most.
@@ -90,8 +90,8 @@ fn ring_round(
 ) -> Result<(), Violation> {
     let capacity = layout.capacity();
     memory.wipe();
-    let mut producer = Producer::<_, 3>::starting_at(memory, layout, start);
-    let mut consumer = Consumer::<_, 3>::starting_at(memory, layout, start);
+    let mut producer = Producer::<_, 3>::starting_at(memory.clone(), layout, start);
+    let mut consumer = Consumer::<_, 3>::starting_at(memory.clone(), layout, start);
     // What the two did so far, as their own accounts must have it.
     let (mut pushed, mut popped) = (0_u32, 0_u32);
     let mut batch = 0;
@@ -144,34 +144,35 @@ fn ring_round(
     Ok(())
 }
 
-fn geometry(plot: &Plot) -> BlockGeometry {
+fn geometry(plot: &Plot) -> Blocks {
     let mut choices = plot.choices.borrow_mut();
     let block_bytes = [8, 16, 64, 256][choices.below(4)];
     let count = 1 + choices.below(96) as u32;
-    assert!(BlockGeometry::new(4, count).is_err_and(|error| error.found == 4 && error.what.contains("a power of two")));
-    BlockGeometry::new(block_bytes, count).unwrap()
+    let short = Blocks { block_bytes: 4, count };
+    assert!(short.check().is_err_and(|error| error.found == 4 && error.what.contains("a power of two")));
+    Blocks { block_bytes, count }
 }
 
 /// Blocks that can be those of one chain.
-fn check_blocks(geometry: BlockGeometry, chain: &Chain) {
+fn check_blocks(place: &BlockMemory<Hostile>, chain: &Chain) {
     assert!(BlockSet::of(chain.blocks()).is_some(), "a block twice");
-    assert!(chain.blocks().iter().all(|block| *block < geometry.count()), "a block outside");
-    let (data, lists) = blocks_for(geometry, chain.length());
+    assert!(chain.blocks().iter().all(|block| *block < place.blocks().count), "a block outside");
+    let (data, lists) = blocks_for(place, chain.length());
     assert_eq!((chain.data().len(), chain.blocks().len()), (data as usize, (data + lists) as usize));
-    let runs: usize = chain.runs(geometry, 0, chain.length()).map(|run| run.len_bytes).sum();
+    let runs: usize = chain.runs(place, 0, chain.length()).map(|run| run.len_bytes).sum();
     assert_eq!(runs, chain.length() as usize);
 }
 
 fn chains(plot: &Rc<Plot>, tally: &mut Tally) {
     let geometry = geometry(plot);
-    let memory = Hostile::new(plot, Side::Adversary, geometry.region_bytes());
-    rounds(plot, tally, |tally| chain_round(plot, tally, &BlockMemory::new(&memory, geometry)));
+    let memory = Hostile::new(plot, Side::Adversary, geometry.total_bytes() as usize);
+    rounds(plot, tally, |tally| chain_round(plot, tally, &BlockMemory::new(memory.clone(), geometry).unwrap()));
 }
 
-fn chain_round(plot: &Plot, tally: &mut Tally, place: &BlockMemory<&Hostile>) -> Result<(), Violation> {
-    let (memory, geometry) = (place.memory(), place.geometry());
-    let count = u64::from(geometry.count());
-    let mut marks = Marks::new(geometry.count());
+fn chain_round(plot: &Plot, tally: &mut Tally, place: &BlockMemory<Hostile>) -> Result<(), Violation> {
+    let (memory, geometry) = (place.memory(), place.blocks());
+    let count = u64::from(geometry.count);
+    let mut marks = Marks::new(geometry.count);
     let mut held: Vec<Chain> = Vec::new();
     let mut total = 0;
     while goes_on(plot, tally) {
@@ -181,21 +182,21 @@ fn chain_round(plot: &Plot, tally: &mut Tally, place: &BlockMemory<&Hostile>) ->
                 // The adversary builds a chain, or something like it.
                 let mut choices = plot.choices.borrow_mut();
                 for _ in 0..choices.below(40) {
-                    let at = 4 * choices.below(geometry.region_bytes() / 4);
-                    let word = choices.edge(geometry.count());
+                    let at = 4 * choices.below(geometry.total_bytes() as usize / 4);
+                    let word = choices.edge(geometry.count);
                     memory.poke(at, word);
                 }
             }
             1 | 2 => {
                 let slice = {
                     let mut choices = plot.choices.borrow_mut();
-                    let block = choices.edge(geometry.count());
-                    Slice { block, length: choices.edge(geometry.region_bytes() as u32) }
+                    let block = choices.edge(geometry.count);
+                    Slice { block, length: choices.edge(geometry.total_bytes() as u32) }
                 };
                 let mut chain = Chain::EMPTY;
                 call(plot, tally, 2 * count + 2, || chain.resolve(place, &mut marks, slice))?;
                 assert_eq!(chain.length(), slice.length);
-                check_blocks(geometry, &chain);
+                check_blocks(place, &chain);
                 let mut bytes = vec![0; slice.length as usize];
                 let read = || plot.payload(|| chain.read(place, 0, &mut bytes, Copier::AUTO));
                 let copied = call(plot, tally, count, read);
@@ -218,7 +219,7 @@ fn chain_round(plot: &Plot, tally: &mut Tally, place: &BlockMemory<&Hostile>) ->
 fn lists(plot: &Rc<Plot>, tally: &mut Tally) {
     let geometry = geometry(plot);
     let list = FreeList { head_at: 0, links_at: 128 };
-    let memory = Hostile::new(plot, Side::Both, list.links_at + 4 * geometry.count() as usize);
+    let memory = Hostile::new(plot, Side::Both, list.links_at + 4 * geometry.count as usize);
     rounds(plot, tally, |tally| list_round(plot, tally, &memory, list, geometry));
 }
 
@@ -227,13 +228,13 @@ fn list_round(
     tally: &mut Tally,
     memory: &Hostile,
     list: FreeList,
-    geometry: BlockGeometry,
+    geometry: Blocks,
 ) -> Result<(), Violation> {
-    let count = geometry.count();
+    let count = geometry.count;
     let intensity = plot.intensity.replace(0);
     Shared::lay_out(memory, list, geometry);
     plot.intensity.set(intensity);
-    let mut shared = Shared::new(memory, list, geometry);
+    let mut shared = Shared::new(memory.clone(), list, geometry);
     let mut owned = Owned::new(geometry);
     // So many attempts, each of which follows as many links as blocks are wanted.
     let most = |blocks: u32| (u64::from(blocks) + 4) << 17;

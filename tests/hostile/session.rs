@@ -476,11 +476,11 @@ impl<'a> Attack<'a> {
             return;
         }
         let place = self.client.client_data();
-        let (memory, cut) = (place.memory(), place.geometry());
+        let (memory, cut) = (place.memory(), place.blocks());
         for (blocks, paint, length) in self.sent.values() {
-            let whole = (length / cut.block_bytes()) as usize;
+            let whole = (length / cut.block_bytes) as usize;
             for block in &blocks[..whole.min(blocks.len())] {
-                let is_as_sent = memory.holds_only(*paint, cut.block_at(*block), cut.block_bytes() as usize);
+                let is_as_sent = memory.holds_only(*paint, cut.block_at(*block), cut.block_bytes as usize);
                 assert!(is_as_sent, "bytes of a request that waits were changed");
             }
         }

@@ -5,7 +5,6 @@ pub use memcpy_select::lab::neighbours::enemy::{Enemy, Got, amount, flood, hello
 use memcpy_select::transport::connect::{Channel, Greeted, Greeting, Listener, Step};
 use memcpy_select::transport::memory::Store;
 use memcpy_select::transport::ring::{Consumer, Producer};
-use memcpy_select::transport::semaphore::Park;
 use memcpy_select::transport::session::{QueueLayout, data_bytes};
 use memcpy_select::transport::{
     Address, Allocator, Geometry, JobId, Mapped, Memory, Peers, Region, RegionOptions, Request, Response, Value,

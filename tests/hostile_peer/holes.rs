@@ -4,7 +4,7 @@ use super::enemy::{Enemy, Got, amount, slice};
 use super::false_server::{deceived, violation};
 use super::neighbours::{LONG, alone, until};
 use super::{any, attack, is_gone, is_violation, options, owned, row};
-use memcpy_select::transport::blocks::{Allocate, AllocateError, BlockGeometry, FreeList, Shared};
+use memcpy_select::transport::blocks::{Allocate, AllocateError, FreeList, Shared};
 use memcpy_select::transport::memory::{Load, Store};
 use memcpy_select::transport::{
     Address, Allocator, Args, Blocks, Client, ClientError, ClientOptions, ErrorCode, Handle, JobId, Kind, Mapped,
@@ -17,7 +17,7 @@ use std::time::Duration;
 fn hole_a_pop_from_an_empty_list() {
     let memory = Mapped::private(4096).unwrap();
     let list = FreeList { head_at: 0, links_at: 128 };
-    let geometry = BlockGeometry::new(64, 4).unwrap();
+    let geometry = Blocks { block_bytes: 64, count: 4 };
     Shared::lay_out(&memory, list, geometry);
     let mut side = Shared::new(memory, list, geometry);
     let mut all = Vec::new();
@@ -36,7 +36,7 @@ fn hole_a_pop_from_an_empty_list() {
 fn hole_no_tag_in_the_free_list() {
     let memory = Mapped::private(4096).unwrap();
     let list = FreeList { head_at: 0, links_at: 128 };
-    let geometry = BlockGeometry::new(64, 4).unwrap();
+    let geometry = Blocks { block_bytes: 64, count: 4 };
     Shared::lay_out(&memory, list, geometry);
     let mut other = Shared::keeping(memory.clone(), list, geometry, 0);
     let old = memory.load64(0, Load::Acquire);

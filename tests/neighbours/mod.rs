@@ -52,6 +52,9 @@ pub fn geometry(allocator: Allocator, publication: Publication) -> Geometry {
         capacity: 8,
         client_blocks: blocks,
         server_blocks: blocks,
+        // Short payloads too are in blocks.
+        request_stride_bytes: 16,
+        response_stride_bytes: 16,
         ..TableOptions::GEOMETRY
     }
 }

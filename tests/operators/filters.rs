@@ -198,7 +198,7 @@ fn madvise_is_refused() {
         under(&refused, || {
             let options = RegionOptions::default().prefault(true).huge_pages(true);
             let region = Region::create(3 << 20, options).map_err(text)?;
-            check(region.is_prefaulted() && region.pages() != PageKind::Advised, &region)?;
+            check(region.pages() != PageKind::Advised, &region)?;
             let blocks = rustix::fs::fstat(region.descriptor()).map_err(text)?.st_blocks;
             check(region.pages() == PageKind::Huge || blocks == (3 << 20) / 512, blocks)
         });

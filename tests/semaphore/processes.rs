@@ -6,7 +6,9 @@ use super::*;
 fn shared(region: &Region, spins: bool) -> [Semaphore; 3] {
     let promise = Promise { len_bytes: region.len_bytes(), sealing: Sealing::Size };
     let descriptor = region.descriptor().try_clone_to_owned().unwrap();
-    let memory = Region::open(descriptor, promise, Access::ReadWrite).unwrap().prefaulted().unwrap().into_memory();
+    let region = Region::open(descriptor, promise, Access::ReadWrite).unwrap();
+    region.prefault().unwrap();
+    let memory = region.into_memory();
     std::array::from_fn(|index| {
         let semaphore = Semaphore::new(memory.clone(), index * SEMAPHORE_BYTES).unwrap();
         if spins { semaphore } else { semaphore.without_spinning() }

@@ -56,10 +56,11 @@ fn there_are_semaphores_only_where_words_can_be_written() {
 }
 
 /// Memory that counts the calls that would be system calls.
+#[derive(Clone)]
 struct Counted {
     memory: Mapped,
-    parks: AtomicU32,
-    unparks: AtomicU32,
+    parks: Arc<AtomicU32>,
+    unparks: Arc<AtomicU32>,
 }
 
 macro_rules! forward {
@@ -84,9 +85,7 @@ impl Memory for Counted {
         read(at: usize, dst: &mut [u8], copier: memcpy_select::transport::Copier) -> ();
         write(at: usize, src: &[u8], copier: memcpy_select::transport::Copier) -> ();
     }
-}
 
-impl Park for Counted {
     fn park(&self, at: usize, expected: u32, limit: Duration) {
         self.parks.fetch_add(1, Ordering::Relaxed);
         self.memory.park(at, expected, limit);
@@ -99,9 +98,8 @@ impl Park for Counted {
 }
 
 impl Counted {
-    fn new() -> Arc<Self> {
-        let memory = Mapped::private(PAGE_BYTES).unwrap();
-        Arc::new(Self { memory, parks: AtomicU32::new(0), unparks: AtomicU32::new(0) })
+    fn new() -> Self {
+        Self { memory: Mapped::private(PAGE_BYTES).unwrap(), parks: Arc::default(), unparks: Arc::default() }
     }
 
     fn calls(&self) -> (u32, u32) {
@@ -112,7 +110,7 @@ impl Counted {
 #[test]
 fn a_post_makes_a_system_call_only_for_a_sleeper_and_one_for_each_sleep() {
     let counted = Counted::new();
-    let word = Word::new(Arc::clone(&counted), 0);
+    let word = Word::new(counted.clone(), 0);
     for _ in 0..1000 {
         assert_eq!(word.post(), Posted::Done);
         assert!(word.try_take() && !word.try_take());
@@ -129,7 +127,7 @@ fn a_post_makes_a_system_call_only_for_a_sleeper_and_one_for_each_sleep() {
 #[test]
 fn a_doorbell_makes_a_system_call_only_for_a_sleeper_and_one_for_each_sleep() {
     let counted = Counted::new();
-    let bell = Doorbell::new(Arc::clone(&counted), 0);
+    let bell = Doorbell::new(counted.clone(), 0);
     for _ in 0..1000 {
         assert!(!bell.ring());
     }

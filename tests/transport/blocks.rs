@@ -2,18 +2,20 @@
 //! exactly the bytes they were made for.
 
 use crate::rng::Rng;
-use memcpy_select::transport::blocks::{
-    Allocate, AllocateError, BlockGeometry, BlockMemory, FreeList, Marks, Owned, Shared,
-};
+use memcpy_select::transport::blocks::{Allocate, AllocateError, BlockMemory, FreeList, Marks, Owned, Shared};
 use memcpy_select::transport::chain::{Chain, Run, blocks_for};
 use memcpy_select::transport::memory::{Load, Store};
-use memcpy_select::transport::{Copier, Mapped, Memory, Slice, Violation};
+use memcpy_select::transport::{Blocks, Copier, Mapped, Memory, Slice, Violation};
 use std::collections::HashSet;
 
 const LIST: FreeList = FreeList { head_at: 0, links_at: 64 };
 
-fn geometry(block_bytes: u32, count: u32) -> BlockGeometry {
-    BlockGeometry::new(block_bytes, count).unwrap()
+fn geometry(block_bytes: u32, count: u32) -> Blocks {
+    Blocks { block_bytes, count }
+}
+
+fn place_of(blocks: Blocks) -> BlockMemory<Mapped> {
+    BlockMemory::new(Mapped::private(blocks.total_bytes() as usize).unwrap(), blocks).unwrap()
 }
 
 fn shared(count: u32) -> (Mapped, Shared<Mapped>) {
@@ -163,15 +165,15 @@ fn blocks_that_are_kept_aside_go_back_with_their_side() {
 #[test]
 fn degenerate_geometries_are_refused() {
     for block_bytes in [0, 1, 2, 4, 12, 100, 1 << 31] {
-        let error = BlockGeometry::new(block_bytes, 4).unwrap_err();
+        let error = geometry(block_bytes, 4).check().unwrap_err();
         assert!(error.found == u64::from(block_bytes) && error.what.starts_with("bytes in a block"), "{error}");
     }
     for count in [0, (1 << 30) + 1, u32::MAX] {
-        let error = BlockGeometry::new(64, count).unwrap_err();
+        let error = geometry(64, count).check().unwrap_err();
         assert!(error.found == u64::from(count) && error.what.starts_with("blocks of a region"), "{error}");
     }
-    assert!(BlockGeometry::new(8, 1).is_ok());
-    assert!(BlockGeometry::new(4, 1).unwrap_err().to_string().contains("chains"));
+    assert!(geometry(8, 1).check().is_ok());
+    assert!(BlockMemory::new((), geometry(4, 1)).unwrap_err().to_string().contains("chains"));
 }
 
 /// The number of list blocks is what following the links needs, and what the formula says.
@@ -179,9 +181,10 @@ fn degenerate_geometries_are_refused() {
 fn list_blocks_are_as_many_as_the_formula_says() {
     for block_bytes in [8, 16, 64, 4096] {
         let entries = block_bytes / 4;
+        let place = BlockMemory::new((), geometry(block_bytes, 1 << 20)).unwrap();
         for data in 0..200 {
             let length = data * block_bytes;
-            let (got, lists) = blocks_for(geometry(block_bytes, 1 << 20), length);
+            let (got, lists) = blocks_for(&place, length);
             let (mut left, mut counted) = (data, 0);
             while data > 1 && left > 0 {
                 counted += 1;
@@ -189,7 +192,7 @@ fn list_blocks_are_as_many_as_the_formula_says() {
             }
             assert_eq!((got, lists), (data, counted), "{data} blocks of {block_bytes}");
         }
-        assert_eq!(blocks_for(geometry(block_bytes, 1 << 20), block_bytes + 1), (2, 1));
+        assert_eq!(blocks_for(&place, block_bytes + 1), (2, 1));
     }
 }
 
@@ -199,7 +202,7 @@ fn chains_hold_exactly_their_bytes_at_every_boundary() {
     for block_bytes in [8_u32, 16, 64, 1024] {
         let entries = block_bytes / 4;
         let geometry = geometry(block_bytes, 1200);
-        let place = BlockMemory::new(Mapped::private(geometry.region_bytes()).unwrap(), geometry);
+        let place = place_of(geometry);
         let mut allocator = Owned::new(geometry);
         let boundaries =
             [0, 1, 2, entries - 1, entries, entries + 1, 2 * entries - 2, 2 * entries - 1, 2 * entries, 500];
@@ -218,7 +221,7 @@ fn chains_hold_exactly_their_bytes_at_every_boundary() {
                 assert_eq!(made.write(&place, 0, &bytes, Copier::AUTO), bytes.len());
 
                 // The other side has only the slice and the region.
-                let mut marks = Marks::new(geometry.count());
+                let mut marks = Marks::new(geometry.count);
                 let mut found = Chain::EMPTY;
                 found.resolve(&place, &mut marks, made.slice()).unwrap();
                 assert_eq!(found, made);
@@ -245,19 +248,19 @@ fn chains_hold_exactly_their_bytes_at_every_boundary() {
 #[test]
 fn neighbouring_blocks_are_one_run() {
     let geometry = geometry(64, 16);
-    let place = BlockMemory::new(Mapped::private(geometry.region_bytes()).unwrap(), geometry);
+    let place = place_of(geometry);
     let mut chain = Chain::EMPTY;
     chain.allocate(&place, &mut Owned::new(geometry), 300).unwrap();
-    assert_eq!(chain.runs(geometry, 0, 300).collect::<Vec<_>>(), [Run { at: 0, len_bytes: 300 }]);
-    assert_eq!(chain.runs(geometry, 65, 10).collect::<Vec<_>>(), [Run { at: 65, len_bytes: 10 }]);
-    assert_eq!(chain.runs(geometry, 290, 100).collect::<Vec<_>>(), [Run { at: 290, len_bytes: 10 }]);
-    assert_eq!(chain.runs(geometry, 301, 1).next(), None);
+    assert_eq!(chain.runs(&place, 0, 300).collect::<Vec<_>>(), [Run { at: 0, len_bytes: 300 }]);
+    assert_eq!(chain.runs(&place, 65, 10).collect::<Vec<_>>(), [Run { at: 65, len_bytes: 10 }]);
+    assert_eq!(chain.runs(&place, 290, 100).collect::<Vec<_>>(), [Run { at: 290, len_bytes: 10 }]);
+    assert_eq!(chain.runs(&place, 301, 1).next(), None);
 }
 
 #[test]
 fn an_allocation_that_fails_half_way_gives_everything_back() {
     let geometry = geometry(64, 10);
-    let place = BlockMemory::new(Mapped::private(geometry.region_bytes()).unwrap(), geometry);
+    let place = place_of(geometry);
     let mut allocator = Owned::new(geometry);
     let mut chain = Chain::EMPTY;
     // Ten data blocks fit, their list block does not; and lengths that no region holds.
@@ -272,13 +275,13 @@ fn an_allocation_that_fails_half_way_gives_everything_back() {
 
 fn refused(place: &BlockMemory<Mapped>, slice: Slice) -> Violation {
     let mut chain = Chain::default();
-    chain.resolve(place, &mut Marks::new(place.geometry().count()), slice).unwrap_err()
+    chain.resolve(place, &mut Marks::new(place.blocks().count), slice).unwrap_err()
 }
 
 #[test]
 fn chains_that_cannot_be_are_refused() {
     let geometry = geometry(16, 20);
-    let place = BlockMemory::new(Mapped::private(geometry.region_bytes()).unwrap(), geometry);
+    let place = place_of(geometry);
     let list = |block: u32, entries: [u32; 4]| {
         let bytes: Vec<u8> = entries.iter().flat_map(|entry| entry.to_le_bytes()).collect();
         place.memory().write(geometry.block_at(block), &bytes, Copier::AUTO);
@@ -318,7 +321,7 @@ fn chains_that_cannot_be_are_refused() {
 #[test]
 fn a_block_in_use_by_one_chain_cannot_be_part_of_another() {
     let geometry = geometry(16, 20);
-    let place = BlockMemory::new(Mapped::private(geometry.region_bytes()).unwrap(), geometry);
+    let place = place_of(geometry);
     let mut marks = Marks::new(20);
     let slice = Slice { block: 3, length: 5 };
     let [mut first, mut again] = [Chain::EMPTY, Chain::EMPTY];

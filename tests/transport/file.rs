@@ -64,6 +64,9 @@ fn files_and_blocks_exchange_bytes_of_every_length() {
             publication: Publication::Index,
             client_blocks: blocks,
             server_blocks: blocks,
+            // One byte too is in a block.
+            request_stride_bytes: 16,
+            response_stride_bytes: 16,
             ..TableOptions::GEOMETRY
         };
         let (ours, theirs) = UnixStream::pair().unwrap();

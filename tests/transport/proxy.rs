@@ -26,7 +26,15 @@ fn address(name: &str) -> Address {
 
 fn geometry() -> Geometry {
     let blocks = Blocks { block_bytes: 4096, count: 128 };
-    Geometry { capacity: 16, client_blocks: blocks, server_blocks: blocks, ..TableOptions::GEOMETRY }
+    Geometry {
+        capacity: 16,
+        client_blocks: blocks,
+        server_blocks: blocks,
+        // Short payloads too are in blocks.
+        request_stride_bytes: 16,
+        response_stride_bytes: 16,
+        ..TableOptions::GEOMETRY
+    }
 }
 
 fn options() -> TableOptions {

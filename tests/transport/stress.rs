@@ -4,7 +4,7 @@
 //! bounded part is about two seconds; `MEMCPY_SELECT_TEST_SECONDS` makes each part as long.
 
 use crate::rng::Rng;
-use memcpy_select::transport::blocks::{Allocate, AllocateError, BlockGeometry, FreeList, Shared};
+use memcpy_select::transport::blocks::{Allocate, AllocateError, FreeList, Shared};
 use memcpy_select::transport::chain::Chain;
 use memcpy_select::transport::geometry::{Allocator, Blocks, Geometry};
 use memcpy_select::transport::session::{ClientSide, Outcome, QueueLayout, Reply, ServerSide, data_bytes};
@@ -39,10 +39,10 @@ impl Owners {
 fn a_shared_list_under_stress_hands_each_block_to_one() {
     const LIST: FreeList = FreeList { head_at: 0, links_at: 128 };
     const COUNT: u32 = 24;
-    let geometry = BlockGeometry::new(64, COUNT).unwrap();
+    let geometry = Blocks { block_bytes: 64, count: COUNT };
     for max_kept in [0, 2] {
         let list = Mapped::private(4096).unwrap();
-        let data = Mapped::private(geometry.region_bytes()).unwrap();
+        let data = Mapped::private(geometry.total_bytes() as usize).unwrap();
         Shared::lay_out(&list, LIST, geometry);
         let owners = Owners::new(COUNT);
         let changes = AtomicU64::new(0);

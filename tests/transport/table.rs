@@ -25,6 +25,9 @@ pub fn geometry(allocator: Allocator, publication: Publication) -> Geometry {
         capacity: 16,
         client_blocks: blocks,
         server_blocks: blocks,
+        // Short payloads too are in blocks.
+        request_stride_bytes: 16,
+        response_stride_bytes: 16,
         ..TableOptions::GEOMETRY
     }
 }

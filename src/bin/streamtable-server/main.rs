@@ -48,7 +48,7 @@ struct Arguments {
     #[arg(long, value_name = "MIB", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=4096))]
     blocks: u32,
     /// Bytes of an entry of the rings: 16, 32, or a multiple of 64 up to 512; what fits above 16 takes no block
-    #[arg(long, value_name = "BYTES", default_value_t = 16)]
+    #[arg(long, value_name = "BYTES", default_value_t = TableOptions::GEOMETRY.request_stride_bytes)]
     entry: u16,
     /// Put the blocks into huge pages, where the system has some
     #[arg(long)]

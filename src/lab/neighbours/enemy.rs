@@ -9,7 +9,6 @@ use crate::lab::instruments::random::SplitMix64;
 use crate::transport::connect::{Channel, ConnectError, JoinOptions, Joined, Parcel, join};
 use crate::transport::memory::Store;
 use crate::transport::ring::{Consumer, Producer};
-use crate::transport::semaphore::Park;
 use crate::transport::session::QueueLayout;
 use crate::transport::{
     Access, Address, Args, Copier, Flags, Geometry, JobId, Kind, Mapped, Memory, Region, RegionOptions, Request,

@@ -2,9 +2,9 @@
 //! entry by entry. Both sides of a session in one thread, so that nothing but the code is timed.
 
 use crate::lab::instruments::effort::Effort;
-use crate::transport::blocks::{Allocate, BlockGeometry, BlockMemory, FreeList, Marks, Owned, Shared};
+use crate::transport::blocks::{Allocate, BlockMemory, FreeList, Marks, Owned, Shared};
 use crate::transport::chain::{Chain, blocks_for};
-use crate::transport::geometry::Geometry;
+use crate::transport::geometry::{Blocks, Geometry};
 use crate::transport::session::{ClientSide, Outcome, QueueLayout, Reply, ServerSide, data_bytes, lay_out_shared};
 use crate::transport::{Allocator, Args, Copier, Flags, Kind, Mapped, Slice, TableOptions, Value};
 use serde::{Deserialize, Serialize};
@@ -106,7 +106,7 @@ fn memory(len_bytes: usize) -> Result<Mapped, String> {
 
 /// Allocates this many blocks and frees them.
 fn allocations(allocator: Allocator, blocks: u32, turns: u64) -> Result<u64, String> {
-    let geometry = BlockGeometry::new(64, 64).map_err(text)?;
+    let geometry = Blocks { block_bytes: 64, count: 64 };
     match allocator {
         Allocator::Owned => allocate_and_free(&mut Owned::new(geometry), blocks, turns),
         Allocator::Shared => {
@@ -228,12 +228,12 @@ impl Session {
 /// Chains that are read out of the other side's memory and validated: how many, and how long it took.
 fn validations(entries: u32, batches: u64) -> Result<(u64, u64), String> {
     const BATCH: usize = 64;
-    let geometry = BlockGeometry::new(CHAIN_BLOCK_BYTES, CHAIN_BLOCKS).map_err(text)?;
-    let place = BlockMemory::new(memory(geometry.region_bytes())?, geometry);
+    let geometry = Blocks { block_bytes: CHAIN_BLOCK_BYTES, count: CHAIN_BLOCKS };
+    let place = BlockMemory::new(memory(geometry.total_bytes() as usize)?, geometry).map_err(text)?;
     let length = entries * CHAIN_BLOCK_BYTES;
     let mut theirs = Chain::EMPTY;
     theirs.allocate(&place, &mut Owned::new(geometry), length).map_err(text)?;
-    let first = theirs.blocks()[if entries == 1 { 0 } else { blocks_for(geometry, length).0 as usize }];
+    let first = theirs.blocks()[if entries == 1 { 0 } else { blocks_for(&place, length).0 as usize }];
     let slice = Slice { block: first, length };
     let mut chain = Chain::EMPTY;
     let mut total_ns = 0;

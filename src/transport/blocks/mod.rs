@@ -5,75 +5,42 @@
 //! does can disturb it. The difference between the two is the price of trust.
 
 mod owned;
-mod place;
 mod shared;
 
-pub use super::geometry_error::GeometryError;
 pub use owned::Owned;
-pub use place::BlockMemory;
 pub use shared::{FreeList, Shared};
 
+use super::geometry::{Blocks, GeometryError};
 use super::violation::Violation;
 
-/// The size and the number of the blocks of a region. Comes from the handshake, never from shared memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BlockGeometry {
-    block_bytes: u32,
-    count: u32,
+/// The blocks of a region: its memory, and how it is cut.
+#[derive(Clone, Debug)]
+pub struct BlockMemory<M> {
+    memory: M,
+    blocks: Blocks,
 }
 
-impl BlockGeometry {
-    /// The smallest block: a list block needs two entries of 4 bytes, or a chain would never end.
-    pub const MIN_BLOCK_BYTES: u32 = 8;
-    /// The largest block.
-    pub const MAX_BLOCK_BYTES: u32 = 1 << 30;
-    /// Most blocks of a region.
-    pub const MAX_COUNT: u32 = 1 << 30;
-
-    /// `count` blocks of `block_bytes` each.
+impl<M> BlockMemory<M> {
+    /// The blocks of that memory.
     ///
     /// # Errors
     ///
-    /// [`GeometryError`] unless the size is a power of two from 8 bytes to 1 GiB and there is at least one block, and not
-    /// more than fit into this process.
-    pub const fn new(block_bytes: u32, count: u32) -> Result<Self, GeometryError> {
-        let is_size = block_bytes.is_power_of_two()
-            && block_bytes >= Self::MIN_BLOCK_BYTES
-            && block_bytes <= Self::MAX_BLOCK_BYTES;
-        if !is_size {
-            let what = "bytes in a block (a power of two from 8 to 2^30, so that chains can be built of them)";
-            return Err(GeometryError { what, found: block_bytes as u64 });
-        }
-        let fits = count as u64 <= isize::MAX as u64 / block_bytes as u64;
-        if count == 0 || count > Self::MAX_COUNT || !fits {
-            let what = "blocks of a region (1 to 2^30, and no more than the address space holds)";
-            return Err(GeometryError { what, found: count as u64 });
-        }
-        Ok(Self { block_bytes, count })
+    /// [`GeometryError`] if none can be cut so.
+    pub fn new(memory: M, blocks: Blocks) -> Result<Self, GeometryError> {
+        blocks.check()?;
+        Ok(Self { memory, blocks })
     }
 
-    /// The size of a block in bytes.
+    /// The memory that they are in.
     #[inline(always)]
-    pub const fn block_bytes(self) -> u32 {
-        self.block_bytes
+    pub const fn memory(&self) -> &M {
+        &self.memory
     }
 
-    /// How many blocks there are.
+    /// How it is cut.
     #[inline(always)]
-    pub const fn count(self) -> u32 {
-        self.count
-    }
-
-    /// The size of the region in bytes.
-    #[inline(always)]
-    pub const fn region_bytes(self) -> usize {
-        self.block_bytes as usize * self.count as usize
-    }
-
-    /// The offset of a block in the region.
-    #[inline(always)]
-    pub const fn block_at(self, block: u32) -> usize {
-        block as usize * self.block_bytes as usize
+    pub const fn blocks(&self) -> Blocks {
+        self.blocks
     }
 }
 

@@ -3,7 +3,8 @@
 //! The account is private: a stack of free blocks, and a mark on each that is taken. The last ones given back are the
 //! first to be taken again, while they are in the caches, and in the order they had, so that neighbours stay neighbours.
 
-use super::{Allocate, AllocateError, BlockGeometry, Marks};
+use super::{Allocate, AllocateError, Marks};
+use crate::transport::geometry::Blocks;
 use crate::transport::violation::Violation;
 
 /// The allocator of a region that this side alone writes.
@@ -19,8 +20,8 @@ pub struct Owned {
 
 impl Owned {
     /// All blocks are free.
-    pub fn new(geometry: BlockGeometry) -> Self {
-        let count = geometry.count();
+    pub fn new(blocks: Blocks) -> Self {
+        let count = blocks.count;
         Self { free: Vec::new(), fresh: 0, count, taken: Marks::new(count) }
     }
 

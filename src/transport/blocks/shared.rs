@@ -21,7 +21,8 @@
 //! remedy, Principles of Operation, appendix A, "Free-Pool Manipulation". The blocks kept aside are the magazines of
 //! J. Bonwick and J. Adams, Magazines and Vmem, USENIX 2001.
 
-use super::{Allocate, AllocateError, BlockGeometry, Marks};
+use super::{Allocate, AllocateError, Marks};
+use crate::transport::geometry::Blocks;
 use crate::transport::memory::{Load, Memory, Store};
 use crate::transport::violation::Violation;
 use std::sync::atomic::Ordering;
@@ -58,20 +59,20 @@ pub struct Shared<M: Memory> {
 
 impl<M: Memory> Shared<M> {
     /// Uses a list that was [laid out](Self::lay_out).
-    pub fn new(memory: M, list: FreeList, geometry: BlockGeometry) -> Self {
-        Self::keeping(memory, list, geometry, (geometry.count() / 8).min(MAX_KEPT))
+    pub fn new(memory: M, list: FreeList, blocks: Blocks) -> Self {
+        Self::keeping(memory, list, blocks, (blocks.count / 8).min(MAX_KEPT))
     }
 
     /// As [`new`](Self::new), with another number of blocks that this side keeps for itself; 0 goes to the list each time.
-    pub fn keeping(memory: M, list: FreeList, geometry: BlockGeometry, max_kept: u32) -> Self {
-        let count = geometry.count();
+    pub fn keeping(memory: M, list: FreeList, blocks: Blocks, max_kept: u32) -> Self {
+        let count = blocks.count;
         Self { memory, list, count, held: Marks::new(count), kept: Vec::new(), max_kept: max_kept as usize }
     }
 
     /// Writes the list with all blocks free, before the other side uses it.
-    pub fn lay_out(memory: &M, list: FreeList, geometry: BlockGeometry) {
-        for block in 0..geometry.count() {
-            let next = if block + 1 == geometry.count() { NONE } else { block + 1 };
+    pub fn lay_out(memory: &M, list: FreeList, blocks: Blocks) {
+        for block in 0..blocks.count {
+            let next = if block + 1 == blocks.count { NONE } else { block + 1 };
             memory.store32(list.links_at + 4 * block as usize, next, Store::Relaxed);
         }
         let old = memory.load64(list.head_at, Load::Relaxed);

@@ -5,9 +5,9 @@ use super::wait::{LOOKS_PER_CLOCK, MIN_SLEEP};
 use crate::transport::completion::{Completion, Handle};
 use crate::transport::error::{ClientError, SessionError};
 use crate::transport::memory::{Copier, between_looks};
+use crate::transport::options::Waiting;
 use crate::transport::request::{Args, Flags, Kind};
 use crate::transport::session::{SubmitError, Ticket};
-use crate::transport::waiting::Waiting;
 use std::time::Instant;
 
 impl Client {

@@ -1,10 +1,11 @@
 //! Requests on their way: blocks for them, and their entries in the ring.
 
 use super::Client;
-use crate::transport::blocks::{AllocateError, BlockGeometry};
+use crate::transport::blocks::AllocateError;
 use crate::transport::chain::{Chain, clamp};
 use crate::transport::completion::Handle;
 use crate::transport::error::ClientError;
+use crate::transport::geometry::Blocks;
 use crate::transport::loan::Lease;
 use crate::transport::memory::{Access, Copier};
 use crate::transport::request::{Args, Flags, Kind, PageRange};
@@ -14,12 +15,12 @@ use std::io::SeekFrom;
 impl Client {
     /// The longest transfer to here.
     pub fn max_read_bytes(&self) -> usize {
-        max_bytes(self.side.server_data().geometry())
+        max_bytes(self.side.server_data().blocks())
     }
 
     /// The longest transfer from here.
     pub fn max_write_bytes(&self) -> usize {
-        max_bytes(self.side.client_data().geometry())
+        max_bytes(self.side.client_data().blocks())
     }
 
     /// Blocks for `len_bytes`, to be filled and sent without a copy. What fits into a request
@@ -168,12 +169,12 @@ impl Client {
 }
 
 /// The longest transfer in a region: all its blocks, but for those of the chain's lists.
-fn max_bytes(blocks: BlockGeometry) -> usize {
-    let entries = blocks.block_bytes() / 4;
-    let data = match blocks.count() {
+fn max_bytes(blocks: Blocks) -> usize {
+    let entries = blocks.block_bytes / 4;
+    let data = match blocks.count {
         1 | 2 => 1,
         // Each list block but the last names one block less than it holds entries.
         count => count - (count - 1).div_ceil(entries).max(1),
     };
-    (data as usize).saturating_mul(blocks.block_bytes() as usize).min(u32::MAX as usize)
+    (data as usize).saturating_mul(blocks.block_bytes as usize).min(u32::MAX as usize)
 }

@@ -6,10 +6,10 @@ use crate::transport::connect::ConnectError;
 use crate::transport::error::{ClientError, SessionError};
 use crate::transport::loan::View;
 use crate::transport::memory::{Copier, between_looks};
+use crate::transport::options::Waiting;
 use crate::transport::request::JobId;
 use crate::transport::session::{Came, Outcome, SubmitError, Ticket};
 use crate::transport::violation::Violation;
-use crate::transport::waiting::Waiting;
 use std::time::{Duration, Instant};
 
 /// No sleep is longer before it is seen whether the server still lives: at most two of them pass until its death is noticed.
@@ -196,7 +196,7 @@ impl Client {
                 Waiting::Adaptive => {
                     let side = &self.side;
                     let look = || side.is_ready().then_some(());
-                    self.spin.find(self.limit, std::hint::spin_loop, look).is_some() || self.sleep(start)
+                    self.spin.find(self.limit, look).is_some() || self.sleep(start)
                 }
                 Waiting::Sleep => self.sleep(start),
             };
@@ -265,7 +265,7 @@ impl Client {
     #[inline(always)]
     pub(super) fn begin(&mut self) -> Result<(), ClientError> {
         if let Some(over) = self.over {
-            return Err(over.into());
+            return Err(ClientError::Session(over));
         }
         while let Some(chain) = self.theirs.take_returned() {
             self.side.release(chain).map_err(|violation| self.end(violation.into()))?;

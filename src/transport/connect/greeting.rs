@@ -6,7 +6,7 @@ use super::credentials::Origin;
 use super::wire::{Message, Refusal, VERSION};
 use crate::transport::geometry::{Allocator, Geometry, Limits};
 use crate::transport::memory::Access;
-use crate::transport::region::{Promise, Region, Sealing, prefault};
+use crate::transport::region::{Promise, Region, Sealing};
 use crate::transport::region_error::RegionError;
 use rustix::fs::SealFlags;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -257,7 +257,7 @@ fn take_accepted(
             Some(Region::open(descriptor, promise(len_bytes), Access::Read)?)
         }
         (Some(first), Some(last)) => {
-            let whole_bytes = geometry.check_parts(geometry.client_blocks, data_bytes, last_bytes)?;
+            let whole_bytes = geometry.client_blocks.check_parts(data_bytes, last_bytes)?;
             let parts = [(first, promise(data_bytes as usize)), (last, promise(last_bytes as usize))];
             Some(Region::open_two(parts, whole_bytes)?)
         }
@@ -267,7 +267,7 @@ fn take_accepted(
 
 /// Pre-faults a queue region and seals it, now that the client has mapped it too.
 fn make_ready(queue: &Region) -> Result<(), ConnectError> {
-    prefault(queue.memory(), 0, queue.len_bytes())?;
+    queue.prefault()?;
     // The client may have sealed it so already, which serves as well.
     if let Err(refused) = queue.seal_writing() {
         let promise = Promise { len_bytes: queue.len_bytes(), sealing: Sealing::SizeAndWriting };

@@ -264,7 +264,8 @@ fn map_offered(
     };
     let promise = Promise { len_bytes: queue_len_bytes, sealing: Sealing::Size };
     // Always pre-faulted: it is short, and used at once.
-    let queue = Region::open(queue, promise, Access::ReadWrite)?.prefaulted()?;
+    let queue = Region::open(queue, promise, Access::ReadWrite)?;
+    queue.prefault()?;
     let (access, sealing) = match geometry.allocator {
         Allocator::Owned => (Access::Read, Sealing::SizeAndWriting),
         Allocator::Shared => (Access::ReadWrite, Sealing::Size),
@@ -275,7 +276,10 @@ fn map_offered(
         unsafe { Region::map_unsealed(data, 0, data_len_bytes, access) }?
     } else {
         let data = Region::open(data, Promise { len_bytes: data_len_bytes, sealing }, access)?;
-        if prefault { data.prefaulted()? } else { data }
+        if prefault {
+            data.prefault()?;
+        }
+        data
     };
     Ok((queue, data))
 }

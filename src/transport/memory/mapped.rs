@@ -1,12 +1,23 @@
 //! Memory that is mapped into this process, and may be into others.
 
 use super::{Copier, Load, Memory, Store};
-use core::ptr::NonNull;
-use core::sync::atomic::{self, AtomicU32, AtomicU64, Ordering};
-use std::alloc::{self, Layout};
+use rustix::event::Timespec;
+use rustix::io::Errno;
+use rustix::mm::{self, Advice, MapFlags, ProtFlags};
+use rustix::thread::futex;
 use std::any::Any;
-use std::fmt;
+use std::os::fd::OwnedFd;
+use std::ptr::{self, NonNull};
 use std::sync::Arc;
+use std::sync::atomic::{self, AtomicU32, AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
+
+/// Regions are whole pages, and so are the parts that are mapped.
+pub const PAGE_BYTES: usize = 4096;
+
+/// How long a wait on a word is where there are no futexes.
+const REFUSED_SLEEP: Duration = Duration::from_micros(500);
 
 /// What this side may do with memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,8 +28,17 @@ pub enum Access {
     ReadWrite,
 }
 
+impl Access {
+    fn protection(self) -> ProtFlags {
+        match self {
+            Self::Read => ProtFlags::READ,
+            Self::ReadWrite => ProtFlags::READ | ProtFlags::WRITE,
+        }
+    }
+}
+
 /// Memory at an address of this process, kept alive by its owner.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Mapped {
     base: NonNull<u8>,
     len_bytes: usize,
@@ -50,11 +70,80 @@ impl Mapped {
     /// Zeroed memory of this process alone, on a page boundary, for both sides in one process. `None` if there is none
     /// left, or for a length of 0.
     pub fn private(len_bytes: usize) -> Option<Self> {
-        let heap = Heap::new(len_bytes)?;
-        let base = heap.base;
-        // SAFETY: the allocation is page-aligned, valid for its length until `heap` is dropped, and nothing else refers
-        // to it.
-        Some(unsafe { Self::new(base, len_bytes, Access::ReadWrite, Arc::new(heap)) })
+        Self::zeros(len_bytes, Access::ReadWrite).ok()
+    }
+
+    fn zeros(len_bytes: usize, access: Access) -> Result<Self, Errno> {
+        // SAFETY: a new mapping at an address of the system's choice replaces none.
+        let base = unsafe { mm::mmap_anonymous(ptr::null_mut(), len_bytes, access.protection(), MapFlags::PRIVATE) }?;
+        Self::owning(base.cast(), len_bytes, access)
+    }
+
+    /// Maps `len_bytes` of a file, from the page at `start_bytes` on. The file cannot be truncated: its seals were set or
+    /// verified before, or somebody has vouched for that.
+    pub(crate) fn of_file(file: &OwnedFd, start_bytes: usize, len_bytes: usize, access: Access) -> Result<Self, Errno> {
+        let (protection, flags) = (access.protection(), MapFlags::SHARED);
+        // SAFETY: a new mapping at an address of the system's choice replaces none.
+        let base = unsafe { mm::mmap(ptr::null_mut(), len_bytes, protection, flags, file, start_bytes as u64) }?;
+        Self::owning(base.cast(), len_bytes, access)
+    }
+
+    /// Maps two files as one range of `whole_bytes`, to be read: the first at its start, the second at its end, and zeros in
+    /// between. All lengths are whole pages; neither file can be truncated, as above.
+    pub(crate) fn of_two(files: [(&OwnedFd, usize); 2], whole_bytes: usize) -> Result<Self, Errno> {
+        let whole = Self::zeros(whole_bytes, Access::Read)?;
+        let last_at = whole_bytes.saturating_sub(files[1].1);
+        for ((file, len_bytes), at) in files.into_iter().zip([0, last_at]) {
+            let place = whole.pointer(at, len_bytes).ok_or(Errno::INVAL)?.as_ptr().cast();
+            let flags = MapFlags::SHARED.union(MapFlags::FIXED);
+            // SAFETY: the range is inside the mapping that was just made, so that only its pages are replaced, and no other
+            // thread knows its address yet.
+            unsafe { mm::mmap(place, len_bytes, ProtFlags::READ, flags, file, 0) }?;
+        }
+        Ok(whole)
+    }
+
+    /// What was mapped just now.
+    fn owning(base: *mut u8, len_bytes: usize, access: Access) -> Result<Self, Errno> {
+        let base = NonNull::new(base).ok_or(Errno::FAULT)?;
+        let mapping = Arc::new(Mapping { base, len_bytes });
+        // SAFETY: the mapping is page-aligned, may be accessed so, and stays as long as `mapping`; it is anonymous, or its file
+        // cannot be truncated. Only this value and its copies ever know the address.
+        Ok(unsafe { Self::new(base, len_bytes, access, mapping) })
+    }
+
+    /// Asks for huge pages.
+    pub(crate) fn advise_huge(&self) -> Result<(), Errno> {
+        self.advise(0, self.len_bytes, Advice::LinuxHugepage)
+    }
+
+    /// Has every page of a part there. Where the system cannot do that at once (Linux before 5.14), or a filter of system calls
+    /// does not let it, one read of each does it.
+    pub(crate) fn prefault(&self, start_bytes: usize, len_bytes: usize) -> Result<(), Errno> {
+        let advice = match self.access() {
+            Access::Read => Advice::LinuxPopulateRead,
+            Access::ReadWrite => Advice::LinuxPopulateWrite,
+        };
+        match self.advise(start_bytes, len_bytes, advice) {
+            Err(Errno::INVAL | Errno::PERM | Errno::NOSYS) => {
+                self.touch(start_bytes, len_bytes);
+                Ok(())
+            }
+            result => result,
+        }
+    }
+
+    /// Reads a word of each page.
+    pub(crate) fn touch(&self, start_bytes: usize, len_bytes: usize) {
+        for at in (start_bytes..start_bytes + len_bytes).step_by(PAGE_BYTES) {
+            std::hint::black_box(self.load32(at, Load::Relaxed));
+        }
+    }
+
+    fn advise(&self, start_bytes: usize, len_bytes: usize, advice: Advice) -> Result<(), Errno> {
+        let start = self.pointer(start_bytes, len_bytes).ok_or(Errno::FAULT)?;
+        // SAFETY: the range is inside the mapping; these pieces of advice change no contents and unmap nothing.
+        unsafe { mm::madvise(start.as_ptr().cast(), len_bytes, advice) }
     }
 
     /// The same memory, to be read only.
@@ -80,10 +169,10 @@ impl Mapped {
     /// The word of 4 bytes at an offset, for calls that need its address, such as futexes.
     #[inline(always)]
     pub fn word32(&self, at: usize) -> Option<&AtomicU32> {
-        let place = self.pointer(at, 4)?.cast::<u32>();
+        let place = self.pointer(at, 4)?.cast::<u32>().as_ptr();
         // SAFETY: four bytes inside the memory, valid as long as the owner, which `self` keeps; aligned, as just below;
         // every access to this location is atomic and has this size.
-        place.is_aligned().then(|| unsafe { AtomicU32::from_ptr(place.as_ptr()) })
+        place.is_aligned().then(|| unsafe { AtomicU32::from_ptr(place) })
     }
 
     #[inline(always)]
@@ -93,10 +182,9 @@ impl Mapped {
 
     #[inline(always)]
     fn word64(&self, at: usize) -> Option<&AtomicU64> {
-        let place = self.pointer(at, 8)?.cast::<u64>();
-        // SAFETY: eight bytes inside the memory, valid as long as the owner, which `self` keeps; aligned, as just below; every
-        // access to this location is atomic and has this size.
-        place.is_aligned().then(|| unsafe { AtomicU64::from_ptr(place.as_ptr()) })
+        let place = self.pointer(at, 8)?.cast::<u64>().as_ptr();
+        // SAFETY: as above, for eight bytes.
+        place.is_aligned().then(|| unsafe { AtomicU64::from_ptr(place) })
     }
 
     #[inline(always)]
@@ -104,16 +192,6 @@ impl Mapped {
         let is_inside = whole_bytes.checked_sub(len_bytes).is_some_and(|last| at <= last);
         // SAFETY: `at` is at most the length of the memory, which is one object.
         is_inside.then(|| unsafe { base.add(at) })
-    }
-}
-
-/// The order of a compare-and-swap that failed: as a load of the same strength.
-#[inline(always)]
-fn of_failure(order: Ordering) -> Ordering {
-    match order {
-        Ordering::Acquire | Ordering::AcqRel => Ordering::Acquire,
-        Ordering::SeqCst => Ordering::SeqCst,
-        _ => Ordering::Relaxed,
     }
 }
 
@@ -149,7 +227,7 @@ impl Memory for Mapped {
     #[inline(always)]
     fn cas32(&self, at: usize, current: u32, new: u32, order: Ordering) -> Result<u32, u32> {
         let word = self.writable32(at).ok_or(0_u32)?;
-        word.compare_exchange(current, new, order, of_failure(order))
+        word.compare_exchange(current, new, order, Ordering::Relaxed)
     }
 
     #[inline(always)]
@@ -168,7 +246,7 @@ impl Memory for Mapped {
     #[inline(always)]
     fn cas64(&self, at: usize, current: u64, new: u64, order: Ordering) -> Result<u64, u64> {
         let word = if self.writable_bytes == 0 { None } else { self.word64(at) };
-        word.ok_or(0_u64)?.compare_exchange(current, new, order, of_failure(order))
+        word.ok_or(0_u64)?.compare_exchange(current, new, order, Ordering::Relaxed)
     }
 
     #[inline(always)]
@@ -200,7 +278,7 @@ impl Memory for Mapped {
         #[cfg(target_arch = "x86_64")]
         if let Some(place) = self.pointer(at, 1) {
             // SAFETY: a prefetch is a hint, and this one is of an address inside.
-            unsafe { core::arch::x86_64::_mm_prefetch::<{ core::arch::x86_64::_MM_HINT_T0 }>(place.as_ptr().cast()) };
+            unsafe { std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(place.as_ptr().cast()) };
         }
         #[cfg(not(target_arch = "x86_64"))]
         let _ = at;
@@ -212,48 +290,47 @@ impl Memory for Mapped {
         if let Some(place) = self.pointer(at, 1) {
             // SAFETY: a hint, of an address inside; CPUs that do not know it do nothing.
             unsafe {
-                core::arch::asm!("prefetchw [{}]", in(reg) place.as_ptr(), options(nostack, preserves_flags, readonly));
+                std::arch::asm!("prefetchw [{}]", in(reg) place.as_ptr(), options(nostack, preserves_flags, readonly));
             }
         }
         #[cfg(not(target_arch = "x86_64"))]
         let _ = at;
     }
-}
 
-impl fmt::Debug for Mapped {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Mapped")
-            .field("base", &self.base)
-            .field("len_bytes", &self.len_bytes)
-            .field("access", &self.access())
-            .finish_non_exhaustive()
+    fn park(&self, at: usize, expected: u32, duration: Duration) {
+        let Some(word) = self.word32(at) else { return };
+        let Ok(limit) = Timespec::try_from(duration) else { return };
+        // Not private: the other side is another process. Every outcome means the same: look again.
+        let result = futex::wait(word, futex::Flags::empty(), expected, Some(&limit));
+        if let Err(Errno::PERM | Errno::NOSYS) = result {
+            // A filter of system calls does not let it sleep on a word: look again soon, and burn no CPU until then.
+            thread::sleep(duration.min(REFUSED_SLEEP));
+        }
+    }
+
+    fn unpark(&self, at: usize) {
+        const ALL: u32 = i32::MAX as u32;
+        if let Some(word) = self.word32(at) {
+            let _ = futex::wake(word, futex::Flags::empty(), ALL);
+        }
     }
 }
 
-/// The owner of [`Mapped::private`] memory.
-struct Heap {
+/// A mapping, undone when it is dropped: the owner of what was mapped here.
+struct Mapping {
     base: NonNull<u8>,
-    layout: Layout,
+    len_bytes: usize,
 }
 
-// SAFETY: it only holds the allocation and frees it once.
-unsafe impl Send for Heap {}
+// SAFETY: it only holds the mapping and undoes it once; no thread is special to a mapping.
+unsafe impl Send for Mapping {}
 // SAFETY: nothing is done through a shared reference, so that threads that have one cannot disturb each other.
-unsafe impl Sync for Heap {}
+unsafe impl Sync for Mapping {}
 
-impl Heap {
-    fn new(len_bytes: usize) -> Option<Self> {
-        const PAGE_BYTES: usize = 4096;
-        let layout = Layout::from_size_align(len_bytes, PAGE_BYTES).ok().filter(|layout| layout.size() > 0)?;
-        // SAFETY: the layout is not empty.
-        let base = unsafe { alloc::alloc_zeroed(layout) };
-        NonNull::new(base).map(|base| Self { base, layout })
-    }
-}
-
-impl Drop for Heap {
+impl Drop for Mapping {
     fn drop(&mut self) {
-        // SAFETY: allocated in `new` with this layout, and freed only here.
-        unsafe { alloc::dealloc(self.base.as_ptr(), self.layout) }
+        // SAFETY: mapped with this length; the last `Mapped` of it, which alone knew the address, is gone.
+        let result = unsafe { mm::munmap(self.base.as_ptr().cast(), self.len_bytes) };
+        debug_assert!(result.is_ok());
     }
 }

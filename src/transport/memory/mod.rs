@@ -13,14 +13,14 @@
 //! under `&[u8]` (rust-lang/rust#141260). Words are atomics; bytes go through the copy kernels, which are assembly, or
 //! through volatile accesses where none was assembled.
 
-mod copier;
 mod mapped;
 
-use core::ops::Deref;
-use core::sync::atomic::Ordering;
+use crate::kernel::ReadyKernel;
+use crate::select::copy_part;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-pub use copier::Copier;
-pub use mapped::{Access, Mapped};
+pub use mapped::{Access, Mapped, PAGE_BYTES};
 
 /// The order of a load: those that a load can have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,8 +43,7 @@ pub enum Store {
 /// Memory that another thread or process reads and writes at the same time.
 ///
 /// Offsets are in bytes from its start. Each location is accessed with one size only, but for blocks, which hold words when
-/// they list other blocks, and else bytes. Words are little-endian, as
-/// everywhere on x86-64. An access outside, or one that is not aligned, touches nothing and reads as 0.
+/// they list other blocks, and else bytes. Words are little-endian.
 pub trait Memory {
     /// Its length in bytes.
     fn len_bytes(&self) -> usize;
@@ -58,8 +57,7 @@ pub trait Memory {
     /// Replaces a word of 4 bytes and returns what was there.
     fn swap32(&self, at: usize, value: u32, order: Ordering) -> u32;
 
-    /// Replaces `current` by `new`, or returns as an error what was there instead. A failure orders as an acquiring load
-    /// if `order` acquires, else not at all.
+    /// Replaces `current` by `new`. A failure orders nothing.
     ///
     /// # Errors
     ///
@@ -72,11 +70,7 @@ pub trait Memory {
     /// Reads a word of 8 bytes.
     fn load64(&self, at: usize, order: Load) -> u64;
 
-    /// As [`cas32`](Self::cas32), for a word of 8 bytes.
-    ///
-    /// # Errors
-    ///
-    /// What the word held, if it was not `current`; it is unchanged then.
+    /// As [`cas32`](Self::cas32), also in its errors, for a word of 8 bytes.
     fn cas64(&self, at: usize, current: u64, new: u64, order: Ordering) -> Result<u64, u64>;
 
     /// Orders every access before it against every access after it, among all threads that fence (sequentially consistent).
@@ -98,8 +92,16 @@ pub trait Memory {
 
     /// What a loop that waits for the other side does in each turn.
     fn relax(&self) {
-        core::hint::spin_loop();
+        std::hint::spin_loop();
     }
+
+    /// Sleeps until [`unpark`](Self::unpark) or until the limit has passed, unless the word of 4 bytes is already not
+    /// `expected`. May return early for no reason, and with a hostile peer may sleep through a wake: its caller checks again,
+    /// within a bound. Memory that nobody sleeps on returns at once.
+    fn park(&self, _at: usize, _expected: u32, _limit: Duration) {}
+
+    /// Wakes all threads that sleep on the word.
+    fn unpark(&self, _at: usize) {}
 }
 
 /// What a side that polls does between two looks at a line: waits until the last one has its answer, a few nanoseconds. On some CPUs
@@ -110,68 +112,65 @@ pub(crate) fn between_looks() {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: SSE2 is part of x86-64, and the instruction touches no memory.
     unsafe {
-        core::arch::x86_64::_mm_lfence();
+        std::arch::x86_64::_mm_lfence();
     }
     #[cfg(not(target_arch = "x86_64"))]
-    core::hint::spin_loop();
+    std::hint::spin_loop();
 }
 
-/// Memory behind a pointer is the same memory.
-impl<P: Deref<Target: Memory>> Memory for P {
-    #[inline(always)]
-    fn len_bytes(&self) -> usize {
-        (**self).len_bytes()
+/// What copies bytes in and out: a kernel of the caller's choice, or the plan in force.
+///
+/// A transfer of many segments is one transfer: the plan is asked for its whole length, so that a long one is copied past
+/// the caches where the plan says so, however short its segments are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Copier {
+    kernel: Option<ReadyKernel>,
+    total_bytes: usize,
+}
+
+impl Copier {
+    /// Copies with the kernels of the plan that [`memcpy_auto`](crate::memcpy_auto) follows, short lengths too: their
+    /// instructions may meet memory that another process is writing, and compiled code may not.
+    pub const AUTO: Self = Self { kernel: None, total_bytes: 0 };
+
+    /// Copies with one kernel, whatever the length.
+    #[inline]
+    pub const fn with(kernel: ReadyKernel) -> Self {
+        Self { kernel: Some(kernel), total_bytes: 0 }
     }
-    #[inline(always)]
-    fn load32(&self, at: usize, order: Load) -> u32 {
-        (**self).load32(at, order)
+
+    /// The same choice of kernel, for a transfer of that length.
+    #[inline]
+    #[must_use]
+    pub const fn for_total(self, total_bytes: usize) -> Self {
+        Self { kernel: self.kernel, total_bytes }
     }
-    #[inline(always)]
-    fn store32(&self, at: usize, value: u32, order: Store) {
-        (**self).store32(at, value, order);
+
+    /// Copies between two ranges of memory that are this process's alone, as much as both hold. How many bytes.
+    #[inline]
+    pub(super) fn copy_private(self, dst: &mut [u8], src: &[u8]) -> usize {
+        let len_bytes = dst.len().min(src.len());
+        if self.kernel.is_none() {
+            crate::memcpy_auto(&mut dst[..len_bytes], &src[..len_bytes]);
+        } else {
+            // SAFETY: both ranges are borrowed and hold as many bytes, one of them exclusively, so that they are apart.
+            unsafe { self.copy(dst.as_mut_ptr(), src.as_ptr(), len_bytes) }
+        }
+        len_bytes
     }
-    #[inline(always)]
-    fn swap32(&self, at: usize, value: u32, order: Ordering) -> u32 {
-        (**self).swap32(at, value, order)
-    }
-    #[inline(always)]
-    fn cas32(&self, at: usize, current: u32, new: u32, order: Ordering) -> Result<u32, u32> {
-        (**self).cas32(at, current, new, order)
-    }
-    #[inline(always)]
-    fn add32(&self, at: usize, value: u32, order: Ordering) -> u32 {
-        (**self).add32(at, value, order)
-    }
-    #[inline(always)]
-    fn load64(&self, at: usize, order: Load) -> u64 {
-        (**self).load64(at, order)
-    }
-    #[inline(always)]
-    fn cas64(&self, at: usize, current: u64, new: u64, order: Ordering) -> Result<u64, u64> {
-        (**self).cas64(at, current, new, order)
-    }
-    #[inline(always)]
-    fn fence(&self) {
-        (**self).fence();
-    }
-    #[inline(always)]
-    fn read(&self, at: usize, dst: &mut [u8], copier: Copier) {
-        (**self).read(at, dst, copier);
-    }
-    #[inline(always)]
-    fn write(&self, at: usize, src: &[u8], copier: Copier) {
-        (**self).write(at, src, copier);
-    }
-    #[inline(always)]
-    fn prefetch(&self, at: usize) {
-        (**self).prefetch(at);
-    }
-    #[inline(always)]
-    fn prefetch_to_write(&self, at: usize) {
-        (**self).prefetch_to_write(at);
-    }
-    #[inline(always)]
-    fn relax(&self) {
-        (**self).relax();
+
+    /// # Safety
+    ///
+    /// `src` is valid for reads and `dst` for writes of `len_bytes`, the ranges do not overlap, and at most one of them is
+    /// written by others meanwhile, as memory and not as Rust objects.
+    #[inline]
+    unsafe fn copy(self, dst: *mut u8, src: *const u8, len_bytes: usize) {
+        if let Some(ready) = self.kernel {
+            // SAFETY: the ranges are valid and apart, which the caller vouches for; the CPU has what the kernel needs, since a
+            // `ReadyKernel` exists only for an available one.
+            return unsafe { ready.kernel().copy(dst, src, len_bytes) };
+        }
+        // SAFETY: the ranges are valid and apart, which the caller vouches for.
+        unsafe { copy_part(dst, src, len_bytes, self.total_bytes) }
     }
 }

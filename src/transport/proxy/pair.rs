@@ -91,7 +91,7 @@ impl Pair {
             table_bell: Doorbell::new(behind_queue, behind.server_doorbell_at),
             rings: [(); 2].map(|()| Rings::new(Instant::now())),
             names: Names {
-                client: BlockMemory::new(client_data, blocks.cut()?),
+                client: BlockMemory::new(client_data, blocks)?,
                 marks: Marks::new(blocks.count),
                 chain: Chain::EMPTY,
                 buffer: vec![0; MAX_NAME_BYTES],
@@ -320,7 +320,7 @@ impl Names {
         if slice.is_inline() {
             self.take(ring, slice.length)?;
         } else if has_name {
-            let max_bytes = MAX_NAME_BYTES.min(self.client.geometry().block_bytes() as usize);
+            let max_bytes = MAX_NAME_BYTES.min(self.client.blocks().block_bytes as usize);
             let Some(name) = self.buffer.get_mut(..slice.length as usize).filter(|name| name.len() <= max_bytes) else {
                 return Ok(Err(ErrorCode::BAD_NAME));
             };
@@ -348,9 +348,9 @@ impl Names {
             return Err(Violation::JobId { id });
         }
         let Some(block) = self.free.pop() else { return Ok(Err(ErrorCode::OUT_OF_BLOCKS)) };
-        self.own.write(block as usize * self.client.geometry().block_bytes() as usize, bytes, Copier::AUTO);
+        self.own.write(block as usize * self.client.blocks().block_bytes as usize, bytes, Copier::AUTO);
         self.used.insert(id, block);
-        let block = self.client.geometry().count() + block;
+        let block = self.client.blocks().count + block;
         request.args = Args::slice(Slice { block, length: slice.length });
         Ok(Ok(&[]))
     }

@@ -5,8 +5,8 @@ use super::{Member, Offer, Reactor, Service, Session, Source};
 use crate::transport::error::{SessionError, TableError};
 use crate::transport::job::{ClientKey, Event};
 use crate::transport::memory::between_looks;
+use crate::transport::options::Waiting;
 use crate::transport::slots::Key;
-use crate::transport::waiting::Waiting;
 use crate::transport::watch::{Ready, Report};
 use std::time::{Duration, Instant};
 
@@ -203,7 +203,7 @@ impl<O: Offer, T: Session> Reactor<O, T> {
             }
             None
         };
-        spin.find(limit, std::hint::spin_loop, is_any_ready).is_some()
+        spin.find(limit, is_any_ready).is_some()
     }
 
     /// Tells every polled client to ring, and sleeps until one does.

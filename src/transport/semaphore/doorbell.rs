@@ -1,19 +1,11 @@
 //! Waking a side that waits for something else in shared memory, such as an entry of a ring, at no cost when it is awake.
 //!
-//! Two places in memory take part, the ring's entry and the doorbell's word, and the order between them is what matters:
-//!
-//! | the sleeper | the ringer |
-//! |---|---|
-//! | 1. raises the flag | 1. publishes the entry |
-//! | 2. fence | 2. fence |
-//! | 3. looks for an entry once more | 3. looks at the flag |
-//! | 4. sleeps while the flag is up | 4. takes it down and wakes, if it is up |
-//!
-//! The two fences have one order. If the sleeper's is first, the other side sees the flag and wakes; if it is second, the
-//! sleeper sees the entry. Without either fence both may look too early, and the sleeper sleeps on. One thread sleeps; any
+//! Two places in memory take part, the ring's entry and the doorbell's word, and a fence on each side orders the two: section 7 of
+//! the [protocol](crate::transport::protocol) says who does what in which order, and why no wake is lost. One thread sleeps; any
 //! number may ring.
 
-use super::park::Park;
+#![forbid(unsafe_code)]
+
 use crate::transport::memory::{Load, Memory, Store};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -22,21 +14,12 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Via {
     /// It sleeps on the doorbell's word.
-    Word,
+    Word = 1,
     /// It waits for its socket, with others.
-    Socket,
+    Socket = 2,
 }
 
 const AWAKE: u32 = 0;
-
-impl Via {
-    const fn flag(self) -> u32 {
-        match self {
-            Self::Word => 1,
-            Self::Socket => 2,
-        }
-    }
-}
 
 /// A word by which one side tells the other that it waits.
 #[derive(Clone, Debug)]
@@ -55,7 +38,7 @@ impl<M: Memory> Doorbell<M> {
     /// [`disarm`](Self::disarm).
     #[inline]
     pub fn arm(&self, via: Via) {
-        self.memory.store32(self.at, via.flag(), Store::Relaxed);
+        self.memory.store32(self.at, via as u32, Store::Relaxed);
         self.memory.fence();
     }
 
@@ -64,9 +47,7 @@ impl<M: Memory> Doorbell<M> {
     pub fn disarm(&self) {
         self.memory.store32(self.at, AWAKE, Store::Relaxed);
     }
-}
 
-impl<M: Park> Doorbell<M> {
     /// Tells the other side to look, if it waits. True if it waits for its socket and that is to be written.
     ///
     /// Comes after what the other side is to find was published. Makes no system call if the other side is awake, and one
@@ -81,10 +62,10 @@ impl<M: Park> Doorbell<M> {
     #[cold]
     fn wake(&self) -> bool {
         let flag = self.memory.swap32(self.at, AWAKE, Ordering::Relaxed);
-        if flag == Via::Word.flag() {
+        if flag == Via::Word as u32 {
             self.memory.unpark(self.at);
         }
-        flag == Via::Socket.flag()
+        flag == Via::Socket as u32
     }
 
     /// Sleeps, for at most the limit, until the other side rings. `find` looks for what is waited for; it is asked after the flag
@@ -93,7 +74,7 @@ impl<M: Park> Doorbell<M> {
         self.arm(Via::Word);
         let found = find();
         if found.is_none() {
-            self.memory.park(self.at, Via::Word.flag(), limit);
+            self.memory.park(self.at, Via::Word as u32, limit);
         }
         self.disarm();
         found

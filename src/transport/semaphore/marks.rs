@@ -12,6 +12,7 @@
 
 #![forbid(unsafe_code)]
 
+use super::change;
 use crate::transport::memory::{Load, Memory};
 use std::sync::atomic::Ordering;
 
@@ -20,9 +21,6 @@ const GROUP: usize = u64::BITS as usize;
 const WORD_BYTES: usize = 8;
 /// What one level is rounded up to: a cache line and its neighbour, which the CPU fetches with it.
 const LEVEL_BYTES: usize = 128;
-
-/// So often is a change tried that others keep from happening. A hostile peer can always be faster.
-const MAX_TRIES: u32 = 1 << 10;
 
 /// Marks at an offset of shared memory; all processes that share them have to name the same number of members.
 ///
@@ -44,19 +42,14 @@ pub struct Turn {
 
 impl<M: Memory> Marks<M> {
     /// The marks at that offset, a multiple of 8. Zeros mark none. One member at least is marked: for 0 it is as for 1.
-    pub const fn new(memory: M, at: usize, members: usize) -> Self {
-        Self { memory, at, members: if members == 0 { 1 } else { members } }
+    pub fn new(memory: M, at: usize, members: usize) -> Self {
+        Self { memory, at, members: members.max(1) }
     }
 
     /// What the marks of so many members take, in bytes.
     pub const fn bytes_for(members: usize) -> usize {
         let groups = members.div_ceil(GROUP);
         level_bytes(groups.div_ceil(GROUP)) + level_bytes(groups)
-    }
-
-    /// How many members can be marked.
-    pub const fn members(&self) -> usize {
-        self.members
     }
 
     /// Marks a member. From that number of members on they share marks in turn.
@@ -79,8 +72,7 @@ impl<M: Memory> Marks<M> {
     #[inline]
     pub fn take(&self, turn: &mut Turn) -> Option<(usize, u64)> {
         let words = self.groups().div_ceil(GROUP);
-        let mut left = words;
-        loop {
+        for left in (0..=words).rev() {
             while turn.groups != 0 {
                 let group = turn.word * GROUP + turn.groups.trailing_zeros() as usize;
                 turn.groups &= turn.groups - 1;
@@ -90,12 +82,12 @@ impl<M: Memory> Marks<M> {
                 }
             }
             if left == 0 {
-                return None;
+                break;
             }
-            left -= 1;
             turn.word = if turn.word + 1 < words { turn.word + 1 } else { 0 };
             turn.groups = self.take_word(self.groups_at(turn.word));
         }
+        None
     }
 
     const fn groups(&self) -> usize {
@@ -112,27 +104,15 @@ impl<M: Memory> Marks<M> {
 
     /// Sets a bit. It is written even if it is set already: who takes it down sees by that what was written before.
     fn set(&self, at: usize, bit: usize) {
-        let mut word = self.memory.load64(at, Load::Relaxed);
-        for _ in 0..MAX_TRIES {
-            match self.memory.cas64(at, word, word | 1 << bit, Ordering::Release) {
-                Ok(_) => return,
-                Err(found) => word = found,
-            }
-        }
+        let _ = self.change(at, Ordering::Release, |word| Some(word | 1 << bit));
     }
 
     fn take_word(&self, at: usize) -> u64 {
-        let mut word = self.memory.load64(at, Load::Relaxed);
-        for _ in 0..MAX_TRIES {
-            if word == 0 {
-                return 0;
-            }
-            match self.memory.cas64(at, word, 0, Ordering::Acquire) {
-                Ok(_) => return word,
-                Err(found) => word = found,
-            }
-        }
-        0
+        self.change(at, Ordering::Acquire, |word| (word != 0).then_some(0)).unwrap_or(0)
+    }
+
+    fn change(&self, at: usize, order: Ordering, to: impl Fn(u64) -> Option<u64>) -> Result<u64, u64> {
+        change(self.memory.load64(at, Load::Relaxed), |old, new| self.memory.cas64(at, old, new, order), to)
     }
 }
 

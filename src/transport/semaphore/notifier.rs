@@ -22,9 +22,10 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 #[derive(Debug)]
 pub struct Notifier {
     bell: Doorbell<Mapped>,
-    marks: Marks<Mapped>,
+    pub(super) marks: Marks<Mapped>,
     sender: OwnedFd,
-    receiver: OwnedFd,
+    /// What is watched.
+    pub(super) receiver: OwnedFd,
 }
 
 /// The doorbell has a cache line of its own, and its neighbour.
@@ -94,18 +95,7 @@ impl Notifier {
         }
     }
 
-    /// Which of the marks is that place's.
-    pub(super) fn mark_of(&self, place: usize) -> usize {
-        self.marks.shared(place)
-    }
-
-    /// Takes the marks of the next group: the first mark of it, and a bit for each that was set.
-    #[inline]
-    pub(super) fn take(&self, turn: &mut Turn) -> Option<(usize, u64)> {
-        self.marks.take(turn)
-    }
-
-    /// As [`take`](Self::take); if there are none, the next post is sent to the socket.
+    /// Takes [marks](Marks::take); if there are none, the next post is sent to the socket.
     pub(super) fn take_or_arm(&self, turn: &mut Turn) -> Option<(usize, u64)> {
         self.bell.arm(Via::Socket);
         let taken = self.marks.take(turn);
@@ -125,11 +115,6 @@ impl Notifier {
                 _ => break,
             }
         }
-    }
-
-    /// What is watched.
-    pub(super) fn receiver(&self) -> BorrowedFd<'_> {
-        self.receiver.as_fd()
     }
 }
 

@@ -12,11 +12,13 @@
 
 use super::marks::Turn;
 use super::notifier::Notifier;
-use super::word::{Raised, WATCHED};
-use super::{MAX_SLEEP, Semaphore, SemaphoreError, Spin};
+use super::word::WATCHED;
+use super::{MAX_SLEEP, Member, Semaphore, SemaphoreError, Spin};
 use crate::transport::slots::{Key, Slots};
 use crate::transport::watch::{Report, Watch};
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -30,17 +32,6 @@ const BUSY_SWEEP: usize = 8;
 const MAX_POLLED: usize = 4;
 /// So many groups are gone through in one look for a member that has something.
 const MAX_GROUPS: usize = 64;
-
-/// The name of a member of a set. It is never given to another one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Member(Key);
-
-impl Member {
-    /// A small number, unique among the members of this moment: an index for a table beside the set.
-    pub const fn slot(self) -> usize {
-        self.0.slot()
-    }
-}
 
 /// A set of semaphores, to wait for any of them.
 ///
@@ -87,7 +78,7 @@ struct Notified {
     notifier: Arc<Notifier>,
     turn: Turn,
     /// By their marks.
-    members: Vec<Vec<Key>>,
+    members: Vec<Vec<Member>>,
     count: usize,
 }
 
@@ -124,18 +115,17 @@ impl SemaphoreSet {
     /// [`SemaphoreError::System`] if its notifier cannot be watched.
     pub fn add(&mut self, semaphore: Arc<Semaphore>) -> Result<Member, SemaphoreError> {
         let notifier = semaphore.notifier().ok_or(SemaphoreError::NoNotifier)?;
-        let mark = notifier.mark_of(semaphore.place());
-        let address = Arc::as_ptr(notifier).addr();
-        let key = match self.keys.get(&address) {
-            Some(key) => *key,
-            None => {
+        let mark = notifier.marks.shared(semaphore.place());
+        let key = match self.keys.entry(Arc::as_ptr(notifier).addr()) {
+            Entry::Occupied(entry) => *entry.get(),
+            Entry::Vacant(entry) => {
                 let key = self.notifiers.next_key();
-                self.watch.add(key, notifier.receiver(), Report::EachTime).map_err(SemaphoreError::system)?;
-                self.keys.insert(address, key);
+                let descriptor = notifier.receiver.as_fd();
+                self.watch.add(key, descriptor, Report::EachTime).map_err(SemaphoreError::system)?;
                 let (notifier, turn) = (Arc::clone(notifier), Turn::default());
                 self.notifiers.insert(Notified { notifier, turn, members: Vec::new(), count: 0 });
                 self.notifiers.poll(key);
-                key
+                *entry.insert(key)
             }
         };
         let notified = self.notifiers.get_mut(key).ok_or(SemaphoreError::NoNotifier)?;
@@ -150,36 +140,30 @@ impl SemaphoreSet {
         marked.push(member);
         notified.count += 1;
         self.members.poll(member);
-        Ok(Member(member))
+        Ok(member)
     }
 
-    /// Removes a member, and gives it back.
+    /// Removes a member, and gives it back. Its notifier is watched no more if it was the last one there.
     ///
     /// # Errors
     ///
     /// [`SemaphoreError::NotAMember`] if it is none, or no more.
     pub fn remove(&mut self, member: Member) -> Result<Arc<Semaphore>, SemaphoreError> {
-        let semaphore = self.members.remove(member.0).ok_or(SemaphoreError::NotAMember)?;
-        if let Some(notifier) = semaphore.notifier() {
-            self.forget(notifier, semaphore.place(), member.0);
+        let semaphore = self.members.remove(member).ok_or(SemaphoreError::NotAMember)?;
+        let address = semaphore.notifier().map_or(0, |notifier| Arc::as_ptr(notifier).addr());
+        if let Some(&key) = self.keys.get(&address)
+            && let Some(notified) = self.notifiers.get_mut(key)
+            && let Some(marked) = notified.members.get_mut(notified.notifier.marks.shared(semaphore.place()))
+        {
+            marked.retain(|other| *other != member);
+            notified.count -= 1;
+            if notified.count == 0 {
+                self.watch.remove(notified.notifier.receiver.as_fd());
+                self.notifiers.remove(key);
+                self.keys.remove(&address);
+            }
         }
         Ok(semaphore)
-    }
-
-    /// Takes a member off its notifier, which is watched no more if it was the last.
-    fn forget(&mut self, notifier: &Arc<Notifier>, place: usize, member: Key) {
-        let address = Arc::as_ptr(notifier).addr();
-        let Some(&key) = self.keys.get(&address) else { return };
-        let Some(notified) = self.notifiers.get_mut(key) else { return };
-        if let Some(marked) = notified.members.get_mut(notifier.mark_of(place)) {
-            marked.retain(|other| *other != member);
-        }
-        notified.count -= 1;
-        if notified.count == 0 {
-            self.watch.remove(notifier.receiver());
-            self.notifiers.remove(key);
-            self.keys.remove(&address);
-        }
     }
 
     /// How many members there are.
@@ -207,11 +191,9 @@ impl SemaphoreSet {
             self.look(Duration::ZERO)?;
             self.sweep(BUSY_SWEEP);
         }
-        if let Some(member) = self.try_any(MAX_POLLED) {
-            return Ok(Some(member));
-        }
-        if let Some(member) = self.spin_for_any(limit) {
-            return Ok(Some(member));
+        let found = self.try_any(MAX_POLLED).or_else(|| self.spin_for_any(limit));
+        if found.is_some() {
+            return Ok(found);
         }
         let start = Instant::now();
         let mut left = limit;
@@ -236,13 +218,12 @@ impl SemaphoreSet {
 
     /// Takes from a member that has something, of those that are polled or marked. So many of the others stay polled.
     fn try_any(&mut self, kept: usize) -> Option<Member> {
-        let mut is_any_marked = self.gather(kept);
         for _ in 0..MAX_GROUPS {
+            let is_any_marked = self.gather(kept);
             let taken = self.try_polled(kept);
             if taken.is_some() || !is_any_marked {
                 return taken;
             }
-            is_any_marked = self.gather(kept);
         }
         None
     }
@@ -250,48 +231,28 @@ impl SemaphoreSet {
     /// Polls the members of a group that are marked, of the first polled notifier that has such; whether there was one. Of the others
     /// all but so many are armed.
     fn gather(&mut self, kept: usize) -> bool {
-        for _ in 0..self.notifiers.polled() {
-            let Some(key) = self.notifiers.next_polled() else { break };
-            let is_kept = self.notifiers.polled() < kept;
-            let Some(Notified { notifier, turn, members, .. }) = self.notifiers.get_mut(key) else { continue };
-            let taken = if is_kept { notifier.take(turn) } else { notifier.take_or_arm(turn) };
-            if let Some((first, mut marked)) = taken {
-                while marked != 0 {
-                    let mark = first + marked.trailing_zeros() as usize;
-                    marked &= marked - 1;
-                    for member in members.get(mark).into_iter().flatten() {
-                        self.members.poll(*member);
-                    }
-                }
-                self.notifiers.poll(key);
-                return true;
+        let Self { notifiers, members, .. } = self;
+        let look = |notified: &mut Notified, is_kept| {
+            let Notified { notifier, turn, members: named, .. } = notified;
+            let (first, mut marked) = if is_kept { notifier.marks.take(turn) } else { notifier.take_or_arm(turn) }?;
+            while marked != 0 {
+                let mark = first + marked.trailing_zeros() as usize;
+                marked &= marked - 1;
+                named.get(mark).into_iter().flatten().for_each(|member| members.poll(*member));
             }
-            if is_kept {
-                self.notifiers.poll(key);
-            }
-        }
-        false
+            Some(())
+        };
+        notifiers.find(kept, look).is_some()
     }
 
     /// Takes from the first polled member that has something. Of those that have nothing all but so many are armed.
     fn try_polled(&mut self, kept: usize) -> Option<Member> {
-        for _ in 0..self.members.polled() {
-            let key = self.members.next_polled()?;
-            let is_kept = self.members.polled() < kept;
-            let Some(semaphore) = self.members.get(key) else { continue };
-            let mut has_taken = semaphore.try_wait();
-            if !has_taken && !is_kept {
-                if let Raised::Up(_) = semaphore.word().raise(WATCHED) {
-                    continue;
-                }
-                has_taken = semaphore.try_wait();
-            }
-            self.members.poll(key);
-            if has_taken {
-                return Some(Member(key));
-            }
-        }
-        None
+        let look = |semaphore: &mut Arc<Semaphore>, is_kept| {
+            let has_taken =
+                if is_kept { semaphore.try_wait() } else { semaphore.word.take_or_raise(WATCHED).is_none() };
+            has_taken.then_some(())
+        };
+        self.members.find(kept, look).map(|(member, ())| member)
     }
 
     fn spin_for_any(&mut self, limit: Duration) -> Option<Member> {
@@ -301,7 +262,7 @@ impl SemaphoreSet {
         }
         // Apart, so that the members can be looked at meanwhile.
         let spin = std::mem::replace(&mut self.spin, Spin::never());
-        let found = spin.find(limit, std::hint::spin_loop, || self.try_any(MAX_POLLED));
+        let found = spin.find(limit, || self.try_any(MAX_POLLED));
         self.spin = spin;
         found
     }
@@ -312,7 +273,7 @@ impl SemaphoreSet {
         for _ in 0..members.min(count) {
             self.swept = if self.swept + 1 < count { self.swept + 1 } else { 0 };
             let key = self.members.key_at(self.swept);
-            if self.members.get(key).is_some_and(|semaphore| semaphore.word().raise(WATCHED) == Raised::Ready) {
+            if self.members.get(key).is_some_and(|semaphore| semaphore.count() > 0) {
                 self.members.poll(key);
             }
         }

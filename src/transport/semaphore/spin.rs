@@ -7,6 +7,7 @@
 
 #![forbid(unsafe_code)]
 
+use super::MAX_SLEEP;
 use rustix::thread::sched_getaffinity;
 use std::fs;
 use std::sync::OnceLock;
@@ -55,7 +56,7 @@ impl Spin {
     /// Looks until something is found, for as long as that may pay and no longer than `limit`. Follow it with
     /// [`slept`](Self::slept) if nothing was found.
     #[inline]
-    pub fn find<T>(&self, limit: Duration, relax: impl Fn(), mut find: impl FnMut() -> Option<T>) -> Option<T> {
+    pub fn find<T>(&self, limit: Duration, mut find: impl FnMut() -> Option<T>) -> Option<T> {
         if self.pause.load(Ordering::Relaxed) > 0 || !has_other_cpus() {
             return None;
         }
@@ -66,13 +67,40 @@ impl Spin {
                     self.paid();
                     return Some(found);
                 }
-                relax();
+                std::hint::spin_loop();
             }
             if start.elapsed() >= limit {
                 self.was_in_vain();
                 return None;
             }
         }
+    }
+
+    /// Looks, for as long as that may pay, and then sleeps again and again, until something is found or the limit is over.
+    /// `sleep` sleeps no longer than it is told, and looks.
+    pub(super) fn wait<T, E>(
+        &self,
+        limit: Duration,
+        mut find: impl FnMut() -> Option<T>,
+        mut sleep: impl FnMut(Duration) -> Result<Option<T>, E>,
+    ) -> Result<Option<T>, E> {
+        let found = find();
+        if found.is_some() || limit.is_zero() {
+            return Ok(found);
+        }
+        if let found @ Some(_) = self.find(limit, find) {
+            return Ok(found);
+        }
+        let start = Instant::now();
+        let mut left = limit;
+        while !left.is_zero() {
+            if let found @ Some(_) = sleep(left.min(MAX_SLEEP))? {
+                self.slept(start.elapsed());
+                return Ok(found);
+            }
+            left = limit.saturating_sub(start.elapsed());
+        }
+        Ok(None)
     }
 
     /// Learns from a wait that went to sleep: after enough short ones a spin is worth a try.
@@ -129,14 +157,10 @@ mod tests {
     /// One wait in which looking finds something, or not.
     fn wait(spin: &Spin, pays: bool, waited: Duration) -> bool {
         let looked = Cell::new(false);
-        let found = spin.find(
-            Duration::from_nanos(1),
-            || (),
-            || {
-                looked.set(true);
-                pays.then_some(())
-            },
-        );
+        let found = spin.find(Duration::from_nanos(1), || {
+            looked.set(true);
+            pays.then_some(())
+        });
         if found.is_none() {
             spin.slept(waited);
         }

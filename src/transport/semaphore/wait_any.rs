@@ -1,14 +1,15 @@
 //! Waiting for any of a few semaphores, with one system call.
 
-use super::word::{ASLEEP, Raised};
-use super::{MAX_SLEEP, Semaphore, SemaphoreError};
+use super::word::ASLEEP;
+use super::{Semaphore, SemaphoreError};
 use crate::transport::memory::Memory;
 use rustix::event::Timespec;
 use rustix::io::Errno;
 use rustix::thread::futex;
 use rustix::time::{ClockId, clock_gettime};
+use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The most semaphores that one call can wait for: as many as the system watches at once.
 pub const MAX_ANY: usize = 128;
@@ -41,86 +42,54 @@ impl WaitAny {
         Self { next: 0, one_by_one: true }
     }
 
-    /// As [`wait_any`].
-    ///
-    /// # Errors
-    ///
-    /// As [`wait_any`].
+    /// As [`wait_any`], also in its errors.
     pub fn wait(&mut self, semaphores: &[&Semaphore], limit: Duration) -> Result<Option<usize>, SemaphoreError> {
         let count = semaphores.len();
         if count > MAX_ANY {
             return Err(SemaphoreError::TooMany { count });
         }
         let first = semaphores.first().ok_or(SemaphoreError::Nothing)?;
-        let mut found = self.try_any(semaphores);
-        if found.is_none() && !limit.is_zero() {
-            let relax = || first.word().memory().relax();
-            found = first.spin().find(limit, relax, || self.try_any(semaphores));
-            if found.is_none() {
-                found = self.sleep(semaphores, limit)?;
-            }
-        }
+        let found = first.spin.wait(limit, || self.try_any(semaphores), |limit| self.sleep(semaphores, limit))?;
         self.next = found.map_or(self.next, |index| (index + 1) % count);
         Ok(found)
     }
 
+    /// Takes from one, or sleeps once and looks at them again.
     fn sleep(&self, semaphores: &[&Semaphore], limit: Duration) -> Result<Option<usize>, SemaphoreError> {
-        let start = Instant::now();
-        let mut left = limit;
-        while !left.is_zero() {
-            // The flags first, all of them; then the last look, which `raise` is.
-            let mut words = [0; MAX_ANY];
-            let is_any_ready =
-                (words.iter_mut().zip(semaphores)).any(|(word, semaphore)| match semaphore.word().raise(ASLEEP) {
-                    Raised::Up(raised) => {
-                        *word = raised;
-                        false
-                    }
-                    Raised::Ready => true,
-                });
-            if !is_any_ready {
-                self.park(semaphores, &words, left.min(MAX_SLEEP))?;
-            }
-            if let Some(index) = self.try_any(semaphores) {
-                semaphores[0].spin().slept(start.elapsed());
-                return Ok(Some(index));
-            }
-            left = limit.saturating_sub(start.elapsed());
+        static IS_MISSING: AtomicBool = AtomicBool::new(false);
+        // The flags first, all of them, each with a last look.
+        let mut waits = [futex::Wait::new(); MAX_ANY];
+        for index in self.turns(semaphores) {
+            let word = &semaphores[index].word;
+            let Some(value) = word.take_or_raise(ASLEEP) else { return Ok(Some(index)) };
+            let address = word.memory().word32(word.at()).map_or(ptr::null_mut(), |word| word.as_ptr());
+            waits[index].val = value.into();
+            waits[index].uaddr = futex::WaitPtr::new(address.cast());
+            waits[index].flags = futex::WaitFlags::SIZE_U32;
         }
-        Ok(None)
+        if self.one_by_one || IS_MISSING.load(Ordering::Relaxed) {
+            let turn = self.next % semaphores.len();
+            let word = &semaphores[turn].word;
+            word.memory().park(word.at(), waits[turn].val as u32, limit.min(FALLBACK_SLEEP));
+            return Ok(self.try_any(semaphores));
+        }
+        let until = clock_gettime(ClockId::Monotonic) + Timespec::try_from(limit).unwrap_or_default();
+        let (waits, flags) = (&waits[..semaphores.len()], futex::WaitvFlags::empty());
+        match futex::waitv(waits, flags, Some(&until), ClockId::Monotonic) {
+            Ok(_) | Err(Errno::AGAIN | Errno::INTR | Errno::TIMEDOUT) => {}
+            // Linux before 5.16, or a filter of system calls that does not know it.
+            Err(Errno::NOSYS | Errno::PERM) => IS_MISSING.store(true, Ordering::Relaxed),
+            Err(cause) => return Err(SemaphoreError::system(cause)),
+        }
+        Ok(self.try_any(semaphores))
     }
 
     fn try_any(&self, semaphores: &[&Semaphore]) -> Option<usize> {
-        let count = semaphores.len();
-        (0..count).map(|turn| (self.next + turn) % count).find(|index| semaphores[*index].try_wait())
+        self.turns(semaphores).find(|index| semaphores[*index].try_wait())
     }
 
-    fn park(&self, semaphores: &[&Semaphore], words: &[u32; MAX_ANY], limit: Duration) -> Result<(), SemaphoreError> {
-        static IS_MISSING: AtomicBool = AtomicBool::new(false);
-        if self.one_by_one || IS_MISSING.load(Ordering::Relaxed) {
-            let turn = self.next % semaphores.len();
-            let word = semaphores[turn].word();
-            super::Park::park(word.memory(), word.at(), words[turn], limit.min(FALLBACK_SLEEP));
-            return Ok(());
-        }
-        let mut waits = [futex::Wait::new(); MAX_ANY];
-        for ((wait, word), semaphore) in waits.iter_mut().zip(words).zip(semaphores) {
-            let place = semaphore.word();
-            let address = place.memory().word32(place.at()).map_or(std::ptr::null_mut(), |word| word.as_ptr());
-            wait.val = u64::from(*word);
-            wait.uaddr = futex::WaitPtr::new(address.cast());
-            wait.flags = futex::WaitFlags::SIZE_U32;
-        }
-        let until = clock_gettime(ClockId::Monotonic) + Timespec::try_from(limit).unwrap_or_default();
-        let flags = futex::WaitvFlags::empty();
-        match futex::waitv(&waits[..semaphores.len()], flags, Some(&until), ClockId::Monotonic) {
-            Ok(_) | Err(Errno::AGAIN | Errno::INTR | Errno::TIMEDOUT) => Ok(()),
-            // Linux before 5.16, or a filter of system calls that does not know it.
-            Err(Errno::NOSYS | Errno::PERM) => {
-                IS_MISSING.store(true, Ordering::Relaxed);
-                Ok(())
-            }
-            Err(cause) => Err(SemaphoreError::system(cause)),
-        }
+    fn turns(&self, semaphores: &[&Semaphore]) -> impl Iterator<Item = usize> + use<> {
+        let (next, count) = (self.next, semaphores.len());
+        (0..count).map(move |turn| (next + turn) % count)
     }
 }

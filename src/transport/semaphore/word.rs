@@ -12,7 +12,9 @@
 //! and then wakes all: a sleeper that came before is woken, and one that comes later does not find the word as it was.
 //! A post that finds no flag makes no system call.
 
-use super::park::Park;
+#![forbid(unsafe_code)]
+
+use super::change;
 use crate::transport::memory::{Load, Memory};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -26,9 +28,6 @@ const ONE: u32 = 4;
 
 /// The highest count. Beyond it there is room, so that no sum of posts at the same time wraps.
 pub const MAX_COUNT: u32 = 1 << 28;
-
-/// So often is a change tried that others keep from happening. A hostile peer can always be faster.
-const MAX_TRIES: u32 = 1 << 10;
 
 /// The word of a semaphore at an offset of shared memory.
 ///
@@ -50,15 +49,6 @@ pub enum Posted {
     Overflow,
 }
 
-/// What an attempt to announce a sleep came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Raised {
-    /// The flag is up, and the word this.
-    Up(u32),
-    /// The count is not 0: take instead.
-    Ready,
-}
-
 impl<M: Memory> Word<M> {
     /// The word at that offset. Zeros are a semaphore with count 0.
     pub const fn new(memory: M, at: usize) -> Self {
@@ -75,46 +65,36 @@ impl<M: Memory> Word<M> {
         self.at
     }
 
+    #[inline]
+    fn load(&self) -> u32 {
+        self.memory.load32(self.at, Load::Relaxed)
+    }
+
     /// The count at this moment.
     #[inline]
     pub fn count(&self) -> u32 {
-        self.memory.load32(self.at, Load::Relaxed) / ONE
+        self.load() / ONE
     }
 
     /// Takes one off the count, if it is not 0.
     #[inline]
     pub fn try_take(&self) -> bool {
-        let mut word = self.memory.load32(self.at, Load::Relaxed);
-        for _ in 0..MAX_TRIES {
-            if word < ONE {
-                return false;
-            }
-            match self.memory.cas32(self.at, word, word - ONE, Ordering::Acquire) {
-                Ok(_) => return true,
-                Err(found) => word = found,
-            }
-        }
-        false
+        let swap = |old, new| self.memory.cas32(self.at, old, new, Ordering::Acquire);
+        change(self.load(), swap, |word| word.checked_sub(ONE)).is_ok()
     }
 
-    /// Announces a sleep: raises the flag, if the count is 0.
-    pub fn raise(&self, flag: u32) -> Raised {
-        let mut word = self.memory.load32(self.at, Load::Relaxed);
-        for _ in 0..MAX_TRIES {
-            if word >= ONE {
-                return Raised::Ready;
-            }
-            match self.memory.cas32(self.at, word, word | flag, Ordering::Relaxed) {
-                Ok(_) => return Raised::Up(word | flag),
-                Err(found) => word = found,
-            }
+    /// Takes one off the count, or, if it is 0, raises the flag, to announce a sleep: the word to sleep on then. None if one
+    /// was taken.
+    #[inline]
+    pub fn take_or_raise(&self, flag: u32) -> Option<u32> {
+        let swap = |old, new| self.memory.cas32(self.at, old, new, Ordering::Acquire);
+        match change(self.load(), swap, |word| Some(word.checked_sub(ONE).unwrap_or(word | flag))) {
+            Ok(word) if word >= ONE => None,
+            // After too many changes by others the word is another one: who sleeps on this one wakes at once, and looks again.
+            Ok(word) | Err(word) => Some(word | flag),
         }
-        // A change that comes in between each time is seen in the next round.
-        Raised::Ready
     }
-}
 
-impl<M: Park> Word<M> {
     /// Adds one to the count, and wakes a sleeper.
     #[inline]
     pub fn post(&self) -> Posted {
@@ -129,13 +109,8 @@ impl<M: Park> Word<M> {
     /// Takes the flags down, then wakes those that they stood for.
     #[cold]
     fn wake(&self) -> Posted {
-        let mut word = self.memory.load32(self.at, Load::Relaxed);
-        for _ in 0..MAX_TRIES {
-            match self.memory.cas32(self.at, word, word & !FLAGS, Ordering::Relaxed) {
-                Ok(_) => break,
-                Err(found) => word = found,
-            }
-        }
+        let swap = |old, new| self.memory.cas32(self.at, old, new, Ordering::Relaxed);
+        let (Ok(word) | Err(word)) = change(self.load(), swap, |word| Some(word & !FLAGS));
         if word & ASLEEP != 0 {
             self.memory.unpark(self.at);
         }
@@ -144,12 +119,9 @@ impl<M: Park> Word<M> {
 
     /// Waits once: takes one, or sleeps for at most the limit. True if one was taken; else look again.
     pub fn take_or_sleep(&self, limit: Duration) -> bool {
-        if self.try_take() {
-            return true;
-        }
-        if let Raised::Up(word) = self.raise(ASLEEP) {
+        self.take_or_raise(ASLEEP).is_none_or(|word| {
             self.memory.park(self.at, word, limit);
-        }
-        self.try_take()
+            self.try_take()
+        })
     }
 }

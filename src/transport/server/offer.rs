@@ -6,12 +6,12 @@ use crate::transport::error::{SessionError, TableError};
 use crate::transport::geometry::{Allocator, Blocks, Geometry};
 use crate::transport::job::{ClientKey, Event};
 use crate::transport::memory::Mapped;
+use crate::transport::options::Waiting;
 use crate::transport::options::setters;
 use crate::transport::reactor::{Offer, Progress, Service};
 use crate::transport::region::{Region, RegionOptions};
 use crate::transport::ring::Publication;
 use crate::transport::session::{QueueLayout, data_bytes, lay_out_shared};
-use crate::transport::waiting::Waiting;
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -46,11 +46,11 @@ setters! {
 }
 
 impl TableOptions {
-    /// The numbers that serve most: rings of 128 entries, 4 MiB for each direction in blocks of 64 KiB.
+    /// The numbers that serve most: rings of 128 entries with room for 112 bytes in each, 4 MiB for each direction in blocks of 64 KiB.
     pub const GEOMETRY: Geometry = Geometry {
         capacity: 128,
-        request_stride_bytes: 16,
-        response_stride_bytes: 16,
+        request_stride_bytes: 128,
+        response_stride_bytes: 128,
         publication: Publication::Phase,
         allocator: Allocator::Owned,
         client_blocks: Blocks { block_bytes: 64 << 10, count: 64 },

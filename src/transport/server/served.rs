@@ -9,7 +9,7 @@ use crate::transport::job::{Answer, ClientKey, Event, Job};
 use crate::transport::loan::{Borrowed, Lender};
 use crate::transport::memory::{Copier, Mapped, Memory};
 use crate::transport::reactor::{self, Rings, Source};
-use crate::transport::region::{self, Region};
+use crate::transport::region::Region;
 use crate::transport::request::{ErrorCode, Kind, Value};
 use crate::transport::semaphore::{Doorbell, Via};
 use crate::transport::session::{Incoming, QueueLayout, Reply, ServerSide};
@@ -198,7 +198,7 @@ impl Session {
     fn pass(&mut self, job: &Job, value: Value, object: &Object<'_>) -> Result<Reply<'static>, SessionError> {
         let Some(id) = self.side.job_id(job.key) else { return Ok(Reply::Value(ErrorCode::IO.value())) };
         let parcel = Parcel { id: id.get(), ..object.parcel };
-        match self.channel.pass(parcel, object.descriptor.as_fd()) {
+        match self.channel.pass(parcel, object.descriptor()) {
             Ok(()) => Ok(Reply::WithObject(value)),
             Err(ConnectError::PeerGone) => Err(SessionError::PeerGone),
             Err(_) => Ok(Reply::Value(ErrorCode::IO.value())),
@@ -253,7 +253,7 @@ impl reactor::Session for Session {
         let (regions, done_bytes) = &mut self.unfaulted;
         let Some(region) = regions.last() else { return Ok(()) };
         let len_bytes = FAULT_BYTES.min(region.len_bytes() - *done_bytes);
-        region::prefault(region, *done_bytes, len_bytes).map_err(|_| SessionError::OutOfMemory)?;
+        region.prefault(*done_bytes, len_bytes).map_err(|_| SessionError::OutOfMemory)?;
         *done_bytes += len_bytes;
         if *done_bytes == region.len_bytes() {
             regions.pop();

@@ -3,11 +3,11 @@
 use super::*;
 use crate::transport::connect::{JoinOptions, Joined, Parcel, join_over};
 use crate::transport::memory::{Access, Mapped};
+use crate::transport::options::Waiting;
 use crate::transport::request::{Args, Flags, JobId, Kind, Request};
 use crate::transport::ring::Producer;
 use crate::transport::semaphore::Doorbell;
 use crate::transport::session::QueueLayout;
-use crate::transport::waiting::Waiting;
 use std::os::fd::AsFd;
 use std::thread;
 use std::time::Instant;

@@ -175,7 +175,7 @@ impl<M: Memory + Clone> ClientSide<M> {
             return Err(SubmitError::Full);
         }
         let asked = if kind == Kind::Write { args.to_slice().length } else { request.most_bytes() };
-        self.asks_for_many |= kind == Kind::Read && asked > self.receiving.place.geometry().block_bytes();
+        self.asks_for_many |= kind == Kind::Read && asked > self.receiving.place.blocks().block_bytes;
         self.tickets.occupy(kind, asked, credits);
         Ok(ticket)
     }

@@ -57,14 +57,12 @@ pub(super) struct Sending<M: Memory> {
 impl<M: Memory + Clone> Sending<M> {
     /// All of them free; with a shared list, as it is.
     pub(super) fn new(allocator: Allocator, blocks: Blocks, memory: M, room_bytes: u32) -> Result<Self, GeometryError> {
-        let geometry = blocks.cut()?;
+        let place = BlockMemory::new(memory.clone(), blocks)?;
         let pool = match allocator {
-            Allocator::Owned => Pool::Owned(Owned::new(geometry)),
-            Allocator::Shared => {
-                Pool::Shared(Shared::new(memory.clone(), super::layout::free_list(geometry), geometry))
-            }
+            Allocator::Owned => Pool::Owned(Owned::new(blocks)),
+            Allocator::Shared => Pool::Shared(Shared::new(memory, super::layout::free_list(blocks), blocks)),
         };
-        Ok(Self { place: BlockMemory::new(memory, geometry), pool, room_bytes, spare: Vec::new() })
+        Ok(Self { place, pool, room_bytes, spare: Vec::new() })
     }
 }
 
@@ -98,7 +96,7 @@ impl<M: Memory> Sending<M> {
         self.pool.free(blocks)?;
         if let [block] = *blocks {
             // The next short transfer takes it again.
-            self.place.memory().prefetch_to_write(self.place.geometry().block_at(block));
+            self.place.memory().prefetch_to_write(self.place.blocks().block_at(block));
         }
         Ok(())
     }
@@ -130,9 +128,9 @@ pub(super) struct Receiving<M> {
 impl<M: Memory> Receiving<M> {
     /// It holds none of them.
     pub(super) fn new(allocator: Allocator, blocks: Blocks, memory: M) -> Result<Self, GeometryError> {
-        let geometry = blocks.cut()?;
-        let marks = Marks::new(if allocator == Allocator::Owned { geometry.count() } else { 0 });
-        Ok(Self { place: BlockMemory::new(memory, geometry), marks })
+        let place = BlockMemory::new(memory, blocks)?;
+        let marks = Marks::new(if allocator == Allocator::Owned { blocks.count } else { 0 });
+        Ok(Self { place, marks })
     }
 
     /// Makes `chain` the one that the message names which was popped last from `ring`, and holds it.

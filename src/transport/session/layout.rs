@@ -1,6 +1,6 @@
 //! Where everything is in the two kinds of region. Computed by each side from the geometry that it agreed to.
 
-use crate::transport::blocks::{BlockGeometry, FreeList, Shared};
+use crate::transport::blocks::{FreeList, Shared};
 use crate::transport::geometry::{Allocator, Blocks, Geometry, GeometryError, Limits};
 use crate::transport::memory::Memory;
 use crate::transport::ring::{Publication, RingLayout, RingPlace};
@@ -56,8 +56,8 @@ impl QueueLayout {
 }
 
 /// The list of free blocks of a shared region: behind the blocks, so that one region with one list can serve many sessions.
-pub(super) fn free_list(blocks: BlockGeometry) -> FreeList {
-    let head_at = blocks.region_bytes().next_multiple_of(APART_BYTES);
+pub(super) fn free_list(blocks: Blocks) -> FreeList {
+    let head_at = (blocks.total_bytes() as usize).next_multiple_of(APART_BYTES);
     FreeList { head_at, links_at: head_at + APART_BYTES }
 }
 
@@ -67,10 +67,10 @@ pub(super) fn free_list(blocks: BlockGeometry) -> FreeList {
 ///
 /// [`GeometryError`] if no region can be cut into them.
 pub fn data_bytes(blocks: Blocks, allocator: Allocator) -> Result<usize, GeometryError> {
-    let blocks = blocks.cut()?;
+    blocks.check()?;
     let end = match allocator {
-        Allocator::Owned => blocks.region_bytes(),
-        Allocator::Shared => free_list(blocks).links_at + 4 * blocks.count() as usize,
+        Allocator::Owned => blocks.total_bytes() as usize,
+        Allocator::Shared => free_list(blocks).links_at + 4 * blocks.count as usize,
     };
     Ok(end.next_multiple_of(4096))
 }
@@ -81,10 +81,8 @@ impl Geometry {
     pub(crate) fn check_data_bytes(&self, blocks: Blocks, found_bytes: u64) -> Result<usize, GeometryError> {
         const HUGE_PAGE_BYTES: u64 = 2 << 20;
         let total_bytes = data_bytes(blocks, self.allocator)? as u64;
-        usize::try_from(found_bytes)
-            .ok()
-            .filter(|_| found_bytes >= total_bytes && found_bytes - total_bytes < HUGE_PAGE_BYTES)
-            .ok_or(GeometryError { what: "bytes in a data region, which do not fit its blocks", found: found_bytes })
+        let fits = found_bytes >= total_bytes && found_bytes - total_bytes < HUGE_PAGE_BYTES;
+        GeometryError::unless(fits, "bytes in a data region, which do not fit its blocks", found_bytes)
     }
 }
 
@@ -94,7 +92,7 @@ impl Geometry {
 ///
 /// [`GeometryError`] if no region can be cut into these blocks.
 pub fn lay_out_shared<M: Memory>(memory: &M, blocks: Blocks) -> Result<(), GeometryError> {
-    let blocks = blocks.cut()?;
+    blocks.check()?;
     Shared::lay_out(memory, free_list(blocks), blocks);
     Ok(())
 }

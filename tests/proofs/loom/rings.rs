@@ -5,10 +5,10 @@ use crate::judge;
 use loom::cell::UnsafeCell;
 use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 use loom::thread;
-use memcpy_select::transport::blocks::{Allocate, AllocateError, BlockGeometry, FreeList, Shared};
+use memcpy_select::transport::blocks::{Allocate, AllocateError, FreeList, Shared};
 use memcpy_select::transport::memory::{Load, Memory, Store};
 use memcpy_select::transport::ring::{Consumer, Producer, RingLayout, RingPlace};
-use memcpy_select::transport::{Copier, Publication};
+use memcpy_select::transport::{Blocks, Copier, Publication};
 use std::sync::Arc;
 
 /// What is broken in the memory that a model runs over.
@@ -62,6 +62,10 @@ impl Model {
         }
     }
 
+    pub fn shared(self) -> Side {
+        Side(Arc::new(self))
+    }
+
     /// The entry that a word belongs to, if it is one that only its owner may touch.
     fn entry(&self, at: usize) -> Option<usize> {
         let (start, stride, waited_words) = self.entries?;
@@ -90,7 +94,19 @@ impl Model {
     }
 }
 
-impl Memory for Model {
+/// The model as one side has it.
+#[derive(Clone)]
+pub struct Side(Arc<Model>);
+
+impl std::ops::Deref for Side {
+    type Target = Model;
+
+    fn deref(&self) -> &Model {
+        &self.0
+    }
+}
+
+impl Memory for Side {
     fn len_bytes(&self) -> usize {
         usize::MAX
     }
@@ -212,7 +228,7 @@ const TAIL_AT: usize = 0;
 const HEAD_AT: usize = 4;
 const ENTRIES_AT: usize = 8;
 
-fn new_ring(bug: Bug, publication: Publication) -> (Producer<Arc<Model>, 3>, Consumer<Arc<Model>, 3>) {
+fn new_ring(bug: Bug, publication: Publication) -> (Producer<Side, 3>, Consumer<Side, 3>) {
     // The first word of an entry is waited for where it has the lap in it; the others are the owner's alone.
     ring_of(bug, publication, 12, usize::from(publication == Publication::Phase))
 }
@@ -223,24 +239,24 @@ fn ring_of(
     publication: Publication,
     stride_bytes: u32,
     waited_words: usize,
-) -> (Producer<Arc<Model>, 3>, Consumer<Arc<Model>, 3>) {
+) -> (Producer<Side, 3>, Consumer<Side, 3>) {
     let place = RingPlace { tail_at: TAIL_AT, head_at: HEAD_AT, entries_at: ENTRIES_AT };
     let layout = RingLayout::new(place, 2, stride_bytes, publication).unwrap();
     let mut model = Model::new(bug, layout.end_at() / 4, 2);
     model.entries = Some((ENTRIES_AT, stride_bytes as usize, waited_words));
     model.head_words = [HEAD_AT, usize::MAX];
-    let model = Arc::new(model);
-    (Producer::new(Arc::clone(&model), layout), Consumer::new(model, layout))
+    let model = model.shared();
+    (Producer::new(model.clone(), layout), Consumer::new(model, layout))
 }
 
-fn push(producer: &mut Producer<Arc<Model>, 3>, number: u32) {
+fn push(producer: &mut Producer<Side, 3>, number: u32) {
     while !producer.push([number, 10 + number, 20 + number]).unwrap() {
         thread::yield_now();
     }
     producer.publish();
 }
 
-fn pop(consumer: &mut Consumer<Arc<Model>, 3>) -> [u32; 3] {
+fn pop(consumer: &mut Consumer<Side, 3>) -> [u32; 3] {
     loop {
         if let Some(entry) = consumer.pop().unwrap() {
             return entry;
@@ -319,7 +335,7 @@ fn bytes(bug: Bug, publication: Publication) {
 const LIST: FreeList = FreeList { head_at: LIST_HEAD_AT, links_at: 0 };
 
 /// Writes the whole of a block: loom reports it if another side has it at the same time.
-fn use_block(model: &Model, block: u32, byte: u8) {
+fn use_block(model: &Side, block: u32, byte: u8) {
     model.write(block as usize * WHOLE_BYTES, &[byte; WHOLE_BYTES], Copier::AUTO);
     let mut bytes = [0; WHOLE_BYTES];
     model.read(block as usize * WHOLE_BYTES, &mut bytes, Copier::AUTO);
@@ -328,12 +344,12 @@ fn use_block(model: &Model, block: u32, byte: u8) {
 
 /// One takes one; the other takes two and gives the first back, which is how a head comes to be what it was.
 fn free_list(bug: Bug) {
-    let geometry = BlockGeometry::new(64, 3).unwrap();
-    let model = Arc::new(Model::new(bug, 3, 3));
-    Shared::lay_out(&model, LIST, geometry);
-    let other = Arc::clone(&model);
+    let region = Blocks { block_bytes: 64, count: 3 };
+    let model = Model::new(bug, 3, 3).shared();
+    Shared::lay_out(&model, LIST, region);
+    let other = model.clone();
     let taker = thread::spawn(move || {
-        let mut list = Shared::keeping(Arc::clone(&other), LIST, geometry, 0);
+        let mut list = Shared::keeping(other.clone(), LIST, region, 0);
         let first = list.allocate_one().unwrap();
         use_block(&other, first, 1);
         let second = list.allocate_one();
@@ -345,7 +361,7 @@ fn free_list(bug: Bug) {
             use_block(&other, second, 2);
         }
     });
-    let mut list = Shared::keeping(Arc::clone(&model), LIST, geometry, 0);
+    let mut list = Shared::keeping(model.clone(), LIST, region, 0);
     let mine = list.allocate_one().unwrap();
     use_block(&model, mine, 3);
     if let Ok(another) = list.allocate_one() {
@@ -356,18 +372,18 @@ fn free_list(bug: Bug) {
 
 /// Blocks that were kept aside, and go back when their side ends, are whole for the next one.
 fn kept_aside(bug: Bug) {
-    let geometry = BlockGeometry::new(64, 2).unwrap();
-    let model = Arc::new(Model::new(bug, 2, 2));
-    Shared::lay_out(&model, LIST, geometry);
-    let other = Arc::clone(&model);
+    let region = Blocks { block_bytes: 64, count: 2 };
+    let model = Model::new(bug, 2, 2).shared();
+    Shared::lay_out(&model, LIST, region);
+    let other = model.clone();
     let taker = thread::spawn(move || {
-        let mut list = Shared::keeping(Arc::clone(&other), LIST, geometry, 2);
+        let mut list = Shared::keeping(other.clone(), LIST, region, 2);
         if let Ok(block) = list.allocate_one() {
             use_block(&other, block, 1);
             list.free(&[block]).unwrap();
         }
     });
-    let mut list = Shared::keeping(Arc::clone(&model), LIST, geometry, 1);
+    let mut list = Shared::keeping(model.clone(), LIST, region, 1);
     let mut blocks = Vec::new();
     match list.allocate(2, &mut blocks) {
         Ok(()) => blocks.iter().for_each(|&block| use_block(&model, block, 2)),

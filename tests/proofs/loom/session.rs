@@ -2,12 +2,11 @@
 //! show it find each way to break it.
 
 use crate::judge;
-use crate::rings::{Bug, Model, PUBLISHING};
+use crate::rings::{Bug, Model, PUBLISHING, Side};
 use loom::thread;
 use memcpy_select::transport::chain::Chain;
 use memcpy_select::transport::session::{Came, ClientSide, Outcome, Reply, ServerSide};
 use memcpy_select::transport::{Allocator, Args, Blocks, Copier, Flags, Geometry, Kind, Publication, Value};
-use std::sync::Arc;
 
 #[test]
 fn sessions_hold_and_their_models_find_every_seeded_bug() {
@@ -50,14 +49,13 @@ fn stream(bug: Bug, publication: Publication) {
     let mut queue = Model::new(bug, 400, 20);
     // The head of the responses.
     queue.head_words = [384, usize::MAX];
-    let queue = Arc::new(queue);
-    let [client_data, server_data] = [(); 2].map(|()| Arc::new(Model::new(bug, 0, 1)));
-    let mut server =
-        ServerSide::new(&geometry, Arc::clone(&queue), Arc::clone(&client_data), Arc::clone(&server_data)).unwrap();
+    let queue = queue.shared();
+    let [client_data, server_data] = [(); 2].map(|()| Model::new(bug, 0, 1).shared());
+    let mut server = ServerSide::new(&geometry, queue.clone(), client_data.clone(), server_data.clone()).unwrap();
     let mut client = ClientSide::new(&geometry, queue, client_data, server_data).unwrap();
 
     let serving = thread::spawn(move || {
-        let next = |server: &mut ServerSide<Arc<Model>>| loop {
+        let next = |server: &mut ServerSide<Side>| loop {
             match server.take_request().unwrap() {
                 Some(incoming) => break incoming.job.unwrap(),
                 None => thread::yield_now(),
@@ -132,10 +130,9 @@ fn session(bug: Bug, publication: Publication, (request_stride_bytes, response_s
         client_blocks: blocks,
         server_blocks: blocks,
     };
-    let queue = Arc::new(Model::new(bug, 400, 20));
-    let [client_data, server_data] = [(); 2].map(|()| Arc::new(Model::new(bug, 0, 1)));
-    let mut server =
-        ServerSide::new(&geometry, Arc::clone(&queue), Arc::clone(&client_data), Arc::clone(&server_data)).unwrap();
+    let queue = Model::new(bug, 400, 20).shared();
+    let [client_data, server_data] = [(); 2].map(|()| Model::new(bug, 0, 1).shared());
+    let mut server = ServerSide::new(&geometry, queue.clone(), client_data.clone(), server_data.clone()).unwrap();
     let mut client = ClientSide::new(&geometry, queue, client_data, server_data).unwrap();
 
     let serving = thread::spawn(move || {

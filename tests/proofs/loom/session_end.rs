@@ -28,14 +28,15 @@ enum Bug {
 }
 
 /// Words at these offsets, all of loom: those that the code under test touches.
+#[derive(Clone)]
 struct Model {
-    words: Vec<(usize, AtomicU32)>,
+    words: Arc<Vec<(usize, AtomicU32)>>,
     bug: Bug,
 }
 
 impl Model {
-    fn new(bug: Bug, offsets: impl IntoIterator<Item = usize>) -> Arc<Self> {
-        Arc::new(Self { words: offsets.into_iter().map(|at| (at, AtomicU32::new(0))).collect(), bug })
+    fn new(bug: Bug, offsets: impl IntoIterator<Item = usize>) -> Self {
+        Self { words: Arc::new(offsets.into_iter().map(|at| (at, AtomicU32::new(0))).collect()), bug }
     }
 
     fn word(&self, at: usize) -> &AtomicU32 {
@@ -122,7 +123,7 @@ fn last_answer_arrives(bug: Bug) {
     let (requests_at, responses_at) = (8 * 128, 9 * 128);
     let entries = (0..32).step_by(4).flat_map(|word| [requests_at + word, responses_at + word]);
     let model = Model::new(bug, (0..8).map(|word| word * 128).chain(entries));
-    let memory = || Arc::clone(&model);
+    let memory = || model.clone();
     let mut client = ClientSide::new(&geometry, memory(), memory(), memory()).unwrap();
     let mut server = ServerSide::new(&geometry, memory(), memory(), memory()).unwrap();
     let has_hung_up = Arc::new(AtomicBool::new(false));

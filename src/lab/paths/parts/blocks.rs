@@ -1,11 +1,13 @@
 //! Blocks and chains: taken and given back, and checked when the other side names them.
 
 use crate::lab::paths::parts::{Part, PartSample, Round};
-use crate::transport::blocks::{Allocate, AllocateError, BlockGeometry, BlockMemory, FreeList, Marks, Owned, Shared};
+use crate::transport::blocks::{Allocate, AllocateError, BlockMemory, FreeList, Marks, Owned, Shared};
 use crate::transport::chain::{Chain, blocks_for};
-use crate::transport::memory::Mapped;
+use crate::transport::geometry::{Blocks, GeometryError};
+use crate::transport::memory::{Load, Mapped, Memory, Store};
 use std::fmt;
 use std::hint::black_box;
+use std::sync::atomic::Ordering;
 
 /// Blocks of the region: as many as a session of usual numbers has.
 const COUNT: u32 = 64;
@@ -41,23 +43,34 @@ fn memory(len_bytes: usize) -> Result<Mapped, String> {
     Mapped::private(len_bytes.next_multiple_of(4096)).ok_or_else(|| format!("no memory of {len_bytes} bytes"))
 }
 
-fn geometry(block_bytes: u32, count: u32) -> Result<BlockGeometry, String> {
-    BlockGeometry::new(block_bytes, count).map_err(|error| error.to_string())
-}
-
 /// Each allocator: the owned one; the shared list with the few blocks that a side keeps for itself, and without, when
 /// every block goes through the list.
 pub(crate) fn allocation(round: Round) -> Result<Vec<PartSample>, String> {
-    let geometry = geometry(BLOCK_BYTES, COUNT)?;
+    let blocks = Blocks { block_bytes: BLOCK_BYTES, count: COUNT };
     let mut samples = Vec::new();
+    samples.push(exchanges(round)?);
     for held in HELD {
-        samples.push(allocate(round, "owned", held, &mut Owned::new(geometry))?);
+        samples.push(allocate(round, "owned", held, &mut Owned::new(blocks))?);
         let memory = memory(LIST.links_at + 4 * COUNT as usize)?;
-        Shared::lay_out(&memory, LIST, geometry);
-        samples.push(allocate(round, "shared", held, &mut Shared::new(memory.clone(), LIST, geometry))?);
-        samples.push(allocate(round, "shared_list", held, &mut Shared::keeping(memory, LIST, geometry, 0))?);
+        Shared::lay_out(&memory, LIST, blocks);
+        samples.push(allocate(round, "shared", held, &mut Shared::new(memory.clone(), LIST, blocks))?);
+        samples.push(allocate(round, "shared_list", held, &mut Shared::keeping(memory, LIST, blocks, 0))?);
     }
     Ok(samples)
+}
+
+/// The floor of taking a block from a list that others take from, and giving it back: two atomic exchanges.
+fn exchanges(round: Round) -> Result<PartSample, String> {
+    let memory = memory(1)?;
+    let work = || {
+        for turn in 0..TAKEN as u32 {
+            for value in [turn, !turn] {
+                black_box(memory.swap32(0, value, Ordering::AcqRel));
+            }
+        }
+        Ok::<_, Refused>(())
+    };
+    round.time((Part::Block, "two_exchanges"), (1, BLOCK_BYTES), TAKEN, work)
 }
 
 fn allocate(round: Round, subject: &str, held: u32, allocator: &mut impl Allocate) -> Result<PartSample, String> {
@@ -80,18 +93,50 @@ fn allocate(round: Round, subject: &str, held: u32, allocator: &mut impl Allocat
 
 /// A chain is walked, every entry checked and marked as the other side's, and given up again.
 pub(crate) fn validation(round: Round) -> Result<Vec<PartSample>, String> {
-    ENTRIES.into_iter().map(|entries| validate(round, entries)).collect()
+    let mut samples = Vec::new();
+    for entries in ENTRIES {
+        samples.push(validate(round, entries)?);
+        samples.push(walk(round, entries)?);
+    }
+    Ok(samples)
+}
+
+/// The floor of that: as many entries copied out of one list, each below a count, and kept.
+fn walk(round: Round, entries: u32) -> Result<PartSample, String> {
+    let memory = memory(4 * entries as usize)?;
+    for entry in 0..entries {
+        memory.store32(4 * entry as usize, entry, Store::Relaxed);
+    }
+    let mut kept = Vec::new();
+    let mut turn = |_: u64| {
+        kept.clear();
+        for at in 0..black_box(entries) as usize {
+            let entry = memory.load32(4 * at, Load::Relaxed);
+            if entry >= entries {
+                return Err(refused(entry));
+            }
+            kept.push(entry);
+        }
+        black_box(&kept);
+        Ok(())
+    };
+    let turns = CHECKED / u64::from(entries);
+    (0..turns / 16).try_for_each(&mut turn).map_err(|error| error.to_string())?;
+    let (checked, work) = (turns * u64::from(entries), || (0..turns).try_for_each(&mut turn));
+    round.time((Part::ChainEntry, "bare_walk"), (entries, CHAIN_BLOCK_BYTES), checked, work)
 }
 
 fn validate(round: Round, entries: u32) -> Result<PartSample, String> {
     let length = entries * CHAIN_BLOCK_BYTES;
-    let (_, lists) = blocks_for(geometry(CHAIN_BLOCK_BYTES, entries)?, length);
-    let geometry = geometry(CHAIN_BLOCK_BYTES, entries + lists)?;
-    let place = BlockMemory::new(memory(geometry.region_bytes())?, geometry);
+    let blocks = |count| Blocks { block_bytes: CHAIN_BLOCK_BYTES, count };
+    let text = |error: GeometryError| error.to_string();
+    let (_, lists) = blocks_for(&BlockMemory::new((), blocks(entries)).map_err(text)?, length);
+    let blocks = blocks(entries + lists);
+    let place = BlockMemory::new(memory(blocks.total_bytes() as usize)?, blocks).map_err(text)?;
     let mut sent = Chain::EMPTY;
-    sent.allocate(&place, &mut Owned::new(geometry), length)
+    sent.allocate(&place, &mut Owned::new(blocks), length)
         .map_err(|error| format!("a chain of {entries} entries: {error:?}"))?;
-    let (mut marks, mut chain) = (Marks::new(geometry.count()), Chain::EMPTY);
+    let (mut marks, mut chain) = (Marks::new(blocks.count), Chain::EMPTY);
     let mut turn = |_: u64| {
         chain.resolve(&place, &mut marks, black_box(sent.slice())).map_err(refused)?;
         chain.blocks().iter().try_for_each(|block| marks.clear(*block)).map_err(refused)

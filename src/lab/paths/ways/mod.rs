@@ -258,7 +258,7 @@ static PATHS: &[&dyn Path] = &[
         in_blocks: false,
     },
     &StreamTable {
-        name: "table_copy_copy_blocks",
+        name: "table_in_blocks",
         about: "StreamTable, copied in and copied out, short payloads too in blocks",
         copies_in: true,
         copies_out: true,

@@ -28,7 +28,7 @@ pub(crate) struct StreamTable {
     /// Whether a proxy stands between client and table: a thread of the far process, which forwards requests and answers
     /// and lets the payload pass where it lies.
     pub(crate) is_proxied: bool,
-    /// Whether the entries have no room for payloads: below that of the others it says from which length on blocks are as fast.
+    /// Whether the entries have no room for payloads: beside the others it says what the room is worth, and to which length.
     pub(crate) in_blocks: bool,
 }
 

@@ -37,7 +37,7 @@ pub(crate) fn requests(ask: &Ask<'_>, targets: &mut Targets) {
     const THEME: &str = "a bare request and its answer, polling, 8 bytes each way: half round trip, p50";
     let at = polling(REQUEST_BYTES);
     let over = |other: &str| Ok(Found::over(ask.ns(REQUEST, at)?, ask.ns(other, at)?));
-    targets.add(THEME, "over a bare cache line", AtMost(2.0), over("bare"));
+    targets.add(THEME, "over a bare cache line", AtMost(1.7), over("bare"));
     targets.add(THEME, "over publish-subscribe", AtMost(0.25), over("iceoryx2"));
     targets.add(THEME, "over request-response", AtMost(0.25), over("iceoryx2_request"));
     let steady = || {
@@ -46,7 +46,7 @@ pub(crate) fn requests(ask: &Ask<'_>, targets: &mut Targets) {
         let late = Figure { value: half.p99, ..own.clone() };
         Ok(Found::over(late, own))
     };
-    targets.add(THEME, "its own p99 over p50", AtMost(3.0), steady());
+    targets.add(THEME, "its own p99 over p50", AtMost(1.5), steady());
 }
 
 /// Payloads that travel in the entries, against a ring of bytes and against everything else.
@@ -60,9 +60,12 @@ pub(crate) fn short(ask: &Ask<'_>, targets: &mut Targets) {
         let best = ask.best("another path", polling(bytes), Quantity::Ns, others)?;
         Ok(Found::over(ask.ns(PUSH, polling(bytes))?, best))
     };
+    let over_blocks =
+        |bytes| Ok(Found::over(ask.ns("table_copy_copy", polling(bytes))?, ask.ns("table_in_blocks", polling(bytes))?));
     let what = |over: &str| format!("over {over}, worst of {} sizes", sizes.len());
     targets.add(THEME, what("the ring of bytes"), AtMost(1.05), worst(&sizes, over_ring));
     targets.add(THEME, what("the best other"), AtMost(1.05), worst(&sizes, over_best));
+    targets.add(THEME, what("blocks"), AtMost(1.05), worst(&sizes, over_blocks));
 }
 
 /// Sides that sleep, and sides that have nothing to do.
@@ -70,9 +73,9 @@ pub(crate) fn waiting(ask: &Ask<'_>, targets: &mut Targets) {
     const THEME: &str = "waiting: the same request, half round trip, p50";
     for (placement, word) in [(Placement::TwoCores, "two cores"), (Placement::OneCore, "one core")] {
         let at = Cell::simple(REQUEST_BYTES, Mode::Blocking, placement);
-        for other in ["unix_stream", "iceoryx2_event"] {
+        for (other, bound) in [("unix_stream", 0.95), ("iceoryx2_event", 0.9)] {
             let over = || Ok(Found::over(ask.ns(REQUEST, at)?, ask.ns(other, at)?));
-            targets.add(THEME, format!("blocking, {word}"), AtMost(0.9), over());
+            targets.add(THEME, format!("blocking, {word}"), AtMost(bound), over());
         }
     }
     let busy = || {
@@ -103,12 +106,23 @@ pub(crate) fn many(ask: &Ask<'_>, targets: &mut Targets) {
 
 /// Blocks and sets.
 pub(crate) fn parts(ask: &Ask<'_>, targets: &mut Targets) {
-    const THEME: &str = "parts by themselves: blocks in ns; sets of 4096 over 1";
+    const THEME: &str = "parts by themselves, over their floor; sets of 4096 over 1";
+    // So much more than the floor, or so many nanoseconds if that is more.
+    let mut floored = |what: String, ns: f64, part: (Part, &str, u32), floor: (Part, &str, u32)| {
+        let found = |(part, subject, members)| ask.part(part, subject, members);
+        let bound = found(floor).map_or(1.2, |floor| f64::max(1.2, ns / floor.value));
+        let over = || Ok(Found::over(found(part)?, found(floor)?));
+        targets.add(THEME, what, AtMost(bound), over());
+    };
     for held in [1, 32] {
         for subject in ["owned", "shared"] {
             let what = format!("a block taken and given back, {held} held");
-            targets.add(THEME, what, AtMost(10.0), ask.part(Part::Block, subject, held).map(Found::alone));
+            floored(what, 10.0, (Part::Block, subject, held), (Part::Block, "two_exchanges", 1));
         }
+    }
+    for entries in [16, 1024] {
+        let what = format!("a chain's entry checked, of {entries}");
+        floored(what, 2.0, (Part::ChainEntry, "resolve", entries), (Part::ChainEntry, "bare_walk", entries));
     }
     for subject in ["asleep", "quiet", "one_busy", "all_busy"] {
         let set = |members| ask.part(Part::WaitSetAny, subject, members);
@@ -177,8 +191,12 @@ pub(crate) fn tiers_and_model(ask: &Ask<'_>, targets: &mut Targets) {
     const MODEL: &str = "model: in place + copies + wake-up, error of the prediction";
     for mode in [Mode::Polling, Mode::Blocking] {
         let of_mode: Vec<&Predicted> = ask.predictions.iter().filter(|one| one.cell.mode == mode).collect();
-        let what = format!("{mode}, worst of {} rows", of_mode.len());
-        targets.add(MODEL, what, AtMost(TOLERANCE), worst(&of_mode, |one| Ok(ask.predicted(one))));
+        // One row in twenty may be farther off.
+        let mut by_error: Vec<&Predicted> = of_mode.clone();
+        by_error.sort_by(|a, b| a.error().abs().total_cmp(&b.error().abs()));
+        by_error.truncate((0.95 * of_mode.len() as f64).ceil() as usize);
+        let what = format!("{mode}, 95% of {} rows", of_mode.len());
+        targets.add(MODEL, what, AtMost(TOLERANCE), worst(&by_error, |one| Ok(ask.predicted(one))));
     }
 }
 
