@@ -28,6 +28,13 @@ impl From<Violation> for SessionError {
     }
 }
 
+/// What fails on a session's socket ends it as a hang-up does.
+impl From<ConnectError> for SessionError {
+    fn from(_: ConnectError) -> Self {
+        Self::PeerGone
+    }
+}
+
 impl fmt::Display for SessionError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -62,7 +62,7 @@ pub use job::{Answer, Answered, ClientKey, Event, Job, Operation, Pushed};
 pub use loan::{Lease, Payload, Received, View};
 pub use memory::{Access, Copier, Mapped, Memory};
 pub use options::Waiting;
-pub use proxy::{Asked, Proxy, ProxyOptions};
+pub use proxy::{Asked, Proxy, ProxyOptions, Rule};
 pub use region::{PAGE_BYTES, PageKind, Promise, Region, RegionOptions, Sealing};
 pub use region_error::RegionError;
 pub use request::{Args, ErrorCode, Flags, JobId, Kind, PHASE_BIT, PageRange, Request, Response, Slice, Value};

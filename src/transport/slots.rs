@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 
 /// The name of a member. It is never given to another one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key {
     slot: u32,
     generation: u32,
@@ -96,11 +96,6 @@ impl<T> Slots<T> {
         self.slot(key)?.member.as_mut()
     }
 
-    /// Gives the name to another member; the one that had it.
-    pub(super) fn replace(&mut self, key: Key, member: T) -> Option<T> {
-        self.slot(key)?.member.replace(member)
-    }
-
     /// Takes a member out.
     pub(super) fn remove(&mut self, key: Key) -> Option<T> {
         let slot = self.slot(key)?;
@@ -145,10 +140,11 @@ impl<T> Slots<T> {
         None
     }
 
-    /// The polled member whose turn is next.
+    /// The polled member, if it is one alone.
     #[inline(always)]
-    pub(super) fn first_polled(&self) -> Option<Key> {
-        self.polled.front().copied()
+    pub(super) fn only_polled(&mut self) -> Option<(Key, &mut T)> {
+        let key = self.polled.front().copied().filter(|_| self.polled.len() == 1)?;
+        Some((key, self.get_mut(key)?))
     }
 
     /// Puts a member at the end of the polled ones, if it is not among them.

@@ -93,19 +93,19 @@ fn a_wake_is_received_and_never_waits() {
     let _turn = turn();
     let (server, mut client) = session(Allocator::Owned);
     assert_eq!(server.channel.drain().unwrap(), 0);
-    assert_eq!(client.channel.wait(SHORT).unwrap(), Woken::TimedOut);
+    assert!(!client.channel.wait(SHORT).unwrap());
     client.channel.wake().unwrap();
     server.channel.wake().unwrap();
     assert_eq!([(); 2].map(|()| server.channel.drain().unwrap()), [1, 0]);
-    assert_eq!(client.channel.wait(LONG).unwrap(), Woken::Received);
-    assert_eq!(client.channel.wait(Duration::ZERO).unwrap(), Woken::TimedOut);
+    assert!(client.channel.wait(LONG).unwrap());
+    assert!(!client.channel.wait(Duration::ZERO).unwrap());
     // Nobody reads: a wake that does not fit is not needed.
     for _ in 0..10_000 {
         client.channel.wake().unwrap();
         server.channel.wake().unwrap();
     }
     assert_eq!(server.channel.drain().unwrap(), 4, "so many reads at once");
-    assert_eq!(client.channel.wait(LONG).unwrap(), Woken::Received);
+    assert!(client.channel.wait(LONG).unwrap());
     // Whoever clears the flag of a descriptor for all its copies cannot make the other side wait.
     let flags = rustix::fs::fcntl_getfl(&client.channel).unwrap();
     rustix::fs::fcntl_setfl(&client.channel, flags.difference(rustix::fs::OFlags::NONBLOCK)).unwrap();
@@ -120,7 +120,7 @@ fn a_wake_is_received_and_never_waits() {
 fn drained(channel: &mut Channel) -> ConnectError {
     for _ in 0..10_000 {
         match channel.wait(LONG) {
-            Ok(woken) => assert_eq!(woken, Woken::Received),
+            Ok(has_come) => assert!(has_come),
             Err(error) => return error,
         }
     }

@@ -62,7 +62,6 @@ fn addresses_lead_to_their_listener_and_leave_no_file() {
             }
         };
         let client = client.join().unwrap().unwrap();
-        assert_eq!(server.channel.peer_user(), Some(rustix::process::geteuid().as_raw()));
         assert!(!client.channel.is_gone());
         drop((server, listener));
         assert!(client.channel.is_gone());

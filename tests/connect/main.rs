@@ -14,7 +14,7 @@ mod suite;
 
 use memcpy_select::transport::connect::{
     Address, Channel, ConnectError, Greeted, Greeting, JoinOptions, Joined, Listener, OwnRegion, Parcel, Peers,
-    Refusal, Step, Woken, join, join_over,
+    Refusal, Step, join, join_over,
 };
 use memcpy_select::transport::memory::{Access, Load, Memory, Store};
 use memcpy_select::transport::region::{PAGE_BYTES, Promise, Region, RegionOptions, Sealing};

@@ -55,7 +55,6 @@ pub fn geometry(allocator: Allocator, publication: Publication) -> Geometry {
         // Short payloads too are in blocks.
         request_stride_bytes: 16,
         response_stride_bytes: 16,
-        ..TableOptions::GEOMETRY
     }
 }
 

@@ -7,8 +7,8 @@
 //! could fill it and make it blocking, and the next wake would never return.
 
 use super::ConnectError;
-use super::credentials::{Credentials, peer_process};
-use super::wire::{MAGIC, MESSAGE_BYTES, Message, Parcel};
+use super::credentials::peer_process;
+use super::wire::{MAGIC, MESSAGE_BYTES, Message, Parcel, Refusal, VERSION};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{
@@ -28,31 +28,17 @@ const MAX_DESCRIPTORS: usize = 2;
 /// Objects that were passed and not yet asked for; a side that passes more breaks the protocol.
 const MAX_PARCELS: usize = 64;
 
-/// What [`Channel::wait`] saw.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Woken {
-    /// Something was received: a wake, or an object.
-    Received,
-    /// Nothing in the time given.
-    TimedOut,
-}
-
 /// One side's end of a session's socket.
 #[derive(Debug)]
 pub struct Channel {
     socket: OwnedFd,
     /// The process that connected, where it is known and another one.
     process: Option<OwnedFd>,
-    inbox: Inbox,
-    parcels: VecDeque<(Parcel, OwnedFd)>,
-}
-
-/// The message that is being received.
-#[derive(Debug)]
-struct Inbox {
-    bytes: [u8; MESSAGE_BYTES],
-    len_bytes: usize,
+    /// The message that is being received, how much of it has come, and what came with it.
+    inbox: [u8; MESSAGE_BYTES],
+    inbox_bytes: usize,
     descriptors: Vec<OwnedFd>,
+    parcels: VecDeque<(Parcel, OwnedFd)>,
 }
 
 impl Channel {
@@ -62,7 +48,7 @@ impl Channel {
         channel.watch_process();
         // Only the process that listened is known. If it had ended before, then another one serves, a child that has the
         // socket from it, and its hang-up has to do.
-        if channel.process.is_some() && channel.has_ended() {
+        if channel.is_gone() {
             channel.process = None;
         }
         channel
@@ -71,26 +57,20 @@ impl Channel {
     /// A socket of which only the hang-up tells of the other side's death, until its [process is
     /// watched](Self::watch_process).
     pub(crate) fn new(stream: UnixStream) -> Self {
-        let inbox = Inbox { bytes: [0; MESSAGE_BYTES], len_bytes: 0, descriptors: Vec::new() };
-        Self { socket: stream.into(), process: None, inbox, parcels: VecDeque::new() }
+        Self {
+            socket: stream.into(),
+            process: None,
+            inbox: [0; MESSAGE_BYTES],
+            inbox_bytes: 0,
+            descriptors: Vec::new(),
+            parcels: VecDeque::new(),
+        }
     }
 
     /// Watches the process that connected, or listened, too. The hang-up alone would miss a process that died while a copy
     /// that it forked still holds the socket.
     pub(super) fn watch_process(&mut self) {
         self.process = peer_process(self.socket.as_fd());
-    }
-
-    fn has_ended(&self) -> bool {
-        let Some(process) = &self.process else { return false };
-        let mut one = [PollFd::new(process, PollFlags::IN)];
-        poll(&mut one, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
-    }
-
-    /// The user that the other side's process had when it connected or listened; `None` if the system does not say. A user
-    /// that this process's user namespace does not map reads as the overflow user, 65534 on most systems.
-    pub fn peer_user(&self) -> Option<u32> {
-        Credentials::of_peer(self.socket.as_fd()).ok().map(|peer| peer.user)
     }
 
     /// The process at the other end, readable when it has ended: for a poll of many.
@@ -145,17 +125,17 @@ impl Channel {
         self.watch(Duration::ZERO, PollFlags::empty()).is_err()
     }
 
-    /// Waits until something comes for at most the limit, and takes it in.
+    /// Waits until something comes, a wake or an object, for at most the limit, and takes it in; whether something came.
     ///
     /// # Errors
     ///
     /// [`ConnectError::PeerGone`], and what a message that does not belong here is.
-    pub fn wait(&mut self, limit: Duration) -> Result<Woken, ConnectError> {
-        if self.watch(limit, PollFlags::IN)? {
+    pub fn wait(&mut self, limit: Duration) -> Result<bool, ConnectError> {
+        let has_come = self.watch(limit, PollFlags::IN)?;
+        if has_come {
             self.take_in()?;
-            return Ok(Woken::Received);
         }
-        Ok(Woken::TimedOut)
+        Ok(has_come)
     }
 
     /// Passes a memory object.
@@ -206,6 +186,11 @@ impl Channel {
         Ok(())
     }
 
+    /// Tells the other side why there will be no session, as far as it reads.
+    pub(super) fn refuse(&self, reason: Refusal) {
+        let _ = self.send(Message::Refused { reason, version: VERSION }, &[]);
+    }
+
     pub(super) fn send(&self, message: Message, descriptors: &[BorrowedFd<'_>]) -> Result<(), ConnectError> {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
         let mut control = SendAncillaryBuffer::new(&mut space);
@@ -229,10 +214,10 @@ impl Channel {
     /// The next message, if the whole of it has come. Of what is sent beyond its descriptors nothing stays open.
     pub(super) fn receive(&mut self) -> Result<Option<(Message, Vec<OwnedFd>)>, ConnectError> {
         // Each turn receives a byte at least.
-        while self.inbox.len_bytes < MESSAGE_BYTES {
+        while self.inbox_bytes < MESSAGE_BYTES {
             let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
             let mut control = RecvAncillaryBuffer::new(&mut space);
-            let rest = &mut self.inbox.bytes[self.inbox.len_bytes..];
+            let rest = &mut self.inbox[self.inbox_bytes..];
             let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
             let received = match rustix::net::recvmsg(&self.socket, &mut [IoSliceMut::new(rest)], &mut control, flags) {
                 Ok(received) => received,
@@ -243,10 +228,10 @@ impl Channel {
             };
             for message in control.drain() {
                 if let RecvAncillaryMessage::ScmRights(descriptors) = message {
-                    self.inbox.descriptors.extend(descriptors);
+                    self.descriptors.extend(descriptors);
                 }
             }
-            let found = self.inbox.descriptors.len();
+            let found = self.descriptors.len();
             if received.flags.contains(ReturnFlags::CTRUNC) || found > MAX_DESCRIPTORS {
                 return Err(match self.socket.try_clone() {
                     // There was no room for another descriptor, and there is none now.
@@ -257,15 +242,15 @@ impl Channel {
             if received.bytes == 0 {
                 return Err(ConnectError::PeerGone);
             }
-            self.inbox.len_bytes += received.bytes;
+            self.inbox_bytes += received.bytes;
             // What is something else entirely is named so at once, not when 64 bytes of it have come.
-            if !self.inbox.bytes[..self.inbox.len_bytes].iter().zip(&MAGIC).all(|(found, wanted)| found == wanted) {
+            if !self.inbox[..self.inbox_bytes].iter().zip(&MAGIC).all(|(found, wanted)| found == wanted) {
                 return Err(ConnectError::NotATable);
             }
         }
-        self.inbox.len_bytes = 0;
-        let descriptors = std::mem::take(&mut self.inbox.descriptors);
-        let message = Message::decode(&self.inbox.bytes)?;
+        self.inbox_bytes = 0;
+        let descriptors = std::mem::take(&mut self.descriptors);
+        let message = Message::decode(&self.inbox)?;
         let (expected, found) = (message.descriptors(), descriptors.len());
         if expected != found {
             return Err(ConnectError::Descriptors { expected, found });
@@ -315,17 +300,13 @@ impl AsFd for Channel {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Deadline {
     limit: Duration,
-    start: Instant,
+    /// When the time began. To put it off is not to count so much of it.
+    pub(super) start: Instant,
 }
 
 impl Deadline {
     pub(super) fn after(limit: Duration) -> Self {
         Self { limit, start: Instant::now() }
-    }
-
-    /// So much of the time does not count.
-    pub(super) fn excuse(&mut self, time: Duration) {
-        self.start += time;
     }
 
     /// What is left, never nothing.

@@ -3,61 +3,52 @@
 //! The calls are made without `rustix` because its process number cannot be 0, and the kernel reports 0 for a process that
 //! has no number in this process's PID namespace.
 
+use super::ConnectError;
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, geteuid, getpid, pidfd_open};
 use std::fs;
-use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::sync::OnceLock;
 
-/// Who has connected: all connections of a process have the same one. So have those of all processes of a user that this one cannot
-/// see, and those that were not made by name.
+/// A peer's process and user when it connected or listened: all connections of a process have the same ones. So have those of all
+/// processes of a user that this one cannot see, and those that were not made by name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::transport) struct Origin {
+    /// 0 for a process that this one cannot see: it runs in another PID namespace.
     pub(in crate::transport) process: i32,
+    /// The effective user. A user without a number in this process's user namespace reads as the overflow user.
     pub(in crate::transport) user: u32,
 }
 
-/// A peer's process and user when it connected or listened.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Credentials {
-    /// `None` for a process that this one cannot see: it runs in another PID namespace.
-    pub(super) process: Option<Pid>,
-    /// The effective user. A user without a number in this process's user namespace reads as the overflow user.
-    pub(super) user: u32,
-}
-
-impl Credentials {
+impl Origin {
     pub(super) fn of_peer(socket: BorrowedFd<'_>) -> Result<Self, Errno> {
-        let found: libc::ucred = option(socket, libc::SO_PEERCRED)?;
-        Ok(Self { process: Pid::from_raw(found.pid), user: found.uid })
-    }
-
-    pub(super) fn origin(self) -> Origin {
-        Origin { process: self.process.map_or(0, Pid::as_raw_pid), user: self.user }
+        let [process, user, _group] = option(socket, libc::SO_PEERCRED)?;
+        Ok(Self { process, user: user as u32 })
     }
 
     /// Whether the user is this process's own, beyond doubt.
     ///
     /// All users that a user namespace does not map read as one, the overflow user. So that number says nothing where it is
     /// this process's own, unless the namespace maps every user.
-    pub(super) fn is_own_user(self) -> bool {
-        self.user == geteuid().as_raw() && (self.user != overflow_user() || maps_all_users())
+    pub(super) fn check_user(self) -> Result<(), ConnectError> {
+        let maps_all_users = || fs::read_to_string("/proc/self/uid_map").is_ok_and(|map| covers_all(&map));
+        let is_own = self.user == geteuid().as_raw() && (self.user != overflow_user() || maps_all_users());
+        if is_own { Ok(()) } else { Err(ConnectError::OtherUser { user: self.user }) }
     }
 }
 
 /// A descriptor of the process at the other end, readable when it has ended; `None` if it is this process, or if the system
 /// gives none.
 pub(super) fn peer_process(socket: BorrowedFd<'_>) -> Option<OwnedFd> {
-    let process = Credentials::of_peer(socket).ok()?.process;
+    let process = Pid::from_raw(Origin::of_peer(socket).ok()?.process);
     if process == Some(getpid()) {
         return None;
     }
     // Linux 6.5 and later name the process itself. Before that, and where a filter of system calls does not know the option,
     // its number has to do: should another process have got it meanwhile, the socket's hang-up remains.
-    match option::<libc::c_int>(socket, libc::SO_PEERPIDFD) {
+    match option(socket, libc::SO_PEERPIDFD) {
         // SAFETY: the call has just made this descriptor for its caller.
-        Ok(descriptor) => Some(unsafe { OwnedFd::from_raw_fd(descriptor) }),
+        Ok([descriptor]) => Some(unsafe { OwnedFd::from_raw_fd(descriptor) }),
         Err(Errno::NOPROTOOPT | Errno::PERM | Errno::NOSYS) => {
             process.and_then(|process| pidfd_open(process, PidfdFlags::empty()).ok())
         }
@@ -65,23 +56,18 @@ pub(super) fn peer_process(socket: BorrowedFd<'_>) -> Option<OwnedFd> {
     }
 }
 
-/// Plain numbers, any bytes of which are a value.
-trait Plain: Copy {}
-impl Plain for libc::ucred {}
-impl Plain for libc::c_int {}
-
-fn option<T: Plain>(socket: BorrowedFd<'_>, name: libc::c_int) -> Result<T, Errno> {
-    let mut value = MaybeUninit::<T>::zeroed();
-    let mut len_bytes = size_of::<T>() as libc::socklen_t;
-    // SAFETY: the kernel writes at most `len_bytes` bytes to `value`, which has as many.
+/// An option of a socket, whose value is so many words.
+fn option<const WORDS: usize>(socket: BorrowedFd<'_>, name: libc::c_int) -> Result<[i32; WORDS], Errno> {
+    let mut words = [0; WORDS];
+    let mut len_bytes = size_of_val(&words) as libc::socklen_t;
+    // SAFETY: the kernel writes at most `len_bytes` bytes to `words`, which has as many.
     let result = unsafe {
-        libc::getsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, name, value.as_mut_ptr().cast(), &raw mut len_bytes)
+        libc::getsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, name, words.as_mut_ptr().cast(), &raw mut len_bytes)
     };
     if result != 0 {
         return Err(Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::IO));
     }
-    // SAFETY: all bytes were zero or were written since, and any bytes are a value of `T`.
-    Ok(unsafe { value.assume_init() })
+    Ok(words)
 }
 
 /// What a user reads as that has no number here.
@@ -93,10 +79,6 @@ fn overflow_user() -> u32 {
         let text = fs::read_to_string("/proc/sys/kernel/overflowuid").unwrap_or_default();
         text.trim().parse().unwrap_or(USUAL)
     })
-}
-
-fn maps_all_users() -> bool {
-    fs::read_to_string("/proc/self/uid_map").is_ok_and(|map| covers_all(&map))
 }
 
 /// Whether the lines of a `uid_map` (first user inside, first one outside, count) name every user. Ranges never overlap.
@@ -124,8 +106,8 @@ mod tests {
     #[test]
     fn the_other_end_of_a_pair_is_this_process() {
         let (one, _other) = UnixStream::pair().unwrap();
-        let found = Credentials::of_peer(one.as_fd()).unwrap();
-        assert_eq!((found.process, found.user), (Some(getpid()), geteuid().as_raw()));
+        let found = Origin::of_peer(one.as_fd()).unwrap();
+        assert_eq!(found, Origin { process: getpid().as_raw_pid(), user: geteuid().as_raw() });
         assert!(peer_process(one.as_fd()).is_none());
     }
 }

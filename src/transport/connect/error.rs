@@ -5,6 +5,7 @@
 use super::wire::Refusal;
 use crate::transport::geometry::GeometryError;
 use crate::transport::region_error::RegionError;
+use rustix::io::Errno;
 use std::fmt;
 use std::io;
 use std::time::Duration;
@@ -76,19 +77,18 @@ impl ConnectError {
         Self::Socket { cause: cause.into() }
     }
 
-    /// What the other side is told when this ends a handshake; `None` if it cannot be told.
-    pub(in crate::transport) fn refusal(&self) -> Option<Refusal> {
+    /// What the other side is told when this ends a handshake.
+    pub(super) fn refusal(&self) -> Refusal {
         match self {
-            Self::NotATable | Self::PeerGone | Self::Congested | Self::Refused { .. } => None,
-            Self::Version { .. } => Some(Refusal::Version),
-            Self::OtherUser { .. } => Some(Refusal::OtherUser),
-            Self::Timeout { .. } => Some(Refusal::Late),
-            Self::Socket { .. } | Self::Resources { .. } => Some(Refusal::Resources),
-            Self::Full => Some(Refusal::Full),
-            Self::Region(error) if error.is_shortage() => Some(Refusal::Resources),
-            Self::Region(_) | Self::Geometry(_) | Self::Message { .. } | Self::Descriptors { .. } => {
-                Some(Refusal::Handshake)
-            }
+            Self::Version { .. } => Refusal::Version,
+            Self::OtherUser { .. } => Refusal::OtherUser,
+            Self::Timeout { .. } => Refusal::Late,
+            Self::Socket { .. } | Self::Resources { .. } => Refusal::Resources,
+            Self::Region(error) if error.is_shortage() => Refusal::Resources,
+            Self::Full => Refusal::Full,
+            // What a table behind a proxy said is the proxy's answer, too.
+            Self::Refused { reason } => *reason,
+            _ => Refusal::Handshake,
         }
     }
 }
@@ -141,34 +141,7 @@ impl fmt::Display for ConnectError {
             ),
             Self::Geometry(error) => error.fmt(f),
             Self::Region(error) => error.fmt(f),
-            Self::Refused { reason } => match reason {
-                Refusal::Version => f.write_str(
-                    "the other side refused this side's version: nothing is shared; build both from the same version",
-                ),
-                Refusal::Full => f.write_str(
-                    "the server has as many clients as it takes, or too many are connecting: there is no connection; try \
-                     again later",
-                ),
-                Refusal::Handshake => f.write_str(
-                    "the other side refused what it was sent: there is no connection; build both from the same version",
-                ),
-                Refusal::Resources => f.write_str(
-                    "the other side is short of memory or descriptors, or may not share memory: there is no connection; \
-                     see what it says; try again later",
-                ),
-                Refusal::OtherUser => f.write_str(
-                    "the server takes clients of its own user only: there is no connection; run as that user, or have \
-                     the server take others",
-                ),
-                Refusal::Late => f.write_str(
-                    "the other side gave up waiting for this side's part of the handshake: there is no connection; try again",
-                ),
-                Refusal::Other(code) => write!(
-                    f,
-                    "the other side refused for reason {code}, which this build does not know: there is no connection; \
-                     build both from the same version"
-                ),
-            },
+            Self::Refused { reason } => reason.fmt(f),
             Self::Timeout { limit } => write!(
                 f,
                 "the other side did not answer within {limit:?}: the connection is given up; see whether it runs, or \
@@ -186,16 +159,34 @@ impl fmt::Display for ConnectError {
     }
 }
 
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (why, fix) = match self {
+            Self::Version => ("it speaks another version", "build both from the same version"),
+            Self::Full => ("it has as many clients as it takes, or too many are connecting", "try again later"),
+            Self::Handshake => ("what it was sent is not as agreed", "build both from the same version"),
+            Self::Resources => (
+                "it is short of memory or descriptors, or may not share memory",
+                "see what it says, and try again later",
+            ),
+            Self::OtherUser => {
+                ("it takes clients of its own user only", "run as that user, or have the server take others")
+            }
+            Self::Late => ("this side's part of the handshake took too long", "try again"),
+            Self::Other(_) => ("this build does not know the reason", "build both from the same version"),
+        };
+        write!(f, "the other side refused (reason {}), since {why}: there is no connection; {fix}", self.code())
+    }
+}
+
 /// Whether the system had too little of something.
 pub(in crate::transport) fn is_limit(cause: &io::Error) -> bool {
-    use rustix::io::Errno;
     let limits = [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::NOBUFS, Errno::NOSPC, Errno::FBIG];
     Errno::from_io_error(cause).is_some_and(|found| limits.contains(&found))
 }
 
 /// Whether the system knows no such call, or does not allow it: a filter of system calls, a security module, permissions.
 pub(in crate::transport) fn is_forbidden(cause: &io::Error) -> bool {
-    use rustix::io::Errno;
     let found = Errno::from_io_error(cause);
     found.is_some_and(|found| [Errno::PERM, Errno::ACCESS, Errno::NOSYS].contains(&found))
 }

@@ -3,7 +3,7 @@
 use super::ConnectError;
 use super::channel::{Channel, Deadline};
 use super::credentials::Origin;
-use super::wire::{Message, Refusal, VERSION};
+use super::wire::{Message, Refusal};
 use crate::transport::geometry::{Allocator, Geometry, Limits};
 use crate::transport::memory::Access;
 use crate::transport::region::{Promise, Region, Sealing};
@@ -22,37 +22,27 @@ pub struct Greeting {
     channel: Channel,
     deadline: Deadline,
     state: State,
+    /// What was offered: the numbers, and the queue region.
+    offer: Option<(Geometry, Region)>,
+    client_data: Option<Region>,
     /// Since when it is the client's turn, or was last.
     turned: Instant,
     /// Of a client that connected by name, so that its process is known.
-    origin: Option<Origin>,
+    pub(super) origin: Option<Origin>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     /// Nothing has come yet.
     Silent,
     /// The client has said Hello, and waits for an offer.
     Asked,
     /// It has the offer.
-    Offered(Box<Offer>),
+    Offered,
     /// It has accepted, and waits for Go.
-    Agreed(Box<Agreed>),
+    Agreed,
     /// The handshake is over, in one way or the other.
     Over,
-}
-
-#[derive(Debug)]
-struct Offer {
-    geometry: Geometry,
-    queue: Region,
-}
-
-#[derive(Debug)]
-struct Agreed {
-    geometry: Geometry,
-    queue: Region,
-    client_data: Option<Region>,
 }
 
 /// How far a greeting is.
@@ -86,14 +76,11 @@ impl Greeting {
             channel: Channel::new(stream),
             deadline: Deadline::after(limit),
             state: State::Silent,
+            offer: None,
+            client_data: None,
             turned: Instant::now(),
             origin: None,
         }
-    }
-
-    /// The client connected by name, from there.
-    pub(super) fn came_from(&mut self, origin: Origin) {
-        self.origin = Some(origin);
     }
 
     /// Where the client connected from.
@@ -103,12 +90,12 @@ impl Greeting {
 
     /// Whether the client has not asked for a session yet.
     pub(in crate::transport) fn is_silent(&self) -> bool {
-        matches!(self.state, State::Silent)
+        self.state == State::Silent
     }
 
     /// Whether the client waits for an offer.
     pub(in crate::transport) fn has_asked(&self) -> bool {
-        matches!(self.state, State::Asked)
+        self.state == State::Asked
     }
 
     /// Whether the client could long have gone on.
@@ -118,12 +105,7 @@ impl Greeting {
 
     /// So much of the client's time does not count: it waited for this side.
     pub(in crate::transport) fn excuse(&mut self, time: Duration) {
-        self.deadline.excuse(time);
-    }
-
-    /// The socket's other end, before there is a session.
-    pub fn channel(&self) -> &Channel {
-        &self.channel
+        self.deadline.start += time;
     }
 
     /// How long the client still has; `None` if its time is over and the greeting to be dropped.
@@ -138,39 +120,34 @@ impl Greeting {
     /// Why there will be no session; the client has been told, as far as it can be, and the greeting is over: drop it. A
     /// greeting that goes on for longer than its limit ends with [`ConnectError::Timeout`].
     pub fn step(&mut self) -> Result<Step, ConnectError> {
-        let result = self.try_step();
-        if let Err(error) = &result {
-            self.refuse_for(error);
-        }
-        result
+        self.try_step().inspect_err(|error| match error {
+            // It would not know what it is told.
+            ConnectError::NotATable => self.state = State::Over,
+            error => self.refuse_for(error),
+        })
     }
 
     fn try_step(&mut self) -> Result<Step, ConnectError> {
         self.deadline.left()?;
         match self.state {
+            // An offer, and a session, cost far more than this look.
+            State::Asked | State::Agreed if self.channel.is_gone() => return Err(ConnectError::PeerGone),
             State::Asked => return Ok(Step::Asked),
-            State::Agreed(_) => return Ok(Step::Agreed),
+            State::Agreed => return Ok(Step::Agreed),
             State::Over => return Err(ConnectError::PeerGone),
-            State::Silent | State::Offered(_) => {}
+            State::Silent | State::Offered => {}
         }
         let Some((message, descriptors)) = self.channel.receive()? else { return Ok(Step::Pending) };
-        match (message, std::mem::replace(&mut self.state, State::Over)) {
-            (Message::Hello, State::Silent) => {
-                // An offer costs far more than this look.
-                if self.channel.is_gone() {
-                    return Err(ConnectError::PeerGone);
-                }
-                self.state = State::Asked;
-                Ok(Step::Asked)
+        match (message, &self.offer) {
+            (Message::Hello, None) => self.state = State::Asked,
+            (Message::Ready { data_bytes, last_bytes }, Some((geometry, _))) => {
+                self.client_data = map_accepted(geometry, data_bytes, last_bytes, descriptors)?;
+                self.state = State::Agreed;
             }
-            (Message::Ready { data_bytes, last_bytes }, State::Offered(offer)) => {
-                let agreed = take_accepted(*offer, (data_bytes, last_bytes), descriptors)?;
-                self.state = State::Agreed(Box::new(agreed));
-                Ok(Step::Agreed)
-            }
-            (Message::Refused { reason, .. }, _) => Err(ConnectError::Refused { reason }),
-            (other, _) => Err(ConnectError::Message { kind: other.kind() }),
+            (Message::Refused { reason, .. }, _) => return Err(ConnectError::Refused { reason }),
+            (other, _) => return Err(ConnectError::Message { kind: other.kind() }),
         }
+        self.try_step()
     }
 
     /// Offers a session: its numbers, its queue region, and the data region with the server's blocks or the shared ones,
@@ -181,39 +158,36 @@ impl Greeting {
     /// [`ConnectError::Geometry`] and [`ConnectError::Region`] for an offer that the client would refuse,
     /// [`ConnectError::Message`] if the client has not asked, and what happens to the socket.
     pub fn offer(&mut self, geometry: Geometry, queue: Region, data: &Region) -> Result<(), ConnectError> {
-        if !matches!(self.state, State::Asked) {
+        if !self.has_asked() {
             return Err(ConnectError::Message { kind: 0 });
         }
+        let (queue_bytes, data_bytes) = (queue.len_bytes() as u64, data.len_bytes() as u64);
         geometry.check(&Limits { max_queue_bytes: u64::MAX, max_data_bytes: u64::MAX })?;
-        geometry.check_data_bytes(geometry.server_blocks, data.len_bytes() as u64)?;
-        let welcome =
-            Message::Welcome { geometry, queue_bytes: queue.len_bytes() as u64, data_bytes: data.len_bytes() as u64 };
+        geometry.check_data_bytes(geometry.server_blocks, data_bytes)?;
+        let welcome = Message::Welcome { geometry, queue_bytes, data_bytes };
         self.channel.send(welcome, &[queue.descriptor(), data.descriptor()])?;
-        self.state = State::Offered(Box::new(Offer { geometry, queue }));
+        self.offer = Some((geometry, queue));
+        self.state = State::Offered;
         self.turned = Instant::now();
         Ok(())
     }
 
-    /// Refuses the client, and tells it why as far as it reads.
+    /// Refuses the client, and tells it why as far as it reads. Once is enough.
     pub fn refuse(&mut self, reason: Refusal) {
-        let _ = self.channel.send(Message::Refused { reason, version: VERSION }, &[]);
-        self.state = State::Over;
+        if self.state != State::Over {
+            self.channel.refuse(reason);
+            self.state = State::Over;
+        }
     }
 
-    /// Refuses the client for that reason, and tells it as far as it reads.
+    /// As [`refuse`](Self::refuse), for that reason.
     pub(in crate::transport) fn refuse_for(&mut self, error: &ConnectError) {
-        if let Some(reason) = error.refusal() {
-            self.refuse(reason);
-        }
-        self.state = State::Over;
+        self.refuse(error.refusal());
     }
 
     /// The client's data region, once it has accepted.
     pub(in crate::transport) fn client_data(&self) -> Option<&Region> {
-        match &self.state {
-            State::Agreed(agreed) => agreed.client_data.as_ref(),
-            _ => None,
-        }
+        self.client_data.as_ref()
     }
 
     /// The session, of which the client is told that it is there.
@@ -223,26 +197,25 @@ impl Greeting {
     /// [`ConnectError::PeerGone`] if the last step was not [`Step::Agreed`], and what keeps the queue region from being
     /// pre-faulted and sealed; the client has been told, as far as it can be.
     pub fn finish(mut self) -> Result<Greeted, ConnectError> {
-        let State::Agreed(agreed) = std::mem::replace(&mut self.state, State::Over) else {
+        let (State::Agreed, Some((geometry, queue))) = (self.state, self.offer.take()) else {
             return Err(ConnectError::PeerGone);
         };
-        let Agreed { geometry, queue, client_data } = *agreed;
         make_ready(&queue).inspect_err(|error| self.refuse_for(error))?;
         self.channel.send(Message::Go, &[])?;
         if self.origin.is_some() {
             self.channel.watch_process();
         }
-        Ok(Greeted { channel: self.channel, geometry, queue, client_data })
+        Ok(Greeted { channel: self.channel, geometry, queue, client_data: self.client_data })
     }
 }
 
-/// Maps what a client passed when it accepted.
-fn take_accepted(
-    offer: Offer,
-    (data_bytes, last_bytes): (u64, u64),
+/// Maps what a client passed when it accepted: its own blocks, if each side has some, in one region or in two.
+fn map_accepted(
+    geometry: &Geometry,
+    data_bytes: u64,
+    last_bytes: u64,
     descriptors: Vec<OwnedFd>,
-) -> Result<Agreed, ConnectError> {
-    let Offer { geometry, queue } = offer;
+) -> Result<Option<Region>, ConnectError> {
     let expected = usize::from(geometry.allocator == Allocator::Owned) + usize::from(last_bytes > 0);
     let found = descriptors.len();
     if expected != found {
@@ -250,7 +223,7 @@ fn take_accepted(
     }
     let mut descriptors = descriptors.into_iter();
     let promise = |len_bytes| Promise { len_bytes, sealing: Sealing::SizeAndWriting };
-    let client_data = match (descriptors.next(), descriptors.next()) {
+    Ok(match (descriptors.next(), descriptors.next()) {
         (None, _) => None,
         (Some(descriptor), None) => {
             let len_bytes = geometry.check_data_bytes(geometry.client_blocks, data_bytes)?;
@@ -261,8 +234,7 @@ fn take_accepted(
             let parts = [(first, promise(data_bytes as usize)), (last, promise(last_bytes as usize))];
             Some(Region::open_two(parts, whole_bytes)?)
         }
-    };
-    Ok(Agreed { geometry, queue, client_data })
+    })
 }
 
 /// Pre-faults a queue region and seals it, now that the client has mapped it too.

@@ -1,8 +1,8 @@
 //! The client's side of the handshake, which waits for each answer, and no longer than its limit.
 
 use super::ConnectError;
-use super::address::Address;
 use super::channel::{Channel, Deadline};
+use super::listen::Address;
 use super::wire::{Message, Refusal, VERSION};
 use crate::transport::geometry::{Allocator, Geometry, GeometryError, Limits};
 use crate::transport::memory::Access;
@@ -24,8 +24,7 @@ pub struct JoinOptions {
     pub own_region: OwnRegion,
     /// Pre-fault what the server passes.
     pub prefault: bool,
-    /// What the data region's seals must be.
-    pub data_trust: DataTrust,
+    takes_unsealed: bool,
 }
 
 /// Where a client's own blocks lie.
@@ -38,9 +37,7 @@ pub enum OwnRegion {
 }
 
 setters! {
-    JoinOptions {
-        limit: Duration, limits: Limits, own_region: OwnRegion, prefault: bool, data_trust: DataTrust,
-    }
+    JoinOptions { limit: Duration, limits: Limits, own_region: OwnRegion, prefault: bool }
 }
 
 impl Default for JoinOptions {
@@ -51,25 +48,20 @@ impl Default for JoinOptions {
             limits: Limits::default(),
             own_region: OwnRegion::New(RegionOptions::default()),
             prefault: false,
-            data_trust: DataTrust::default(),
+            takes_unsealed: false,
         }
     }
 }
 
-/// Whether a client takes a server's data region only if its seals promise that it stays. That is the default.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct DataTrust {
-    takes_unsealed: bool,
-}
-
-impl DataTrust {
-    /// Takes a data region without asking for its seals: a device's memory, or a file.
+impl JoinOptions {
+    /// The same, but for a data region that is taken without asking for its seals: a device's memory, or a file.
     ///
     /// # Safety
     ///
     /// The server will neither truncate what it passes nor make it inaccessible: an access would end this process then.
-    pub unsafe fn unsealed() -> Self {
-        Self { takes_unsealed: true }
+    #[must_use]
+    pub unsafe fn unsealed(self) -> Self {
+        Self { takes_unsealed: true, ..self }
     }
 }
 
@@ -95,7 +87,7 @@ pub struct Joined {
 /// [`ConnectError`], at the latest when the limit is over.
 pub fn join(address: &Address, options: JoinOptions) -> Result<Joined, ConnectError> {
     let deadline = Deadline::after(options.limit);
-    let stream = address.connect(&deadline)?;
+    let stream = address.connect(Some(&deadline))?;
     shake_hands(Channel::to_server(stream), options, &deadline)
 }
 
@@ -111,12 +103,14 @@ pub fn join_over(stream: UnixStream, options: JoinOptions) -> Result<Joined, Con
 
 fn shake_hands(channel: Channel, options: JoinOptions, deadline: &Deadline) -> Result<Joined, ConnectError> {
     let mut asking = ClientHandshake::over(channel)?;
-    while asking.offered(&options)?.is_none() {
-        asking.channel.wait_until(deadline)?;
-    }
-    let offer = asking.offer.as_ref().ok_or(ConnectError::PeerGone)?;
+    let geometry = loop {
+        match asking.offered(&options)? {
+            Some(offer) => break offer.geometry,
+            None => asking.channel.wait_until(deadline)?,
+        }
+    };
     // The server is told, so that it need not wait for its limit.
-    let own = own_region(&offer.geometry, options.own_region).inspect_err(|error| refuse(&asking.channel, error))?;
+    let own = own_region(&geometry, options.own_region).inspect_err(|error| asking.channel.refuse(error.refusal()))?;
     asking.ready(own.as_ref(), None)?;
     while !asking.has_go()? {
         asking.channel.wait_until(deadline)?;
@@ -142,13 +136,9 @@ pub(in crate::transport) struct Offer {
 }
 
 impl ClientHandshake {
-    /// Connects at once, and says Hello.
-    ///
-    /// # Errors
-    ///
-    /// [`ConnectError`]; [`ConnectError::Congested`] if too many wait to connect: try again.
+    /// Connects at once, and says Hello. [`ConnectError::Congested`] if too many wait to connect: try again.
     pub(in crate::transport) fn start(address: &Address) -> Result<Self, ConnectError> {
-        Self::over(Channel::to_server(address.try_connect()?))
+        Self::over(Channel::to_server(address.connect(None)?))
     }
 
     fn over(channel: Channel) -> Result<Self, ConnectError> {
@@ -169,10 +159,6 @@ impl ClientHandshake {
     }
 
     /// What the server offers, if that has come.
-    ///
-    /// # Errors
-    ///
-    /// Why there will be no session.
     pub(in crate::transport) fn offered(&mut self, options: &JoinOptions) -> Result<Option<&Offer>, ConnectError> {
         if self.offer.is_none()
             && let Some((message, descriptors)) = self.channel.receive()?
@@ -181,7 +167,7 @@ impl ClientHandshake {
                 return Err(unexpected(message));
             };
             let (queue, data) = map_offered(geometry, queue_bytes, data_bytes, descriptors, options)
-                .inspect_err(|error| refuse(&self.channel, error))?;
+                .inspect_err(|error| self.channel.refuse(error.refusal()))?;
             self.offer = Some(Offer { geometry, data, queue });
         }
         Ok(self.offer.as_ref())
@@ -200,10 +186,6 @@ impl ClientHandshake {
     }
 
     /// Whether the server's Go has come, after which there is a session.
-    ///
-    /// # Errors
-    ///
-    /// Why there will be none.
     pub(in crate::transport) fn has_go(&mut self) -> Result<bool, ConnectError> {
         if !self.is_ready
             && let Some((message, _)) = self.channel.receive()?
@@ -216,11 +198,7 @@ impl ClientHandshake {
         Ok(self.is_ready)
     }
 
-    /// The session.
-    ///
-    /// # Errors
-    ///
-    /// [`ConnectError::PeerGone`] if the server has not said Go, or what is wrong with the queue region.
+    /// The session, when the server has said Go.
     pub(in crate::transport) fn finish(self, own_data: Option<Region>) -> Result<Joined, ConnectError> {
         let Self { channel, offer: Some(Offer { geometry, data, queue }), is_ready: true } = self else {
             return Err(ConnectError::PeerGone);
@@ -237,12 +215,6 @@ impl AsFd for ClientHandshake {
     }
 }
 
-/// Tells the server why there will be no session, as far as it reads.
-fn refuse(channel: &Channel, error: &ConnectError) {
-    let reason = error.refusal().unwrap_or(Refusal::Handshake);
-    let _ = channel.send(Message::Refused { reason, version: VERSION }, &[]);
-}
-
 /// The queue region and the data region.
 fn map_offered(
     geometry: Geometry,
@@ -251,7 +223,7 @@ fn map_offered(
     descriptors: Vec<OwnedFd>,
     options: &JoinOptions,
 ) -> Result<(Region, Region), ConnectError> {
-    let JoinOptions { limits, prefault, ref data_trust, .. } = *options;
+    let JoinOptions { limits, prefault, takes_unsealed, .. } = *options;
     geometry.check(&limits)?;
     let queue_len_bytes = usize::try_from(queue_bytes)
         .ok()
@@ -270,8 +242,8 @@ fn map_offered(
         Allocator::Owned => (Access::Read, Sealing::SizeAndWriting),
         Allocator::Shared => (Access::ReadWrite, Sealing::Size),
     };
-    let data = if data_trust.takes_unsealed {
-        // SAFETY: the caller of `DataTrust::unsealed` has vouched that the server neither truncates what it passes nor makes
+    let data = if takes_unsealed {
+        // SAFETY: the caller of `JoinOptions::unsealed` has vouched that the server neither truncates what it passes nor makes
         // it inaccessible.
         unsafe { Region::map_unsealed(data, 0, data_len_bytes, access) }?
     } else {

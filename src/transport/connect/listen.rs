@@ -1,66 +1,112 @@
-//! The socket that a table listens on, and how one is connected to.
+//! Where a table is found, the socket that it listens on, and how one is connected to.
 
-use super::address::Address;
 use super::channel::Deadline;
-use super::credentials::Credentials;
+use super::credentials::Origin;
 use super::{ConnectError, Greeting};
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
-use rustix::net::sockopt::Timeout;
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket_with};
 use rustix::process::{Pid, getpid};
-use std::fs;
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::thread;
+use std::str::FromStr;
 use std::time::{Duration, Instant};
+use std::{fmt, fs, thread};
+
+/// The address of a table.
+///
+/// Written `@name`, or as a path with a slash: `./table`, `/run/table`.
+///
+/// ```
+/// use memcpy_select::transport::Address;
+///
+/// let address: Address = "@greetings".parse()?;
+/// assert_eq!(address, Address::Abstract("greetings".to_owned()));
+/// assert!("greetings".parse::<Address>().is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// A name in the abstract namespace, outside any file system: the kernel removes it when the server ends, however it ends.
+    /// Every process of the network namespace can try to connect to it.
+    Abstract(String),
+    /// A file. Its permissions say which users may connect. It stays behind when the server is killed; the next one to listen
+    /// there replaces it.
+    Path(PathBuf),
+}
+
+/// Text that is no address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AddressError {
+    /// The text.
+    pub text: String,
+}
+
+impl FromStr for Address {
+    type Err = AddressError;
+
+    fn from_str(text: &str) -> Result<Self, AddressError> {
+        match text.strip_prefix('@') {
+            Some(name) if !name.is_empty() => Ok(Self::Abstract(name.to_owned())),
+            None if text.contains('/') => Ok(Self::Path(PathBuf::from(text))),
+            _ => Err(AddressError { text: text.to_owned() }),
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Abstract(name) => write!(f, "@{name}"),
+            Self::Path(path) => path.display().fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for AddressError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} is no address: no table can be there; write @name, or a path with a slash", self.text)
+    }
+}
+
+impl std::error::Error for AddressError {}
 
 impl Address {
-    fn to_socket_address(&self) -> Result<SocketAddrUnix, ConnectError> {
+    fn to_socket_address(&self) -> Result<SocketAddrUnix, Errno> {
         match self {
             Self::Abstract(name) => SocketAddrUnix::new_abstract_name(name.as_bytes()),
             Self::Path(path) => SocketAddrUnix::new(path.as_path()),
         }
-        .map_err(ConnectError::socket)
     }
 
-    /// Connects. Where the server's backlog is full this waits in line, until the time is over.
-    pub(super) fn connect(&self, deadline: &Deadline) -> Result<UnixStream, ConnectError> {
-        let (socket, address) = (self.new_socket(SocketFlags::empty())?, self.to_socket_address()?);
+    /// Connects. Where the server's backlog is full this waits in line until the time is over, and where no time is given it is
+    /// [`ConnectError::Congested`].
+    pub(super) fn connect(&self, deadline: Option<&Deadline>) -> Result<UnixStream, ConnectError> {
+        let flags = if deadline.is_some() { SocketFlags::empty() } else { SocketFlags::NONBLOCK };
+        let (socket, address) = (new_socket(flags)?, self.to_socket_address().map_err(ConnectError::socket)?);
         loop {
-            let limit = deadline.left()?;
-            rustix::net::sockopt::set_socket_timeout(&socket, Timeout::Send, Some(limit))
-                .map_err(ConnectError::socket)?;
+            if let Some(deadline) = deadline {
+                let limit = Some(deadline.left()?);
+                set_socket_timeout(&socket, Timeout::Send, limit).map_err(ConnectError::socket)?;
+            }
             match rustix::net::connect(&socket, &address) {
                 Ok(()) => return Ok(socket.into()),
+                Err(Errno::AGAIN) if deadline.is_none() => return Err(ConnectError::Congested),
                 // The time is over, which the deadline says, or nearly so.
                 Err(Errno::AGAIN | Errno::INTR) => {}
                 Err(cause) => return Err(ConnectError::socket(cause)),
             }
         }
     }
+}
 
-    /// Connects at once or not at all.
-    ///
-    /// # Errors
-    ///
-    /// [`ConnectError::Congested`] if the server's backlog is full.
-    pub(super) fn try_connect(&self) -> Result<UnixStream, ConnectError> {
-        let socket = self.new_socket(SocketFlags::NONBLOCK)?;
-        match rustix::net::connect(&socket, &self.to_socket_address()?) {
-            Ok(()) => Ok(socket.into()),
-            Err(Errno::AGAIN) => Err(ConnectError::Congested),
-            Err(cause) => Err(ConnectError::socket(cause)),
-        }
-    }
-
-    fn new_socket(&self, flags: SocketFlags) -> Result<OwnedFd, ConnectError> {
-        socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC | flags, None)
-            .map_err(ConnectError::socket)
-    }
+fn new_socket(flags: SocketFlags) -> Result<OwnedFd, ConnectError> {
+    socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC | flags, None)
+        .map_err(ConnectError::socket)
 }
 
 /// Whose processes may connect.
@@ -86,7 +132,8 @@ const MAX_REST: Duration = Duration::from_secs(1);
 pub struct Listener {
     socket: OwnedFd,
     peers: Peers,
-    file: Option<BoundFile>,
+    /// The file of the socket, and which one that is.
+    file: Option<(PathBuf, Identity)>,
     /// Given up when there are no descriptors left, so that a client can be hung up on instead of waiting for ever.
     spare: Option<OwnedFd>,
     /// The process that listened last: clients see it as the one at the other end.
@@ -95,6 +142,9 @@ pub struct Listener {
     rests_until: Option<Instant>,
 }
 
+/// The device and the number of a file.
+type Identity = (u64, u64);
+
 impl Listener {
     /// Listens at that address. A file that a server which was killed left there is replaced.
     ///
@@ -102,30 +152,37 @@ impl Listener {
     ///
     /// [`ConnectError::Socket`], also if another server listens there or the file is not a socket.
     pub fn bind(address: &Address, peers: Peers) -> Result<Self, ConnectError> {
-        let socket = address.new_socket(SocketFlags::NONBLOCK)?;
-        let socket_address = address.to_socket_address()?;
+        let socket = new_socket(SocketFlags::NONBLOCK)?;
+        let socket_address = address.to_socket_address().map_err(ConnectError::socket)?;
+        let bind = || rustix::net::bind(&socket, &socket_address);
         // Until the lock is gone no other server takes the file for one that was left behind.
         let (_lock, file) = match address {
             Address::Abstract(_) => {
-                rustix::net::bind(&socket, &socket_address).map_err(ConnectError::socket)?;
+                bind().map_err(ConnectError::socket)?;
                 (None, None)
             }
             Address::Path(path) => {
                 let lock = lock_folder(path)?;
-                match rustix::net::bind(&socket, &socket_address) {
+                match bind() {
                     Err(Errno::ADDRINUSE) if lock.is_some() => {
                         remove_if_abandoned(path)?;
-                        rustix::net::bind(&socket, &socket_address)
+                        bind()
                     }
                     result => result,
                 }
                 .map_err(ConnectError::socket)?;
-                (lock, Some(BoundFile::new(path)?))
+                (lock, Some((path.clone(), identity(path).map_err(ConnectError::socket)?)))
             }
         };
-        rustix::net::listen(&socket, BACKLOG).map_err(ConnectError::socket)?;
-        let (process, spare) = (getpid(), spare(&socket));
-        Ok(Self { socket, peers, file, spare, process, rest: MIN_REST, rests_until: None })
+        let (process, rest) = (getpid(), MIN_REST);
+        let mut listener = Self { socket, peers, file, spare: None, process, rest, rests_until: None };
+        listener.listen()?;
+        listener.spare = spare(&listener.socket);
+        Ok(listener)
+    }
+
+    fn listen(&self) -> Result<(), ConnectError> {
+        rustix::net::listen(&self.socket, BACKLOG).map_err(ConnectError::socket)
     }
 
     /// The next client that waits, to be greeted within that time; as far as it has come, its first step is taken. `None` if
@@ -141,75 +198,62 @@ impl Listener {
         if self.rest().is_some() {
             return Ok(None);
         }
-        let stream = match self.accept_stream() {
-            Ok(stream) => stream,
-            // The last of these: gone before it was accepted.
-            Err(Errno::WOULDBLOCK | Errno::INTR | Errno::CONNABORTED) => return Ok(None),
-            Err(cause @ (Errno::MFILE | Errno::NFILE)) if self.spare.take().is_some() => {
-                let error = ConnectError::socket(cause);
-                let result = match self.accept_stream() {
-                    Ok(stream) => {
-                        // The client learns why.
-                        Greeting::over(stream, limit).refuse_for(&error);
-                        Err(error)
-                    }
-                    // No client waits: the system looks for a descriptor first.
-                    Err(Errno::WOULDBLOCK | Errno::INTR | Errno::CONNABORTED) => Ok(None),
-                    Err(_) => {
-                        self.begin_rest();
-                        Err(error)
-                    }
-                };
-                self.spare = spare(&self.socket);
-                return result;
-            }
-            Err(cause) => {
-                self.begin_rest();
-                self.spare = self.spare.take().or_else(|| spare(&self.socket));
-                return Err(ConnectError::socket(cause));
-            }
+        let mut greeting = match self.accept_stream() {
+            Ok(None) => return Ok(None),
+            Ok(Some(stream)) => Greeting::over(stream, limit),
+            Err(cause) => return self.hang_up(cause, limit).map(|()| None),
         };
         self.rest = MIN_REST;
-        let mut greeting = Greeting::over(stream, limit);
         // First what has come, which of one that has gone is all that it costs.
         greeting.step()?;
         if self.process != getpid() {
             // This process has the socket from the one that listened. Clients that connect from now on see this one.
-            rustix::net::listen(&self.socket, BACKLOG).map_err(ConnectError::socket)?;
+            self.listen()?;
             self.process = getpid();
-            self.file.iter_mut().for_each(|file| file.process = self.process);
         }
-        let peer = Credentials::of_peer(greeting.as_fd());
-        if let Ok(peer) = peer {
-            greeting.came_from(peer.origin());
-        }
+        let origin = Origin::of_peer(greeting.as_fd()).map_err(ConnectError::socket);
+        greeting.origin = origin.as_ref().ok().copied();
         if self.peers == Peers::SameUser {
-            check_user(peer).inspect_err(|error| greeting.refuse_for(error))?;
+            origin.and_then(Origin::check_user).inspect_err(|error| greeting.refuse_for(error))?;
         }
         Ok(Some(greeting))
     }
 
-    fn accept_stream(&self) -> Result<UnixStream, Errno> {
-        rustix::net::accept_with(&self.socket, SocketFlags::CLOEXEC).map(UnixStream::from)
+    /// The next connection, if there is one, and its other side has not gone before it was accepted.
+    fn accept_stream(&self) -> Result<Option<UnixStream>, Errno> {
+        match rustix::net::accept_with(&self.socket, SocketFlags::CLOEXEC) {
+            Ok(socket) => Ok(Some(socket.into())),
+            Err(Errno::WOULDBLOCK | Errno::INTR | Errno::CONNABORTED) => Ok(None),
+            Err(cause) => Err(cause),
+        }
     }
 
-    fn begin_rest(&mut self) {
-        self.rests_until = Some(Instant::now() + self.rest);
-        self.rest = (self.rest * 2).min(MAX_REST);
+    /// The system accepts no client, for that cause. If it lacks a descriptor, the next client learns so in the place of the spare
+    /// one; else the listener rests.
+    fn hang_up(&mut self, cause: Errno, limit: Duration) -> Result<(), ConnectError> {
+        let has_spare = matches!(cause, Errno::MFILE | Errno::NFILE) && self.spare.take().is_some();
+        let error = ConnectError::socket(cause);
+        let result = match if has_spare { self.accept_stream() } else { Err(cause) } {
+            // No client waits: the system looks for a descriptor first.
+            Ok(None) => Ok(()),
+            Ok(Some(stream)) => {
+                Greeting::over(stream, limit).refuse_for(&error);
+                Err(error)
+            }
+            Err(_) => {
+                self.rests_until = Some(Instant::now() + self.rest);
+                self.rest = (self.rest * 2).min(MAX_REST);
+                Err(error)
+            }
+        };
+        self.spare = self.spare.take().or_else(|| spare(&self.socket));
+        result
     }
 
     /// How long no client will be accepted because the system refused; `None` if that is over.
-    pub fn rest(&mut self) -> Option<Duration> {
+    pub fn rest(&self) -> Option<Duration> {
         let left = self.rests_until?.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            self.rests_until = None;
-        }
-        self.rests_until.map(|_| left)
-    }
-
-    /// Where the file of the socket is, if it has one.
-    pub fn path(&self) -> Option<&Path> {
-        self.file.as_ref().map(|file| file.path.as_path())
+        (!left.is_zero()).then_some(left)
     }
 }
 
@@ -220,10 +264,20 @@ impl AsFd for Listener {
     }
 }
 
-/// Whether the process at the other end is of this one's user.
-fn check_user(peer: Result<Credentials, Errno>) -> Result<(), ConnectError> {
-    let peer = peer.map_err(ConnectError::socket)?;
-    if peer.is_own_user() { Ok(()) } else { Err(ConnectError::OtherUser { user: peer.user }) }
+impl Drop for Listener {
+    /// Removes the file if it is still that one, and this not a copy that the process forked.
+    fn drop(&mut self) {
+        if let Some((path, found)) = &self.file
+            && self.process == getpid()
+            && identity(path).is_ok_and(|other| other == *found)
+        {
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+fn identity(path: &Path) -> io::Result<Identity> {
+    fs::symlink_metadata(path).map(|status| (status.dev(), status.ino()))
 }
 
 /// A descriptor to be given up: one more of the socket, since a container can be without any file.
@@ -257,40 +311,12 @@ fn lock_folder(path: &Path) -> Result<Option<OwnedFd>, ConnectError> {
 
 /// Removes the file of a server that no longer listens.
 fn remove_if_abandoned(path: &Path) -> Result<(), ConnectError> {
-    match Address::Path(path.to_owned()).try_connect() {
-        Err(ConnectError::Socket { cause }) if cause.kind() == ErrorKind::ConnectionRefused && is_socket(path) => {
+    let is_socket = || fs::symlink_metadata(path).is_ok_and(|status| status.file_type().is_socket());
+    match Address::Path(path.to_owned()).connect(None) {
+        Err(ConnectError::Socket { cause }) if cause.kind() == ErrorKind::ConnectionRefused && is_socket() => {
             fs::remove_file(path).map_err(ConnectError::socket)
         }
         Err(ConnectError::Socket { cause }) if cause.kind() == ErrorKind::NotFound => Ok(()),
         _ => Err(ConnectError::socket(Errno::ADDRINUSE)),
-    }
-}
-
-fn is_socket(path: &Path) -> bool {
-    fs::symlink_metadata(path).is_ok_and(|status| status.file_type().is_socket())
-}
-
-/// The file of a socket, removed with it if it is still that file, and not by a copy that the process forked.
-#[derive(Debug)]
-struct BoundFile {
-    path: PathBuf,
-    identity: (u64, u64),
-    process: Pid,
-}
-
-impl BoundFile {
-    fn new(path: &Path) -> Result<Self, ConnectError> {
-        let status = fs::symlink_metadata(path).map_err(ConnectError::socket)?;
-        Ok(Self { path: path.to_owned(), identity: (status.dev(), status.ino()), process: getpid() })
-    }
-}
-
-impl Drop for BoundFile {
-    fn drop(&mut self) {
-        let is_ours =
-            fs::symlink_metadata(&self.path).is_ok_and(|status| (status.dev(), status.ino()) == self.identity);
-        if is_ours && self.process == getpid() {
-            let _ = fs::remove_file(&self.path);
-        }
     }
 }

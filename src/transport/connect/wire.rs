@@ -1,13 +1,5 @@
-//! The messages of the handshake, and those that follow on its socket: 64 bytes each, words little-endian.
-//!
-//! | offset | bytes | what |
-//! |---|---|---|
-//! | 0 | 8 | [`MAGIC`] |
-//! | 8 | 4 | [`VERSION`] |
-//! | 12 | 4 | kind |
-//! | 16 | 48 | depends on the kind; what it does not name is zero |
-//!
-//! The first 16 bytes, and `Refused` with its reason at 16, are the same in every version.
+//! The messages of the handshake, and those that follow on its socket, as the [protocol](crate::transport::protocol) has them: in
+//! words of 4 bytes.
 
 #![forbid(unsafe_code)]
 
@@ -16,13 +8,14 @@ use crate::transport::geometry::{Allocator, Blocks, Geometry};
 use crate::transport::memory::Access;
 use crate::transport::region::Sealing;
 use crate::transport::ring::Publication;
+use std::array;
 
 /// What every message starts with.
-pub const MAGIC: [u8; 8] = *b"mcsTable";
+pub(super) const MAGIC: [u8; 8] = *b"mcsTable";
 /// The version of the protocol: of these messages and of all layouts in shared memory.
 pub const VERSION: u32 = 2;
 /// The length of every message.
-pub const MESSAGE_BYTES: usize = 64;
+pub(super) const MESSAGE_BYTES: usize = 64;
 
 /// A message that passes a memory object. Its descriptor comes with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,25 +54,28 @@ pub enum Refusal {
     Other(u32),
 }
 
-impl Refusal {
-    const CODES: [(Self, u32); 6] = [
-        (Self::Version, 1),
-        (Self::Full, 2),
-        (Self::Handshake, 3),
-        (Self::Resources, 4),
-        (Self::OtherUser, 5),
-        (Self::Late, 6),
-    ];
+/// What the words that stand for one of a few things mean: its place here, of the reasons one more.
+const REFUSALS: [Refusal; 6] =
+    [Refusal::Version, Refusal::Full, Refusal::Handshake, Refusal::Resources, Refusal::OtherUser, Refusal::Late];
+const PUBLICATIONS: [Publication; 2] = [Publication::Index, Publication::Phase];
+const ALLOCATORS: [Allocator; 2] = [Allocator::Owned, Allocator::Shared];
+const ACCESSES: [Access; 2] = [Access::Read, Access::ReadWrite];
+const SEALINGS: [Option<Sealing>; 3] = [None, Some(Sealing::Size), Some(Sealing::SizeAndWriting)];
 
-    fn code(self) -> u32 {
+fn place_in<T: PartialEq>(table: &[T], value: T) -> u32 {
+    table.iter().position(|known| *known == value).unwrap_or_default() as u32
+}
+
+impl Refusal {
+    pub(super) fn code(self) -> u32 {
         match self {
             Self::Other(code) => code,
-            named => Self::CODES.iter().find(|(reason, _)| *reason == named).map_or(0, |(_, code)| *code),
+            named => 1 + place_in(&REFUSALS, named),
         }
     }
 
     fn of_code(code: u32) -> Self {
-        Self::CODES.iter().find(|(_, known)| *known == code).map_or(Self::Other(code), |(reason, _)| *reason)
+        REFUSALS.get(code.wrapping_sub(1) as usize).copied().unwrap_or(Self::Other(code))
     }
 }
 
@@ -94,91 +90,20 @@ pub(super) enum Message {
     Wake,
 }
 
-const HELLO: u32 = 1;
-const WELCOME: u32 = 2;
-const READY: u32 = 3;
-const GO: u32 = 4;
+/// The kind that is the same in every version.
 const REFUSED: u32 = 5;
-const PARCEL: u32 = 6;
-const WAKE: u32 = 7;
 
 impl Message {
     pub(super) fn kind(self) -> u32 {
-        self.parts().0
-    }
-
-    /// Its kind, and the words from offset 16 on.
-    fn parts(self) -> (u32, [u64; 6]) {
         match self {
-            Self::Hello => (HELLO, [0; 6]),
-            Self::Welcome { geometry, queue_bytes, data_bytes } => {
-                let [a, b, c, d] = geometry_to_words(&geometry);
-                (WELCOME, [a, b, c, d, queue_bytes, data_bytes])
-            }
-            Self::Ready { data_bytes, last_bytes } => (READY, [0, 0, 0, 0, last_bytes, data_bytes]),
-            Self::Go => (GO, [0; 6]),
-            Self::Refused { reason, .. } => (REFUSED, [reason.code().into(), 0, 0, 0, 0, 0]),
-            Self::Parcel(Parcel { id, start_bytes, len_bytes, whole_bytes, access, sealing }) => {
-                let access = u32::from(access == Access::ReadWrite);
-                let sealing = match sealing {
-                    None => 0,
-                    Some(Sealing::Size) => 1,
-                    Some(Sealing::SizeAndWriting) => 2,
-                };
-                (PARCEL, [id, start_bytes, len_bytes, whole_bytes, pair(access, sealing), 0])
-            }
-            Self::Wake => (WAKE, [0; 6]),
+            Self::Hello => 1,
+            Self::Welcome { .. } => 2,
+            Self::Ready { .. } => 3,
+            Self::Go => 4,
+            Self::Refused { .. } => REFUSED,
+            Self::Parcel(_) => 6,
+            Self::Wake => 7,
         }
-    }
-
-    pub(super) fn encode(self) -> [u8; MESSAGE_BYTES] {
-        let version = if let Self::Refused { version, .. } = self { version } else { VERSION };
-        let (kind, words) = self.parts();
-        let mut bytes = [0; MESSAGE_BYTES];
-        let (magic, rest) = bytes.split_at_mut(MAGIC.len());
-        magic.copy_from_slice(&MAGIC);
-        for (chunk, word) in rest.chunks_exact_mut(8).zip([pair(version, kind)].iter().chain(&words)) {
-            chunk.copy_from_slice(&word.to_le_bytes());
-        }
-        bytes
-    }
-
-    pub(super) fn decode(bytes: &[u8; MESSAGE_BYTES]) -> Result<Self, ConnectError> {
-        if bytes[..8] != MAGIC {
-            return Err(ConnectError::NotATable);
-        }
-        let [head, a, b, c, d, e, f] = std::array::from_fn(|at| word(bytes, 8 + 8 * at));
-        let (version, kind) = halves(head);
-        if kind == REFUSED {
-            return Ok(Self::Refused { reason: Refusal::of_code(a as u32), version });
-        }
-        if version != VERSION {
-            return Err(ConnectError::Version { ours: VERSION, theirs: version });
-        }
-        let message = match kind {
-            HELLO => Some(Self::Hello),
-            WELCOME => words_to_geometry([a, b, c, d]).map(|geometry| Self::Welcome {
-                geometry,
-                queue_bytes: e,
-                data_bytes: f,
-            }),
-            READY => Some(Self::Ready { data_bytes: f, last_bytes: e }),
-            GO => Some(Self::Go),
-            PARCEL => match halves(e) {
-                (access @ 0..=1, sealing @ 0..=2) => Some(Self::Parcel(Parcel {
-                    id: a,
-                    start_bytes: b,
-                    len_bytes: c,
-                    whole_bytes: d,
-                    access: [Access::Read, Access::ReadWrite][access as usize],
-                    sealing: [None, Some(Sealing::Size), Some(Sealing::SizeAndWriting)][sealing as usize],
-                })),
-                _ => None,
-            },
-            WAKE => Some(Self::Wake),
-            _ => None,
-        };
-        message.ok_or(ConnectError::Message { kind })
     }
 
     /// How many descriptors come with it.
@@ -190,62 +115,94 @@ impl Message {
             Self::Hello | Self::Go | Self::Refused { .. } | Self::Wake => 0,
         }
     }
-}
 
-/// | offset | bytes | what |
-/// |---|---|---|
-/// | 16 | 4 | capacity |
-/// | 20 | 2 | bytes from request to request |
-/// | 22 | 2 | bytes from response to response |
-/// | 24 | 1 | published by index (0) or phase (1) |
-/// | 25 | 1 | allocator: owned (0) or shared (1) |
-/// | 28 | 4 + 4 | the client's blocks: bytes of one, count |
-/// | 36 | 4 + 4 | the server's blocks: bytes of one, count |
-fn geometry_to_words(geometry: &Geometry) -> [u64; 4] {
-    let Geometry { capacity, request_stride_bytes, response_stride_bytes, publication, allocator, .. } = *geometry;
-    let Geometry { client_blocks, server_blocks, .. } = *geometry;
-    let strides = u32::from(request_stride_bytes) | u32::from(response_stride_bytes) << 16;
-    let ways = u32::from(publication == Publication::Phase) | u32::from(allocator == Allocator::Shared) << 8;
-    [
-        pair(capacity, strides),
-        pair(ways, client_blocks.block_bytes),
-        pair(client_blocks.count, server_blocks.block_bytes),
-        server_blocks.count.into(),
-    ]
-}
+    pub(super) fn encode(self) -> [u8; MESSAGE_BYTES] {
+        let mut words = [0; MESSAGE_BYTES / 4];
+        (words[2], words[3]) = (VERSION, self.kind());
+        let long = |value: u64| [value as u32, (value >> 32) as u32];
+        match self {
+            Self::Hello | Self::Go | Self::Wake => {}
+            Self::Welcome { geometry, queue_bytes, data_bytes } => {
+                let Geometry { client_blocks, server_blocks, .. } = geometry;
+                words[4] = geometry.capacity;
+                words[5] = u32::from(geometry.request_stride_bytes) | u32::from(geometry.response_stride_bytes) << 16;
+                words[6] =
+                    place_in(&PUBLICATIONS, geometry.publication) | place_in(&ALLOCATORS, geometry.allocator) << 8;
+                words[7..9].copy_from_slice(&[client_blocks.block_bytes, client_blocks.count]);
+                words[9..11].copy_from_slice(&[server_blocks.block_bytes, server_blocks.count]);
+                words[12..].copy_from_slice(&[long(queue_bytes), long(data_bytes)].concat());
+            }
+            Self::Ready { data_bytes, last_bytes } => {
+                words[12..].copy_from_slice(&[long(last_bytes), long(data_bytes)].concat());
+            }
+            Self::Refused { reason, version } => (words[2], words[4]) = (version, reason.code()),
+            Self::Parcel(Parcel { id, start_bytes, len_bytes, whole_bytes, access, sealing }) => {
+                words[4..12].copy_from_slice(&[id, start_bytes, len_bytes, whole_bytes].map(long).concat());
+                (words[12], words[13]) = (place_in(&ACCESSES, access), place_in(&SEALINGS, sealing));
+            }
+        }
+        let mut bytes = [0; MESSAGE_BYTES];
+        for (chunk, word) in bytes.chunks_exact_mut(4).zip(words) {
+            chunk.copy_from_slice(&word.to_le_bytes());
+        }
+        bytes[..MAGIC.len()].copy_from_slice(&MAGIC);
+        bytes
+    }
 
-fn words_to_geometry([a, b, c, d]: [u64; 4]) -> Option<Geometry> {
-    let ((capacity, strides), (ways, client_bytes), (client_count, server_bytes)) = (halves(a), halves(b), halves(c));
-    Some(Geometry {
-        capacity,
-        request_stride_bytes: strides as u16,
-        response_stride_bytes: (strides >> 16) as u16,
-        publication: *[Publication::Index, Publication::Phase].get(usize::from(ways as u8))?,
-        allocator: *[Allocator::Owned, Allocator::Shared].get(usize::from((ways >> 8) as u8))?,
-        client_blocks: Blocks { block_bytes: client_bytes, count: client_count },
-        server_blocks: Blocks { block_bytes: server_bytes, count: d as u32 },
-    })
-}
+    pub(super) fn decode(bytes: &[u8; MESSAGE_BYTES]) -> Result<Self, ConnectError> {
+        if bytes[..MAGIC.len()] != MAGIC {
+            return Err(ConnectError::NotATable);
+        }
+        let words = array::from_fn(|at| u32::from_le_bytes(array::from_fn(|byte| bytes[4 * at + byte])));
+        let (version, kind) = (words[2], words[3]);
+        if kind != REFUSED && version != VERSION {
+            return Err(ConnectError::Version { ours: VERSION, theirs: version });
+        }
+        Self::of_words(&words).ok_or(ConnectError::Message { kind })
+    }
 
-/// A word of two halves, the first one of which travels first.
-fn pair(first: u32, second: u32) -> u64 {
-    u64::from(first) | u64::from(second) << 32
-}
-
-fn halves(word: u64) -> (u32, u32) {
-    (word as u32, (word >> 32) as u32)
-}
-
-fn word(bytes: &[u8; MESSAGE_BYTES], at: usize) -> u64 {
-    u64::from_le_bytes(std::array::from_fn(|byte| bytes[at + byte]))
+    fn of_words(words: &[u32; MESSAGE_BYTES / 4]) -> Option<Self> {
+        let long = |at: usize| u64::from(words[at]) | u64::from(words[at + 1]) << 32;
+        let blocks = |at: usize| Blocks { block_bytes: words[at], count: words[at + 1] };
+        Some(match words[3] {
+            1 => Self::Hello,
+            2 => Self::Welcome {
+                geometry: Geometry {
+                    capacity: words[4],
+                    request_stride_bytes: words[5] as u16,
+                    response_stride_bytes: (words[5] >> 16) as u16,
+                    publication: *PUBLICATIONS.get(usize::from(words[6] as u8))?,
+                    allocator: *ALLOCATORS.get(usize::from((words[6] >> 8) as u8))?,
+                    client_blocks: blocks(7),
+                    server_blocks: blocks(9),
+                },
+                queue_bytes: long(12),
+                data_bytes: long(14),
+            },
+            3 => Self::Ready { last_bytes: long(12), data_bytes: long(14) },
+            4 => Self::Go,
+            REFUSED => Self::Refused { reason: Refusal::of_code(words[4]), version: words[2] },
+            6 => Self::Parcel(Parcel {
+                id: long(4),
+                start_bytes: long(6),
+                len_bytes: long(8),
+                whole_bytes: long(10),
+                access: *ACCESSES.get(words[12] as usize)?,
+                sealing: *SEALINGS.get(words[13] as usize)?,
+            }),
+            7 => Self::Wake,
+            _ => return None,
+        })
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn geometry() -> Geometry {
-        Geometry {
+    #[test]
+    fn every_message_is_read_back() {
+        let geometry = Geometry {
             capacity: 128,
             request_stride_bytes: 16,
             response_stride_bytes: 12,
@@ -253,19 +210,7 @@ mod tests {
             allocator: Allocator::Owned,
             client_blocks: Blocks { block_bytes: 4096, count: 256 },
             server_blocks: Blocks { block_bytes: 65536, count: 3 },
-        }
-    }
-
-    #[test]
-    fn a_welcome_has_these_bytes() {
-        let bytes = Message::Welcome { geometry: geometry(), queue_bytes: 0x1_0000, data_bytes: 0x3_0000 }.encode();
-        let words: Vec<u32> = (8..64).step_by(8).flat_map(|at| <[u32; 2]>::from(halves(word(&bytes, at)))).collect();
-        assert_eq!(&bytes[..8], b"mcsTable");
-        assert_eq!(words, [2, 2, 128, 12 << 16 | 16, 1, 4096, 256, 65536, 3, 0, 0x1_0000, 0, 0x3_0000, 0]);
-    }
-
-    #[test]
-    fn every_message_is_read_back() {
+        };
         let parcel = Parcel {
             id: 7,
             start_bytes: 4096,
@@ -278,7 +223,7 @@ mod tests {
         let sealed = Parcel { sealing: Some(Sealing::SizeAndWriting), ..parcel };
         for message in [
             Message::Hello,
-            Message::Welcome { geometry: geometry(), queue_bytes: u64::MAX, data_bytes: 1 << 40 },
+            Message::Welcome { geometry, queue_bytes: u64::MAX, data_bytes: 1 << 40 },
             Message::Ready { data_bytes: 5, last_bytes: 0 },
             Message::Ready { data_bytes: 5, last_bytes: 6 },
             Message::Go,
@@ -295,25 +240,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_message_is_an_error() {
-        let bytes = Message::Hello.encode();
-        for at in 0..8 {
-            let mut wrong = bytes;
+    fn what_does_not_begin_as_a_message_is_none() {
+        for at in 0..MAGIC.len() {
+            let mut wrong = Message::Hello.encode();
             wrong[at] ^= 1;
             assert!(matches!(Message::decode(&wrong), Err(ConnectError::NotATable)));
-        }
-        let mut wrong = bytes;
-        wrong[8] = 1;
-        assert!(matches!(Message::decode(&wrong), Err(ConnectError::Version { ours: 2, theirs: 1 })));
-        for kind in [0, 8, u32::MAX] {
-            let mut wrong = bytes;
-            wrong[12..16].copy_from_slice(&kind.to_le_bytes());
-            assert!(matches!(Message::decode(&wrong), Err(ConnectError::Message { kind: found }) if found == kind));
-        }
-        for at in [24, 25] {
-            let mut wrong = Message::Welcome { geometry: geometry(), queue_bytes: 0, data_bytes: 0 }.encode();
-            wrong[at] = 2;
-            assert!(matches!(Message::decode(&wrong), Err(ConnectError::Message { kind: WELCOME })));
         }
     }
 }

@@ -8,22 +8,25 @@
 //! after the rule has looked. So a name is copied out once, judged, and sent on from memory that the client cannot write: in the
 //! entry, or where that has no room for it, from the last few of the client's blocks, which the proxy has in a region of its own
 //! that the table maps behind the client's.
+//!
+//! A client that connects, and the session that is asked of the table behind for it, are two handshakes that wait for each
+//! other, in steps that never wait.
 
-mod asked;
 mod pair;
-mod relay;
 
-pub use self::asked::Asked;
 use self::pair::Pair;
-use self::relay::{Behind, Relay};
-use super::connect::{Address, Listener, Peers};
-use super::error::TableError;
-use super::job::Event;
+pub use self::pair::{Asked, Rule};
+use super::connect::{Address, ClientHandshake, ConnectError, Greeting, JoinOptions, Listener, Peers, Step};
+use super::error::{SessionError, TableError};
+use super::geometry::{Allocator, Geometry, GeometryError};
+use super::job::{ClientKey, Event};
 use super::options::Waiting;
 use super::options::setters;
-use super::reactor::{Reactor, Settings};
-use super::request::ErrorCode;
+use super::reactor::{Progress, Reactor, Service};
+use super::region::{Region, RegionOptions};
+use super::session::QueueLayout;
 use std::collections::VecDeque;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
@@ -79,13 +82,12 @@ const MAX_EVENTS: usize = 64;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]
-pub struct Proxy<R> {
-    reactor: Reactor<Behind, Pair>,
-    relay: Relay<R>,
+pub struct Proxy<R: Rule> {
+    reactor: Reactor<Relay<R>>,
     events: VecDeque<Event>,
 }
 
-impl<R: FnMut(&Asked<'_>) -> Result<(), ErrorCode>> Proxy<R> {
+impl<R: Rule> Proxy<R> {
     /// A proxy that listens at one address for clients of the table at another one.
     ///
     /// # Errors
@@ -105,8 +107,8 @@ impl<R: FnMut(&Asked<'_>) -> Result<(), ErrorCode>> Proxy<R> {
     /// [`TableError::Wait`] if there are no descriptors.
     pub fn without_address(behind: Address, options: ProxyOptions, rule: R) -> Result<Self, TableError> {
         let ProxyOptions { max_clients, connect_limit, waiting, .. } = options;
-        let reactor = Reactor::new(Settings { max_clients, connect_limit, waiting })?;
-        Ok(Self { reactor, relay: Relay { table: behind, rule }, events: VecDeque::new() })
+        let reactor = Reactor::new(Relay { table: behind, rule }, max_clients, connect_limit, waiting)?;
+        Ok(Self { reactor, events: VecDeque::new() })
     }
 
     /// Takes the process at the other end of a socket as a client.
@@ -115,7 +117,7 @@ impl<R: FnMut(&Asked<'_>) -> Result<(), ErrorCode>> Proxy<R> {
     ///
     /// [`TableError::Socket`] if the system cannot watch one more.
     pub fn adopt(&mut self, stream: UnixStream) -> Result<(), TableError> {
-        Ok(self.reactor.adopt(stream, &mut self.relay)?)
+        Ok(self.reactor.adopt(stream)?)
     }
 
     /// How many clients there are.
@@ -136,7 +138,7 @@ impl<R: FnMut(&Asked<'_>) -> Result<(), ErrorCode>> Proxy<R> {
     /// [`TableError::Wait`] if the system refuses to wait. A client that breaks the protocol, or whose table is gone, is
     /// hung up on.
     pub fn serve(&mut self, limit: Duration) -> Result<bool, TableError> {
-        let any = self.reactor.round(&mut self.relay, limit)?;
+        let any = self.reactor.round(limit)?;
         for event in self.reactor.events.drain(..) {
             let is_kept = matches!(event, Event::Refused { .. } | Event::Throttled { .. });
             if is_kept && self.events.len() < MAX_EVENTS {
@@ -145,4 +147,110 @@ impl<R: FnMut(&Asked<'_>) -> Result<(), ErrorCode>> Proxy<R> {
         }
         Ok(any)
     }
+}
+
+/// Where a proxy's clients get what they ask for.
+#[derive(Debug)]
+struct Relay<R> {
+    /// The table behind.
+    table: Address,
+    rule: R,
+}
+
+/// What the table behind offers, and what the proxy adds to it.
+#[derive(Debug, Default)]
+struct Behind {
+    asking: Option<ClientHandshake>,
+    /// The region for names, when the client has been offered the rest.
+    names: Option<Region>,
+    has_accepted: bool,
+}
+
+impl<R: Rule> Service for Relay<R> {
+    type Offer = Behind;
+    type Session = Pair;
+
+    fn other(offer: &Behind) -> Option<BorrowedFd<'_>> {
+        offer.asking.as_ref().map(ClientHandshake::as_fd)
+    }
+
+    fn go_on(&mut self, greeting: &mut Greeting, offer: &mut Behind, step: Step) -> Result<Progress, ConnectError> {
+        let Behind { asking, names, has_accepted } = offer;
+        let Some(asking) = asking else {
+            return match ClientHandshake::start(&self.table) {
+                Ok(new) => {
+                    *asking = Some(new);
+                    Ok(Progress::Waits)
+                }
+                // Too many want to connect to the table.
+                Err(ConnectError::Congested) => Ok(Progress::TriesAgain),
+                Err(why) => Err(why),
+            };
+        };
+        if step != Step::Agreed {
+            *names = make_offer(greeting, asking)?;
+            return Ok(Progress::Waits);
+        }
+        if !*has_accepted {
+            asking.ready(greeting.client_data(), names.as_ref())?;
+            *has_accepted = true;
+        }
+        Ok(if asking.has_go()? { Progress::Agrees } else { Progress::Waits })
+    }
+
+    fn begin(&mut self, mut greeting: Greeting, offer: Behind) -> Result<Pair, ConnectError> {
+        let Behind { asking: Some(asking), names: Some(names), .. } = offer else {
+            return Err(ConnectError::PeerGone);
+        };
+        let joined = asking.finish(None).inspect_err(|why| greeting.refuse_for(why))?;
+        Pair::new(greeting.finish()?, joined, &names)
+    }
+
+    fn serve(
+        &mut self,
+        client: ClientKey,
+        session: &mut Pair,
+        turn: usize,
+        _events: &mut VecDeque<Event>,
+    ) -> Result<bool, SessionError> {
+        session.forward(client, turn, &mut self.rule)
+    }
+
+    fn end(&mut self, client: ClientKey, mut session: Pair, _others: usize) {
+        // What the table answered before it went is forwarded still.
+        let _ = session.forward(client, usize::MAX, &mut self.rule);
+    }
+}
+
+/// Offers a client what the table offers, but for the blocks that the proxy needs for names: the region of these. None if the
+/// table has not offered anything yet.
+fn make_offer(greeting: &mut Greeting, asking: &mut ClientHandshake) -> Result<Option<Region>, ConnectError> {
+    let Some(offered) = asking.offered(&JoinOptions::default())? else { return Ok(None) };
+    let (geometry, names_bytes) = without_names(offered.geometry)?;
+    let layout = QueueLayout::of(&geometry)?;
+    let queue = Region::create(layout.len_bytes, RegionOptions::default())?;
+    let names = Region::create(names_bytes, RegionOptions::default())?;
+    names.seal_writing()?;
+    greeting.offer(geometry, queue, &offered.data)?;
+    Ok(Some(names))
+}
+
+/// The geometry that is left for a client when the proxy has taken blocks for names, in whole pages, and their length.
+fn without_names(geometry: Geometry) -> Result<(Geometry, usize), GeometryError> {
+    const PAGE_BYTES: u32 = 4096;
+    let blocks = geometry.client_blocks;
+    let no_room =
+        GeometryError { what: "blocks of a client, too few to leave some to a proxy", found: blocks.count.into() };
+    if geometry.allocator == Allocator::Shared {
+        return Err(GeometryError { what: "blocks that both sides write, which no proxy can guard", ..no_room });
+    }
+    let unit = (PAGE_BYTES / blocks.block_bytes).max(1);
+    let wanted = (blocks.count / 8).clamp(1, geometry.capacity);
+    let names = wanted.next_multiple_of(unit);
+    if names >= blocks.count || !blocks.count.is_multiple_of(unit) {
+        return Err(no_room);
+    }
+    let mut left = geometry;
+    left.client_blocks.count -= names;
+    Ok((left, names as usize * blocks.block_bytes as usize))
 }

@@ -1,27 +1,42 @@
 //! A client, the table behind, and what goes to and fro between them.
 
-use super::asked::Asked;
 use crate::transport::blocks::{BlockMemory, Marks};
 use crate::transport::chain::Chain;
 use crate::transport::connect::{Channel, ConnectError, Greeted, Joined};
 use crate::transport::error::SessionError;
 use crate::transport::job::{ClientKey, Operation};
 use crate::transport::memory::{Copier, Mapped, Memory};
-use crate::transport::reactor::{Rings, Session, Source};
+use crate::transport::reactor::{Session, Source};
 use crate::transport::region::Region;
 use crate::transport::request::{Args, ErrorCode, JobId, Kind, Request, Response, Slice};
 use crate::transport::ring::{Consumer, Producer};
-use crate::transport::semaphore::{Doorbell, Via};
+use crate::transport::semaphore::Doorbell;
 use crate::transport::session::QueueLayout;
 use crate::transport::violation::Violation;
 use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The longest name, where a block holds as much.
 const MAX_NAME_BYTES: usize = 4096;
 /// An object is in the socket before the response that promises it.
 const OBJECT_LIMIT: Duration = Duration::from_millis(100);
+
+/// What a client asks for, for a rule to judge.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// The client that asks.
+    pub client: ClientKey,
+    /// What for.
+    pub operation: Operation,
+    /// The name, where one says which object; else empty.
+    pub name: &'a [u8],
+}
+
+/// A rule: lets a request through, or refuses it with an error.
+pub trait Rule: FnMut(&Asked<'_>) -> Result<(), ErrorCode> {}
+
+impl<R: FnMut(&Asked<'_>) -> Result<(), ErrorCode>> Rule for R {}
 
 /// A session of a client with the proxy, and one of the proxy with the table behind.
 #[derive(Debug)]
@@ -38,8 +53,6 @@ pub(super) struct Pair {
     own_bells: [Doorbell<Mapped>; 2],
     client_bell: Doorbell<Mapped>,
     table_bell: Doorbell<Mapped>,
-    /// The client's rings, and the table's.
-    rings: [Rings; 2],
     names: Names,
     /// Responses that may still come to requests that were forwarded.
     in_flight: u32,
@@ -89,7 +102,6 @@ impl Pair {
             ],
             client_bell: Doorbell::new(front_queue, front.client_doorbell_at),
             table_bell: Doorbell::new(behind_queue, behind.server_doorbell_at),
-            rings: [(); 2].map(|()| Rings::new(Instant::now())),
             names: Names {
                 client: BlockMemory::new(client_data, blocks)?,
                 marks: Marks::new(blocks.count),
@@ -108,10 +120,12 @@ impl Pair {
     }
 
     /// Forwards what there is in both directions, so many requests at most; whether there was something.
-    pub(super) fn forward<R>(&mut self, client: ClientKey, turn: usize, rule: &mut R) -> Result<bool, SessionError>
-    where
-        R: FnMut(&Asked<'_>) -> Result<(), ErrorCode>,
-    {
+    pub(super) fn forward(
+        &mut self,
+        client: ClientKey,
+        turn: usize,
+        rule: &mut impl Rule,
+    ) -> Result<bool, SessionError> {
         self.forward_responses()?;
         self.forward_releases()?;
         self.forward_requests(client, turn, rule)?;
@@ -122,10 +136,10 @@ impl Pair {
         // A client that waits for room hears of it: nothing else may come that wakes it.
         let has_room = std::mem::take(&mut self.has_taken_unanswered);
         if (has_responses || has_room) && self.client_bell.ring() {
-            self.front.wake().map_err(|_| SessionError::PeerGone)?;
+            self.front.wake()?;
         }
         if has_requests && self.table_bell.ring() {
-            self.behind.wake().map_err(|_| SessionError::PeerGone)?;
+            self.behind.wake()?;
         }
         Ok(has_responses || has_requests || has_room)
     }
@@ -161,9 +175,8 @@ impl Pair {
     }
 
     fn forward_object(&mut self, id: JobId) -> Result<(), SessionError> {
-        let gone = |_| SessionError::PeerGone;
-        let (parcel, object) = self.behind.accept_parcel(id.get(), OBJECT_LIMIT).map_err(gone)?;
-        self.front.pass(parcel, object.as_fd()).map_err(gone)
+        let (parcel, object) = self.behind.accept_parcel(id.get(), OBJECT_LIMIT)?;
+        Ok(self.front.pass(parcel, object.as_fd())?)
     }
 
     /// Blocks that the client gives back: whether they are its own to give back is for the table to say.
@@ -180,10 +193,7 @@ impl Pair {
         Ok(())
     }
 
-    fn forward_requests<R>(&mut self, client: ClientKey, turn: usize, rule: &mut R) -> Result<(), SessionError>
-    where
-        R: FnMut(&Asked<'_>) -> Result<(), ErrorCode>,
-    {
+    fn forward_requests(&mut self, client: ClientKey, turn: usize, rule: &mut impl Rule) -> Result<(), SessionError> {
         for _ in 0..turn.min(self.capacity as usize) {
             if !self.has_room()? {
                 break;
@@ -253,42 +263,30 @@ impl Pair {
 }
 
 impl Session for Pair {
-    fn client(&self) -> BorrowedFd<'_> {
-        self.front.as_fd()
-    }
-
-    /// The socket to the table behind.
-    fn other(&self) -> Option<BorrowedFd<'_>> {
-        Some(self.behind.as_fd())
+    /// The socket of the client, and the one to the table behind.
+    fn descriptor(&self, source: Source) -> Option<BorrowedFd<'_>> {
+        Some(match source {
+            Source::Client => self.front.as_fd(),
+            Source::Other => self.behind.as_fd(),
+        })
     }
 
     fn is_ready(&mut self) -> bool {
         self.responses_in.is_ready() || self.requests_in.is_ready() && self.has_room() != Ok(false)
     }
 
-    fn arm(&mut self) -> bool {
-        self.own_bells.iter().for_each(|bell| bell.arm(Via::Socket));
-        let is_ready = self.is_ready();
-        if is_ready {
-            self.own_bells.iter().for_each(Doorbell::disarm);
-        }
-        is_ready
+    fn bells(&self) -> &[Doorbell<Mapped>] {
+        &self.own_bells
     }
 
-    fn woken(&mut self, source: Source) -> Result<bool, SessionError> {
-        self.own_bells.iter().for_each(Doorbell::disarm);
-        let now = Instant::now();
-        let [client, table] = &mut self.rings;
+    fn take_in(&mut self, source: Source) -> Result<(u32, u32), SessionError> {
         match source {
-            Source::Client => {
-                let drained = self.front.drain().map_err(|_| SessionError::PeerGone)?;
-                Ok(client.ring(drained, self.requests_in.index(), now))
-            }
+            Source::Client => Ok((self.front.drain()?, self.requests_in.index())),
             Source::Other => {
                 // Objects may have come between the wakes: they are kept until their response is there.
-                self.behind.wait(Duration::ZERO).map_err(|_| SessionError::PeerGone)?;
+                self.behind.wait(Duration::ZERO)?;
                 // An object comes by itself, and then the wake for its response.
-                Ok(table.ring(1, self.responses_in.index().wrapping_mul(2), now))
+                Ok((1, self.responses_in.index().wrapping_mul(2)))
             }
         }
     }
@@ -304,17 +302,14 @@ impl Names {
     /// Copies the name of a request out, has it judged, and has the request name this side's copy: the bytes to be sent with it
     /// if they fit, which is also so with what a client writes. The outer error ends the session, the inner one is the client's
     /// answer.
-    fn judge<R>(
+    fn judge(
         &mut self,
         client: ClientKey,
         ring: &Consumer<Mapped, 4>,
         room_bytes: u32,
         request: &mut Request,
-        rule: &mut R,
-    ) -> Result<Result<&[u8], ErrorCode>, Violation>
-    where
-        R: FnMut(&Asked<'_>) -> Result<(), ErrorCode>,
-    {
+        rule: &mut impl Rule,
+    ) -> Result<Result<&[u8], ErrorCode>, Violation> {
         let slice = if request.kind.has_payload() { request.args.to_slice() } else { Slice::EMPTY };
         let has_name = request.kind.has_payload() && request.kind != Kind::Write;
         if slice.is_inline() {

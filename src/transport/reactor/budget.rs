@@ -1,4 +1,4 @@
-//! Budgets: how much of this thread's time is spent on what is not a request.
+//! Budgets: how much of this thread's time is spent on what is not a request, and how often a side may ring.
 //!
 //! Connections, handshakes and sessions that end are some dozen system calls each, and a flood of one kind must keep neither the
 //! requests of clients waiting nor what is of another kind. So each kind is attended to for a moment, and then not for a
@@ -20,9 +20,9 @@ const MIN_CHEAP_STEPS: u32 = 16;
 pub(super) enum Kind {
     /// Memory and sockets of sessions that are over are given up.
     Departures,
-    /// Clients are accepted, and those that take too long are refused.
+    /// Clients are accepted.
     Arrivals,
-    /// Handshakes go on.
+    /// Handshakes go on, and those that take too long are given up.
     Greetings,
     /// Regions of sessions are pre-faulted.
     Faults,
@@ -34,20 +34,18 @@ impl Kind {
 
     /// How long nothing is done after a moment of this length.
     fn pause_after(self, moment: Duration) -> Duration {
-        const MAX: Duration = Duration::from_millis(20);
-        match self {
+        let (times, least) = match self {
             // They are no more than the handshakes before them, but they may come all at once: a twentieth of the time.
-            Self::Departures => moment.saturating_mul(20).min(MAX),
+            Self::Departures => (20, Duration::ZERO),
             // A hundredth each: of a client's requests, far less than one in a hundred meets one of them.
-            Self::Arrivals | Self::Greetings | Self::Faults => {
-                moment.saturating_mul(100).clamp(Duration::from_millis(5), MAX)
-            }
-        }
+            Self::Arrivals | Self::Greetings | Self::Faults => (100, Duration::from_millis(5)),
+        };
+        moment.saturating_mul(times).clamp(least, Duration::from_millis(20))
     }
 }
 
 /// What a step came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Effort {
     /// Nothing was to be done.
     None,
@@ -61,31 +59,28 @@ pub(super) enum Effort {
 #[derive(Debug)]
 pub(super) struct Moment {
     start: Duration,
-    /// How long it had taken after the last step; none if the clock was not read then.
-    spent: Option<Duration>,
+    /// Cheap steps for which the clock is not read.
     cheap_steps: u32,
-    is_cheap: bool,
 }
 
 impl Moment {
     pub(super) fn begin() -> Self {
-        Self { start: cpu_time(), spent: None, cheap_steps: 0, is_cheap: true }
+        Self { start: cpu_time(), cheap_steps: MIN_CHEAP_STEPS }
     }
 
     /// Counts a step; whether there is time for another one.
     pub(super) fn goes_on_after(&mut self, effort: Effort) -> bool {
-        if effort == Effort::None {
-            return false;
-        }
-        self.is_cheap &= effort == Effort::Cheap;
-        self.cheap_steps += 1;
-        self.spent = None;
-        self.is_cheap && self.cheap_steps < MIN_CHEAP_STEPS || self.spent() < MOMENT
+        self.cheap_steps = match effort {
+            Effort::None => return false,
+            Effort::Cheap => self.cheap_steps.saturating_sub(1),
+            Effort::Dear => 0,
+        };
+        self.cheap_steps > 0 || self.spent() < MOMENT
     }
 
-    /// How long it has taken, up to the last step.
-    fn spent(&mut self) -> Duration {
-        *self.spent.get_or_insert_with(|| cpu_time().saturating_sub(self.start))
+    /// How long it has taken.
+    pub(super) fn spent(&self) -> Duration {
+        cpu_time().saturating_sub(self.start)
     }
 }
 
@@ -116,17 +111,11 @@ impl Budgets {
         self.opens[kind as usize].saturating_duration_since(Instant::now())
     }
 
-    pub(super) fn is_open(&self, kind: Kind) -> bool {
-        self.time_left(kind).is_zero()
-    }
-
-    /// Ends a moment; whether that kind has to wait now, because clients are served.
-    pub(super) fn shut(&mut self, kind: Kind, mut moment: Moment) -> bool {
+    /// Ends a moment that took so long; whether that kind has to wait now, because clients are served.
+    pub(super) fn shut(&mut self, kind: Kind, spent: impl FnOnce() -> Duration) -> bool {
         let is_busy = std::mem::replace(&mut self.seen[kind as usize], self.served) != self.served;
-        self.opens[kind as usize] = Instant::now();
-        if is_busy {
-            self.opens[kind as usize] += kind.pause_after(moment.spent());
-        }
+        let pause = if is_busy { kind.pause_after(spent()) } else { Duration::ZERO };
+        self.opens[kind as usize] = Instant::now() + pause;
         is_busy
     }
 }
@@ -137,27 +126,62 @@ fn cpu_time() -> Duration {
     Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or_default())
 }
 
+/// A wake is heard in 1 to 2 us: the wait that reports it, and a read of the socket. One in 400 us with nothing to ask for is half
+/// a percent of a CPU,
+const RING_PERIOD: Duration = Duration::from_micros(400);
+/// and so many at once are a tenth of a millisecond.
+const MAX_TOKENS: u32 = 64;
+
+/// The tokens of one side.
+///
+/// A side that rings once for each request or less is always heard: each of its rings has a request, of which the token comes
+/// back, whichever of the two is seen first.
+#[derive(Debug)]
+pub(super) struct Rings {
+    tokens: u32,
+    /// What was taken up to the last ring, modulo 2^32.
+    taken: u32,
+    /// Up to when tokens have come back.
+    filled: Instant,
+}
+
+impl Rings {
+    /// All tokens.
+    pub(super) fn new(now: Instant) -> Self {
+        Self { tokens: MAX_TOKENS, taken: 0, filled: now }
+    }
+
+    /// Counts a ring that costs so many tokens, at least one, when so much was taken of what the side asks for; whether it is heard on.
+    pub(super) fn ring(&mut self, cost: u32, taken: u32, now: Instant) -> bool {
+        let asked = taken.wrapping_sub(std::mem::replace(&mut self.taken, taken));
+        let periods = now.saturating_duration_since(self.filled).as_nanos() / RING_PERIOD.as_nanos();
+        let periods = u32::try_from(periods).unwrap_or(u32::MAX);
+        // What is left of a period counts on; a full bucket takes in none.
+        self.filled = if periods > MAX_TOKENS { now } else { self.filled + RING_PERIOD * periods };
+        let tokens = self.tokens.saturating_add(asked).saturating_add(periods).min(MAX_TOKENS);
+        self.tokens = tokens.saturating_sub(cost.max(1));
+        self.tokens > 0
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn moment(spent: Duration) -> Moment {
-        Moment { start: Duration::ZERO, spent: Some(spent), cheap_steps: 0, is_cheap: true }
-    }
-
     #[test]
     fn one_kind_that_has_used_up_its_time_leaves_the_others_theirs() {
         let mut budgets = Budgets::new();
-        assert!(!budgets.shut(Kind::Arrivals, moment(MOMENT)), "nobody is served");
-        assert!(budgets.is_open(Kind::Arrivals));
+        let (moment, long) = (|| MOMENT, || Duration::from_secs(1));
+        assert!(!budgets.shut(Kind::Arrivals, moment), "nobody is served");
+        assert!(budgets.time_left(Kind::Arrivals).is_zero());
         budgets.serve();
-        assert!(budgets.shut(Kind::Arrivals, moment(Duration::from_secs(1))));
-        assert!(!budgets.is_open(Kind::Arrivals));
+        assert!(budgets.shut(Kind::Arrivals, long));
+        assert!(!budgets.time_left(Kind::Arrivals).is_zero());
         for other in [Kind::Departures, Kind::Greetings, Kind::Faults] {
-            assert!(budgets.is_open(other), "{other:?}");
-            assert!(budgets.shut(other, moment(Duration::from_secs(1))), "{other:?} is told of it, too");
+            assert!(budgets.time_left(other).is_zero(), "{other:?}");
+            assert!(budgets.shut(other, long), "{other:?} is told of it, too");
         }
-        assert!(!budgets.shut(Kind::Arrivals, moment(MOMENT)), "nobody was served since");
+        assert!(!budgets.shut(Kind::Arrivals, moment), "nobody was served since");
     }
 
     #[test]
@@ -176,10 +200,69 @@ mod tests {
     fn a_moment_is_some_cheap_steps_or_one_that_is_dear() {
         // What this thread has had is what the moment has taken.
         while cpu_time() < MOMENT {}
-        let mut cheap = moment(Duration::ZERO);
+        let moment = || Moment { start: Duration::ZERO, cheap_steps: MIN_CHEAP_STEPS };
+        let mut cheap = moment();
         let steps = (0..100).take_while(|_| cheap.goes_on_after(Effort::Cheap)).count();
         assert_eq!(steps as u32, MIN_CHEAP_STEPS - 1);
-        let mut dear = moment(Duration::ZERO);
+        let mut dear = moment();
         assert!(!dear.goes_on_after(Effort::Dear) && !dear.goes_on_after(Effort::None));
+    }
+
+    /// How many of so many rings are heard of a side that asks for something with one in `each`, and rings after `pause`; it
+    /// stops ringing when it is not heard.
+    fn heard(each: u32, pause: Duration, most: u32) -> u32 {
+        let mut now = Instant::now();
+        let mut rings = Rings::new(now);
+        for number in 1..=most {
+            now += pause;
+            if !rings.ring(1, number / each, now) {
+                return number;
+            }
+        }
+        most
+    }
+
+    #[test]
+    fn a_side_that_asks_for_something_with_each_ring_is_always_heard() {
+        for pause in [Duration::ZERO, Duration::from_micros(1), Duration::from_secs(1)] {
+            assert_eq!(heard(1, pause, 100_000), 100_000);
+        }
+        // The counter comes round.
+        let now = Instant::now();
+        let mut rings = Rings::new(now);
+        rings.taken = u32::MAX - 500;
+        assert!((0..1000_u32).all(|number| rings.ring(1, number.wrapping_sub(500), now)));
+    }
+
+    #[test]
+    fn one_request_in_sixteen_rings_does_not_keep_a_side_from_being_muted() {
+        let few = heard(16, Duration::from_micros(2), 100_000);
+        assert!((MAX_TOKENS..2 * MAX_TOKENS).contains(&few), "{few}");
+        assert!(heard(u32::MAX, Duration::ZERO, 100_000) == MAX_TOKENS);
+        // Nor does one in two.
+        assert!(heard(2, Duration::from_micros(2), 100_000) < 3 * MAX_TOKENS);
+    }
+
+    #[test]
+    fn a_side_that_rings_seldom_may_ask_for_nothing() {
+        assert_eq!(heard(u32::MAX, RING_PERIOD, 10_000), 10_000);
+        assert!(heard(u32::MAX, RING_PERIOD / 2, 10_000) < 3 * MAX_TOKENS);
+        // Parts of a period add up.
+        assert_eq!(heard(4, RING_PERIOD * 3 / 4, 10_000), 10_000);
+    }
+
+    #[test]
+    fn what_is_requested_at_once_is_no_store_for_rings_to_come() {
+        let now = Instant::now();
+        let mut rings = Rings::new(now);
+        assert!(rings.ring(1, 1_000_000, now));
+        let heard = (0..1000).take_while(|_| rings.ring(1, 1_000_000, now)).count() as u32;
+        assert!(heard < MAX_TOKENS, "{heard}");
+        // A ring that costs all there are is one.
+        assert!(!Rings::new(now).ring(MAX_TOKENS, 0, now));
+        // After a while it is heard again, not for longer than at first.
+        let later = now + Duration::from_secs(3600);
+        let heard = (0..1000).take_while(|_| rings.ring(1, 1_000_000, later)).count() as u32;
+        assert_eq!(heard, MAX_TOKENS - 1);
     }
 }

@@ -1,36 +1,34 @@
 //! Clients that connect: accepted, greeted as far as they have come, made sessions, or refused; and what else has a budget.
 
-use super::budget::{Effort, Kind, Moment};
+use super::budget::{Effort, Kind, Moment, Rings};
 use super::crowd::{MAX_NEWCOMERS, Place, gives_way};
-use super::{Member, Newcomer, Offer, Progress, Reactor, Service, Session};
-use crate::transport::connect::{ConnectError, Greeting, Listener, Origin, Refusal, Step};
+use super::{Name, Newcomer, Progress, Reactor, Served, Service, Session, Source};
+use crate::transport::connect::{ConnectError, Greeting, Listener, Origin, Step};
 use crate::transport::job::{ClientKey, Event};
-use crate::transport::slots::Key;
 use crate::transport::watch::Report;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-/// More than the steps that a handshake has.
-const MAX_STEPS: usize = 8;
+/// How long a newcomer waits that could not go on.
+const RETRY: Duration = Duration::from_millis(5);
 
-impl<O: Offer, T: Session> Reactor<O, T> {
+impl<S: Service> Reactor<S> {
     /// Watches a client that is connecting. It is told if that cannot be.
-    pub(super) fn add_newcomer(&mut self, mut greeting: Greeting) -> Result<Key, ConnectError> {
-        let key = self.members.next_key();
+    pub(super) fn add_newcomer(&mut self, mut greeting: Greeting) -> Result<(), ConnectError> {
+        self.last_newcomer += 1;
+        let number = self.last_newcomer;
+        let key = Name::Newcomer(number, Source::Client).to_key();
         if let Err(cause) = self.watch.add(key, greeting.as_fd(), Report::Once) {
             let error = ConnectError::socket(cause);
             greeting.refuse_for(&error);
             return Err(error);
         }
-        self.newcomers.push(key);
-        Ok(self.members.insert(Member::Newcomer(Newcomer::new(greeting))))
-    }
-
-    fn newcomer(&mut self, key: Key) -> Option<&mut Newcomer<O>> {
-        match self.members.get_mut(key) {
-            Some(Member::Newcomer(newcomer)) => Some(newcomer),
-            _ => None,
+        let has_asked = greeting.has_asked();
+        self.newcomers.insert(number, Newcomer { greeting, offer: S::Offer::default(), queued: None });
+        if has_asked {
+            self.queue(number);
         }
+        Ok(())
     }
 
     /// Whether there is something of that kind to be done.
@@ -43,65 +41,43 @@ impl<O: Offer, T: Session> Reactor<O, T> {
         }
     }
 
-    /// Whether there is something to be done of which the sockets will not tell again, and its turn has come.
-    pub(super) fn is_behind(&self) -> bool {
-        Kind::ALL.into_iter().any(|kind| self.has(kind) && self.budgets.is_open(kind))
-    }
-
-    /// How long it is until the next turn of something that is to be done.
+    /// How long it is until the next turn of something that is to be done, and of which the sockets will not tell again.
     pub(super) fn time_to_next(&self) -> Duration {
         let waiting = Kind::ALL.into_iter().filter(|kind| self.has(*kind));
         waiting.map(|kind| self.budgets.time_left(kind)).min().unwrap_or(Duration::MAX)
     }
 
-    /// Attends to what is not a request: to each kind for a moment, if it is time.
-    pub(super) fn attend(&mut self, service: &mut impl Service<O, T>) {
-        for kind in Kind::ALL {
-            self.attend_to(service, kind);
-        }
-    }
-
-    pub(super) fn attend_to(&mut self, service: &mut impl Service<O, T>, kind: Kind) {
-        let is_late = kind == Kind::Arrivals && self.late().is_some();
-        if !self.has(kind) && !is_late || !self.budgets.is_open(kind) {
+    /// Attends to what is of a kind for a moment, if it is time.
+    pub(super) fn attend_to(&mut self, kind: Kind) {
+        if !self.has(kind) || !self.budgets.time_left(kind).is_zero() {
             return;
         }
         let mut moment = Moment::begin();
         while moment.goes_on_after(match kind {
-            Kind::Departures => self.bury(service),
+            Kind::Departures => self.bury(),
             Kind::Arrivals => self.arrive(),
-            Kind::Greetings => self.greet_next(service),
-            Kind::Faults => self.prefault(service),
+            Kind::Greetings => self.greet(),
+            Kind::Faults => self.prefault(),
         }) {}
-        let is_put_off = self.budgets.shut(kind, moment) && self.has(kind);
+        let is_put_off = self.budgets.shut(kind, || moment.spent()) && self.has(kind);
         if is_put_off && matches!(kind, Kind::Arrivals | Kind::Greetings) {
             self.events.extend(self.notices.throttled());
         }
     }
 
     /// Gives up what a session had that is over.
-    fn bury(&mut self, service: &mut impl Service<O, T>) -> Effort {
+    pub(super) fn bury(&mut self) -> Effort {
         let Some((client, session)) = self.departed.pop_front() else { return Effort::None };
-        service.end(client, session, self.sessions);
+        self.service.end(client, session, self.sessions.len());
         Effort::Dear
     }
 
-    /// Refuses a client that takes too long, or accepts the next one.
+    /// Accepts the next client.
     fn arrive(&mut self) -> Effort {
-        if let Some(late) = self.late() {
-            self.refuse(late, Refusal::Late);
-            self.refused(ConnectError::Timeout { limit: self.settings.connect_limit });
-            return Effort::Cheap;
-        }
-        if !self.is_asked {
-            return Effort::None;
-        }
-        match self.accept_one() {
-            Ok(Some(key)) => {
-                if self.newcomer(key).is_some_and(|newcomer| newcomer.greeting.has_asked()) {
-                    self.queue(key);
-                }
-            }
+        let limit = self.connect_limit;
+        let accepted = self.listener.as_mut().map_or(Ok(None), |listener| listener.accept(limit));
+        match accepted.and_then(|greeting| greeting.map(|greeting| self.admit(greeting)).transpose()) {
+            Ok(Some(())) => {}
             Ok(None) => {
                 self.is_asked = false;
                 self.accept_again();
@@ -112,217 +88,101 @@ impl<O: Offer, T: Session> Reactor<O, T> {
         Effort::Cheap
     }
 
-    /// Goes on with the newcomer whose turn it is.
-    fn greet_next(&mut self, service: &mut impl Service<O, T>) -> Effort {
-        let Some(key) = self.lines.pop() else { return Effort::None };
-        if let Some(newcomer) = self.newcomer(key)
-            && let Some(since) = newcomer.queued.take()
-        {
-            newcomer.greeting.excuse(since.elapsed());
-        }
-        let effort = self.greet(service, key);
-        self.watch_newcomer(key);
-        effort
-    }
-
-    /// The client that is connecting for longest, if it takes too long. One that waits for its turn does not.
-    fn late(&self) -> Option<Key> {
-        let &key = self.newcomers.first()?;
-        match self.members.get(key) {
-            Some(Member::Newcomer(newcomer))
-                if newcomer.queued.is_some() || newcomer.greeting.time_left().is_some() =>
-            {
-                None
-            }
-            _ => Some(key),
-        }
-    }
-
-    /// Accepts the next client. Where as many are connecting as may, one of them gives way, or the new one has to.
-    fn accept_one(&mut self) -> Result<Option<Key>, ConnectError> {
-        let limit = self.settings.connect_limit;
-        let Some(listener) = self.listener() else { return Ok(None) };
-        let Some(mut greeting) = listener.accept(limit)? else { return Ok(None) };
+    /// Takes in a client that connects. Where as many are connecting as may, one of them gives way, or the new one has to.
+    fn admit(&mut self, mut greeting: Greeting) -> Result<(), ConnectError> {
         if self.newcomers.len() >= MAX_NEWCOMERS {
-            let Some(key) = self.expendable(greeting.origin()) else {
-                greeting.refuse(Refusal::Full);
+            let Some(number) = self.expendable(greeting.origin()) else {
+                greeting.refuse_for(&ConnectError::Full);
                 return Err(ConnectError::Full);
             };
-            self.refuse(key, Refusal::Full);
+            self.refuse(number, ConnectError::Full);
         }
-        self.add_newcomer(greeting).map(Some)
+        self.add_newcomer(greeting)
     }
 
-    fn listener(&mut self) -> Option<&mut Listener> {
-        match self.members.get_mut(self.listener?) {
-            Some(Member::Listener(listener)) => Some(listener),
-            _ => None,
+    /// Hears of the listener once more, when a client can be accepted. If it cannot be watched any longer it is given up.
+    pub(super) fn accept_again(&mut self) {
+        if let Some(rest) = self.listener.as_ref().and_then(Listener::rest) {
+            self.muted.insert((Instant::now() + rest, Name::Listener));
+        } else if self.hear(Name::Listener, Report::Once).is_err() {
+            self.listener = None;
+        }
+    }
+
+    /// Queues those that take too long: they hear of it when it is their turn.
+    pub(super) fn queue_late(&mut self) {
+        let late = self.newcomers.iter().take_while(|(_, newcomer)| !newcomer.is_in_time());
+        for number in late.map(|(number, _)| *number).collect::<Vec<_>>() {
+            self.queue(number);
         }
     }
 
     /// Which of those that are connecting gives way to a further one.
-    fn expendable(&self, further: Origin) -> Option<Key> {
+    fn expendable(&self, further: Origin) -> Option<u64> {
         let now = Instant::now();
-        let place = |key: &Key| match self.members.get(*key) {
-            Some(Member::Newcomer(newcomer)) => {
-                let Newcomer { greeting, queued, .. } = &**newcomer;
-                let has_had_its_time = queued.is_none() && greeting.has_had_its_time(now);
-                Some((*key, Place { origin: greeting.origin(), is_silent: greeting.is_silent(), has_had_its_time }))
-            }
-            _ => None,
-        };
-        let places: Vec<(Key, Place)> = self.newcomers.iter().filter_map(place).collect();
-        gives_way(&places, further)
-    }
-
-    /// Hears of the listener once more, when a client can be accepted. If it cannot be watched any longer it is forgotten.
-    pub(super) fn accept_again(&mut self) {
-        let Some(key) = self.listener else { return };
-        self.is_resting = self.listener().is_some_and(|listener| listener.rest().is_some());
-        if !self.is_resting
-            && let Some(Member::Listener(listener)) = self.members.get(key)
-            && self.watch.change(key, listener.as_fd(), Report::Once).is_err()
-        {
-            self.remove(key);
-        }
-    }
-
-    /// Hears of a client that is still connecting once more. One that is gone, or cannot be watched any longer, is forgotten.
-    fn watch_newcomer(&mut self, key: Key) {
-        let Self { watch, members, .. } = self;
-        let Some(Member::Newcomer(newcomer)) = members.get_mut(key) else { return };
-        let other = newcomer.other.zip(newcomer.offer.other());
-        let is_watched = !newcomer.is_gone
-            && watch.change(key, newcomer.greeting.as_fd(), Report::Once).is_ok()
-            && other.is_none_or(|(other, descriptor)| watch.change(other, descriptor, Report::Once).is_ok());
-        if !is_watched {
-            self.remove(key);
-        }
+        let places: Vec<Place> = self.newcomers.values().map(|newcomer| newcomer.place(now)).collect();
+        self.newcomers.keys().nth(gives_way(&places, further)?).copied()
     }
 
     /// A client that is connecting is to be attended to.
-    pub(super) fn queue(&mut self, key: Key) {
-        if let Some(newcomer) = self.newcomer(key)
+    pub(super) fn queue(&mut self, number: u64) {
+        if let Some(newcomer) = self.newcomers.get_mut(&number)
             && newcomer.queued.is_none()
         {
             newcomer.queued = Some(Instant::now());
-            let origin = newcomer.greeting.origin();
-            self.lines.push(origin, key);
+            self.lines.push(newcomer.greeting.origin(), number);
         }
     }
 
-    /// Hangs up on a client that is connecting, and says why.
-    fn refuse(&mut self, key: Key, reason: Refusal) {
-        if let Some(newcomer) = self.newcomer(key) {
-            newcomer.greeting.refuse(reason);
-        }
-        self.remove(key);
-    }
-
-    /// Goes on with a client that connects, as far as it has come.
-    pub(super) fn greet(&mut self, service: &mut impl Service<O, T>, key: Key) -> Effort {
+    /// Goes on with the newcomer whose turn it is, if it has come further, and hears of it once more.
+    fn greet(&mut self) -> Effort {
+        let Some(number) = self.lines.pop() else { return Effort::None };
         let mut effort = Effort::Cheap;
         // What is left of those that have gone counts.
-        if self.sessions + self.departed.len() >= self.settings.max_clients && self.bury(service) == Effort::Dear {
-            effort = Effort::Dear;
+        if self.sessions.len() + self.departed.len() >= self.max_clients {
+            effort = self.bury().max(effort);
         }
-        let is_full = self.sessions >= self.settings.max_clients;
-        for _ in 0..MAX_STEPS {
-            let Some(Newcomer { greeting, offer, .. }) = self.newcomer(key) else { return effort };
-            let progress = match greeting.step() {
-                Ok(Step::Pending) => return effort,
-                Ok(Step::Asked | Step::Agreed) if is_full => Err(ConnectError::Full),
-                // An offer costs far more than this look.
-                Ok(Step::Asked) if greeting.channel().is_gone() => Err(ConnectError::PeerGone),
-                Ok(step) => {
-                    effort = Effort::Dear;
-                    service.go_on(greeting, offer, step)
-                }
-                // It has been told.
-                Err(why) => {
-                    self.remove(key);
-                    self.refused(why);
-                    return effort;
-                }
-            };
-            let result = match progress {
-                Ok(Progress::Waits) => return effort,
-                Ok(Progress::TriesAgain) => {
-                    self.retries.push(key);
-                    return effort;
-                }
-                Ok(Progress::GoesOn) => self.watch_other(key),
-                Ok(Progress::Agrees) => {
-                    if let Err(why) = self.promote(service, key) {
-                        self.refused(why);
-                    }
-                    return effort;
-                }
-                Err(why) => Err(why),
-            };
-            if let Err(why) = result {
-                self.refuse(key, reason_of(&why));
-                self.refused(why);
-                return effort;
+        let is_full = self.sessions.len() >= self.max_clients;
+        let Some(Newcomer { greeting, offer, queued }) = self.newcomers.get_mut(&number) else { return effort };
+        if let Some(since) = queued.take() {
+            greeting.excuse(since.elapsed());
+        }
+        let progress = greeting.step().and_then(|step| match step {
+            Step::Pending => Ok(Progress::Waits),
+            _ if is_full => Err(ConnectError::Full),
+            step => {
+                effort = Effort::Dear;
+                self.service.go_on(greeting, offer, step)
             }
+        });
+        let hear = |source| self.hear(Name::Newcomer(number, source), Report::Once).map_err(ConnectError::socket);
+        let result = match progress {
+            Ok(Progress::Waits) => hear(Source::Client).and_then(|()| hear(Source::Other)),
+            Ok(Progress::TriesAgain) => {
+                self.muted.insert((Instant::now() + RETRY, Name::Newcomer(number, Source::Client)));
+                Ok(())
+            }
+            Ok(Progress::Agrees) => self.promote(number),
+            Err(why) => Err(why),
+        };
+        if let Err(why) = result {
+            self.refuse(number, why);
         }
         effort
     }
 
-    /// Watches a newcomer's other descriptor, as soon as it has one.
-    fn watch_other(&mut self, key: Key) -> Result<(), ConnectError> {
-        let other_key = self.members.next_key();
-        if let Some(Member::Newcomer(newcomer)) = self.members.get_mut(key)
-            && newcomer.other.is_none()
-            && let Some(descriptor) = newcomer.offer.other()
-        {
-            self.watch.add(other_key, descriptor, Report::Once).map_err(ConnectError::socket)?;
-            newcomer.other = Some(other_key);
-            self.members.insert(Member::Other(key));
-        }
-        Ok(())
-    }
-
-    /// Makes a session of a client with which all is agreed.
-    fn promote(&mut self, service: &mut impl Service<O, T>, key: Key) -> Result<(), ConnectError> {
-        // Nothing is done for such a member while it stands in for the session.
-        let Some(Member::Newcomer(newcomer)) = self.members.replace(key, Member::Other(key)) else {
-            return Err(ConnectError::PeerGone);
-        };
-        self.newcomers.retain(|other| *other != key);
-        // The end of the last session comes before the beginning of the next one.
-        while self.sessions == 0 && self.bury(service) != Effort::None {}
-        let Newcomer { greeting, offer, mut other, .. } = *newcomer;
-        let session = service.begin(greeting, offer).and_then(|session| {
-            self.watch.change(key, session.client(), Report::EachTime).map_err(ConnectError::socket)?;
-            if let Some(descriptor) = session.other() {
-                match other {
-                    Some(other) => {
-                        self.watch.change(other, descriptor, Report::EachTime).map_err(ConnectError::socket)?
-                    }
-                    // Without it the client's hang-up tells of its end, if later.
-                    None => {
-                        let added = self.members.next_key();
-                        let is_added = self.watch.add(added, descriptor, Report::EachTime).is_ok();
-                        other = is_added.then(|| self.members.insert(Member::Other(key)));
-                    }
-                }
+    /// Hangs up on a client that is connecting, and says why.
+    fn refuse(&mut self, number: u64, why: ConnectError) {
+        if let Some(mut newcomer) = self.newcomers.remove(&number) {
+            newcomer.greeting.refuse_for(&why);
+            if newcomer.queued.is_some() {
+                self.lines.forget(newcomer.greeting.origin(), number);
             }
-            Ok(session)
-        });
-        let session = session.inspect_err(|_| {
-            // The sockets are closed, and with that no longer watched: only the keys have to go.
-            self.members.remove(key);
-            other.and_then(|other| self.members.remove(other));
-        })?;
-        if session.is_unfaulted() {
-            self.unfaulted.push_back(key);
+            for source in [Source::Client, Source::Other] {
+                newcomer.descriptor(source).into_iter().for_each(|descriptor| self.watch.remove(descriptor));
+            }
         }
-        self.members.replace(key, Member::Session(Box::new(session), other));
-        self.members.poll(key);
-        self.sessions += 1;
-        self.events.push_back(Event::Joined(ClientKey(key)));
-        Ok(())
+        self.refused(why);
     }
 
     /// A client was not taken in.
@@ -330,24 +190,37 @@ impl<O: Offer, T: Session> Reactor<O, T> {
         self.events.extend(self.notices.refused(why));
     }
 
+    /// Makes a session of a client with which all is agreed.
+    fn promote(&mut self, number: u64) -> Result<(), ConnectError> {
+        let Some(Newcomer { greeting, offer, .. }) = self.newcomers.remove(&number) else {
+            return Err(ConnectError::PeerGone);
+        };
+        // The end of the last session comes before the beginning of the next one.
+        while self.sessions.len() == 0 && self.bury() != Effort::None {}
+        let session = self.service.begin(greeting, offer)?;
+        let rings = [(); 2].map(|()| Rings::new(Instant::now()));
+        let key = self.sessions.insert(Box::new(Served { session, rings }));
+        if let Err(cause) = self.hear(Name::Session(key, Source::Client), Report::EachTime) {
+            self.sessions.remove(key);
+            return Err(ConnectError::socket(cause));
+        }
+        // Without the other one the client's hang-up tells of its end, if later.
+        let _ = self.hear(Name::Session(key, Source::Other), Report::EachTime);
+        self.unfaulted.push_back(key);
+        self.sessions.poll(key);
+        self.events.push_back(Event::Joined(ClientKey(key)));
+        Ok(())
+    }
+
     /// Pre-faults a bit more of a session's regions.
-    fn prefault(&mut self, service: &mut impl Service<O, T>) -> Effort {
+    fn prefault(&mut self) -> Effort {
         let Some(key) = self.unfaulted.pop_front() else { return Effort::None };
-        let Some(session) = self.session_at(key) else { return Effort::Cheap };
-        match session.prefault() {
-            Ok(()) if session.is_unfaulted() => self.unfaulted.push_back(key),
-            Ok(()) => {}
-            Err(why) => self.end(service, ClientKey(key), why),
+        let Some(served) = self.sessions.get_mut(key) else { return Effort::Cheap };
+        match served.session.prefault() {
+            Ok(true) => self.unfaulted.push_back(key),
+            Ok(false) => {}
+            Err(why) => self.end(ClientKey(key), why),
         }
         Effort::Dear
-    }
-}
-
-/// What a client is told when this is why there will be no session.
-fn reason_of(why: &ConnectError) -> Refusal {
-    match why {
-        // What a table behind a proxy said is the proxy's answer, too.
-        ConnectError::Refused { reason } => *reason,
-        other => other.refusal().unwrap_or(Refusal::Handshake),
     }
 }

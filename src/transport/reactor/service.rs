@@ -1,43 +1,48 @@
-//! What a [`Reactor`](super::Reactor) has to know of what it runs: a table, or a proxy before one.
+//! What a [`Reactor`](super::Reactor) has to know of what it runs, a table or a proxy before one, and what it watches for it.
 
+use super::budget::Rings;
+use super::crowd::Place;
 use crate::transport::connect::{ConnectError, Greeting, Step};
 use crate::transport::error::SessionError;
 use crate::transport::job::{ClientKey, Event};
+use crate::transport::memory::Mapped;
+use crate::transport::semaphore::{Doorbell, Via};
+use crate::transport::slots::Key;
 use std::collections::VecDeque;
-use std::os::fd::BorrowedFd;
-use std::time::Duration;
+use std::fmt::Debug;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::{Duration, Instant};
 
-/// What is done for clients, whose sessions are `T`. With each that is connecting goes an `O`.
-pub(in crate::transport) trait Service<O, T> {
-    /// Goes on with a client that asked for a session, or has accepted the one that it was offered.
-    ///
-    /// # Errors
-    ///
-    /// Why there will be no session. The client is told.
-    fn go_on(&mut self, greeting: &mut Greeting, offer: &mut O, step: Step) -> Result<Progress, ConnectError>;
+/// What is done for clients.
+pub(in crate::transport) trait Service {
+    /// What goes with a client that is connecting.
+    type Offer: Default + Debug;
+    type Session: Session + Debug;
+
+    /// A second descriptor that tells of a client which is connecting.
+    fn other(_offer: &Self::Offer) -> Option<BorrowedFd<'_>> {
+        None
+    }
+
+    /// Goes on with a client that asked for a session, or has accepted the one that it was offered. The error says why there will
+    /// be no session, and is told to the client.
+    fn go_on(&mut self, greeting: &mut Greeting, offer: &mut Self::Offer, step: Step)
+    -> Result<Progress, ConnectError>;
 
     /// The session of a client with which all is agreed.
-    ///
-    /// # Errors
-    ///
-    /// Why there is none after all.
-    fn begin(&mut self, greeting: Greeting, offer: O) -> Result<T, ConnectError>;
+    fn begin(&mut self, greeting: Greeting, offer: Self::Offer) -> Result<Self::Session, ConnectError>;
 
-    /// Takes what a client has, so many requests at most; whether there was something.
-    ///
-    /// # Errors
-    ///
-    /// Why the session is over.
+    /// Takes what a client has, so many requests at most; whether there was something. After an error the session is over.
     fn serve(
         &mut self,
         client: ClientKey,
-        session: &mut T,
+        session: &mut Self::Session,
         turn: usize,
         events: &mut VecDeque<Event>,
     ) -> Result<bool, SessionError>;
 
     /// A session is over; so many others are not.
-    fn end(&mut self, client: ClientKey, session: T, others: usize);
+    fn end(&mut self, client: ClientKey, session: Self::Session, others: usize);
 }
 
 /// What a step of a handshake came to.
@@ -47,22 +52,48 @@ pub(in crate::transport) enum Progress {
     Waits,
     /// The same step may do in a while what it could not do now.
     TriesAgain,
-    /// The next step can be taken.
-    GoesOn,
     /// Both sides agree: [`Service::begin`].
     Agrees,
 }
 
-/// What goes with a client that is connecting.
-pub(in crate::transport) trait Offer: Default {
-    /// A second descriptor that tells of it.
-    fn other(&self) -> Option<BorrowedFd<'_>> {
-        None
+/// A client's session, as far as waiting for it goes.
+pub(in crate::transport) trait Session {
+    /// One of the descriptors that tell of it; all have the client's socket.
+    fn descriptor(&self, source: Source) -> Option<BorrowedFd<'_>>;
+
+    /// Whether [`Service::serve`] would find something.
+    fn is_ready(&mut self) -> bool;
+
+    /// Where this side is rung.
+    fn bells(&self) -> &[Doorbell<Mapped>];
+
+    /// Tells the other side to ring; whether there is something already, and it is told that this side is awake.
+    fn arm(&mut self) -> bool {
+        self.bells().iter().for_each(|bell| bell.arm(Via::Socket));
+        let is_ready = self.is_ready();
+        if is_ready {
+            self.bells().iter().for_each(Doorbell::disarm);
+        }
+        is_ready
+    }
+
+    /// Takes in what a descriptor has. What that cost, counted in rings, and how much was taken so far of what the one asks for
+    /// who rings there; an error if the session is over.
+    fn take_in(&mut self, source: Source) -> Result<(u32, u32), SessionError>;
+
+    /// Sleeps until the client rings or the limit has passed, without a look at any descriptor. False if that cannot be.
+    fn sleep(&mut self, _limit: Duration) -> bool {
+        false
+    }
+
+    /// Pre-faults a bit of what is to be; whether more is left.
+    fn prefault(&mut self) -> Result<bool, SessionError> {
+        Ok(false)
     }
 }
 
-/// Which of a session's two descriptors has something.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Which of a client's two descriptors has something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::transport) enum Source {
     /// The client's socket.
     Client,
@@ -70,43 +101,100 @@ pub(in crate::transport) enum Source {
     Other,
 }
 
-/// A client's session, as far as waiting for it goes.
-pub(in crate::transport) trait Session {
-    /// The client's socket.
-    fn client(&self) -> BorrowedFd<'_>;
+/// What is watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::transport) enum Name {
+    Listener,
+    /// A descriptor of a newcomer, by its number.
+    Newcomer(u64, Source),
+    Session(Key, Source),
+}
 
-    /// A second descriptor that tells of the session.
-    fn other(&self) -> Option<BorrowedFd<'_>>;
+impl Name {
+    // Memory ends before a slot has these bits in its number.
+    const OTHER: u64 = 1 << 31;
+    const NEWCOMER: u64 = 1 << 30;
+    /// What is before them.
+    const LOW: u64 = Self::NEWCOMER - 1;
 
-    /// Whether [`Service::serve`] would find something.
-    fn is_ready(&mut self) -> bool;
-
-    /// Tells the other side to ring; whether there is something already, and it is told that this side is awake.
-    fn arm(&mut self) -> bool;
-
-    /// A descriptor has something: this side is awake. False if the one who rings there does so too often with nothing to ask for.
-    ///
-    /// # Errors
-    ///
-    /// Why the session is over.
-    fn woken(&mut self, source: Source) -> Result<bool, SessionError>;
-
-    /// Sleeps until the client rings or the limit has passed, without a look at any descriptor. False if that cannot be.
-    fn sleep(&mut self, _limit: Duration) -> bool {
-        false
+    /// The name as a key that no other one has.
+    pub(super) fn to_key(self) -> Key {
+        let (data, source) = match self {
+            Self::Listener => (Self::NEWCOMER, Source::Client),
+            Self::Newcomer(number, source) => {
+                ((number & !Self::LOW) << 2 | Self::NEWCOMER | number & Self::LOW, source)
+            }
+            Self::Session(key, source) => (key.to_data(), source),
+        };
+        Key::from_data(if source == Source::Other { data | Self::OTHER } else { data })
     }
 
-    /// Whether there is something to be pre-faulted.
-    fn is_unfaulted(&self) -> bool {
-        false
+    /// The name that is that key.
+    pub(super) fn of_key(key: Key) -> Self {
+        let data = key.to_data();
+        let source = if data & Self::OTHER == 0 { Source::Client } else { Source::Other };
+        if data & Self::NEWCOMER == 0 {
+            return Self::Session(Key::from_data(data & !Self::OTHER), source);
+        }
+        match data >> 2 & !Self::LOW | data & Self::LOW {
+            0 => Self::Listener,
+            number => Self::Newcomer(number, source),
+        }
+    }
+}
+
+/// A session, and the rings of those at its two descriptors.
+#[derive(Debug)]
+pub(super) struct Served<S: Service> {
+    pub(super) session: S::Session,
+    pub(super) rings: [Rings; 2],
+}
+
+/// A client that is connecting.
+#[derive(Debug)]
+pub(super) struct Newcomer<S: Service> {
+    pub(super) greeting: Greeting,
+    pub(super) offer: S::Offer,
+    /// Since when it is in the line of those to be attended to, if it is.
+    pub(super) queued: Option<Instant>,
+}
+
+impl<S: Service> Newcomer<S> {
+    pub(super) fn descriptor(&self, source: Source) -> Option<BorrowedFd<'_>> {
+        match source {
+            Source::Client => Some(self.greeting.as_fd()),
+            Source::Other => S::other(&self.offer),
+        }
     }
 
-    /// Pre-faults a bit more.
-    ///
-    /// # Errors
-    ///
-    /// [`SessionError::OutOfMemory`].
-    fn prefault(&mut self) -> Result<(), SessionError> {
-        Ok(())
+    /// Whether it is the client's turn, and its time is not over.
+    pub(super) fn is_in_time(&self) -> bool {
+        self.queued.is_none() && self.greeting.time_left().is_some()
+    }
+
+    pub(super) fn place(&self, now: Instant) -> Place {
+        let Self { greeting, queued, .. } = self;
+        let has_had_its_time = queued.is_none() && greeting.has_had_its_time(now);
+        Place { origin: greeting.origin(), is_silent: greeting.is_silent(), has_had_its_time }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_name_has_a_key_of_its_own() {
+        let key = |slot: u64, generation: u64| Key::from_data(generation << 32 | slot);
+        let mut names = vec![Name::Listener];
+        for source in [Source::Client, Source::Other] {
+            let numbers = [1, Name::LOW, Name::LOW + 1, 1 << 40, (1 << 62) - 1];
+            names.extend(numbers.map(|number| Name::Newcomer(number, source)));
+            let keys = [key(0, 0), key(0, 1), key(1, u64::from(u32::MAX)), key(Name::LOW, 7)];
+            names.extend(keys.map(|key| Name::Session(key, source)));
+        }
+        for name in names {
+            assert_eq!(Name::of_key(name.to_key()), name);
+        }
     }
 }

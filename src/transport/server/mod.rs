@@ -12,12 +12,12 @@ use crate::transport::blocks::AllocateError;
 use crate::transport::chain::clamp;
 use crate::transport::connect::{Address, Listener};
 use crate::transport::error::{SessionError, TableError};
-use crate::transport::job::{Answer, Answered, ClientKey, Event, Job, Operation, Pushed};
+use crate::transport::job::{Answer, Answered, ClientKey, Event, Job, Pushed};
 use crate::transport::loan::{Borrowed, Lease, Payload};
-use crate::transport::reactor::{Reactor, Settings};
-use crate::transport::request::{ErrorCode, Value};
+use crate::transport::reactor::Reactor;
+use crate::transport::request::{ErrorCode, Kind, Value};
 use crate::transport::session::{AnswerError, Reply};
-use offer::{Data, TableService};
+use offer::TableService;
 use served::Session;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
@@ -51,8 +51,7 @@ pub use offer::TableOptions;
 /// ```
 #[derive(Debug)]
 pub struct Table {
-    reactor: Reactor<Data, Session>,
-    service: TableService,
+    reactor: Reactor<TableService>,
 }
 
 impl Table {
@@ -76,7 +75,7 @@ impl Table {
     pub fn without_address(options: TableOptions) -> Result<Self, TableError> {
         let TableOptions { max_clients, connect_limit, waiting, .. } = options;
         let service = TableService::new(options)?;
-        Ok(Self { reactor: Reactor::new(Settings { max_clients, connect_limit, waiting })?, service })
+        Ok(Self { reactor: Reactor::new(service, max_clients, connect_limit, waiting)? })
     }
 
     /// Takes the process at the other end of a socket as a client.
@@ -85,7 +84,7 @@ impl Table {
     ///
     /// [`TableError::Socket`] if the system cannot watch one more.
     pub fn adopt(&mut self, stream: UnixStream) -> Result<(), TableError> {
-        Ok(self.reactor.adopt(stream, &mut self.service)?)
+        Ok(self.reactor.adopt(stream)?)
     }
 
     /// How many clients there are.
@@ -104,8 +103,7 @@ impl Table {
             Some(event) => Ok(Some(event)),
             None => {
                 self.flush();
-                let service = &mut self.service;
-                match self.reactor.next_of_lone(|client, session| service.take(client, session)) {
+                match self.reactor.next_request(TableService::take) {
                     Some(event) => Ok(Some(event)),
                     None => self.next_round(limit),
                 }
@@ -115,7 +113,7 @@ impl Table {
 
     /// As [`next`](Self::next), when all that was gathered is used up.
     fn next_round(&mut self, limit: Duration) -> Result<Option<Event>, TableError> {
-        self.reactor.round(&mut self.service, limit)?;
+        self.reactor.round(limit)?;
         Ok(self.reactor.events.pop_front())
     }
 
@@ -123,17 +121,23 @@ impl Table {
     /// was gathered: only a program that does something else for long needs it.
     #[inline(always)]
     pub fn flush(&mut self) {
-        while let Some(client) = self.service.next_touched() {
-            let Some(session) = self.reactor.session_mut(client) else { continue };
-            session.is_touched = false;
-            if let Err(why) = session.flush() {
-                self.end(client, why);
-            }
+        while let Some(client) = self.reactor.service.touched.pop() {
+            self.with(client, |session, _| {
+                session.is_touched = false;
+                session.flush()
+            });
         }
     }
 
-    fn end(&mut self, client: ClientKey, why: SessionError) {
-        self.reactor.end(&mut self.service, client, why);
+    /// Does something with a client's session, which ends if that fails; `None` if it has ended.
+    #[inline(always)]
+    fn with<T>(
+        &mut self,
+        client: ClientKey,
+        act: impl FnOnce(&mut Session, &mut TableService) -> Result<T, SessionError>,
+    ) -> Option<T> {
+        let (session, service) = self.reactor.session_mut(client)?;
+        act(session, service).map_err(|why| self.reactor.end(client, why)).ok()
     }
 
     /// Ends a client's session.
@@ -145,7 +149,7 @@ impl Table {
         if self.reactor.session(client).is_none() {
             return Err(TableError::NoSuchClient);
         }
-        self.end(client, SessionError::PeerGone);
+        self.reactor.end(client, SessionError::PeerGone);
         Ok(())
     }
 
@@ -165,91 +169,76 @@ impl Table {
     /// [`TableError::NoSuchClient`].
     #[inline]
     pub fn lease(&mut self, job: &Job, len_bytes: usize) -> Result<Lease, TableError> {
-        let session = self.reactor.session_mut(job.client).ok_or(TableError::NoSuchClient)?;
-        let max_bytes = session.side.asked(job.key).ok_or(TableError::NoSuchJob)? as usize;
-        if len_bytes > max_bytes {
-            return Err(TableError::TooLarge { len_bytes, max_bytes });
-        }
-        match session.lend(clamp(len_bytes)) {
-            Ok(chain) => Ok(Lease { loan: session.place.loan(chain) }),
-            Err(AllocateError::OutOfBlocks) => Err(TableError::OutOfBlocks { len_bytes }),
-            Err(AllocateError::Violation(violation)) => {
-                self.end(job.client, violation.into());
-                Err(TableError::NoSuchClient)
-            }
-        }
+        let lease = self.with(job.client, |session, _| match session.side.asked(job.key).map(|asked| asked as usize) {
+            None => Ok(Err(TableError::NoSuchJob)),
+            Some(max_bytes) if len_bytes > max_bytes => Ok(Err(TableError::TooLarge { len_bytes, max_bytes })),
+            Some(_) => match session.lend(clamp(len_bytes)) {
+                Ok(chain) => Ok(Ok(Lease { loan: session.place.loan(chain) })),
+                Err(AllocateError::OutOfBlocks) => Ok(Err(TableError::OutOfBlocks { len_bytes })),
+                Err(AllocateError::Violation(violation)) => Err(violation.into()),
+            },
+        });
+        lease.unwrap_or(Err(TableError::NoSuchClient))
     }
 
     /// Sends a message of a stream: [`Answer::Bytes`], [`Answer::BytesWith`] or [`Answer::Lease`]. It never waits, and what is not
     /// sent is said: without a credit the answer comes back.
     pub fn push<'a>(&mut self, job: &Job, answer: Answer<'a>) -> Pushed<'a> {
-        let Some(session) = self.reactor.session_mut(job.client) else { return Pushed::Ended };
-        match session.side.credits(job.key) {
-            None => return Pushed::Ended,
-            Some(0) => return Pushed::NoCredit(answer),
-            Some(_) if !matches!(answer, Answer::Bytes(_) | Answer::BytesWith(..) | Answer::Lease(_)) => {
-                return Pushed::Refused(ErrorCode::UNSUPPORTED);
+        let pushed = self.with(job.client, |session, service| {
+            match session.side.credits(job.key) {
+                None => return Ok(Pushed::Ended),
+                Some(0) => return Ok(Pushed::NoCredit(answer)),
+                Some(_) => {}
             }
-            Some(_) => {}
-        }
-        let why = match session.reply(job, answer) {
-            Ok(Reply::Value(value)) => return Pushed::Refused(ErrorCode::of(value).unwrap_or(ErrorCode::IO)),
-            Ok(reply) => match session.side.push(job.key, reply) {
+            let reply = match answer {
+                Answer::Bytes(_) | Answer::BytesWith(..) | Answer::Lease(_) => session.reply(job, answer)?,
+                _ => Reply::Value(ErrorCode::UNSUPPORTED.value()),
+            };
+            if let Reply::Value(value) = reply {
+                return Ok(Pushed::Refused(ErrorCode::of(value).unwrap_or(ErrorCode::IO)));
+            }
+            match session.side.push(job.key, reply) {
                 Ok(()) => {
-                    self.service.touch(job.client, session);
-                    return Pushed::Sent;
+                    service.touch(job.client, session);
+                    Ok(Pushed::Sent)
                 }
-                Err(AnswerError::Violation(violation)) => violation.into(),
+                Err(AnswerError::Violation(violation)) => Err(violation.into()),
                 // The length was seen to be allowed, and that there is a credit.
-                Err(_) => return Pushed::Refused(ErrorCode::IO),
-            },
-            Err(why) => why,
-        };
-        self.end(job.client, why);
-        Pushed::Ended
+                Err(_) => Ok(Pushed::Refused(ErrorCode::IO)),
+            }
+        });
+        pushed.unwrap_or(Pushed::Ended)
     }
 
     /// Answers a job. What cannot be sent is refused to the client, which is always answered, unless it posted a write. The answer
     /// to a stream ends it: [`Answer::Done`] or an error.
     #[inline]
     pub fn answer(&mut self, job: Job, answer: Answer<'_>) -> Answered {
-        let Some(session) = self.reactor.session_mut(job.client) else { return Answered::Left };
         // An error of the program's own is what is sent; another one is sent instead.
         let can_fail = !matches!(answer, Answer::Error(_));
-        let reply = match answer {
-            Answer::Error(code) => Ok(Reply::Value(code.value())),
-            Answer::Done => Ok(Reply::Value(Value::number(0))),
-            _ if !job.wants_answer() => Ok(Reply::Value(Value::number(0))),
-            _ if matches!(job.operation(), Operation::Stream { .. }) => {
-                Ok(Reply::Value(ErrorCode::UNSUPPORTED.value()))
+        let answered = self.with(job.client, |session, service| {
+            let ends_stream = matches!(answer, Answer::Error(_) | Answer::Done);
+            let reply = if !job.wants_answer() {
+                Reply::Value(Value::number(0))
+            } else if !ends_stream && job.request.kind == Kind::Stream {
+                Reply::Value(ErrorCode::UNSUPPORTED.value())
+            } else {
+                session.reply(&job, answer)?
+            };
+            let refused = match &reply {
+                Reply::Value(value) if can_fail => ErrorCode::of(*value),
+                _ => None,
+            };
+            match session.side.answer(job.key, reply) {
+                Ok(()) => {
+                    service.touch(job.client, session);
+                    Ok(refused.map_or(Answered::Sent, Answered::Instead))
+                }
+                Err(AnswerError::Violation(violation)) => Err(violation.into()),
+                // A job is used up by its answer, so that there is none twice.
+                Err(_) => Ok(Answered::Left),
             }
-            Answer::Amount(amount) => Ok(Reply::Value(Value::number(amount))),
-            Answer::Handle(handle) => Ok(Reply::Value(Value::number(handle))),
-            Answer::Position(position) => Ok(Reply::Value(Value::from_raw(position))),
-            other => session.reply(&job, other),
-        };
-        let reply = match reply {
-            Ok(reply) => reply,
-            Err(why) => {
-                self.end(job.client, why);
-                return Answered::Left;
-            }
-        };
-        let refused = match &reply {
-            Reply::Value(value) if can_fail => ErrorCode::of(*value),
-            _ => None,
-        };
-        match session.side.answer(job.key, reply) {
-            Ok(()) => {
-                self.service.touch(job.client, session);
-                refused.map_or(Answered::Sent, Answered::Instead)
-            }
-            Err(AnswerError::Violation(violation)) => {
-                self.end(job.client, violation.into());
-                Answered::Left
-            }
-            // A job is used up by its answer, so that there is none twice.
-            Err(_) => Answered::Left,
-        }
+        });
+        answered.unwrap_or(Answered::Left)
     }
 }

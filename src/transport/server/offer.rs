@@ -4,14 +4,15 @@ use super::served::Session;
 use crate::transport::connect::{ConnectError, Greeting, Peers, Step};
 use crate::transport::error::{SessionError, TableError};
 use crate::transport::geometry::{Allocator, Blocks, Geometry};
-use crate::transport::job::{ClientKey, Event};
+use crate::transport::job::{ClientKey, Event, Job};
 use crate::transport::memory::Mapped;
 use crate::transport::options::Waiting;
 use crate::transport::options::setters;
-use crate::transport::reactor::{Offer, Progress, Service};
+use crate::transport::reactor::{Progress, Service};
 use crate::transport::region::{Region, RegionOptions};
+use crate::transport::request::Kind;
 use crate::transport::ring::Publication;
-use crate::transport::session::{QueueLayout, data_bytes, lay_out_shared};
+use crate::transport::session::{Incoming, QueueLayout, data_bytes, lay_out_shared};
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -46,11 +47,11 @@ setters! {
 }
 
 impl TableOptions {
-    /// The numbers that serve most: rings of 128 entries with room for 112 bytes in each, 4 MiB for each direction in blocks of 64 KiB.
+    /// The numbers that serve most: rings of 128 entries, 4 MiB for each direction in blocks of 64 KiB.
     pub const GEOMETRY: Geometry = Geometry {
         capacity: 128,
-        request_stride_bytes: 128,
-        response_stride_bytes: 128,
+        request_stride_bytes: 16,
+        response_stride_bytes: 16,
         publication: Publication::Phase,
         allocator: Allocator::Owned,
         client_blocks: Blocks { block_bytes: 64 << 10, count: 64 },
@@ -80,14 +81,8 @@ pub(super) struct TableService {
     /// The one region of all clients, if they have one.
     common: Option<Region>,
     /// Sessions that have something to publish.
-    touched: Vec<ClientKey>,
+    pub(super) touched: Vec<ClientKey>,
 }
-
-/// The region of the server's blocks that a client was offered.
-#[derive(Debug, Default)]
-pub(super) struct Data(Option<Mapped>);
-
-impl Offer for Data {}
 
 impl TableService {
     pub(super) fn new(options: TableOptions) -> Result<Self, TableError> {
@@ -110,28 +105,34 @@ impl TableService {
             self.touched.push(client);
         }
     }
-
-    /// The next session that has something to publish.
-    #[inline(always)]
-    pub(super) fn next_touched(&mut self) -> Option<ClientKey> {
-        self.touched.pop()
-    }
 }
 
 impl TableService {
-    /// Takes a client's next request.
+    /// Takes what a client asks for next.
     #[inline(always)]
     pub(super) fn take(&mut self, client: ClientKey, session: &mut Session) -> Result<Option<Event>, SessionError> {
-        let event = session.next(client)?;
-        if event.is_some() {
-            self.touch(client, session);
-        }
-        Ok(event)
+        session.take_returned();
+        let Some(Incoming { job, request }) = session.side.take_request()? else { return Ok(None) };
+        self.touch(client, session);
+        Ok(Some(match job {
+            Some(key) if request.kind != Kind::Credit => Event::Job(Job { client, key, request }),
+            _ if request.kind == Kind::Credit => Event::Credit { client },
+            _ => Event::Closed { client, handle: request.handle },
+        }))
     }
 }
 
-impl Service<Data, Session> for TableService {
-    fn go_on(&mut self, greeting: &mut Greeting, offer: &mut Data, step: Step) -> Result<Progress, ConnectError> {
+impl Service for TableService {
+    /// The region of the server's blocks that a client was offered.
+    type Offer = Option<Mapped>;
+    type Session = Session;
+
+    fn go_on(
+        &mut self,
+        greeting: &mut Greeting,
+        offer: &mut Option<Mapped>,
+        step: Step,
+    ) -> Result<Progress, ConnectError> {
         if step == Step::Agreed {
             return Ok(Progress::Agrees);
         }
@@ -146,13 +147,13 @@ impl Service<Data, Session> for TableService {
                 &own
             }
         };
-        offer.0 = Some(data.memory().clone());
+        *offer = Some(data.memory().clone());
         greeting.offer(self.options.geometry, queue, data)?;
-        Ok(Progress::GoesOn)
+        Ok(Progress::Waits)
     }
 
-    fn begin(&mut self, greeting: Greeting, offer: Data) -> Result<Session, ConnectError> {
-        let data = offer.0.ok_or(ConnectError::PeerGone)?;
+    fn begin(&mut self, greeting: Greeting, offer: Option<Mapped>) -> Result<Session, ConnectError> {
+        let data = offer.ok_or(ConnectError::PeerGone)?;
         let Geometry { allocator, server_blocks, .. } = self.options.geometry;
         let is_own = self.common.is_none();
         if is_own && allocator == Allocator::Shared {
@@ -171,9 +172,15 @@ impl Service<Data, Session> for TableService {
         turn: usize,
         events: &mut VecDeque<Event>,
     ) -> Result<bool, SessionError> {
-        let any = session.take(client, turn, events)?;
-        if any {
-            self.touch(client, session);
+        let mut any = false;
+        for _ in 0..turn {
+            let Some(event) = self.take(client, session)? else { break };
+            any = true;
+            events.push_back(event);
+        }
+        if !any && session.side.lent_blocks() > 0 {
+            // Where there is nothing better to do: the line of the releases is not in this CPU's cache when they have changed.
+            session.side.take_releases()?;
         }
         Ok(any)
     }

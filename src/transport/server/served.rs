@@ -5,19 +5,18 @@ use crate::transport::chain::Chain;
 use crate::transport::connect::{Channel, ConnectError, Greeted, Parcel};
 use crate::transport::error::SessionError;
 use crate::transport::geometry::Allocator;
-use crate::transport::job::{Answer, ClientKey, Event, Job};
+use crate::transport::job::{Answer, Job};
 use crate::transport::loan::{Borrowed, Lender};
 use crate::transport::memory::{Copier, Mapped, Memory};
-use crate::transport::reactor::{self, Rings, Source};
+use crate::transport::reactor::{self, Source};
 use crate::transport::region::Region;
-use crate::transport::request::{ErrorCode, Kind, Value};
-use crate::transport::semaphore::{Doorbell, Via};
-use crate::transport::session::{Incoming, QueueLayout, Reply, ServerSide};
+use crate::transport::request::{ErrorCode, Value};
+use crate::transport::semaphore::Doorbell;
+use crate::transport::session::{QueueLayout, Reply, ServerSide};
 use crate::transport::share::Object;
-use crate::transport::violation::Violation;
-use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::time::{Duration, Instant};
+use std::slice;
+use std::time::Duration;
 
 /// From this length on it is looked first for what the client has given back, which may still be in the caches: the look
 /// costs less than fetching another block would.
@@ -36,7 +35,6 @@ pub(super) struct Session {
     client_file: Option<OwnedFd>,
     /// It is among those that have something to publish.
     pub(super) is_touched: bool,
-    rings: Rings,
     /// Regions to be pre-faulted, and how much of the last of them is.
     unfaulted: (Vec<Mapped>, usize),
 }
@@ -72,56 +70,22 @@ impl Session {
             own_bell: Doorbell::new(queue.clone(), layout.server_doorbell_at),
             client_bell: Doorbell::new(queue, layout.client_doorbell_at),
             is_touched: false,
-            rings: Rings::new(Instant::now()),
             unfaulted: (unfaulted, 0),
         })
     }
 
     /// Takes in leases that were dropped without being sent.
     #[inline(always)]
-    fn take_returned(&mut self) {
+    pub(super) fn take_returned(&mut self) {
         while let Some(chain) = self.place.take_returned() {
             self.side.give_back(chain);
         }
     }
 
-    /// Takes what the client asks for, so many requests at most; whether it asked for something.
-    #[inline(always)]
-    pub(super) fn take(
-        &mut self,
-        client: ClientKey,
-        turn: usize,
-        events: &mut VecDeque<Event>,
-    ) -> Result<bool, Violation> {
-        let mut any = false;
-        for _ in 0..turn {
-            let Some(event) = self.next(client)? else { break };
-            any = true;
-            events.push_back(event);
-        }
-        // Where there is nothing better to do: the line of the releases is not in this CPU's cache when they have changed.
-        if !any && self.side.lent_blocks() > 0 {
-            self.side.take_releases()?;
-        }
-        Ok(any)
-    }
-
-    /// What the client asks for next.
-    #[inline(always)]
-    pub(super) fn next(&mut self, client: ClientKey) -> Result<Option<Event>, Violation> {
-        self.take_returned();
-        let Some(Incoming { job, request }) = self.side.take_request()? else { return Ok(None) };
-        Ok(Some(match job {
-            Some(key) if request.kind != Kind::Credit => Event::Job(Job { client, key, request }),
-            _ if request.kind == Kind::Credit => Event::Credit { client },
-            _ => Event::Closed { client, handle: request.handle },
-        }))
-    }
-
     #[inline(always)]
     pub(super) fn flush(&mut self) -> Result<(), SessionError> {
         if self.side.flush() && self.client_bell.ring() {
-            self.channel.wake().map_err(|_| SessionError::PeerGone)?;
+            self.channel.wake()?;
         }
         // Now that the client has something to do: what it gave back by its last requests.
         if self.side.lent_blocks() > 0 {
@@ -148,33 +112,33 @@ impl Session {
         }
     }
 
-    /// The answer to a job, for those that need the session's blocks or its socket.
+    /// What answers a job: the answer, or the error that the client gets instead.
     #[inline(always)]
     pub(super) fn reply<'a>(&mut self, job: &Job, answer: Answer<'a>) -> Result<Reply<'a>, SessionError> {
-        match answer {
-            Answer::Bytes(bytes) => self.copied(job, bytes, Copier::AUTO),
-            Answer::BytesWith(bytes, copier) => self.copied(job, bytes, copier),
+        Ok(Reply::Value(match answer {
+            Answer::Bytes(bytes) => return self.copied(job, bytes, Copier::AUTO),
+            Answer::BytesWith(bytes, copier) => return self.copied(job, bytes, copier),
+            Answer::Object(object) => return self.pass(job, Value::number(0), &object),
+            Answer::HandleAndObject(handle, object) => return self.pass(job, Value::number(handle), &object),
             Answer::Lease(lease) => {
-                let chain = self.place.take_back(lease.loan);
                 let asked = self.side.asked(job.key).unwrap_or(0);
-                Ok(match chain {
-                    Some(chain) if chain.length() <= asked => Reply::Bytes(chain),
+                match self.place.take_back(lease.loan) {
+                    Some(chain) if chain.length() <= asked => return Ok(Reply::Bytes(chain)),
                     Some(chain) => {
                         self.side.give_back(chain);
-                        Reply::Value(ErrorCode::TOO_LARGE.value())
+                        ErrorCode::TOO_LARGE.value()
                     }
-                    None => Reply::Value(ErrorCode::IO.value()),
-                })
+                    None => ErrorCode::IO.value(),
+                }
             }
-            Answer::Object(object) => self.pass(job, Value::number(0), &object),
-            Answer::HandleAndObject(handle, object) => self.pass(job, Value::number(handle), &object),
-            Answer::Error(_) | Answer::Done | Answer::Amount(_) | Answer::Handle(_) | Answer::Position(_) => {
-                Ok(Reply::Value(ErrorCode::UNSUPPORTED.value()))
-            }
-        }
+            Answer::Error(code) => code.value(),
+            Answer::Done => Value::number(0),
+            Answer::Amount(number) | Answer::Handle(number) => Value::number(number),
+            Answer::Position(position) => Value::from_raw(position),
+        }))
     }
 
-    /// The answer that holds a copy of these bytes, or the error that the client gets instead.
+    /// As [`reply`](Self::reply), with a copy of these bytes.
     #[inline]
     fn copied<'a>(&mut self, job: &Job, bytes: &'a [u8], copier: Copier) -> Result<Reply<'a>, SessionError> {
         let length = match u32::try_from(bytes.len()) {
@@ -194,7 +158,7 @@ impl Session {
         }
     }
 
-    /// Passes an object and gives the answer that says so, or the error that the client gets instead.
+    /// As [`reply`](Self::reply), with an object.
     fn pass(&mut self, job: &Job, value: Value, object: &Object<'_>) -> Result<Reply<'static>, SessionError> {
         let Some(id) = self.side.job_id(job.key) else { return Ok(Reply::Value(ErrorCode::IO.value())) };
         let parcel = Parcel { id: id.get(), ..object.parcel };
@@ -207,13 +171,12 @@ impl Session {
 }
 
 impl reactor::Session for Session {
-    fn client(&self) -> BorrowedFd<'_> {
-        self.channel.as_fd()
-    }
-
-    /// The client's process.
-    fn other(&self) -> Option<BorrowedFd<'_>> {
-        self.channel.process()
+    /// The client's socket, and its process.
+    fn descriptor(&self, source: Source) -> Option<BorrowedFd<'_>> {
+        match source {
+            Source::Client => Some(self.channel.as_fd()),
+            Source::Other => self.channel.process(),
+        }
     }
 
     #[inline(always)]
@@ -221,22 +184,15 @@ impl reactor::Session for Session {
         self.side.is_ready()
     }
 
-    fn arm(&mut self) -> bool {
-        self.own_bell.arm(Via::Socket);
-        let is_ready = self.side.is_ready();
-        if is_ready {
-            self.own_bell.disarm();
-        }
-        is_ready
+    fn bells(&self) -> &[Doorbell<Mapped>] {
+        slice::from_ref(&self.own_bell)
     }
 
-    fn woken(&mut self, source: Source) -> Result<bool, SessionError> {
-        if source == Source::Other {
-            return Err(SessionError::PeerGone);
+    fn take_in(&mut self, source: Source) -> Result<(u32, u32), SessionError> {
+        match source {
+            Source::Client => Ok((self.channel.drain()?, self.side.taken())),
+            Source::Other => Err(SessionError::PeerGone),
         }
-        self.own_bell.disarm();
-        let drained = self.channel.drain().map_err(|_| SessionError::PeerGone)?;
-        Ok(self.rings.ring(drained, self.side.taken(), Instant::now()))
     }
 
     fn sleep(&mut self, limit: Duration) -> bool {
@@ -245,13 +201,9 @@ impl reactor::Session for Session {
         true
     }
 
-    fn is_unfaulted(&self) -> bool {
-        !self.unfaulted.0.is_empty()
-    }
-
-    fn prefault(&mut self) -> Result<(), SessionError> {
+    fn prefault(&mut self) -> Result<bool, SessionError> {
         let (regions, done_bytes) = &mut self.unfaulted;
-        let Some(region) = regions.last() else { return Ok(()) };
+        let Some(region) = regions.last() else { return Ok(false) };
         let len_bytes = FAULT_BYTES.min(region.len_bytes() - *done_bytes);
         region.prefault(*done_bytes, len_bytes).map_err(|_| SessionError::OutOfMemory)?;
         *done_bytes += len_bytes;
@@ -259,6 +211,6 @@ impl reactor::Session for Session {
             regions.pop();
             *done_bytes = 0;
         }
-        Ok(())
+        Ok(!regions.is_empty())
     }
 }

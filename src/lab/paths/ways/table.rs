@@ -65,7 +65,7 @@ pub(crate) fn open(
     let waiting = waiting(config.mode);
     Ok(Opening::pending(Token::of([far]), move || {
         let own_region = OwnRegion::New(REGIONS);
-        let join = JoinOptions { limit: LIMIT, own_region, prefault: true, ..JoinOptions::default() };
+        let join = JoinOptions::default().limit(LIMIT).own_region(own_region).prefault(true);
         let client = Client::over(UnixStream::from(near), ClientOptions { join, limit: LIMIT, waiting });
         near_end(client.map_err(|error| PathError::protocol(format!("client: {error}")))?)
     }))
