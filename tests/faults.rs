@@ -15,6 +15,7 @@ use core::ffi::c_int;
 use signals::{Context, SIGSEGV, SigInfo};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use suite::delivered::{Delivered, Unavailable};
+use suite::oracle::is_filled;
 use suite::pages::{self, Memory, PAGE_BYTES, Pages};
 use suite::rng::Rng;
 use suite::routine::{self, Routine, with_calls};
@@ -62,7 +63,8 @@ impl Halves {
         self.src.open();
         let (dst, src) = (self.dst.as_slice(), &self.src.as_slice()[src_at..src_at + len]);
         let is_right = dst[dst_at..dst_at + len] == *src
-            && dst[..dst_at].iter().chain(&dst[dst_at + len..]).all(|byte| *byte == 0xEE);
+            && is_filled(&dst[..dst_at], 0xEE)
+            && is_filled(&dst[dst_at + len..], 0xEE);
         assert!(is_right, "{}: {len} bytes, {before:?} before the page's end, {closed:?} closed", routine.name());
         faults
     }
@@ -126,7 +128,8 @@ fn pages_that_are_not_there_yet_are_copied_to_and_from() {
                 assert!(met >= expected, "{}: {met} page faults in {len} bytes", routine.name());
                 let written = dst.as_slice();
                 let is_right = written[dst_at..dst_at + len] == source[src_at..src_at + len]
-                    && written[..dst_at].iter().chain(&written[dst_at + len..]).all(|byte| *byte == 0);
+                    && is_filled(&written[..dst_at], 0)
+                    && is_filled(&written[dst_at + len..], 0);
                 assert!(is_right, "{}: {len} bytes from {src_at} to {dst_at}", routine.name());
                 (copies, faults) = (copies + 1, faults + met);
             }
@@ -157,7 +160,8 @@ fn pages_that_another_thread_delivers_are_copied_from_and_to() {
                 unsafe { routine.copy(dst.start().wrapping_add(dst_at), src.start().wrapping_add(src_at), len) };
                 let written = dst.as_slice();
                 let is_right = written[dst_at..dst_at + len] == source[src_at..src_at + len]
-                    && written[..dst_at].iter().chain(&written[dst_at + len..]).all(|byte| *byte == 0xEE);
+                    && is_filled(&written[..dst_at], 0xEE)
+                    && is_filled(&written[dst_at + len..], 0xEE);
                 assert!(is_right, "{}: {len} bytes from {src_at} to {dst_at}", routine.name());
                 copies += 1;
             }

@@ -8,9 +8,13 @@
 
 #![cfg(target_os = "linux")]
 
+#[allow(dead_code, reason = "which copies are made is asked elsewhere")]
+#[path = "suite/cases.rs"]
+mod cases;
 mod hostile;
 
-use hostile::{Choices, Tally};
+use cases::Effort;
+use hostile::{Choices, Tally, rng};
 use memcpy_select::transport::chain::Chain;
 use memcpy_select::transport::geometry::{Allocator, Blocks, Geometry};
 use memcpy_select::transport::session::{ClientSide, Outcome, QueueLayout, Reply, ServerSide, data_bytes};
@@ -97,18 +101,25 @@ fn drives(name: &str, bounded: u64, drive: fn(Choices) -> Tally) -> Tally {
     tally
 }
 
+/// All rounds are so many of the usual ones.
+fn times() -> u64 {
+    if Effort::chosen() < Effort::Full { 1 } else { 5 }
+}
+
 #[test]
 fn rings_chains_lists_and_messages_over_hostile_memory() {
-    let tally = drives("parts", 15_000, hostile::parts::drive);
-    assert!(tally.mutated_words > 1_000_000 && tally.calls > 10_000_000, "{tally:?}");
-    assert!(tally.refused > 100_000 && tally.lasted > 10_000, "the adversary should do both: {tally:?}");
+    let tally = drives("parts", 3_000 * times(), hostile::parts::drive);
+    assert!(tally.mutated_words > 200_000 * times() && tally.calls > 2_000_000 * times(), "{tally:?}");
+    let did_both = tally.refused > 20_000 * times() && tally.lasted > 2_000 * times();
+    assert!(did_both, "the adversary should do both: {tally:?}");
 }
 
 #[test]
 fn sessions_over_hostile_memory() {
-    let tally = drives("sessions", 4_000, hostile::session::drive);
-    assert!(tally.mutated_words > 150_000 && tally.calls > 2_000_000, "{tally:?}");
-    assert!(tally.refused > 20_000 && tally.lasted > 2000, "the adversary should do both: {tally:?}");
+    let tally = drives("sessions", 800 * times(), hostile::session::drive);
+    assert!(tally.mutated_words > 30_000 * times() && tally.calls > 400_000 * times(), "{tally:?}");
+    let did_both = tally.refused > 4_000 * times() && tally.lasted > 400 * times();
+    assert!(did_both, "the adversary should do both: {tally:?}");
 }
 
 /// When each place has been used once, what travels in entries costs neither side an allocation.

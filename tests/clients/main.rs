@@ -6,6 +6,9 @@
 #![cfg(all(target_os = "linux", memcpy_select_repository))]
 
 mod built;
+#[path = "../suite/cases.rs"]
+#[allow(dead_code, reason = "which copies are made is asked elsewhere")]
+mod cases;
 mod ends;
 #[path = "../transport/files.rs"]
 #[allow(dead_code, reason = "each binary uses its own part")]

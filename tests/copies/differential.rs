@@ -72,7 +72,7 @@ impl Memory {
 fn random_copies_equal_the_oracles() {
     let steps = match Effort::chosen() {
         Effort::Sampled => 1_000,
-        Effort::Usual => 4_000,
+        Effort::Usual => 1_500,
         Effort::Full | Effort::Exhaustive => 12_000,
     };
     crate::suite::fault::report();

@@ -1,7 +1,13 @@
 //! The packages in `native/`, built for release from what the crate's own build has fetched.
+//!
+//! Each is built in a folder of its own, all at the same time, by the first test that needs one: what links most of a build's time
+//! is one thread.
 
+use crate::c::script;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
+use std::sync::OnceLock;
+use std::thread;
 
 /// A cargo that is not told what the surrounding build was told, and needs no network.
 pub fn cargo(words: &[&str]) -> Command {
@@ -13,21 +19,45 @@ pub fn cargo(words: &[&str]) -> Command {
     cargo
 }
 
-/// Where they are built.
-pub fn target() -> PathBuf {
-    Path::new(env!("CARGO_TARGET_TMPDIR")).join("native")
+/// Where a package is built.
+pub fn target(package: &str) -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("native").join(package)
 }
 
-/// The shared library of a package: `recorder` or `preload`.
-pub fn library(package: &str) -> PathBuf {
+/// Where the C interface is installed, in place of the root.
+pub fn installed() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("native-c").join("installed")
+}
+
+fn build(package: &str) -> Output {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("native").join(package).join("Cargo.toml");
     let mut build = cargo(&["build", "--release", "--target-dir"]);
-    let output = build.arg(target()).arg("--manifest-path").arg(manifest).output();
-    let output = output.expect("cargo starts");
+    build.arg(target(package)).arg("--manifest-path").arg(manifest).output().expect("cargo starts")
+}
+
+/// What the builds said: of `c`, `recorder` and `preload`.
+fn outputs() -> &'static [(&'static str, Output); 3] {
+    static ALL: OnceLock<[(&str, Output); 3]> = OnceLock::new();
+    ALL.get_or_init(|| {
+        let (recorder, preload) = (thread::spawn(|| build("recorder")), thread::spawn(|| build("preload")));
+        let c = script(&installed(), &[]);
+        let joined = |build: thread::JoinHandle<Output>| build.join().expect("cargo starts");
+        [("c", c), ("recorder", joined(recorder)), ("preload", joined(preload))]
+    })
+}
+
+/// Has a package built: `c`, which is installed, `recorder` or `preload`.
+pub fn built(package: &str) {
+    let (_, output) = outputs().iter().find(|(name, _)| *name == package).expect("one of the packages");
     assert!(
         output.status.success(),
         "native/{package} does not build; if a package is missing offline, bring its Cargo.lock to the versions of Cargo.lock:\n{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    target().join(format!("release/libmemcpy_select_{package}.so"))
+}
+
+/// The shared library of a package: `recorder` or `preload`.
+pub fn library(package: &str) -> PathBuf {
+    built(package);
+    target(package).join(format!("release/libmemcpy_select_{package}.so"))
 }

@@ -80,7 +80,7 @@ fn the_exit_status_is_for_scripts() {
 #[test]
 #[cfg_attr(not(memcpy_select_repository), ignore = "reads results/, which the published package lacks")]
 fn records_that_have_nothing_in_common_are_refused() {
-    let (first, mut second) = (record(FIRST), record(SECOND));
+    let (first, mut second) = (record(ONE), record(ONE));
     second.samples.retain(|sample| sample.contender != "libc");
     assert_eq!(
         compared(&first, &second).unwrap_err(),

@@ -180,6 +180,7 @@ fn a_run_over_copies_is_ended_and_resumed() {
 const OFFSETS: &str = "0:0,0:1,1:0,1:1,2:0,0:2,2:2,3:0,0:3,3:3";
 
 #[test]
+#[ignore = "measures sections several times, killed in between: long"]
 fn a_run_over_sections_is_ended_and_resumed() {
     if Cpu::detect().xstate.enabled.is_empty() {
         return println!("skipped: this CPU or its operating system lacks XSAVE");

@@ -2,8 +2,10 @@
 //! length is a length everywhere, a file is there as a whole or not at all, what cannot be had is refused before anything is
 //! measured, and what a record is not is said before its figures.
 
-use crate::program::{Scratch, copy, document, errors, has_keys, names, printed, refused, reopen, run, said, set};
-use crate::tree::{FIRST, NEIGHBOURS, PATHS, SECTIONS};
+use crate::program::{
+    Scratch, copy, copy_some, document, errors, has_keys, names, printed, refused, reopen, run, said, set,
+};
+use crate::tree::{NEIGHBOURS, ONE, PATHS, SECTIONS};
 use crate::verbs::TINY;
 use memcpy_select::lab::copies::CopyRecord;
 use serde_json::Value;
@@ -28,8 +30,8 @@ fn full_device() -> Stdio {
     File::options().write(true).open("/dev/full").unwrap().into()
 }
 
-/// What each verb is asked that it answers without measuring for long, of this record.
-fn questions(record: &str) -> Vec<Vec<&str>> {
+/// What each verb is asked that it answers without measuring for long, of this record and this one of sections.
+fn questions<'a>(record: &'a str, sections: &'a str) -> Vec<Vec<&'a str>> {
     let mut questions = vec![
         vec!["--help"],
         vec!["--version"],
@@ -41,7 +43,7 @@ fn questions(record: &str) -> Vec<Vec<&str>> {
         vec!["explain", "4096", "--record", record],
         vec!["explain", "4096", "--question", "paths", "--record", PATHS],
         vec!["compare", record, record],
-        vec!["validate", FIRST],
+        vec!["validate", ONE],
         vec!["report", "results"],
         vec!["report", "--json", NEIGHBOURS],
         vec!["report", "--targets", PATHS],
@@ -49,7 +51,7 @@ fn questions(record: &str) -> Vec<Vec<&str>> {
         vec!["ipc", "--list", "--json"],
     ];
     if cfg!(target_arch = "x86_64") {
-        questions.push(vec!["xsave", "--record", SECTIONS]);
+        questions.push(vec!["xsave", "--record", sections]);
     }
     questions
 }
@@ -58,8 +60,8 @@ fn questions(record: &str) -> Vec<Vec<&str>> {
 fn a_reader_that_has_seen_enough_is_no_error() {
     let scratch = Scratch::new("manners-closed");
     let record = tiny(&scratch);
-    let word = record.to_str().unwrap();
-    for question in questions(word) {
+    let (word, sections) = (record.to_str().unwrap(), some_sections(&scratch));
+    for question in questions(word, &sections) {
         let output = program().args(&question).stdout(closed_pipe()).output().unwrap();
         assert_eq!((output.status.code(), errors(&output).contains("panicked")), (Some(0), false), "{question:?}");
         let output = program().args(&question).stderr(closed_pipe()).output().unwrap();
@@ -76,7 +78,8 @@ fn a_reader_that_has_seen_enough_is_no_error() {
 #[test]
 fn a_full_device_is_an_error() {
     let scratch = Scratch::new("manners-full");
-    for question in questions(tiny(&scratch).to_str().unwrap()) {
+    let sections = some_sections(&scratch);
+    for question in questions(tiny(&scratch).to_str().unwrap(), &sections) {
         let output = program().args(&question).stdout(full_device()).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{question:?}");
         assert!(errors(&output).contains("error: standard output: No space left"), "{question:?}: {}", errors(&output));
@@ -165,12 +168,13 @@ fn on_a_full_disk(arguments: &[&str]) -> Output {
 
 #[test]
 fn what_a_full_disk_had_no_room_for_can_be_tried_again() {
-    let scratch = Scratch::new("manners-disk");
+    let (scratch, kept) = (Scratch::new("manners-disk"), Scratch::new("manners-kept"));
+    let sections = some_sections(&kept);
     let (plan, page) = (scratch.0.join("plan"), scratch.0.join("page.html"));
     let (plan_word, page_word) = (plan.to_str().unwrap(), page.to_str().unwrap());
     let mut verbs = vec![vec!["calibrate", "--save", plan_word], vec!["report", NEIGHBOURS, "--out", page_word]];
     if cfg!(target_arch = "x86_64") {
-        verbs.push(vec!["xsave", "--record", SECTIONS, "--plan", plan_word]);
+        verbs.push(vec!["xsave", "--record", &sections, "--plan", plan_word]);
     }
     for verb in verbs {
         let output = on_a_full_disk(&verb);
@@ -253,6 +257,13 @@ fn slower(folder: &Path, results: &Path) -> PathBuf {
     record.save(results).unwrap()
 }
 
+/// The record of sections, or a part of it.
+fn some_sections(scratch: &Scratch) -> String {
+    let folder = scratch.0.join("sections");
+    copy_some(SECTIONS.as_ref(), &folder, "xsave.csv");
+    folder.into_os_string().into_string().unwrap()
+}
+
 /// A record of two cells, made here.
 fn tiny(scratch: &Scratch) -> PathBuf {
     PathBuf::from(document(&[&TINY[..], &[scratch.out(), "--json"]].concat())["record"].as_str().unwrap())
@@ -264,13 +275,13 @@ fn records_of_every_kind_are_reported_on_one_page() {
     let (page, broken) = (scratch.0.join("all.html"), scratch.0.join("2026-01-01.1"));
     let html = || fs::read_to_string(&page).unwrap();
     let svg = "results/intel-6-207-2-kvm/2026-11-29.9.svg";
-    let named = ["report", FIRST, svg, PATHS, NEIGHBOURS, SECTIONS, "--out", page.to_str().unwrap()];
+    let named = ["report", ONE, svg, PATHS, NEIGHBOURS, SECTIONS, "--out", page.to_str().unwrap()];
     let output = run(&named);
     assert!(output.status.success(), "{}", errors(&output));
     assert!(errors(&output).contains(&format!("note: {svg}: this is no record")), "{}", errors(&output));
     assert_eq!(printed(&output), format!("page: {}\n", page.display()));
     assert_eq!(html().matches("<section").count(), 4);
-    assert!([FIRST, PATHS, NEIGHBOURS, SECTIONS].iter().all(|name| html().contains(&name["results/".len()..])));
+    assert!([ONE, PATHS, NEIGHBOURS, SECTIONS].iter().all(|name| html().contains(&name["results/".len()..])));
 
     // One that cannot be read keeps none of the others from the page, and is an error all the same.
     fs::create_dir(&broken).unwrap();
@@ -281,7 +292,7 @@ fn records_of_every_kind_are_reported_on_one_page() {
     refused(&["report", svg, "src", "--out", page.to_str().unwrap()], &["no record among what was named"]);
     // A plot is of one record.
     let plot = scratch.0.join("plot.svg");
-    refused(&["report", FIRST, PATHS, "--svg", plot.to_str().unwrap()], &["a plot is of one record"]);
+    refused(&["report", ONE, PATHS, "--svg", plot.to_str().unwrap()], &["a plot is of one record"]);
 }
 
 #[test]
@@ -327,10 +338,10 @@ fn what_a_record_is_not_is_said_before_its_figures() {
     let explain =
         |question, record| refused(&["explain", "64", "--question", question, "--record", record], &[question]);
     assert!(
-        explain("copies", NEIGHBOURS).contains("is of neighbours") && explain("paths", FIRST).contains("is of copies")
+        explain("copies", NEIGHBOURS).contains("is of neighbours") && explain("paths", ONE).contains("is of copies")
     );
-    refused(&["compare", FIRST, NEIGHBOURS], &["of bench select, the other of neighbour"]);
-    refused(&["report", "--targets", FIRST], &["of bench select"]);
+    refused(&["compare", ONE, NEIGHBOURS], &["of bench select, the other of neighbour"]);
+    refused(&["report", "--targets", ONE], &["of bench select"]);
 }
 
 #[test]

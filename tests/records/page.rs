@@ -1,12 +1,12 @@
 //! The promise: a page stands alone, shows only figures, and shows what it is given as text.
 
-use crate::program::{Scratch, document, errors, has_keys, refused, run, said};
+use crate::program::{Scratch, copy_some, document, errors, has_keys, refused, run, said};
 use crate::tree::{CALLS, NEIGHBOURS, ONE, PATHS, PROGRAMS, SECOND, SECTIONS, named, of, records};
 use memcpy_select::lab::copies::CopyRecord;
 use memcpy_select::lab::copies::cell::{Cell, Residency};
 use memcpy_select::lab::copies::contender::{LIBC, LIBC_AGAIN, MEMCPY_AUTO};
 use memcpy_select::lab::copies::sweep::{CORE_CLOCK, Sample};
-use memcpy_select::lab::question::{Named, page};
+use memcpy_select::lab::question::{Named, page, read};
 use memcpy_select::lab::show::page::PAGE_GENERATOR;
 #[cfg(target_arch = "x86_64")]
 use memcpy_select::select::{PlanText, Policy};
@@ -205,7 +205,9 @@ fn conditions_are_explained_before_they_are_used_in_tables() {
 #[test]
 #[cfg_attr(not(memcpy_select_repository), ignore = "reads results/, which the published package lacks")]
 fn the_figures_of_a_map_are_a_table_too() {
-    let html = page(&[named("results/amd-26-2-1-kvm/2026-11-23.10")]);
+    let scratch = Scratch::new("map");
+    copy_some("results/amd-26-2-1-kvm/2026-11-23.10".as_ref(), &scratch.0, "samples.csv");
+    let html = page(&[("map".to_owned(), read(&scratch.0).unwrap())]);
     assert_eq!(html.matches("<summary>The figures of this map</summary>").count(), 2);
     let table = html.split("The figures of this map").nth(1).and_then(|rest| rest.split("</details>").next()).unwrap();
     let fields = html.split("<svg class=\"heat\"").nth(1).and_then(|rest| rest.split("</svg>").next()).unwrap();

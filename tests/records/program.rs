@@ -1,5 +1,6 @@
 //! The program under test, folders for what it writes, and records as files.
 
+use crate::cases::Effort as Cases;
 use flate2::bufread::GzDecoder;
 use flate2::write::GzEncoder;
 use serde_json::Value;
@@ -93,6 +94,24 @@ pub fn copy(from: &Path, to: &Path) {
         let entry = entry.unwrap();
         fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
     }
+}
+
+/// Copies a record; of what has very many rows, by default one in so many rounds of each cell, which is enough where no figure is
+/// asked for.
+pub fn copy_some(from: &Path, to: &Path, file: &str) {
+    const MANY: usize = 10_000;
+    const ONE_IN: usize = 4;
+    copy(from, to);
+    let text = String::from_utf8(kept(to, file)).unwrap();
+    let Some(at) = text.lines().next().unwrap().split(',').position(|head| head == "round") else { return };
+    if Cases::chosen() >= Cases::Full || text.lines().count() < MANY {
+        return;
+    }
+    let is_kept = |line: &&str| {
+        line.split(',').nth(at).unwrap().parse::<usize>().map_or(true, |round| round.is_multiple_of(ONE_IN))
+    };
+    let some: String = text.split_inclusive('\n').filter(is_kept).collect();
+    fs::write(gz(to, file), compressed(some.as_bytes())).unwrap();
 }
 
 /// Gives the first key of that name in a record's environment another value, or removes it.

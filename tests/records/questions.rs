@@ -3,7 +3,9 @@
 
 use crate::made_up::{self, Made};
 use crate::page::check;
-use crate::program::{Scratch, copy, document, errors, gz, has_keys, kept, put, refused, reopen, run, said, set};
+use crate::program::{
+    Scratch, copy, copy_some, document, errors, gz, has_keys, kept, put, refused, reopen, run, said, set,
+};
 use crate::tree::{NEIGHBOURS, ONE, PATHS, PROGRAM, PROGRAMS, SECTIONS, records};
 use memcpy_select::lab::question::json_of;
 use memcpy_select::lab::record::Growth;
@@ -143,12 +145,14 @@ fn every_record_is_a_document_and_is_compared_drawn_and_explained() {
 #[cfg_attr(not(memcpy_select_repository), ignore = "reads results/, which the published package lacks")]
 fn every_question_has_every_verb() {
     assert!(QUESTIONS.iter().all(|question| all().any(|kept| kept.question == question.name)), "one is not asked here");
-    for &Kept { question, folder, file, contender, figures } in all() {
+    for &Kept { question, folder: kept_in, file, contender, figures } in all() {
         let scratch = Scratch::new("questions");
-        let slower = scratch.0.join("slower");
-        copy(folder.as_ref(), &slower);
+        let (name, slower) = (kept_in.strip_prefix("results/").unwrap(), scratch.0.join("slower"));
+        let folder = scratch.0.join(name);
+        copy_some(kept_in.as_ref(), &folder, file);
+        copy(&folder, &slower);
         slow(&slower, file, contender);
-        let slower = slower.to_str().unwrap();
+        let [folder, slower] = [&folder, &slower].map(|path| path.to_str().unwrap());
         let same = said(&["compare", folder, folder, "--fail-over", "0"]);
         assert!(same.ends_with("\nno difference beyond ties\n"), "{same}");
         let status = |first, second| run(&["compare", first, second, "--fail-over", "50"]).status.code();
@@ -176,7 +180,7 @@ fn every_question_has_every_verb() {
             assert_eq!(text, format!("plot: {}\npage: {}\n", names[1], names[0]));
         }
         check(&fs::read_to_string(page).unwrap());
-        assert!(fs::read_to_string(plot).unwrap().contains(folder.strip_prefix("results/").unwrap()));
+        assert!(fs::read_to_string(plot).unwrap().contains(name));
 
         let text = said(&["explain", "4096", "--record", folder]);
         assert!(text.ends_with(&format!("  record    {folder}\n")), "{text}");

@@ -4,7 +4,9 @@
 
 use crate::made_up;
 use crate::page::check;
-use crate::program::{Scratch, compressed, copy, document, gz, kept, names, put, refused, reopen, run, said};
+use crate::program::{
+    Scratch, compressed, copy, copy_some, document, gz, kept, names, put, refused, reopen, run, said,
+};
 use crate::tree::SECTIONS;
 use memcpy_select::cpu::Cpu;
 use memcpy_select::lab::record::Record;
@@ -52,7 +54,7 @@ fn policy<'a>(document: &'a Value, policy: &str, live: &str) -> &'a Value {
 fn committed(scratch: &Scratch) -> (PathBuf, PathBuf) {
     let name = SECTIONS.strip_prefix("results/").unwrap();
     let (folder, serial) = (scratch.0.join(name), scratch.0.join("serial.log"));
-    copy(SECTIONS.as_ref(), &folder);
+    copy_some(SECTIONS.as_ref(), &folder, "xsave.csv");
     let is_left_out = |line: &&str| ["composite,", "held-back,", "switch,"].iter().any(|part| line.starts_with(part));
     let samples = String::from_utf8(kept(&folder, "xsave.csv")).unwrap();
     let fewer: String = samples.split_inclusive('\n').filter(|line| !is_left_out(line)).collect();

@@ -31,7 +31,7 @@ pub const PROGRAM: &str = "results/intel-6-207-2-kvm/2026-11-30.1";
 
 /// One of each question is read by default; of the others one in so many.
 const EACH: [&str; 7] = [FIRST, ONE, PATHS, SECTIONS, NEIGHBOURS, PROGRAMS, PROGRAM];
-const ONE_IN: usize = 4;
+const ONE_IN: usize = 8;
 
 /// A record, named from the folder of the package, under its name: `<machine>/<date>.<n>`.
 pub fn named(folder: &str) -> Named {

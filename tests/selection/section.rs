@@ -9,7 +9,7 @@ use memcpy_select::Kernel;
 use memcpy_select::cpu::{Components, Cpu};
 use memcpy_select::select::{Band, InSection, Plan, Policy, install, memcpy_auto_in_section, uninstall};
 use memcpy_select::xsave::{Save, SavedState, Section, SectionError, StateArea};
-use std::cell::RefCell;
+use std::sync::atomic::{AtomicPtr, Ordering};
 
 const ALL: Components = Components::X87.union(Components::SSE).union(Components::AVX).union(Components::AVX512);
 
@@ -23,16 +23,15 @@ fn install_plan() -> &'static Kernel {
     widest
 }
 
-thread_local! {
-    static SECTION: RefCell<Option<SavedState<'static>>> = const { RefCell::new(None) };
-}
+/// The section that [`in_section`] takes: nothing on the way to it may touch vector registers, optimised or not.
+static SECTION: AtomicPtr<SavedState<'static>> = AtomicPtr::new(core::ptr::null_mut());
 
 unsafe extern "sysv64" fn in_section(dst: *mut u8, src: *const u8, len: usize) {
-    SECTION.with_borrow_mut(|section| {
-        let section = section.as_mut().expect("a section");
-        // SAFETY: the caller's promise is the function's precondition.
-        unsafe { memcpy_auto_in_section(dst, src, len, section) }
-    });
+    let section = SECTION.load(Ordering::Relaxed);
+    // SAFETY: the test stored one that nothing else refers to, before it calls this.
+    let section = unsafe { &mut *section };
+    // SAFETY: the caller's promise is the function's precondition.
+    unsafe { memcpy_auto_in_section(dst, src, len, section) }
 }
 
 #[test]
@@ -46,7 +45,7 @@ fn whoever_owns_the_registers_finds_them_as_they_were() {
         let section = SavedState::with(area, save, ALL, &cpu.xstate).expect("4096 bytes are enough");
         let is_lent = section.lends().contains(kernel.writes());
         assert_eq!(is_lent, save != Save::Fxsave || kernel.name() == "sse2_aligned" || cpu.xstate.enabled.is_empty());
-        SECTION.set(Some(section));
+        SECTION.store(forever(section), Ordering::Relaxed);
         let mut frame = Frame::new();
         for len in [0, 7, 64, 100, 101, 300, 5000] {
             let src: Vec<u8> = (0..len).map(|at| (at % 251) as u8).collect();

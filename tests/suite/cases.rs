@@ -11,10 +11,10 @@ const EVERY_OFFSET_UP_TO: usize = 256;
 const OFFSETS: usize = 64;
 /// The largest length around which boundaries are checked.
 pub const LARGEST: usize = 64 << 20;
-const LARGEST_USUAL: usize = 16 << 20;
+const LARGEST_USUAL: usize = 4 << 20;
 const LARGEST_SAMPLED: usize = 1 << 20;
 /// The usual run gives each length one of so many pairs of offsets, and so many lengths in a row have all of them.
-const USUAL_SHARE: usize = 8;
+const USUAL_SHARE: usize = 32;
 
 /// The variable that asks for more cases, as CI does, or for fewer, as a slow machine (an emulator) does.
 const VARIABLE: &str = "MEMCPY_SELECT_TEST_CASES";
@@ -24,7 +24,7 @@ const VARIABLE: &str = "MEMCPY_SELECT_TEST_CASES";
 pub enum Effort {
     /// Every length, but only a sample of offsets, and boundaries up to 1 MiB.
     Sampled,
-    /// Every length, every pair of offsets at an eighth of them, and boundaries up to 16 MiB.
+    /// Every length, every pair of offsets at one in [`USUAL_SHARE`] of them, and boundaries up to 4 MiB.
     Usual,
     /// Everything.
     Full,
@@ -126,7 +126,7 @@ pub fn of_length(len: usize, effort: Effort) -> Vec<Case> {
     }
     let samples = match effort {
         Effort::Sampled => 24,
-        Effort::Usual => 128,
+        Effort::Usual => 48,
         Effort::Full | Effort::Exhaustive => 512,
     };
     cases.extend(sample(len, samples));

@@ -4,9 +4,19 @@
 ///
 /// [`core::hint::black_box`] keeps the compiler from making it a call of the `memcpy` that is being tested.
 pub fn copy(memory: &mut [u8], at: usize, src: &[u8]) {
-    for (index, byte) in src.iter().enumerate() {
-        memory[at + index] = core::hint::black_box(*byte);
+    let memory = &mut memory[at..at + src.len()];
+    let mut index = 0;
+    // Without optimisation an iterator would take several times as long.
+    while index < src.len() {
+        memory[index] = core::hint::black_box(src[index]);
+        index += 1;
     }
+}
+
+/// Whether all bytes are this one.
+pub fn is_filled(memory: &[u8], byte: u8) -> bool {
+    // Each is the one before it: a comparison of the C library, which is fast without optimisation, too.
+    memory.first().is_none_or(|first| *first == byte && memory[1..] == memory[..memory.len() - 1])
 }
 
 /// The first position at which two equally long slices differ.

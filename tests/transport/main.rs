@@ -5,6 +5,9 @@
 #![cfg(target_os = "linux")]
 
 mod blocks;
+#[allow(dead_code, reason = "which copies are made is asked elsewhere")]
+#[path = "../suite/cases.rs"]
+mod cases;
 mod ends;
 mod file;
 mod files;

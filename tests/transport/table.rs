@@ -1,6 +1,7 @@
 //! A table and its clients, as programs use them: over sockets and sealed regions, in one process with threads and in two
 //! real ones.
 
+use crate::cases::Effort;
 use crate::programs::{Over, compare, next_job, serve};
 use crate::rng::Rng;
 use memcpy_select::transport::{
@@ -42,6 +43,7 @@ fn client_options(waiting: Waiting) -> ClientOptions {
 #[test]
 fn clients_of_every_kind_see_the_files_as_they_are() {
     let kinds = [Waiting::Adaptive, Waiting::Sleep, Waiting::Poll];
+    let rounds = if Effort::chosen() < Effort::Full { 100 } else { 300 };
     for (number, waiting) in kinds.into_iter().enumerate() {
         for allocator in [Allocator::Owned, Allocator::Shared] {
             let publication = if number % 2 == 0 { Publication::Phase } else { Publication::Index };
@@ -61,7 +63,7 @@ fn clients_of_every_kind_see_the_files_as_they_are() {
                         let at = at.clone();
                         scope.spawn(move || {
                             let mut client = Client::connect(&at, client_options(waiting)).unwrap();
-                            compare(&mut client, seed, 300, 5000);
+                            compare(&mut client, seed, rounds, 5000);
                         })
                     })
                     .collect();

@@ -1,5 +1,6 @@
 //! The C interface, installed by its script, and programs that are compiled against it.
 
+use crate::built::{built, installed, target};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -28,7 +29,7 @@ pub fn script(destination: &Path, arguments: &[&str]) -> Output {
         .args(arguments)
         .env("CARGO", std::env::var_os("CARGO").unwrap_or_else(|| env!("CARGO").into()))
         .env("CARGO_NET_OFFLINE", "true")
-        .env("CARGO_TARGET_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join("native"))
+        .env("CARGO_TARGET_DIR", target("c"))
         .envs([("PREFIX", OsStr::new(PREFIX)), ("DESTDIR", destination.as_os_str())])
         // What the surrounding build was told is not meant for this one.
         .env_remove("INCLUDEDIR")
@@ -49,15 +50,8 @@ impl Installed {
     pub fn once() -> &'static Self {
         static INSTALLED: OnceLock<Installed> = OnceLock::new();
         INSTALLED.get_or_init(|| {
-            let destination = folder("installed");
-            let output = script(&destination, &[]);
-            assert!(
-                output.status.success(),
-                "the C interface does not install; if a package is missing offline, bring native/c/Cargo.lock to the \
-                 versions of Cargo.lock:\n{}",
-                text(&output.stderr)
-            );
-            Self { destination }
+            built("c");
+            Self { destination: installed() }
         })
     }
 

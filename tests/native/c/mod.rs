@@ -4,7 +4,8 @@ mod header;
 mod installed;
 
 use header::enumerators;
-use installed::{COMPILERS, GCC, Installed, Linked, PREFIX, printed, script, source, text};
+pub use installed::script;
+use installed::{COMPILERS, GCC, Installed, Linked, PREFIX, printed, source, text};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -15,8 +15,8 @@ fn has_the_symbols_and_copies_by_them(profile: &str, arguments: &[&str], flags: 
     const TARGET: &str = "x86_64-unknown-linux-gnu";
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/native/interpose/program");
     let mut cargo = cargo(&["build", "--quiet", "--target", TARGET, "--target-dir"]);
-    output(cargo.arg(target()).args(arguments).current_dir(&folder).env("RUSTFLAGS", flags));
-    let program = target().join(TARGET).join(profile).join("interposed-program");
+    output(cargo.arg(target("interpose")).args(arguments).current_dir(&folder).env("RUSTFLAGS", flags));
+    let program = target("interpose").join(TARGET).join(profile).join("interposed-program");
     let said = output(&mut Command::new(&program));
     assert_eq!(said, "right, by 1 bands\n", "{profile}");
     let symbols = output(Command::new("nm").arg(&program));
@@ -28,12 +28,12 @@ fn has_the_symbols_and_copies_by_them(profile: &str, arguments: &[&str], flags: 
 }
 
 #[test]
-fn a_static_program_for_release_has_the_symbols_and_copies_by_them() {
-    has_the_symbols_and_copies_by_them("release", &["--release"], "-Ctarget-feature=+crt-static");
+fn a_static_program_for_debugging_has_the_symbols_and_copies_by_them() {
+    has_the_symbols_and_copies_by_them("debug", &[], "-Ctarget-feature=+crt-static");
 }
 
 #[test]
 #[ignore = "builds a second program, and all that it needs anew: long"]
-fn a_dynamic_program_for_debugging_has_the_symbols_and_copies_by_them() {
-    has_the_symbols_and_copies_by_them("debug", &[], "");
+fn a_dynamic_program_for_release_has_the_symbols_and_copies_by_them() {
+    has_the_symbols_and_copies_by_them("release", &["--release"], "");
 }
