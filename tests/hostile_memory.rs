@@ -158,7 +158,7 @@ fn short_payloads_allocate_nothing() {
         }
         server.flush();
         while let Some(ticket) = client.poll().unwrap() {
-            if let Some(Outcome::Bytes(chain)) = client.take(ticket) {
+            if let Some(Outcome::Read(chain)) = client.take(ticket) {
                 client.release(chain).unwrap();
             }
         }
@@ -200,7 +200,7 @@ fn a_server_that_lends_what_it_did_not_take_back_is_found_out() {
             responses.push(Response { has_object: false, has_more: false, id, value }.to_entry()).unwrap();
             responses.publish();
             assert_eq!(client.poll()?, Some(ticket));
-            let Some(Outcome::Bytes(chain)) = client.take(ticket) else { panic!("no bytes") };
+            let Some(Outcome::Read(chain)) = client.take(ticket) else { panic!("no bytes") };
             client.release(chain)
         })
     });

@@ -8,7 +8,7 @@
 //! (which rules out cycles and blocks named twice). How many steps that takes is computed from the length before the
 //! first, and a length that the region could not hold is refused.
 
-use super::blocks::{Allocate, AllocateError, BlockMemory, Marks};
+use super::blocks::{AllocateError, BlockMemory, Marks, Pool};
 use super::geometry::Blocks;
 use super::memory::{Copier, Load, Memory, Store};
 use super::request::Slice;
@@ -161,18 +161,18 @@ impl Chain {
     pub fn allocate<M: Memory>(
         &mut self,
         place: &BlockMemory<M>,
-        allocator: &mut impl Allocate,
+        pool: &mut Pool<M>,
         length: u32,
     ) -> Result<(), AllocateError> {
         self.clear();
         let geometry = place.blocks();
         let (data, lists) = blocks_for(place, length);
         if data == 1 {
-            self.one = allocator.allocate_one()?;
+            self.one = pool.allocate_one()?;
         } else if data > 1 {
             let count = data.checked_add(lists).filter(|&count| count <= geometry.count);
             let many = self.many.get_or_insert_default();
-            allocator.allocate(count.ok_or(AllocateError::OutOfBlocks)?, &mut many.blocks)?;
+            pool.allocate(count.ok_or(AllocateError::OutOfBlocks)?, &mut many.blocks)?;
             many.data_count = data;
             many.write_lists(place);
         }

@@ -25,14 +25,14 @@ impl Handle {
 }
 
 /// What became of a request.
-#[derive(Debug)]
-pub enum Completion {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Completion<B = View, O = Shared> {
     /// The table refused it.
     Refused(ErrorCode),
     /// An object is open; with it came its memory, if the table hands that out.
-    Opened(Handle, Option<Shared>),
+    Opened(Handle, Option<O>),
     /// Bytes, where the server put them.
-    Read(View),
+    Read(B),
     /// A stream has no more messages.
     Ended,
     /// How many bytes were written; 0 where there is nothing to count.
@@ -40,7 +40,7 @@ pub enum Completion {
     /// Where a handle is now.
     Position(u64),
     /// The memory of an object.
-    Shared(Shared),
+    Shared(O),
 }
 
 /// The memory of an object, as a table handed it out: a descriptor, and what is said about it. Nothing is mapped yet.

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// A region of a session, and what was given back to it and not yet taken in.
 #[derive(Debug)]
-struct Place {
+pub struct Place {
     blocks: BlockMemory<Mapped>,
     /// Whether this side alone can write here.
     is_exclusive: bool,
@@ -24,6 +24,26 @@ struct Place {
 }
 
 impl Place {
+    pub(super) fn new(blocks: &BlockMemory<Mapped>, is_exclusive: bool, file: Option<OwnedFd>) -> Self {
+        let (blocks, has_returned, returned) = (blocks.clone(), AtomicBool::new(false), Mutex::default());
+        Self { blocks, is_exclusive, file, has_returned, returned }
+    }
+
+    /// Offset in the region and length of each part of a chain.
+    #[inline(always)]
+    fn runs(&self, chain: &Chain) -> impl Iterator<Item = (usize, usize)> {
+        chain.runs(&self.blocks, 0, chain.length()).map(|run| (run.at, run.len_bytes))
+    }
+
+    /// Start and length of each part of a chain.
+    #[inline(always)]
+    fn parts(&self, chain: &Chain) -> impl Iterator<Item = (NonNull<u8>, usize)> {
+        let own = chain.inline().map(|bytes| (NonNull::from(bytes).cast(), bytes.len()));
+        let memory = self.blocks.memory();
+        let parts = self.runs(chain).filter_map(|(at, len_bytes)| Some((memory.pointer(at, len_bytes)?, len_bytes)));
+        own.into_iter().chain(parts)
+    }
+
     fn give_back(&self, chain: Chain) {
         self.returned.lock().unwrap_or_else(PoisonError::into_inner).push(chain);
         self.has_returned.store(true, Ordering::Release);
@@ -56,9 +76,7 @@ pub(super) struct Lender {
 
 impl Lender {
     pub(super) fn new(blocks: &BlockMemory<Mapped>, is_exclusive: bool, file: Option<OwnedFd>) -> Self {
-        let (blocks, has_returned, returned) = (blocks.clone(), AtomicBool::new(false), Mutex::default());
-        let place = Arc::new(Place { blocks, is_exclusive, file, has_returned, returned });
-        Self { place, spare: Vec::new() }
+        Self { place: Arc::new(Place::new(blocks, is_exclusive, file)), spare: Vec::new() }
     }
 
     #[inline(always)]
@@ -152,9 +170,10 @@ impl Lease {
     /// Start and length of each part. The other side may be writing there: use the kernels or volatile accesses.
     #[inline(always)]
     pub fn parts(&mut self) -> impl Iterator<Item = (NonNull<u8>, usize)> + '_ {
-        let own = self.loan.chain.inline_mut().map(|bytes| (NonNull::from(&mut *bytes).cast(), bytes.len()));
-        let found = if own.is_some() { None } else { self.loan.found() };
-        own.into_iter().chain(parts(found))
+        let Loan { chain, place } = &mut self.loan;
+        let own = chain.inline_mut().map(|bytes| (NonNull::from(&mut *bytes).cast(), bytes.len()));
+        let place = place.as_ref().filter(|_| own.is_none());
+        own.into_iter().chain(place.into_iter().flat_map(|place| place.parts(chain)))
     }
 }
 
@@ -169,43 +188,26 @@ pub struct Received<H> {
 /// Bytes that a client read. Dropped, their blocks go back to the server.
 pub type View = Received<Loan>;
 
-/// The bytes, or the name, that came with a job.
-pub type Payload<'a> = Received<Borrowed<'a>>;
+/// The bytes, or the name, that came with a job: blocks that a session holds until the job is answered.
+pub type Payload<'a> = Received<Option<(&'a Chain, &'a Place)>>;
 
-/// What has the blocks of received bytes.
+/// What has the blocks of received bytes, and knows the region that they are in.
 pub trait Holder {
-    /// The blocks, and the region that they are in.
-    fn found(&self) -> Option<(&Chain, &BlockMemory<Mapped>)>;
-
-    /// That region as a file.
-    fn file(&self) -> Option<BorrowedFd<'_>>;
+    /// Both; none where there are no bytes.
+    fn found(&self) -> Option<(&Chain, &Place)>;
 }
 
 impl Holder for Loan {
     #[inline(always)]
-    fn found(&self) -> Option<(&Chain, &BlockMemory<Mapped>)> {
-        self.place.as_ref().map(|place| (&self.chain, &place.blocks))
-    }
-
-    fn file(&self) -> Option<BorrowedFd<'_>> {
-        self.place.as_ref()?.file.as_ref().map(OwnedFd::as_fd)
+    fn found(&self) -> Option<(&Chain, &Place)> {
+        self.place.as_ref().map(|place| (&self.chain, &**place))
     }
 }
 
-/// Blocks that a session holds until the job is answered.
-pub struct Borrowed<'a> {
-    pub(super) found: Option<(&'a Chain, &'a BlockMemory<Mapped>)>,
-    pub(super) file: Option<BorrowedFd<'a>>,
-}
-
-impl Holder for Borrowed<'_> {
+impl Holder for Option<(&Chain, &Place)> {
     #[inline(always)]
-    fn found(&self) -> Option<(&Chain, &BlockMemory<Mapped>)> {
-        self.found
-    }
-
-    fn file(&self) -> Option<BorrowedFd<'_>> {
-        self.file
+    fn found(&self) -> Option<(&Chain, &Place)> {
+        *self
     }
 }
 
@@ -228,7 +230,7 @@ impl<H: Holder> Received<H> {
 
     /// As [`read_at`](Self::read_at), with a kernel of the caller's choice.
     pub fn read_with(&self, offset: usize, dst: &mut [u8], copier: Copier) -> usize {
-        self.blocks.found().map_or(0, |(chain, place)| chain.read(place, clamp(offset), dst, copier))
+        self.blocks.found().map_or(0, |(chain, place)| chain.read(&place.blocks, clamp(offset), dst, copier))
     }
 
     /// A copy of all of it: at most what the other side's region holds.
@@ -242,35 +244,19 @@ impl<H: Holder> Received<H> {
     /// an entry.
     #[inline(always)]
     pub fn runs(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
-        runs(self.blocks.found())
+        self.blocks.found().into_iter().flat_map(|(chain, place)| place.runs(chain))
     }
 
     /// The other side's region as a file: the offsets of [`runs`](Self::runs) are in it. None if both sides write the region.
     pub fn region_file(&self) -> Option<BorrowedFd<'_>> {
-        self.blocks.file()
+        self.blocks.found()?.1.file.as_ref().map(OwnedFd::as_fd)
     }
 
     /// Start and length of each part. The other side may be writing there: use the kernels or volatile reads.
     #[inline(always)]
     pub fn parts(&self) -> impl Iterator<Item = (NonNull<u8>, usize)> + '_ {
-        parts(self.blocks.found())
+        self.blocks.found().into_iter().flat_map(|(chain, place)| place.parts(chain))
     }
-}
-
-/// Offset in the region and length of each part of a chain.
-#[inline(always)]
-fn runs(found: Option<(&Chain, &BlockMemory<Mapped>)>) -> impl Iterator<Item = (usize, usize)> {
-    let runs = found.map(|(chain, place)| chain.runs(place, 0, chain.length()));
-    runs.into_iter().flatten().map(|run| (run.at, run.len_bytes))
-}
-
-/// Start and length of each part of a chain.
-#[inline(always)]
-fn parts(found: Option<(&Chain, &BlockMemory<Mapped>)>) -> impl Iterator<Item = (NonNull<u8>, usize)> {
-    let memory = found.map(|(_, place)| place.memory());
-    let own = found.and_then(|(chain, _)| chain.inline()).map(|bytes| (NonNull::from(bytes).cast(), bytes.len()));
-    let parts = runs(found).filter_map(move |(at, len_bytes)| Some((memory?.pointer(at, len_bytes)?, len_bytes)));
-    own.into_iter().chain(parts)
 }
 
 impl fmt::Debug for Lease {

@@ -82,7 +82,7 @@ impl Flags {
 
 /// A number of 24 bits that a client gives a request, and finds in the response. 0 is for what has none: [`Kind::Close`], and a
 /// [`Kind::Write`] that is posted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct JobId(u32);
 
 impl JobId {

@@ -125,7 +125,7 @@ impl RingLayout {
     }
 }
 
-/// The writing side of a ring of entries of `WORDS` words.
+/// The writing side of a ring of entries of `WORDS` words. A reader's head where it cannot be is a [`Violation::Head`].
 #[derive(Debug)]
 pub struct Producer<M, const WORDS: usize> {
     memory: M,
@@ -160,10 +160,6 @@ impl<M: Memory, const WORDS: usize> Producer<M, WORDS> {
     }
 
     /// How many entries the other side has not read yet. Looks at its head.
-    ///
-    /// # Errors
-    ///
-    /// [`Violation::Head`] if that is where it cannot be.
     #[inline]
     pub fn unread(&mut self) -> Result<u32, Violation> {
         let claimed = self.memory.load32(self.layout.at.head_at, Load::Acquire);
@@ -175,10 +171,6 @@ impl<M: Memory, const WORDS: usize> Producer<M, WORDS> {
     }
 
     /// Whether as many entries can be written. Looks at the reader's head only if they are not known to be free.
-    ///
-    /// # Errors
-    ///
-    /// [`Violation::Head`] if that is where it cannot be.
     #[inline(always)]
     pub fn has_room(&mut self, entries: u32) -> Result<bool, Violation> {
         if self.known_free() < entries {
@@ -188,20 +180,12 @@ impl<M: Memory, const WORDS: usize> Producer<M, WORDS> {
     }
 
     /// Adds an entry to the batch; `false` if the ring is full. The other side sees it after [`publish`](Self::publish).
-    ///
-    /// # Errors
-    ///
-    /// [`Violation::Head`] if the reader's head is where it cannot be.
     #[inline(always)]
     pub fn push(&mut self, entry: [u32; WORDS]) -> Result<bool, Violation> {
         self.push_with(entry, &[], Copier::AUTO)
     }
 
     /// As [`push`](Self::push), with bytes in the entry, which [has room](RingLayout::room_bytes) for them: more are not sent.
-    ///
-    /// # Errors
-    ///
-    /// As [`push`](Self::push).
     #[inline(always)]
     pub fn push_with(&mut self, entry: [u32; WORDS], bytes: &[u8], copier: Copier) -> Result<bool, Violation> {
         if !self.has_room(1)? {
@@ -255,7 +239,7 @@ impl<M: Memory, const WORDS: usize> Producer<M, WORDS> {
     }
 }
 
-/// The reading side of a ring of entries of `WORDS` words.
+/// The reading side of a ring of entries of `WORDS` words. A writer's tail where it cannot be is a [`Violation::Tail`].
 #[derive(Debug)]
 pub struct Consumer<M, const WORDS: usize> {
     memory: M,
@@ -281,10 +265,6 @@ impl<M: Memory, const WORDS: usize> Consumer<M, WORDS> {
     }
 
     /// The next entry, copied out; none if there is none yet. Its place stays taken until [`release`](Self::release).
-    ///
-    /// # Errors
-    ///
-    /// [`Violation::Tail`] if the writer's tail is where it cannot be.
     #[inline(always)]
     pub fn pop(&mut self) -> Result<Option<[u32; WORDS]>, Violation> {
         let at = self.layout.entry_at(self.head);

@@ -51,7 +51,7 @@ impl Neighbour {
         self.client.flush().unwrap();
         self.serve(&bytes);
         assert_eq!(self.client.poll(), Ok(Some(ticket)));
-        let Some(Outcome::Bytes(chain)) = self.client.take(ticket) else { panic!("no bytes") };
+        let Some(Outcome::Read(chain)) = self.client.take(ticket) else { panic!("no bytes") };
         let place = self.client.server_data();
         let mut got = vec![0; 200];
         chain.read(place, 0, &mut got, Copier::AUTO);

@@ -3,7 +3,7 @@
 use super::blocks::BlockSet;
 use super::memory::Plot;
 use super::{Choices, Hostile, Side, Tally, is_of_the_protocol};
-use memcpy_select::transport::blocks::{Allocate, AllocateError, BlockMemory, FreeList, Marks, Owned, Shared};
+use memcpy_select::transport::blocks::{AllocateError, BlockMemory, FreeList, Marks, Pool};
 use memcpy_select::transport::chain::{Chain, blocks_for};
 use memcpy_select::transport::ring::{Consumer, Producer, Publication, RingLayout, RingPlace};
 use memcpy_select::transport::{
@@ -232,17 +232,17 @@ fn list_round(
 ) -> Result<(), Violation> {
     let count = geometry.count;
     let intensity = plot.intensity.replace(0);
-    Shared::lay_out(memory, list, geometry);
+    list.lay_out(memory, geometry);
     plot.intensity.set(intensity);
-    let mut shared = Shared::new(memory.clone(), list, geometry);
-    let mut owned = Owned::new(geometry);
+    let mut shared = Pool::shared(memory.clone(), list, geometry);
+    let mut owned = Pool::owned(geometry);
     // So many attempts, each of which follows as many links as blocks are wanted.
     let most = |blocks: u32| (u64::from(blocks) + 4) << 17;
     let mut held = [BlockSet::default(); 2];
     while goes_on(plot, tally) {
         let what = plot.choices.borrow_mut().byte();
         let which = usize::from(what & 1);
-        let allocator: &mut dyn Allocate = if which == 0 { &mut shared } else { &mut owned };
+        let allocator = if which == 0 { &mut shared } else { &mut owned };
         let held = &mut held[which];
         match what / 2 % 5 {
             0 => match call(plot, tally, most(16), || allocator.allocate_one()) {

@@ -229,13 +229,11 @@ impl<'a> Attack<'a> {
                 let kind = kinds[self.below(kinds.len())];
                 let Ok(chain) = self.client.allocate(self.below(3000) as u32) else { continue };
                 let args = Args::stream(self.edge(300), 1 + self.below(self.geometry.capacity as usize - 1) as u32);
-                if let Err((_, chain)) = self.client.submit(kind, Flags::DATA, 1, args, chain) {
-                    self.client.give_back(chain);
-                }
+                let _ = self.client.submit(kind, Flags::DATA, 1, args, chain);
             }
             let _ = self.client.post(1, &[7; 20], Copier::AUTO);
             while let Ok(Some(ticket)) = self.client.poll() {
-                if let Some(Outcome::Bytes(chain)) = self.client.take(ticket) {
+                if let Some(Outcome::Read(chain)) = self.client.take(ticket) {
                     let _ = self.client.release(chain);
                 }
             }
@@ -407,8 +405,8 @@ impl<'a> Attack<'a> {
                         let old = self.sent.insert(ticket, (blocks, paint, length));
                         assert!(old.is_none() && data.len() <= self.geometry.client_blocks.count as usize);
                     }
-                    Err((SubmitError::Full, chain)) => self.client.give_back(chain),
-                    Err((SubmitError::Violation(violation), _)) => return Err(violation),
+                    Err(SubmitError::Full) => {}
+                    Err(SubmitError::Violation(violation)) => return Err(violation),
                 }
             }
             4 => match self.client.close(self.edge(9)) {
@@ -438,7 +436,7 @@ impl<'a> Attack<'a> {
                 let is_asked =
                     if is_message { self.sent.contains_key(&ticket) } else { self.sent.remove(&ticket).is_some() };
                 assert!(is_asked, "an answer to nothing");
-                if let Some(Outcome::Bytes(chain)) = self.client.take(ticket) {
+                if let Some(Outcome::Read(chain)) = self.client.take(ticket) {
                     let place = self.client.server_data();
                     let mut bytes = vec![0; chain.length() as usize];
                     let read = || chain.read(place, 0, &mut bytes, Copier::AUTO);

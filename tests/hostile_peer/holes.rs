@@ -4,7 +4,7 @@ use super::enemy::{Enemy, Got, amount, slice};
 use super::false_server::{deceived, violation};
 use super::neighbours::{LONG, alone, until};
 use super::{any, attack, is_gone, is_violation, options, owned, row};
-use memcpy_select::transport::blocks::{Allocate, AllocateError, FreeList, Shared};
+use memcpy_select::transport::blocks::{AllocateError, FreeList, Pool};
 use memcpy_select::transport::memory::{Load, Store};
 use memcpy_select::transport::{
     Address, Allocator, Args, Blocks, Client, ClientError, ClientOptions, ErrorCode, Handle, JobId, Kind, Mapped,
@@ -18,8 +18,8 @@ fn hole_a_pop_from_an_empty_list() {
     let memory = Mapped::private(4096).unwrap();
     let list = FreeList { head_at: 0, links_at: 128 };
     let geometry = Blocks { block_bytes: 64, count: 4 };
-    Shared::lay_out(&memory, list, geometry);
-    let mut side = Shared::new(memory, list, geometry);
+    list.lay_out(&memory, geometry);
+    let mut side = Pool::shared(memory, list, geometry);
     let mut all = Vec::new();
     side.allocate(4, &mut all).unwrap();
     assert_eq!(side.allocate_one(), Err(AllocateError::OutOfBlocks));
@@ -37,8 +37,8 @@ fn hole_no_tag_in_the_free_list() {
     let memory = Mapped::private(4096).unwrap();
     let list = FreeList { head_at: 0, links_at: 128 };
     let geometry = Blocks { block_bytes: 64, count: 4 };
-    Shared::lay_out(&memory, list, geometry);
-    let mut other = Shared::keeping(memory.clone(), list, geometry, 0);
+    list.lay_out(&memory, geometry);
+    let mut other = Pool::keeping(memory.clone(), list, geometry, 0);
     let old = memory.load64(0, Load::Acquire);
     let (first, second) = (other.allocate_one().unwrap(), other.allocate_one().unwrap());
     other.free(&[first]).unwrap();

@@ -2,7 +2,7 @@
 //! exactly the bytes they were made for.
 
 use crate::rng::Rng;
-use memcpy_select::transport::blocks::{Allocate, AllocateError, BlockMemory, FreeList, Marks, Owned, Shared};
+use memcpy_select::transport::blocks::{AllocateError, BlockMemory, FreeList, Marks, Pool};
 use memcpy_select::transport::chain::{Chain, Run, blocks_for};
 use memcpy_select::transport::memory::{Load, Store};
 use memcpy_select::transport::{Blocks, Copier, Mapped, Memory, Slice, Violation};
@@ -18,10 +18,10 @@ fn place_of(blocks: Blocks) -> BlockMemory<Mapped> {
     BlockMemory::new(Mapped::private(blocks.total_bytes() as usize).unwrap(), blocks).unwrap()
 }
 
-fn shared(count: u32) -> (Mapped, Shared<Mapped>) {
+fn shared(count: u32) -> (Mapped, Pool<Mapped>) {
     let memory = Mapped::private(64 + 4 * count as usize).unwrap();
-    Shared::lay_out(&memory, LIST, geometry(64, count));
-    (memory.clone(), Shared::keeping(memory, LIST, geometry(64, count), 0))
+    LIST.lay_out(&memory, geometry(64, count));
+    (memory.clone(), Pool::keeping(memory, LIST, geometry(64, count), 0))
 }
 
 /// Sets a shared list's head, with whatever tag it has.
@@ -31,7 +31,7 @@ fn set_head(memory: &Mapped, block: u32) {
 }
 
 /// Random taking and giving back against a set.
-fn hands_every_block_out_once(allocator: &mut impl Allocate, count: u32) {
+fn hands_every_block_out_once(allocator: &mut Pool<Mapped>, count: u32) {
     let mut rng = Rng::new(u64::from(count));
     let mut taken: Vec<Vec<u32>> = Vec::new();
     let mut out = HashSet::new();
@@ -75,9 +75,9 @@ fn hands_every_block_out_once(allocator: &mut impl Allocate, count: u32) {
 #[test]
 fn both_allocators_hand_every_block_out_once() {
     for count in [1, 2, 63, 64, 65, 200] {
-        hands_every_block_out_once(&mut Owned::new(geometry(64, count)), count);
+        hands_every_block_out_once(&mut Pool::owned(geometry(64, count)), count);
         for kept in [0, 1, 2, 16] {
-            let mut allocator = Shared::keeping(shared(count).0, LIST, geometry(64, count), kept);
+            let mut allocator = Pool::keeping(shared(count).0, LIST, geometry(64, count), kept);
             hands_every_block_out_once(&mut allocator, count);
         }
     }
@@ -85,7 +85,7 @@ fn both_allocators_hand_every_block_out_once() {
 
 #[test]
 fn what_is_not_held_cannot_be_given_back() {
-    let check = |allocator: &mut dyn Allocate| {
+    let check = |allocator: &mut Pool<Mapped>| {
         assert_eq!(allocator.free(&[2]), Err(Violation::NotHeld { block: 2 }));
         let block = allocator.allocate_one().unwrap();
         assert_eq!(allocator.free(&[block]), Ok(()));
@@ -93,7 +93,7 @@ fn what_is_not_held_cannot_be_given_back() {
         assert_eq!(allocator.free(&[8]), Err(Violation::Block { block: 8, count: 8 }));
         assert_eq!(allocator.free(&[u32::MAX]), Err(Violation::Block { block: u32::MAX, count: 8 }));
     };
-    check(&mut Owned::new(geometry(64, 8)));
+    check(&mut Pool::owned(geometry(64, 8)));
     check(&mut shared(8).1);
 }
 
@@ -150,7 +150,7 @@ fn every_change_of_a_shared_head_counts_up_its_tag() {
 #[test]
 fn blocks_that_are_kept_aside_go_back_with_their_side() {
     let (memory, mut other) = shared(64);
-    let mut side = Shared::new(memory, LIST, geometry(64, 64));
+    let mut side = Pool::shared(memory, LIST, geometry(64, 64));
     let block = side.allocate_one().unwrap();
     side.free(&[block]).unwrap();
     let mut all = Vec::new();
@@ -203,7 +203,7 @@ fn chains_hold_exactly_their_bytes_at_every_boundary() {
         let entries = block_bytes / 4;
         let geometry = geometry(block_bytes, 1200);
         let place = place_of(geometry);
-        let mut allocator = Owned::new(geometry);
+        let mut allocator = Pool::owned(geometry);
         let boundaries =
             [0, 1, 2, entries - 1, entries, entries + 1, 2 * entries - 2, 2 * entries - 1, 2 * entries, 500];
         for blocks in boundaries {
@@ -250,7 +250,7 @@ fn neighbouring_blocks_are_one_run() {
     let geometry = geometry(64, 16);
     let place = place_of(geometry);
     let mut chain = Chain::EMPTY;
-    chain.allocate(&place, &mut Owned::new(geometry), 300).unwrap();
+    chain.allocate(&place, &mut Pool::owned(geometry), 300).unwrap();
     assert_eq!(chain.runs(&place, 0, 300).collect::<Vec<_>>(), [Run { at: 0, len_bytes: 300 }]);
     assert_eq!(chain.runs(&place, 65, 10).collect::<Vec<_>>(), [Run { at: 65, len_bytes: 10 }]);
     assert_eq!(chain.runs(&place, 290, 100).collect::<Vec<_>>(), [Run { at: 290, len_bytes: 10 }]);
@@ -261,7 +261,7 @@ fn neighbouring_blocks_are_one_run() {
 fn an_allocation_that_fails_half_way_gives_everything_back() {
     let geometry = geometry(64, 10);
     let place = place_of(geometry);
-    let mut allocator = Owned::new(geometry);
+    let mut allocator = Pool::owned(geometry);
     let mut chain = Chain::EMPTY;
     // Ten data blocks fit, their list block does not; and lengths that no region holds.
     for length in [64 * 10, 64 * 11, u32::MAX] {

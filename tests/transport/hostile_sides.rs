@@ -382,15 +382,14 @@ fn step_client<M: Memory + Clone>(client: &mut ClientSide<M>, rng: &mut Rng) -> 
         };
         let args = Args::amount(rng.below(500) as u32);
         match client.submit(kinds[rng.below(6)], Flags::DATA, 1, args, chain) {
-            Ok(_) => {}
-            Err((SubmitError::Full, chain)) => client.give_back(chain),
-            Err((SubmitError::Violation(violation), _)) => return Err(violation),
+            Ok(_) | Err(SubmitError::Full) => {}
+            Err(SubmitError::Violation(violation)) => return Err(violation),
         }
     }
     client.flush()?;
     for _ in 0..8 {
         let Some(ticket) = client.poll()? else { break };
-        if let Some(Outcome::Bytes(chain)) = client.take(ticket) {
+        if let Some(Outcome::Read(chain)) = client.take(ticket) {
             let place = client.server_data();
             let mut bytes = vec![0; chain.length() as usize];
             chain.read(place, 0, &mut bytes, Copier::AUTO);

@@ -53,10 +53,10 @@ fn ask(client: &mut ClientSide<Mapped>, length: usize) -> Result<[Ticket; 2], Su
         let mut chain = client.allocate(length as u32).unwrap();
         assert_eq!(chain.blocks().is_empty(), client.fits(length));
         assert_eq!(chain.write(client.client_data(), 0, &bytes, Copier::AUTO), length);
-        client.submit(Kind::Write, Flags::DATA, 1, Args::from_raw(0), chain).map_err(|(error, _)| error)?
+        client.submit(Kind::Write, Flags::DATA, 1, Args::from_raw(0), chain)?
     };
     let read = client.submit(Kind::Read, Flags::DATA, 1, Args::amount(length as u32), Chain::EMPTY);
-    Ok([write, read.map_err(|(error, _)| error)?])
+    Ok([write, read?])
 }
 
 fn bytes_of(server: &ServerSide<Mapped>, job: JobKey) -> Vec<u8> {
@@ -103,7 +103,7 @@ fn check(client: &mut ClientSide<Mapped>, [write, read]: [Ticket; 2], length: us
     } else {
         assert_eq!(client.poll().unwrap(), Some(read));
     }
-    let Some(Outcome::Bytes(chain)) = client.take(read) else { panic!("no bytes") };
+    let Some(Outcome::Read(chain)) = client.take(read) else { panic!("no bytes") };
     let mut bytes = vec![0; length + 1];
     assert_eq!(chain.read(client.server_data(), 0, &mut bytes, Copier::AUTO), length);
     assert_eq!(bytes[..length], pattern(length, length + 1));
@@ -259,7 +259,7 @@ fn bytes_that_change_after_they_were_taken_are_not_seen() {
         server.flush();
         assert_eq!(client.poll().unwrap(), Some(ticket));
         spoil(&queue, side.layout.responses.end_at());
-        let Some(Outcome::Bytes(chain)) = client.take(ticket) else { panic!("no bytes") };
+        let Some(Outcome::Read(chain)) = client.take(ticket) else { panic!("no bytes") };
         assert_eq!(chain.inline(), Some(&pattern(48, 5)[..]));
         client.release(chain).unwrap();
     }

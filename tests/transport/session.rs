@@ -100,22 +100,16 @@ fn submit<M: Memory + Clone>(client: &mut ClientSide<M>, op: &Op) -> Result<Opti
     };
     let place = client.client_data();
     chain.write(place, 0, bytes, Copier::AUTO);
-    match client.submit(kind, flags, handle, args.unwrap_or(Args::from_raw(0)), chain) {
-        Ok(ticket) => Ok(Some(ticket)),
-        Err((error, chain)) => {
-            client.give_back(chain);
-            Err(error)
-        }
-    }
+    client.submit(kind, flags, handle, args.unwrap_or(Args::from_raw(0)), chain).map(Some)
 }
 
 fn take<M: Memory + Clone>(client: &mut ClientSide<M>, ticket: Ticket) -> Result<Got, Violation> {
     Ok(match client.take(ticket).expect("it was polled") {
         Outcome::Refused(code) => Got::Refused(code),
         Outcome::Amount(amount) => Got::Amount(amount),
-        Outcome::Handle(handle) => Got::Handle(handle),
+        Outcome::Opened(handle, None) => Got::Handle(handle.number()),
         Outcome::Position(position) => Got::Position(position),
-        Outcome::Bytes(chain) => {
+        Outcome::Read(chain) => {
             let place = client.server_data();
             let mut bytes = vec![0; chain.length() as usize];
             chain.read(place, 0, &mut bytes, Copier::AUTO);
@@ -207,7 +201,7 @@ fn what_a_request_counts_on_is_given_back_before_the_server_finds_it() {
             let ticket = client.submit(Kind::Read, Flags::NONE, 1, read, Chain::EMPTY).unwrap();
             client.flush().unwrap();
             assert_eq!(client.poll().unwrap(), Some(ticket));
-            let Some(Outcome::Bytes(chain)) = client.take(ticket) else { panic!("no bytes") };
+            let Some(Outcome::Read(chain)) = client.take(ticket) else { panic!("no bytes") };
             client.release(chain).unwrap();
         }
     }

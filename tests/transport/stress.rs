@@ -4,7 +4,7 @@
 //! bounded part is about two seconds; `MEMCPY_SELECT_TEST_SECONDS` makes each part as long.
 
 use crate::rng::Rng;
-use memcpy_select::transport::blocks::{Allocate, AllocateError, FreeList, Shared};
+use memcpy_select::transport::blocks::{AllocateError, FreeList, Pool};
 use memcpy_select::transport::chain::Chain;
 use memcpy_select::transport::geometry::{Allocator, Blocks, Geometry};
 use memcpy_select::transport::session::{ClientSide, Outcome, QueueLayout, Reply, ServerSide, data_bytes};
@@ -43,7 +43,7 @@ fn a_shared_list_under_stress_hands_each_block_to_one() {
     for max_kept in [0, 2] {
         let list = Mapped::private(4096).unwrap();
         let data = Mapped::private(geometry.total_bytes() as usize).unwrap();
-        Shared::lay_out(&list, LIST, geometry);
+        LIST.lay_out(&list, geometry);
         let owners = Owners::new(COUNT);
         let changes = AtomicU64::new(0);
         let (start, time) = (Instant::now(), time());
@@ -51,7 +51,7 @@ fn a_shared_list_under_stress_hands_each_block_to_one() {
             for me in 1..=3_u32 {
                 let (list, data, owners, changes) = (list.clone(), &data, &owners, &changes);
                 scope.spawn(move || {
-                    let mut side = Shared::keeping(list, LIST, geometry, max_kept);
+                    let mut side = Pool::keeping(list, LIST, geometry, max_kept);
                     let mut rng = Rng::new(me.into());
                     let mut held: Vec<(u32, [u8; 64])> = Vec::new();
                     let mut done = 0;
@@ -90,7 +90,7 @@ fn a_shared_list_under_stress_hands_each_block_to_one() {
         });
         // Nothing is lost: whoever comes next gets all.
         let mut all = Vec::new();
-        Shared::new(list, LIST, geometry).allocate(COUNT, &mut all).unwrap();
+        Pool::shared(list, LIST, geometry).allocate(COUNT, &mut all).unwrap();
         println!("a shared list that keeps {max_kept} aside: {} blocks taken and given back", changes.into_inner());
     }
 }
@@ -194,10 +194,7 @@ fn a_session_under_stress_keeps_every_block_where_it_belongs() {
                         let mine = chain.blocks().to_vec();
                         match client.submit(Kind::Write, Flags::DATA, number, Args::from_raw(0), chain) {
                             Ok(ticket) => drop(under_way.insert(ticket, mine)),
-                            Err((_, chain)) => {
-                                mine.iter().for_each(|block| sent.pass(*block, CLIENT, NOBODY));
-                                client.give_back(chain);
-                            }
+                            Err(_) => mine.iter().for_each(|block| sent.pass(*block, CLIENT, NOBODY)),
                         }
                     }
                 }
@@ -206,7 +203,7 @@ fn a_session_under_stress_keeps_every_block_where_it_belongs() {
                     answers.fetch_add(1, Ordering::Relaxed);
                     let mine = under_way.remove(&ticket).expect("an answer to what was asked");
                     mine.iter().for_each(|block| sent.pass(*block, CLIENT, NOBODY));
-                    if let Some(Outcome::Bytes(chain)) = client.take(ticket) {
+                    if let Some(Outcome::Read(chain)) = client.take(ticket) {
                         let place = client.server_data();
                         let mut bytes = vec![0; chain.length() as usize];
                         chain.read(place, 0, &mut bytes, Copier::AUTO);

@@ -2,7 +2,7 @@
 //! entry by entry. Both sides of a session in one thread, so that nothing but the code is timed.
 
 use crate::lab::instruments::effort::Effort;
-use crate::transport::blocks::{Allocate, BlockMemory, FreeList, Marks, Owned, Shared};
+use crate::transport::blocks::{BlockMemory, FreeList, Marks, Pool};
 use crate::transport::chain::{Chain, blocks_for};
 use crate::transport::geometry::{Blocks, Geometry};
 use crate::transport::session::{ClientSide, Outcome, QueueLayout, Reply, ServerSide, data_bytes, lay_out_shared};
@@ -108,17 +108,17 @@ fn memory(len_bytes: usize) -> Result<Mapped, String> {
 fn allocations(allocator: Allocator, blocks: u32, turns: u64) -> Result<u64, String> {
     let geometry = Blocks { block_bytes: 64, count: 64 };
     match allocator {
-        Allocator::Owned => allocate_and_free(&mut Owned::new(geometry), blocks, turns),
+        Allocator::Owned => allocate_and_free(&mut Pool::owned(geometry), blocks, turns),
         Allocator::Shared => {
             let list = FreeList { head_at: 0, links_at: 128 };
             let memory = memory(4096)?;
-            Shared::lay_out(&memory, list, geometry);
-            allocate_and_free(&mut Shared::new(memory, list, geometry), blocks, turns)
+            list.lay_out(&memory, geometry);
+            allocate_and_free(&mut Pool::shared(memory, list, geometry), blocks, turns)
         }
     }
 }
 
-fn allocate_and_free(allocator: &mut impl Allocate, blocks: u32, turns: u64) -> Result<u64, String> {
+fn allocate_and_free(allocator: &mut Pool<Mapped>, blocks: u32, turns: u64) -> Result<u64, String> {
     let mut some = Vec::with_capacity(blocks as usize);
     let start = Instant::now();
     for _ in 0..turns {
@@ -190,7 +190,7 @@ impl Session {
         let ticket = self.client.submit(Kind::Read, Flags::DATA, 1, args, Chain::EMPTY).map_err(text)?;
         self.client.flush().map_err(text)?;
         self.serve(there)?;
-        let Outcome::Bytes(chain) = self.outcome(ticket)? else { return Err("no bytes".to_owned()) };
+        let Outcome::Read(chain) = self.outcome(ticket)? else { return Err("no bytes".to_owned()) };
         let place = self.client.server_data();
         chain.read(place, 0, back, Copier::AUTO);
         self.client.release(chain).map_err(text)
@@ -232,7 +232,7 @@ fn validations(entries: u32, batches: u64) -> Result<(u64, u64), String> {
     let place = BlockMemory::new(memory(geometry.total_bytes() as usize)?, geometry).map_err(text)?;
     let length = entries * CHAIN_BLOCK_BYTES;
     let mut theirs = Chain::EMPTY;
-    theirs.allocate(&place, &mut Owned::new(geometry), length).map_err(text)?;
+    theirs.allocate(&place, &mut Pool::owned(geometry), length).map_err(text)?;
     let first = theirs.blocks()[if entries == 1 { 0 } else { blocks_for(&place, length).0 as usize }];
     let slice = Slice { block: first, length };
     let mut chain = Chain::EMPTY;

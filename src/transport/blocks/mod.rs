@@ -1,14 +1,11 @@
 //! Blocks of equal size in a data region, and which side has which.
 //!
-//! Two allocators stand behind one interface ([`Allocate`]). [`Shared`] is a lock-free list that both sides take from and
-//! give back to. [`Owned`] is this side's alone, over memory that this side alone can write: nothing that the other side
-//! does can disturb it. The difference between the two is the price of trust.
+//! A [`Pool`] is this side's alone, over memory that this side alone can write: nothing that the other side does can disturb
+//! it. Or it takes from a lock-free list that both sides take from and give back to. The difference is the price of trust.
 
-mod owned;
-mod shared;
+mod pool;
 
-pub use owned::Owned;
-pub use shared::{FreeList, Shared};
+pub use pool::{FreeList, Pool};
 
 use super::geometry::{Blocks, GeometryError};
 use super::violation::Violation;
@@ -59,32 +56,10 @@ impl From<Violation> for AllocateError {
     }
 }
 
-/// Takes blocks and gives them back.
-pub trait Allocate {
-    /// Takes `count` blocks and adds them to `blocks`: all, or on an error none.
-    ///
-    /// # Errors
-    ///
-    /// [`AllocateError`] if there are not as many, or if the other side spoiled the list.
-    fn allocate(&mut self, count: u32, blocks: &mut Vec<u32>) -> Result<(), AllocateError>;
-
-    /// Takes one block.
-    ///
-    /// # Errors
-    ///
-    /// As [`allocate`](Self::allocate).
-    fn allocate_one(&mut self) -> Result<u32, AllocateError>;
-
-    /// Gives blocks back that this side holds.
-    ///
-    /// # Errors
-    ///
-    /// [`Violation::NotHeld`] or [`Violation::Block`] for one that this side does not hold; how many of the others were
-    /// given back is not said.
-    fn free(&mut self, blocks: &[u32]) -> Result<(), Violation>;
-}
-
 /// One bit for each block of a region: held by this side, or not. Private memory.
+///
+/// A block that there is not is a [`Violation::Block`], one that is marked already a [`Violation::BlockTwice`], and one from which a
+/// mark is taken that it has not a [`Violation::NotHeld`]; of several blocks the first of these.
 #[derive(Clone, Debug)]
 pub struct Marks {
     words: Vec<u64>,
@@ -98,20 +73,12 @@ impl Marks {
     }
 
     /// Marks a block.
-    ///
-    /// # Errors
-    ///
-    /// [`Violation::Block`] if there is no such block, [`Violation::BlockTwice`] if it is marked already.
     #[inline(always)]
     pub fn mark(&mut self, block: u32) -> Result<(), Violation> {
         self.change::<true>(block)
     }
 
     /// Takes the mark from a block.
-    ///
-    /// # Errors
-    ///
-    /// [`Violation::Block`] if there is no such block, [`Violation::NotHeld`] if it is not marked.
     #[inline(always)]
     pub fn clear(&mut self, block: u32) -> Result<(), Violation> {
         self.change::<false>(block)
@@ -130,10 +97,6 @@ impl Marks {
     }
 
     /// Marks all of these blocks, or on an error none.
-    ///
-    /// # Errors
-    ///
-    /// As [`mark`](Self::mark), of the first that cannot be marked.
     #[inline(always)]
     pub fn mark_all(&mut self, blocks: &[u32]) -> Result<(), Violation> {
         self.change_all::<true>(blocks).map_err(|(done, violation)| {
@@ -144,10 +107,6 @@ impl Marks {
     }
 
     /// Takes the marks from all of these blocks; on an error those before it have lost theirs.
-    ///
-    /// # Errors
-    ///
-    /// As [`clear`](Self::clear), of the first that is not marked.
     #[inline(always)]
     pub fn clear_all(&mut self, blocks: &[u32]) -> Result<(), Violation> {
         self.change_all::<false>(blocks).map_err(|(_, violation)| violation)

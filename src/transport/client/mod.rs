@@ -3,7 +3,6 @@
 //! Every call that waits ends at its limit. What is submitted is sent with the next [`flush`](Client::flush), poll or wait,
 //! all with one wake-up, and none if the server is awake.
 
-mod messages;
 mod submit;
 mod wait;
 
@@ -16,9 +15,9 @@ use crate::transport::loan::{Lease, Lender, View};
 use crate::transport::memory::{Access, Copier, Mapped};
 use crate::transport::options::Waiting;
 use crate::transport::options::setters;
-use crate::transport::request::{ErrorCode, Kind};
+use crate::transport::request::{ErrorCode, Flags, Kind};
 use crate::transport::semaphore::{Doorbell, Spin};
-use crate::transport::session::{ClientSide, Outcome, QueueLayout, Ticket};
+use crate::transport::session::{ClientSide, QueueLayout, Ticket};
 use std::collections::VecDeque;
 use std::io::SeekFrom;
 use std::os::unix::net::UnixStream;
@@ -47,7 +46,13 @@ impl Default for ClientOptions {
     }
 }
 
+/// A session checks each response against its request, so that no answer of another kind gets here.
+const UNEXPECTED: ClientError = ClientError::Refused(ErrorCode::UNSUPPORTED);
+
 /// A connection to a table.
+///
+/// What a call did not do it says as a [`ClientError`]; after all but [`ClientError::Session`] the session goes on. Each that waits
+/// ends with [`ClientError::Timeout`] at the limit.
 ///
 /// ```no_run
 /// use memcpy_select::transport::{Client, ClientOptions};
@@ -90,10 +95,6 @@ impl Client {
     }
 
     /// Connects over a socket that this process was given.
-    ///
-    /// # Errors
-    ///
-    /// As [`connect`](Self::connect).
     pub fn over(stream: UnixStream, options: ClientOptions) -> Result<Self, ConnectError> {
         let ClientOptions { join: how, limit, waiting } = options;
         Self::new(join_over(stream, how)?, limit, waiting)
@@ -139,64 +140,35 @@ impl Client {
     }
 
     /// Opens an object.
-    ///
-    /// # Errors
-    ///
-    /// [`ClientError`].
     pub fn open(&mut self, name: impl AsRef<[u8]>) -> Result<Handle, ClientError> {
-        self.named(Kind::Open, name.as_ref())
+        Ok(self.open_shared(name)?.0)
     }
 
     /// Makes an object, and opens it.
-    ///
-    /// # Errors
-    ///
-    /// [`ClientError`].
     pub fn create(&mut self, name: impl AsRef<[u8]>) -> Result<Handle, ClientError> {
-        self.named(Kind::Create, name.as_ref())
+        let ticket = self.submit_named(Kind::Create, name.as_ref())?;
+        Ok(self.opened(ticket)?.0)
     }
 
     /// Makes an object, also where there is one of that name, and opens it. When the new one takes the place of the old one
     /// is for the table to say. A table that knows no such request makes the object only if there is none.
-    ///
-    /// # Errors
-    ///
-    /// [`ClientError`].
     pub fn create_or_replace(&mut self, name: impl AsRef<[u8]>) -> Result<Handle, ClientError> {
-        let ticket = self.submit_create_or_replace(name.as_ref())?;
-        self.opened(ticket)
+        let ticket = self.submit_bytes((Kind::Create, Flags::META, 0), name.as_ref(), Copier::AUTO)?;
+        Ok(self.opened(ticket)?.0)
     }
 
     /// Opens an object, with the memory object that the table hands out with it, if it does.
-    ///
-    /// # Errors
-    ///
-    /// [`ClientError`].
     pub fn open_shared(&mut self, name: impl AsRef<[u8]>) -> Result<(Handle, Option<Shared>), ClientError> {
         let ticket = self.submit_named(Kind::Open, name.as_ref())?;
-        match self.answer_to(ticket)? {
-            Completion::Opened(handle, shared) => Ok((handle, shared)),
-            other => Err(other.unexpected()),
-        }
-    }
-
-    fn named(&mut self, kind: Kind, name: &[u8]) -> Result<Handle, ClientError> {
-        let ticket = self.submit_named(kind, name)?;
         self.opened(ticket)
     }
 
-    fn opened(&mut self, ticket: Ticket) -> Result<Handle, ClientError> {
-        match self.answer_to(ticket)? {
-            Completion::Opened(handle, _) => Ok(handle),
-            other => Err(other.unexpected()),
-        }
+    fn opened(&mut self, ticket: Ticket) -> Result<(Handle, Option<Shared>), ClientError> {
+        let Completion::Opened(handle, shared) = self.answer_to(ticket)? else { return Err(UNEXPECTED) };
+        Ok((handle, shared))
     }
 
     /// Removes an object.
-    ///
-    /// # Errors
-    ///
-    /// [`ClientError`].
     pub fn destroy(&mut self, name: impl AsRef<[u8]>) -> Result<(), ClientError> {
         let ticket = self.submit_named(Kind::Destroy, name.as_ref())?;
         self.answer_to(ticket).map(drop)
@@ -215,52 +187,25 @@ impl Client {
 
     /// Copies bytes from where the handle is into `dst`, and moves it past them; how many, 0 at the end. It is one
     /// transfer: what is longer than one can be ([`max_read_bytes`](Self::max_read_bytes)) takes another call.
-    ///
-    /// # Errors
-    ///
-    /// [`ClientError`].
     pub fn read(&mut self, handle: Handle, dst: &mut [u8]) -> Result<usize, ClientError> {
         self.read_with(handle, dst, Copier::AUTO)
     }
 
     /// As [`read`](Self::read), with a kernel of the caller's choice.
-    ///
-    /// # Errors
-    ///
-    /// [`ClientError`].
     pub fn read_with(&mut self, handle: Handle, dst: &mut [u8], copier: Copier) -> Result<usize, ClientError> {
         let amount = clamp(dst.len().min(self.max_read_bytes()));
         let ticket = self.submit_read(handle, amount)?;
-        if let Some(len_bytes) = self.copy_soon(ticket, dst, copier)? {
-            return Ok(len_bytes);
-        }
-        self.wait_for(ticket)?;
-        match self.side.take(ticket) {
-            Some(Outcome::Bytes(chain)) => {
-                let len_bytes = (chain.length() as usize).min(dst.len());
-                let copied =
-                    chain.read(self.side.server_data(), 0, dst.get_mut(..len_bytes).unwrap_or_default(), copier);
-                self.side.release(chain).map_err(|violation| self.end(violation.into()))?;
-                Ok(copied)
-            }
-            Some(Outcome::Refused(code)) => Err(ClientError::Refused(code)),
-            _ => Err(ClientError::NotOfThisSession),
-        }
+        let copied = self.copy_out(ticket, dst, copier);
+        self.or_abandon(ticket, copied)?.ok_or(ClientError::NotOfThisSession)
     }
 
     /// As [`read`](Self::read), but leaves the bytes where the server put them, without a copy.
-    ///
-    /// # Errors
-    ///
-    /// [`ClientError`].
     #[inline]
     pub fn read_in_place(&mut self, handle: Handle, len_bytes: usize) -> Result<View, ClientError> {
         let amount = clamp(len_bytes.min(self.max_read_bytes()));
         let ticket = self.submit_read(handle, amount)?;
-        match self.answer_to(ticket)? {
-            Completion::Read(view) => Ok(view),
-            other => Err(other.unexpected()),
-        }
+        let Completion::Read(view) = self.answer_to(ticket)? else { return Err(UNEXPECTED) };
+        Ok(view)
     }
 
     /// Gives the blocks of a view back. Dropping it does the same; this spares the lock that a view which another thread may
@@ -278,33 +223,26 @@ impl Client {
 
     /// Copies bytes to where the handle is, and moves it past them; how many. It is one transfer: what is longer than one
     /// can be ([`max_write_bytes`](Self::max_write_bytes)) takes another call.
-    ///
-    /// # Errors
-    ///
-    /// [`ClientError`].
     pub fn write(&mut self, handle: Handle, src: &[u8]) -> Result<usize, ClientError> {
         self.write_with(handle, src, Copier::AUTO)
     }
 
     /// As [`write`](Self::write), with a kernel of the caller's choice.
-    ///
-    /// # Errors
-    ///
-    /// [`ClientError`].
     pub fn write_with(&mut self, handle: Handle, src: &[u8], copier: Copier) -> Result<usize, ClientError> {
         let src = src.get(..self.max_write_bytes()).unwrap_or(src);
         let ticket = self.submit_write(handle, src, copier)?;
-        self.answer_to(ticket)?.amount()
+        self.amount(ticket)
+    }
+
+    fn amount(&mut self, ticket: Ticket) -> Result<usize, ClientError> {
+        let Completion::Amount(amount) = self.answer_to(ticket)? else { return Err(UNEXPECTED) };
+        Ok(amount as usize)
     }
 
     /// Sends the bytes of a [lease](Self::lease) without a copy; how many the table took.
-    ///
-    /// # Errors
-    ///
-    /// [`ClientError`].
     pub fn write_in_place(&mut self, handle: Handle, lease: Lease) -> Result<usize, ClientError> {
         let ticket = self.submit_write_in_place(handle, lease)?;
-        self.answer_to(ticket)?.amount()
+        self.amount(ticket)
     }
 
     /// Sends what is known about an object, or is to be done with it as a whole, not what is in it; how many bytes the table
@@ -314,22 +252,16 @@ impl Client {
     ///
     /// [`ClientError`]; the table refuses what it does not understand with [`ErrorCode::UNSUPPORTED`].
     pub fn write_meta(&mut self, handle: Handle, src: &[u8]) -> Result<usize, ClientError> {
-        let ticket = self.submit_write_meta(handle, src)?;
-        self.answer_to(ticket)?.amount()
+        let ticket = self.submit_bytes((Kind::Write, Flags::META, handle.number()), src, Copier::AUTO)?;
+        self.amount(ticket)
     }
 
     /// Moves the position of a handle; where it is then.
-    ///
-    /// # Errors
-    ///
-    /// [`ClientError`].
     #[inline]
     pub fn seek(&mut self, handle: Handle, to: SeekFrom) -> Result<u64, ClientError> {
         let ticket = self.submit_seek(handle, to)?;
-        match self.answer_to(ticket)? {
-            Completion::Position(position) => Ok(position),
-            other => Err(other.unexpected()),
-        }
+        let Completion::Position(position) = self.answer_to(ticket)? else { return Err(UNEXPECTED) };
+        Ok(position)
     }
 
     /// Asks for the memory of an object: `len_bytes` from `start_bytes` on, both multiples of 4096, or with a length of 0
@@ -346,27 +278,7 @@ impl Client {
         access: Access,
     ) -> Result<Shared, ClientError> {
         let ticket = self.submit_share(handle, start_bytes, len_bytes, access)?;
-        match self.answer_to(ticket)? {
-            Completion::Shared(shared) => Ok(shared),
-            other => Err(other.unexpected()),
-        }
-    }
-}
-
-impl Completion {
-    /// How many bytes were written.
-    fn amount(self) -> Result<usize, ClientError> {
-        match self {
-            Self::Amount(amount) => Ok(amount as usize),
-            other => Err(other.unexpected()),
-        }
-    }
-
-    /// A session checks each response against its request, so that none of another kind gets here.
-    pub(super) fn unexpected(self) -> ClientError {
-        match self {
-            Self::Refused(code) => ClientError::Refused(code),
-            _ => ClientError::Refused(ErrorCode::UNSUPPORTED),
-        }
+        let Completion::Shared(shared) = self.answer_to(ticket)? else { return Err(UNEXPECTED) };
+        Ok(shared)
     }
 }

@@ -1,16 +1,19 @@
-//! Requests on their way: blocks for them, and their entries in the ring.
+//! Requests on their way: blocks for them, and their entries in the ring, with an answer, many or none.
 
 use super::Client;
+use super::wait::{LOOKS_PER_CLOCK, MIN_SLEEP};
 use crate::transport::blocks::AllocateError;
 use crate::transport::chain::{Chain, clamp};
 use crate::transport::completion::Handle;
-use crate::transport::error::ClientError;
+use crate::transport::error::{ClientError, SessionError};
 use crate::transport::geometry::Blocks;
 use crate::transport::loan::Lease;
-use crate::transport::memory::{Access, Copier};
+use crate::transport::memory::{Access, Copier, between_looks};
+use crate::transport::options::Waiting;
 use crate::transport::request::{Args, Flags, Kind, PageRange};
-use crate::transport::session::Ticket;
+use crate::transport::session::{SubmitError, Ticket};
 use std::io::SeekFrom;
+use std::time::Instant;
 
 impl Client {
     /// The longest transfer to here.
@@ -58,32 +61,21 @@ impl Client {
     #[inline(always)]
     fn send(&mut self, what: (Kind, Flags, u32), args: Args, payload: Chain) -> Result<Ticket, ClientError> {
         let (kind, flags, handle) = what;
-        self.side.submit(kind, flags, handle, args, payload).map_err(|(error, payload)| {
-            self.side.give_back(payload);
-            self.refused(error)
-        })
+        self.side.submit(kind, flags, handle, args, payload).map_err(|error| self.refused(error))
     }
 
     /// Submits an open, a create or a destroy, by a name.
-    ///
-    /// # Errors
-    ///
-    /// [`ClientError`].
     pub fn submit_named(&mut self, kind: Kind, name: &[u8]) -> Result<Ticket, ClientError> {
         self.submit_bytes((kind, Flags::NONE, 0), name, Copier::AUTO)
     }
 
-    /// Submits a create by a name that may be taken.
-    ///
-    /// # Errors
-    ///
-    /// [`ClientError`].
-    pub fn submit_create_or_replace(&mut self, name: &[u8]) -> Result<Ticket, ClientError> {
-        self.submit_bytes((Kind::Create, Flags::META, 0), name, Copier::AUTO)
-    }
-
     #[inline(always)]
-    fn submit_bytes(&mut self, what: (Kind, Flags, u32), src: &[u8], copier: Copier) -> Result<Ticket, ClientError> {
+    pub(super) fn submit_bytes(
+        &mut self,
+        what: (Kind, Flags, u32),
+        src: &[u8],
+        copier: Copier,
+    ) -> Result<Ticket, ClientError> {
         self.begin()?;
         if self.side.fits(src.len()) {
             let (kind, flags, handle) = what;
@@ -95,39 +87,18 @@ impl Client {
     }
 
     /// Submits a read of that many bytes at most.
-    ///
-    /// # Errors
-    ///
-    /// [`ClientError`].
     #[inline]
     pub fn submit_read(&mut self, handle: Handle, amount: u32) -> Result<Ticket, ClientError> {
         self.ask((Kind::Read, Flags::DATA, handle.number()), Args::amount(amount))
     }
 
     /// Submits a write of a copy of `src`.
-    ///
-    /// # Errors
-    ///
-    /// [`ClientError`].
     #[inline]
     pub fn submit_write(&mut self, handle: Handle, src: &[u8], copier: Copier) -> Result<Ticket, ClientError> {
         self.submit_bytes((Kind::Write, Flags::DATA, handle.number()), src, copier)
     }
 
-    /// Submits a write of what is known about an object, not of what is in it.
-    ///
-    /// # Errors
-    ///
-    /// [`ClientError`].
-    pub fn submit_write_meta(&mut self, handle: Handle, src: &[u8]) -> Result<Ticket, ClientError> {
-        self.submit_bytes((Kind::Write, Flags::META, handle.number()), src, Copier::AUTO)
-    }
-
     /// Submits a write of what is in a lease.
-    ///
-    /// # Errors
-    ///
-    /// [`ClientError`].
     #[inline]
     pub fn submit_write_in_place(&mut self, handle: Handle, lease: Lease) -> Result<Ticket, ClientError> {
         self.begin()?;
@@ -136,10 +107,6 @@ impl Client {
     }
 
     /// Submits a move of the position.
-    ///
-    /// # Errors
-    ///
-    /// [`ClientError`].
     #[inline]
     pub fn submit_seek(&mut self, handle: Handle, to: SeekFrom) -> Result<Ticket, ClientError> {
         let (kind, args) = match to {
@@ -151,10 +118,6 @@ impl Client {
     }
 
     /// Submits a request for the memory of an object.
-    ///
-    /// # Errors
-    ///
-    /// As [`share`](Self::share).
     pub fn submit_share(
         &mut self,
         handle: Handle,
@@ -165,6 +128,93 @@ impl Client {
         let pages = PageRange::of_bytes(start_bytes, len_bytes, access)
             .ok_or(ClientError::Unaligned { start_bytes, len_bytes })?;
         self.ask((Kind::Share, Flags::NONE, handle.number()), Args::range(pages))
+    }
+
+    /// Sends a copy of `src` to where the handle is, with the next [`flush`](Self::flush), poll or wait. There is no answer: what
+    /// becomes of it is not said. Waits for room in the ring, until the limit.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::TooLarge`] if it does not fit into a request
+    /// ([`Geometry::request_room_bytes`](crate::transport::Geometry::request_room_bytes)), [`ClientError::Full`] if the table
+    /// takes nothing until the limit, or [`ClientError::Session`].
+    #[inline]
+    pub fn post(&mut self, handle: Handle, src: &[u8]) -> Result<(), ClientError> {
+        self.begin()?;
+        let (len_bytes, max_bytes) = (src.len(), self.geometry.request_room_bytes());
+        if len_bytes > max_bytes {
+            return Err(ClientError::TooLarge { len_bytes, max_bytes });
+        }
+        match self.side.post(handle.number(), src, Copier::AUTO) {
+            Err(SubmitError::Full) => {
+                self.wait_for_room()?;
+                self.side.post(handle.number(), src, Copier::AUTO)
+            }
+            posted => posted,
+        }
+        .map_err(|error| self.refused(error))
+    }
+
+    /// Waits for room in the ring for one more request.
+    #[cold]
+    fn wait_for_room(&mut self) -> Result<(), ClientError> {
+        self.flush()?;
+        let start = Instant::now();
+        let mut checked = start;
+        loop {
+            for _ in 0..LOOKS_PER_CLOCK {
+                if self.side.has_room().map_err(|violation| self.end(violation.into()))? {
+                    return Ok(());
+                }
+                between_looks();
+            }
+            // Answers are taken in, so that the table has room for more of them. Bounded by what is under way.
+            while let Some(ticket) = self.look()? {
+                self.done.push_back(ticket);
+            }
+            self.flush()?;
+            let now = Instant::now();
+            if now - start >= self.limit {
+                return Err(ClientError::Full);
+            }
+            if now - checked >= MIN_SLEEP {
+                checked = now;
+                if self.channel.is_gone() {
+                    return Err(self.end(SessionError::PeerGone));
+                }
+            }
+            // The table rings when it has given places back: what it did just before this is seen after a moment.
+            if self.waiting != Waiting::Poll {
+                let side = &self.side;
+                self.own_bell.sleep_unless(MIN_SLEEP, || side.is_ready().then_some(()));
+            }
+        }
+    }
+
+    /// Asks for messages of at most `max_bytes` each, as long as the table has some. So many are on their way at most as there are
+    /// `credits`, 1 or more and fewer than the ring has entries; those that were taken are given back by themselves.
+    ///
+    /// Each message comes as a [`Completion`](crate::transport::Completion) of its own by [`poll`](Self::poll), [`wait`](Self::wait)
+    /// or [`next_message`](Self::next_message): `Read`, and the last is `Ended` or `Refused`. The ticket is good until then.
+    ///
+    /// ```no_run
+    /// # use memcpy_select::transport::{Client, ClientOptions, Completion};
+    /// # let mut client = Client::connect(&"@prices".parse()?, ClientOptions::default())?;
+    /// let prices = client.open("prices")?;
+    /// let ticket = client.stream(prices, 48, 16)?;
+    /// while let Completion::Read(view) = client.next_message(ticket)? {
+    ///     println!("{:?}", view.to_vec());
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Full`] if the ring has no room for as many responses beside those that are under way, or
+    /// [`ClientError::Session`].
+    pub fn stream(&mut self, handle: Handle, max_bytes: u32, credits: u32) -> Result<Ticket, ClientError> {
+        let args = Args::stream(max_bytes, credits.max(1));
+        self.ask((Kind::Stream, Flags::NONE, handle.number()), args)
     }
 }
 

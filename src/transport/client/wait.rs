@@ -1,7 +1,7 @@
 //! Answers on their way back: looked for, slept for, and taken.
 
 use super::Client;
-use crate::transport::completion::{Completion, Handle, Shared};
+use crate::transport::completion::{Completion, Shared};
 use crate::transport::connect::ConnectError;
 use crate::transport::error::{ClientError, SessionError};
 use crate::transport::loan::View;
@@ -50,10 +50,6 @@ impl Client {
     }
 
     /// The next answer, of whichever request; none if there is none yet. Does not wait.
-    ///
-    /// # Errors
-    ///
-    /// [`ClientError`].
     pub fn poll(&mut self) -> Result<Option<(Ticket, Completion)>, ClientError> {
         self.begin()?;
         self.flush()?;
@@ -93,26 +89,64 @@ impl Client {
         self.answer_to(ticket)
     }
 
+    /// The next message of a stream, waiting for it until the limit. Answers to others that come meanwhile are kept.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`]; after a [`ClientError::Timeout`] the stream goes on.
+    pub fn next_message(&mut self, ticket: Ticket) -> Result<Completion, ClientError> {
+        self.begin()?;
+        self.wait_until(ticket)?;
+        self.complete(ticket)
+    }
+
+    /// As [`next_message`](Self::next_message), but copies it into `dst`, which has room for the longest that was asked for; its length,
+    /// or none if the stream has ended. One that travels in its entry is copied once, from there.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::TooLarge`] if `dst` is shorter than a message may be; [`ClientError::Refused`] with the table's reason if it
+    /// ended the stream with one; else as [`next_message`](Self::next_message).
+    #[inline]
+    pub fn receive(&mut self, ticket: Ticket, dst: &mut [u8]) -> Result<Option<usize>, ClientError> {
+        self.begin()?;
+        let len_bytes = self.side.asked(ticket).ok_or(ClientError::NotOfThisSession)? as usize;
+        if len_bytes > dst.len() {
+            return Err(ClientError::TooLarge { len_bytes, max_bytes: dst.len() });
+        }
+        self.copy_out(ticket, dst, Copier::AUTO)
+    }
+
+    /// Gives a request up, or ends a stream: what comes of it is dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Session`].
+    pub fn abandon(&mut self, ticket: Ticket) -> Result<(), ClientError> {
+        self.begin()?;
+        self.done.retain(|done| *done != ticket);
+        self.side.abandon(ticket).map_err(|violation| self.end(violation.into()))?;
+        self.flush()
+    }
+
     /// As [`finish`](Self::finish), in a call that has [begun](Self::begin).
     #[inline]
     pub(super) fn answer_to(&mut self, ticket: Ticket) -> Result<Completion, ClientError> {
-        self.wait_for(ticket)?;
+        let waited = self.wait_until(ticket);
+        self.or_abandon(ticket, waited)?;
         match self.complete(ticket)? {
             Completion::Refused(code) => Err(ClientError::Refused(code)),
             completion => Ok(completion),
         }
     }
 
-    /// Waits until a request has its answer, or gives it up.
+    /// Gives a request up that was waited for in vain.
     #[inline(always)]
-    pub(super) fn wait_for(&mut self, ticket: Ticket) -> Result<(), ClientError> {
-        match self.wait_until(ticket) {
-            Err(error @ (ClientError::Timeout { .. } | ClientError::Session(_))) => {
-                self.side.abandon(ticket).map_err(|violation| self.end(violation.into()))?;
-                Err(error)
-            }
-            result => result,
+    pub(super) fn or_abandon<T>(&mut self, ticket: Ticket, result: Result<T, ClientError>) -> Result<T, ClientError> {
+        if let Err(ClientError::Timeout { .. } | ClientError::Session(_)) = result {
+            self.side.abandon(ticket).map_err(|violation| self.end(violation.into()))?;
         }
+        result
     }
 
     /// Waits until a request has its answer, or a message.
@@ -157,15 +191,35 @@ impl Client {
         self.wait_longer()
     }
 
-    /// Looks for a moment whether bytes come in the entry of a response, and copies them into `dst` at once, which has room for as many
-    /// as were asked for.
+    /// Copies what a read asked for, or the next message of a stream, into `dst`, which has room for as many bytes as were asked for;
+    /// how many, or none if the stream has ended. What travels in an entry is copied once, from there, if it comes soon.
     #[inline(always)]
-    pub(super) fn copy_soon(
+    pub(super) fn copy_out(
         &mut self,
-        wanted: Ticket,
+        ticket: Ticket,
         dst: &mut [u8],
         copier: Copier,
     ) -> Result<Option<usize>, ClientError> {
+        if let Some(len_bytes) = self.copy_soon(ticket, dst, copier)? {
+            return Ok(Some(len_bytes));
+        }
+        self.wait_until(ticket)?;
+        match self.side.take(ticket) {
+            Some(Outcome::Read(chain)) => {
+                let dst = dst.get_mut(..chain.length() as usize).unwrap_or_default();
+                let copied = chain.read(self.side.server_data(), 0, dst, copier);
+                self.side.release(chain).map_err(|violation| self.end(violation.into()))?;
+                Ok(Some(copied))
+            }
+            Some(Outcome::Ended) => Ok(None),
+            Some(Outcome::Refused(code)) => Err(ClientError::Refused(code)),
+            _ => Err(ClientError::NotOfThisSession),
+        }
+    }
+
+    /// Looks for a moment whether bytes come in the entry of a response, and copies them at once.
+    #[inline(always)]
+    fn copy_soon(&mut self, wanted: Ticket, dst: &mut [u8], copier: Copier) -> Result<Option<usize>, ClientError> {
         self.flush()?;
         if !self.done.is_empty() {
             return Ok(None);
@@ -237,15 +291,14 @@ impl Client {
     pub(super) fn complete(&mut self, ticket: Ticket) -> Result<Completion, ClientError> {
         Ok(match self.side.take(ticket).ok_or(ClientError::NotOfThisSession)? {
             Outcome::Refused(code) => Completion::Refused(code),
-            Outcome::Bytes(chain) => Completion::Read(View { blocks: self.theirs.loan(chain) }),
+            Outcome::Read(chain) => Completion::Read(View { blocks: self.theirs.loan(chain) }),
             Outcome::Ended => Completion::Ended,
             Outcome::Amount(amount) => Completion::Amount(amount),
-            Outcome::Handle(handle) => Completion::Opened(Handle::of(handle), None),
-            Outcome::HandleWithObject(handle, id) => {
-                Completion::Opened(Handle::of(handle), Some(self.receive_object(id)?))
+            Outcome::Opened(handle, object) => {
+                Completion::Opened(handle, object.map(|id| self.receive_object(id)).transpose()?)
             }
             Outcome::Position(position) => Completion::Position(position),
-            Outcome::Object(id) => Completion::Shared(self.receive_object(id)?),
+            Outcome::Shared(id) => Completion::Shared(self.receive_object(id)?),
         })
     }
 

@@ -13,7 +13,7 @@ use crate::transport::chain::clamp;
 use crate::transport::connect::{Address, Listener};
 use crate::transport::error::{SessionError, TableError};
 use crate::transport::job::{Answer, Answered, ClientKey, Event, Job, Pushed};
-use crate::transport::loan::{Borrowed, Lease, Payload};
+use crate::transport::loan::{Lease, Payload};
 use crate::transport::reactor::Reactor;
 use crate::transport::request::{ErrorCode, Kind, Value};
 use crate::transport::session::{AnswerError, Reply};
@@ -156,8 +156,7 @@ impl Table {
     /// The bytes, or the name, that came with a job. Empty if there are none, or if the client has left.
     #[inline]
     pub fn payload(&self, job: &Job) -> Payload<'_> {
-        let none = Borrowed { found: None, file: None };
-        Payload { blocks: self.reactor.session(job.client).map_or(none, |session| session.payload(job)) }
+        self.reactor.session(job.client).map_or(Payload { blocks: None }, |session| session.payload(job))
     }
 
     /// Blocks for an answer of `len_bytes`, to be filled and sent without a copy. What fits into a response

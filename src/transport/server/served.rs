@@ -6,7 +6,7 @@ use crate::transport::connect::{Channel, ConnectError, Greeted, Parcel};
 use crate::transport::error::SessionError;
 use crate::transport::geometry::Allocator;
 use crate::transport::job::{Answer, Job};
-use crate::transport::loan::{Borrowed, Lender};
+use crate::transport::loan::{Lender, Payload, Place};
 use crate::transport::memory::{Copier, Mapped, Memory};
 use crate::transport::reactor::{self, Source};
 use crate::transport::region::Region;
@@ -14,7 +14,7 @@ use crate::transport::request::{ErrorCode, Value};
 use crate::transport::semaphore::Doorbell;
 use crate::transport::session::{QueueLayout, Reply, ServerSide};
 use crate::transport::share::Object;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::slice;
 use std::time::Duration;
 
@@ -31,8 +31,8 @@ pub(super) struct Session {
     client_bell: Doorbell<Mapped>,
     /// The region of the server's blocks.
     pub(super) place: Lender,
-    /// The client's region as a file, if it alone writes it.
-    client_file: Option<OwnedFd>,
+    /// The region of the client's blocks, as a file too if it alone writes it.
+    client_place: Place,
     /// It is among those that have something to publish.
     pub(super) is_touched: bool,
     /// Regions to be pre-faulted, and how much of the last of them is.
@@ -64,7 +64,7 @@ impl Session {
         side.limit_lent_blocks(max_held_blocks);
         Ok(Self {
             place: Lender::new(side.server_data(), geometry.allocator == Allocator::Owned, None),
-            client_file,
+            client_place: Place::new(side.client_data(), false, client_file),
             side,
             channel,
             own_bell: Doorbell::new(queue.clone(), layout.server_doorbell_at),
@@ -105,11 +105,8 @@ impl Session {
 
     /// The bytes that came with a job.
     #[inline(always)]
-    pub(super) fn payload(&self, job: &Job) -> Borrowed<'_> {
-        Borrowed {
-            found: self.side.payload(job.key).map(|chain| (chain, self.side.client_data())),
-            file: self.client_file.as_ref().map(OwnedFd::as_fd),
-        }
+    pub(super) fn payload(&self, job: &Job) -> Payload<'_> {
+        Payload { blocks: self.side.payload(job.key).map(|chain| (chain, &self.client_place)) }
     }
 
     /// What answers a job: the answer, or the error that the client gets instead.

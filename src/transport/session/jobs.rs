@@ -14,7 +14,7 @@ pub struct JobKey {
     generation: u32,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Job {
     generation: u32,
     is_waiting: bool,
@@ -51,17 +51,8 @@ pub(super) struct Jobs {
 
 impl Jobs {
     pub(super) fn new(capacity: u32) -> Self {
-        let job = || Job {
-            generation: 0,
-            is_waiting: false,
-            id: JobId::ZERO,
-            asked: 0,
-            payload: Chain::EMPTY,
-            most_credits: 0,
-            credits: 0,
-        };
         Self {
-            jobs: (0..capacity).map(|_| job()).collect(),
+            jobs: (0..capacity).map(|_| Job::default()).collect(),
             free: (0..capacity).rev().collect(),
             streams: Vec::new(),
             promised: 0,

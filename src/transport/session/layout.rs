@@ -1,6 +1,6 @@
 //! Where everything is in the two kinds of region. Computed by each side from the geometry that it agreed to.
 
-use crate::transport::blocks::{FreeList, Shared};
+use crate::transport::blocks::FreeList;
 use crate::transport::geometry::{Allocator, Blocks, Geometry, GeometryError, Limits};
 use crate::transport::memory::Memory;
 use crate::transport::ring::{Publication, RingLayout, RingPlace};
@@ -93,6 +93,6 @@ impl Geometry {
 /// [`GeometryError`] if no region can be cut into these blocks.
 pub fn lay_out_shared<M: Memory>(memory: &M, blocks: Blocks) -> Result<(), GeometryError> {
     blocks.check()?;
-    Shared::lay_out(memory, free_list(blocks), blocks);
+    free_list(blocks).lay_out(memory, blocks);
     Ok(())
 }

@@ -1,53 +1,89 @@
-//! Blocks that a client gives back, on their way to the server.
+//! Blocks of the server's that a client has: on their way back, and on the server's own account. A release is one block, which
+//! stands for its chain. Where both sides take from one list there are none.
 
+use super::data::Data;
+use crate::transport::blocks::Marks;
+use crate::transport::chain::Chain;
 use crate::transport::memory::Memory;
-use crate::transport::ring::Producer;
+use crate::transport::request::{Args, Flags, JobId, Kind, Request};
+use crate::transport::ring::{Consumer, Producer};
 use crate::transport::violation::Violation;
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
-/// Releases: a block each, which stands for its chain.
+/// What a client gives back: blocks, and credits of streams.
 #[derive(Debug)]
-pub(super) struct Releases<M> {
-    ring: Producer<M, 1>,
+pub(super) struct Returns<M> {
+    /// None where both sides take from one list.
+    releases: Option<Producer<M, 1>>,
     unsent: VecDeque<u32>,
-    /// What they give back, at most.
+    /// How many blocks that gives back, at most.
     unsent_blocks: u32,
     /// Blocks of the server's.
     most: u32,
+    /// Credits for streams, or 0 for one that is to end. There are few: none is owed before the last ones were used.
+    unsent_credits: VecDeque<(JobId, u32)>,
+    /// Whether one of the requests that are not published yet asks for more than a block.
+    pub(super) asks_for_many: bool,
 }
 
-impl<M: Memory> Releases<M> {
-    pub(super) fn new(ring: Producer<M, 1>, most: u32) -> Self {
-        Self { ring, unsent: VecDeque::new(), unsent_blocks: 0, most }
+impl<M: Memory> Returns<M> {
+    pub(super) fn new(releases: Option<Producer<M, 1>>, most: u32) -> Self {
+        let (unsent, unsent_credits) = (VecDeque::new(), VecDeque::new());
+        Self { releases, unsent, unsent_blocks: 0, most, unsent_credits, asks_for_many: false }
     }
 
-    /// One more, of a chain of so many blocks.
-    ///
-    /// # Errors
-    ///
-    /// [`Violation::BlockTwice`] if the server lends what it did not take back.
+    /// The blocks of a chain; [`Violation::BlockTwice`] if the server lends what it did not take back.
     #[inline(always)]
-    pub(super) fn add(&mut self, block: u32, blocks: u32) -> Result<(), Violation> {
+    pub(super) fn add(&mut self, chain: &Chain) -> Result<(), Violation> {
+        if chain.blocks().is_empty() {
+            return Ok(());
+        }
+        let block = chain.slice().block;
         // No block is lent again before its release was taken in, so that there are never more than blocks.
         if self.unsent.len() >= self.most as usize {
             return Err(Violation::BlockTwice { block });
         }
         self.unsent.push_back(block);
-        self.unsent_blocks += blocks;
+        self.unsent_blocks += chain.blocks().len() as u32;
         Ok(())
     }
 
-    /// How many blocks wait to be given back, at most.
+    /// Credits of a stream, if these are some, or its end.
     #[inline(always)]
-    pub(super) fn unsent_blocks(&self) -> u32 {
-        self.unsent_blocks
+    pub(super) fn add_credits(&mut self, id: JobId, credits: u32, is_end: bool) {
+        if credits > 0 || is_end {
+            self.unsent_credits.push_back((id, credits));
+        }
     }
 
-    /// Sends them as far as there is room.
+    /// Sends it all as far as there is room, and publishes the requests so far; whether there were any.
+    #[inline(always)]
+    pub(super) fn publish(&mut self, requests: &mut Producer<M, 4>) -> Result<bool, Violation> {
+        // Ahead of requests for many blocks, and if many are given back: the server must not find a request first, count them as
+        // lent still, and refuse. One block for one goes behind: stores become visible in order, and no side waits for it.
+        let asks_for_many = std::mem::take(&mut self.asks_for_many) || !self.unsent_credits.is_empty();
+        if self.unsent_blocks > 1 || asks_for_many && self.unsent_blocks == 1 {
+            self.send_releases()?;
+        }
+        while let Some(&(id, credits)) = self.unsent_credits.front() {
+            let (flags, args) = (Flags::NONE, Args::amount(credits));
+            if !requests.push(Request { kind: Kind::Credit, flags, id, handle: 0, args }.to_entry())? {
+                break;
+            }
+            self.unsent_credits.pop_front();
+        }
+        let is_published = requests.publish();
+        if self.unsent_blocks > 0 {
+            self.send_releases()?;
+        }
+        Ok(is_published)
+    }
+
     #[inline]
-    pub(super) fn send(&mut self) -> Result<(), Violation> {
+    fn send_releases(&mut self) -> Result<(), Violation> {
+        let Some(releases) = &mut self.releases else { return Ok(()) };
         while let Some(&block) = self.unsent.front() {
-            if !self.ring.push([block])? {
+            if !releases.push([block])? {
                 break;
             }
             self.unsent.pop_front();
@@ -55,7 +91,61 @@ impl<M: Memory> Releases<M> {
         if self.unsent.is_empty() {
             self.unsent_blocks = 0;
         }
-        self.ring.publish();
+        releases.publish();
+        Ok(())
+    }
+}
+
+/// What the server has lent.
+#[derive(Debug)]
+pub(super) struct Lent<M> {
+    releases: Option<Consumer<M, 1>>,
+    alone: Marks,
+    chains: HashMap<u32, Chain>,
+    pub(super) blocks: u32,
+}
+
+impl<M: Memory> Lent<M> {
+    /// Nothing of so many blocks is lent.
+    pub(super) fn new(releases: Option<Consumer<M, 1>>, count: u32) -> Self {
+        let alone = Marks::new(if releases.is_some() { count } else { 0 });
+        Self { releases, alone, chains: HashMap::new(), blocks: 0 }
+    }
+
+    /// Books blocks to the client. The chain comes back if its blocks are known without it.
+    #[inline(always)]
+    pub(super) fn lend(&mut self, chain: Chain) -> Result<Option<Chain>, Violation> {
+        match *chain.blocks() {
+            [] => return Ok(Some(chain)),
+            [block] => {
+                self.alone.mark(block)?;
+                self.blocks += 1;
+                return Ok(Some(chain));
+            }
+            _ => self.blocks += chain.blocks().len() as u32,
+        }
+        self.chains.insert(chain.slice().block, chain);
+        Ok(None)
+    }
+
+    /// Takes back the blocks that the client is done with.
+    pub(super) fn take_releases(&mut self, data: &mut Data<M>) -> Result<(), Violation> {
+        let Some(releases) = &mut self.releases else { return Ok(()) };
+        // Bounded by what the client can hold: each release must be of something that it does.
+        while let Some([block]) = releases.pop()? {
+            if self.alone.is_marked(block) {
+                self.alone.clear(block)?;
+                self.blocks -= 1;
+                data.free(&[block])?;
+            } else if let Some(chain) = self.chains.remove(&block) {
+                self.blocks -= chain.blocks().len() as u32;
+                data.free(chain.blocks())?;
+                data.keep(chain);
+            } else {
+                return Err(Violation::NotHeld { block });
+            }
+        }
+        releases.release();
         Ok(())
     }
 }

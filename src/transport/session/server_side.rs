@@ -5,11 +5,11 @@
 //! The server takes a request only if there is room for its response, or for all that a stream may send, whatever the client does
 //! with its ring meanwhile: an answer never waits and never fails for want of room.
 
-use super::directions::{Pool, Receiving, Sending};
+use super::data::Data;
 use super::jobs::{JobKey, Jobs};
 use super::layout::QueueLayout;
-use super::lent::Lent;
-use super::outcome::{AnswerError, Reply};
+use super::releases::Lent;
+use super::{AnswerError, Reply};
 use crate::transport::blocks::{AllocateError, BlockMemory};
 use crate::transport::chain::Chain;
 use crate::transport::geometry::{Allocator, Geometry, GeometryError};
@@ -27,18 +27,19 @@ pub struct Incoming {
     pub request: Request,
 }
 
-/// The server's side of a session.
+/// The server's side of a session, which is over with the first [`Violation`].
 #[derive(Debug)]
 pub struct ServerSide<M: Memory> {
     requests: Consumer<M, 4>,
     responses: Producer<M, 3>,
-    receiving: Receiving<M>,
-    sending: Sending<M>,
+    data: Data<M>,
     jobs: Jobs,
     capacity: u32,
     /// Whether requests without a response were taken since the last flush.
     has_taken_unanswered: bool,
     lent: Lent<M>,
+    /// How many blocks the client may hold.
+    limit_blocks: u32,
 }
 
 impl<M: Memory + Clone> ServerSide<M> {
@@ -50,32 +51,32 @@ impl<M: Memory + Clone> ServerSide<M> {
     /// [`GeometryError`] if no session can have this geometry, or if a region is too short for it.
     pub fn new(geometry: &Geometry, queue: M, client_data: M, server_data: M) -> Result<Self, GeometryError> {
         let layout = QueueLayout::of(geometry)?;
-        super::check_lengths(geometry, &layout, &queue, &client_data, &server_data)?;
+        super::check_length(&queue, layout.len_bytes)?;
         let Geometry { allocator, client_blocks, server_blocks, .. } = *geometry;
-        let owned = allocator == Allocator::Owned;
-        let releases = owned.then(|| Consumer::new(queue.clone(), layout.releases));
+        let releases = (allocator == Allocator::Owned).then(|| Consumer::new(queue.clone(), layout.releases));
         Ok(Self {
             requests: Consumer::new(queue.clone(), layout.requests),
             responses: Producer::new(queue, layout.responses),
-            receiving: Receiving::new(allocator, client_blocks, client_data)?,
-            sending: Sending::new(allocator, server_blocks, server_data, layout.responses.room_bytes())?,
+            data: Data::new(
+                allocator,
+                (server_blocks, server_data),
+                (client_blocks, client_data),
+                layout.responses.room_bytes(),
+            )?,
             jobs: Jobs::new(geometry.capacity),
             capacity: geometry.capacity,
             has_taken_unanswered: false,
             lent: Lent::new(releases, server_blocks.count),
+            limit_blocks: server_blocks.count,
         })
     }
 
     /// Lets the client hold that many blocks at most.
     pub fn limit_lent_blocks(&mut self, limit_blocks: u32) {
-        self.lent.limit(limit_blocks);
+        self.limit_blocks = limit_blocks;
     }
 
     /// The next request; none if there is none yet, or if there would be no room for its response.
-    ///
-    /// # Errors
-    ///
-    /// [`Violation`]: the session is over.
     #[inline(always)]
     pub fn take_request(&mut self) -> Result<Option<Incoming>, Violation> {
         let has_room = self.has_room()?;
@@ -100,7 +101,7 @@ impl<M: Memory + Clone> ServerSide<M> {
             && let Some(payload) = self.jobs.next_payload()
         {
             let slice = request.args.to_slice();
-            self.receiving.resolve(&mut self.sending.pool, &self.requests, payload, slice)?;
+            self.data.resolve(&self.requests, payload, slice)?;
         }
         Ok(Some(Incoming { job: self.jobs.begin(&request), request }))
     }
@@ -180,25 +181,25 @@ impl<M: Memory + Clone> ServerSide<M> {
     /// Blocks that the client holds, on the server's account.
     #[inline(always)]
     pub fn lent_blocks(&self) -> u32 {
-        self.lent.blocks()
+        self.lent.blocks
     }
 
     /// The blocks of the payloads.
     #[inline(always)]
     pub fn client_data(&self) -> &BlockMemory<M> {
-        &self.receiving.place
+        &self.data.theirs
     }
 
     /// The blocks of the answers.
     #[inline(always)]
     pub fn server_data(&self) -> &BlockMemory<M> {
-        &self.sending.place
+        &self.data.own
     }
 
     /// Whether so many bytes travel in a response, and need no blocks.
     #[inline(always)]
     pub fn fits(&self, len_bytes: usize) -> bool {
-        len_bytes <= self.sending.room_bytes as usize
+        len_bytes <= self.data.room_bytes as usize
     }
 
     /// Takes blocks for an answer of `length` bytes, or memory of this side's own if they [fit](Self::fits) into the response.
@@ -209,7 +210,7 @@ impl<M: Memory + Clone> ServerSide<M> {
     #[inline(always)]
     pub fn lend(&mut self, length: u32) -> Result<Chain, AllocateError> {
         let result = self.try_lend(length);
-        if !matches!(result, Err(AllocateError::OutOfBlocks)) || !self.lent.is_owned() {
+        if !matches!(result, Err(AllocateError::OutOfBlocks)) || self.data.pool.is_shared() {
             return result;
         }
         // The client may have given some back meanwhile.
@@ -219,10 +220,9 @@ impl<M: Memory + Clone> ServerSide<M> {
 
     #[inline(always)]
     fn try_lend(&mut self, length: u32) -> Result<Chain, AllocateError> {
-        let chain = self.sending.allocate(length)?;
-        let count = chain.blocks().len() as u32;
-        if !self.lent.allows(count) {
-            self.sending.give_back(chain);
+        let chain = self.data.allocate(length)?;
+        if self.lent.blocks + chain.blocks().len() as u32 > self.limit_blocks {
+            self.data.give_back(chain);
             return Err(AllocateError::OutOfBlocks);
         }
         Ok(chain)
@@ -230,19 +230,16 @@ impl<M: Memory + Clone> ServerSide<M> {
 
     /// Gives blocks back that were lent for an answer which is not sent.
     pub fn give_back(&mut self, chain: Chain) {
-        self.sending.give_back(chain);
+        self.data.give_back(chain);
     }
 
     /// Answers a job, which ends it: a stream without bytes, and a posted write without a word. The client sees it at the latest
     /// after [`flush`](Self::flush).
-    ///
-    /// # Errors
-    ///
-    /// [`AnswerError`].
     #[inline(always)]
     pub fn answer(&mut self, key: JobKey, reply: Reply<'_>) -> Result<(), AnswerError> {
         let Some((id, asked, is_stream)) = self.jobs.get(key).map(|job| (job.id, job.asked, job.is_stream())) else {
-            return Err(self.refuse(reply, AnswerError::NoSuchJob));
+            self.drop_reply(reply);
+            return Err(AnswerError::NoSuchJob);
         };
         if id == JobId::ZERO {
             self.drop_reply(reply);
@@ -260,15 +257,17 @@ impl<M: Memory + Clone> ServerSide<M> {
     #[inline(always)]
     pub fn push(&mut self, key: JobKey, reply: Reply<'_>) -> Result<(), AnswerError> {
         let found = self.jobs.get(key).filter(|job| job.is_stream()).map(|job| (job.id, job.asked, job.credits));
-        match found {
-            None => Err(self.refuse(reply, AnswerError::NoSuchJob)),
-            Some((.., 0)) => Err(self.refuse(reply, AnswerError::NoCredit)),
-            Some((id, asked, _)) => {
+        let why = match found {
+            Some((id, asked, 1..)) => {
                 self.send(id, asked, true, reply)?;
                 self.jobs.use_credit(key);
-                Ok(())
+                return Ok(());
             }
-        }
+            Some(_) => AnswerError::NoCredit,
+            None => AnswerError::NoSuchJob,
+        };
+        self.drop_reply(reply);
+        Err(why)
     }
 
     /// Sends what a job is answered with, of `asked` bytes at most.
@@ -279,7 +278,7 @@ impl<M: Memory + Clone> ServerSide<M> {
         match reply {
             Reply::Value(value) | Reply::WithObject(value) => self.respond(response(value), &[], Copier::AUTO)?,
             Reply::Copy(bytes, copier) => {
-                let asked = asked.min(self.sending.room_bytes);
+                let asked = asked.min(self.data.room_bytes);
                 if bytes.len() > asked as usize {
                     return Err(AnswerError::MoreThanAsked { asked });
                 }
@@ -306,12 +305,6 @@ impl<M: Memory + Clone> ServerSide<M> {
         }
     }
 
-    #[cold]
-    fn refuse(&mut self, reply: Reply<'_>, why: AnswerError) -> AnswerError {
-        self.drop_reply(reply);
-        why
-    }
-
     /// Sends a response, for which room was kept.
     #[inline(always)]
     fn respond(&mut self, response: Response, bytes: &[u8], copier: Copier) -> Result<(), Violation> {
@@ -323,20 +316,15 @@ impl<M: Memory + Clone> ServerSide<M> {
     /// Books blocks to the client.
     #[inline(always)]
     fn hand_over(&mut self, chain: Chain) -> Result<(), Violation> {
-        let Sending { pool, .. } = &mut self.sending;
-        match pool {
+        let kept = if self.data.pool.is_shared() {
             // The client gives them back to the list itself.
-            Pool::Shared(shared) => {
-                for &block in chain.blocks() {
-                    shared.held().clear(block)?;
-                }
-                self.sending.keep(chain);
-            }
-            Pool::Owned(_) => {
-                if let Some(chain) = self.lent.lend(chain)? {
-                    self.sending.keep(chain);
-                }
-            }
+            self.data.give_up(chain.blocks())?;
+            Some(chain)
+        } else {
+            self.lent.lend(chain)?
+        };
+        if let Some(chain) = kept {
+            self.data.keep(chain);
         }
         Ok(())
     }
@@ -345,7 +333,7 @@ impl<M: Memory + Clone> ServerSide<M> {
     #[inline(always)]
     fn finish(&mut self, key: JobKey) -> Result<(), Violation> {
         if let Some(job) = self.jobs.get(key) {
-            self.receiving.give_up(&mut self.sending.pool, job.payload.blocks())?;
+            self.data.give_up(job.payload.blocks())?;
         }
         self.jobs.end(key);
         Ok(())
@@ -357,7 +345,7 @@ impl<M: Memory + Clone> ServerSide<M> {
     ///
     /// [`Violation::NotHeld`] for a block that is not the client's to give back: the session is over.
     pub fn take_releases(&mut self) -> Result<(), Violation> {
-        self.lent.take_releases(&mut self.sending)
+        self.lent.take_releases(&mut self.data)
     }
 
     /// Publishes the answers so far and gives the places of the requests back; whether there were answers, or places of requests

@@ -1,7 +1,7 @@
 //! The requests of a client that are under way: each has a place in a private table, and its number on the ring is that place
 //! with a generation.
 
-use super::outcome::Outcome;
+use super::Outcome;
 use crate::transport::chain::Chain;
 use crate::transport::request::{JobId, Kind};
 use crate::transport::violation::Violation;
@@ -147,6 +147,15 @@ impl Tickets {
             slot.most_credits = credits;
             slot.credits = credits;
             slot.owed = 0;
+        }
+    }
+
+    /// Keeps the payload of a request until its response; what stood there before, for the next one.
+    #[inline(always)]
+    pub(super) fn keep_payload(&mut self, ticket: Ticket, payload: Chain) -> Chain {
+        match self.get_mut(ticket) {
+            Some(slot) => std::mem::replace(&mut slot.payload, payload),
+            None => payload,
         }
     }
 

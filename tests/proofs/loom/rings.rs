@@ -5,7 +5,7 @@ use crate::judge;
 use loom::cell::UnsafeCell;
 use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 use loom::thread;
-use memcpy_select::transport::blocks::{Allocate, AllocateError, FreeList, Shared};
+use memcpy_select::transport::blocks::{AllocateError, FreeList, Pool};
 use memcpy_select::transport::memory::{Load, Memory, Store};
 use memcpy_select::transport::ring::{Consumer, Producer, RingLayout, RingPlace};
 use memcpy_select::transport::{Blocks, Copier, Publication};
@@ -346,10 +346,10 @@ fn use_block(model: &Side, block: u32, byte: u8) {
 fn free_list(bug: Bug) {
     let region = Blocks { block_bytes: 64, count: 3 };
     let model = Model::new(bug, 3, 3).shared();
-    Shared::lay_out(&model, LIST, region);
+    LIST.lay_out(&model, region);
     let other = model.clone();
     let taker = thread::spawn(move || {
-        let mut list = Shared::keeping(other.clone(), LIST, region, 0);
+        let mut list = Pool::keeping(other.clone(), LIST, region, 0);
         let first = list.allocate_one().unwrap();
         use_block(&other, first, 1);
         let second = list.allocate_one();
@@ -361,7 +361,7 @@ fn free_list(bug: Bug) {
             use_block(&other, second, 2);
         }
     });
-    let mut list = Shared::keeping(model.clone(), LIST, region, 0);
+    let mut list = Pool::keeping(model.clone(), LIST, region, 0);
     let mine = list.allocate_one().unwrap();
     use_block(&model, mine, 3);
     if let Ok(another) = list.allocate_one() {
@@ -374,16 +374,16 @@ fn free_list(bug: Bug) {
 fn kept_aside(bug: Bug) {
     let region = Blocks { block_bytes: 64, count: 2 };
     let model = Model::new(bug, 2, 2).shared();
-    Shared::lay_out(&model, LIST, region);
+    LIST.lay_out(&model, region);
     let other = model.clone();
     let taker = thread::spawn(move || {
-        let mut list = Shared::keeping(other.clone(), LIST, region, 2);
+        let mut list = Pool::keeping(other.clone(), LIST, region, 2);
         if let Ok(block) = list.allocate_one() {
             use_block(&other, block, 1);
             list.free(&[block]).unwrap();
         }
     });
-    let mut list = Shared::keeping(model.clone(), LIST, region, 1);
+    let mut list = Pool::keeping(model.clone(), LIST, region, 1);
     let mut blocks = Vec::new();
     match list.allocate(2, &mut blocks) {
         Ok(()) => blocks.iter().for_each(|&block| use_block(&model, block, 2)),

@@ -97,7 +97,7 @@ fn stream(bug: Bug, publication: Publication) {
         }
         assert_eq!(found, Came::Response(ticket));
         match client.take(ticket).unwrap() {
-            Outcome::Bytes(chain) => {
+            Outcome::Read(chain) => {
                 assert_eq!(chain.inline(), Some(&[seen; 3][..]));
                 client.release(chain).unwrap();
                 seen += 1;
@@ -176,7 +176,7 @@ fn session(bug: Bug, publication: Publication, (request_stride_bytes, response_s
         };
         match client.take(ticket).unwrap() {
             Outcome::Amount(amount) => assert_eq!(amount, 3),
-            Outcome::Bytes(chain) => {
+            Outcome::Read(chain) => {
                 let mut bytes = [0; 3];
                 let place = client.server_data();
                 chain.read(place, 0, &mut bytes, Copier::AUTO);

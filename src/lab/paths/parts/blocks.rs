@@ -1,7 +1,7 @@
 //! Blocks and chains: taken and given back, and checked when the other side names them.
 
 use crate::lab::paths::parts::{Part, PartSample, Round};
-use crate::transport::blocks::{Allocate, AllocateError, BlockMemory, FreeList, Marks, Owned, Shared};
+use crate::transport::blocks::{AllocateError, BlockMemory, FreeList, Marks, Pool};
 use crate::transport::chain::{Chain, blocks_for};
 use crate::transport::geometry::{Blocks, GeometryError};
 use crate::transport::memory::{Load, Mapped, Memory, Store};
@@ -50,11 +50,11 @@ pub(crate) fn allocation(round: Round) -> Result<Vec<PartSample>, String> {
     let mut samples = Vec::new();
     samples.push(exchanges(round)?);
     for held in HELD {
-        samples.push(allocate(round, "owned", held, &mut Owned::new(blocks))?);
+        samples.push(allocate(round, "owned", held, &mut Pool::owned(blocks))?);
         let memory = memory(LIST.links_at + 4 * COUNT as usize)?;
-        Shared::lay_out(&memory, LIST, blocks);
-        samples.push(allocate(round, "shared", held, &mut Shared::new(memory.clone(), LIST, blocks))?);
-        samples.push(allocate(round, "shared_list", held, &mut Shared::keeping(memory, LIST, blocks, 0))?);
+        LIST.lay_out(&memory, blocks);
+        samples.push(allocate(round, "shared", held, &mut Pool::shared(memory.clone(), LIST, blocks))?);
+        samples.push(allocate(round, "shared_list", held, &mut Pool::keeping(memory, LIST, blocks, 0))?);
     }
     Ok(samples)
 }
@@ -73,7 +73,7 @@ fn exchanges(round: Round) -> Result<PartSample, String> {
     round.time((Part::Block, "two_exchanges"), (1, BLOCK_BYTES), TAKEN, work)
 }
 
-fn allocate(round: Round, subject: &str, held: u32, allocator: &mut impl Allocate) -> Result<PartSample, String> {
+fn allocate(round: Round, subject: &str, held: u32, allocator: &mut Pool<Mapped>) -> Result<PartSample, String> {
     let mut blocks = Vec::with_capacity(held as usize);
     let mut turn = |_: u64| -> Result<(), Refused> {
         for _ in 0..held {
@@ -134,7 +134,7 @@ fn validate(round: Round, entries: u32) -> Result<PartSample, String> {
     let blocks = blocks(entries + lists);
     let place = BlockMemory::new(memory(blocks.total_bytes() as usize)?, blocks).map_err(text)?;
     let mut sent = Chain::EMPTY;
-    sent.allocate(&place, &mut Owned::new(blocks), length)
+    sent.allocate(&place, &mut Pool::owned(blocks), length)
         .map_err(|error| format!("a chain of {entries} entries: {error:?}"))?;
     let (mut marks, mut chain) = (Marks::new(blocks.count), Chain::EMPTY);
     let mut turn = |_: u64| {

@@ -73,11 +73,11 @@ impl End for Near {
 }
 
 impl Far {
-    /// Takes in what happens next; none of it is an answer.
-    fn take_in(&mut self) -> Result<(), PathError> {
+    /// Takes in what happens next: a write, or what is none.
+    fn take_in(&mut self) -> Result<Option<Job>, PathError> {
         match self.table.next(LIMIT).map_err(table_error)? {
             Some(Event::Job(job)) => match job.operation() {
-                Operation::Write { handle: OBJECT } => self.kept.push_back(job),
+                Operation::Write { handle: OBJECT } => return Ok(Some(job)),
                 Operation::Stream { handle: OBJECT, .. } => self.messages = Some(job),
                 other => return Err(PathError::protocol(format!("{other:?} at a table of one object"))),
             },
@@ -85,7 +85,7 @@ impl Far {
             Some(_) => {}
             None => return Err(PathError::Timeout { after: LIMIT }),
         }
-        Ok(())
+        Ok(None)
     }
 }
 
@@ -97,7 +97,10 @@ impl End for Far {
             let payload = self.payload.head(len_bytes);
             match self.messages.as_ref().map(|messages| self.table.push(messages, Answer::Bytes(payload))) {
                 Some(Pushed::Sent) => break,
-                None | Some(Pushed::NoCredit(_)) => self.take_in()?,
+                None | Some(Pushed::NoCredit(_)) => {
+                    let job = self.take_in()?;
+                    self.kept.extend(job);
+                }
                 Some(Pushed::Ended) => return Err(PathError::PeerGone),
                 Some(Pushed::Refused(code)) => {
                     return Err(PathError::protocol(format!("a message that was refused: {code}")));
@@ -109,11 +112,12 @@ impl End for Far {
     }
 
     fn receive(&mut self, len_bytes: usize, consumer: &mut Consumer) -> Result<(), PathError> {
+        let mut job = self.kept.pop_front();
         let job = loop {
-            if let Some(job) = self.kept.pop_front() {
-                break job;
+            match job {
+                Some(job) => break job,
+                None => job = self.take_in()?,
             }
-            self.take_in()?;
         };
         let payload = self.payload.head(len_bytes);
         let found = self.table.payload(&job);

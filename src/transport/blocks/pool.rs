@@ -1,0 +1,289 @@
+//! The blocks that a side takes what it sends from: its own, or those of a list that both sides share.
+//!
+//! The account is private: a stack of free blocks, and a mark on each that this side holds. The last ones given back are the
+//! first to be taken again, while they are in the caches, and in the order they had, so that neighbours stay neighbours. Where
+//! the stack is empty, blocks come from those that were never taken, or from the shared list:
+//!
+//! 1. The head is one word of 8 bytes: a tag above, the first free block below. Each change adds 1 to the tag, so that a
+//!    head that was taken and put back meanwhile is not mistaken for the same one (ABA).
+//! 2. The links stand in an array of their own behind the blocks, not in them, so that the holder of a block may write all
+//!    of it.
+//! 3. Taking n blocks follows n links and swings the head once; giving back n links them up and swings the head once.
+//!    If the head did not change meanwhile, neither did the links behind it.
+//! 4. Every index read is checked, every walk takes as many steps as blocks are wanted, and the swing is tried a bounded
+//!    number of times. A block that this side holds already cannot be taken again: the list has a cycle then.
+//!
+//! Of a shared list each side keeps a few free blocks on its stack, an eighth of all at most, so that most blocks are taken and
+//! given back without touching the list: a locked instruction costs as much as all the rest.
+//!
+//! A peer that is not honest can still take all blocks of a shared list, or write into blocks that this side holds: it is for
+//! sides that trust each other that far.
+//!
+//! # References
+//!
+//! R. K. Treiber, Systems Programming: Coping with Parallelism, IBM RJ 5118 (1986); the tag is the IBM System/370's own
+//! remedy, Principles of Operation, appendix A, "Free-Pool Manipulation". The blocks kept aside are the magazines of
+//! J. Bonwick and J. Adams, Magazines and Vmem, USENIX 2001.
+
+use super::{AllocateError, Marks};
+use crate::transport::geometry::Blocks;
+use crate::transport::memory::{Load, Memory, Store};
+use crate::transport::violation::Violation;
+use std::sync::atomic::Ordering;
+
+/// Where a shared list is: the head's word of 8 bytes, and one word of 4 for each block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FreeList {
+    /// The offset of the head.
+    pub head_at: usize,
+    /// The offset of the links.
+    pub links_at: usize,
+}
+
+impl FreeList {
+    /// Writes the list with all blocks free, before the other side uses it.
+    pub fn lay_out<M: Memory>(self, memory: &M, blocks: Blocks) {
+        for block in 0..blocks.count {
+            let next = if block + 1 == blocks.count { NONE } else { block + 1 };
+            memory.store32(self.link_at(block), next, Store::Relaxed);
+        }
+        let old = memory.load64(self.head_at, Load::Relaxed);
+        // The other side does not use the list yet, so that this fails only if that side is hostile.
+        let _ = memory.cas64(self.head_at, old, 0, Ordering::Release);
+    }
+
+    #[inline(always)]
+    fn link_at(self, block: u32) -> usize {
+        self.links_at + 4 * block as usize
+    }
+}
+
+/// The end of the list.
+const NONE: u32 = u32::MAX;
+
+/// How often a swing of the head is tried. Another side succeeds whenever one fails, so that honest sides, some tens of
+/// them, never come near.
+const MAX_ATTEMPTS: u32 = 1 << 16;
+
+/// Most blocks of a shared list that a side keeps for itself.
+const MAX_KEPT: u32 = 16;
+
+/// The free blocks of one side. What it keeps for itself of a shared list goes back when it is dropped.
+#[derive(Debug)]
+pub struct Pool<M: Memory> {
+    free: Vec<u32>,
+    /// Of more than so many free blocks some go back to the source.
+    max_free: usize,
+    held: Marks,
+    source: Source<M>,
+}
+
+/// Where blocks come from that are not on the stack.
+#[derive(Debug)]
+enum Source<M> {
+    /// From the first block that was never taken on: of a large region only what is used costs memory.
+    Fresh { next: u32, count: u32 },
+    /// From a list in shared memory.
+    List { memory: M, list: FreeList, count: u32 },
+}
+
+impl<M: Memory> Pool<M> {
+    /// All blocks of a region that this side alone writes.
+    pub fn owned(blocks: Blocks) -> Self {
+        let count = blocks.count;
+        let source = Source::Fresh { next: 0, count };
+        Self { free: Vec::new(), max_free: usize::MAX, held: Marks::new(count), source }
+    }
+
+    /// Those of a list that was [laid out](FreeList::lay_out).
+    pub fn shared(memory: M, list: FreeList, blocks: Blocks) -> Self {
+        Self::keeping(memory, list, blocks, (blocks.count / 8).min(MAX_KEPT))
+    }
+
+    /// As [`shared`](Self::shared), with another number of blocks that this side keeps for itself; 0 goes to the list each time.
+    pub fn keeping(memory: M, list: FreeList, blocks: Blocks, max_kept: u32) -> Self {
+        let count = blocks.count;
+        let source = Source::List { memory, list, count };
+        Self { free: Vec::new(), max_free: max_kept as usize, held: Marks::new(count), source }
+    }
+
+    /// Whether the other side uses the same blocks.
+    #[inline(always)]
+    pub(in crate::transport) fn is_shared(&self) -> bool {
+        matches!(self.source, Source::List { .. })
+    }
+
+    /// Blocks that this side holds: its own, and of a shared list those that it received and has not given back.
+    #[inline(always)]
+    pub fn held(&mut self) -> &mut Marks {
+        &mut self.held
+    }
+
+    /// How many blocks are free, of those that this side alone writes.
+    #[doc(hidden)]
+    pub fn free_blocks(&self) -> u32 {
+        let Source::Fresh { next, count } = self.source else { return 0 };
+        self.free.len() as u32 + (count - next)
+    }
+
+    /// Takes `count` blocks and adds them to `blocks`: all, or on an error none.
+    ///
+    /// # Errors
+    ///
+    /// [`AllocateError`] if there are not as many, or if the other side spoiled the list.
+    pub fn allocate(&mut self, count: u32, blocks: &mut Vec<u32>) -> Result<(), AllocateError> {
+        let start = blocks.len();
+        let rest = self.free.len().saturating_sub(count as usize);
+        blocks.extend(self.free.drain(rest..).rev());
+        let missing = count - (blocks.len() - start) as u32;
+        if missing > 0
+            && let Err(error) = self.source.take(missing, blocks)
+        {
+            self.free.extend(blocks.drain(start..).rev());
+            return Err(error);
+        }
+        self.held.mark_all(&blocks[start..]).inspect_err(|_| blocks.truncate(start))?;
+        Ok(())
+    }
+
+    /// Takes one block.
+    #[inline]
+    pub fn allocate_one(&mut self) -> Result<u32, AllocateError> {
+        let block = match self.free.pop() {
+            Some(block) => block,
+            None => self.refill()?,
+        };
+        self.held.mark(block)?;
+        Ok(block)
+    }
+
+    /// One of some more blocks.
+    #[cold]
+    fn refill(&mut self) -> Result<u32, AllocateError> {
+        let some = (self.max_free / 2).clamp(1, MAX_KEPT as usize / 2) as u32;
+        let mut result = self.source.take(some, &mut self.free);
+        if result == Err(AllocateError::OutOfBlocks) && some > 1 {
+            result = self.source.take(1, &mut self.free);
+        }
+        result?;
+        // The first of them is the next to be used.
+        self.free.reverse();
+        self.free.pop().ok_or(AllocateError::OutOfBlocks)
+    }
+
+    /// Gives blocks back that this side holds.
+    ///
+    /// # Errors
+    ///
+    /// [`Violation::NotHeld`] or [`Violation::Block`] for one that this side does not hold; how many of the others were
+    /// given back is not said.
+    #[inline]
+    pub fn free(&mut self, blocks: &[u32]) -> Result<(), Violation> {
+        for &block in blocks {
+            self.held.clear(block)?;
+        }
+        if blocks.len() > self.max_free {
+            return self.source.put(blocks);
+        }
+        self.free.extend(blocks.iter().rev());
+        if self.free.len() > self.max_free { self.shed() } else { Ok(()) }
+    }
+
+    /// Puts back what is more than may be kept, and half of the rest, so that it is some time until the next.
+    #[cold]
+    fn shed(&mut self) -> Result<(), Violation> {
+        let excess = self.free.len() - self.max_free / 2;
+        self.free[..excess].reverse();
+        let result = self.source.put(&self.free[..excess]);
+        self.free.drain(..excess);
+        result
+    }
+}
+
+impl<M: Memory> Source<M> {
+    /// Takes blocks and adds them to `blocks`: all, or none.
+    fn take(&mut self, wanted: u32, blocks: &mut Vec<u32>) -> Result<(), AllocateError> {
+        match self {
+            Self::Fresh { next, count } if wanted <= *count - *next => {
+                blocks.extend(*next..*next + wanted);
+                *next += wanted;
+                return Ok(());
+            }
+            Self::List { memory, list, count } if wanted <= *count => {
+                let start = blocks.len();
+                for _ in 0..MAX_ATTEMPTS {
+                    let result = try_take(memory, *list, *count, wanted, blocks);
+                    if result == Ok(true) {
+                        return Ok(());
+                    }
+                    blocks.truncate(start);
+                    result?;
+                    memory.relax();
+                }
+                return Err(Violation::FreeListRestless { attempts: MAX_ATTEMPTS }.into());
+            }
+            _ => {}
+        }
+        Err(AllocateError::OutOfBlocks)
+    }
+
+    /// Puts blocks on the list, the first one on top.
+    fn put(&self, blocks: &[u32]) -> Result<(), Violation> {
+        let Self::List { memory, list, .. } = self else { return Ok(()) };
+        let (Some(&first), Some(&last)) = (blocks.first(), blocks.last()) else { return Ok(()) };
+        for pair in blocks.windows(2) {
+            memory.store32(list.link_at(pair[0]), pair[1], Store::Relaxed);
+        }
+        for _ in 0..MAX_ATTEMPTS {
+            let head = memory.load64(list.head_at, Load::Relaxed);
+            memory.store32(list.link_at(last), head as u32, Store::Relaxed);
+            let new = next_tag(head) | u64::from(first);
+            // Release: the links, and all that was done with the blocks, come before.
+            if memory.cas64(list.head_at, head, new, Ordering::Release).is_ok() {
+                return Ok(());
+            }
+            memory.relax();
+        }
+        Err(Violation::FreeListRestless { attempts: MAX_ATTEMPTS })
+    }
+}
+
+/// Tries to take blocks off a list of `count` blocks at most. `false`: the head changed meanwhile.
+fn try_take<M: Memory>(
+    memory: &M,
+    list: FreeList,
+    count: u32,
+    wanted: u32,
+    blocks: &mut Vec<u32>,
+) -> Result<bool, AllocateError> {
+    let head = memory.load64(list.head_at, Load::Acquire);
+    let mut block = head as u32;
+    for _ in 0..wanted {
+        if block == NONE {
+            let is_same = memory.load64(list.head_at, Load::Acquire) == head;
+            return if is_same { Err(AllocateError::OutOfBlocks) } else { Ok(false) };
+        }
+        if block >= count {
+            return Err(Violation::Block { block, count }.into());
+        }
+        blocks.push(block);
+        block = memory.load32(list.link_at(block), Load::Relaxed);
+    }
+    let new = next_tag(head) | u64::from(block);
+    // Acquire, here or at the load: what was done with the blocks before they were given back is over. All changes of
+    // the head are read-modify-writes, so that each carries on what every earlier release published.
+    Ok(memory.cas64(list.head_at, head, new, Ordering::Acquire).is_ok())
+}
+
+/// The tag of a head after one more change, in its place.
+#[inline(always)]
+fn next_tag(head: u64) -> u64 {
+    (head >> 32).wrapping_add(1) << 32
+}
+
+impl<M: Memory> Drop for Pool<M> {
+    fn drop(&mut self) {
+        // A list that was spoiled cannot be repaired from here.
+        let _ = self.source.put(&self.free);
+    }
+}
