@@ -300,7 +300,7 @@ fn a_folder_of_records_is_listed() {
     let text = said(&["report", "results"]);
     let line =
         |name: &str| text.lines().find(|line| line.contains(name)).unwrap_or_else(|| panic!("{name} in\n{text}"));
-    assert!(line("2026-11-24.7 ").contains("ipc") && line("2026-11-24.7 ").ends_with("complete"));
+    assert!(line("2026-11-24.4 ").contains("ipc") && line("2026-11-24.4 ").ends_with("complete"));
     assert!(line("2026-11-23.8 ").contains("distributions"));
     assert!(line("amd-26-2-1-kvm").contains("AMD EPYC"));
     let one = said(&["report", "results/amd-25-1-1-kvm"]);
