@@ -20,6 +20,7 @@ mod holes;
 mod neighbours;
 
 use memcpy_select::transport::{Address, Allocator, Publication, SessionError, TableOptions};
+use neighbours::cases::Effort;
 use neighbours::{Belongings, Honest, Server, alone, geometry};
 use std::collections::BTreeMap;
 use std::process::{Child, Command, Stdio};
@@ -39,6 +40,11 @@ fn other_process(role: &str, address: &Address) -> Child {
 
 fn options(allocator: Allocator, publication: Publication) -> TableOptions {
     TableOptions::default().geometry(geometry(allocator, publication))
+}
+
+/// How often an attack is made that repeats itself: by default half as often.
+fn times(full: usize) -> usize {
+    if Effort::chosen() < Effort::Full { full / 2 } else { full }
 }
 
 fn owned() -> TableOptions {

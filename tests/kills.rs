@@ -2,7 +2,7 @@
 //! goes on with the others.
 //!
 //! A forked copy of this process is traced, let go as far as a system call or an instruction of a step, and killed there.
-//! With all cases asked for, at each stop at a system call, otherwise at each fifth; and at random points, so many as
+//! With all cases asked for, at each stop at a system call, otherwise at each seventh; and at random points, so many as
 //! `MEMCPY_SELECT_TEST_KILLS` says.
 
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
@@ -72,7 +72,7 @@ fn wanted(name: &str) -> Option<usize> {
 /// Of how many stops at system calls one is a point to be killed at. A call has two, its start and its end: an odd number
 /// meets both.
 fn each_of() -> usize {
-    if Effort::chosen() < Effort::Full { 5 } else { 1 }
+    if Effort::chosen() < Effort::Full { 7 } else { 1 }
 }
 
 /// The kills of one side: at system calls of each step, and then at random points.
@@ -216,7 +216,7 @@ fn a_common_region_is_whole_again_when_all_have_left() {
     let server = Server::start(TableOptions::default().geometry(geometry).one_region(true));
     let before = Belongings::now();
     let mut rng = Rng::new(3);
-    for _ in 0..20 {
+    for _ in 0..if Effort::chosen() < Effort::Full { 8 } else { 20 } {
         let mut child = Traced::start(|| be_a_client(&server.address));
         let step = 1 + rng.below(CLIENT_STEPS.len() - 1);
         for _ in 0..=step {

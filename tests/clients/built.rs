@@ -1,5 +1,6 @@
 //! What is compiled, once for all tests: the library by its script, and programs that use it.
 
+use super::cases::Effort;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
@@ -80,7 +81,8 @@ pub fn with_shared(compiler: &'static str, file: &str, standard: &str) -> Option
     Some(built.unwrap_or_else(|why| panic!("{why}")))
 }
 
-/// A program with the library's source, under the sanitizers of addresses and of undefined behaviour where there are any.
+/// A program with the library's source, under the sanitizers of addresses and of undefined behaviour where there are any; by default
+/// not optimised, which is most of its compile time.
 pub fn sanitized(compiler: &str, file: &str, options: &[&str]) -> Option<PathBuf> {
     if !has(compiler) {
         return None;
@@ -88,7 +90,8 @@ pub fn sanitized(compiler: &str, file: &str, options: &[&str]) -> Option<PathBuf
     let stem = Path::new(file).file_stem().unwrap().to_str().unwrap();
     let name = format!("{stem}-{compiler}-sanitized{}", options.concat());
     let sources = [source("native/stream/src/streamtable.c"), source(file)];
-    let sanitizers = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g", "-O1"];
+    let level = if Effort::chosen() < Effort::Full { "-O0" } else { "-O1" };
+    let sanitizers = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g", level];
     match compile(compiler, &name, &sources, &[&sanitizers[..], options].concat()) {
         Ok(path) => Some(path),
         Err(why) if why.contains("sanitize") || why.contains("asan") => {

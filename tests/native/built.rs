@@ -1,7 +1,7 @@
 //! The packages in `native/`, built for release from what the crate's own build has fetched.
 //!
-//! Each is built in a folder of its own, all at the same time, by the first test that needs one: what links most of a build's time
-//! is one thread.
+//! Each is built in a folder of its own by the first test that needs one; `c` and `preload`, which the usual run has, at the same
+//! time: what links most of a build's time is one thread.
 
 use crate::c::script;
 use std::path::{Path, PathBuf};
@@ -35,20 +35,23 @@ fn build(package: &str) -> Output {
     build.arg(target(package)).arg("--manifest-path").arg(manifest).output().expect("cargo starts")
 }
 
-/// What the builds said: of `c`, `recorder` and `preload`.
-fn outputs() -> &'static [(&'static str, Output); 3] {
-    static ALL: OnceLock<[(&str, Output); 3]> = OnceLock::new();
-    ALL.get_or_init(|| {
-        let (recorder, preload) = (thread::spawn(|| build("recorder")), thread::spawn(|| build("preload")));
-        let c = script(&installed(), &[]);
-        let joined = |build: thread::JoinHandle<Output>| build.join().expect("cargo starts");
-        [("c", c), ("recorder", joined(recorder)), ("preload", joined(preload))]
-    })
+/// What the build of a package said: of `c`, `recorder` or `preload`.
+fn output(package: &str) -> &'static Output {
+    static RECORDER: OnceLock<Output> = OnceLock::new();
+    static OTHERS: OnceLock<[Output; 2]> = OnceLock::new();
+    if package == "recorder" {
+        return RECORDER.get_or_init(|| build("recorder"));
+    }
+    let [c, preload] = OTHERS.get_or_init(|| {
+        let preload = thread::spawn(|| build("preload"));
+        [script(&installed(), &[]), preload.join().expect("cargo starts")]
+    });
+    if package == "c" { c } else { preload }
 }
 
 /// Has a package built: `c`, which is installed, `recorder` or `preload`.
 pub fn built(package: &str) {
-    let (_, output) = outputs().iter().find(|(name, _)| *name == package).expect("one of the packages");
+    let output = output(package);
     assert!(
         output.status.success(),
         "native/{package} does not build; if a package is missing offline, bring its Cargo.lock to the versions of Cargo.lock:\n{}",

@@ -1,7 +1,7 @@
 //! The promise: a page stands alone, shows only figures, and shows what it is given as text.
 
 use crate::program::{Scratch, copy_some, document, errors, has_keys, refused, run, said};
-use crate::tree::{CALLS, NEIGHBOURS, ONE, PATHS, PROGRAMS, SECOND, SECTIONS, named, of, records};
+use crate::tree::{CALLS, NEIGHBOURS, ONE, PATHS, PROGRAMS, SECOND, SECTIONS, named, named_some, of, records};
 use memcpy_select::lab::copies::CopyRecord;
 use memcpy_select::lab::copies::cell::{Cell, Residency};
 use memcpy_select::lab::copies::contender::{LIBC, LIBC_AGAIN, MEMCPY_AUTO};
@@ -82,7 +82,7 @@ fn the_page_of_every_record_stands_alone_and_answers_first() {
 #[cfg_attr(not(memcpy_select_repository), ignore = "reads results/, which the published package lacks")]
 fn several_records_stand_beside_each_other() {
     // Of every question, on one page.
-    let html = page(&[SECOND, ONE, CALLS, PATHS, SECTIONS, NEIGHBOURS, PROGRAMS].map(named));
+    let html = page(&[SECOND, ONE, CALLS, PATHS, SECTIONS, NEIGHBOURS, PROGRAMS].map(named_some));
     check(&html);
     assert_eq!(html.matches("<section").count(), 7);
     assert!(html.contains("<h2>What to use by size</h2>"));
@@ -194,7 +194,7 @@ fn neighbours_and_calls_are_told_in_sentences_and_not_as_rows() {
 
 #[test]
 fn conditions_are_explained_before_they_are_used_in_tables() {
-    let html = page(&[named("results/intel-6-167-1-masked-kvm/2026-11-24.1")]);
+    let html = page(&[named_some("results/intel-6-167-1-masked-kvm/2026-11-24.1")]);
     for term in ["aliased", "read afterwards", "cold", "all cores at once"] {
         let told = html.find(&format!("<li><b>{term}</b>:")).unwrap_or_else(|| panic!("{term} is not explained"));
         assert!(html.find(&format!("<tr><td>{term}")).is_none_or(|row| told < row), "{term}");

@@ -7,16 +7,25 @@ use memcpy_select::kernel::Stores;
 use memcpy_select::lab::copies::cell::Residency;
 use memcpy_select::lab::copies::plan::plan;
 use memcpy_select::lab::copies::{CopyRecord, PROFILES_FILE, Survey};
-use memcpy_select::lab::record::{LOCAL, contribute};
+use memcpy_select::lab::record::{LOCAL, contribute, record_folders};
 use memcpy_select::select::{Class, CpuName, Plan, Policy, profiled_records};
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
 
+/// Also beside another record, older or newer.
 #[test]
 #[cfg_attr(not(memcpy_select_repository), ignore = "reads results/, which the published package lacks")]
 fn the_source_is_what_the_records_give() {
-    let found = document(&["profiles", "--check", "--json"]);
+    let scratch = Scratch::new("further");
+    for folder in record_folders(&results()).unwrap() {
+        let to = scratch.0.join(folder.strip_prefix(results()).unwrap());
+        fs::create_dir_all(to.parent().unwrap()).unwrap();
+        std::os::unix::fs::symlink(folder, to).unwrap();
+    }
+    let further = scratch.0.join(profiled_records().next().unwrap()).with_file_name("2999-01-01.1");
+    copied(&further);
+    let found = document(&["profiles", "--check", "--json", "--results", scratch.out()]);
     has_keys(&found, &["file", "is_current", "profiles", "passed_over"]);
     assert_eq!(
         found["is_current"], true,
@@ -27,6 +36,8 @@ fn the_source_is_what_the_records_give() {
     assert!(records.iter().all(|one| one["policy"] == "user" || one["policy"] == "no-simd"), "{records:?}");
     let why = |one: &Value| one["why"].as_str().unwrap_or_default().to_owned();
     assert!(found["passed_over"].as_array().unwrap().iter().any(|one| why(one).contains("bench neighbour")));
+    let passed_over = found["passed_over"].to_string();
+    assert!(passed_over.contains("2999-01-01.1") && passed_over.contains("made without it"), "{passed_over}");
 }
 
 #[test]
@@ -67,25 +78,6 @@ fn what_a_reader_measures_makes_no_profile_until_it_is_contributed() {
     assert_ne!(contribute(&local).unwrap(), contributed);
     refused(&["contribute", contributed.to_str().unwrap()], &["results/local"]);
     assert!(contributed.is_dir());
-}
-
-/// Records beside those that the profiles name, older or newer, change nothing that is checked.
-#[test]
-fn further_records_leave_the_profiles_as_they_are() {
-    let scratch = Scratch::new("further");
-    for name in profiled_records() {
-        let to = scratch.0.join(name);
-        if !to.exists() {
-            fs::create_dir_all(to.parent().unwrap()).unwrap();
-            std::os::unix::fs::symlink(results().join(name), to).unwrap();
-        }
-    }
-    let machine = Path::new(profiled_records().next().unwrap()).parent().unwrap();
-    copied(&scratch.0.join(machine).join("2999-01-01.1"));
-    let found = document(&["profiles", "--check", "--json", "--results", scratch.out()]);
-    assert_eq!(found["is_current"], true, "{found:#}");
-    let passed_over = found["passed_over"].to_string();
-    assert!(passed_over.contains("2999-01-01.1") && passed_over.contains("made without it"), "{passed_over}");
 }
 
 /// A loop that never reads keeps the destination out of the caches for the next non-temporal copy, which no program does.

@@ -96,22 +96,32 @@ pub fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// Copies a record; of what has very many rows, by default one in so many rounds of each cell, which is enough where no figure is
-/// asked for.
+/// Copies a record; of what has very many rows, by default one in so many rounds of each cell, and none that only judges
+/// predictions, which is enough where no figure is asked for.
 pub fn copy_some(from: &Path, to: &Path, file: &str) {
     const MANY: usize = 10_000;
-    const ONE_IN: usize = 4;
+    const ONE_IN: usize = 8;
     copy(from, to);
-    let text = String::from_utf8(kept(to, file)).unwrap();
-    let Some(at) = text.lines().next().unwrap().split(',').position(|head| head == "round") else { return };
-    if Cases::chosen() >= Cases::Full || text.lines().count() < MANY {
+    if Cases::chosen() >= Cases::Full {
         return;
     }
+    let text = String::from_utf8(kept(to, file)).unwrap();
+    let heads = text.lines().next().unwrap_or_default();
+    let Some(at) = heads.split(',').position(|head| head == "round").filter(|_| text.lines().count() >= MANY) else {
+        return;
+    };
+    let is_judging = |line: &str| ["composite,", "held-back,", "switch,"].iter().any(|part| line.starts_with(part));
     let is_kept = |line: &&str| {
+        if file == "xsave.csv" && is_judging(line) {
+            return false;
+        }
         line.split(',').nth(at).unwrap().parse::<usize>().map_or(true, |round| round.is_multiple_of(ONE_IN))
     };
     let some: String = text.split_inclusive('\n').filter(is_kept).collect();
     fs::write(gz(to, file), compressed(some.as_bytes())).unwrap();
+    if fs::read_to_string(to.join("env.toml")).unwrap().contains("\nrows = ") {
+        set(to, "rows", Some(&(some.lines().count() - 1).to_string()));
+    }
 }
 
 /// Gives the first key of that name in a record's environment another value, or removes it.

@@ -1,13 +1,15 @@
 //! The records of the tree, each read once for all who ask.
 
 use crate::cases::Effort as Cases;
+use crate::program::{Scratch, copy_some, names};
 use memcpy_select::lab::Evidence;
 use memcpy_select::lab::copies::CopyRecord;
 use memcpy_select::lab::question::{Named, read};
 use memcpy_select::lab::record::record_folders;
 use std::any::Any;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, OnceLock};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::thread;
 
 /// Readers at the same time.
@@ -30,8 +32,8 @@ pub const CALLS: &str = "results/amd-26-2-1-kvm/2026-11-23.8";
 pub const PROGRAM: &str = "results/intel-6-207-2-kvm/2026-11-30.1";
 
 /// One of each question is read by default; of the others one in so many.
-const EACH: [&str; 7] = [FIRST, ONE, PATHS, SECTIONS, NEIGHBOURS, PROGRAMS, PROGRAM];
-const ONE_IN: usize = 8;
+const EACH: [&str; 6] = [ONE, PATHS, SECTIONS, NEIGHBOURS, PROGRAMS, PROGRAM];
+const ONE_IN: usize = 16;
 
 /// A record, named from the folder of the package, under its name: `<machine>/<date>.<n>`.
 pub fn named(folder: &str) -> Named {
@@ -39,10 +41,23 @@ pub fn named(folder: &str) -> Named {
     (name.to_owned(), read(&results().join(name)).unwrap_or_else(|error| panic!("{error}")))
 }
 
+/// The same of a part of it, where it has very many rows: enough where no figure is asked for.
+pub fn named_some(folder: &str) -> Named {
+    let (name, scratch) = (folder.strip_prefix("results/").unwrap(), Scratch::new("some"));
+    let files = names(&results().join(name));
+    let large = ["xsave.csv", "ipc.csv", "samples.csv"].into_iter().find(|file| files.contains(&format!("{file}.gz")));
+    let Some(large) = large else { return named(folder) };
+    copy_some(folder.as_ref(), &scratch.0, large);
+    (name.to_owned(), read(&scratch.0).unwrap_or_else(|error| panic!("{error}")))
+}
+
 /// One of copies.
 pub fn copies(folder: &str) -> CopyRecord {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
-    CopyRecord::read(&folder).unwrap_or_else(|error| panic!("{error}"))
+    static READ: Mutex<BTreeMap<String, CopyRecord>> = Mutex::new(BTreeMap::new());
+    let read = || {
+        CopyRecord::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)).unwrap_or_else(|error| panic!("{error}"))
+    };
+    READ.lock().unwrap_or_else(PoisonError::into_inner).entry(folder.to_owned()).or_insert_with(read).clone()
 }
 
 /// What a record says, if it is of that question.
@@ -51,7 +66,7 @@ pub fn of<T: Evidence>(record: &Named) -> Option<&T> {
     findings.downcast_ref()
 }
 
-/// All records, or by default a part of them, in the order of their names. What a reader measured here is no part of the tree.
+/// All records, or by default parts of some of them, in the order of their names. What a reader measured here is no part of the tree.
 pub fn records() -> &'static [Named] {
     static RECORDS: OnceLock<Vec<Named>> = OnceLock::new();
     RECORDS.get_or_init(|| {
@@ -67,7 +82,7 @@ pub fn records() -> &'static [Named] {
         let next = || left.lock().unwrap().pop();
         let name =
             |folder: PathBuf| folder.strip_prefix(env!("CARGO_MANIFEST_DIR")).unwrap().to_str().unwrap().to_owned();
-        let read = || std::iter::from_fn(next).map(|folder| named(&name(folder))).collect::<Vec<Named>>();
+        let read = || std::iter::from_fn(next).map(|folder| named_some(&name(folder))).collect::<Vec<Named>>();
         let mut all: Vec<Named> = thread::scope(|scope| {
             let readers: Vec<_> = (0..THREADS).map(|_| scope.spawn(read)).collect();
             readers.into_iter().flat_map(|reader| reader.join().unwrap()).collect()

@@ -2,7 +2,7 @@
 //! cannot have is in its record, or refused with the reason.
 
 use crate::program::{Scratch, document, errors, has_keys, kept, put, refused, reopen, run};
-use crate::tree::{FIRST, SECOND};
+use crate::tree::ONE;
 use memcpy_select::lab::copies::CopyRecord;
 use memcpy_select::lab::instruments::affinity::logical_cpus;
 use serde_json::Value;
@@ -26,9 +26,9 @@ fn doctor_and_calibrate() {
 #[test]
 #[cfg_attr(not(memcpy_select_repository), ignore = "reads results/, which the published package lacks")]
 fn explain_and_compare() {
-    let explanation = document(&["explain", "4096", "--json", "--record", FIRST]);
+    let explanation = document(&["explain", "4096", "--json", "--record", ONE]);
     has_keys(&explanation, &["len_bytes", "class", "kernel", "inferred_limit", "measured", "record"]);
-    let comparison = document(&["compare", FIRST, SECOND, "--json", "--fail-over", "5"]);
+    let comparison = document(&["compare", ONE, ONE, "--json", "--fail-over", "5"]);
     has_keys(
         &comparison,
         &["first", "second", "noise_floor", "cells", "against", "baseline", "geometric_mean", "contenders", "over"],
@@ -43,7 +43,7 @@ fn explain_and_compare() {
 #[test]
 #[cfg_attr(not(memcpy_select_repository), ignore = "reads results/, which the published package lacks")]
 fn report_has_the_spread_of_every_figure() {
-    let report = document(&["report", FIRST, "--json"]);
+    let report = document(&["report", ONE, "--json"]);
     let cell = &report["records"][0]["cells"][5];
     has_keys(cell, &["len_bytes", "residency", "fastest", "winner", "ties", "memcpy_auto_over_best"]);
     for figures in cell["contenders"].as_array().unwrap() {

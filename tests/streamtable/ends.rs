@@ -11,8 +11,7 @@ fn clients_that_are_killed_leave_nothing_at_the_server() {
     let server = Server::start(&exported.0, &[]);
     // The first client may make the server keep something for ever, such as room for the next.
     assert_ok(&server.run_tool(&here, &["cat", "file"]));
-    thread::sleep(Duration::from_millis(20));
-    let idle = (server.descriptors(), server.threads(), server.mappings());
+    let idle = server.idle();
     let mut rng = Rng::new(7);
     for round in 0..40 {
         let verb: &[&str] =

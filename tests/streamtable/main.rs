@@ -108,11 +108,30 @@ impl Server {
         maps.lines().filter(|line| line.contains("memfd:")).count()
     }
 
+    /// Its descriptors, its threads, and the regions that it maps.
+    fn held(&self) -> (usize, usize, usize) {
+        (self.descriptors(), self.threads(), self.mappings())
+    }
+
+    /// What it holds with no client, once what it had for the last one is given up: no region, and the same twice.
+    fn idle(&self) -> (usize, usize, usize) {
+        let (start, mut before) = (Instant::now(), self.held());
+        loop {
+            thread::sleep(Duration::from_millis(20));
+            let held = self.held();
+            if held == before && held.2 == 0 {
+                return held;
+            }
+            assert!(start.elapsed() < LONG, "{held:?} without a client");
+            before = held;
+        }
+    }
+
     /// Waits until the server holds no more than it did with no client.
     fn settles_at(&self, idle: (usize, usize, usize)) {
         let start = Instant::now();
         loop {
-            let held = (self.descriptors(), self.threads(), self.mappings());
+            let held = self.held();
             if held == idle {
                 return;
             }

@@ -130,8 +130,7 @@ fn a_put_that_is_killed_leaves_the_old_file_or_the_new_one() {
     fs::write(here.join("new"), &new).unwrap();
     let server = Server::start(&exported.0, &[]);
     assert_ok(&server.run_tool(&here, &["put", "new", "file"]));
-    thread::sleep(Duration::from_millis(20));
-    let idle = (server.descriptors(), server.threads(), server.mappings());
+    let idle = server.idle();
     fs::remove_file(exported.join("file")).unwrap();
     let mut rng = Rng::new(11);
     let mut seen = [0; 3];

@@ -1,6 +1,7 @@
 //! The C interface, installed by its script, and programs that are compiled against it.
 
 use crate::built::{built, installed, target};
+use crate::cases::Effort;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -23,13 +24,17 @@ pub fn read(path: &str) -> String {
     std::fs::read_to_string(source(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// Runs the script; without the network, from what the crate's own build has already fetched.
+/// Runs the script; without the network, from what the crate's own build has already fetched. By default the library is not
+/// optimised, which is most of its build.
 pub fn script(destination: &Path, arguments: &[&str]) -> Output {
+    let is_full = Effort::chosen() >= Effort::Full;
+    let options = [("CARGO_PROFILE_RELEASE_LTO", "off"), ("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0")];
     Command::new(source("native/c/install"))
         .args(arguments)
         .env("CARGO", std::env::var_os("CARGO").unwrap_or_else(|| env!("CARGO").into()))
         .env("CARGO_NET_OFFLINE", "true")
         .env("CARGO_TARGET_DIR", target("c"))
+        .envs(options.into_iter().filter(|_| !is_full))
         .envs([("PREFIX", OsStr::new(PREFIX)), ("DESTDIR", destination.as_os_str())])
         // What the surrounding build was told is not meant for this one.
         .env_remove("INCLUDEDIR")

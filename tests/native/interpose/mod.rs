@@ -28,6 +28,7 @@ fn has_the_symbols_and_copies_by_them(profile: &str, arguments: &[&str], flags: 
 }
 
 #[test]
+#[ignore = "builds a program, and all that it needs: ten seconds"]
 fn a_static_program_for_debugging_has_the_symbols_and_copies_by_them() {
     has_the_symbols_and_copies_by_them("debug", &[], "-Ctarget-feature=+crt-static");
 }

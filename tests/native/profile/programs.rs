@@ -23,6 +23,7 @@ fn folders() -> Vec<String> {
 }
 
 #[test]
+#[ignore = "builds native/recorder: ten seconds"]
 fn every_call_is_counted_and_its_site_is_named() {
     let scratch = Scratch::new();
     let output = profiled(&scratch, &["--every", "4"], &[]).output().unwrap();
@@ -47,6 +48,7 @@ fn every_call_is_counted_and_its_site_is_named() {
 }
 
 #[test]
+#[ignore = "builds native/recorder: ten seconds"]
 fn the_status_is_the_programs() {
     let cases =
         [("exit", 7, "exit status 7"), ("signal", 139, "signal 11 (SIGSEGV)"), ("kill", 137, "signal 9 (SIGKILL)")];
@@ -95,6 +97,7 @@ fn what_cannot_be_run_is_said_and_leaves_no_record() {
 }
 
 #[test]
+#[ignore = "builds native/recorder: ten seconds"]
 fn a_program_without_libraries_runs_unchanged_and_that_is_said() {
     let scratch = Scratch::new();
     let path = scratch.0.join("static.c");
@@ -119,6 +122,7 @@ fn a_program_without_libraries_runs_unchanged_and_that_is_said() {
 }
 
 #[test]
+#[ignore = "builds native/recorder: ten seconds"]
 fn input_output_and_environment_are_the_programs() {
     for is_json in [false, true] {
         let scratch = Scratch::new();
@@ -142,6 +146,7 @@ fn input_output_and_environment_are_the_programs() {
 }
 
 #[test]
+#[ignore = "builds native/recorder: ten seconds"]
 fn signals_are_passed_on_and_the_report_comes_all_the_same() {
     let scratch = Scratch::new();
     let mut command = profiled(&scratch, &[], &["signals"]);
@@ -166,6 +171,7 @@ fn signals_are_passed_on_and_the_report_comes_all_the_same() {
 }
 
 #[test]
+#[ignore = "builds native/recorder: ten seconds"]
 fn a_limit_of_time_ends_a_program_that_runs_for_ever() {
     let scratch = Scratch::new();
     let output = profiled(&scratch, &["--seconds", "1"], &["for ever"]).output().unwrap();
@@ -174,6 +180,7 @@ fn a_limit_of_time_ends_a_program_that_runs_for_ever() {
 }
 
 #[test]
+#[ignore = "builds native/recorder: ten seconds"]
 fn a_process_that_goes_on_is_counted_until_now_and_that_is_said() {
     let scratch = Scratch::new();
     let mark = scratch.0.join("goes on");
@@ -191,6 +198,7 @@ fn a_process_that_goes_on_is_counted_until_now_and_that_is_said() {
 }
 
 #[test]
+#[ignore = "builds native/recorder: ten seconds"]
 fn however_many_children_there_are_each_is_counted_and_the_record_is_bounded() {
     let scratch = Scratch::new();
     let output = profiled(&scratch, &["--pid-of-children"], &["children", "80"]).output().unwrap();
@@ -206,6 +214,7 @@ fn however_many_children_there_are_each_is_counted_and_the_record_is_bounded() {
 
 /// None of those that the tests beside this one have made stays.
 #[test]
+#[ignore = "builds native/recorder: ten seconds"]
 fn nothing_is_left() {
     let scratch = Scratch::new();
     let mut child = profiled(&scratch, &[], &["for ever"]).stderr(Stdio::null()).spawn().unwrap();
@@ -227,6 +236,7 @@ fn nothing_is_left() {
 }
 
 #[test]
+#[ignore = "builds native/recorder: ten seconds"]
 fn the_lengths_are_a_workload_to_measure_by() {
     let scratch = Scratch::new();
     let output = profiled(&scratch, &[], &[]).output().unwrap();

@@ -48,6 +48,7 @@ fn timed_calls(recording: &Recording) -> [u64; 2] {
 
 /// What each case does is counted, whatever carries it out and however many calls are sampled.
 #[test]
+#[ignore = "builds native/recorder: ten seconds"]
 fn every_call_of_every_function_is_counted() {
     for under in Under::ALL {
         for every in ["1", "3", "512"] {
@@ -80,6 +81,7 @@ fn every_call_of_every_function_is_counted() {
 }
 
 #[test]
+#[ignore = "builds native/recorder: ten seconds"]
 fn overlapping_moves_are_counted_by_direction() {
     for every in ["1", "512"] {
         for under in ["libc", "plan"] {
@@ -98,6 +100,7 @@ fn overlapping_moves_are_counted_by_direction() {
 }
 
 #[test]
+#[ignore = "builds native/recorder: ten seconds"]
 fn checked_functions_count_as_what_they_check() {
     let run = Run::of(["checked"]).every("2").done();
     assert!(run.status.success(), "{}", run.output);
@@ -116,6 +119,7 @@ fn checked_functions_count_as_what_they_check() {
 
 /// More threads at once than there are slots, and than a process looks up slots for.
 #[test]
+#[ignore = "builds native/recorder: ten seconds"]
 fn no_call_of_many_threads_is_lost() {
     for every in ["1", "512"] {
         let run = Run::of(["threads"]).every(every).done();
@@ -135,6 +139,7 @@ fn no_call_of_many_threads_is_lost() {
 
 /// More processes at once than there are slots, all in one recording.
 #[test]
+#[ignore = "builds native/recorder: ten seconds"]
 fn forked_children_are_counted_with_their_parent() {
     let run = Run::of(["forks"]).done();
     assert!(run.status.success(), "{}", run.output);
@@ -144,6 +149,7 @@ fn forked_children_are_counted_with_their_parent() {
 }
 
 #[test]
+#[ignore = "builds native/recorder: ten seconds"]
 fn vforked_children_are_counted_with_their_parent() {
     let run = Run::of(["vforks"]).every("1").done();
     assert!(run.status.success(), "{}", run.output);
@@ -155,6 +161,7 @@ fn vforked_children_are_counted_with_their_parent() {
 
 /// A program that is executed has a recording of its own, and that of the program before stays.
 #[test]
+#[ignore = "builds native/recorder: ten seconds"]
 fn an_executed_program_has_its_own_recording() {
     let run = Run::of(["exec"]).done();
     assert!(run.status.success(), "{}", run.output);
@@ -168,6 +175,7 @@ fn an_executed_program_has_its_own_recording() {
 }
 
 #[test]
+#[ignore = "builds native/recorder: ten seconds"]
 fn what_was_counted_is_there_after_a_kill_and_after_a_crash() {
     for (case, signal, len) in [("killed", 9, 260), ("crashed", 11, 270)] {
         let run = Run::of([case]).done();
@@ -179,6 +187,7 @@ fn what_was_counted_is_there_after_a_kill_and_after_a_crash() {
 }
 
 #[test]
+#[ignore = "builds native/recorder: ten seconds"]
 fn no_call_of_a_signal_handler_is_lost_or_loses_one() {
     for every in ["1", "7", "512"] {
         let run = Run::of(["signals"]).every(every).done();
@@ -190,6 +199,7 @@ fn no_call_of_a_signal_handler_is_lost_or_loses_one() {
 }
 
 #[test]
+#[ignore = "builds native/recorder: ten seconds"]
 fn a_library_that_is_loaded_late_is_recorded_and_named() {
     let library = recorded::compile("library.c", "library.so", &["-shared", "-fPIC"]);
     let run = Run::of(["library", library.to_str().unwrap()]).every("1").done();
@@ -213,6 +223,7 @@ fn a_library_that_is_loaded_late_is_recorded_and_named() {
 
 /// Where all calls are samples, the sample is exact.
 #[test]
+#[ignore = "builds native/recorder: ten seconds"]
 fn samples_are_what_was_called() {
     let run = Run::of(["placed"]).every("1").done();
     let mut recorded = run.recorded();
@@ -238,6 +249,7 @@ fn samples_are_what_was_called() {
 
 /// Turns are long, and their order is random: over some hundred of them each arm has its share.
 #[test]
+#[ignore = "builds native/recorder: ten seconds"]
 fn both_arms_are_timed() {
     let run = Run::of(["forks"]).every("20").done();
     assert!(run.status.success(), "{}", run.output);
@@ -250,6 +262,7 @@ fn both_arms_are_timed() {
 
 /// One call in a period, on average: of 300 threads with 300 calls each, none comes to a whole one.
 #[test]
+#[ignore = "builds native/recorder: ten seconds"]
 fn as_many_calls_are_sampled_as_was_asked_for() {
     let run = Run::of(["forks"]).every("100").done();
     let mut recorded = run.recorded();
@@ -259,6 +272,7 @@ fn as_many_calls_are_sampled_as_was_asked_for() {
 }
 
 #[test]
+#[ignore = "builds native/recorder: ten seconds"]
 fn the_header_says_what_was_recorded() {
     let run = Run::of(["placed"]).every("7").done();
     let mut recorded = run.recorded();
@@ -283,6 +297,7 @@ fn the_header_says_what_was_recorded() {
 
 /// The program runs as without the recorder, and one line says why nothing is recorded.
 #[test]
+#[ignore = "builds native/recorder: ten seconds"]
 fn what_cannot_be_recorded_runs_and_says_why() {
     for (run, words) in [
         (Run::of(["copies"]).every("0"), "MEMCPY_SELECT_RECORDING_EVERY is no number from 1 to 1000000"),
@@ -306,6 +321,7 @@ fn what_cannot_be_recorded_runs_and_says_why() {
 
 /// A limit of file sizes below that of a recording: a signal that would end the program is not raised.
 #[test]
+#[ignore = "builds native/recorder: ten seconds"]
 fn limits_are_kept() {
     let run = Run::through("ulimit -f 1024; exec \"$0\" copies").done();
     assert!(run.status.success(), "{}", run.output);
@@ -315,6 +331,7 @@ fn limits_are_kept() {
 
 /// With standard error closed, the recording's own file takes its number for a moment: no line is written into it.
 #[test]
+#[ignore = "builds native/recorder: ten seconds"]
 fn closed_descriptors_do_no_harm() {
     for closed in ["2>&-", "<&- >&- 2>&-"] {
         let run = Run::through(&format!("exec \"$0\" placed {closed}")).done();
@@ -328,6 +345,7 @@ fn closed_descriptors_do_no_harm() {
 
 /// A filter could end the program for a system call that only the recorder makes.
 #[test]
+#[ignore = "builds native/recorder: ten seconds"]
 fn breakpoints_are_left_out_where_system_calls_are_filtered() {
     let run = Run::of(["filtered"]).done();
     assert!(run.status.success(), "{}", run.output);

@@ -4,6 +4,7 @@ use super::recorded;
 
 /// Nothing is expected of other libraries, and nothing that the recorder itself does is a call that it would record.
 #[test]
+#[ignore = "builds native/recorder: ten seconds"]
 fn the_library_needs_nothing() {
     let dynamic = recorded::tool("readelf", &["-dW"]);
     assert!(!dynamic.contains("(NEEDED)"), "{dynamic}");

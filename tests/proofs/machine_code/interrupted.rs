@@ -145,14 +145,17 @@ fn assembled() -> (Vec<(Subject, Entry)>, Vec<&'static memcpy_select::Kernel>) {
     (ready.iter().map(row).collect(), lacking)
 }
 
-/// Lengths that reach every path of every kernel with few repetitions, and alignments that do.
+/// Lengths that reach every path of every kernel with few repetitions, and alignments that do; by default in turn.
 fn stepped_cases() -> Vec<Case> {
+    let is_full = Effort::chosen() >= Effort::Full;
     let lengths =
         [0, 1, 2, 3, 4, 7, 8, 15, 16, 17, 31, 32, 33, 40, 64, 65, 100, 128, 129, 160, 200, 256, 257, 300, 385];
     let longer = [513, 700, 769, 900, 1100, 4096 + 64, 4096 + 200, 4 * 4096 + 200];
     let mut cases = Vec::new();
-    for len in lengths.into_iter().chain(longer) {
-        for (dst, src) in [(0, 0), (5, 3)] {
+    for (number, len) in lengths.into_iter().chain(longer).enumerate() {
+        for (dst, src) in
+            [(0, 0), (5, 3)].into_iter().skip(number % 2).chain([(0, 0)]).take(if is_full { 2 } else { 1 })
+        {
             cases.push(Case { len, dst: (Side::Low, dst), src: (Side::High, src) });
         }
     }
