@@ -97,7 +97,7 @@ pub trait Memory {
 
     /// Sleeps until [`unpark`](Self::unpark) or until the limit has passed, unless the word of 4 bytes is already not
     /// `expected`. May return early for no reason, and with a hostile peer may sleep through a wake: its caller checks again,
-    /// within a bound. Memory that nobody sleeps on returns at once.
+    /// within a bound. Memory that is never slept on returns at once.
     fn park(&self, _at: usize, _expected: u32, _limit: Duration) {}
 
     /// Wakes all threads that sleep on the word.

@@ -31,6 +31,18 @@ const MUTED_FOR: Duration = Duration::from_millis(5);
 /// With more polled clients than this a look at all of them takes longer than it saves.
 const MAX_SPUN: usize = 16;
 
+/// How many requests are taken of each of so many polled clients in its turn.
+#[inline(always)]
+fn turn_among(polled: usize) -> usize {
+    if polled > 1 { TURN } else { TURN_ALONE }
+}
+
+/// Says whether a session has something, for [`Slots::find`](crate::transport::slots::Slots::find).
+#[inline(always)]
+fn ready<S: Service>(served: &mut Served<S>) -> Option<()> {
+    served.session.is_ready().then_some(())
+}
+
 impl<S: Service> Reactor<S> {
     /// Serves clients, waiting for something for at most the limit; whether there was something, or an event has come.
     #[inline(always)]
@@ -56,10 +68,9 @@ impl<S: Service> Reactor<S> {
         let mut looks = if self.waiting == Waiting::Poll { ROUNDS_PER_LOOK } else { 1 };
         // A look is a load and a compare: a request waits for half a look on average, and a round costs as much as many of them.
         let key = loop {
-            let is_ready = |served: &mut Box<Served<S>>| served.session.is_ready().then_some(());
             let found = match self.sessions.only_polled() {
-                Some((key, served)) => is_ready(served).map(|()| key),
-                None => self.sessions.find(usize::MAX, |served, _| is_ready(served)).map(|(key, ())| key),
+                Some((key, served)) => ready(served).map(|()| key),
+                None => self.sessions.find(usize::MAX, |served, _| ready(served)).map(|(key, ())| key),
             };
             match found {
                 Some(key) => break key,
@@ -68,11 +79,11 @@ impl<S: Service> Reactor<S> {
             }
             looks -= 1;
         };
-        let (client, turn) = (ClientKey(key), if polled > 1 { TURN } else { TURN_ALONE });
+        let client = ClientKey(key);
         let session = &mut self.sessions.get_mut(key)?.session;
         let first = take(&mut self.service, client, session);
         if let Ok(Some(_)) = first {
-            for _ in 1..turn {
+            for _ in 1..turn_among(polled) {
                 match take(&mut self.service, client, session) {
                     Ok(Some(event)) => self.events.push_back(event),
                     Ok(None) => break,
@@ -102,7 +113,7 @@ impl<S: Service> Reactor<S> {
             self.look_if_due();
         }
         let mut any = false;
-        let turn = if self.sessions.polled() > 1 { TURN } else { TURN_ALONE };
+        let turn = turn_among(self.sessions.polled());
         for _ in 0..self.sessions.polled() {
             if self.events.len() >= BATCH {
                 break;
@@ -182,7 +193,7 @@ impl<S: Service> Reactor<S> {
         if !(1..=MAX_SPUN).contains(&sessions.polled()) {
             return false;
         }
-        spin.find(limit, || sessions.find(usize::MAX, |served, _| served.session.is_ready().then_some(()))).is_some()
+        spin.find(limit, || sessions.find(usize::MAX, |served, _| ready(served))).is_some()
     }
 
     /// Tells every polled client to ring, and sleeps until one does.

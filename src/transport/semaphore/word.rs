@@ -90,7 +90,7 @@ impl<M: Memory> Word<M> {
         let swap = |old, new| self.memory.cas32(self.at, old, new, Ordering::Acquire);
         match change(self.load(), swap, |word| Some(word.checked_sub(ONE).unwrap_or(word | flag))) {
             Ok(word) if word >= ONE => None,
-            // After too many changes by others the word is another one: who sleeps on this one wakes at once, and looks again.
+            // After too many changes by others the word is another one: a sleep on this one ends at once, and the wait looks again.
             Ok(word) | Err(word) => Some(word | flag),
         }
     }

@@ -105,9 +105,7 @@ impl TableService {
             self.touched.push(client);
         }
     }
-}
 
-impl TableService {
     /// Takes what a client asks for next.
     #[inline(always)]
     pub(super) fn take(&mut self, client: ClientKey, session: &mut Session) -> Result<Option<Event>, SessionError> {

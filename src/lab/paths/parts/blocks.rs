@@ -75,7 +75,7 @@ fn exchanges(round: Round) -> Result<PartSample, String> {
 
 fn allocate(round: Round, subject: &str, held: u32, allocator: &mut Pool<Mapped>) -> Result<PartSample, String> {
     let mut blocks = Vec::with_capacity(held as usize);
-    let mut turn = |_: u64| -> Result<(), Refused> {
+    let turn = |_: u64| -> Result<(), Refused> {
         for _ in 0..held {
             blocks.push(allocator.allocate_one().map_err(|error: AllocateError| refused(error))?);
         }
@@ -84,11 +84,20 @@ fn allocate(round: Round, subject: &str, held: u32, allocator: &mut Pool<Mapped>
         }
         Ok(())
     };
-    let turns = TAKEN / u64::from(held);
-    // What is new is not timed.
+    steady(round, (Part::Block, subject), (held, BLOCK_BYTES), TAKEN, turn)
+}
+
+/// So many in all of what each turn does to `members`. What is new is not timed.
+fn steady(
+    round: Round,
+    what: (Part, &str),
+    (members, bytes): (u32, u32),
+    count: u64,
+    mut turn: impl FnMut(u64) -> Result<(), Refused>,
+) -> Result<PartSample, String> {
+    let turns = count / u64::from(members);
     (0..turns / 16).try_for_each(&mut turn).map_err(|error| error.to_string())?;
-    let blocks = turns * u64::from(held);
-    round.time((Part::Block, subject), (held, BLOCK_BYTES), blocks, || (0..turns).try_for_each(&mut turn))
+    round.time(what, (members, bytes), turns * u64::from(members), || (0..turns).try_for_each(&mut turn))
 }
 
 /// A chain is walked, every entry checked and marked as the other side's, and given up again.
@@ -108,7 +117,7 @@ fn walk(round: Round, entries: u32) -> Result<PartSample, String> {
         memory.store32(4 * entry as usize, entry, Store::Relaxed);
     }
     let mut kept = Vec::new();
-    let mut turn = |_: u64| {
+    let turn = |_: u64| {
         kept.clear();
         for at in 0..black_box(entries) as usize {
             let entry = memory.load32(4 * at, Load::Relaxed);
@@ -120,10 +129,7 @@ fn walk(round: Round, entries: u32) -> Result<PartSample, String> {
         black_box(&kept);
         Ok(())
     };
-    let turns = CHECKED / u64::from(entries);
-    (0..turns / 16).try_for_each(&mut turn).map_err(|error| error.to_string())?;
-    let (checked, work) = (turns * u64::from(entries), || (0..turns).try_for_each(&mut turn));
-    round.time((Part::ChainEntry, "bare_walk"), (entries, CHAIN_BLOCK_BYTES), checked, work)
+    steady(round, (Part::ChainEntry, "bare_walk"), (entries, CHAIN_BLOCK_BYTES), CHECKED, turn)
 }
 
 fn validate(round: Round, entries: u32) -> Result<PartSample, String> {
@@ -137,13 +143,9 @@ fn validate(round: Round, entries: u32) -> Result<PartSample, String> {
     sent.allocate(&place, &mut Pool::owned(blocks), length)
         .map_err(|error| format!("a chain of {entries} entries: {error:?}"))?;
     let (mut marks, mut chain) = (Marks::new(blocks.count), Chain::EMPTY);
-    let mut turn = |_: u64| {
+    let turn = |_: u64| {
         chain.resolve(&place, &mut marks, black_box(sent.slice())).map_err(refused)?;
         chain.blocks().iter().try_for_each(|block| marks.clear(*block)).map_err(refused)
     };
-    let turns = CHECKED / u64::from(entries);
-    (0..turns / 16).try_for_each(&mut turn).map_err(|error| error.to_string())?;
-    let checked = turns * u64::from(entries);
-    let work = || (0..turns).try_for_each(&mut turn);
-    round.time((Part::ChainEntry, "resolve"), (entries, CHAIN_BLOCK_BYTES), checked, work)
+    steady(round, (Part::ChainEntry, "resolve"), (entries, CHAIN_BLOCK_BYTES), CHECKED, turn)
 }
