@@ -77,8 +77,8 @@ pub(in crate::transport) trait Session {
         is_ready
     }
 
-    /// Takes in what a descriptor has. What that cost, counted in rings, and how much was taken so far of what the one asks for
-    /// who rings there; an error if the session is over.
+    /// Takes in what a descriptor has. What that cost, counted in rings, and what was taken so far from the side that rings there,
+    /// counted in the rings that it is worth; an error if the session is over.
     fn take_in(&mut self, source: Source) -> Result<(u32, u32), SessionError>;
 
     /// Sleeps until the client rings or the limit has passed, without a look at any descriptor. False if that cannot be.
