@@ -35,6 +35,12 @@ fn an_entry_has_room_for_what_its_stride_leaves() {
         .map(|geometry| (geometry.request_room_bytes(), geometry.response_room_bytes()))
         .collect();
     assert_eq!(rooms, [(0, 0), (0, 0), (16, 16), (48, 48), (112, 176), (304, 496), (496, 48), (48, 0)]);
+    let usual = TableOptions::default().geometry;
+    assert_eq!(
+        (usual.request_room_bytes(), usual.response_room_bytes()),
+        (112, 112),
+        "what the documentation promises"
+    );
     for stride in [0, 8, 12, 20, 24, 48, 96, 513, 576, 1024, u16::MAX] {
         let refused = |strides| QueueLayout::of(&with_strides(TableOptions::GEOMETRY, strides)).unwrap_err();
         assert_eq!(refused((stride, 64)).found, u64::from(stride));
