@@ -152,7 +152,7 @@ impl Operation {
         let offset = args.raw();
         let signed = offset as i64;
         match kind {
-            Kind::Read => Self::Read { handle, amount: args.to_amount(), advance: flags.advance },
+            Kind::Read => Self::Read { handle, amount: args.to_amount(), advance: flags.has(Flags::ADVANCE) },
             Kind::Write => Self::Write { handle },
             Kind::Open => Self::Open,
             Kind::Create => Self::Create,

@@ -60,24 +60,28 @@ impl Kind {
     }
 }
 
-/// How.
+/// How: a set of flags.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Flags {
-    /// Bytes as they are, not as text for people.
-    pub binary: bool,
-    /// Moves the position of the handle past the bytes.
-    pub advance: bool,
-    /// What is known about the object, not what is in it. Of a [`Create`](Kind::Create): the name may be taken.
-    pub meta: bool,
-}
+pub struct Flags(u8);
 
 impl Flags {
     /// None of them.
-    pub const NONE: Self = Self { binary: false, advance: false, meta: false };
+    pub const NONE: Self = Self(0);
+    /// Bytes as they are, not as text for people.
+    pub const BINARY: Self = Self(1 << 4);
+    /// Moves the position of the handle past the bytes.
+    pub const ADVANCE: Self = Self(1 << 5);
+    /// What is known about the object, as text, not what is in it. Of a [`Create`](Kind::Create): the name may be taken.
+    pub const META: Self = Self(1 << 6);
     /// The usual ones for bytes: as they are, and the position moves.
-    pub const DATA: Self = Self { binary: true, advance: true, meta: false };
-    /// What is known about the object, as text.
-    pub const META: Self = Self { binary: false, advance: false, meta: true };
+    pub const DATA: Self = Self(Self::BINARY.0 | Self::ADVANCE.0);
+    const ALL: u8 = Self::DATA.0 | Self::META.0;
+
+    /// Whether all of those are set.
+    #[inline(always)]
+    pub const fn has(self, those: Self) -> bool {
+        self.0 & those.0 == those.0
+    }
 }
 
 /// A number of 24 bits that a client gives a request, and finds in the response. 0 is for what has none: [`Kind::Close`], and a
@@ -270,17 +274,16 @@ pub struct Request {
     pub args: Args,
 }
 
-const BINARY: u32 = 1 << 4;
-const ADVANCE: u32 = 1 << 5;
-const META: u32 = 1 << 6;
-
 impl Request {
     /// The entry of the ring.
     #[inline(always)]
     pub const fn to_entry(self) -> [u32; 4] {
-        let Flags { binary, advance, meta } = self.flags;
-        let flags = (binary as u32 * BINARY) | (advance as u32 * ADVANCE) | (meta as u32 * META);
-        [self.kind as u32 | flags | self.id.0 << 8, self.handle, self.args.0 as u32, (self.args.0 >> 32) as u32]
+        [
+            self.kind as u32 | self.flags.0 as u32 | self.id.0 << 8,
+            self.handle,
+            self.args.0 as u32,
+            (self.args.0 >> 32) as u32,
+        ]
     }
 
     /// Whether the request in an entry has a response, as far as the entry's first word says.
@@ -338,7 +341,7 @@ impl Request {
         let kind = first & 0xF;
         Ok(Self {
             kind: *Kind::ALL.get(kind as usize).ok_or(Violation::Kind { kind })?,
-            flags: Flags { binary: first & BINARY != 0, advance: first & ADVANCE != 0, meta: first & META != 0 },
+            flags: Flags(first as u8 & Flags::ALL),
             id: JobId::of_word(first),
             handle,
             args: Args(low as u64 | (high as u64) << 32),

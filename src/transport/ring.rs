@@ -9,8 +9,7 @@
 //! cache line from the writer once, not once for each entry. The writer learns from the reader's head which entries it may
 //! write again, and looks there only when it has used up what it knew.
 //!
-//! Bytes that travel in an entry are written to its free place at once, and the words that announce them with the batch. Up to 48
-//! of them are in one line with the words: the stores wait for it together, where publication follows closely.
+//! Bytes that travel in an entry are written to its free place at once, and the words that announce them with the batch.
 //!
 //! # References
 //!
@@ -37,8 +36,6 @@ pub const MAX_CAPACITY: u32 = 1 << 15;
 pub const MAX_STRIDE_BYTES: u32 = 512;
 /// Where an entry's bytes begin, if its stride leaves room for some.
 const ROOM_AT: usize = 16;
-/// How many bytes of an entry are in one line with its words.
-const FIRST_BYTES: usize = 64 - ROOM_AT;
 /// The most bytes that an entry has room for.
 pub const MAX_ROOM_BYTES: usize = MAX_STRIDE_BYTES as usize - ROOM_AT;
 
@@ -192,14 +189,8 @@ impl<M: Memory, const WORDS: usize> Producer<M, WORDS> {
             return Ok(false);
         }
         let bytes = bytes.get(..self.layout.room_bytes() as usize).unwrap_or(bytes);
-        let at = self.layout.room_at(self.tail);
-        // The reader may be looking at the first line all the time: it is written last, as close to its words as can be.
-        let (first, rest) = bytes.split_at(bytes.len().min(FIRST_BYTES));
-        if !rest.is_empty() {
-            self.memory.write(at + FIRST_BYTES, rest, copier);
-        }
-        if !first.is_empty() {
-            self.memory.write(at, first, copier);
+        if !bytes.is_empty() {
+            self.memory.write(self.layout.room_at(self.tail), bytes, copier);
         }
         self.batch.push(entry);
         self.tail = self.tail.wrapping_add(1);

@@ -8,26 +8,37 @@
 use std::collections::VecDeque;
 
 /// The name of a member. It is never given to another one.
+///
+/// One number, so that it moves as a whole: a load of two that were stored apart has to wait for both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Key {
-    slot: u32,
-    generation: u32,
-}
+pub struct Key(u64);
 
 impl Key {
+    #[inline(always)]
+    pub(super) const fn new(slot: u32, generation: u32) -> Self {
+        Self((generation as u64) << 32 | slot as u64)
+    }
+
     /// A small number, unique among the members of this moment: an index for a table beside this one.
+    #[inline(always)]
     pub const fn slot(self) -> usize {
-        self.slot as usize
+        self.0 as u32 as usize
+    }
+
+    /// Which member of its slot it is.
+    #[inline(always)]
+    pub(super) const fn generation(self) -> u32 {
+        (self.0 >> 32) as u32
     }
 
     /// The key as a number.
     pub(super) const fn to_data(self) -> u64 {
-        (self.generation as u64) << 32 | self.slot as u64
+        self.0
     }
 
     /// The key that is that number.
     pub(super) const fn from_data(data: u64) -> Self {
-        Self { slot: data as u32, generation: (data >> 32) as u32 }
+        Self(data)
     }
 }
 
@@ -64,7 +75,7 @@ impl<T> Slots<T> {
     /// The key of the member in that slot, or of the next one there.
     pub(super) fn key_at(&self, slot: usize) -> Key {
         let generation = self.slots.get(slot).map_or(0, |slot| slot.generation);
-        Key { slot: slot as u32, generation }
+        Key::new(slot as u32, generation)
     }
 
     /// Takes a member in. It is not polled.
@@ -80,14 +91,14 @@ impl<T> Slots<T> {
 
     #[inline(always)]
     fn slot(&mut self, key: Key) -> Option<&mut Slot<T>> {
-        let is_there = |slot: &&mut Slot<T>| slot.generation == key.generation && slot.member.is_some();
+        let is_there = |slot: &&mut Slot<T>| slot.generation == key.generation() && slot.member.is_some();
         self.slots.get_mut(key.slot()).filter(is_there)
     }
 
     /// The member of that name.
     #[inline(always)]
     pub(super) fn get(&self, key: Key) -> Option<&T> {
-        self.slots.get(key.slot()).filter(|slot| slot.generation == key.generation)?.member.as_ref()
+        self.slots.get(key.slot()).filter(|slot| slot.generation == key.generation())?.member.as_ref()
     }
 
     /// The member of that name, to be changed.
@@ -104,7 +115,7 @@ impl<T> Slots<T> {
         // After 2^32 members in one slot it is used no more.
         if let Some(next) = slot.generation.checked_add(1) {
             slot.generation = next;
-            self.free.push(key.slot);
+            self.free.push(key.slot() as u32);
         }
         self.members -= 1;
         member

@@ -91,7 +91,7 @@ fn submit<M: Memory + Clone>(client: &mut ClientSide<M>, op: &Op) -> Result<Opti
         Op::Close(handle) => return client.close(*handle).map(|()| None),
     };
     let flags = match op {
-        Op::Read(_, _, advance) => Flags { advance: *advance, ..Flags::DATA },
+        Op::Read(_, _, false) => Flags::BINARY,
         _ => Flags::DATA,
     };
     let mut chain = match client.allocate(bytes.len() as u32) {

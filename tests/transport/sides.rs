@@ -6,7 +6,9 @@ use memcpy_select::transport::geometry::{Allocator, Blocks, Geometry};
 use memcpy_select::transport::session::{
     ClientSide, Incoming, QueueLayout, Reply, ServerSide, data_bytes, lay_out_shared,
 };
-use memcpy_select::transport::{Copier, ErrorCode, Kind, Mapped, Memory, Request, Response, Slice, Value, Violation};
+use memcpy_select::transport::{
+    Copier, ErrorCode, Flags, Kind, Mapped, Memory, Request, Response, Slice, Value, Violation,
+};
 
 pub fn geometry(allocator: Allocator, publication: Publication, capacity: u32, block_bytes: u32) -> Geometry {
     let blocks = Blocks { block_bytes, count: 64 };
@@ -93,7 +95,7 @@ pub fn serve<M: Memory + Clone>(side: &mut ServerSide<M>, files: &mut Files, lim
         let handle_value = |handle: u32| Value::number(handle);
         let position = |position: u64| Value::from_raw(position);
         let reply = match kind {
-            Kind::Read => match files.read(handle, args.to_amount() as usize, flags.advance) {
+            Kind::Read => match files.read(handle, args.to_amount() as usize, flags.has(Flags::ADVANCE)) {
                 Err(code) => Reply::Value(code.value()),
                 Ok(bytes) => match side.lend(bytes.len() as u32) {
                     Ok(mut chain) => {
@@ -102,7 +104,7 @@ pub fn serve<M: Memory + Clone>(side: &mut ServerSide<M>, files: &mut Files, lim
                         Reply::Bytes(chain)
                     }
                     Err(memcpy_select::transport::blocks::AllocateError::OutOfBlocks) => {
-                        files.unread(handle, bytes.len(), flags.advance);
+                        files.unread(handle, bytes.len(), flags.has(Flags::ADVANCE));
                         Reply::Value(ErrorCode::OUT_OF_BLOCKS.value())
                     }
                     Err(memcpy_select::transport::blocks::AllocateError::Violation(violation)) => {

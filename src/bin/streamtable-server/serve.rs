@@ -9,7 +9,7 @@ use crate::publish::Publish;
 use crate::refusal::Refusal;
 use crate::signals::Signals;
 use memcpy_select::transport::{
-    Answer, Answered, ClientKey, ErrorCode, Event, Job, Lease, Operation, SessionError, Table, TableError,
+    Answer, Answered, ClientKey, ErrorCode, Event, Flags, Job, Lease, Operation, SessionError, Table, TableError,
 };
 use rustix::fs::SeekFrom as FileSeek;
 use std::time::Duration;
@@ -92,7 +92,9 @@ impl<'a> Server<'a> {
     fn serve(&mut self, job: Job) {
         let answer = match job.operation() {
             Operation::Read { handle, amount, advance } => return self.answer_read(job, handle, amount, advance),
-            Operation::Write { handle } if job.flags().meta => self.settle(&job, handle).map(Answer::Amount),
+            Operation::Write { handle } if job.flags().has(Flags::META) => {
+                self.settle(&job, handle).map(Answer::Amount)
+            }
             Operation::Write { handle } => self.write(&job, handle).map(Answer::Amount),
             Operation::Open => self.open(&job).map(Answer::Handle),
             Operation::Create => self.create(&job).map(Answer::Handle),
@@ -134,7 +136,7 @@ impl<'a> Server<'a> {
 
     fn create(&mut self, job: &Job) -> Result<u32, Refusal> {
         self.handles.check_room(job.client())?;
-        let (name, may_exist) = (self.name(job)?, job.flags().meta);
+        let (name, may_exist) = (self.name(job)?, job.flags().has(Flags::META));
         if !may_exist && self.handles.has_draft(job.client(), &name) {
             return Err(ErrorCode::EXISTS.into());
         }
@@ -174,7 +176,7 @@ impl<'a> Server<'a> {
             .map_err(Refusal::of_bytes)
             .and_then(|_| Ok(payload.write_to_file(&*file)?))
             .inspect_err(|_| draft.iter_mut().for_each(|draft| draft.is_broken = true))?;
-        if job.flags().advance {
+        if job.flags().has(Flags::ADVANCE) {
             handle.position += sent.len_bytes as u64;
         }
         u32::try_from(sent.len_bytes).map_err(|_| ErrorCode::TOO_LARGE.into())
@@ -196,7 +198,7 @@ impl<'a> Server<'a> {
 
     /// Reads the file into blocks for the client.
     fn read(&mut self, job: &Job, handle: u32, amount: u32, advance: bool) -> Result<Bytes, Refusal> {
-        if job.flags().meta {
+        if job.flags().has(Flags::META) {
             return Err(ErrorCode::UNSUPPORTED.into());
         }
         let handle = self.handles.get(job.client(), handle)?;

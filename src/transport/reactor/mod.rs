@@ -59,6 +59,8 @@ pub(super) struct Reactor<S: Service> {
     pub(super) muted: BTreeSet<(Instant, Name)>,
     /// What has happened, for the program.
     pub(super) events: VecDeque<Event>,
+    /// The client whose requests go past the queue of events, one at a time, and how many more of them.
+    turn: Option<(Key, usize)>,
     spin: Spin,
     rounds: u32,
     looked: Instant,
@@ -92,6 +94,7 @@ impl<S: Service> Reactor<S> {
             notices: Notices::default(),
             muted: BTreeSet::new(),
             events: VecDeque::new(),
+            turn: None,
             spin: Spin::default(),
             rounds: 0,
             looked: Instant::now(),

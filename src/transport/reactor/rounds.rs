@@ -3,10 +3,11 @@
 use super::budget::Kind;
 use super::{Name, Reactor, Served, Service, Session};
 use crate::transport::error::{SessionError, TableError};
-use crate::transport::job::{ClientKey, Event};
+use crate::transport::job::ClientKey;
 use crate::transport::memory::between_looks;
 use crate::transport::options::Waiting;
 use crate::transport::semaphore::Doorbell;
+use crate::transport::slots::Key;
 use crate::transport::watch::{Ready, Report};
 use std::time::{Duration, Instant};
 
@@ -54,53 +55,62 @@ impl<S: Service> Reactor<S> {
         self.wait(limit)
     }
 
-    /// What a polled client asks for next, if there are few of them and no look at the sockets is due. It goes past the queue, where those
-    /// behind it come. A side that polls looks for it for a while.
+    /// Whether the client whose turn it is asks for more, and no look at the sockets is due.
     #[inline(always)]
-    pub(in crate::transport) fn next_request(
-        &mut self,
-        mut take: impl FnMut(&mut S, ClientKey, &mut S::Session) -> Result<Option<Event>, SessionError>,
-    ) -> Option<Event> {
+    pub(in crate::transport) fn turn_goes_on(&mut self) -> bool {
+        let Some((key, 1..)) = self.turn else { return false };
+        self.rounds < ROUNDS_PER_LOOK && self.sessions.get_mut(key).is_some_and(|served| ready(served).is_some())
+    }
+
+    /// Begins the turn of a polled client that asks for something, if there are few of them and no look at the sockets is due. A side
+    /// that polls looks for one for a while.
+    #[inline(always)]
+    pub(in crate::transport) fn begin_turn(&mut self) {
         let polled = self.sessions.polled();
-        if self.rounds >= ROUNDS_PER_LOOK || !(1..=MAX_SPUN).contains(&polled) {
-            return None;
+        let looks = if self.waiting == Waiting::Poll { ROUNDS_PER_LOOK } else { 1 };
+        let can_begin = self.rounds < ROUNDS_PER_LOOK && (1..=MAX_SPUN).contains(&polled);
+        self.turn = if can_begin { self.find_ready(looks).map(|key| (key, turn_among(polled))) } else { None };
+    }
+
+    /// What the client whose turn it is asks for next.
+    #[inline(always)]
+    pub(in crate::transport) fn take_in_turn<T>(
+        &mut self,
+        take: impl FnOnce(&mut S, ClientKey, &mut S::Session) -> Result<Option<T>, SessionError>,
+    ) -> Option<(ClientKey, T)> {
+        let (key, left) = self.turn?;
+        let client = ClientKey(key);
+        match take(&mut self.service, client, &mut self.sessions.get_mut(key)?.session) {
+            Ok(Some(taken)) => {
+                self.turn = Some((key, left - 1));
+                self.rounds += 1;
+                self.budgets.serve();
+                self.idle = None;
+                Some((client, taken))
+            }
+            Ok(None) => None,
+            Err(why) => {
+                self.depart(client, why);
+                None
+            }
         }
-        let mut looks = if self.waiting == Waiting::Poll { ROUNDS_PER_LOOK } else { 1 };
-        // A look is a load and a compare: a request waits for half a look on average, and a round costs as much as many of them.
-        let key = loop {
+    }
+
+    /// Looks at polled clients, so many times, until one has something. A look is a load and a compare: a request waits for half a
+    /// look on average, and a round costs as much as many of them.
+    #[inline(always)]
+    fn find_ready(&mut self, looks: u32) -> Option<Key> {
+        for look in 1.. {
             let found = match self.sessions.only_polled() {
                 Some((key, served)) => ready(served).map(|()| key),
                 None => self.sessions.find(usize::MAX, |served, _| ready(served)).map(|(key, ())| key),
             };
-            match found {
-                Some(key) => break key,
-                None if looks == 1 => return None,
-                None => between_looks(),
+            if found.is_some() || look == looks {
+                return found;
             }
-            looks -= 1;
-        };
-        let client = ClientKey(key);
-        let session = &mut self.sessions.get_mut(key)?.session;
-        let first = take(&mut self.service, client, session);
-        if let Ok(Some(_)) = first {
-            for _ in 1..turn_among(polled) {
-                match take(&mut self.service, client, session) {
-                    Ok(Some(event)) => self.events.push_back(event),
-                    Ok(None) => break,
-                    Err(why) => {
-                        self.depart(client, why);
-                        break;
-                    }
-                }
-            }
-            self.rounds += 1 + self.events.len() as u32;
-            self.budgets.serve();
-            self.idle = None;
+            between_looks();
         }
-        first.unwrap_or_else(|why| {
-            self.depart(client, why);
-            None
-        })
+        None
     }
 
     /// Serves polled clients, and looks at the sockets when that is due; whether there was something, or an event has come.
@@ -153,21 +163,15 @@ impl<S: Service> Reactor<S> {
         let mut has_slept = false;
         loop {
             let left = limit.saturating_sub(start.elapsed());
-            let mut is_found = false;
             if self.waiting == Waiting::Poll {
-                let pause = || {
-                    between_looks();
-                    false
-                };
-                is_found = !self.is_lone_and_quiet() && (0..ROUNDS_PER_LOOK).any(|_| self.gather() || pause());
-                if !is_found {
+                if self.find_ready(ROUNDS_PER_LOOK).is_none() {
                     self.look_if_due();
                 }
             } else if self.waiting == Waiting::Sleep || has_slept || !self.spin_for_polled(left) {
                 self.sleep(left, idle)?;
                 has_slept = true;
             }
-            if is_found || self.gather() {
+            if self.gather() {
                 self.idle = None;
                 return Ok(true);
             }
@@ -175,16 +179,6 @@ impl<S: Service> Reactor<S> {
                 return Ok(false);
             }
         }
-    }
-
-    /// Whether there is one client alone that has nothing for some looks. Each of them is a load and a compare: a request waits
-    /// for half a look on average, and a round costs as much as many of them.
-    fn is_lone_and_quiet(&mut self) -> bool {
-        let has_nothing = |session: &mut S::Session| {
-            between_looks();
-            !session.is_ready()
-        };
-        self.only_session().is_some_and(|session| (0..ROUNDS_PER_LOOK).all(|_| has_nothing(session)))
     }
 
     /// Looks at polled clients for as long as that may pay; whether one has something.

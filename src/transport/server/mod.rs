@@ -97,21 +97,23 @@ impl Table {
     /// # Errors
     ///
     /// [`TableError::Wait`] if the system refuses to wait. What a client does wrong is an [`Event::Left`].
-    #[inline]
+    #[inline(always)]
     pub fn next(&mut self, limit: Duration) -> Result<Option<Event>, TableError> {
-        match self.reactor.events.pop_front() {
-            Some(event) => Ok(Some(event)),
-            None => {
-                self.flush();
-                match self.reactor.next_request(TableService::take) {
-                    Some(event) => Ok(Some(event)),
-                    None => self.next_round(limit),
-                }
-            }
+        if let Some(event) = self.reactor.events.pop_front() {
+            return Ok(Some(event));
+        }
+        if !self.reactor.turn_goes_on() {
+            self.flush();
+            self.reactor.begin_turn();
+        }
+        match self.reactor.take_in_turn(TableService::take) {
+            Some((client, incoming)) => Ok(Some(offer::event(client, incoming))),
+            None => self.next_round(limit),
         }
     }
 
     /// As [`next`](Self::next), when all that was gathered is used up.
+    #[cold]
     fn next_round(&mut self, limit: Duration) -> Result<Option<Event>, TableError> {
         self.reactor.round(limit)?;
         Ok(self.reactor.events.pop_front())
@@ -182,6 +184,7 @@ impl Table {
 
     /// Sends a message of a stream: [`Answer::Bytes`], [`Answer::BytesWith`] or [`Answer::Lease`]. It never waits, and what is not
     /// sent is said: without a credit the answer comes back.
+    #[inline]
     pub fn push<'a>(&mut self, job: &Job, answer: Answer<'a>) -> Pushed<'a> {
         let pushed = self.with(job.client, |session, service| {
             match session.side.credits(job.key) {
@@ -202,8 +205,8 @@ impl Table {
                     Ok(Pushed::Sent)
                 }
                 Err(AnswerError::Violation(violation)) => Err(violation.into()),
-                // The length was seen to be allowed, and that there is a credit.
-                Err(_) => Ok(Pushed::Refused(ErrorCode::IO)),
+                // It was seen that there is a credit.
+                Err(_) => Ok(Pushed::Refused(ErrorCode::TOO_LARGE)),
             }
         });
         pushed.unwrap_or(Pushed::Ended)
@@ -224,11 +227,16 @@ impl Table {
             } else {
                 session.reply(&job, answer)?
             };
-            let refused = match &reply {
+            let mut refused = match &reply {
                 Reply::Value(value) if can_fail => ErrorCode::of(*value),
                 _ => None,
             };
-            match session.side.answer(job.key, reply) {
+            let mut answered = session.side.answer(job.key, reply);
+            if let Err(AnswerError::MoreThanAsked { .. }) = answered {
+                refused = Some(ErrorCode::TOO_LARGE);
+                answered = session.side.answer(job.key, Reply::Value(ErrorCode::TOO_LARGE.value()));
+            }
+            match answered {
                 Ok(()) => {
                     service.touch(job.client, session);
                     Ok(refused.map_or(Answered::Sent, Answered::Instead))

@@ -108,15 +108,23 @@ impl TableService {
 
     /// Takes what a client asks for next.
     #[inline(always)]
-    pub(super) fn take(&mut self, client: ClientKey, session: &mut Session) -> Result<Option<Event>, SessionError> {
+    pub(super) fn take(&mut self, client: ClientKey, session: &mut Session) -> Result<Option<Incoming>, SessionError> {
         session.take_returned();
-        let Some(Incoming { job, request }) = session.side.take_request()? else { return Ok(None) };
-        self.touch(client, session);
-        Ok(Some(match job {
-            Some(key) if request.kind != Kind::Credit => Event::Job(Job { client, key, request }),
-            _ if request.kind == Kind::Credit => Event::Credit { client },
-            _ => Event::Closed { client, handle: request.handle },
-        }))
+        let incoming = session.side.take_request()?;
+        if incoming.is_some() {
+            self.touch(client, session);
+        }
+        Ok(incoming)
+    }
+}
+
+/// What a request is for the program.
+#[inline(always)]
+pub(super) fn event(client: ClientKey, Incoming { job, request }: Incoming) -> Event {
+    match job {
+        Some(key) if request.kind != Kind::Credit => Event::Job(Job { client, key, request }),
+        _ if request.kind == Kind::Credit => Event::Credit { client },
+        _ => Event::Closed { client, handle: request.handle },
     }
 }
 
@@ -172,9 +180,9 @@ impl Service for TableService {
     ) -> Result<bool, SessionError> {
         let mut any = false;
         for _ in 0..turn {
-            let Some(event) = self.take(client, session)? else { break };
+            let Some(incoming) = self.take(client, session)? else { break };
             any = true;
-            events.push_back(event);
+            events.push_back(event(client, incoming));
         }
         if !any && session.side.lent_blocks() > 0 {
             // Where there is nothing better to do: the line of the releases is not in this CPU's cache when they have changed.

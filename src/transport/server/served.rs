@@ -117,17 +117,10 @@ impl Session {
             Answer::BytesWith(bytes, copier) => return self.copied(job, bytes, copier),
             Answer::Object(object) => return self.pass(job, Value::number(0), &object),
             Answer::HandleAndObject(handle, object) => return self.pass(job, Value::number(handle), &object),
-            Answer::Lease(lease) => {
-                let asked = self.side.asked(job.key).unwrap_or(0);
-                match self.place.take_back(lease.loan) {
-                    Some(chain) if chain.length() <= asked => return Ok(Reply::Bytes(chain)),
-                    Some(chain) => {
-                        self.side.give_back(chain);
-                        ErrorCode::TOO_LARGE.value()
-                    }
-                    None => ErrorCode::IO.value(),
-                }
-            }
+            Answer::Lease(lease) => match self.place.take_back(lease.loan) {
+                Some(chain) => return Ok(Reply::Bytes(chain)),
+                None => ErrorCode::IO.value(),
+            },
             Answer::Error(code) => code.value(),
             Answer::Done => Value::number(0),
             Answer::Amount(number) | Answer::Handle(number) => Value::number(number),
@@ -136,15 +129,18 @@ impl Session {
     }
 
     /// As [`reply`](Self::reply), with a copy of these bytes.
-    #[inline]
+    #[inline(always)]
     fn copied<'a>(&mut self, job: &Job, bytes: &'a [u8], copier: Copier) -> Result<Reply<'a>, SessionError> {
+        if self.side.fits(bytes.len()) { Ok(Reply::Copy(bytes, copier)) } else { self.in_blocks(job, bytes, copier) }
+    }
+
+    /// As [`reply`](Self::reply), with a copy of these bytes in blocks.
+    #[inline]
+    fn in_blocks(&mut self, job: &Job, bytes: &[u8], copier: Copier) -> Result<Reply<'static>, SessionError> {
         let length = match u32::try_from(bytes.len()) {
             Ok(length) if self.side.asked(job.key).is_none_or(|asked| length <= asked) => length,
             _ => return Ok(Reply::Value(ErrorCode::TOO_LARGE.value())),
         };
-        if self.side.fits(bytes.len()) {
-            return Ok(Reply::Copy(bytes, copier));
-        }
         match self.lend(length) {
             Ok(mut chain) => {
                 chain.write(self.side.server_data(), 0, bytes, copier);

@@ -6,13 +6,11 @@
 
 use crate::transport::chain::Chain;
 use crate::transport::request::{JobId, Kind, Request};
+use crate::transport::slots::Key;
 
 /// A job of one session: its place and which job of that place it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct JobKey {
-    slot: u32,
-    generation: u32,
-}
+pub struct JobKey(Key);
 
 #[derive(Debug, Default)]
 pub(super) struct Job {
@@ -97,25 +95,25 @@ impl Jobs {
         if request.kind == Kind::Stream {
             self.streams.push(slot);
         }
-        Some(JobKey { slot, generation: job.generation })
+        Some(JobKey(Key::new(slot, job.generation)))
     }
 
     #[inline(always)]
     pub(super) fn get(&self, key: JobKey) -> Option<&Job> {
-        self.jobs.get(key.slot as usize).filter(|job| job.is_waiting && job.generation == key.generation)
+        self.jobs.get(key.0.slot()).filter(|job| job.is_waiting && job.generation == key.0.generation())
     }
 
     /// The stream of that number, if there is one.
     pub(super) fn stream(&self, id: JobId) -> Option<JobKey> {
         self.streams.iter().find_map(|&slot| {
             let job = self.jobs.get(slot as usize).filter(|job| job.id == id)?;
-            Some(JobKey { slot, generation: job.generation })
+            Some(JobKey(Key::new(slot, job.generation)))
         })
     }
 
     /// Gives a stream more credits; false if that are more than it can have.
     pub(super) fn give_credits(&mut self, key: JobKey, count: u32) -> bool {
-        match self.jobs.get_mut(key.slot as usize) {
+        match self.jobs.get_mut(key.0.slot()) {
             Some(job) if count <= job.most_credits - job.credits => {
                 job.credits += count;
                 self.promised += count;
@@ -128,7 +126,7 @@ impl Jobs {
     /// A credit of a stream is used.
     #[inline(always)]
     pub(super) fn use_credit(&mut self, key: JobKey) {
-        if let Some(job) = self.jobs.get_mut(key.slot as usize) {
+        if let Some(job) = self.jobs.get_mut(key.0.slot()) {
             job.credits -= 1;
             self.promised -= 1;
         }
@@ -137,14 +135,14 @@ impl Jobs {
     /// Ends a job whose payload was given up.
     #[inline(always)]
     pub(super) fn end(&mut self, key: JobKey) {
-        let Some(job) = self.jobs.get_mut(key.slot as usize) else { return };
+        let Some(job) = self.jobs.get_mut(key.0.slot()) else { return };
         if job.is_stream() {
-            self.streams.retain(|slot| *slot != key.slot);
+            self.streams.retain(|slot| *slot as usize != key.0.slot());
         }
         self.promised -= job.promised();
         job.payload.clear();
         job.is_waiting = false;
         job.generation = job.generation.wrapping_add(1);
-        self.free.push(key.slot);
+        self.free.push(key.0.slot() as u32);
     }
 }

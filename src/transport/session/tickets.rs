@@ -4,15 +4,13 @@
 use super::Outcome;
 use crate::transport::chain::Chain;
 use crate::transport::request::{JobId, Kind};
+use crate::transport::slots::Key;
 use crate::transport::violation::Violation;
 use std::collections::VecDeque;
 
 /// A request under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Ticket {
-    slot: u32,
-    generation: u32,
-}
+pub struct Ticket(Key);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
@@ -126,14 +124,14 @@ impl Tickets {
             return None;
         }
         let generation = self.slots.get(slot as usize)?.generation;
-        let ticket = Ticket { slot, generation };
+        let ticket = Ticket(Key::new(slot, generation));
         Some((ticket, self.id(ticket)))
     }
 
     /// The number of a request.
     #[inline(always)]
     pub(super) fn id(&self, ticket: Ticket) -> JobId {
-        JobId::truncated(u64::from(ticket.generation << self.slot_bits | ticket.slot))
+        JobId::truncated(u64::from(ticket.0.generation() << self.slot_bits) | ticket.0.slot() as u64)
     }
 
     /// Takes the [next free](Self::next_free) place.
@@ -163,17 +161,17 @@ impl Tickets {
     #[inline(always)]
     pub(super) fn named(&self, id: JobId) -> Ticket {
         let id = id.get() as u32;
-        Ticket { slot: id & ((1 << self.slot_bits) - 1), generation: id >> self.slot_bits }
+        Ticket(Key::new(id & ((1 << self.slot_bits) - 1), id >> self.slot_bits))
     }
 
     #[inline(always)]
     pub(super) fn get(&self, ticket: Ticket) -> Option<&Slot> {
-        self.slots.get(ticket.slot as usize).filter(|slot| slot.generation == ticket.generation)
+        self.slots.get(ticket.0.slot()).filter(|slot| slot.generation == ticket.0.generation())
     }
 
     #[inline(always)]
     pub(super) fn get_mut(&mut self, ticket: Ticket) -> Option<&mut Slot> {
-        self.slots.get_mut(ticket.slot as usize).filter(|slot| slot.generation == ticket.generation)
+        self.slots.get_mut(ticket.0.slot()).filter(|slot| slot.generation == ticket.0.generation())
     }
 
     #[inline(always)]
@@ -199,7 +197,7 @@ impl Tickets {
         slot.generation = if slot.generation == last_generation { 1 } else { slot.generation + 1 };
         let (outcome, credits) = (slot.outcome.take(), slot.most_credits);
         self.promised -= 1 + credits;
-        self.free.push(ticket.slot);
+        self.free.push(ticket.0.slot() as u32);
         outcome
     }
 }
