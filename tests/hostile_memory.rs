@@ -18,7 +18,7 @@ use hostile::{Choices, Tally, rng};
 use memcpy_select::transport::chain::Chain;
 use memcpy_select::transport::geometry::{Allocator, Blocks, Geometry};
 use memcpy_select::transport::session::{ClientSide, Outcome, QueueLayout, Reply, ServerSide, data_bytes};
-use memcpy_select::transport::{Args, Copier, Flags, JobId, Kind, Mapped, Publication, Response, Slice, Value};
+use memcpy_select::transport::{Args, Copier, Flags, JobId, Kind, Mapped, Response, Slice, Value};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -130,7 +130,6 @@ fn short_payloads_allocate_nothing() {
         capacity: 4,
         request_stride_bytes: 64,
         response_stride_bytes: 128,
-        publication: Publication::Phase,
         allocator: Allocator::Owned,
         client_blocks: blocks,
         server_blocks: blocks,
@@ -178,7 +177,6 @@ fn a_server_that_lends_what_it_did_not_take_back_is_found_out() {
         capacity: 2,
         request_stride_bytes: 16,
         response_stride_bytes: 16,
-        publication: Publication::Phase,
         allocator: Allocator::Owned,
         client_blocks: blocks,
         server_blocks: blocks,
@@ -194,7 +192,7 @@ fn a_server_that_lends_what_it_did_not_take_back_is_found_out() {
             let args = Args::amount(64);
             let ticket = client.submit(Kind::Read, Flags::DATA, 1, args, Chain::EMPTY).unwrap();
             client.flush()?;
-            let id = JobId::truncated(u64::from(requests.pop().unwrap().unwrap()[0] >> 8));
+            let id = JobId::truncated(u64::from(requests.pop().unwrap()[0] >> 8));
             requests.release();
             let value = Value::slice(Slice { block: 3, length: 64 });
             responses.push(Response { has_object: false, has_more: false, id, value }.to_entry()).unwrap();

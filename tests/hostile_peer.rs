@@ -19,7 +19,7 @@ mod floods;
 mod holes;
 mod neighbours;
 
-use memcpy_select::transport::{Address, Allocator, Publication, SessionError, TableOptions};
+use memcpy_select::transport::{Address, Allocator, SessionError, TableOptions};
 use neighbours::cases::Effort;
 use neighbours::{Belongings, Honest, Server, alone, geometry};
 use std::collections::BTreeMap;
@@ -38,8 +38,8 @@ fn other_process(role: &str, address: &Address) -> Child {
         .unwrap()
 }
 
-fn options(allocator: Allocator, publication: Publication) -> TableOptions {
-    TableOptions::default().geometry(geometry(allocator, publication))
+fn options(allocator: Allocator) -> TableOptions {
+    TableOptions::default().geometry(geometry(allocator))
 }
 
 /// How often an attack is made that repeats itself: by default half as often.
@@ -48,7 +48,7 @@ fn times(full: usize) -> usize {
 }
 
 fn owned() -> TableOptions {
-    options(Allocator::Owned, Publication::Phase)
+    options(Allocator::Owned)
 }
 
 fn row(attack: &str, happened: &str, test: &str) {
@@ -153,7 +153,7 @@ fn be_the_enemy() {
         "hole_cyclic_chains" => holes::cyclic_chain(&at),
         "hole_double_free" => holes::double_free(&at),
         "hole_descriptors_are_read_again_when_freeing" => holes::change_after_sending(&at),
-        "hole_a_tail_makes_four_billion_dequeues" => holes::far_tail(&at),
+        "hole_entries_make_four_billion_dequeues" => holes::endless_laps(&at),
         "hole_a_full_queue_panics" => holes::fill_queue(&at),
         "hole_a_partial_allocation_leaks" => holes::ask_for_too_much(&at),
         "hole_a_bad_job_id_panics" => holes::bad_job_id(&at),

@@ -16,8 +16,8 @@ mod neighbours;
 
 use memcpy_select::transport::memory::{Load, Memory, Store};
 use memcpy_select::transport::{
-    Address, Allocator, Client, ClientError, ClientOptions, ConnectError, Copier, Event, Handle, Publication, Region,
-    RegionOptions, SessionError, Table, TableOptions,
+    Address, Allocator, Client, ClientError, ClientOptions, ConnectError, Copier, Event, Handle, Region, RegionOptions,
+    SessionError, Table, TableOptions,
 };
 use neighbours::cases::Effort;
 use neighbours::rng::Rng;
@@ -193,18 +193,14 @@ fn kill_a_client(server: &Server, honest: &Honest, before: Belongings, point: Po
 fn a_client_may_die_at_any_point() {
     let _alone = alone();
     let outside = Belongings::now();
-    for publication in [Publication::Phase, Publication::Index] {
-        let geometry = geometry(Allocator::Owned, publication);
-        let server = Server::start(TableOptions::default().geometry(geometry));
-        let honest = Honest::start(&server.address, Duration::from_millis(1));
-        honest.is_served();
-        let before = Belongings::now();
-        kill_everywhere(&format!("client killed in, {publication:?}"), &CLIENT_STEPS, |point| {
-            kill_a_client(&server, &honest, before, point)
-        });
-        drop(honest);
-        drop(server);
-    }
+    let geometry = geometry(Allocator::Owned);
+    let server = Server::start(TableOptions::default().geometry(geometry));
+    let honest = Honest::start(&server.address, Duration::from_millis(1));
+    honest.is_served();
+    let before = Belongings::now();
+    kill_everywhere("client killed in", &CLIENT_STEPS, |point| kill_a_client(&server, &honest, before, point));
+    drop(honest);
+    drop(server);
     outside.are_back();
 }
 
@@ -212,7 +208,7 @@ fn a_client_may_die_at_any_point() {
 #[test]
 fn a_common_region_is_whole_again_when_all_have_left() {
     let _alone = alone();
-    let geometry = geometry(Allocator::Shared, Publication::Phase);
+    let geometry = geometry(Allocator::Shared);
     let server = Server::start(TableOptions::default().geometry(geometry).one_region(true));
     let before = Belongings::now();
     let mut rng = Rng::new(3);
@@ -238,7 +234,7 @@ const SERVER_STEPS: [&str; 4] = ["next: look, greet, take, publish, sleep", "pay
 
 /// What a server does, with a marker before each step, and the number of the step in `at`.
 fn be_a_server(address: &Address, at: &Region, wanted: usize) {
-    let geometry = geometry(Allocator::Owned, Publication::Phase);
+    let geometry = geometry(Allocator::Owned);
     let mut table = Table::create(address, TableOptions::default().geometry(geometry)).unwrap();
     let mut program = Program::default();
     let step = |number: usize| {

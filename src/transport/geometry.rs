@@ -3,7 +3,7 @@
 
 #![forbid(unsafe_code)]
 
-use super::ring::{MAX_CAPACITY, Publication, room_bytes};
+use super::ring::{MAX_CAPACITY, room_bytes};
 pub use super::violation::GeometryError;
 
 /// Which side allocates blocks from which memory.
@@ -81,8 +81,6 @@ pub struct Geometry {
     /// From one response to the next, in bytes: 12, 16, 32, or a multiple of 64 up to 512. What is above 16 is room for the
     /// bytes of an answer.
     pub response_stride_bytes: u16,
-    /// How entries are published.
-    pub publication: Publication,
     /// Which side allocates from which memory.
     pub allocator: Allocator,
     /// With [`Allocator::Owned`] the client's own blocks. With [`Allocator::Shared`] there are none: the same as

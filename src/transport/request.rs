@@ -256,8 +256,8 @@ impl Value {
     }
 }
 
-/// The bit of an entry's first word that says which lap it belongs to. It is the ring's.
-pub const PHASE_BIT: u32 = 1 << 7;
+/// The bit of the first word of a request or a response that says which lap it belongs to. It is the ring's.
+pub const LAP_BIT: u32 = 1 << 7;
 
 /// A request: 16 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,10 +4,10 @@
 //! before it is used: never more than the capacity ahead, never back. Indices run free over all of u32; the capacity is a
 //! power of two.
 //!
-//! There are two ways to publish an entry ([`Publication`]). Either way a batch is kept privately until it is published and
-//! then written at once, its first entry last where the reader waits for that: a reader that looks all the time takes each
-//! cache line from the writer once, not once for each entry. The writer learns from the reader's head which entries it may
-//! write again, and looks there only when it has used up what it knew.
+//! A bit of an entry's first word says which lap the entry belongs to: the reader waits for it to change, and fetches no line but
+//! the entry's. A batch is kept privately until it is published and then written at once, its first entry last: a reader that
+//! looks all the time takes each cache line from the writer once, not once for each entry. The writer learns from the reader's
+//! head which entries it may write again, and looks there only when it has used up what it knew.
 //!
 //! Bytes that travel in an entry are written to its free place at once, and the words that announce them with the batch.
 //!
@@ -16,18 +16,7 @@
 //! Xen's `ring.h` (private indices; copy a request before looking at it) and virtio's packed ring (a lap bit in the entry).
 
 use super::memory::{Copier, Load, Memory, Store};
-use super::request::PHASE_BIT;
 use super::violation::{GeometryError, Violation};
-
-/// How the reader learns that there is an entry.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Publication {
-    /// By the writer's tail, which is stored once for a batch: a cache line more to fetch for each batch.
-    #[default]
-    Index,
-    /// By a bit in the entry itself that changes with each lap: the reader fetches no line but the entry's.
-    Phase,
-}
 
 /// Most entries of a ring.
 pub const MAX_CAPACITY: u32 = 1 << 15;
@@ -48,8 +37,6 @@ pub(super) const fn room_bytes(stride_bytes: u32) -> u32 {
 /// Where the parts of a ring are in their memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RingPlace {
-    /// The offset of the writer's index.
-    pub tail_at: usize,
     /// The offset of the reader's index.
     pub head_at: usize,
     /// The offset of the first entry.
@@ -62,21 +49,17 @@ pub struct RingLayout {
     at: RingPlace,
     capacity: u32,
     stride_bytes: u32,
-    publication: Publication,
+    lap_bit: u32,
 }
 
 impl RingLayout {
-    /// A ring at these offsets.
+    /// A ring at these offsets, whose entries have their lap in that bit of their first word: the ring writes it, whatever is
+    /// pushed, and it is 0 in what is popped.
     ///
     /// # Errors
     ///
-    /// [`GeometryError`] for a capacity or a stride that cannot work.
-    pub const fn new(
-        at: RingPlace,
-        capacity: u32,
-        stride_bytes: u32,
-        publication: Publication,
-    ) -> Result<Self, GeometryError> {
+    /// [`GeometryError`] for a capacity, a stride or a lap bit that cannot work.
+    pub const fn new(at: RingPlace, capacity: u32, stride_bytes: u32, lap_bit: u32) -> Result<Self, GeometryError> {
         if !capacity.is_power_of_two() || capacity > MAX_CAPACITY {
             let what = "entries of a ring (a power of two from 1 to 32768)";
             return Err(GeometryError { what, found: capacity as u64 });
@@ -85,7 +68,10 @@ impl RingLayout {
             let what = "bytes from entry to entry of a ring (a multiple of 4 from the entry's size to 512)";
             return Err(GeometryError { what, found: stride_bytes as u64 });
         }
-        Ok(Self { at, capacity, stride_bytes, publication })
+        if !lap_bit.is_power_of_two() {
+            return Err(GeometryError { what: "as the lap bit of a ring (one bit)", found: lap_bit as u64 });
+        }
+        Ok(Self { at, capacity, stride_bytes, lap_bit })
     }
 
     /// How many entries there are.
@@ -117,8 +103,14 @@ impl RingLayout {
 
     /// The lap bit of an entry: set in the first lap, when the memory is still 0, then in every other one.
     #[inline(always)]
-    fn phase(&self, index: u32) -> u32 {
-        if index & self.capacity == 0 { PHASE_BIT } else { 0 }
+    fn lap(&self, index: u32) -> u32 {
+        if index & self.capacity == 0 { self.lap_bit } else { 0 }
+    }
+
+    /// Whether an entry with that first word is of its index's lap.
+    #[inline(always)]
+    fn has_come(&self, index: u32, first: u32) -> bool {
+        first & self.lap_bit == self.lap(index)
     }
 }
 
@@ -129,9 +121,7 @@ pub struct Producer<M, const WORDS: usize> {
     layout: RingLayout,
     /// Behind the last entry.
     tail: u32,
-    /// The tail as the other side knows it.
-    published: u32,
-    /// The entries between the two.
+    /// The last entries, which are not published.
     batch: Vec<[u32; WORDS]>,
     /// The reader's head as last seen: what is before it may be written again.
     head: u32,
@@ -143,11 +133,10 @@ impl<M: Memory, const WORDS: usize> Producer<M, WORDS> {
         Self::starting_at(memory, layout, 0)
     }
 
-    /// As [`new`](Self::new), with indices that start elsewhere, as in a ring long in use. With [`Publication::Phase`]
-    /// a multiple of twice the capacity.
+    /// As [`new`](Self::new), with indices that start elsewhere, as in a ring long in use: at a multiple of twice the capacity.
     #[doc(hidden)]
     pub fn starting_at(memory: M, layout: RingLayout, index: u32) -> Self {
-        Self { memory, layout, tail: index, published: index, batch: Vec::new(), head: index }
+        Self { memory, layout, tail: index, batch: Vec::new(), head: index }
     }
 
     /// How many entries can be written, as far as is known without looking.
@@ -200,37 +189,25 @@ impl<M: Memory, const WORDS: usize> Producer<M, WORDS> {
     /// Makes all entries so far visible; whether there were any since the last time.
     #[inline(always)]
     pub fn publish(&mut self) -> bool {
-        let Some((first, rest)) = self.batch.split_first() else { return false };
-        let start = self.published;
-        for (entry, index) in rest.iter().zip(1..) {
+        let Some((&first, rest)) = self.batch.split_first() else { return false };
+        let start = self.tail.wrapping_sub(self.batch.len() as u32);
+        for (&entry, index) in rest.iter().zip(1..) {
             self.write(start.wrapping_add(index), entry);
         }
         self.write(start, first);
-        if self.layout.publication == Publication::Index {
-            self.memory.store32(self.layout.at.tail_at, self.tail, Store::Release);
-        }
         self.batch.clear();
-        self.published = self.tail;
         true
     }
 
     #[inline(always)]
-    fn write(&self, index: u32, entry: &[u32; WORDS]) {
-        let at = self.layout.entry_at(index);
-        for (word, &value) in entry.iter().enumerate().skip(1) {
-            self.memory.store32(at + 4 * word, value, Store::Relaxed);
-        }
-        match self.layout.publication {
-            Publication::Index => self.memory.store32(at, entry[0], Store::Relaxed),
-            Publication::Phase => {
-                let first = entry[0] & !PHASE_BIT | self.layout.phase(index);
-                self.memory.store32(at, first, Store::Release);
-            }
-        }
+    fn write(&self, index: u32, mut entry: [u32; WORDS]) {
+        entry[0] = entry[0] & !self.layout.lap_bit | self.layout.lap(index);
+        self.memory.store_words(self.layout.entry_at(index), entry);
     }
 }
 
-/// The reading side of a ring of entries of `WORDS` words. A writer's tail where it cannot be is a [`Violation::Tail`].
+/// The reading side of a ring of entries of `WORDS` words. A hostile writer can make an entry of anything, and at any time: it is
+/// for the reader to judge what it [pops](Self::pop), and to take no more entries at a time than it wants.
 #[derive(Debug)]
 pub struct Consumer<M, const WORDS: usize> {
     memory: M,
@@ -239,8 +216,6 @@ pub struct Consumer<M, const WORDS: usize> {
     head: u32,
     /// The head as the other side knows it.
     released: u32,
-    /// The writer's tail as last seen: what is before it may be read.
-    tail: u32,
 }
 
 impl<M: Memory, const WORDS: usize> Consumer<M, WORDS> {
@@ -252,37 +227,22 @@ impl<M: Memory, const WORDS: usize> Consumer<M, WORDS> {
     /// As [`new`](Self::new), with indices that start elsewhere; see the producer's.
     #[doc(hidden)]
     pub fn starting_at(memory: M, layout: RingLayout, index: u32) -> Self {
-        Self { memory, layout, head: index, released: index, tail: index }
+        Self { memory, layout, head: index, released: index }
     }
 
     /// The next entry, copied out; none if there is none yet. Its place stays taken until [`release`](Self::release).
     #[inline(always)]
-    pub fn pop(&mut self) -> Result<Option<[u32; WORDS]>, Violation> {
-        let at = self.layout.entry_at(self.head);
-        let mut entry = [0; WORDS];
-        match self.layout.publication {
-            Publication::Index => {
-                if self.head == self.tail && !self.look()? {
-                    return Ok(None);
-                }
-                entry[0] = self.memory.load32(at, Load::Relaxed);
-            }
-            Publication::Phase => {
-                entry[0] = self.memory.load32(at, Load::Acquire);
-                if entry[0] & PHASE_BIT != self.layout.phase(self.head) {
-                    return Ok(None);
-                }
-                // What is behind the first line, all at once and before it is known how much is meant.
-                for line in (64..self.layout.stride_bytes as usize).step_by(64) {
-                    self.memory.prefetch(at + line);
-                }
-            }
+    pub fn pop(&mut self) -> Option<[u32; WORDS]> {
+        let (layout, head) = (self.layout, self.head);
+        let at = layout.entry_at(head);
+        let mut entry = self.memory.load_words::<WORDS>(at, |first| layout.has_come(head, first))?;
+        entry[0] &= !layout.lap_bit;
+        // What is behind the first line, all at once and before it is known how much is meant.
+        for line in (64..layout.stride_bytes as usize).step_by(64) {
+            self.memory.prefetch(at + line);
         }
-        for (word, value) in entry.iter_mut().enumerate().skip(1) {
-            *value = self.memory.load32(at + 4 * word, Load::Relaxed);
-        }
-        self.head = self.head.wrapping_add(1);
-        Ok(Some(entry))
+        self.head = head.wrapping_add(1);
+        Some(entry)
     }
 
     /// Copies out the bytes that came in the entry that was [popped](Self::pop) last, into the first `length` bytes of `dst`,
@@ -304,35 +264,18 @@ impl<M: Memory, const WORDS: usize> Consumer<M, WORDS> {
         }
     }
 
-    /// Copies the writer's tail out; whether there is an entry.
-    #[inline(always)]
-    fn look(&mut self) -> Result<bool, Violation> {
-        let claimed = self.memory.load32(self.layout.at.tail_at, Load::Acquire);
-        if claimed.wrapping_sub(self.head) > self.layout.capacity {
-            return Err(Violation::Tail { claimed, head: self.head, capacity: self.layout.capacity });
-        }
-        self.tail = claimed;
-        Ok(self.tail != self.head)
-    }
-
-    /// Whether [`pop`](Self::pop) would return something, an error included: what a side that wants to sleep checks last.
+    /// Whether [`pop`](Self::pop) would return something: what a side that wants to sleep checks last.
     #[inline]
     pub fn is_ready(&self) -> bool {
-        match self.layout.publication {
-            Publication::Index => {
-                self.head != self.tail || self.memory.load32(self.layout.at.tail_at, Load::Acquire) != self.head
-            }
-            Publication::Phase => {
-                let first = self.memory.load32(self.layout.entry_at(self.head), Load::Acquire);
-                first & PHASE_BIT == self.layout.phase(self.head)
-            }
-        }
+        self.peek().is_some()
     }
 
     /// The first word of the next entry; none if there is none yet. It is not to be believed: [`pop`](Self::pop) copies it out
     /// again.
+    #[inline(always)]
     pub(super) fn peek(&self) -> Option<u32> {
-        self.is_ready().then(|| self.memory.load32(self.layout.entry_at(self.head), Load::Relaxed))
+        let first = self.memory.load32(self.layout.entry_at(self.head), Load::Acquire);
+        self.layout.has_come(self.head, first).then_some(first)
     }
 
     /// The index of the next entry to read: it has changed when one was read.

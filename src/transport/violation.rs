@@ -10,8 +10,6 @@ use std::fmt;
 #[non_exhaustive]
 #[allow(missing_docs, reason = "what is in a variant is said where the variant is")]
 pub enum Violation {
-    /// A ring's tail that claims more entries than the ring holds from `head` on, where this side reads next, or goes back.
-    Tail { claimed: u32, head: u32, capacity: u32 },
     /// A ring's head that is beyond `tail`, where this side writes next, or behind its previous value.
     Head { claimed: u32, previous: u32, tail: u32 },
     /// A kind of request that is not declared.
@@ -45,9 +43,6 @@ pub enum Violation {
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            Self::Tail { claimed, head, capacity } => {
-                write!(f, "a ring's tail of {claimed} where {head} to {head} + {capacity} is possible")
-            }
             Self::Head { claimed, previous, tail } => {
                 write!(f, "a ring's head of {claimed} where {previous} to {tail} is possible")
             }

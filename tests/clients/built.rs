@@ -83,16 +83,16 @@ pub fn with_shared(compiler: &'static str, file: &str, standard: &str) -> Option
 
 /// A program with the library's source, under the sanitizers of addresses and of undefined behaviour where there are any; by default
 /// not optimised, which is most of its compile time.
-pub fn sanitized(compiler: &str, file: &str, options: &[&str]) -> Option<PathBuf> {
+pub fn sanitized(compiler: &str, file: &str) -> Option<PathBuf> {
     if !has(compiler) {
         return None;
     }
     let stem = Path::new(file).file_stem().unwrap().to_str().unwrap();
-    let name = format!("{stem}-{compiler}-sanitized{}", options.concat());
+    let name = format!("{stem}-{compiler}-sanitized");
     let sources = [source("native/stream/src/streamtable.c"), source(file)];
     let level = if Effort::chosen() < Effort::Full { "-O0" } else { "-O1" };
     let sanitizers = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g", level];
-    match compile(compiler, &name, &sources, &[&sanitizers[..], options].concat()) {
+    match compile(compiler, &name, &sources, &sanitizers) {
         Ok(path) => Some(path),
         Err(why) if why.contains("sanitize") || why.contains("asan") => {
             println!("skipped: {compiler} has no sanitizers here: {why}");

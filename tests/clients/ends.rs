@@ -5,7 +5,7 @@ use super::cases::Effort;
 use super::operations::{Native, Obeys, programs};
 use super::tables::Served;
 use super::{Folder, Server, header};
-use memcpy_select::transport::{Allocator, Publication};
+use memcpy_select::transport::Allocator;
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::process::Command;
@@ -83,7 +83,7 @@ fn a_server_that_stops_is_given_up_at_the_limit_and_the_session_goes_on() {
 fn many_connections_leave_nothing() {
     let (most, few) = if Effort::chosen() < Effort::Full { (120, 10) } else { (1000, 50) };
     for (allocator, most) in [(Allocator::Owned, most), (Allocator::Shared, few)] {
-        let table = Served::start(super::tables::geometry(allocator, Publication::Phase, 8, (16, 12), 256));
+        let table = Served::start(super::tables::geometry(allocator, 8, (16, 12), 256));
         for program in programs() {
             let mut client = program.start(&table.address, 0);
             // What the process makes once.
@@ -107,7 +107,7 @@ fn a_server_that_breaks_the_protocol_gets_no_further() {
     let compilers = ["gcc", "clang"].into_iter().filter(|compiler| super::built::has(compiler));
     let (most_compilers, ways) = if Effort::chosen() < Effort::Full { (1, "2") } else { (2, "4") };
     for compiler in compilers.take(most_compilers) {
-        let Some(program) = sanitized(compiler, "tests/clients/hostile.c", &[]) else { continue };
+        let Some(program) = sanitized(compiler, "tests/clients/hostile.c") else { continue };
         let said = printed(Command::new(program).arg(ways));
         println!("{compiler}\n{said}");
         let mut got: BTreeSet<String> =

@@ -1,6 +1,6 @@
 //! Every client does the same list of operations against one file server, at the same time, and gets the same.
 
-use super::built::{self, PREFIX, compile, printed, sanitized, script, source, text, with_shared};
+use super::built::{self, PREFIX, compile, printed, script, source, text, with_shared};
 use super::operations::{Native, Obeys, programs};
 use super::{Folder, Server};
 use std::collections::BTreeSet;
@@ -124,21 +124,6 @@ fn every_client_does_the_same_at_the_same_time_and_gets_the_same() {
     assert_eq!(names, ["folder"], "each removed what it made");
     let said = server.said.lock().unwrap();
     assert!(said.iter().all(|line| !line.contains("disconnected")), "{said:?}");
-}
-
-/// A build that asks for the next version of the protocol first gets on with a server of either.
-#[test]
-fn a_client_goes_back_to_the_version_that_the_server_speaks() {
-    let exported = Folder::new("clients");
-    fs::write(exported.join("file"), "bytes").unwrap();
-    let server = Server::start(&exported.0);
-    let Some(program) = sanitized("gcc", "tests/clients/operations.c", &["-DSTREAMTABLE_PROTOCOL_VERSION=2"]) else {
-        return;
-    };
-    let script = Folder::new("clients");
-    fs::write(script.join("lines"), "open a file\nread a 10\nopen a none\n").unwrap();
-    let lines = fs::File::open(script.join("lines")).unwrap();
-    assert_eq!(printed(Command::new(program).args([&server.address, "0"]).stdin(lines)), "ok\n5 107741736\nerror 2\n");
 }
 
 /// The examples, as the README has them.

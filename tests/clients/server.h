@@ -36,14 +36,13 @@
 enum { HELLO = 1, WELCOME, READY, GO, REFUSED, PARCEL, WAKE };
 enum { READ, WRITE, OPEN, CLOSE, CREATE, DESTROY, SEEK_START, SEEK_CURRENT, SEEK_FROM_END, SHARE, STREAM, CREDIT };
 enum { HAS_OBJECT = 1, HAS_MORE = 2, LAP = 0x80 };
-enum { REQUEST_TAIL = 0, REQUEST_HEAD = 128, RESPONSE_TAIL = 256, RESPONSE_HEAD = 384, RELEASE_TAIL = 512 };
-enum { RELEASE_HEAD = 640, SERVER_BELL = 768, CLIENT_BELL = 896, REQUESTS = 1024 };
+enum { REQUEST_HEAD = 0, RESPONSE_HEAD = 128, RELEASE_HEAD = 256, SERVER_BELL = 384, CLIENT_BELL = 512, REQUESTS = 640 };
 enum { BLOCK = 1024, COUNT = 64 };
 #define FIRST_ERROR UINT64_C(0xFFFFFFFFFFFFF000)
 #define IS_INLINE UINT32_MAX
 
 struct geometry {
-    uint32_t protocol, capacity, request_stride, response_stride, phase, shared;
+    uint32_t capacity, request_stride, response_stride, shared;
 };
 
 /* How the list of a shared region begins, and whether its first block is followed by itself. */
@@ -76,10 +75,10 @@ static inline _Atomic uint32_t *word(struct server *s, size_t at) {
 
 static inline uint64_t slice(uint32_t block, uint32_t len) { return (uint64_t)len << 32 | block; }
 
-static inline void new_message(struct server *s, uint8_t bytes[64], uint32_t kind) {
+static inline void new_message(uint8_t bytes[64], uint32_t kind) {
     memset(bytes, 0, 64);
     memcpy(bytes, "mcsTable", 8);
-    put32(bytes + 8, s->g.protocol);
+    put32(bytes + 8, 3);
     put32(bytes + 12, kind);
 }
 
@@ -168,11 +167,10 @@ static inline void make_regions(struct server *s) {
 }
 
 static inline void new_welcome(struct server *s, uint8_t bytes[64]) {
-    new_message(s, bytes, WELCOME);
+    new_message(bytes, WELCOME);
     put32(bytes + 16, s->g.capacity);
     put32(bytes + 20, s->g.request_stride | s->g.response_stride << 16);
-    bytes[24] = (uint8_t)s->g.phase;
-    bytes[25] = (uint8_t)s->g.shared;
+    put32(bytes + 24, s->g.shared);
     for (int at = 28; at < 44; at += 8) {
         put32(bytes + at, BLOCK);
         put32(bytes + at + 4, COUNT);
@@ -194,7 +192,7 @@ static inline void greet(struct server *s) {
     send_welcome(s, bytes);
     expect(s, READY);
     CHECK(fcntl(s->queue_fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE | F_SEAL_SEAL) == 0);
-    new_message(s, bytes, GO);
+    new_message(bytes, GO);
     CHECK(send_with(s, bytes, 64, NULL, 0));
 }
 
@@ -221,9 +219,7 @@ static inline bool next(struct server *s, struct request *request) {
     uint32_t at = s->request_head & (s->g.capacity - 1), lap = s->request_head & s->g.capacity ? 0 : LAP;
     size_t place = REQUESTS + (size_t)at * s->g.request_stride;
     for (int turn = 0;; turn++) {
-        bool is_there = s->g.phase ? (atomic_load(word(s, place)) & LAP) == lap
-                                   : atomic_load(word(s, REQUEST_TAIL)) != s->request_head;
-        if (is_there) break;
+        if ((atomic_load(word(s, place)) & LAP) == lap) break;
         if (is_left(s)) return false;
         CHECK(turn < 300000);
         pause_shortly();
@@ -243,7 +239,7 @@ static inline void wake(struct server *s) {
     uint8_t bytes[64];
     uint32_t how = atomic_exchange(word(s, CLIENT_BELL), 0);
     if (how == 1) syscall(SYS_futex, s->queue + CLIENT_BELL, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
-    new_message(s, bytes, WAKE);
+    new_message(bytes, WAKE);
     if (how == 2) send_with(s, bytes, 64, NULL, 0);
 }
 
@@ -255,9 +251,8 @@ static inline void answer_with(struct server *s, uint32_t flags, uint32_t number
     if (len > 0) memcpy(s->queue + place + 16, bytes, len);
     atomic_store(word(s, place + 4), (uint32_t)value);
     atomic_store(word(s, place + 8), (uint32_t)(value >> 32));
-    atomic_store(word(s, place), flags | number << 8 | (s->g.phase ? lap : 0));
+    atomic_store(word(s, place), flags | number << 8 | lap);
     s->response_tail++;
-    if (!s->g.phase) atomic_store(word(s, RESPONSE_TAIL), s->response_tail);
     atomic_thread_fence(memory_order_seq_cst);
     wake(s);
 }

@@ -1,4 +1,4 @@
-//! Tables of every kind: allocators, publications, strides, capacities, lengths of blocks.
+//! Tables of every kind: allocators, strides, capacities, lengths of blocks.
 
 use super::cases::Effort;
 use super::number;
@@ -6,8 +6,8 @@ use super::operations::{Native, Obeys, programs};
 use super::programs::{Over, serve};
 use super::some_address;
 use memcpy_select::transport::{
-    Address, Allocator, Answer, Blocks, Copier, ErrorCode, Event, Geometry, Job, Memory, Object, Operation,
-    Publication, Pushed, Region, RegionOptions, Table, TableError, TableOptions, Waiting,
+    Address, Allocator, Answer, Blocks, Copier, ErrorCode, Event, Geometry, Job, Memory, Object, Operation, Pushed,
+    Region, RegionOptions, Table, TableError, TableOptions, Waiting,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -47,19 +47,12 @@ impl Drop for Served {
     }
 }
 
-pub fn geometry(
-    allocator: Allocator,
-    publication: Publication,
-    capacity: u32,
-    strides: (u16, u16),
-    block_bytes: u32,
-) -> Geometry {
+pub fn geometry(allocator: Allocator, capacity: u32, strides: (u16, u16), block_bytes: u32) -> Geometry {
     let blocks = Blocks { block_bytes, count: 1024 };
     Geometry {
         capacity,
         request_stride_bytes: strides.0,
         response_stride_bytes: strides.1,
-        publication,
         allocator,
         client_blocks: blocks,
         server_blocks: blocks,
@@ -123,30 +116,24 @@ fn is_same(geometry: Geometry, waiting: u32, only: &str) {
 fn tables_of_every_kind_serve_a_client_in_c() {
     let (mut waiting, mut number) = (0, 0);
     for allocator in [Allocator::Owned, Allocator::Shared] {
-        for publication in [Publication::Index, Publication::Phase] {
-            for (capacity, strides, block_bytes) in [
-                (2, (16, 12), 64),
-                (8, (64, 64), 256),
-                (8, (128, 512), 64),
-                (128, (32, 16), 4096),
-                (4, (512, 32), 1024),
-            ] {
-                waiting = (waiting + 1) % 4;
-                // By default in every other combination.
-                number += 1;
-                if Effort::chosen() < Effort::Full && number % 2 == 0 {
-                    continue;
-                }
-                is_same(geometry(allocator, publication, capacity, strides, block_bytes), waiting, "gcc, sanitized");
+        for (capacity, strides, block_bytes) in
+            [(2, (16, 12), 64), (8, (64, 64), 256), (8, (128, 512), 64), (128, (32, 16), 4096), (4, (512, 32), 1024)]
+        {
+            waiting = (waiting + 1) % 4;
+            // By default in every other combination.
+            number += 1;
+            if Effort::chosen() < Effort::Full && number % 2 == 0 {
+                continue;
             }
+            is_same(geometry(allocator, capacity, strides, block_bytes), waiting, "gcc, sanitized");
         }
     }
 }
 
-/// What a session has no room for, or whose version has none, is refused here; the session goes on.
+/// What a session has no room for, and a stream that its table has not, are refused; the session goes on.
 #[test]
 fn messages_that_a_session_has_not_are_refused() {
-    let table = Served::start(geometry(Allocator::Owned, Publication::Phase, 8, (16, 12), 256));
+    let table = Served::start(geometry(Allocator::Owned, 8, (16, 12), 256));
     for program in programs().iter().filter(|program| program.name != "python3") {
         let mut client = program.start(&table.address, 0);
         assert_eq!(client.ask("create a file"), "ok");
@@ -194,34 +181,32 @@ fn messages_go_both_ways() {
         }
     };
     for (waiting, strides) in (0..).zip([(64, 64), (32, 512), (512, 16), (128, 12)]) {
-        for publication in [Publication::Index, Publication::Phase] {
-            let geometry = geometry(Allocator::Owned, publication, 8, strides, 64);
-            let table = Served::run(TableOptions::default().geometry(geometry), work);
-            for program in programs().iter().filter(|program| program.name != "python3") {
-                let mut client = program.start(&table.address, waiting);
-                assert_eq!(client.ask("open a any"), "ok");
-                for seed in 0..100 {
-                    assert_eq!(client.ask(&format!("post a 16 {seed}")), "ok");
-                }
-                let all: Vec<u8> = (0..100).flat_map(|seed| super::operations::pattern(16, seed)).collect();
-                assert_eq!(client.ask("read a 1600"), super::operations::summed(&all));
-                let sent: Vec<u8> = (0..300).flat_map(|sent| all[..sent % 100].to_vec()).collect();
-                let sum = super::operations::summed(&sent);
-                let sum = sum.split_once(' ').unwrap().1;
-                for credits in [1, 2, 7] {
-                    let said = client.ask(&format!("stream a 100 {credits}"));
-                    // A message of no bytes is one.
-                    assert_eq!(said, format!("300 {sum} 4106"), "{}: {strides:?}", program.name);
-                }
-                client.end();
+        let geometry = geometry(Allocator::Owned, 8, strides, 64);
+        let table = Served::run(TableOptions::default().geometry(geometry), work);
+        for program in programs().iter().filter(|program| program.name != "python3") {
+            let mut client = program.start(&table.address, waiting);
+            assert_eq!(client.ask("open a any"), "ok");
+            for seed in 0..100 {
+                assert_eq!(client.ask(&format!("post a 16 {seed}")), "ok");
             }
+            let all: Vec<u8> = (0..100).flat_map(|seed| super::operations::pattern(16, seed)).collect();
+            assert_eq!(client.ask("read a 1600"), super::operations::summed(&all));
+            let sent: Vec<u8> = (0..300).flat_map(|sent| all[..sent % 100].to_vec()).collect();
+            let sum = super::operations::summed(&sent);
+            let sum = sum.split_once(' ').unwrap().1;
+            for credits in [1, 2, 7] {
+                let said = client.ask(&format!("stream a 100 {credits}"));
+                // A message of no bytes is one.
+                assert_eq!(said, format!("300 {sum} 4106"), "{}: {strides:?}", program.name);
+            }
+            client.end();
         }
     }
 }
 
 #[test]
 fn a_table_serves_every_client() {
-    is_same(geometry(Allocator::Owned, Publication::Phase, 8, (16, 12), 1024), 0, "");
+    is_same(geometry(Allocator::Owned, 8, (16, 12), 1024), 0, "");
 }
 
 #[test]

@@ -18,7 +18,6 @@ use memcpy_select::transport::connect::{
 };
 use memcpy_select::transport::memory::{Access, Load, Memory, Store};
 use memcpy_select::transport::region::{PAGE_BYTES, Promise, Region, RegionOptions, Sealing};
-use memcpy_select::transport::ring::Publication;
 use memcpy_select::transport::{Allocator, Blocks, Geometry, Limits, RegionError};
 use rustix::fs::{FallocateFlags, MemfdFlags, SealFlags};
 use rustix::io::Errno;
@@ -67,7 +66,6 @@ fn geometry(allocator: Allocator) -> Geometry {
         capacity: 8,
         request_stride_bytes: 16,
         response_stride_bytes: 12,
-        publication: Publication::Index,
         allocator,
         client_blocks: Blocks { block_bytes: 4096, count: 4 },
         server_blocks: Blocks { block_bytes: 4096, count: 4 },
@@ -120,7 +118,7 @@ fn session(allocator: Allocator) -> (Greeted, Joined) {
 fn message(kind: u32, words: &[(usize, u32)]) -> Vec<u8> {
     let mut bytes = vec![0; 64];
     bytes[..8].copy_from_slice(b"mcsTable");
-    for &(at, word) in [(8, 2), (12, kind)].iter().chain(words) {
+    for &(at, word) in [(8, 3), (12, kind)].iter().chain(words) {
         bytes[at..at + 4].copy_from_slice(&word.to_le_bytes());
     }
     bytes

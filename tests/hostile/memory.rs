@@ -104,7 +104,7 @@ impl Plot {
             5 => blow.byte.into(),
             6 | 7 => self.old[usize::from(blow.byte % 32)].get(),
             // The lap bit, and with it an old entry that becomes a new one.
-            8 => real ^ 0x80,
+            8 => real ^ [0x80, 1 << 31][usize::from(blow.byte % 2)],
             9 => real.wrapping_add(blow.byte.into()),
             10 => 0,
             _ => real & 0xffff_ff00 | u32::from(blow.byte),
@@ -137,7 +137,7 @@ pub struct Hostile {
     plot: Option<Rc<Plot>>,
     side: Side,
     words: Rc<Words>,
-    /// Below that are tails and heads, of which a wrong one is soon found out.
+    /// Below that are heads and doorbells, of which a wrong one is soon found out.
     indices_below: usize,
 }
 
@@ -152,7 +152,7 @@ impl Hostile {
         Self { plot: Some(Rc::clone(plot)), side, words: Rc::new(words), indices_below: 0 }
     }
 
-    /// The same region, whose rings have their tails and heads below an offset: a sly adversary seldom touches them.
+    /// The same region, whose rings have their heads below an offset: a sly adversary seldom touches them.
     #[must_use]
     pub fn with_indices_below(self, indices_below: usize) -> Self {
         Self { indices_below, ..self }

@@ -3,7 +3,7 @@
 use memcpy_select::transport::chain::Chain;
 use memcpy_select::transport::geometry::{Allocator, Blocks, Geometry};
 use memcpy_select::transport::session::{ClientSide, Outcome, QueueLayout, Reply, ServerSide, data_bytes};
-use memcpy_select::transport::{Args, Copier, Flags, Kind, Mapped, Publication, Request, Value};
+use memcpy_select::transport::{Args, Copier, Flags, Kind, Mapped, Request, Value};
 
 /// Another session of the same process, between honest sides.
 pub struct Neighbour {
@@ -19,7 +19,6 @@ impl Neighbour {
             capacity: 4,
             request_stride_bytes: 16,
             response_stride_bytes: 16,
-            publication: Publication::Phase,
             allocator: Allocator::Owned,
             client_blocks: blocks,
             server_blocks: blocks,

@@ -5,10 +5,8 @@ use super::memory::Plot;
 use super::{Choices, Hostile, Side, Tally, is_of_the_protocol};
 use memcpy_select::transport::blocks::{AllocateError, BlockMemory, FreeList, Marks, Pool};
 use memcpy_select::transport::chain::{Chain, blocks_for};
-use memcpy_select::transport::ring::{Consumer, Producer, Publication, RingLayout, RingPlace};
-use memcpy_select::transport::{
-    Args, Blocks, Copier, ErrorCode, PHASE_BIT, Request, Response, Slice, Value, Violation,
-};
+use memcpy_select::transport::ring::{Consumer, Producer, RingLayout, RingPlace};
+use memcpy_select::transport::{Args, Blocks, Copier, ErrorCode, LAP_BIT, Request, Response, Slice, Value, Violation};
 use std::rc::Rc;
 
 /// Calls in one round, at most.
@@ -67,17 +65,15 @@ fn goes_on(plot: &Plot, tally: &Tally) -> bool {
 }
 
 fn rings(plot: &Rc<Plot>, tally: &mut Tally) {
-    let (capacity, publication, start, stride_bytes) = {
+    let (capacity, start, stride_bytes, lap_bit) = {
         let mut choices = plot.choices.borrow_mut();
         let capacity = 1_u32 << choices.below(5);
-        let publication = if choices.byte().is_multiple_of(2) { Publication::Index } else { Publication::Phase };
         let laps = [0, u32::MAX / (2 * capacity), 1 << 10][choices.below(3)];
-        (capacity, publication, laps.wrapping_mul(2 * capacity), [12, 16, 64, 256][choices.below(4)])
+        let lap_bit = [LAP_BIT, 1 << 31][choices.below(2)];
+        (capacity, laps.wrapping_mul(2 * capacity), [12, 16, 64, 256][choices.below(4)], lap_bit)
     };
-    let layout =
-        RingLayout::new(RingPlace { tail_at: 0, head_at: 128, entries_at: 256 }, capacity, stride_bytes, publication)
-            .unwrap();
-    let memory = Hostile::new(plot, Side::Both, layout.end_at()).with_indices_below(256);
+    let layout = RingLayout::new(RingPlace { head_at: 0, entries_at: 128 }, capacity, stride_bytes, lap_bit).unwrap();
+    let memory = Hostile::new(plot, Side::Both, layout.end_at()).with_indices_below(128);
     rounds(plot, tally, |tally| ring_round(plot, tally, &memory, layout, start));
 }
 
@@ -119,7 +115,7 @@ fn ring_round(
             6 => {
                 // As a consumer does that is told to take all there is.
                 for turn in 0.. {
-                    if call(plot, tally, 4, || consumer.pop())?.is_none() {
+                    if call(plot, tally, 3, || consumer.pop()).is_none() {
                         break;
                     }
                     popped += 1;
@@ -296,7 +292,7 @@ fn messages(plot: &Plot, tally: &mut Tally) {
         let entry = [(); 4].map(|()| plot.choices.borrow_mut().word());
         match call(plot, tally, 0, || Request::from_entry(entry)) {
             Ok(request) => {
-                assert_eq!(request.to_entry(), [entry[0] & !PHASE_BIT, entry[1], entry[2], entry[3]]);
+                assert_eq!(request.to_entry(), [entry[0] & !LAP_BIT, entry[1], entry[2], entry[3]]);
                 assert!(request.id.get() < 1 << 24);
                 assert_eq!(Args::slice(request.args.to_slice()), request.args);
                 let range = request.args.to_range();

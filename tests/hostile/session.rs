@@ -16,7 +16,7 @@ use memcpy_select::transport::session::{
     AnswerError, Came, ClientSide, JobKey, Outcome, QueueLayout, Reply, ServerSide, SubmitError, Ticket, data_bytes,
     lay_out_shared,
 };
-use memcpy_select::transport::{Args, Copier, Flags, JobId, Kind, Publication, Value, Violation};
+use memcpy_select::transport::{Args, Copier, Flags, JobId, Kind, Value, Violation};
 use std::collections::HashMap;
 use std::rc::Rc;
 
@@ -94,7 +94,6 @@ impl Ground {
         let (geometry, client_is_victim) = {
             let mut choices = plot.choices.borrow_mut();
             let how = choices.byte();
-            let publication = if how & 1 == 0 { Publication::Phase } else { Publication::Index };
             let allocator = if how & 2 == 0 { Allocator::Owned } else { Allocator::Shared };
             // Few large blocks: a chain of them is no longer for it, and their bytes are only copied.
             let (block_bytes, most) = [(64, 80), (128, 80), (4096, 8)][choices.below(3)];
@@ -103,7 +102,6 @@ impl Ground {
                 capacity: 2 << choices.below(4),
                 request_stride_bytes: [16, 32, 64, 512][choices.below(4)],
                 response_stride_bytes: [12, 16, 32, 64, 192][choices.below(5)],
-                publication,
                 allocator,
                 client_blocks: blocks,
                 server_blocks: blocks,
@@ -248,7 +246,7 @@ impl<'a> Attack<'a> {
         if what >= 240 {
             // Anywhere in the queue, and most of all in its words.
             let words =
-                if what.is_multiple_of(2) { 256 } else { QueueLayout::of(&self.geometry).unwrap().len_bytes / 4 };
+                if what.is_multiple_of(2) { 160 } else { QueueLayout::of(&self.geometry).unwrap().len_bytes / 4 };
             let at = 4 * self.below(words);
             self.queue.poke(at, self.edge(self.geometry.capacity));
             return Ok(());

@@ -4,9 +4,7 @@ use super::enemy::{Enemy, Got, amount, meddle, slice};
 use super::neighbours::{Belongings, Honest, Server, alone, until};
 use super::{any, attack, attack_with, is_gone, is_violation, options, other_process, owned, row, times};
 use memcpy_select::transport::memory::{Load, Store};
-use memcpy_select::transport::{
-    Address, Allocator, Args, ErrorCode, Kind, Memory, Publication, SessionError, Violation, Waiting,
-};
+use memcpy_select::transport::{Address, Allocator, Args, ErrorCode, Kind, Memory, SessionError, Violation, Waiting};
 use rustix::fs::FallocateFlags;
 use rustix::process::Signal;
 use std::os::fd::AsFd;
@@ -37,10 +35,8 @@ pub fn scribble(at: &Address) {
 
 #[test]
 fn scribbles_at_random() {
-    for publication in [Publication::Phase, Publication::Index] {
-        let options = options(Allocator::Owned, publication);
-        attack("scribbles_at_random", "random words over all it may write", options, any);
-    }
+    let options = owned();
+    attack("scribbles_at_random", "random words over all it may write", options, any);
 }
 
 pub fn target_fields(at: &Address) {
@@ -69,12 +65,9 @@ pub fn target_fields(at: &Address) {
 
 #[test]
 fn scribbles_on_each_field() {
-    for publication in [Publication::Phase, Publication::Index] {
-        let options = options(Allocator::Owned, publication);
-        let ends =
-            attack("scribbles_on_each_field", "each word that means something, up to six values each", options, any);
-        assert!(ends.iter().any(is_violation));
-    }
+    let options = owned();
+    let ends = attack("scribbles_on_each_field", "each word that means something, up to six values each", options, any);
+    assert!(ends.iter().any(is_violation));
 }
 
 pub fn replay(at: &Address) {
@@ -102,10 +95,8 @@ pub fn replay(at: &Address) {
 
 #[test]
 fn replays_old_values() {
-    for publication in [Publication::Phase, Publication::Index] {
-        let options = options(Allocator::Owned, publication);
-        attack("replays_old_values", "the whole queue region as it was some requests ago", options, any);
-    }
+    let options = owned();
+    attack("replays_old_values", "the whole queue region as it was some requests ago", options, any);
 }
 
 pub fn beyond(at: &Address) {
@@ -360,6 +351,6 @@ pub fn spoil_list(at: &Address) {
 
 #[test]
 fn spoils_a_shared_list() {
-    let options = options(Allocator::Shared, Publication::Phase);
+    let options = options(Allocator::Shared);
     attack("spoils_a_shared_list", "a free list with heads and links out of the region", options, any);
 }

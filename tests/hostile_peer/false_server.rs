@@ -6,8 +6,8 @@ use super::neighbours::{Belongings, LONG, address, alone, geometry, until};
 use super::{other_process, row};
 use memcpy_select::transport::memory::Store;
 use memcpy_select::transport::{
-    Access, Address, Allocator, Client, ClientError, ClientOptions, Copier, Handle, JobId, Memory, Publication,
-    SessionError, Slice, Value, Violation,
+    Access, Address, Allocator, Client, ClientError, ClientOptions, Copier, Handle, JobId, Memory, SessionError, Slice,
+    Value, Violation,
 };
 use rustix::fs::FallocateFlags;
 use std::ops::ControlFlow;
@@ -70,7 +70,7 @@ pub fn be(role: &str, at: &Address) {
 }
 
 fn false_server(at: &Address, act: impl FnOnce(&mut FalseServer)) {
-    let mut server = FalseServer::accept(at, geometry(Allocator::Owned, Publication::Phase));
+    let mut server = FalseServer::accept(at, geometry(Allocator::Owned));
     act(&mut server);
     server.is_left();
 }

@@ -1,5 +1,6 @@
 //! The holes that the first design of such a table had, each of them tried.
 
+use super::attacks::LASTING;
 use super::enemy::{Enemy, Got, amount, slice};
 use super::false_server::{deceived, violation};
 use super::neighbours::{LONG, alone, until};
@@ -7,10 +8,10 @@ use super::{any, attack, is_gone, is_violation, options, owned, row};
 use memcpy_select::transport::blocks::{AllocateError, FreeList, Pool};
 use memcpy_select::transport::memory::{Load, Store};
 use memcpy_select::transport::{
-    Address, Allocator, Args, Blocks, Client, ClientError, ClientOptions, ErrorCode, Handle, JobId, Kind, Mapped,
-    Memory, Publication, Request, SessionError, Violation, Waiting,
+    Address, Allocator, Args, Blocks, Client, ClientError, ClientOptions, ErrorCode, Handle, JobId, Kind, LAP_BIT,
+    Mapped, Memory, Request, SessionError, Violation, Waiting,
 };
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Its first design took an entry off a list that had become empty meanwhile: index 0xFFFF_FFFF.
 #[test]
@@ -26,7 +27,7 @@ fn hole_a_pop_from_an_empty_list() {
     assert_eq!(side.allocate(2, &mut all), Err(AllocateError::OutOfBlocks));
     side.free(&all).unwrap();
     assert!(side.allocate_one().is_ok());
-    let options = options(Allocator::Shared, Publication::Index);
+    let options = options(Allocator::Shared);
     attack("hole_a_pop_from_an_empty_list", "a list that ends at 0xFFFF_FFFF, or beside it", options, any);
 }
 
@@ -128,7 +129,7 @@ pub fn change_after_sending(at: &Address) {
         let entry_at = entries_at + 16 * (2 * turn as usize % enemy.geometry.capacity as usize);
         let mut answer = Got::Nothing;
         until("the server has taken it", || {
-            if enemy.queue.load32(128, Load::Acquire) > 2 * turn {
+            if enemy.queue.load32(0, Load::Acquire) > 2 * turn {
                 enemy.list(list, &[list, list, u32::MAX]);
                 enemy.queue.store32(entry_at + 8, u32::MAX, Store::Relaxed);
                 answer = enemy.wait();
@@ -147,21 +148,27 @@ fn hole_descriptors_are_read_again_when_freeing() {
     attack("hole_descriptors_are_read_again_when_freeing", what, owned(), is_gone);
 }
 
-pub fn far_tail(at: &Address) {
-    for tail in [9, 1 << 31, u32::MAX] {
-        let enemy = Enemy::connect(at);
-        enemy.queue.store32(0, tail, Store::Release);
-        enemy.ring();
-        until("the server ends the session", || enemy.is_gone());
+pub fn endless_laps(at: &Address) {
+    let enemy = Enemy::connect(at);
+    let stride = usize::from(enemy.geometry.request_stride_bytes);
+    let end = enemy.layout.requests.end_at();
+    let start = Instant::now();
+    while start.elapsed() < LASTING {
+        for lap in [LAP_BIT, 0] {
+            // None of them needs room for a response.
+            for entry in (end - enemy.geometry.capacity as usize * stride..end).step_by(stride) {
+                enemy.queue.store32(entry, Kind::Close as u32 | lap, Store::Release);
+            }
+            enemy.ring();
+        }
     }
+    assert!(!enemy.is_gone());
 }
 
 #[test]
-fn hole_a_tail_makes_four_billion_dequeues() {
-    let options = options(Allocator::Owned, Publication::Index);
-    let what = "tails 9, 2^31 and 2^32 - 1 ahead in a ring of 8";
-    let ends = attack("hole_a_tail_makes_four_billion_dequeues", what, options, is_violation);
-    assert!(ends.iter().all(|end| matches!(end, SessionError::Violation(Violation::Tail { .. }))));
+fn hole_entries_make_four_billion_dequeues() {
+    let what = "a ring of 8 whose entries are always new, without the places given back";
+    attack("hole_entries_make_four_billion_dequeues", what, owned(), is_gone);
 }
 
 pub fn fill_queue(at: &Address) {

@@ -11,8 +11,7 @@ pub mod rng;
 pub mod sys;
 
 use memcpy_select::transport::{
-    Address, Allocator, Blocks, Client, ClientOptions, Event, Geometry, Handle, Publication, SessionError, Table,
-    TableOptions,
+    Address, Allocator, Blocks, Client, ClientOptions, Event, Geometry, Handle, SessionError, Table, TableOptions,
 };
 use rng::Rng;
 use std::io::SeekFrom;
@@ -44,11 +43,10 @@ pub fn address() -> Address {
 }
 
 /// Short rings and few blocks, so that they come round often.
-pub fn geometry(allocator: Allocator, publication: Publication) -> Geometry {
+pub fn geometry(allocator: Allocator) -> Geometry {
     let blocks = Blocks { block_bytes: 1024, count: 64 };
     Geometry {
         allocator,
-        publication,
         capacity: 8,
         client_blocks: blocks,
         server_blocks: blocks,

@@ -33,14 +33,16 @@
 
 enum { HELLO = 1, WELCOME, READY, GO };
 enum { READ, WRITE, OPEN, CLOSE, CREATE, DESTROY, SEEK_START, SEEK_CURRENT, SEEK_FROM_END, SHARE, STREAM, CREDIT };
-enum { FLAG_DATA = 1 << 4 | 1 << 5, FLAG_MORE = 1 << 1, LAP = 0x80 };
+enum { FLAG_DATA = 1 << 4 | 1 << 5, FLAG_MORE = 1 << 1 };
+#define LAP 0x80u
+#define RELEASE_LAP (1u << 31)
 #define FIRST_ERROR UINT64_C(0xFFFFFFFFFFFFF000)
 #define NONE UINT32_MAX
 
 /* 1. Coming together */
 
 struct geometry {
-    uint32_t capacity, request_stride, response_stride, phase, shared;
+    uint32_t capacity, request_stride, response_stride, shared;
     uint32_t client_block, client_count, server_block, server_count;
 };
 
@@ -66,7 +68,7 @@ static void put64(uint8_t *at, uint64_t value) {
 static void new_message(uint8_t bytes[64], uint32_t kind) {
     memset(bytes, 0, 64);
     memcpy(bytes, "mcsTable", 8);
-    put32(bytes + 8, 2);
+    put32(bytes + 8, 3);
     put32(bytes + 12, kind);
 }
 
@@ -116,7 +118,7 @@ static void receive_message(uint8_t bytes[64], uint32_t kind, int *descriptors, 
             found += arrived;
         }
     }
-    CHECK(memcmp(bytes, "mcsTable", 8) == 0 && get32(bytes + 8) == 2 && get32(bytes + 12) == kind && found == count);
+    CHECK(memcmp(bytes, "mcsTable", 8) == 0 && get32(bytes + 8) == 3 && get32(bytes + 12) == kind && found == count);
 }
 
 static uint8_t *map_checked(int descriptor, uint64_t len, int writable, int needs_write_seal) {
@@ -148,8 +150,7 @@ static void come_together(const char *address) {
         .capacity = get32(bytes + 16),
         .request_stride = get32(bytes + 20) & 0xFFFF,
         .response_stride = get32(bytes + 20) >> 16,
-        .phase = bytes[24],
-        .shared = bytes[25],
+        .shared = get32(bytes + 24),
         .client_block = get32(bytes + 28),
         .client_count = get32(bytes + 32),
         .server_block = get32(bytes + 36),
@@ -189,8 +190,7 @@ static void store(size_t at, uint32_t value, memory_order order) {
     atomic_store_explicit((_Atomic uint32_t *)(queue + at), value, order);
 }
 
-enum { REQUEST_TAIL = 0, REQUEST_HEAD = 128, RESPONSE_TAIL = 256, RESPONSE_HEAD = 384, RELEASE_TAIL = 512 };
-enum { RELEASE_HEAD = 640, SERVER_BELL = 768, CLIENT_BELL = 896, REQUESTS = 1024 };
+enum { REQUEST_HEAD = 0, RESPONSE_HEAD = 128, RELEASE_HEAD = 256, SERVER_BELL = 384, CLIENT_BELL = 512, REQUESTS = 640 };
 
 static uint32_t request_tail, response_head, release_tail;
 
@@ -200,7 +200,7 @@ static size_t responses_at(void) { return round_up(REQUESTS + (size_t)geo.capaci
 
 static size_t releases_at(void) { return round_up(responses_at() + (size_t)geo.capacity * geo.response_stride, 128); }
 
-static uint32_t lap(uint32_t index) { return index & geo.capacity ? 0 : LAP; }
+static uint32_t lap(uint32_t index, uint32_t bit) { return index & geo.capacity ? 0 : bit; }
 
 static int can_send(void) { return request_tail - load(REQUEST_HEAD, memory_order_acquire) < geo.capacity; }
 
@@ -225,16 +225,12 @@ static void push_request(uint32_t kind, uint32_t flags, uint32_t number, uint32_
     store(at + 4, handle, memory_order_relaxed);
     store(at + 8, args, memory_order_relaxed);
     store(at + 12, args >> 32, memory_order_relaxed);
-    if (geo.phase)
-        store(at, first | lap(request_tail), memory_order_release);
-    else
-        store(at, first, memory_order_relaxed);
+    store(at, first | lap(request_tail, LAP), memory_order_release);
     request_tail++;
 }
 
 static int has_response(void) {
-    if (!geo.phase) return load(RESPONSE_TAIL, memory_order_acquire) != response_head;
-    return (load(response_at(), memory_order_acquire) & LAP) == lap(response_head);
+    return (load(response_at(), memory_order_acquire) & LAP) == lap(response_head, LAP);
 }
 
 /* The flags of the last response, and its bytes, copied out of its entry. */
@@ -259,8 +255,7 @@ static long futex(size_t at, int operation, uint32_t value, const struct timespe
     return syscall(SYS_futex, queue + at, operation, value, limit, NULL, 0);
 }
 
-static void publish_requests(void) {
-    if (!geo.phase) store(REQUEST_TAIL, request_tail, memory_order_release);
+static void ring_server(void) {
     atomic_thread_fence(memory_order_seq_cst);
     if (load(SERVER_BELL, memory_order_relaxed) == 0) return;
     uint32_t how = atomic_exchange((_Atomic uint32_t *)(queue + SERVER_BELL), 0);
@@ -416,8 +411,9 @@ static void compare(uint64_t slice, uint32_t seed, uint32_t from) {
         CHECK(turn < 20000);
         usleep(1000);
     }
-    store(releases_at() + 4 * (size_t)(release_tail % geo.capacity), first, memory_order_relaxed);
-    store(RELEASE_TAIL, ++release_tail, memory_order_release);
+    size_t at = releases_at() + 4 * (size_t)(release_tail % geo.capacity);
+    store(at, first | lap(release_tail, RELEASE_LAP), memory_order_release);
+    release_tail++;
 }
 
 /* 4. Requests and responses, one at a time */
@@ -427,7 +423,7 @@ static uint64_t ask(uint32_t kind, uint32_t flags, uint32_t handle, uint64_t arg
     last = last % 0xFFFFFF + 1;
     wait_for_room();
     push_request(kind, flags, last, handle, args);
-    publish_requests();
+    ring_server();
     wait_for_response();
     uint64_t value;
     CHECK(pop_response(&value) == last);
@@ -457,7 +453,7 @@ static void post(uint32_t handle) {
         volatile uint8_t *place = queue + request_at() + 16;
         for (uint32_t at = 0; at < len; at++) place[at] = pattern(number, at);
         push_request(WRITE, FLAG_DATA, 0, handle, len ? NONE | (uint64_t)len << 32 : 0);
-        publish_requests();
+        ring_server();
         total += len;
     }
     CHECK(ask(SEEK_CURRENT, 0, handle, 0) == total);
@@ -476,7 +472,7 @@ static uint32_t stream(uint32_t handle, uint32_t most, uint32_t credits) {
     uint32_t messages = 0, used = 0;
     wait_for_room();
     push_request(STREAM, 0, number, handle, most | (uint64_t)credits << 32);
-    publish_requests();
+    ring_server();
     for (;;) {
         uint64_t value;
         wait_for_response();
@@ -491,7 +487,7 @@ static uint32_t stream(uint32_t handle, uint32_t most, uint32_t credits) {
         if (2 * ++used >= credits) {
             wait_for_room();
             push_request(CREDIT, 0, number, 0, used);
-            publish_requests();
+            ring_server();
             used = 0;
         }
     }
@@ -503,7 +499,7 @@ static void many_at_once(uint32_t handle, uint32_t number) {
     for (; can_send() && sent < geo.capacity; sent++)
         push_request(SEEK_START, 0, number + sent, handle, number + sent + 1);
     CHECK(sent > 0);
-    publish_requests();
+    ring_server();
     uint8_t *seen = calloc(sent, 1);
     for (uint32_t i = 0; i < sent; i++) {
         wait_for_response();
@@ -584,7 +580,7 @@ int main(int count, char **arguments) {
     messages += stream(handle, 70, geo.capacity - 1);
     wait_for_room();
     push_request(CLOSE, 0, 0, handle, 0);
-    publish_requests();
+    ring_server();
     CHECK(ask(READ, FLAG_DATA, handle, 10) == error(5));
     CHECK(ask_named(DESTROY, "raw.bin") == 0);
     CHECK(ask_named(OPEN, "raw.bin") == error(2));

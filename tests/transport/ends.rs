@@ -3,8 +3,8 @@
 
 use crate::programs::{Over, compare, next_job, serve};
 use memcpy_select::transport::{
-    Address, Allocator, Answer, Answered, Client, ClientError, ClientOptions, Completion, Event, Memory, Publication,
-    SessionError, Table, TableError, TableOptions,
+    Address, Allocator, Answer, Answered, Client, ClientError, ClientOptions, Completion, Event, Memory, SessionError,
+    Table, TableError, TableOptions,
 };
 use std::io::SeekFrom;
 use std::process::{Child, Command, Stdio};
@@ -145,11 +145,12 @@ fn a_server_that_is_killed_ends_its_clients_sessions() {
 /// A client that breaks the protocol ends its own session; another one, with a request under way, is served on.
 #[test]
 fn a_violation_ends_its_own_session_and_no_other() {
-    use memcpy_select::transport::Violation;
     use memcpy_select::transport::connect::{JoinOptions, join};
     use memcpy_select::transport::memory::Store;
+    use memcpy_select::transport::session::QueueLayout;
+    use memcpy_select::transport::{LAP_BIT, Violation};
     let at = address("violation");
-    let options = TableOptions::default().geometry(geometry(Allocator::Owned, Publication::Index));
+    let options = TableOptions::default().geometry(geometry(Allocator::Owned));
     let mut table = Table::create(&at, options).unwrap();
     let (hostile, mut honest) = thread::scope(|scope| {
         let clients = scope.spawn(|| {
@@ -163,10 +164,12 @@ fn a_violation_ends_its_own_session_and_no_other() {
     let ticket = honest.submit_seek(file, SeekFrom::Start(0)).unwrap();
     honest.flush().unwrap();
     let job = next_job(&mut table);
-    hostile.queue.memory().store32(0, 17, Store::Release);
+    // A request of unknown kind.
+    let requests_at = QueueLayout::of(&hostile.geometry).unwrap().requests.end_at() - 16 * 16;
+    hostile.queue.memory().store32(requests_at, LAP_BIT | 15, Store::Release);
     hostile.channel.wake().unwrap();
     match table.next(Duration::from_secs(5)).unwrap() {
-        Some(Event::Left { client, why: SessionError::Violation(Violation::Tail { claimed: 17, .. }) }) => {
+        Some(Event::Left { client, why: SessionError::Violation(Violation::Kind { kind: 15 }) }) => {
             assert_ne!(client, job.client());
         }
         other => panic!("{other:?}"),

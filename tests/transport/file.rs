@@ -1,8 +1,8 @@
 //! Promise: bytes go between files and blocks unchanged, in place where that can be, and over a buffer where it cannot.
 
 use memcpy_select::transport::{
-    Allocator, Answer, Blocks, Client, ClientOptions, Completion, Event, Geometry, Handle, Operation, Publication,
-    Sent, Table, TableOptions,
+    Allocator, Answer, Blocks, Client, ClientOptions, Completion, Event, Geometry, Handle, Operation, Sent, Table,
+    TableOptions,
 };
 use rustix::fs::{MemfdFlags, OFlags};
 use std::fs::File;
@@ -61,7 +61,6 @@ fn files_and_blocks_exchange_bytes_of_every_length() {
         let blocks = Blocks { block_bytes: 4096, count: 256 };
         let geometry = Geometry {
             allocator,
-            publication: Publication::Index,
             client_blocks: blocks,
             server_blocks: blocks,
             // One byte too is in a block.

@@ -10,8 +10,8 @@ use memcpy_select::transport::session::{
     AnswerError, Came, ClientSide, JobKey, Outcome, QueueLayout, Reply, ServerSide, SubmitError, Ticket,
 };
 use memcpy_select::transport::{
-    Answer, Args, Completion, Copier, ErrorCode, Event, Flags, Handle, JobId, Kind, Mapped, Memory, Publication,
-    Request, Slice, Table, TableOptions, Value, Violation,
+    Answer, Args, Completion, Copier, ErrorCode, Event, Flags, Handle, JobId, Kind, Mapped, Memory, Request, Slice,
+    Table, TableOptions, Value, Violation,
 };
 use std::collections::VecDeque;
 use std::os::fd::AsFd;
@@ -125,29 +125,25 @@ fn check(client: &mut ClientSide<Mapped>, [write, read]: [Ticket; 2], length: us
 fn payloads_of_every_length_arrive_in_batches_and_round_the_ring() {
     for strides in STRIDES {
         for allocator in [Allocator::Owned, Allocator::Shared] {
-            for publication in [Publication::Index, Publication::Phase] {
-                let geometry = with_strides(geometry(allocator, publication, 8, 64), strides);
-                let (mut client, mut server) = pair(&geometry);
-                let most = geometry.request_room_bytes().max(geometry.response_room_bytes()) + 1;
-                let mut under_way = VecDeque::new();
-                for length in 0..=most {
-                    under_way.push_back((ask(&mut client, length).unwrap(), length));
-                    // One at a time, two, three and four: a batch is published at once.
-                    if under_way.len() > length % 4 || length == most {
-                        client.flush().unwrap();
-                        under_way
-                            .iter()
-                            .for_each(|&(_, length)| [(); 2].iter().for_each(|()| answer(&mut server, length)));
-                        server.flush();
-                        let fits = under_way.iter().all(|&(_, length)| server.fits(length));
-                        assert!(!fits || server.lent_blocks() == 0, "blocks for what is in the entries");
-                        under_way.drain(..).for_each(|(tickets, length)| check(&mut client, tickets, length));
-                        client.flush().unwrap();
-                        server.take_releases().unwrap();
-                    }
+            let geometry = with_strides(geometry(allocator, 8, 64), strides);
+            let (mut client, mut server) = pair(&geometry);
+            let most = geometry.request_room_bytes().max(geometry.response_room_bytes()) + 1;
+            let mut under_way = VecDeque::new();
+            for length in 0..=most {
+                under_way.push_back((ask(&mut client, length).unwrap(), length));
+                // One at a time, two, three and four: a batch is published at once.
+                if under_way.len() > length % 4 || length == most {
+                    client.flush().unwrap();
+                    under_way.iter().for_each(|&(_, length)| [(); 2].iter().for_each(|()| answer(&mut server, length)));
+                    server.flush();
+                    let fits = under_way.iter().all(|&(_, length)| server.fits(length));
+                    assert!(!fits || server.lent_blocks() == 0, "blocks for what is in the entries");
+                    under_way.drain(..).for_each(|(tickets, length)| check(&mut client, tickets, length));
+                    client.flush().unwrap();
+                    server.take_releases().unwrap();
                 }
-                assert_eq!((client.in_flight(), server.unanswered(), server.lent_blocks()), (0, 0, 0), "{geometry:?}");
             }
+            assert_eq!((client.in_flight(), server.unanswered(), server.lent_blocks()), (0, 0, 0), "{geometry:?}");
         }
     }
 }
@@ -177,65 +173,61 @@ impl Raw {
     }
 }
 
-fn hostile_geometry(publication: Publication, strides: (u16, u16)) -> Geometry {
-    with_strides(geometry(Allocator::Owned, publication, 4, 64), strides)
+fn hostile_geometry(strides: (u16, u16)) -> Geometry {
+    with_strides(geometry(Allocator::Owned, 4, 64), strides)
 }
 
 #[test]
 fn requests_with_more_bytes_than_an_entry_has_room_for_end_the_session() {
-    for publication in [Publication::Index, Publication::Phase] {
-        for strides in STRIDES {
-            let geometry = hostile_geometry(publication, strides);
-            let room_bytes = geometry.request_room_bytes() as u32;
-            for kind in [Kind::Write, Kind::Open, Kind::Create, Kind::Destroy] {
-                for length in [room_bytes + 1, 497, 512, 1 << 31, u32::MAX] {
-                    let mut side = raw(&geometry);
-                    side.send(kind, length, &[]);
-                    assert_eq!(side.server.take_request(), Err(Violation::Room { length, room_bytes }));
-                }
-                // No bytes are none, wherever they are said to be.
+    for strides in STRIDES {
+        let geometry = hostile_geometry(strides);
+        let room_bytes = geometry.request_room_bytes() as u32;
+        for kind in [Kind::Write, Kind::Open, Kind::Create, Kind::Destroy] {
+            for length in [room_bytes + 1, 497, 512, 1 << 31, u32::MAX] {
                 let mut side = raw(&geometry);
-                side.send(kind, 0, &[]);
-                let job = side.server.take_request().unwrap().unwrap().job.unwrap();
-                assert!(bytes_of(&side.server, job).is_empty());
+                side.send(kind, length, &[]);
+                assert_eq!(side.server.take_request(), Err(Violation::Room { length, room_bytes }));
             }
+            // No bytes are none, wherever they are said to be.
+            let mut side = raw(&geometry);
+            side.send(kind, 0, &[]);
+            let job = side.server.take_request().unwrap().unwrap().job.unwrap();
+            assert!(bytes_of(&side.server, job).is_empty());
         }
     }
 }
 
 #[test]
 fn responses_with_more_bytes_than_asked_for_or_than_there_is_room_for_end_the_session() {
-    for publication in [Publication::Index, Publication::Phase] {
-        for strides in STRIDES {
-            let geometry = hostile_geometry(publication, strides);
-            let room_bytes = geometry.response_room_bytes() as u32;
-            let lengths = [(room_bytes + 1, 1000), (u32::MAX, u32::MAX), (2, 1), (room_bytes + 1, room_bytes)];
-            for ((length, asked), is_copied) in lengths.into_iter().flat_map(|one| [(one, false), (one, true)]) {
-                let [queue, data, server_data] = memories(&geometry);
-                let layout = QueueLayout::of(&geometry).unwrap();
-                let mut client = ClientSide::new(&geometry, queue.clone(), data, server_data.read_only()).unwrap();
-                let ticket = client.submit(Kind::Read, Flags::NONE, 1, Args::amount(asked), Chain::EMPTY).unwrap();
-                client.flush().unwrap();
-                let mut requests = Consumer::<_, 4>::new(queue.clone(), layout.requests);
-                let request = Request::from_entry(requests.pop().unwrap().unwrap()).unwrap();
-                let value = Value::slice(Slice { block: Slice::INLINE, length });
-                let mut responses = Producer::<_, 3>::new(queue, layout.responses);
-                responses.push(response(request.id.get(), value)).unwrap();
-                responses.publish();
-                let expected = if length > asked {
-                    Violation::MoreThanAsked { got: length.into(), asked: asked.into() }
-                } else {
-                    Violation::Room { length, room_bytes }
-                };
-                // From here on all bits are an error code, which the client may be told.
-                let is_error = ErrorCode::of(value).is_some();
-                let found = if is_copied {
-                    client.poll_into(ticket, &mut [0; 1000], Copier::AUTO).map(drop)
-                } else {
-                    client.poll().map(drop)
-                };
-                assert_eq!(found, if is_error { Ok(()) } else { Err(expected) }, "{length} {asked}");
-            }
+    for strides in STRIDES {
+        let geometry = hostile_geometry(strides);
+        let room_bytes = geometry.response_room_bytes() as u32;
+        let lengths = [(room_bytes + 1, 1000), (u32::MAX, u32::MAX), (2, 1), (room_bytes + 1, room_bytes)];
+        for ((length, asked), is_copied) in lengths.into_iter().flat_map(|one| [(one, false), (one, true)]) {
+            let [queue, data, server_data] = memories(&geometry);
+            let layout = QueueLayout::of(&geometry).unwrap();
+            let mut client = ClientSide::new(&geometry, queue.clone(), data, server_data.read_only()).unwrap();
+            let ticket = client.submit(Kind::Read, Flags::NONE, 1, Args::amount(asked), Chain::EMPTY).unwrap();
+            client.flush().unwrap();
+            let mut requests = Consumer::<_, 4>::new(queue.clone(), layout.requests);
+            let request = Request::from_entry(requests.pop().unwrap()).unwrap();
+            let value = Value::slice(Slice { block: Slice::INLINE, length });
+            let mut responses = Producer::<_, 3>::new(queue, layout.responses);
+            responses.push(response(request.id.get(), value)).unwrap();
+            responses.publish();
+            let expected = if length > asked {
+                Violation::MoreThanAsked { got: length.into(), asked: asked.into() }
+            } else {
+                Violation::Room { length, room_bytes }
+            };
+            // From here on all bits are an error code, which the client may be told.
+            let is_error = ErrorCode::of(value).is_some();
+            let found = if is_copied {
+                client.poll_into(ticket, &mut [0; 1000], Copier::AUTO).map(drop)
+            } else {
+                client.poll().map(drop)
+            };
+            assert_eq!(found, if is_error { Ok(()) } else { Err(expected) }, "{length} {asked}");
         }
     }
 }
@@ -243,37 +235,35 @@ fn responses_with_more_bytes_than_asked_for_or_than_there_is_room_for_end_the_se
 /// The client writes over the bytes of its request as soon as they were taken, and the server over those of its response.
 #[test]
 fn bytes_that_change_after_they_were_taken_are_not_seen() {
-    for publication in [Publication::Index, Publication::Phase] {
-        let geometry = hostile_geometry(publication, (64, 64));
-        let mut side = raw(&geometry);
-        let spoil = |queue: &Mapped, end_at: usize| queue.write(end_at - 4 * 64 + 16, &[0xEE; 48], Copier::AUTO);
-        side.send(Kind::Write, 48, &pattern(48, 3));
-        let job = side.server.take_request().unwrap().unwrap().job.unwrap();
-        spoil(&side.queue, side.layout.requests.end_at());
-        assert_eq!(bytes_of(&side.server, job), pattern(48, 3));
-        // Nor when the place was given back and written again.
-        side.server.flush();
-        assert_eq!(bytes_of(&side.server, job), pattern(48, 3));
+    let geometry = hostile_geometry((64, 64));
+    let mut side = raw(&geometry);
+    let spoil = |queue: &Mapped, end_at: usize| queue.write(end_at - 4 * 64 + 16, &[0xEE; 48], Copier::AUTO);
+    side.send(Kind::Write, 48, &pattern(48, 3));
+    let job = side.server.take_request().unwrap().unwrap().job.unwrap();
+    spoil(&side.queue, side.layout.requests.end_at());
+    assert_eq!(bytes_of(&side.server, job), pattern(48, 3));
+    // Nor when the place was given back and written again.
+    side.server.flush();
+    assert_eq!(bytes_of(&side.server, job), pattern(48, 3));
 
-        let [queue, data, server_data] = memories(&geometry);
-        let mut client = ClientSide::new(&geometry, queue.clone(), data.clone(), server_data.read_only()).unwrap();
-        let mut server = ServerSide::new(&geometry, queue.clone(), data.read_only(), server_data).unwrap();
-        let ticket = client.submit(Kind::Read, Flags::NONE, 1, Args::amount(48), Chain::EMPTY).unwrap();
-        client.flush().unwrap();
-        let job = server.take_request().unwrap().unwrap().job.unwrap();
-        server.answer(job, Reply::Copy(&pattern(48, 5), Copier::AUTO)).unwrap();
-        server.flush();
-        assert_eq!(client.poll().unwrap(), Some(ticket));
-        spoil(&queue, side.layout.responses.end_at());
-        let Some(Outcome::Read(chain)) = client.take(ticket) else { panic!("no bytes") };
-        assert_eq!(chain.inline(), Some(&pattern(48, 5)[..]));
-        client.release(chain).unwrap();
-    }
+    let [queue, data, server_data] = memories(&geometry);
+    let mut client = ClientSide::new(&geometry, queue.clone(), data.clone(), server_data.read_only()).unwrap();
+    let mut server = ServerSide::new(&geometry, queue.clone(), data.read_only(), server_data).unwrap();
+    let ticket = client.submit(Kind::Read, Flags::NONE, 1, Args::amount(48), Chain::EMPTY).unwrap();
+    client.flush().unwrap();
+    let job = server.take_request().unwrap().unwrap().job.unwrap();
+    server.answer(job, Reply::Copy(&pattern(48, 5), Copier::AUTO)).unwrap();
+    server.flush();
+    assert_eq!(client.poll().unwrap(), Some(ticket));
+    spoil(&queue, side.layout.responses.end_at());
+    let Some(Outcome::Read(chain)) = client.take(ticket) else { panic!("no bytes") };
+    assert_eq!(chain.inline(), Some(&pattern(48, 5)[..]));
+    client.release(chain).unwrap();
 }
 
 #[test]
 fn a_copy_that_is_longer_than_it_may_be_is_refused_and_the_job_still_waits() {
-    let mut side = raw(&hostile_geometry(Publication::Phase, (64, 64)));
+    let mut side = raw(&hostile_geometry((64, 64)));
     for (asked, most) in [(10, 10), (100, 48)] {
         let request = Request {
             kind: Kind::Read,
@@ -304,7 +294,7 @@ fn job(table: &mut Table) -> memcpy_select::transport::Job {
 #[test]
 fn leases_and_views_of_what_fits_take_no_block() {
     for allocator in [Allocator::Owned, Allocator::Shared] {
-        let geometry = with_strides(geometry(allocator, Publication::Phase, 8, 4096), (64, 128));
+        let geometry = with_strides(geometry(allocator, 8, 4096), (64, 128));
         let (mut table, mut client) = by_hand(TableOptions::default().geometry(geometry).max_held_blocks(0));
         let object = Handle::of(1);
         let file = std::fs::File::from(rustix::fs::memfd_create(c"test", rustix::fs::MemfdFlags::CLOEXEC).unwrap());

@@ -1,7 +1,7 @@
 //! Messages travel in exactly the words that the protocol says, and what cannot be one is an error value.
 
 use memcpy_select::transport::{
-    Access, Args, ErrorCode, Flags, JobId, Kind, PHASE_BIT, PageRange, Request, Response, Slice, Value, Violation,
+    Access, Args, ErrorCode, Flags, JobId, Kind, LAP_BIT, PageRange, Request, Response, Slice, Value, Violation,
 };
 
 const SLICE: Slice = Slice { block: 0x0403_0201, length: 0x0807_0605 };
@@ -40,7 +40,7 @@ fn requests_have_their_golden_words() {
     for (kind, flags, id, handle, args, words) in golden {
         let request = Request { kind, flags, id: JobId::new(id).unwrap(), handle, args };
         assert_eq!(request.to_entry(), words, "{request:?}");
-        for lap in [0, PHASE_BIT] {
+        for lap in [0, LAP_BIT] {
             assert_eq!(Request::from_entry([words[0] | lap, words[1], words[2], words[3]]), Ok(request));
         }
     }
@@ -63,7 +63,7 @@ fn responses_have_their_golden_words() {
     for (has_object, has_more, id, value, words) in golden {
         let response = Response { has_object, has_more, id: JobId::new(id).unwrap(), value };
         assert_eq!(response.to_entry(), words, "{response:?}");
-        assert_eq!(Response::from_entry([words[0] | PHASE_BIT, words[1], words[2]]), response);
+        assert_eq!(Response::from_entry([words[0] | LAP_BIT, words[1], words[2]]), response);
     }
     assert_eq!(Value::slice(SLICE).to_slice(), SLICE);
 }

@@ -272,7 +272,7 @@ fn change_a_name(stride_bytes: u16) {
                     joined.channel.wake().unwrap();
                 }
                 let mut word = evil;
-                while responses.pop().unwrap().is_none() {
+                while responses.pop().is_none() {
                     own.store32(at, word, Store::Relaxed);
                     word ^= good ^ evil;
                     assert_eq!(own.load32(at + 4, Load::Relaxed), 0);

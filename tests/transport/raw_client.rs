@@ -5,8 +5,8 @@
 
 use crate::files::Files;
 use memcpy_select::transport::{
-    Address, Allocator, Answer, Blocks, ErrorCode, Event, Geometry, Job, Operation, Publication, Pushed, SessionError,
-    Table, TableOptions, Waiting,
+    Address, Allocator, Answer, Blocks, ErrorCode, Event, Geometry, Job, Operation, Pushed, SessionError, Table,
+    TableOptions, Waiting,
 };
 use std::io::{BufRead, BufReader, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -120,35 +120,32 @@ fn a_client_of_raw_bytes_is_served_by_every_kind_of_table() {
     let Some(program) = Program::compile("raw-client") else { return };
     let mut number = 0;
     for allocator in [Allocator::Owned, Allocator::Shared] {
-        for publication in [Publication::Index, Publication::Phase] {
-            for (capacity, strides, block_bytes, waiting) in [
-                (2, (16, 12), 64, Waiting::Sleep),
-                (8, (64, 64), 256, Waiting::Adaptive),
-                (128, (32, 16), 4096, Waiting::Sleep),
-                (4, (512, 320), 128, Waiting::Adaptive),
-                (16, (16, 128), 64, Waiting::Sleep),
-            ] {
-                number += 1;
-                let blocks = Blocks { block_bytes, count: 1024 };
-                let geometry = Geometry {
-                    capacity,
-                    request_stride_bytes: strides.0,
-                    response_stride_bytes: strides.1,
-                    publication,
-                    allocator,
-                    client_blocks: blocks,
-                    server_blocks: blocks,
-                };
-                let name = format!("@memcpy-select-raw-{}-{number}", std::process::id());
-                let options = TableOptions::default().geometry(geometry).waiting(waiting);
-                let table = Table::create(&name.parse::<Address>().unwrap(), options).unwrap();
-                let server = thread::spawn(move || serve(table));
-                print!(
-                    "{allocator:?}, {publication:?}, {capacity} entries of {strides:?} bytes, blocks of {block_bytes}: {}",
-                    program.run(&name)
-                );
-                assert_eq!(server.join().unwrap(), SessionError::PeerGone, "it left by itself");
-            }
+        for (capacity, strides, block_bytes, waiting) in [
+            (2, (16, 12), 64, Waiting::Sleep),
+            (8, (64, 64), 256, Waiting::Adaptive),
+            (128, (32, 16), 4096, Waiting::Sleep),
+            (4, (512, 320), 128, Waiting::Adaptive),
+            (16, (16, 128), 64, Waiting::Sleep),
+        ] {
+            number += 1;
+            let blocks = Blocks { block_bytes, count: 1024 };
+            let geometry = Geometry {
+                capacity,
+                request_stride_bytes: strides.0,
+                response_stride_bytes: strides.1,
+                allocator,
+                client_blocks: blocks,
+                server_blocks: blocks,
+            };
+            let name = format!("@memcpy-select-raw-{}-{number}", std::process::id());
+            let options = TableOptions::default().geometry(geometry).waiting(waiting);
+            let table = Table::create(&name.parse::<Address>().unwrap(), options).unwrap();
+            let server = thread::spawn(move || serve(table));
+            print!(
+                "{allocator:?}, {capacity} entries of {strides:?} bytes, blocks of {block_bytes}: {}",
+                program.run(&name)
+            );
+            assert_eq!(server.join().unwrap(), SessionError::PeerGone, "it left by itself");
         }
     }
 }

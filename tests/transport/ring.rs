@@ -1,24 +1,24 @@
-//! Entries arrive once each, in order, whole, for every capacity, stride and publication, over the wrap of the indices;
-//! and what a peer writes into the indices is refused unless an honest one could have written it.
+//! Entries arrive once each, in order, whole, for every capacity, stride and lap bit, over the wrap of the indices; and what a
+//! peer writes as its index is refused unless an honest one could have written it.
 
 use crate::rng::Rng;
 use memcpy_select::transport::memory::{Load, Store};
-use memcpy_select::transport::ring::{Consumer, MAX_CAPACITY, Producer, Publication, RingLayout, RingPlace};
-use memcpy_select::transport::{Copier, Mapped, Memory, PHASE_BIT, Violation};
+use memcpy_select::transport::ring::{Consumer, MAX_CAPACITY, Producer, RingLayout, RingPlace};
+use memcpy_select::transport::{Copier, LAP_BIT, Mapped, Memory, Violation};
 use std::collections::VecDeque;
 
-const TAIL_AT: usize = 0;
-const HEAD_AT: usize = 128;
-const PLACE: RingPlace = RingPlace { tail_at: TAIL_AT, head_at: HEAD_AT, entries_at: 256 };
+const HEAD_AT: usize = 0;
+const PLACE: RingPlace = RingPlace { head_at: HEAD_AT, entries_at: 128 };
+/// The lap bits of messages and of releases.
+const LAP_BITS: [u32; 2] = [LAP_BIT, 1 << 31];
 
-fn layout(capacity: u32, stride_bytes: u32, publication: Publication) -> RingLayout {
-    RingLayout::new(PLACE, capacity, stride_bytes, publication).unwrap()
+fn layout(capacity: u32, stride_bytes: u32, lap_bit: u32) -> RingLayout {
+    RingLayout::new(PLACE, capacity, stride_bytes, lap_bit).unwrap()
 }
 
 /// Both sides of a ring whose indices start at `index`.
 fn ring(layout: RingLayout, index: u32) -> (Mapped, Producer<Mapped, 3>, Consumer<Mapped, 3>) {
     let memory = Mapped::private(layout.end_at()).unwrap();
-    memory.store32(TAIL_AT, index, Store::Relaxed);
     memory.store32(HEAD_AT, index, Store::Relaxed);
     let producer = Producer::starting_at(memory.clone(), layout, index);
     let consumer = Consumer::starting_at(memory.clone(), layout, index);
@@ -33,21 +33,21 @@ fn bytes_of(number: u32, layout: RingLayout) -> Vec<u8> {
 #[test]
 fn entries_arrive_in_order_over_the_wrap_of_the_indices() {
     let mut rng = Rng::new(7);
-    for publication in [Publication::Index, Publication::Phase] {
+    for lap_bit in LAP_BITS {
         for (capacity, stride_bytes) in [(1, 12), (2, 16), (8, 12), (128, 64), (16, 32), (4, 512), (2, 128)] {
             let start = 0_u32.wrapping_sub(4 * capacity);
-            let layout = layout(capacity, stride_bytes, publication);
+            let layout = layout(capacity, stride_bytes, lap_bit);
             let (_memory, mut producer, mut consumer) = ring(layout, start);
             let mut expected = VecDeque::new();
             let mut in_ring = 0;
             let mut sent = 0_u32;
             while sent < 20 * capacity + 20 {
                 for _ in 0..rng.below(capacity as usize + 2) {
-                    let entry = [sent.wrapping_mul(0x0101_0101) & !PHASE_BIT, sent, !sent];
+                    let entry = [sent.wrapping_mul(0x0101_0101), sent, !sent];
                     let is_pushed = producer.push_with(entry, &bytes_of(sent, layout), Copier::AUTO).unwrap();
                     assert_eq!(is_pushed, in_ring < capacity, "{capacity} {in_ring}");
                     if is_pushed {
-                        expected.push_back(entry);
+                        expected.push_back([entry[0] & !lap_bit, entry[1], entry[2]]);
                         in_ring += 1;
                         sent += 1;
                     }
@@ -56,7 +56,7 @@ fn entries_arrive_in_order_over_the_wrap_of_the_indices() {
                 assert!(!producer.publish(), "twice");
                 assert_eq!(consumer.is_ready(), !expected.is_empty());
                 for _ in 0..rng.below(capacity as usize + 2) {
-                    let got = consumer.pop().unwrap().map(|[a, b, c]| [a & !PHASE_BIT, b, c]);
+                    let got = consumer.pop();
                     assert_eq!(got, expected.pop_front());
                     if let Some([_, number, _]) = got {
                         let bytes = bytes_of(number, layout);
@@ -75,68 +75,33 @@ fn entries_arrive_in_order_over_the_wrap_of_the_indices() {
 
 #[test]
 fn a_batch_is_seen_only_when_it_is_published() {
-    for publication in [Publication::Index, Publication::Phase] {
-        let (_memory, mut producer, mut consumer) = ring(layout(8, 12, publication), 0);
-        for word in 0..5 {
-            assert!(producer.push([word; 3]).unwrap());
-        }
-        assert_eq!((consumer.pop(), consumer.is_ready()), (Ok(None), false));
-        assert!(producer.publish());
-        for word in 0..5 {
-            assert_eq!(consumer.pop().unwrap().map(|[_, second, third]| [second, third]), Some([word; 2]));
-        }
+    let (_memory, mut producer, mut consumer) = ring(layout(8, 12, LAP_BIT), 0);
+    for word in 0..5 {
+        assert!(producer.push([word; 3]).unwrap());
+    }
+    assert_eq!((consumer.pop(), consumer.is_ready()), (None, false));
+    assert!(producer.publish());
+    for word in 0..5 {
+        assert_eq!(consumer.pop(), Some([word; 3]));
     }
 }
 
 #[test]
 fn places_are_given_back_only_by_release() {
-    for publication in [Publication::Index, Publication::Phase] {
-        let (_memory, mut producer, mut consumer) = ring(layout(2, 12, publication), 0);
-        assert_eq!([(); 3].map(|()| producer.push([0; 3]).unwrap()), [true, true, false]);
-        producer.publish();
-        consumer.pop().unwrap();
-        assert_eq!(producer.has_room(1), Ok(false));
-        consumer.release();
-        assert_eq!((producer.has_room(1), producer.has_room(2)), (Ok(true), Ok(false)));
-    }
-}
-
-/// Every tail that a peer can write: taken if at most the capacity ahead, refused otherwise.
-#[test]
-fn a_tail_that_cannot_be_is_refused() {
-    for head in [0_u32, 5, u32::MAX - 3] {
-        let capacity = 8;
-        let tails = [0, 1, 7, 8, 9, 1 << 31, u32::MAX - 1, u32::MAX];
-        for ahead in tails {
-            let (memory, _producer, mut consumer) = ring(layout(capacity, 12, Publication::Index), head);
-            let claimed = head.wrapping_add(ahead);
-            memory.store32(TAIL_AT, claimed, Store::Release);
-            let got = consumer.pop();
-            if ahead > capacity {
-                assert_eq!(got, Err(Violation::Tail { claimed, head, capacity }));
-            } else {
-                assert_eq!(got.map(|entry| entry.is_some()), Ok(ahead > 0));
-            }
-        }
-    }
-}
-
-/// A tail that goes back below what was read already is the same as one far ahead.
-#[test]
-fn a_tail_that_goes_back_is_refused() {
-    let (memory, mut producer, mut consumer) = ring(layout(8, 12, Publication::Index), 0);
-    producer.push([1; 3]).unwrap();
+    let (_memory, mut producer, mut consumer) = ring(layout(2, 12, LAP_BIT), 0);
+    assert_eq!([(); 3].map(|()| producer.push([0; 3]).unwrap()), [true, true, false]);
     producer.publish();
-    consumer.pop().unwrap();
-    memory.store32(TAIL_AT, 0, Store::Release);
-    assert_eq!(consumer.pop(), Err(Violation::Tail { claimed: 0, head: 1, capacity: 8 }));
+    consumer.pop().expect("published");
+    assert_eq!(producer.has_room(1), Ok(false));
+    consumer.release();
+    assert_eq!((producer.has_room(1), producer.has_room(2)), (Ok(true), Ok(false)));
 }
 
 #[test]
 fn a_head_that_cannot_be_is_refused() {
     for start in [0_u32, u32::MAX - 2] {
         for ahead in [0, 1, 3, 4, 5, 1 << 31, u32::MAX] {
-            let (memory, mut producer, _consumer) = ring(layout(4, 12, Publication::Index), start);
+            let (memory, mut producer, _consumer) = ring(layout(4, 12, LAP_BIT), start);
             for _ in 0..4 {
                 producer.push([0; 3]).unwrap();
             }
@@ -155,13 +120,13 @@ fn a_head_that_cannot_be_is_refused() {
 
 #[test]
 fn a_head_that_goes_back_is_refused() {
-    let (memory, mut producer, mut consumer) = ring(layout(4, 12, Publication::Phase), 0);
+    let (memory, mut producer, mut consumer) = ring(layout(4, 12, LAP_BIT), 0);
     for _ in 0..4 {
         producer.push([0; 3]).unwrap();
     }
     producer.publish();
     for _ in 0..3 {
-        consumer.pop().unwrap();
+        consumer.pop().expect("published");
     }
     consumer.release();
     assert_eq!(producer.unread(), Ok(1));
@@ -176,23 +141,42 @@ fn a_head_that_goes_back_is_refused() {
 
 #[test]
 fn the_lap_bit_is_the_rings_own() {
-    let (_memory, mut producer, mut consumer) = ring(layout(2, 12, Publication::Phase), 0);
-    for lap in 0..4 {
-        for first in [0, u32::MAX] {
-            producer.push([first, lap, 2]).unwrap();
-            producer.publish();
-            let [got, ..] = consumer.pop().unwrap().expect("published");
-            assert_eq!(got & !PHASE_BIT, first & !PHASE_BIT);
-            assert_eq!(consumer.pop(), Ok(None));
+    for lap_bit in LAP_BITS {
+        let (memory, mut producer, mut consumer) = ring(layout(2, 12, lap_bit), 0);
+        for lap in 0..4 {
+            for (place, first) in [0, u32::MAX].into_iter().enumerate() {
+                producer.push([first, lap, 2]).unwrap();
+                producer.publish();
+                let written = memory.load32(128 + 12 * place, Load::Relaxed);
+                assert_eq!(written, if lap % 2 == 0 { first | lap_bit } else { first & !lap_bit });
+                assert_eq!((consumer.pop(), consumer.pop()), (Some([first & !lap_bit, lap, 2]), None));
+            }
+            consumer.release();
         }
-        consumer.release();
+    }
+}
+
+/// What stands in the memory is an entry if its lap is the one that is waited for, whoever wrote it; and then it is copied out once.
+#[test]
+fn an_entry_is_one_by_its_lap_alone() {
+    for lap_bit in LAP_BITS {
+        let (memory, _producer, mut consumer) = ring(layout(2, 12, lap_bit), 0);
+        for (lap, garbage) in [lap_bit | 1, 6, lap_bit | 5].into_iter().enumerate() {
+            for place in [128, 140] {
+                memory.store32(place, garbage ^ lap_bit, Store::Release);
+                assert_eq!((consumer.is_ready(), consumer.pop()), (false, None), "of another lap: {lap}");
+                memory.store32(place, garbage, Store::Release);
+                assert_eq!((consumer.is_ready(), consumer.pop()), (true, Some([garbage & !lap_bit, 0, 0])));
+            }
+            assert_eq!(consumer.pop(), None, "before the next lap");
+        }
     }
 }
 
 #[test]
 fn no_more_bytes_are_written_or_read_than_an_entry_has_room_for() {
     for (stride_bytes, room_bytes) in [(12, 0), (16, 0), (20, 4), (64, 48), (512, 496)] {
-        let layout = layout(2, stride_bytes, Publication::Index);
+        let layout = layout(2, stride_bytes, LAP_BIT);
         assert_eq!(layout.room_bytes(), room_bytes);
         let (memory, mut producer, mut consumer) = ring(layout, 0);
         for _ in 0..2 {
@@ -201,7 +185,7 @@ fn no_more_bytes_are_written_or_read_than_an_entry_has_room_for() {
         producer.publish();
         let mut dst = [0; 600];
         for _ in 0..2 {
-            consumer.pop().unwrap().expect("published");
+            consumer.pop().expect("published");
             assert_eq!(consumer.take_bytes(room_bytes, &mut dst, Copier::AUTO), Ok(()));
             assert!(dst[..room_bytes as usize].iter().all(|byte| *byte == 7));
             let length = room_bytes + 1;
@@ -212,13 +196,13 @@ fn no_more_bytes_are_written_or_read_than_an_entry_has_room_for() {
             let short = consumer.take_bytes(room_bytes, &mut dst[..room_bytes as usize / 2], Copier::AUTO);
             assert_eq!(short.is_ok(), room_bytes == 0);
         }
-        assert_eq!(memory.load32(256, Load::Relaxed), 0, "the words of the first entry");
+        assert_eq!(memory.load32(128, Load::Relaxed), LAP_BIT, "the words of the first entry");
     }
 }
 
 #[test]
 fn rings_that_cannot_work_are_refused() {
-    let new = |capacity, stride| RingLayout::new(PLACE, capacity, stride, Publication::Index).map(|_| ());
+    let new = |capacity, stride| RingLayout::new(PLACE, capacity, stride, LAP_BIT).map(|_| ());
     for capacity in [0, 3, 6, 100, MAX_CAPACITY * 2, u32::MAX] {
         let error = new(capacity, 16).unwrap_err();
         assert!(error.found == u64::from(capacity) && error.what.starts_with("entries of a ring"), "{error}");
@@ -226,6 +210,10 @@ fn rings_that_cannot_work_are_refused() {
     for stride_bytes in [0, 1, 13, 130, 516, 1024] {
         let error = new(8, stride_bytes).unwrap_err();
         assert!(error.found == u64::from(stride_bytes) && error.what.starts_with("bytes from entry"), "{error}");
+    }
+    for lap_bit in [0, 3, u32::MAX] {
+        let error = RingLayout::new(PLACE, 8, 16, lap_bit).unwrap_err();
+        assert!(error.found == u64::from(lap_bit) && error.what.contains("one bit"), "{error}");
     }
     assert_eq!(new(MAX_CAPACITY, 512), Ok(()));
     assert!(new(3, 16).unwrap_err().to_string().contains("power of two"));
@@ -240,10 +228,15 @@ fn accesses_outside_touch_nothing() {
         assert_eq!(memory.load32(at, Load::Acquire), 0);
         assert_eq!(memory.load64(at, Load::Acquire), 0);
     }
+    for at in [2, 56, 60, 64, usize::MAX - 3] {
+        memory.store_words(at, [1; 3]);
+        assert_eq!(memory.load_words::<3>(at, |_| true), None);
+    }
     memory.store32(2, 1, Store::Release);
     assert_eq!(memory.load64(0, Load::Acquire), 0, "a word that is not aligned");
     let read_only = memory.read_only();
     read_only.store32(0, 1, Store::Release);
+    read_only.store_words(0, [1; 4]);
     assert_eq!(read_only.add32(0, 1, std::sync::atomic::Ordering::AcqRel), 0);
     assert_eq!(memory.load32(0, Load::Relaxed), 0, "written through a read-only view");
     assert!(Mapped::private(0).is_none());

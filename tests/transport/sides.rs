@@ -1,7 +1,6 @@
 //! The two sides of a session over plain memory, and a server that answers out of files.
 
 use crate::files::Files;
-use memcpy_select::transport::Publication;
 use memcpy_select::transport::geometry::{Allocator, Blocks, Geometry};
 use memcpy_select::transport::session::{
     ClientSide, Incoming, QueueLayout, Reply, ServerSide, data_bytes, lay_out_shared,
@@ -10,13 +9,12 @@ use memcpy_select::transport::{
     Copier, ErrorCode, Flags, Kind, Mapped, Memory, Request, Response, Slice, Value, Violation,
 };
 
-pub fn geometry(allocator: Allocator, publication: Publication, capacity: u32, block_bytes: u32) -> Geometry {
+pub fn geometry(allocator: Allocator, capacity: u32, block_bytes: u32) -> Geometry {
     let blocks = Blocks { block_bytes, count: 64 };
     Geometry {
         capacity,
         request_stride_bytes: 16,
-        response_stride_bytes: if publication == Publication::Index { 12 } else { 16 },
-        publication,
+        response_stride_bytes: 16,
         allocator,
         client_blocks: blocks,
         server_blocks: blocks,
@@ -27,15 +25,14 @@ pub fn geometry(allocator: Allocator, publication: Publication, capacity: u32, b
 pub fn geometries() -> Vec<Geometry> {
     let mut all = Vec::new();
     for allocator in [Allocator::Owned, Allocator::Shared] {
-        for publication in [Publication::Index, Publication::Phase] {
-            for (capacity, block_bytes) in [(2, 64), (8, 256), (64, 4096)] {
-                let blocks = Blocks { block_bytes, count: 24 * capacity };
-                let geometry = geometry(allocator, publication, capacity, block_bytes);
-                let geometry = Geometry { client_blocks: blocks, server_blocks: blocks, ..geometry };
-                // Entries without room for bytes, and with some.
-                all.push(geometry);
-                all.push(Geometry { request_stride_bytes: 64, response_stride_bytes: 192, ..geometry });
-            }
+        for (capacity, block_bytes) in [(2, 64), (8, 256), (64, 4096)] {
+            let blocks = Blocks { block_bytes, count: 24 * capacity };
+            let geometry = geometry(allocator, capacity, block_bytes);
+            let geometry = Geometry { client_blocks: blocks, server_blocks: blocks, ..geometry };
+            // Entries without room for bytes, and with some.
+            all.push(geometry);
+            all.push(Geometry { response_stride_bytes: 12, ..geometry });
+            all.push(Geometry { request_stride_bytes: 64, response_stride_bytes: 192, ..geometry });
         }
     }
     all

@@ -14,8 +14,8 @@ use memcpy_select::transport::session::{
 };
 use memcpy_select::transport::{
     Answer, Answered, Args, Asked, Blocks, Client, ClientError, ClientOptions, Completion, Copier, ErrorCode, Event,
-    Flags, Handle, Job, JobId, Kind, Mapped, Memory, Operation, Proxy, ProxyOptions, Publication, Pushed, Request,
-    Response, Slice, Table, TableOptions, Value, Violation, Waiting,
+    Flags, Handle, Job, JobId, Kind, Mapped, Memory, Operation, Proxy, ProxyOptions, Pushed, Request, Response, Slice,
+    Table, TableOptions, Value, Violation, Waiting,
 };
 use std::io::SeekFrom;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -156,11 +156,7 @@ fn messages_arrive_in_order_beside_other_requests() {
 }
 
 fn with_room(capacity: u32) -> Geometry {
-    Geometry {
-        request_stride_bytes: 64,
-        response_stride_bytes: 64,
-        ..geometry(Allocator::Owned, Publication::Phase, capacity, 64)
-    }
+    Geometry { request_stride_bytes: 64, response_stride_bytes: 64, ..geometry(Allocator::Owned, capacity, 64) }
 }
 
 /// A client that keeps all its credits in use, takes messages one by one, and never asks for more than there is room for.
@@ -198,7 +194,7 @@ fn credits_come_back_when_half_are_used_and_fill_the_ring_at_most() {
 
 #[test]
 fn a_stream_that_is_given_up_ends_and_leaves_nothing() {
-    let (mut client, mut server) = pair(&geometry(Allocator::Owned, Publication::Index, 4, 64));
+    let (mut client, mut server) = pair(&geometry(Allocator::Owned, 4, 64));
     for round in 0..50_u32 {
         let ticket = open(&mut client, 10, 3).unwrap();
         client.flush().unwrap();
@@ -233,40 +229,37 @@ fn a_stream_that_is_given_up_ends_and_leaves_nothing() {
 
 #[test]
 fn posted_writes_arrive_in_order_and_have_no_answer() {
-    for publication in [Publication::Index, Publication::Phase] {
-        let geometry = Geometry { publication, ..with_room(4) };
-        let (mut client, mut server) = pair(&geometry);
-        let (mut sent, mut seen) = (0, 0);
-        while seen < 300 {
-            while client.post(7, &message(sent, 48), Copier::AUTO) == Ok(()) {
-                sent += 1;
-            }
-            assert_eq!(client.in_flight(), 0);
-            client.flush().unwrap();
-            let mut jobs = Vec::new();
-            while let Some(incoming) = server.take_request().unwrap() {
-                let job = incoming.job.unwrap();
-                assert_eq!((incoming.request.kind, incoming.request.id), (Kind::Write, JobId::ZERO));
-                let mut bytes = vec![0; 48];
-                let len = server.payload(job).unwrap().read(server.client_data(), 0, &mut bytes, Copier::AUTO);
-                assert_eq!(bytes[..len], message(seen, 48));
-                seen += 1;
-                jobs.push(job);
-            }
-            assert_eq!(jobs.len(), 4, "as many as there are places");
-            for (number, job) in jobs.into_iter().enumerate() {
-                let reply = if number.is_multiple_of(2) {
-                    Reply::Bytes(server.lend(60).unwrap())
-                } else {
-                    Reply::Value(Value::number(1))
-                };
-                server.answer(job, reply).unwrap();
-            }
-            assert!(server.flush(), "the client may wait for room");
-            assert!(!server.flush() && client.poll() == Ok(None), "nothing is sent");
+    let (mut client, mut server) = pair(&with_room(4));
+    let (mut sent, mut seen) = (0, 0);
+    while seen < 300 {
+        while client.post(7, &message(sent, 48), Copier::AUTO) == Ok(()) {
+            sent += 1;
         }
-        assert_eq!((sent, server.unanswered(), server.lent_blocks()), (seen, 0, 0));
+        assert_eq!(client.in_flight(), 0);
+        client.flush().unwrap();
+        let mut jobs = Vec::new();
+        while let Some(incoming) = server.take_request().unwrap() {
+            let job = incoming.job.unwrap();
+            assert_eq!((incoming.request.kind, incoming.request.id), (Kind::Write, JobId::ZERO));
+            let mut bytes = vec![0; 48];
+            let len = server.payload(job).unwrap().read(server.client_data(), 0, &mut bytes, Copier::AUTO);
+            assert_eq!(bytes[..len], message(seen, 48));
+            seen += 1;
+            jobs.push(job);
+        }
+        assert_eq!(jobs.len(), 4, "as many as there are places");
+        for (number, job) in jobs.into_iter().enumerate() {
+            let reply = if number.is_multiple_of(2) {
+                Reply::Bytes(server.lend(60).unwrap())
+            } else {
+                Reply::Value(Value::number(1))
+            };
+            server.answer(job, reply).unwrap();
+        }
+        assert!(server.flush(), "the client may wait for room");
+        assert!(!server.flush() && client.poll() == Ok(None), "nothing is sent");
     }
+    assert_eq!((sent, server.unanswered(), server.lent_blocks()), (seen, 0, 0));
 }
 
 /// Neither a full ring of responses nor streams that have all of them keep credits or posted writes from being taken.
@@ -374,7 +367,7 @@ fn promises_that_the_ring_has_no_room_for_end_the_session() {
     }
     side.server.flush();
     // One place was given back, and two are asked for.
-    side.queue.store32(3 * 128, 1, Store::Release);
+    side.queue.store32(128, 1, Store::Release);
     side.send(Kind::Credit, 1, Args::amount(1));
     assert!(side.server.take_request().unwrap().is_some());
     assert_eq!(side.refused(Kind::Credit, 1, Args::amount(1)), Violation::NoRoom);
@@ -426,7 +419,7 @@ fn deceived_by(
     let mut client = ClientSide::new(&geometry, queue.clone(), data, server_data.read_only()).unwrap();
     let ticket = client.submit(kind, Flags::NONE, 1, Args::stream(10, 2), Chain::EMPTY).unwrap();
     client.flush().unwrap();
-    let id = JobId::truncated(u64::from(queue.load32(1024, Load::Acquire) >> 8));
+    let id = JobId::truncated(u64::from(queue.load32(5 * 128, Load::Acquire) >> 8));
     let mut responses = Producer::<_, 3>::new(queue, layout.responses);
     for &(has_more, value) in answers {
         responses.push(Response { has_object: false, has_more, id, value }.to_entry()).unwrap();

@@ -8,7 +8,7 @@ use memcpy_select::transport::blocks::{AllocateError, FreeList, Pool};
 use memcpy_select::transport::chain::Chain;
 use memcpy_select::transport::geometry::{Allocator, Blocks, Geometry};
 use memcpy_select::transport::session::{ClientSide, Outcome, QueueLayout, Reply, ServerSide, data_bytes};
-use memcpy_select::transport::{Args, Copier, Flags, Kind, Mapped, Memory, Publication, Value};
+use memcpy_select::transport::{Args, Copier, Flags, Kind, Mapped, Memory, Value};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::thread;
@@ -108,120 +108,117 @@ fn paint(number: u64, length: usize) -> Vec<u8> {
 /// find; each read's answer is made of the amount that was asked for.
 #[test]
 fn a_session_under_stress_keeps_every_block_where_it_belongs() {
-    for publication in [Publication::Phase, Publication::Index] {
-        let blocks = Blocks { block_bytes: 64, count: 96 };
-        let geometry = Geometry {
-            capacity: 16,
-            request_stride_bytes: 16,
-            response_stride_bytes: 16,
-            publication,
-            allocator: Allocator::Owned,
-            client_blocks: blocks,
-            server_blocks: blocks,
-        };
-        let region = |len_bytes| Mapped::private(len_bytes).unwrap();
-        let queue = region(QueueLayout::of(&geometry).unwrap().len_bytes);
-        let data = [(); 2].map(|()| region(data_bytes(blocks, Allocator::Owned).unwrap()));
-        let mut client = ClientSide::new(&geometry, queue.clone(), data[0].clone(), data[1].read_only()).unwrap();
-        let mut server = ServerSide::new(&geometry, queue, data[0].read_only(), data[1].clone()).unwrap();
-        let (sent, lent) = (Owners::new(blocks.count), Owners::new(blocks.count));
-        let is_over = AtomicBool::new(false);
-        let answers = AtomicU64::new(0);
-        thread::scope(|scope| {
-            let server_thread = scope.spawn(|| {
-                let mut jobs = Vec::new();
-                let mut rng = Rng::new(8);
-                while !is_over.load(Ordering::Acquire) {
-                    server.take_releases().unwrap();
-                    while let Some(incoming) = server.take_request().unwrap() {
-                        let job = incoming.job.unwrap();
+    let blocks = Blocks { block_bytes: 64, count: 96 };
+    let geometry = Geometry {
+        capacity: 16,
+        request_stride_bytes: 16,
+        response_stride_bytes: 16,
+        allocator: Allocator::Owned,
+        client_blocks: blocks,
+        server_blocks: blocks,
+    };
+    let region = |len_bytes| Mapped::private(len_bytes).unwrap();
+    let queue = region(QueueLayout::of(&geometry).unwrap().len_bytes);
+    let data = [(); 2].map(|()| region(data_bytes(blocks, Allocator::Owned).unwrap()));
+    let mut client = ClientSide::new(&geometry, queue.clone(), data[0].clone(), data[1].read_only()).unwrap();
+    let mut server = ServerSide::new(&geometry, queue, data[0].read_only(), data[1].clone()).unwrap();
+    let (sent, lent) = (Owners::new(blocks.count), Owners::new(blocks.count));
+    let is_over = AtomicBool::new(false);
+    let answers = AtomicU64::new(0);
+    thread::scope(|scope| {
+        let server_thread = scope.spawn(|| {
+            let mut jobs = Vec::new();
+            let mut rng = Rng::new(8);
+            while !is_over.load(Ordering::Acquire) {
+                server.take_releases().unwrap();
+                while let Some(incoming) = server.take_request().unwrap() {
+                    let job = incoming.job.unwrap();
+                    let chain = server.payload(job).unwrap();
+                    chain.blocks().iter().for_each(|block| sent.pass(*block, CLIENT, SERVER));
+                    jobs.push((job, incoming.request));
+                }
+                // In another order than they came, and not all at once.
+                while jobs.len() > rng.below(8) {
+                    let (job, request) = jobs.swap_remove(rng.below(jobs.len()));
+                    if request.kind == Kind::Write {
                         let chain = server.payload(job).unwrap();
-                        chain.blocks().iter().for_each(|block| sent.pass(*block, CLIENT, SERVER));
-                        jobs.push((job, incoming.request));
-                    }
-                    // In another order than they came, and not all at once.
-                    while jobs.len() > rng.below(8) {
-                        let (job, request) = jobs.swap_remove(rng.below(jobs.len()));
-                        if request.kind == Kind::Write {
-                            let chain = server.payload(job).unwrap();
-                            let place = server.client_data();
-                            let mut bytes = vec![0; chain.length() as usize];
-                            chain.read(place, 0, &mut bytes, Copier::AUTO);
-                            assert!(bytes == paint(request.handle.into(), bytes.len()), "other bytes than were sent");
-                            chain.blocks().iter().for_each(|block| sent.pass(*block, SERVER, CLIENT));
-                            let amount = Value::number(bytes.len() as u32);
-                            server.answer(job, Reply::Value(amount)).unwrap();
-                            continue;
-                        }
-                        let amount = request.args.to_amount();
-                        match server.lend(amount) {
-                            Ok(mut chain) => {
-                                chain.blocks().iter().for_each(|block| lent.pass(*block, NOBODY, SERVER));
-                                let place = server.server_data();
-                                chain.write(place, 0, &paint(amount.into(), amount as usize), Copier::AUTO);
-                                chain.blocks().iter().for_each(|block| lent.pass(*block, SERVER, CLIENT));
-                                server.answer(job, Reply::Bytes(chain)).unwrap();
-                            }
-                            Err(AllocateError::OutOfBlocks) => {
-                                let refused = memcpy_select::transport::ErrorCode::OUT_OF_BLOCKS.value();
-                                server.answer(job, Reply::Value(refused)).unwrap();
-                            }
-                            Err(AllocateError::Violation(violation)) => panic!("{violation}"),
-                        }
-                    }
-                    server.flush();
-                    thread::yield_now();
-                }
-            });
-            let mut rng = Rng::new(9);
-            let mut under_way = HashMap::new();
-            let mut views: Vec<Chain> = Vec::new();
-            let (start, time) = (Instant::now(), time());
-            let mut number = 0_u32;
-            while start.elapsed() < time && !server_thread.is_finished() {
-                for _ in 0..rng.below(6) {
-                    number += 1;
-                    let length = rng.below(400) as u32;
-                    if rng.below(2) == 0 {
-                        let args = Args::amount(length);
-                        if let Ok(ticket) = client.submit(Kind::Read, Flags::DATA, number, args, Chain::EMPTY) {
-                            under_way.insert(ticket, Vec::new());
-                        }
-                    } else if let Ok(mut chain) = client.allocate(length) {
-                        chain.blocks().iter().for_each(|block| sent.pass(*block, NOBODY, CLIENT));
-                        let place = client.client_data();
-                        chain.write(place, 0, &paint(number.into(), length as usize), Copier::AUTO);
-                        let mine = chain.blocks().to_vec();
-                        match client.submit(Kind::Write, Flags::DATA, number, Args::from_raw(0), chain) {
-                            Ok(ticket) => drop(under_way.insert(ticket, mine)),
-                            Err(_) => mine.iter().for_each(|block| sent.pass(*block, CLIENT, NOBODY)),
-                        }
-                    }
-                }
-                client.flush().unwrap();
-                while let Some(ticket) = client.poll().unwrap() {
-                    answers.fetch_add(1, Ordering::Relaxed);
-                    let mine = under_way.remove(&ticket).expect("an answer to what was asked");
-                    mine.iter().for_each(|block| sent.pass(*block, CLIENT, NOBODY));
-                    if let Some(Outcome::Read(chain)) = client.take(ticket) {
-                        let place = client.server_data();
+                        let place = server.client_data();
                         let mut bytes = vec![0; chain.length() as usize];
                         chain.read(place, 0, &mut bytes, Copier::AUTO);
-                        assert!(bytes == paint(bytes.len() as u64, bytes.len()), "other bytes than were answered");
-                        views.push(chain);
+                        assert!(bytes == paint(request.handle.into(), bytes.len()), "other bytes than were sent");
+                        chain.blocks().iter().for_each(|block| sent.pass(*block, SERVER, CLIENT));
+                        let amount = Value::number(bytes.len() as u32);
+                        server.answer(job, Reply::Value(amount)).unwrap();
+                        continue;
+                    }
+                    let amount = request.args.to_amount();
+                    match server.lend(amount) {
+                        Ok(mut chain) => {
+                            chain.blocks().iter().for_each(|block| lent.pass(*block, NOBODY, SERVER));
+                            let place = server.server_data();
+                            chain.write(place, 0, &paint(amount.into(), amount as usize), Copier::AUTO);
+                            chain.blocks().iter().for_each(|block| lent.pass(*block, SERVER, CLIENT));
+                            server.answer(job, Reply::Bytes(chain)).unwrap();
+                        }
+                        Err(AllocateError::OutOfBlocks) => {
+                            let refused = memcpy_select::transport::ErrorCode::OUT_OF_BLOCKS.value();
+                            server.answer(job, Reply::Value(refused)).unwrap();
+                        }
+                        Err(AllocateError::Violation(violation)) => panic!("{violation}"),
                     }
                 }
-                while views.len() > rng.below(12) {
-                    let chain = views.swap_remove(rng.below(views.len()));
-                    chain.blocks().iter().for_each(|block| lent.pass(*block, CLIENT, NOBODY));
-                    client.release(chain).unwrap();
-                }
+                server.flush();
                 thread::yield_now();
             }
-            is_over.store(true, Ordering::Release);
         });
-        let answers = answers.into_inner();
-        println!("a session, {publication:?}: {answers} answers");
-        assert!(answers > 0, "nothing was answered");
-    }
+        let mut rng = Rng::new(9);
+        let mut under_way = HashMap::new();
+        let mut views: Vec<Chain> = Vec::new();
+        let (start, time) = (Instant::now(), time());
+        let mut number = 0_u32;
+        while start.elapsed() < time && !server_thread.is_finished() {
+            for _ in 0..rng.below(6) {
+                number += 1;
+                let length = rng.below(400) as u32;
+                if rng.below(2) == 0 {
+                    let args = Args::amount(length);
+                    if let Ok(ticket) = client.submit(Kind::Read, Flags::DATA, number, args, Chain::EMPTY) {
+                        under_way.insert(ticket, Vec::new());
+                    }
+                } else if let Ok(mut chain) = client.allocate(length) {
+                    chain.blocks().iter().for_each(|block| sent.pass(*block, NOBODY, CLIENT));
+                    let place = client.client_data();
+                    chain.write(place, 0, &paint(number.into(), length as usize), Copier::AUTO);
+                    let mine = chain.blocks().to_vec();
+                    match client.submit(Kind::Write, Flags::DATA, number, Args::from_raw(0), chain) {
+                        Ok(ticket) => drop(under_way.insert(ticket, mine)),
+                        Err(_) => mine.iter().for_each(|block| sent.pass(*block, CLIENT, NOBODY)),
+                    }
+                }
+            }
+            client.flush().unwrap();
+            while let Some(ticket) = client.poll().unwrap() {
+                answers.fetch_add(1, Ordering::Relaxed);
+                let mine = under_way.remove(&ticket).expect("an answer to what was asked");
+                mine.iter().for_each(|block| sent.pass(*block, CLIENT, NOBODY));
+                if let Some(Outcome::Read(chain)) = client.take(ticket) {
+                    let place = client.server_data();
+                    let mut bytes = vec![0; chain.length() as usize];
+                    chain.read(place, 0, &mut bytes, Copier::AUTO);
+                    assert!(bytes == paint(bytes.len() as u64, bytes.len()), "other bytes than were answered");
+                    views.push(chain);
+                }
+            }
+            while views.len() > rng.below(12) {
+                let chain = views.swap_remove(rng.below(views.len()));
+                chain.blocks().iter().for_each(|block| lent.pass(*block, CLIENT, NOBODY));
+                client.release(chain).unwrap();
+            }
+            thread::yield_now();
+        }
+        is_over.store(true, Ordering::Release);
+    });
+    let answers = answers.into_inner();
+    println!("a session: {answers} answers");
+    assert!(answers > 0, "nothing was answered");
 }

@@ -6,8 +6,8 @@ use crate::programs::{Over, compare, next_job, serve};
 use crate::rng::Rng;
 use memcpy_select::transport::{
     Access, Address, Allocator, Answer, Answered, Blocks, Client, ClientError, ClientOptions, Completion, Copier,
-    ErrorCode, Event, Geometry, Job, Memory, Object, Operation, Publication, Region, RegionOptions, Table, TableError,
-    TableOptions, Waiting,
+    ErrorCode, Event, Geometry, Job, Memory, Object, Operation, Region, RegionOptions, Table, TableError, TableOptions,
+    Waiting,
 };
 use std::collections::HashMap;
 use std::io::SeekFrom;
@@ -18,11 +18,10 @@ use std::time::Duration;
 
 const SOON: Duration = Duration::from_millis(20);
 
-pub fn geometry(allocator: Allocator, publication: Publication) -> Geometry {
+pub fn geometry(allocator: Allocator) -> Geometry {
     let blocks = Blocks { block_bytes: 4096, count: 128 };
     Geometry {
         allocator,
-        publication,
         capacity: 16,
         client_blocks: blocks,
         server_blocks: blocks,
@@ -46,9 +45,8 @@ fn clients_of_every_kind_see_the_files_as_they_are() {
     let rounds = if Effort::chosen() < Effort::Full { 100 } else { 300 };
     for (number, waiting) in kinds.into_iter().enumerate() {
         for allocator in [Allocator::Owned, Allocator::Shared] {
-            let publication = if number % 2 == 0 { Publication::Phase } else { Publication::Index };
             let at = address(&format!("kinds-{number}-{allocator:?}"));
-            let mut geometry = geometry(allocator, publication);
+            let mut geometry = geometry(allocator);
             if number > 0 {
                 (geometry.request_stride_bytes, geometry.response_stride_bytes) = (64 * number as u16, 192);
             }
@@ -83,9 +81,7 @@ fn clients_of_every_kind_see_the_files_as_they_are() {
 #[test]
 fn many_requests_are_under_way_at_once() {
     let (ours, theirs) = UnixStream::pair().unwrap();
-    let mut table =
-        Table::without_address(TableOptions::default().geometry(geometry(Allocator::Owned, Publication::Phase)))
-            .unwrap();
+    let mut table = Table::without_address(TableOptions::default().geometry(geometry(Allocator::Owned))).unwrap();
     table.adopt(theirs).unwrap();
     let is_over = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -154,7 +150,7 @@ fn jobs_are_answered_later_and_in_any_order() {
 #[test]
 fn what_cannot_be_sent_is_refused_to_the_client_and_the_session_goes_on() {
     let (mut table, mut client) =
-        by_hand(TableOptions::default().max_held_blocks(2).geometry(geometry(Allocator::Owned, Publication::Phase)));
+        by_hand(TableOptions::default().max_held_blocks(2).geometry(geometry(Allocator::Owned)));
     let file = memcpy_select::transport::Handle::of(1);
     let mut read = |table: &mut Table, answer: &dyn Fn(&mut Table, Job) -> Answered| {
         let ticket = client.submit_read(file, 5).unwrap();
@@ -196,8 +192,7 @@ fn what_cannot_be_sent_is_refused_to_the_client_and_the_session_goes_on() {
 
 #[test]
 fn a_client_without_blocks_says_so_and_goes_on() {
-    let (mut table, mut client) =
-        by_hand(TableOptions::default().geometry(geometry(Allocator::Owned, Publication::Index)));
+    let (mut table, mut client) = by_hand(TableOptions::default().geometry(geometry(Allocator::Owned)));
     let max_bytes = client.max_write_bytes();
     assert!(
         matches!(client.lease(max_bytes + 1), Err(ClientError::TooLarge { max_bytes: max, .. }) if max == max_bytes)
@@ -223,8 +218,7 @@ fn a_client_without_blocks_says_so_and_goes_on() {
 #[test]
 fn views_give_their_blocks_back_dropped_or_released() {
     for (allocator, is_released) in [(Allocator::Owned, true), (Allocator::Owned, false), (Allocator::Shared, true)] {
-        let (mut table, mut client) =
-            by_hand(TableOptions::default().geometry(geometry(allocator, Publication::Phase)));
+        let (mut table, mut client) = by_hand(TableOptions::default().geometry(geometry(allocator)));
         let file = memcpy_select::transport::Handle::of(1);
         for round in 0..3 * client.geometry().server_blocks.count {
             let ticket = client.submit_read(file, 4).unwrap();
@@ -341,8 +335,7 @@ fn memory_objects_are_handed_out_whole_or_in_pages_with_an_open_or_later() {
 /// The copying form goes by the length of the whole transfer, with the kernel that is asked for.
 #[test]
 fn every_kernel_copies_through_a_table() {
-    let (mut table, mut client) =
-        by_hand(TableOptions::default().geometry(geometry(Allocator::Owned, Publication::Phase)));
+    let (mut table, mut client) = by_hand(TableOptions::default().geometry(geometry(Allocator::Owned)));
     let file = memcpy_select::transport::Handle::of(1);
     let mut rng = Rng::new(5);
     for kernel in memcpy_select::kernels().iter().filter_map(|kernel| kernel.ready()) {

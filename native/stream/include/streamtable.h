@@ -51,10 +51,8 @@ extern "C" {
 /* The version of this header. */
 #define STREAMTABLE_VERSION "0.1.0"
 
-/* The version of the protocol that a client asks for first. Versions 1 and 2 are spoken. */
-#ifndef STREAMTABLE_PROTOCOL_VERSION
-#define STREAMTABLE_PROTOCOL_VERSION 2
-#endif
+/* The version of the protocol. */
+#define STREAMTABLE_PROTOCOL_VERSION 3
 
 /* What became of a call. */
 typedef enum streamtable_error {
@@ -146,26 +144,24 @@ typedef enum streamtable_error {
 
     /* A message on the socket that does not belong there, or has other descriptors than belong to it. */
     STREAMTABLE_ERROR_BAD_MESSAGE = 4608,
-    /* A tail that claims more entries than a ring holds. */
-    STREAMTABLE_ERROR_BAD_TAIL = 4609,
     /* A head beyond what was written, or one that goes back. */
-    STREAMTABLE_ERROR_BAD_HEAD = 4610,
+    STREAMTABLE_ERROR_BAD_HEAD = 4609,
     /* A response to a request that is not waiting for one. */
-    STREAMTABLE_ERROR_NO_SUCH_REQUEST = 4611,
+    STREAMTABLE_ERROR_NO_SUCH_REQUEST = 4610,
     /* A response with more than was asked for. */
-    STREAMTABLE_ERROR_MORE_THAN_ASKED = 4612,
+    STREAMTABLE_ERROR_MORE_THAN_ASKED = 4611,
     /* More bytes than the region, or the entry, holds. */
-    STREAMTABLE_ERROR_BAD_LENGTH = 4613,
+    STREAMTABLE_ERROR_BAD_LENGTH = 4612,
     /* A block beyond the region. */
-    STREAMTABLE_ERROR_BAD_BLOCK = 4614,
+    STREAMTABLE_ERROR_BAD_BLOCK = 4613,
     /* A block in use already: named twice, or in a chain that bites its tail. */
-    STREAMTABLE_ERROR_BLOCK_TWICE = 4615,
+    STREAMTABLE_ERROR_BLOCK_TWICE = 4614,
     /* The memory of an object was promised and did not come. */
-    STREAMTABLE_ERROR_NO_OBJECT = 4616,
+    STREAMTABLE_ERROR_NO_OBJECT = 4615,
     /* A list of free blocks that changes under every attempt to use it. */
-    STREAMTABLE_ERROR_BAD_LIST = 4617,
+    STREAMTABLE_ERROR_BAD_LIST = 4616,
     /* More messages of a stream than it had credits for. */
-    STREAMTABLE_ERROR_NO_CREDIT = 4618
+    STREAMTABLE_ERROR_NO_CREDIT = 4617
 } streamtable_error;
 
 /* How a client waits for an answer. */
@@ -201,8 +197,6 @@ typedef struct streamtable_options {
     uint32_t limit_ms;
     /* How it waits. */
     streamtable_waiting waiting;
-    /* The version of the protocol; 0: the newest that both sides speak. */
-    uint32_t protocol;
     /* The most bytes of blocks that it maps for each side; 0: 16 GiB. What is not used takes no memory. */
     uint64_t max_data_bytes;
 } streamtable_options;
@@ -246,8 +240,7 @@ const char *streamtable_message(streamtable_error error);
 
 /*
  * Connects to the table at an address: @name in the abstract namespace, or the path of a socket, with a slash.
- * `options` may be NULL. Where the server speaks only an older version of the protocol, it is asked again with that.
- * If it fails, `client` is NULL.
+ * `options` may be NULL. If it fails, `client` is NULL.
  *
  * ARGUMENT, MEMORY, SYSTEM, TIMEOUT, and those of the two last groups above.
  */
@@ -256,7 +249,7 @@ streamtable_error streamtable_connect(const char *address, const streamtable_opt
 
 /*
  * The same over a connected stream socket that this process was given, such as one end of a socket pair. The socket
- * is the client's from here on, and is closed if the call fails. It is asked for one version of the protocol only.
+ * is the client's from here on, and is closed if the call fails.
  *
  * As streamtable_connect.
  */
@@ -267,9 +260,6 @@ void streamtable_disconnect(streamtable_client *client);
 
 /* Why the session is over; OK if it is not. ARGUMENT for NULL. */
 streamtable_error streamtable_over(const streamtable_client *client);
-
-/* The version of the protocol that is spoken; 0 for NULL. */
-uint32_t streamtable_protocol(const streamtable_client *client);
 
 /* Changes the limit of every later call, in milliseconds; 0: 5000. */
 void streamtable_set_limit(streamtable_client *client, uint32_t limit_ms);
@@ -376,7 +366,7 @@ streamtable_error streamtable_share(streamtable_client *client, streamtable_hand
 /* Unmaps it. Does nothing for NULL or what was unmapped. */
 void streamtable_unshare(streamtable_object *object);
 
-/* Short messages: from version 2 of the protocol on, and where the entries of the table have room for bytes. */
+/* Messages. */
 
 /* The most bytes of one message that is posted: the room of a request; 0 if there is none. */
 size_t streamtable_max_post(const streamtable_client *client);
@@ -393,7 +383,7 @@ streamtable_error streamtable_post(streamtable_client *client, streamtable_handl
  * Asks for messages of at most `most` bytes each, of which `credits` may be on their way: from 1 to one less than the
  * ring holds (ARGUMENT), less what other streams have (FULL). Each credit is one request less that can be under way:
  * with all of them there is none, until the stream is closed. Messages come with streamtable_next, and may come while
- * other calls wait. UNSUPPORTED in a session of version 1.
+ * other calls wait.
  */
 streamtable_error streamtable_stream_open(streamtable_client *client, streamtable_handle handle, uint32_t most,
                                           uint32_t credits, streamtable_stream **stream);

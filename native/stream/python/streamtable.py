@@ -30,8 +30,8 @@ TOO_LARGE, UNALIGNED, DENIED, IO, BAD_POSITION, BUSY, NO_SPACE = 8, 9, 10, 11, 1
 UNNAMED, ARGUMENT, MEMORY, SYSTEM, TIMEOUT, FULL, NO_BLOCKS, TOO_LONG, NOT_LENT, OBJECT, ENDED = range(4096, 4107)
 ADDRESS, NOT_A_TABLE, VERSION, SERVER_FULL, REFUSED, SERVER_SHORT, OTHER_USER, LATE = range(4352, 4360)
 GEOMETRY, REGION, GONE = range(4360, 4363)
-BAD_MESSAGE, BAD_TAIL, BAD_HEAD, NO_SUCH_REQUEST, MORE_THAN_ASKED, BAD_LENGTH, BAD_BLOCK = range(4608, 4615)
-BLOCK_TWICE, NO_OBJECT, BAD_LIST, NO_CREDIT = range(4615, 4619)
+BAD_MESSAGE, BAD_HEAD, NO_SUCH_REQUEST, MORE_THAN_ASKED, BAD_LENGTH, BAD_BLOCK = range(4608, 4614)
+BLOCK_TWICE, NO_OBJECT, BAD_LIST, NO_CREDIT = range(4614, 4618)
 
 WAITINGS = {"adaptive": 0, "sleep": 1, "socket": 2, "poll": 3}
 
@@ -102,7 +102,6 @@ class _Options(ctypes.Structure):
     _fields_ = [
         ("limit_ms", ctypes.c_uint32),
         ("waiting", ctypes.c_int),
-        ("protocol", ctypes.c_uint32),
         ("max_data_bytes", ctypes.c_uint64),
     ]
 
@@ -198,12 +197,12 @@ class Client:
     of "adaptive", "sleep", "socket" and "poll".
     """
 
-    def __init__(self, address, limit=5.0, waiting="adaptive", protocol=0, max_data_bytes=0):
+    def __init__(self, address, limit=5.0, waiting="adaptive", max_data_bytes=0):
         self._client = None
         self._lock = threading.Lock()
         if waiting not in WAITINGS:
             raise ValueError("{!r}: nothing was done; wait by one of {}".format(waiting, ", ".join(WAITINGS)))
-        options = _Options(_milliseconds(limit), WAITINGS[waiting], protocol, max_data_bytes)
+        options = _Options(_milliseconds(limit), WAITINGS[waiting], max_data_bytes)
         made = _POINTER()
         if hasattr(address, "detach"):
             address = address.detach()

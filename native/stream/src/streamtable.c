@@ -52,11 +52,16 @@ typedef streamtable_client client;
 enum {
     PAGE = 4096,
     LINE = 128,
+    /* The queue region: heads, doorbells, and the first ring. */
+    REQUEST_HEAD = 0,
+    RESPONSE_HEAD = LINE,
+    RELEASE_HEAD = 2 * LINE,
+    SERVER_BELL = 3 * LINE,
+    CLIENT_BELL = 4 * LINE,
+    REQUESTS = 5 * LINE,
     HUGE = 2 << 20,
     MAX_CAPACITY = 32768,
-    NEWEST_PROTOCOL = 2,
     MAX_STRIDE = 512,
-    MAX_STRIDE_1 = 64,
     MAX_QUEUE_BYTES = 64 << 20,
     MESSAGE_BYTES = 64,
     MAX_DESCRIPTORS = 2,
@@ -87,7 +92,7 @@ struct blocks {
 
 struct geometry {
     uint32_t capacity, request_stride, response_stride;
-    bool is_phase, is_shared;
+    bool is_shared;
     uint32_t client_bytes, client_count, server_bytes, server_count;
 };
 
@@ -147,7 +152,6 @@ struct streamtable_stream {
 
 struct streamtable_client {
     int socket;
-    uint32_t protocol;
     streamtable_waiting waiting;
     uint64_t limit_ns, max_data_bytes;
     error over;
@@ -162,7 +166,7 @@ struct streamtable_client {
     size_t responses_at, releases_at;
     uint32_t request_room, response_room;
     /* Indices: this side's own, and the other one's as last believed. */
-    uint32_t request_tail, request_head, response_head, response_tail, release_tail, release_head;
+    uint32_t request_tail, request_head, response_head, release_tail, release_head;
 
     struct blocks own, theirs;
     /* Own blocks: from `fresh` on none was used yet. */
@@ -250,10 +254,10 @@ static void put32(uint8_t *at, uint32_t value) { memcpy(at, &value, sizeof value
 
 static void put64(uint8_t *at, uint64_t value) { memcpy(at, &value, sizeof value); }
 
-static void new_message(const client *c, uint8_t bytes[MESSAGE_BYTES], uint32_t kind) {
+static void new_message(uint8_t bytes[MESSAGE_BYTES], uint32_t kind) {
     memset(bytes, 0, MESSAGE_BYTES);
     memcpy(bytes, "mcsTable", 8);
-    put32(bytes + 8, c->protocol);
+    put32(bytes + 8, STREAMTABLE_PROTOCOL_VERSION);
     put32(bytes + 12, kind);
 }
 
@@ -410,7 +414,7 @@ static error expect(client *c, struct message *message, uint32_t kind, uint64_t 
         uint32_t reason = get32(message->bytes + 16);
         return reason >= 1 && reason <= 6 ? reasons[reason - 1] : STREAMTABLE_ERROR_REFUSED;
     }
-    if (get32(message->bytes + 8) != c->protocol)
+    if (get32(message->bytes + 8) != STREAMTABLE_PROTOCOL_VERSION)
         code = STREAMTABLE_ERROR_VERSION;
     else if (found != kind)
         code = STREAMTABLE_ERROR_BAD_MESSAGE;
@@ -420,10 +424,9 @@ static error expect(client *c, struct message *message, uint32_t kind, uint64_t 
 
 static bool is_power_of_two(uint32_t value) { return value != 0 && (value & (value - 1)) == 0; }
 
-static bool is_stride(const client *c, uint32_t stride, uint32_t shortest) {
-    uint32_t longest = c->protocol == 1 ? MAX_STRIDE_1 : MAX_STRIDE;
+static bool is_stride(uint32_t stride, uint32_t shortest) {
     return stride == shortest || stride == 16 || stride == 32 ||
-           (stride >= 64 && stride <= longest && stride % 64 == 0);
+           (stride >= 64 && stride <= MAX_STRIDE && stride % 64 == 0);
 }
 
 static bool are_blocks(const client *c, uint32_t bytes, uint32_t count) {
@@ -437,15 +440,14 @@ static bool read_geometry(client *c, const uint8_t *bytes) {
     g->capacity = get32(bytes + 16);
     g->request_stride = get32(bytes + 20) & 0xFFFF;
     g->response_stride = get32(bytes + 20) >> 16;
-    g->is_phase = bytes[24] == 1;
-    g->is_shared = bytes[25] == 1;
+    g->is_shared = get32(bytes + 24) == 1;
     g->client_bytes = get32(bytes + 28);
     g->client_count = get32(bytes + 32);
     g->server_bytes = get32(bytes + 36);
     g->server_count = get32(bytes + 40);
     if (!is_power_of_two(g->capacity) || g->capacity < 2 || g->capacity > MAX_CAPACITY) return false;
-    if (!is_stride(c, g->request_stride, 16) || !is_stride(c, g->response_stride, 12)) return false;
-    if (bytes[24] > 1 || bytes[25] > 1) return false;
+    if (!is_stride(g->request_stride, 16) || !is_stride(g->response_stride, 12)) return false;
+    if (get32(bytes + 24) > 1) return false;
     if (!are_blocks(c, g->client_bytes, g->client_count) || !are_blocks(c, g->server_bytes, g->server_count))
         return false;
     return !g->is_shared || (g->client_bytes == g->server_bytes && g->client_count == g->server_count);
@@ -476,8 +478,7 @@ static error map_offered(client *c, const struct message *welcome) {
     uint64_t queue_bytes = get64(welcome->bytes + 48), data_bytes = get64(welcome->bytes + 56);
     size_t blocks = (size_t)g->server_bytes * g->server_count;
     size_t needed = g->is_shared ? round_up(blocks, LINE) + LINE + (size_t)4 * g->server_count : blocks;
-    size_t requests_at = 8 * LINE;
-    c->responses_at = round_up(requests_at + (size_t)g->capacity * g->request_stride, LINE);
+    c->responses_at = round_up(REQUESTS + (size_t)g->capacity * g->request_stride, LINE);
     c->releases_at = round_up(c->responses_at + (size_t)g->capacity * g->response_stride, LINE);
     needed = round_up(needed, PAGE);
     if (queue_bytes < c->releases_at + (g->is_shared ? 0 : (size_t)4 * g->capacity) || queue_bytes > MAX_QUEUE_BYTES ||
@@ -524,8 +525,8 @@ static error make_tables(client *c) {
     c->theirs.base = c->server_data;
     c->theirs.bytes = g->server_bytes;
     c->theirs.count = g->server_count;
-    c->request_room = c->protocol > 1 && g->request_stride > 16 ? g->request_stride - 16 : 0;
-    c->response_room = c->protocol > 1 && g->response_stride > 16 ? g->response_stride - 16 : 0;
+    c->request_room = g->request_stride > 16 ? g->request_stride - 16 : 0;
+    c->response_room = g->response_stride > 16 ? g->response_stride - 16 : 0;
     c->held = calloc(div_up(held, 32), sizeof *c->held);
     c->slots = calloc(g->capacity, sizeof *c->slots);
     c->free_slots = calloc(g->capacity, sizeof *c->free_slots);
@@ -548,7 +549,7 @@ static error agree(client *c, struct message *welcome, int *own, uint64_t until)
     if ((code = map_offered(c, welcome)) != OK) return code;
     if (!c->geometry.is_shared && (code = make_own(c, own)) != OK) return code;
     if ((code = make_tables(c)) != OK) return code;
-    new_message(c, bytes, READY);
+    new_message(bytes, READY);
     put64(bytes + 56, c->own_bytes);
     int failed = send_message(c, bytes, *own);
     /* A server that has hung up may have said why before. */
@@ -575,7 +576,7 @@ static void refuse(const client *c, error code) {
     case STREAMTABLE_ERROR_BAD_MESSAGE: break;
     default: return;
     }
-    new_message(c, bytes, REFUSED);
+    new_message(bytes, REFUSED);
     put32(bytes + 16, reason);
     send_message(c, bytes, -1);
 }
@@ -615,7 +616,7 @@ static void free_client(client *c) {
 static uint64_t limit_of(uint32_t limit_ms) { return (limit_ms ? limit_ms : DEFAULT_LIMIT_MS) * MS; }
 
 /* A session over a connected socket, which is closed if there will be none. */
-static error join(int socket, const streamtable_options *options, uint32_t protocol, uint64_t until, client **made) {
+static error join(int socket, const streamtable_options *options, uint64_t until, client **made) {
     uint8_t bytes[MESSAGE_BYTES];
     struct message welcome;
     int own = -1;
@@ -625,12 +626,11 @@ static error join(int socket, const streamtable_options *options, uint32_t proto
         return STREAMTABLE_ERROR_MEMORY;
     }
     c->socket = socket;
-    c->protocol = protocol;
     c->waiting = options->waiting;
     c->limit_ns = limit_of(options->limit_ms);
     c->max_data_bytes = options->max_data_bytes ? options->max_data_bytes : DEFAULT_MAX_DATA_BYTES;
     memset(&welcome, 0, sizeof welcome);
-    new_message(c, bytes, HELLO);
+    new_message(bytes, HELLO);
     int failed = send_message(c, bytes, -1);
     error code = OK;
     if (failed && failed != EPIPE && failed != ECONNRESET) {
@@ -693,7 +693,7 @@ static error connect_socket(const char *address, uint64_t until, int *connected)
 }
 
 static bool are_options(const streamtable_options *options) {
-    return (unsigned)options->waiting <= STREAMTABLE_WAITING_POLL && options->protocol <= NEWEST_PROTOCOL;
+    return (unsigned)options->waiting <= STREAMTABLE_WAITING_POLL;
 }
 
 error streamtable_connect(const char *address, const streamtable_options *options, streamtable_client **made) {
@@ -702,13 +702,9 @@ error streamtable_connect(const char *address, const streamtable_options *option
     if (made) *made = NULL;
     if (!address || !made || !are_options(o)) return STREAMTABLE_ERROR_ARGUMENT;
     uint64_t until = now_ns() + limit_of(o->limit_ms);
-    uint32_t protocol = o->protocol ? o->protocol : STREAMTABLE_PROTOCOL_VERSION;
-    for (;; protocol--) {
-        int socket = -1;
-        error code = connect_socket(address, until, &socket);
-        if (code == OK) code = join(socket, o, protocol, until, made);
-        if (code != STREAMTABLE_ERROR_VERSION || o->protocol || protocol == 1) return code;
-    }
+    int socket = -1;
+    error code = connect_socket(address, until, &socket);
+    return code == OK ? join(socket, o, until, made) : code;
 }
 
 error streamtable_connect_over(int socket, const streamtable_options *options, streamtable_client **made) {
@@ -719,13 +715,10 @@ error streamtable_connect_over(int socket, const streamtable_options *options, s
         close_if(socket);
         return STREAMTABLE_ERROR_ARGUMENT;
     }
-    uint64_t until = now_ns() + limit_of(o->limit_ms);
-    return join(socket, o, o->protocol ? o->protocol : STREAMTABLE_PROTOCOL_VERSION, until, made);
+    return join(socket, o, now_ns() + limit_of(o->limit_ms), made);
 }
 
 error streamtable_over(const streamtable_client *c) { return c ? c->over : STREAMTABLE_ERROR_ARGUMENT; }
-
-uint32_t streamtable_protocol(const streamtable_client *c) { return c ? c->protocol : 0; }
 
 void streamtable_set_limit(streamtable_client *c, uint32_t limit_ms) {
     if (c) c->limit_ns = limit_of(limit_ms);
@@ -939,10 +932,11 @@ static void copy_to(client *c, const struct chain *chain, const uint8_t *from) {
 
 /* 2. and 3. The queue region and its rings */
 
-enum { REQUEST_TAIL = 0, REQUEST_HEAD = 128, RESPONSE_TAIL = 256, RESPONSE_HEAD = 384, RELEASE_TAIL = 512 };
-enum { RELEASE_HEAD = 640, SERVER_BELL = 768, CLIENT_BELL = 896, REQUESTS = 1024, LAP = 0x80 };
+/* The lap bits of messages and of releases. */
+#define LAP 0x80U
+#define RELEASE_LAP (1U << 31)
 
-static uint32_t lap(const client *c, uint32_t index) { return index & c->geometry.capacity ? 0 : LAP; }
+static uint32_t lap(const client *c, uint32_t index, uint32_t bit) { return index & c->geometry.capacity ? 0 : bit; }
 
 /* Whether one more entry can be written to a ring of this side's. Copies the reader's head out if that is needed. */
 static error has_room(client *c, size_t head_at, uint32_t tail, uint32_t *head, bool *has) {
@@ -957,18 +951,15 @@ static error has_room(client *c, size_t head_at, uint32_t tail, uint32_t *head, 
 
 /* Publishes releases as far as there is room. */
 static error send_releases(client *c) {
-    bool is_any = false;
     while (c->release_count > 0) {
         bool has;
         error code = has_room(c, RELEASE_HEAD, c->release_tail, &c->release_head, &has);
         if (code != OK) return code;
         if (!has) break;
-        uint8_t *at = c->queue + c->releases_at + (size_t)4 * (c->release_tail & (c->geometry.capacity - 1));
-        store(at, c->releases[--c->release_count], memory_order_relaxed);
-        c->release_tail++;
-        is_any = true;
+        uint32_t index = c->release_tail++;
+        uint8_t *at = c->queue + c->releases_at + (size_t)4 * (index & (c->geometry.capacity - 1));
+        store(at, c->releases[--c->release_count] | lap(c, index, RELEASE_LAP), memory_order_release);
     }
-    if (is_any) store(c->queue + RELEASE_TAIL, c->release_tail, memory_order_release);
     return OK;
 }
 
@@ -1001,7 +992,7 @@ static void ring(client *c) {
     if (how == 1) futex(c, SERVER_BELL, FUTEX_WAKE, INT_MAX, NULL);
     if (how == 2) {
         uint8_t bytes[MESSAGE_BYTES];
-        new_message(c, bytes, WAKE);
+        new_message(bytes, WAKE);
         /* Where the socket is full there are wakes in it; that the server is gone the next wait finds out. */
         send_message(c, bytes, -1);
     }
@@ -1031,12 +1022,7 @@ static void push(client *c, const struct request *request) {
     store(at + 4, request->handle, memory_order_relaxed);
     store(at + 8, (uint32_t)request->args, memory_order_relaxed);
     store(at + 12, (uint32_t)(request->args >> 32), memory_order_relaxed);
-    if (c->geometry.is_phase) {
-        store(at, first | lap(c, index), memory_order_release);
-    } else {
-        store(at, first, memory_order_relaxed);
-        store(c->queue + REQUEST_TAIL, c->request_tail, memory_order_release);
-    }
+    store(at, first | lap(c, index, LAP), memory_order_release);
     ring(c);
 }
 
@@ -1118,23 +1104,21 @@ static void drop_stream(client *c, streamtable_stream *stream) {
     }
 }
 
+/* Where the next response is, or will be. */
+static const uint8_t *response_at(const client *c) {
+    size_t place = c->response_head & (c->geometry.capacity - 1);
+    return c->queue + c->responses_at + place * c->geometry.response_stride;
+}
+
+/* Whether an entry with that first word is the next response. */
+static bool is_response(const client *c, uint32_t first) { return (first & LAP) == lap(c, c->response_head, LAP); }
+
 /* Takes in one response, if one has come. */
 static error take_response(client *c, bool *has_come) {
-    uint32_t index = c->response_head, mask = c->geometry.capacity - 1, first;
-    const uint8_t *at = c->queue + c->responses_at + (size_t)(index & mask) * c->geometry.response_stride;
+    const uint8_t *at = response_at(c);
+    uint32_t first = load(at, memory_order_acquire), mask = c->geometry.capacity - 1;
     *has_come = false;
-    if (c->geometry.is_phase) {
-        first = load(at, memory_order_acquire);
-        if ((first & LAP) != lap(c, index)) return OK;
-    } else {
-        if (c->response_tail == index) {
-            uint32_t claimed = load(c->queue + RESPONSE_TAIL, memory_order_acquire);
-            if (claimed - index > c->geometry.capacity) return end(c, STREAMTABLE_ERROR_BAD_TAIL);
-            c->response_tail = claimed;
-        }
-        if (c->response_tail == index) return OK;
-        first = load(at, memory_order_relaxed);
-    }
+    if (!is_response(c, first)) return OK;
     uint64_t value = load(at + 4, memory_order_relaxed) | (uint64_t)load(at + 8, memory_order_relaxed) << 32;
     struct slot *slot = &c->slots[first >> 8 & mask];
     if ((slot->state != WAITING && slot->state != ABANDONED) || slot->generation != first >> 8 >> c->slot_bits)
@@ -1170,13 +1154,7 @@ static error take_response(client *c, bool *has_come) {
 }
 
 /* Whether a response may have come: what is looked at last before a sleep. */
-static bool may_have_response(const client *c) {
-    if (!c->geometry.is_phase)
-        return c->response_tail != c->response_head ||
-               load(c->queue + RESPONSE_TAIL, memory_order_acquire) != c->response_head;
-    size_t place = (size_t)(c->response_head & (c->geometry.capacity - 1)) * c->geometry.response_stride;
-    return (load(c->queue + c->responses_at + place, memory_order_acquire) & LAP) == lap(c, c->response_head);
-}
+static bool may_have_response(const client *c) { return is_response(c, load(response_at(c), memory_order_acquire)); }
 
 /* Takes in the messages that have come. The object that is waited for is kept, others are closed. All errors but GONE
  * end the session: behind GONE there may be answers. */
@@ -1189,7 +1167,7 @@ static error take_messages(client *c) {
         if (code == STREAMTABLE_ERROR_GONE || (code == OK && !has_come)) return code;
         if (code != OK) return end(c, code);
         uint32_t kind = get32(message.bytes + 12);
-        if (get32(message.bytes + 8) != c->protocol || (kind != WAKE && kind != PARCEL)) {
+        if (get32(message.bytes + 8) != STREAMTABLE_PROTOCOL_VERSION || (kind != WAKE && kind != PARCEL)) {
             drop(&message);
             return end(c, STREAMTABLE_ERROR_BAD_MESSAGE);
         }
@@ -1685,7 +1663,6 @@ error streamtable_stream_open(streamtable_client *c, streamtable_handle handle, 
                               streamtable_stream **made) {
     struct request request = {STREAM, DATA | ADVANCE, 0, handle, (uint64_t)credits << 32 | most, NULL, 0};
     if (!c || !made || credits < 1 || credits >= c->geometry.capacity) return STREAMTABLE_ERROR_ARGUMENT;
-    if (c->protocol < 2) return STREAMTABLE_ERROR_UNSUPPORTED;
     size_t places = (size_t)credits + 1;
     streamtable_stream *stream = calloc(1, sizeof *stream + places * (sizeof *stream->chains + c->response_room));
     if (!stream) return STREAMTABLE_ERROR_MEMORY;
@@ -1853,7 +1830,6 @@ static const struct text texts[] = {
                        "there is no connection; do not trust that server"),
     TEXT(ERROR_GONE, "the other side hung up: the session is over and what was under way is lost; connect again"),
     TEXT(ERROR_BAD_MESSAGE, "a message on the socket that does not belong there" BROKEN),
-    TEXT(ERROR_BAD_TAIL, "a ring's tail where it cannot be" BROKEN),
     TEXT(ERROR_BAD_HEAD, "a ring's head where it cannot be" BROKEN),
     TEXT(ERROR_NO_SUCH_REQUEST, "a response to a request that is not waiting for one" BROKEN),
     TEXT(ERROR_MORE_THAN_ASKED, "a response with more than was asked for" BROKEN),

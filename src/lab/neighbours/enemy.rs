@@ -146,7 +146,7 @@ impl Enemy {
         self.ring();
         let start = Instant::now();
         loop {
-            if let Ok(Some(entry)) = self.responses.pop() {
+            if let Some(entry) = self.responses.pop() {
                 self.responses.release();
                 return Got::Answer(Response::from_entry(entry).value);
             }
@@ -189,13 +189,13 @@ impl Enemy {
         self.geometry.client_blocks.block_bytes
     }
 
-    /// The words of the queue region that mean something: tails, heads, doorbells, and the words of some entries.
+    /// The words of the queue region that mean something: heads, doorbells, and the words of some entries.
     pub fn fields(&self) -> Vec<usize> {
         let entries = |end: usize, stride: usize| {
             let start = end - self.geometry.capacity as usize * stride;
             (start..start + stride).step_by(4)
         };
-        (0..8)
+        (0..5)
             .map(|word| word * 128)
             .chain(entries(self.layout.requests.end_at(), self.geometry.request_stride_bytes.into()))
             .chain(entries(self.layout.responses.end_at(), self.geometry.response_stride_bytes.into()))

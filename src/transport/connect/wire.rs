@@ -7,13 +7,12 @@ use super::ConnectError;
 use crate::transport::geometry::{Allocator, Blocks, Geometry};
 use crate::transport::memory::Access;
 use crate::transport::region::Sealing;
-use crate::transport::ring::Publication;
 use std::array;
 
 /// What every message starts with.
 pub(super) const MAGIC: [u8; 8] = *b"mcsTable";
 /// The version of the protocol: of these messages and of all layouts in shared memory.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 /// The length of every message.
 pub(super) const MESSAGE_BYTES: usize = 64;
 
@@ -57,7 +56,6 @@ pub enum Refusal {
 /// What the words that stand for one of a few things mean: its place here, of the reasons one more.
 const REFUSALS: [Refusal; 6] =
     [Refusal::Version, Refusal::Full, Refusal::Handshake, Refusal::Resources, Refusal::OtherUser, Refusal::Late];
-const PUBLICATIONS: [Publication; 2] = [Publication::Index, Publication::Phase];
 const ALLOCATORS: [Allocator; 2] = [Allocator::Owned, Allocator::Shared];
 const ACCESSES: [Access; 2] = [Access::Read, Access::ReadWrite];
 const SEALINGS: [Option<Sealing>; 3] = [None, Some(Sealing::Size), Some(Sealing::SizeAndWriting)];
@@ -126,8 +124,7 @@ impl Message {
                 let Geometry { client_blocks, server_blocks, .. } = geometry;
                 words[4] = geometry.capacity;
                 words[5] = u32::from(geometry.request_stride_bytes) | u32::from(geometry.response_stride_bytes) << 16;
-                words[6] =
-                    place_in(&PUBLICATIONS, geometry.publication) | place_in(&ALLOCATORS, geometry.allocator) << 8;
+                words[6] = place_in(&ALLOCATORS, geometry.allocator);
                 words[7..9].copy_from_slice(&[client_blocks.block_bytes, client_blocks.count]);
                 words[9..11].copy_from_slice(&[server_blocks.block_bytes, server_blocks.count]);
                 words[12..].copy_from_slice(&[long(queue_bytes), long(data_bytes)].concat());
@@ -171,8 +168,7 @@ impl Message {
                     capacity: words[4],
                     request_stride_bytes: words[5] as u16,
                     response_stride_bytes: (words[5] >> 16) as u16,
-                    publication: *PUBLICATIONS.get(usize::from(words[6] as u8))?,
-                    allocator: *ALLOCATORS.get(usize::from((words[6] >> 8) as u8))?,
+                    allocator: *ALLOCATORS.get(words[6] as usize)?,
                     client_blocks: blocks(7),
                     server_blocks: blocks(9),
                 },
@@ -206,7 +202,6 @@ mod tests {
             capacity: 128,
             request_stride_bytes: 16,
             response_stride_bytes: 12,
-            publication: Publication::Phase,
             allocator: Allocator::Owned,
             client_blocks: Blocks { block_bytes: 4096, count: 256 },
             server_blocks: Blocks { block_bytes: 65536, count: 3 },

@@ -6,6 +6,7 @@ use rustix::io::Errno;
 use rustix::mm::{self, Advice, MapFlags, ProtFlags};
 use rustix::thread::futex;
 use std::any::Any;
+use std::array;
 use std::os::fd::OwnedFd;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
@@ -169,15 +170,26 @@ impl Mapped {
     /// The word of 4 bytes at an offset, for calls that need its address, such as futexes.
     #[inline(always)]
     pub fn word32(&self, at: usize) -> Option<&AtomicU32> {
-        let place = self.pointer(at, 4)?.cast::<u32>().as_ptr();
-        // SAFETY: four bytes inside the memory, valid as long as the owner, which `self` keeps; aligned, as just below;
-        // every access to this location is atomic and has this size.
-        place.is_aligned().then(|| unsafe { AtomicU32::from_ptr(place) })
+        self.words(at).map(|[word]| word)
+    }
+
+    /// Words of 4 bytes in a row.
+    #[inline(always)]
+    fn words<const N: usize>(&self, at: usize) -> Option<&[AtomicU32; N]> {
+        let place = self.pointer(at, 4 * N)?.cast::<[AtomicU32; N]>();
+        // SAFETY: as many words inside the memory, valid as long as the owner, which `self` keeps; aligned, as just looked at;
+        // every access to one of them is atomic and has its size.
+        if place.is_aligned() { Some(unsafe { place.as_ref() }) } else { None }
+    }
+
+    #[inline(always)]
+    fn writable<const N: usize>(&self, at: usize) -> Option<&[AtomicU32; N]> {
+        if self.writable_bytes == 0 { None } else { self.words(at) }
     }
 
     #[inline(always)]
     fn writable32(&self, at: usize) -> Option<&AtomicU32> {
-        if self.writable_bytes == 0 { None } else { self.word32(at) }
+        self.writable(at).map(|[word]| word)
     }
 
     #[inline(always)]
@@ -216,6 +228,25 @@ impl Memory for Mapped {
                 Store::Relaxed => word.store(value, Ordering::Relaxed),
                 Store::Release => word.store(value, Ordering::Release),
             }
+        }
+    }
+
+    #[inline(always)]
+    fn load_words<const N: usize>(&self, at: usize, is_wanted: impl FnOnce(u32) -> bool) -> Option<[u32; N]> {
+        let words = self.words::<N>(at)?;
+        let first = words.first()?.load(Ordering::Acquire);
+        let word = |word: usize| if word == 0 { first } else { words[word].load(Ordering::Relaxed) };
+        is_wanted(first).then(|| array::from_fn(word))
+    }
+
+    #[inline(always)]
+    fn store_words<const N: usize>(&self, at: usize, words: [u32; N]) {
+        let Some(places) = self.writable::<N>(at) else { return };
+        if let ([place, places @ ..], [first, others @ ..]) = (places.as_slice(), words.as_slice()) {
+            for (place, &value) in places.iter().zip(others) {
+                place.store(value, Ordering::Relaxed);
+            }
+            place.store(*first, Ordering::Release);
         }
     }
 

@@ -17,6 +17,7 @@ mod mapped;
 
 use crate::kernel::ReadyKernel;
 use crate::select::copy_part;
+use std::array;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -53,6 +54,26 @@ pub trait Memory {
 
     /// Writes a word of 4 bytes.
     fn store32(&self, at: usize, value: u32, order: Store);
+
+    /// Reads `N` words of 4 bytes in a row: the first one with acquire, and the others, relaxed, only if that one is wanted. None if
+    /// it is not.
+    #[inline(always)]
+    fn load_words<const N: usize>(&self, at: usize, is_wanted: impl FnOnce(u32) -> bool) -> Option<[u32; N]> {
+        let first = self.load32(at, Load::Acquire);
+        let word = |word| if word == 0 { first } else { self.load32(at + 4 * word, Load::Relaxed) };
+        is_wanted(first).then(|| array::from_fn(word))
+    }
+
+    /// Writes `N` words of 4 bytes in a row: all but the first, relaxed, and then the first one with release.
+    #[inline(always)]
+    fn store_words<const N: usize>(&self, at: usize, words: [u32; N]) {
+        for (word, value) in words.into_iter().enumerate().skip(1) {
+            self.store32(at + 4 * word, value, Store::Relaxed);
+        }
+        if let Some(&first) = words.first() {
+            self.store32(at, first, Store::Release);
+        }
+    }
 
     /// Replaces a word of 4 bytes and returns what was there.
     fn swap32(&self, at: usize, value: u32, order: Ordering) -> u32;

@@ -146,7 +146,7 @@ impl Pair {
 
     fn forward_responses(&mut self) -> Result<(), SessionError> {
         for _ in 0..self.capacity {
-            let Some(entry) = self.responses_in.pop()? else { break };
+            let Some(entry) = self.responses_in.pop() else { break };
             let response = Response::from_entry(entry);
             let id = response.id.get() as u32;
             // Room was kept for as many as are under way, and for no more.
@@ -185,7 +185,7 @@ impl Pair {
             if !self.releases_out.has_room(1)? {
                 break;
             }
-            let Some(block) = self.releases_in.pop()? else { break };
+            let Some(block) = self.releases_in.pop() else { break };
             self.releases_out.push(block)?;
         }
         self.releases_in.release();
@@ -198,7 +198,7 @@ impl Pair {
             if !self.has_room()? {
                 break;
             }
-            let Some(entry) = self.requests_in.pop()? else { break };
+            let Some(entry) = self.requests_in.pop() else { break };
             let mut request = Request::from_entry(entry)?;
             request.check(self.capacity)?;
             self.has_taken_unanswered |= !Request::has_response(entry[0]);

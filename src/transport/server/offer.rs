@@ -11,7 +11,6 @@ use crate::transport::options::setters;
 use crate::transport::reactor::{Progress, Service};
 use crate::transport::region::{Region, RegionOptions};
 use crate::transport::request::Kind;
-use crate::transport::ring::Publication;
 use crate::transport::session::{Incoming, QueueLayout, data_bytes, lay_out_shared};
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -52,7 +51,6 @@ impl TableOptions {
         capacity: 128,
         request_stride_bytes: 128,
         response_stride_bytes: 128,
-        publication: Publication::Phase,
         allocator: Allocator::Owned,
         client_blocks: Blocks { block_bytes: 64 << 10, count: 64 },
         server_blocks: Blocks { block_bytes: 64 << 10, count: 64 },

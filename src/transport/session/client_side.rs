@@ -186,7 +186,7 @@ impl<M: Memory + Clone> ClientSide<M> {
     #[inline(always)]
     pub fn poll(&mut self) -> Result<Option<Ticket>, Violation> {
         // Bounded: each turn ends a request that was under way, or uses a credit.
-        while let Some(entry) = self.responses.pop()? {
+        while let Some(entry) = self.responses.pop() {
             if let Some(ticket) = self.accept(Response::from_entry(entry))? {
                 return Ok(Some(ticket));
             }
@@ -199,7 +199,7 @@ impl<M: Memory + Clone> ClientSide<M> {
     #[inline(always)]
     pub fn poll_into(&mut self, wanted: Ticket, dst: &mut [u8], copier: Copier) -> Result<Option<Came>, Violation> {
         // Bounded as in `poll`.
-        while let Some(entry) = self.responses.pop()? {
+        while let Some(entry) = self.responses.pop() {
             let response = Response::from_entry(entry);
             if let Some(len_bytes) = self.copy_out(wanted, response, dst, copier)? {
                 return Ok(Some(Came::Bytes(len_bytes)));

@@ -3,10 +3,13 @@
 use crate::transport::blocks::FreeList;
 use crate::transport::geometry::{Allocator, Blocks, Geometry, GeometryError, Limits};
 use crate::transport::memory::Memory;
-use crate::transport::ring::{Publication, RingLayout, RingPlace};
+use crate::transport::request::LAP_BIT;
+use crate::transport::ring::{RingLayout, RingPlace};
 
 /// Words that different sides write are this far apart: two lines, because the neighbour of a line is fetched with it.
 const APART_BYTES: usize = 128;
+/// The lap bit of a release, which is the number of a block: no region has as many.
+const RELEASE_LAP_BIT: u32 = 1 << 31;
 
 /// The queue region.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,22 +37,19 @@ impl QueueLayout {
     pub fn of(geometry: &Geometry) -> Result<Self, GeometryError> {
         geometry.check(&Limits { max_queue_bytes: u64::MAX, max_data_bytes: u64::MAX })?;
         let word = |number: usize| number * APART_BYTES;
-        let ring = |first_word, entries_at, stride_bytes: u32, publication| {
-            let at = RingPlace { tail_at: word(first_word), head_at: word(first_word + 1), entries_at };
-            RingLayout::new(at, geometry.capacity, stride_bytes, publication)
+        let ring = |head_at, end_at: usize, stride_bytes: u32, lap_bit| {
+            let at = RingPlace { head_at, entries_at: end_at.next_multiple_of(APART_BYTES) };
+            RingLayout::new(at, geometry.capacity, stride_bytes, lap_bit)
         };
-        let requests = ring(0, word(8), geometry.request_stride_bytes.into(), geometry.publication)?;
-        let responses_at = requests.end_at().next_multiple_of(APART_BYTES);
-        let responses = ring(2, responses_at, geometry.response_stride_bytes.into(), geometry.publication)?;
-        let releases_at = responses.end_at().next_multiple_of(APART_BYTES);
-        // A block index has no bit to spare for a lap.
-        let releases = ring(4, releases_at, 4, Publication::Index)?;
+        let requests = ring(word(0), word(5), geometry.request_stride_bytes.into(), LAP_BIT)?;
+        let responses = ring(word(1), requests.end_at(), geometry.response_stride_bytes.into(), LAP_BIT)?;
+        let releases = ring(word(2), responses.end_at(), 4, RELEASE_LAP_BIT)?;
         Ok(Self {
             requests,
             responses,
             releases,
-            server_doorbell_at: word(6),
-            client_doorbell_at: word(7),
+            server_doorbell_at: word(3),
+            client_doorbell_at: word(4),
             len_bytes: releases.end_at().next_multiple_of(4096),
         })
     }

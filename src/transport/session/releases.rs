@@ -132,7 +132,7 @@ impl<M: Memory> Lent<M> {
     pub(super) fn take_releases(&mut self, data: &mut Data<M>) -> Result<(), Violation> {
         let Some(releases) = &mut self.releases else { return Ok(()) };
         // Bounded by what the client can hold: each release must be of something that it does.
-        while let Some([block]) = releases.pop()? {
+        while let Some([block]) = releases.pop() {
             if self.alone.is_marked(block) {
                 self.alone.clear(block)?;
                 self.blocks -= 1;

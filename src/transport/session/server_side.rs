@@ -83,7 +83,7 @@ impl<M: Memory + Clone> ServerSide<M> {
         if !has_room && !self.next_needs_no_room() {
             return Ok(None);
         }
-        let Some(entry) = self.requests.pop()? else { return Ok(None) };
+        let Some(entry) = self.requests.pop() else { return Ok(None) };
         let request = Request::from_entry(entry)?;
         request.check(self.capacity)?;
         self.has_taken_unanswered |= request.id == JobId::ZERO || request.kind == Kind::Credit;

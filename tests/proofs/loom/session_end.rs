@@ -8,7 +8,7 @@ use memcpy_select::transport::chain::Chain;
 use memcpy_select::transport::geometry::{Allocator, Blocks, Geometry};
 use memcpy_select::transport::memory::{Load, Memory, Store};
 use memcpy_select::transport::session::{ClientSide, Outcome, Reply, ServerSide};
-use memcpy_select::transport::{Args, Copier, Flags, Kind, Publication, Value};
+use memcpy_select::transport::{Args, Copier, Flags, Kind, Value};
 use std::sync::Arc;
 
 /// What is broken in the memory that the model runs over, or in who uses it.
@@ -114,15 +114,14 @@ fn last_answer_arrives(bug: Bug) {
         capacity: 2,
         request_stride_bytes: 16,
         response_stride_bytes: 16,
-        publication: Publication::Phase,
         allocator: Allocator::Owned,
         client_blocks: blocks,
         server_blocks: blocks,
     };
     // The words of the queue, and one entry of each ring.
-    let (requests_at, responses_at) = (8 * 128, 9 * 128);
+    let (requests_at, responses_at) = (5 * 128, 6 * 128);
     let entries = (0..32).step_by(4).flat_map(|word| [requests_at + word, responses_at + word]);
-    let model = Model::new(bug, (0..8).map(|word| word * 128).chain(entries));
+    let model = Model::new(bug, (0..5).map(|word| word * 128).chain(entries));
     let memory = || model.clone();
     let mut client = ClientSide::new(&geometry, memory(), memory(), memory()).unwrap();
     let mut server = ServerSide::new(&geometry, memory(), memory(), memory()).unwrap();

@@ -52,7 +52,7 @@ pub use stage::{Stage, Way};
 pub use tiered::Tiers;
 pub use wait::Patience;
 
-use crate::transport::{Allocator, Publication, TableOptions};
+use crate::transport::{Allocator, TableOptions};
 use bare::Bare;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -226,27 +226,9 @@ static PATHS: &[&dyn Path] = &[
     &TableRequest {
         name: "table_request",
         about: "a request of StreamTable and its answer, 8 bytes in the entries",
-        publication: TableOptions::GEOMETRY.publication,
         response_stride_bytes: TableOptions::GEOMETRY.response_stride_bytes,
     },
-    &TableRequest {
-        name: "table_request_index",
-        about: "the same, published by the writer's index, responses padded to 16 bytes",
-        publication: Publication::Index,
-        response_stride_bytes: 16,
-    },
-    &TableRequest {
-        name: "table_request_12",
-        about: "the same, published by a phase bit in the entry, responses of 12 bytes",
-        publication: Publication::Phase,
-        response_stride_bytes: 12,
-    },
-    &TableRequest {
-        name: "table_request_index_12",
-        about: "the same, published by the writer's index, responses of 12 bytes",
-        publication: Publication::Index,
-        response_stride_bytes: 12,
-    },
+    &TableRequest { name: "table_request_12", about: "the same, responses of 12 bytes", response_stride_bytes: 12 },
     &table_push::TablePush,
     &StreamTable {
         name: "table_copy_copy",

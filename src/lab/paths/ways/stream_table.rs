@@ -10,7 +10,7 @@ use crate::lab::paths::ways::{
     forwarder, table,
 };
 use crate::transport::{
-    Allocator, Answer, Blocks, Client, Completion, Geometry, Handle, Job, Operation, Publication, Table, TableOptions,
+    Allocator, Answer, Blocks, Client, Completion, Geometry, Handle, Job, Operation, Table, TableOptions,
 };
 use std::collections::VecDeque;
 use std::ptr::NonNull;
@@ -106,7 +106,6 @@ impl StreamTable {
         Geometry {
             request_stride_bytes: stride_bytes,
             response_stride_bytes: stride_bytes,
-            publication: Publication::Phase,
             allocator: self.allocator,
             client_blocks,
             server_blocks,

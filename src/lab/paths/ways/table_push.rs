@@ -7,7 +7,7 @@ use crate::lab::paths::ways::{
 };
 use crate::transport::ring::MAX_ROOM_BYTES;
 use crate::transport::{
-    Answer, Blocks, Client, Event, Geometry, Handle, Job, Operation, Publication, Pushed, Table, TableOptions, Ticket,
+    Answer, Blocks, Client, Event, Geometry, Handle, Job, Operation, Pushed, Table, TableOptions, Ticket,
 };
 use std::collections::VecDeque;
 
@@ -40,7 +40,6 @@ fn geometry(config: &Config) -> Geometry {
     Geometry {
         request_stride_bytes: stride_bytes,
         response_stride_bytes: stride_bytes,
-        publication: Publication::Phase,
         client_blocks: BLOCKS,
         server_blocks: BLOCKS,
         ..TableOptions::GEOMETRY

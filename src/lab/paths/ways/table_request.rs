@@ -11,7 +11,7 @@ use crate::lab::paths::ways::{
     Buffer, Config, Consumer, End, Limits, Opening, Path, PathError, Producer, Token, table,
 };
 use crate::transport::{
-    Answer, Blocks, Client, Completion, Geometry, Handle, Job, Operation, Publication, Table, TableOptions, Ticket,
+    Answer, Blocks, Client, Completion, Geometry, Handle, Job, Operation, Table, TableOptions, Ticket,
 };
 use std::collections::VecDeque;
 use std::io::SeekFrom;
@@ -23,12 +23,11 @@ const RECEIVED: u64 = 0;
 /// There are blocks, since every session has some; they are not used.
 const BLOCKS: Blocks = Blocks { block_bytes: Blocks::MIN_BYTES, count: 64 };
 
-/// How the entries of the rings lie and are published; what is not said is as tables have it.
+/// How the entries of the rings lie; what is not said is as tables have it.
 #[derive(Debug)]
 pub(crate) struct TableRequest {
     pub(crate) name: &'static str,
     pub(crate) about: &'static str,
-    pub(crate) publication: Publication,
     /// From one response to the next.
     pub(crate) response_stride_bytes: u16,
 }
@@ -165,7 +164,6 @@ impl Path for TableRequest {
     fn join(&self, config: &Config, token: Token) -> Result<Box<dyn End>, PathError> {
         let [socket] = token.take()?;
         let geometry = Geometry {
-            publication: self.publication,
             response_stride_bytes: self.response_stride_bytes,
             client_blocks: BLOCKS,
             server_blocks: BLOCKS,
