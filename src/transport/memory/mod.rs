@@ -4,8 +4,8 @@
 //! [`Mapped`] memory; tests run the very same code over memory that explores every order of events (loom) and over memory
 //! that answers differently at each read, as a hostile peer can. All `unsafe` of that logic is in this folder.
 //!
-//! An offset outside the memory, or one that is not aligned for its word, touches nothing: a load gives 0 and a store is
-//! dropped. The logic checks every index before it gets here; this is the second line behind it.
+//! An offset outside the memory, or one that is not aligned for its word, touches nothing: a load gives 0, or no words, and
+//! a store is dropped. The logic checks every index before it gets here; this is the second line behind it.
 //!
 //! # References
 //!
