@@ -25,6 +25,8 @@ pub const MAX_CAPACITY: u32 = 1 << 15;
 pub const MAX_STRIDE_BYTES: u32 = 512;
 /// Where an entry's bytes begin, if its stride leaves room for some.
 const ROOM_AT: usize = 16;
+/// How many bytes of an entry are in one line with its words.
+const FIRST_BYTES: usize = 64 - ROOM_AT;
 /// The most bytes that an entry has room for.
 pub const MAX_ROOM_BYTES: usize = MAX_STRIDE_BYTES as usize - ROOM_AT;
 
@@ -178,8 +180,14 @@ impl<M: Memory, const WORDS: usize> Producer<M, WORDS> {
             return Ok(false);
         }
         let bytes = bytes.get(..self.layout.room_bytes() as usize).unwrap_or(bytes);
-        if !bytes.is_empty() {
-            self.memory.write(self.layout.room_at(self.tail), bytes, copier);
+        let at = self.layout.room_at(self.tail);
+        // The reader may be looking at the first line all the time: it is written last, as close to its words as can be.
+        let (first, rest) = bytes.split_at(bytes.len().min(FIRST_BYTES));
+        if !rest.is_empty() {
+            self.memory.write(at + FIRST_BYTES, rest, copier);
+        }
+        if !first.is_empty() {
+            self.memory.write(at, first, copier);
         }
         self.batch.push(entry);
         self.tail = self.tail.wrapping_add(1);
