@@ -220,6 +220,37 @@ fn a_process_that_dies_is_noticed_even_if_its_child_holds_the_socket() {
 }
 
 #[test]
+fn a_server_that_dies_is_noticed_even_if_its_child_holds_the_socket() {
+    use memcpy_select::transport::{Client, ClientError, ClientOptions, Event, SessionError, Table, TableOptions};
+    let _turn = turn();
+    let at = roles::address("orphaned");
+    let (started, start) = rustix::pipe::pipe().unwrap();
+    let (told, tell) = rustix::pipe::pipe().unwrap();
+    let server = suite::sys::Child::start(|| {
+        let Ok(mut table) = Table::create(&at, TableOptions::default()) else { return 1 };
+        let _ = rustix::io::write(&start, &[1]);
+        if !matches!(table.next(LONG), Ok(Some(Event::Joined(_)))) {
+            return 2;
+        }
+        // The grandchild keeps all that there is until it is told to end, or nobody is left to tell; nobody waits for it.
+        suite::sys::Child::start(|| {
+            let mut one = [rustix::event::PollFd::new(&told, rustix::event::PollFlags::IN)];
+            let _ = rustix::event::poll(&mut one, Some(&(2 * LONG).try_into().unwrap()));
+            0
+        });
+        0
+    });
+    rustix::io::read(&started, &mut [0; 1]).unwrap();
+    let mut client = Client::connect(&at, ClientOptions::default().limit(LONG)).unwrap();
+    let start = std::time::Instant::now();
+    let error = client.open("name").unwrap_err();
+    assert!(matches!(error, ClientError::Session(SessionError::PeerGone)), "{error}");
+    assert!(start.elapsed() < LONG, "it was looked only when the limit was over");
+    assert_eq!(server.end(), suite::sys::End::Exit(0));
+    rustix::io::write(&tell, &[1]).unwrap();
+}
+
+#[test]
 fn without_descriptors_left_clients_are_hung_up_on_and_the_listener_goes_on() {
     let _turn = turn();
     let name = format!("@memcpy-select-full-{}", std::process::id());

@@ -157,3 +157,52 @@ fn a_supplied_region_serves_as_the_clients_own() {
         assert!(server.join().unwrap().is_err());
     }
 }
+
+/// A device's memory, or a file, cannot be sealed: it is mapped if the client's program vouches for it, and not else. The queue
+/// region has its seals all the same.
+#[test]
+fn a_data_region_without_seals_is_taken_on_the_programs_word() {
+    let _turn = turn();
+    let join = |is_vouched: bool, queue_seals: SealFlags| {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let server = thread::spawn(move || {
+            receive(&ours);
+            let (queue, data) = (memfd(PAGE_BYTES, queue_seals), memfd(4 * PAGE_BYTES, SealFlags::empty()));
+            send(&ours, &welcome(&[]), &[queue.as_fd(), data.as_fd()]);
+            receive(&ours);
+            let _ = rustix::fs::fcntl_add_seals(&queue, SealFlags::FUTURE_WRITE | SealFlags::SEAL);
+            let _ = (&ours).write_all(&message(GO, &[]));
+            rustix::io::pwrite(&data, b"written", 4096).unwrap();
+        });
+        let options = options(LONG);
+        // SAFETY: the server above neither truncates the region nor makes it inaccessible.
+        let options = if is_vouched { unsafe { options.unsealed() } } else { options };
+        let joined = join_over(theirs, options);
+        server.join().unwrap();
+        joined
+    };
+    let joined = join(true, SIZE).unwrap();
+    assert_eq!((joined.data.len_bytes(), joined.data.memory().access()), (4 * PAGE_BYTES, Access::Read));
+    assert_eq!(joined.data.memory().load32(4096, Load::Acquire), u32::from_le_bytes(*b"writ"));
+    for (is_vouched, queue_seals) in [(false, SIZE), (true, SealFlags::empty())] {
+        let error = join(is_vouched, queue_seals).unwrap_err();
+        assert!(matches!(error, ConnectError::Region(RegionError::NotSealed { .. })), "{error}");
+    }
+}
+
+#[test]
+fn what_a_client_is_to_have_at_once_is_there() {
+    let _turn = turn();
+    for prefault in [false, true] {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let own = OwnRegion::New(RegionOptions::default().prefault(prefault));
+        let options = options(LONG).prefault(prefault).own_region(own);
+        let client = thread::spawn(move || join_over(theirs, options).unwrap());
+        let server = serve(Greeting::over(ours, LONG), Allocator::Owned).unwrap();
+        let joined = client.join().unwrap();
+        let pages = |region: &Region| rustix::fs::fstat(region.descriptor()).unwrap().st_blocks / 8;
+        let expected = if prefault { 4 } else { 0 };
+        assert_eq!((pages(&joined.data), pages(joined.own_data.as_ref().unwrap())), (expected, expected));
+        assert_eq!(pages(&server.queue), 1, "always: it is used at once");
+    }
+}

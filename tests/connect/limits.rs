@@ -180,7 +180,9 @@ fn no_memory_is_taken_before_the_handshake_is_over() {
     let own = memfd(data_bytes, WRITING);
     send(&theirs, &message(READY, &[(56, data_bytes as u32)]), &[own.as_fd()]);
     assert!(matches!(table.next(LONG).unwrap(), Some(Event::Joined(_))));
+    let start = std::time::Instant::now();
     while blocks(&offered[1]) * 512 < data_bytes as i64 || blocks(&own) * 512 < data_bytes as i64 {
+        assert!(start.elapsed() < LONG, "some of it does not come");
         assert!(table.next(Duration::from_millis(1)).unwrap().is_none());
     }
     assert!(blocks(&offered[0]) > 0);
@@ -194,7 +196,9 @@ fn a_newcomer_is_told_why_there_is_no_place() {
     let mut table = Table::create(&at, options).unwrap();
     let mut serve_while = |client: &dyn Fn() -> bool| {
         let mut refused = Vec::new();
+        let start = std::time::Instant::now();
         while !client() {
+            assert!(start.elapsed() < LONG, "it is not told");
             if let Some(Event::Refused { why, count: 1 }) = table.next(Duration::from_millis(1)).unwrap() {
                 refused.push(why);
             }

@@ -103,6 +103,39 @@ fn serve_one(table: &mut Table) -> u8 {
     4
 }
 
+/// Waits until a child of this process has ended, and is not waited for.
+fn has_ended(child: &suite::sys::Child) {
+    let state = || std::fs::read_to_string(format!("/proc/{}/stat", child.number())).unwrap();
+    while !state().rsplit(") ").next().unwrap().starts_with('Z') {
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Those that came before see the process that listened then as their server. The others see the one that serves.
+#[test]
+fn clients_of_a_child_go_on_when_the_process_that_listened_before_ends() {
+    let _turn = turn();
+    let at = address("parent");
+    let (told, tell) = rustix::pipe::pipe().unwrap();
+    let (started, start) = rustix::pipe::pipe().unwrap();
+    let parent = suite::sys::Child::start(|| {
+        let Ok(mut table) = Table::create(&at, TableOptions::default()) else { return 1 };
+        suite::sys::Child::start(|| serve_one(&mut table));
+        let _ = rustix::io::write(&start, &[1]);
+        let _ = rustix::io::read(&told, &mut [0; 1]);
+        0
+    });
+    rustix::io::read(&started, &mut [0; 1]).unwrap();
+    // The one that serves listens itself when it takes in the first.
+    let first = ask(&at).unwrap();
+    let second = join(&at, options(LONG)).unwrap();
+    rustix::io::write(&tell, &[1]).unwrap();
+    has_ended(&parent);
+    assert!(!second.channel.is_gone());
+    drop((second, first));
+    assert_eq!(parent.end(), suite::sys::End::Exit(0));
+}
+
 #[test]
 fn a_child_serves_after_the_process_that_listened_has_ended() {
     let _turn = turn();
@@ -115,10 +148,7 @@ fn a_child_serves_after_the_process_that_listened_has_ended() {
         u8::from(rustix::io::write(&tell, &[1]).is_err())
     });
     rustix::io::read(&told, &mut [0; 1]).unwrap();
-    let state = || std::fs::read_to_string(format!("/proc/{}/stat", parent.number())).unwrap();
-    while !state().rsplit(") ").next().unwrap().starts_with('Z') {
-        thread::sleep(Duration::from_millis(1));
-    }
+    has_ended(&parent);
     let mut client = ask(&at).unwrap();
     // Also after it was looked whether the other side lives.
     thread::sleep(Duration::from_millis(10));

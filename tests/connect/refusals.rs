@@ -106,6 +106,7 @@ fn absurd_numbers_are_refused() {
         (52, 1),
         (56, 0),
         (56, 4096),
+        (56, 4 * 4096 + (2 << 20)),
         (60, 1),
         (24, 1),
     ];
@@ -144,9 +145,47 @@ fn absurd_numbers_are_refused() {
     assert!(matches!(error, ConnectError::Geometry(error) if error.found == 4096));
 }
 
+/// Two regions of a client, as a proxy has them, are the first and the last of its blocks, in whole pages.
+#[test]
+fn two_regions_that_do_not_fit_the_blocks_are_refused() {
+    let _turn = turn();
+    let pages = |count: u32| count * 4096;
+    for (first, last) in
+        [(pages(3), pages(2)), (pages(4), pages(1)), (pages(2) + 64, pages(1)), (pages(2), 64), (!4095, pages(2))]
+    {
+        let sends = move |socket: UnixStream| {
+            send(&socket, &message(HELLO, &[]), &[]);
+            receive(&socket);
+            let regions = [first, last].map(|len_bytes| memfd(len_bytes as usize, WRITING));
+            send(&socket, &message(READY, &[(56, first), (48, last)]), &regions.each_ref().map(AsFd::as_fd));
+            assert_eq!(receive(&socket), message(REFUSED, &[(16, 3)]));
+        };
+        let error = server_of(sends, LONG);
+        assert!(matches!(error, ConnectError::Geometry(_)), "{first} {last}: {error}");
+    }
+    // Each of them is sealed.
+    for seals in [[WRITING, SIZE], [SIZE, WRITING]] {
+        let sends = move |socket: UnixStream| {
+            send(&socket, &message(HELLO, &[]), &[]);
+            receive(&socket);
+            let regions = seals.map(|seals| memfd(PAGE_BYTES, seals));
+            send(&socket, &message(READY, &[(56, 4096), (48, 4096)]), &regions.each_ref().map(AsFd::as_fd));
+            assert_eq!(receive(&socket), message(REFUSED, &[(16, 3)]));
+        };
+        let error = server_of(sends, LONG);
+        assert!(matches!(error, ConnectError::Region(RegionError::NotSealed { .. })), "{error}");
+    }
+}
+
 #[test]
 fn limits_are_the_clients_own() {
     let _turn = turn();
+    // What is as long as the limit is taken.
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let server = thread::spawn(move || serve(Greeting::over(ours, LONG), Allocator::Owned));
+    let limits = Limits { max_queue_bytes: 4096, max_data_bytes: 4 * 4096 };
+    let joined = join_over(theirs, options(LONG).limits(limits));
+    assert!(joined.is_ok() && server.join().unwrap().is_ok());
     for limits in [
         Limits { max_queue_bytes: 4095, ..Limits::default() },
         Limits { max_data_bytes: 4 * 4096 - 1, ..Limits::default() },

@@ -87,6 +87,9 @@ fn members_come_and_go() {
         set.remove(key).unwrap();
     }
     assert!(set.is_empty() && matches!(set.wait_set_any(LONG), Err(SemaphoreError::Nothing)));
+    let notifier = Arc::downgrade(all[0].notifier().unwrap());
+    drop(all);
+    assert_eq!(notifier.strong_count(), 0, "the set has let it go with the last of its members");
 }
 
 #[test]

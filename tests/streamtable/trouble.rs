@@ -132,6 +132,8 @@ fn the_library_writes_nothing_beyond_the_limit_of_file_sizes() {
             |name: &str| File::options().append(name == "appended").write(true).create(true).open(here.join(name));
         let (plain, appended) = (make("plain").unwrap(), make("appended").unwrap());
         (&appended).write_all(&[1; 10_000]).unwrap();
+        // Wherever it stands, what is written comes at its end.
+        std::io::Seek::rewind(&mut &appended).unwrap();
         setrlimit(Resource::Fsize, Rlimit { current: Some(29_999), maximum: None }).unwrap();
         let is_too_large = |error: std::io::Error| error.raw_os_error() == Some(rustix::io::Errno::FBIG.raw_os_error());
         // A signal would end this process.

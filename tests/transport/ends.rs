@@ -2,11 +2,15 @@
 //! process and in several, and only tables are tables.
 
 use crate::programs::{Over, compare, next_job, serve};
+use memcpy_select::transport::connect::{Greeted, Greeting, Step};
+use memcpy_select::transport::ring::{Consumer, Producer};
+use memcpy_select::transport::session::QueueLayout;
 use memcpy_select::transport::{
-    Address, Allocator, Answer, Answered, Client, ClientError, ClientOptions, Completion, Event, Memory, SessionError,
-    Table, TableError, TableOptions,
+    Access, Address, Allocator, Answer, Answered, Client, ClientError, ClientOptions, Completion, Event, JobId, Mapped,
+    Memory, Region, RegionOptions, Request, Response, SessionError, Table, TableError, TableOptions, Value, Violation,
 };
 use std::io::SeekFrom;
+use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -178,4 +182,64 @@ fn a_violation_ends_its_own_session_and_no_other() {
     table.answer(job, Answer::Position(5));
     table.flush();
     assert!(matches!(honest.finish(ticket), Ok(Completion::Position(5))));
+}
+
+/// A client, and a server that does what it is told: the ring of its answers.
+fn deceived() -> (Client, Greeted, Producer<Mapped, 3>) {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let joining = thread::spawn(|| Client::over(theirs, ClientOptions::default()).unwrap());
+    let geometry = geometry(Allocator::Owned);
+    let layout = QueueLayout::of(&geometry).unwrap();
+    let data = Region::create(geometry.server_blocks.total_bytes() as usize, RegionOptions::default()).unwrap();
+    data.seal_writing().unwrap();
+    let mut greeting = Greeting::over(ours, Duration::from_secs(20));
+    let greeted = loop {
+        match greeting.step().unwrap() {
+            Step::Asked => {
+                let queue = Region::create(layout.len_bytes, RegionOptions::default()).unwrap();
+                greeting.offer(geometry, queue, &data).unwrap();
+            }
+            Step::Agreed => break greeting.finish().unwrap(),
+            Step::Pending => thread::yield_now(),
+        }
+    };
+    let responses = Producer::new(greeted.queue.memory().clone(), layout.responses);
+    (joining.join().unwrap(), greeted, responses)
+}
+
+/// What a server broke is over: every call says why, and sends nothing any more.
+#[test]
+fn a_session_that_was_broken_stays_so() {
+    let file = memcpy_select::transport::Handle::of(1);
+    let id = JobId::new(5).unwrap();
+    let no_job = Response { has_object: false, has_more: false, id, value: Value::from_raw(0) };
+    let (mut client, greeted, mut responses) = deceived();
+    responses.push(no_job.to_entry()).unwrap();
+    responses.publish();
+    let mut requests =
+        Consumer::<_, 4>::new(greeted.queue.memory().clone(), QueueLayout::of(&greeted.geometry).unwrap().requests);
+    let is_over = |error: ClientError| {
+        matches!(error, ClientError::Session(SessionError::Violation(Violation::NoSuchJob { id: 5 })))
+    };
+    assert!(is_over(client.poll().unwrap_err()));
+    assert!(is_over(client.open("name").unwrap_err()));
+    assert!(is_over(client.post(file, b"").unwrap_err()));
+    assert!(is_over(client.submit_seek(file, SeekFrom::Start(0)).unwrap_err()));
+    assert!(is_over(client.close(file).unwrap_err()));
+    assert!(is_over(client.poll().unwrap_err()));
+    assert_eq!(requests.pop(), None);
+
+    // An object that is promised and does not come.
+    let (mut client, greeted, mut responses) = deceived();
+    client.set_limit(SOON);
+    let ticket = client.submit_share(file, 0, 0, Access::Read).unwrap();
+    client.flush().unwrap();
+    let mut requests =
+        Consumer::<_, 4>::new(greeted.queue.memory().clone(), QueueLayout::of(&greeted.geometry).unwrap().requests);
+    let id = Request::from_entry(requests.pop().unwrap()).unwrap().id;
+    responses.push(Response { has_object: true, id, ..no_job }.to_entry()).unwrap();
+    responses.publish();
+    for error in [client.finish(ticket).unwrap_err(), client.open("name").unwrap_err()] {
+        assert!(matches!(error, ClientError::Session(SessionError::Violation(Violation::NoObject { .. }))), "{error}");
+    }
 }

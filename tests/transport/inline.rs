@@ -98,9 +98,11 @@ fn check(client: &mut ClientSide<Mapped>, [write, read]: [Ticket; 2], length: us
     assert_eq!(client.take(write), Some(Outcome::Amount(length as u32)));
     if length.is_multiple_of(3) {
         let mut bytes = vec![0; length];
+        let before = client.in_flight();
         match client.poll_into(read, &mut bytes, Copier::AUTO).unwrap() {
             Some(Came::Bytes(len_bytes)) => {
                 assert_eq!((len_bytes, bytes), (length, pattern(length, length + 1)));
+                assert_eq!(client.in_flight(), before - 1, "its place is free");
                 assert!(!client.is_waiting(read) && client.take(read).is_none());
                 return;
             }
@@ -145,6 +147,19 @@ fn payloads_of_every_length_arrive_in_batches_and_round_the_ring() {
             }
             assert_eq!((client.in_flight(), server.unanswered(), server.lent_blocks()), (0, 0, 0), "{geometry:?}");
         }
+    }
+}
+
+#[test]
+fn of_bytes_that_are_longer_than_an_entry_has_room_for_the_first_are_sent() {
+    let (mut client, mut server) = pair(&with_strides(geometry(Allocator::Owned, 8, 64), (64, 64)));
+    let long = pattern(49, 1);
+    client.post(1, &long, Copier::AUTO).unwrap();
+    client.submit_copy(Kind::Write, Flags::DATA, 1, &long, Copier::AUTO).unwrap();
+    client.flush().unwrap();
+    for _ in 0..2 {
+        let job = server.take_request().unwrap().unwrap().job.unwrap();
+        assert_eq!(bytes_of(&server, job), long[..48]);
     }
 }
 

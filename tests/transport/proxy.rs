@@ -1,6 +1,7 @@
 //! A proxy forwards what its rule allows, and nothing else; what is read and written in place passes through it without a
 //! copy; and a name cannot change after the rule has seen it.
 
+mod hostile;
 mod newcomers;
 
 use crate::programs::{Over, compare, next_job, serve};

@@ -4,11 +4,11 @@
 use crate::files::{Files, MAX_HANDLES};
 use crate::memories::Watched;
 use crate::rng::Rng;
-use crate::sides::{geometries, memories, pair, serve};
+use crate::sides::{geometries, geometry, memories, pair, serve};
 use memcpy_select::transport::chain::Chain;
-use memcpy_select::transport::geometry::Allocator;
+use memcpy_select::transport::geometry::{Allocator, Geometry};
 use memcpy_select::transport::session::{ClientSide, Outcome, Reply, ServerSide, SubmitError, Ticket};
-use memcpy_select::transport::{Args, Copier, ErrorCode, Flags, Kind, Memory, Violation};
+use memcpy_select::transport::{Args, Copier, ErrorCode, Flags, Kind, Mapped, Memory, Value, Violation};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -180,7 +180,7 @@ fn clients_see_the_objects_as_they_are() {
 #[test]
 fn what_a_request_counts_on_is_given_back_before_the_server_finds_it() {
     for geometry in geometries().into_iter().filter(|geometry| geometry.allocator == Allocator::Owned) {
-        let length = 2 * geometry.server_blocks.block_bytes;
+        let block_bytes = geometry.server_blocks.block_bytes;
         let [queue, client_data, server_data] = memories(&geometry);
         let mut server =
             ServerSide::new(&geometry, queue.clone(), client_data.read_only(), server_data.clone()).unwrap();
@@ -188,7 +188,7 @@ fn what_a_request_counts_on_is_given_back_before_the_server_finds_it() {
         server.limit_lent_blocks(3);
         let answer: Rc<RefCell<dyn FnMut()>> = Rc::new(RefCell::new(move || {
             while let Some(incoming) = server.take_request().unwrap() {
-                let chain = server.lend(length).expect("the client holds nothing");
+                let chain = server.lend(incoming.request.args.to_amount()).expect("the client holds nothing");
                 server.answer(incoming.job.unwrap(), Reply::Bytes(chain)).unwrap();
                 server.flush();
             }
@@ -196,8 +196,9 @@ fn what_a_request_counts_on_is_given_back_before_the_server_finds_it() {
         let [queue, client_data, server_data] =
             [queue, client_data, server_data.read_only()].map(|memory| Watched::new(memory, Rc::clone(&answer)));
         let mut client = ClientSide::new(&geometry, queue, client_data, server_data).unwrap();
-        for _ in 0..3 * geometry.capacity {
-            let read = Args::amount(length);
+        for round in 0..6 * geometry.capacity {
+            // One block is given back, or three.
+            let read = Args::amount(block_bytes * (1 + round % 3 / 2));
             let ticket = client.submit(Kind::Read, Flags::NONE, 1, read, Chain::EMPTY).unwrap();
             client.flush().unwrap();
             assert_eq!(client.poll().unwrap(), Some(ticket));
@@ -205,4 +206,89 @@ fn what_a_request_counts_on_is_given_back_before_the_server_finds_it() {
             client.release(chain).unwrap();
         }
     }
+}
+
+/// A side of a session whose other side does something after each of its stores.
+fn watched_by(after_store: impl FnMut() + 'static, memories: [Mapped; 3]) -> [Watched; 3] {
+    let after_store: Rc<RefCell<dyn FnMut()>> = Rc::new(RefCell::new(after_store));
+    memories.map(|memory| Watched::new(memory, Rc::clone(&after_store)))
+}
+
+/// Sessions of four entries and few blocks, without room in the entries.
+fn small() -> Geometry {
+    geometry(Allocator::Owned, 4, 64)
+}
+
+/// A server that pushes as soon as it finds a credit: there is room for the message in the ring, and its block is back.
+#[test]
+fn what_a_credit_counts_on_is_given_back_before_the_server_finds_it() {
+    for credits in 1..4 {
+        let geometry = small();
+        let [queue, client_data, server_data] = memories(&geometry);
+        let mut server =
+            ServerSide::new(&geometry, queue.clone(), client_data.read_only(), server_data.clone()).unwrap();
+        server.limit_lent_blocks(credits);
+        let mut stream = None;
+        let serve = move || {
+            while let Some(incoming) = server.take_request().expect("there is room") {
+                stream = stream.or(incoming.job);
+                while let Some(job) = stream.filter(|job| server.credits(*job) > Some(0)) {
+                    let chain = server.lend(1).expect("the client holds no more than it has credits for");
+                    server.push(job, Reply::Bytes(chain)).unwrap();
+                }
+                server.flush();
+            }
+        };
+        let [queue, client_data, server_data] = watched_by(serve, [queue, client_data, server_data.read_only()]);
+        let mut client = ClientSide::new(&geometry, queue, client_data, server_data).unwrap();
+        let ticket = client.submit(Kind::Stream, Flags::NONE, 1, Args::stream(1, credits), Chain::EMPTY).unwrap();
+        client.flush().unwrap();
+        let mut seen = 0;
+        while seen < 40 {
+            let before = seen;
+            while let Some(found) = client.poll().unwrap() {
+                assert_eq!(found, ticket);
+                let Some(Outcome::Read(chain)) = client.take(ticket) else { panic!("no message") };
+                client.release(chain).unwrap();
+                seen += 1;
+            }
+            assert!(seen > before, "the stream has stopped");
+            client.flush().unwrap();
+        }
+    }
+}
+
+/// A client that asks again as soon as it has its answers: the places of their requests are free.
+#[test]
+fn places_of_requests_are_given_back_before_the_client_finds_the_answers() {
+    let geometry = small();
+    let [queue, client_data, server_data] = memories(&geometry);
+    let mut client = ClientSide::new(&geometry, queue.clone(), client_data.clone(), server_data.read_only()).unwrap();
+    let ask = |client: &mut ClientSide<Mapped>| {
+        client.submit(Kind::SeekStart, Flags::NONE, 1, Args::from_raw(7), Chain::EMPTY).expect("a place")
+    };
+    for _ in 0..geometry.capacity {
+        ask(&mut client);
+    }
+    client.flush().unwrap();
+    let answered = Rc::new(RefCell::new(0));
+    let count = Rc::clone(&answered);
+    let go_on = move || {
+        while let Some(ticket) = client.poll().unwrap() {
+            assert_eq!(client.take(ticket), Some(Outcome::Position(7)));
+            ask(&mut client);
+            client.flush().unwrap();
+            *count.borrow_mut() += 1;
+        }
+    };
+    let [queue, client_data, server_data] = watched_by(go_on, [queue, client_data.read_only(), server_data]);
+    let mut server = ServerSide::new(&geometry, queue, client_data, server_data).unwrap();
+    for _ in 0..20 {
+        for _ in 0..geometry.capacity {
+            let incoming = server.take_request().unwrap().expect("a request");
+            server.answer(incoming.job.unwrap(), Reply::Value(Value::from_raw(7))).unwrap();
+        }
+        server.flush();
+    }
+    assert_eq!(*answered.borrow(), 20 * geometry.capacity);
 }

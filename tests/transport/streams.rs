@@ -14,8 +14,8 @@ use memcpy_select::transport::session::{
 };
 use memcpy_select::transport::{
     Answer, Answered, Args, Asked, Blocks, Client, ClientError, ClientOptions, Completion, Copier, ErrorCode, Event,
-    Flags, Handle, Job, JobId, Kind, Mapped, Memory, Operation, Proxy, ProxyOptions, Pushed, Request, Response, Slice,
-    Table, TableOptions, Value, Violation, Waiting,
+    Flags, Handle, Job, JobId, Kind, Mapped, Memory, Operation, Proxy, ProxyOptions, Pushed, Request, Response,
+    SessionError, Slice, Table, TableOptions, Value, Violation, Waiting,
 };
 use std::io::SeekFrom;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -565,6 +565,37 @@ fn messages_are_copied_to_where_they_are_wanted() {
     }
 }
 
+/// Longer ones, in blocks, more often than there are blocks; and a stream has a credit at least.
+#[test]
+fn blocks_of_messages_that_were_copied_go_back() {
+    let (mut table, mut client) = by_hand(options());
+    let ticket = client.stream(Handle::of(3), 100, 0).unwrap();
+    client.flush().unwrap();
+    let job = next_job(&mut table);
+    assert_eq!(job.operation(), Operation::Stream { handle: 3, amount: 100, credits: 1 });
+    for round in 0..3 * client.geometry().server_blocks.count {
+        let bytes = [round as u8; 100];
+        assert!(matches!(table.push(&job, Answer::Bytes(&bytes)), Pushed::Sent), "{round}");
+        table.flush();
+        let mut dst = [0; 100];
+        assert_eq!(client.receive(ticket, &mut dst).unwrap(), Some(100));
+        assert_eq!(dst, bytes);
+        client.flush().unwrap();
+        while !matches!(table.next(SOON).unwrap(), Some(Event::Credit { .. })) {}
+    }
+}
+
+#[test]
+fn a_post_to_a_table_that_has_gone_says_so() {
+    let (table, mut client) = by_hand(options());
+    for number in 0..8 {
+        client.post(Handle::of(3), &message(number, 48)).unwrap();
+    }
+    drop(table);
+    let posted = client.post(Handle::of(3), b"one more");
+    assert!(matches!(posted, Err(ClientError::Session(SessionError::PeerGone))), "{posted:?}");
+}
+
 #[test]
 fn posts_wait_for_room_until_the_limit_and_say_what_does_not_fit() {
     let (mut table, mut client) = by_hand(options());
@@ -580,8 +611,12 @@ fn posts_wait_for_room_until_the_limit_and_say_what_does_not_fit() {
         let job = next_job(&mut table);
         assert_eq!((job.operation(), job.wants_answer()), (Operation::Write { handle: 3 }, false));
         assert_eq!(table.payload(&job).to_vec(), message(number, 48));
-        let answer = if number.is_multiple_of(2) { Answer::Amount(number) } else { Answer::Error(ErrorCode::IO) };
-        table.answer(job, answer);
+        let answer = match number % 3 {
+            0 => Answer::Amount(number),
+            1 => Answer::Error(ErrorCode::IO),
+            _ => Answer::Bytes(b"for nobody"),
+        };
+        assert_eq!(table.answer(job, answer), Answered::Sent, "any answer just ends it");
     }
     table.flush();
     client.post(object, b"one more").unwrap();

@@ -5,18 +5,20 @@ use crate::cases::Effort;
 use crate::programs::{Over, compare, next_job, serve};
 use crate::rng::Rng;
 use memcpy_select::transport::{
-    Access, Address, Allocator, Answer, Answered, Blocks, Client, ClientError, ClientOptions, Completion, Copier,
-    ErrorCode, Event, Geometry, Job, Memory, Object, Operation, Region, RegionOptions, Table, TableError, TableOptions,
-    Waiting,
+    Access, Address, Allocator, Answer, Answered, Blocks, Client, ClientError, ClientKey, ClientOptions, Completion,
+    ConnectError, Copier, ErrorCode, Event, Geometry, Job, Memory, Object, Operation, Region, RegionOptions, Table,
+    TableError, TableOptions, Waiting,
 };
 use std::collections::HashMap;
 use std::io::SeekFrom;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-const SOON: Duration = Duration::from_millis(20);
+pub const SOON: Duration = Duration::from_millis(20);
+/// Long enough for any machine, for what is to come.
+pub const LONG: Duration = Duration::from_secs(20);
 
 pub fn geometry(allocator: Allocator) -> Geometry {
     let blocks = Blocks { block_bytes: 4096, count: 128 };
@@ -295,7 +297,11 @@ fn memory_objects_are_handed_out_whole_or_in_pages_with_an_open_or_later() {
         })
     };
     for region in [&sealed, &open] {
-        let whole = share(region, 0, 0, Access::Read).unwrap().map().unwrap();
+        let whole = share(region, 0, 0, Access::Read).unwrap();
+        // Unless its seals keep the client from writing, the descriptor does.
+        let is_writable = rustix::fs::fcntl_getfl(whole.descriptor()).unwrap().contains(rustix::fs::OFlags::RDWR);
+        assert_eq!(is_writable, std::ptr::eq(region, &sealed));
+        let whole = whole.map().unwrap();
         assert_eq!((whole.len_bytes(), whole.memory().access()), (4 * 4096, Access::Read));
         let mut byte = [9];
         whole.memory().read(2 * 4096, &mut byte, Copier::AUTO);
@@ -330,6 +336,146 @@ fn memory_objects_are_handed_out_whole_or_in_pages_with_an_open_or_later() {
     table.flush();
     let Ok(Completion::Opened(handle, Some(shared))) = client.finish(ticket) else { panic!("no object") };
     assert_eq!((handle.number(), shared.map().unwrap().len_bytes()), (5, 4 * 4096));
+}
+
+/// A client that the table takes from the other end of a pair.
+fn join(table: &mut Table) -> (Client, ClientKey) {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    table.adopt(theirs).unwrap();
+    thread::scope(|scope| {
+        let client = scope.spawn(|| Client::over(ours, ClientOptions::default()).unwrap());
+        match table.next(LONG).unwrap() {
+            Some(Event::Joined(key)) => (client.join().unwrap(), key),
+            other => panic!("{other:?}"),
+        }
+    })
+}
+
+/// What a client held that has gone comes back when the last one has gone, not before; those that have regions of their own have
+/// all of it.
+#[test]
+fn blocks_of_one_region_come_back_when_all_clients_have_left() {
+    let shared = TableOptions::default().geometry(geometry(Allocator::Shared));
+    let mut table = Table::without_address(TableOptions::default().geometry(shared.geometry).one_region(true)).unwrap();
+    let leave = |table: &mut Table, client: Client, key: ClientKey| {
+        drop(client);
+        let left = table.next(LONG).unwrap();
+        assert!(matches!(left, Some(Event::Left { client, .. }) if client == key), "{left:?}");
+        // What is left of it is given up in the rounds that follow.
+        for _ in 0..3 {
+            assert!(table.next(SOON).unwrap().is_none());
+        }
+    };
+    for _ in 0..2 {
+        let (mut one, one_key) = join(&mut table);
+        let (mut other, other_key) = join(&mut table);
+        let held = one.lease(100 * 4096).expect("all blocks are free");
+        let more = other.lease(100 * 4096);
+        assert!(matches!(more, Err(ClientError::OutOfBlocks { .. })), "they have one region: {more:?}");
+        // As if its process had been killed.
+        leave(&mut table, one, one_key);
+        drop(held);
+        let more = other.lease(100 * 4096);
+        assert!(matches!(more, Err(ClientError::OutOfBlocks { .. })), "nobody gave them back: {more:?}");
+        leave(&mut table, other, other_key);
+    }
+    let mut table = Table::without_address(shared).unwrap();
+    let mut clients = [(); 2].map(|()| join(&mut table));
+    let _held = clients.each_mut().map(|(client, _)| client.lease(100 * 4096).expect("they have one each"));
+}
+
+/// Those that say nothing, or no more, are given up when their time is over, however they came.
+#[test]
+fn a_newcomer_has_as_long_as_the_options_say() {
+    let mut table = Table::without_address(TableOptions::default().connect_limit(SOON)).unwrap();
+    let (silent, theirs) = UnixStream::pair().unwrap();
+    table.adopt(theirs).unwrap();
+    let start = Instant::now();
+    let event = table.next(LONG).unwrap();
+    assert!(start.elapsed() < LONG, "nothing but the end of the program's own limit had the table look");
+    let Some(Event::Refused { why: ConnectError::Timeout { limit: SOON }, count: 1 }) = event else {
+        panic!("{event:?}")
+    };
+    let mut told = Vec::new();
+    std::io::Read::read_to_end(&mut &silent, &mut told).unwrap();
+    // Kind 5, reason 6: too late.
+    assert_eq!((told.len(), told[12], told[16]), (64, 5, 6));
+}
+
+/// Nothing is heard of a client after it has left, not even what it had asked for before.
+#[test]
+fn of_a_client_that_has_left_nothing_more_is_heard() {
+    let mut table = Table::without_address(TableOptions::default()).unwrap();
+    let (mut one, key) = join(&mut table);
+    let file = memcpy_select::transport::Handle::of(1);
+    for _ in 0..5 {
+        one.submit_seek(file, SeekFrom::Start(0)).unwrap();
+        one.close(file).unwrap();
+    }
+    let first = next_job(&mut table);
+    assert_eq!(first.client(), key);
+    table.disconnect(key).unwrap();
+    let left = table.next(LONG).unwrap();
+    assert!(matches!(left, Some(Event::Left { client, .. }) if client == key), "{left:?}");
+    assert!(table.next(SOON).unwrap().is_none());
+    assert_eq!(table.answer(first, Answer::Position(0)), Answered::Left);
+    assert!(matches!(one.open("x"), Err(ClientError::Session(_))));
+}
+
+#[test]
+fn what_is_longer_than_a_transfer_is_cut() {
+    let (mut table, mut client) = by_hand(TableOptions::default().geometry(geometry(Allocator::Owned)));
+    let file = memcpy_select::transport::Handle::of(1);
+    let (most_read, most_written) = (client.max_read_bytes(), client.max_write_bytes());
+    thread::scope(|scope| {
+        let client = scope.spawn(|| {
+            let mut bytes = vec![7; most_read.max(most_written) + 1];
+            (client.write(file, &bytes).unwrap(), client.read(file, &mut bytes).unwrap())
+        });
+        let job = next_job(&mut table);
+        let written = table.payload(&job).len();
+        table.answer(job, Answer::Amount(written as u32));
+        let job = next_job(&mut table);
+        let Operation::Read { amount, .. } = job.operation() else { panic!("{job:?}") };
+        table.answer(job, Answer::Bytes(&vec![8; amount as usize]));
+        table.flush();
+        assert_eq!((written, amount as usize), (most_written, most_read));
+        assert_eq!(client.join().unwrap(), (most_written, most_read));
+    });
+}
+
+/// An answer that came while another one was waited for, and is not wanted any more, is not taken for one that is.
+#[test]
+fn an_answer_that_was_kept_can_be_given_up() {
+    let (mut table, mut client) = by_hand(TableOptions::default());
+    let file = memcpy_select::transport::Handle::of(1);
+    let tickets = [(); 3].map(|()| client.submit_seek(file, SeekFrom::Start(0)).unwrap());
+    client.flush().unwrap();
+    for position in 0..3 {
+        let job = next_job(&mut table);
+        table.answer(job, Answer::Position(position));
+    }
+    table.flush();
+    assert!(matches!(client.finish(tickets[2]), Ok(Completion::Position(2))));
+    client.abandon(tickets[0]).unwrap();
+    let next = client.poll().unwrap();
+    assert!(matches!(next, Some((ticket, Completion::Position(1))) if ticket == tickets[1]), "{next:?}");
+    assert!(client.poll().unwrap().is_none());
+    assert_eq!(client.in_flight(), 0);
+}
+
+/// Where both sides write, nobody has a slice of it.
+#[test]
+fn there_are_slices_of_what_one_side_alone_writes() {
+    for allocator in [Allocator::Owned, Allocator::Shared] {
+        let (mut table, mut client) = by_hand(TableOptions::default().geometry(geometry(allocator)));
+        let is_owned = allocator == Allocator::Owned;
+        assert_eq!(client.lease(100).unwrap().slices_mut().is_some(), is_owned);
+        client.submit_read(memcpy_select::transport::Handle::of(1), 100).unwrap();
+        client.flush().unwrap();
+        let job = next_job(&mut table);
+        assert_eq!(table.lease(&job, 100).unwrap().slices_mut().is_some(), is_owned);
+    }
 }
 
 /// The copying form goes by the length of the whole transfer, with the kernel that is asked for.

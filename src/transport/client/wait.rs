@@ -295,16 +295,16 @@ impl Client {
             Outcome::Ended => Completion::Ended,
             Outcome::Amount(amount) => Completion::Amount(amount),
             Outcome::Opened(handle, object) => {
-                Completion::Opened(handle, object.map(|id| self.receive_object(id)).transpose()?)
+                Completion::Opened(handle, object.map(|id| self.receive_object(id, self.limit)).transpose()?)
             }
             Outcome::Position(position) => Completion::Position(position),
-            Outcome::Shared(id) => Completion::Shared(self.receive_object(id)?),
+            Outcome::Shared(id) => Completion::Shared(self.receive_object(id, self.limit)?),
         })
     }
 
-    /// The object that the server passed for a job, before it answered.
-    pub(super) fn receive_object(&mut self, id: JobId) -> Result<Shared, ClientError> {
-        match self.channel.accept_parcel(id.get(), self.limit) {
+    /// The object that the server passed for a job, before it answered; waits for it for at most the limit.
+    pub(super) fn receive_object(&mut self, id: JobId, limit: Duration) -> Result<Shared, ClientError> {
+        match self.channel.accept_parcel(id.get(), limit) {
             Ok((parcel, descriptor)) => Ok(Shared::new(parcel, descriptor)),
             Err(ConnectError::Timeout { .. }) => {
                 let id = id.get() as u32;
@@ -314,7 +314,7 @@ impl Client {
         }
     }
 
-    /// Begins a call of the program's: takes in what was given back; an error if the session is over.
+    /// Begins a call of the program's: takes in what was given back, and objects that are not wanted any more; an error if the session is over.
     #[inline(always)]
     pub(super) fn begin(&mut self) -> Result<(), ClientError> {
         if let Some(over) = self.over {
@@ -325,6 +325,9 @@ impl Client {
         }
         while let Some(chain) = self.own.take_returned() {
             self.side.give_back(chain);
+        }
+        while let Some(id) = self.side.next_unwanted() {
+            self.receive_object(id, Duration::ZERO)?;
         }
         Ok(())
     }

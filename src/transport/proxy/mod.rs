@@ -49,6 +49,7 @@ setters! {
 }
 
 impl Default for ProxyOptions {
+    /// 1024 clients of the own user, each of which has five seconds to connect; looks, then sleeps.
     fn default() -> Self {
         Self {
             peers: Peers::default(),

@@ -182,6 +182,52 @@ impl<S: Service> Newcomer<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::transport::memory::{Load, Memory};
+
+    /// A session whose other side asks for something just when it is told to ring, or does not.
+    struct Asked<const SOON: bool> {
+        memory: Mapped,
+        bells: [Doorbell<Mapped>; 2],
+    }
+
+    impl<const SOON: bool> Asked<SOON> {
+        fn words(&self) -> [u32; 2] {
+            [0, 4].map(|at| self.memory.load32(at, Load::Relaxed))
+        }
+    }
+
+    impl<const SOON: bool> Session for Asked<SOON> {
+        fn descriptor(&self, _source: Source) -> Option<BorrowedFd<'_>> {
+            None
+        }
+
+        fn is_ready(&mut self) -> bool {
+            SOON && self.words() == [Via::Socket as u32; 2]
+        }
+
+        fn bells(&self) -> &[Doorbell<Mapped>] {
+            &self.bells
+        }
+
+        fn take_in(&mut self, _source: Source) -> Result<(u32, u32), SessionError> {
+            Err(SessionError::PeerGone)
+        }
+    }
+
+    fn asked<const SOON: bool>() -> Asked<SOON> {
+        let memory = Mapped::private(4096).unwrap();
+        Asked { bells: [0, 4].map(|at| Doorbell::new(memory.clone(), at)), memory }
+    }
+
+    #[test]
+    fn a_session_is_looked_at_once_more_when_all_its_bells_are_up() {
+        let mut soon = asked::<true>();
+        assert!(soon.arm());
+        assert_eq!(soon.words(), [0, 0], "it is told that this side is awake");
+        let mut never = asked::<false>();
+        assert!(!never.arm());
+        assert_eq!(never.words(), [Via::Socket as u32; 2]);
+    }
 
     #[test]
     fn each_name_has_a_key_of_its_own() {

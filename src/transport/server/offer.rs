@@ -31,8 +31,9 @@ pub struct TableOptions {
     pub regions: RegionOptions,
     /// How the table waits.
     pub waiting: Waiting,
-    /// How many blocks a client may hold. A client that gives one block back and asks for another at once should be one below it, and
-    /// below what its session has: what it gives back may be seen after the request.
+    /// How many blocks a client may hold; with [`Allocator::Shared`], where it takes blocks itself, how many an answer may have. A client
+    /// that gives one block back and asks for another at once should be one below it, and below what its session has: what it gives
+    /// back may be seen after the request.
     pub max_held_blocks: u32,
     /// With [`Allocator::Shared`]: one region for all clients, which then can read and write each other's bytes.
     pub one_region: bool,
@@ -58,6 +59,8 @@ impl TableOptions {
 }
 
 impl Default for TableOptions {
+    /// [`GEOMETRY`](Self::GEOMETRY) in ordinary pages; 1024 clients of the own user, each of which may hold all blocks that it is
+    /// lent and has five seconds to connect; looks, then sleeps.
     fn default() -> Self {
         Self {
             geometry: Self::GEOMETRY,

@@ -56,14 +56,12 @@ impl Peer {
     }
 }
 
+/// What happens next, and not only because a limit is over that has the table look around.
 fn next(table: &mut Table) -> Event {
     let start = Instant::now();
-    loop {
-        assert!(start.elapsed() < LONG, "nothing happens");
-        if let Some(event) = table.next(Duration::from_millis(20)).unwrap() {
-            return event;
-        }
-    }
+    let event = table.next(LONG).unwrap();
+    assert!(start.elapsed() < LONG, "nothing happens");
+    event.expect("nothing happens")
 }
 
 /// A table that sleeps where it can, with two clients: it waits for their sockets.
@@ -169,5 +167,26 @@ fn many_that_leave_at_once_do_not_keep_the_others_waiting() {
     while !table.reactor.departed.is_empty() {
         assert!(start.elapsed() < LONG, "something is left of them");
         table.next(Duration::from_millis(1)).unwrap();
+    }
+}
+
+#[test]
+fn a_client_that_always_has_something_keeps_no_newcomer_out() {
+    for waiting in [Waiting::Adaptive, Waiting::Sleep, Waiting::Poll] {
+        let mut table = Table::without_address(TableOptions::default().waiting(waiting)).unwrap();
+        let mut busy = Peer::join(&mut table);
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        table.adopt(ours).unwrap();
+        let joining = thread::spawn(|| join_over(theirs, JoinOptions::default().limit(LONG)).unwrap());
+        let (start, mut joined) = (Instant::now(), false);
+        while !joined {
+            assert!(start.elapsed() < LONG, "the newcomer is not taken in");
+            busy.put();
+            match next(&mut table) {
+                Event::Closed { client, .. } => assert_eq!(client, busy.key),
+                event => joined = matches!(event, Event::Joined(_)),
+            }
+        }
+        joining.join().unwrap();
     }
 }

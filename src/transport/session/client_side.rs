@@ -10,7 +10,6 @@ use super::tickets::{State, Ticket, Tickets};
 use super::{Came, Outcome, SubmitError};
 use crate::transport::blocks::{AllocateError, BlockMemory};
 use crate::transport::chain::Chain;
-use crate::transport::completion::Handle;
 use crate::transport::geometry::{Allocator, Geometry, GeometryError};
 use crate::transport::memory::{Copier, Memory};
 use crate::transport::request::{Args, ErrorCode, Flags, JobId, Kind, Request, Response, Slice};
@@ -258,9 +257,9 @@ impl<M: Memory + Clone> ClientSide<M> {
             slot.payload.clear();
         }
         if is_wanted.is_none()
-            && let Some(Outcome::Read(chain)) = self.take(ticket)
+            && let Some(outcome) = self.take(ticket)
         {
-            self.release(chain)?;
+            self.discard(outcome)?;
         }
         Ok(is_wanted)
     }
@@ -284,9 +283,7 @@ impl<M: Memory + Clone> ClientSide<M> {
     pub fn abandon(&mut self, ticket: Ticket) -> Result<(), Violation> {
         // Bounded: a stream has no more messages than credits.
         while let Some(outcome) = self.take(ticket) {
-            if let Outcome::Read(chain) = outcome {
-                self.release(chain)?;
-            }
+            self.discard(outcome)?;
         }
         let id = self.tickets.id(ticket);
         if let Some(slot) = self.tickets.get_mut(ticket)
@@ -300,6 +297,22 @@ impl<M: Memory + Clone> ClientSide<M> {
         Ok(())
     }
 
+    /// Gives back what came of a request that was given up.
+    fn discard(&mut self, outcome: Outcome) -> Result<(), Violation> {
+        match outcome {
+            Outcome::Read(chain) => self.release(chain)?,
+            Outcome::Opened(_, Some(id)) | Outcome::Shared(id) => self.returns.unwanted.push(id),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// The next object to receive and close: it came for a request that was given up.
+    #[inline(always)]
+    pub fn next_unwanted(&mut self) -> Option<JobId> {
+        self.returns.unwanted.pop()
+    }
+
     /// What a response means for the request it answers, if it can be an answer to it.
     #[inline(always)]
     fn outcome(&mut self, ticket: Ticket, response: Response) -> Result<Outcome, Violation> {
@@ -309,28 +322,11 @@ impl<M: Memory + Clone> ClientSide<M> {
         if let Some(code) = ErrorCode::of(response.value) {
             return Ok(Outcome::Refused(code));
         }
-        let raw = response.value.raw();
-        let at_most =
-            |asked: u64| if raw <= asked { Ok(raw) } else { Err(Violation::MoreThanAsked { got: raw, asked }) };
-        Ok(match slot.kind {
-            Kind::Read => {
-                slot.admit(response.value.to_slice().length, false)?;
-                Outcome::Read(self.bytes(response)?)
-            }
-            Kind::Write => Outcome::Amount(at_most(slot.asked.into())? as u32),
-            Kind::Open | Kind::Create => {
-                let handle = Handle::of(at_most(u32::MAX.into())? as u32);
-                Outcome::Opened(handle, response.has_object.then_some(response.id))
-            }
-            Kind::SeekStart | Kind::SeekCurrent | Kind::SeekEnd => Outcome::Position(raw),
-            Kind::Share if response.has_object => Outcome::Shared(response.id),
-            Kind::Share => return Err(Violation::NoObject { id: response.id.get() as u32 }),
-            Kind::Stream => match response.value.to_slice().length.into() {
-                0 => Outcome::Ended,
-                got => return Err(Violation::MoreThanAsked { got, asked: 0 }),
-            },
-            Kind::Destroy | Kind::Close | Kind::Credit => Outcome::Amount(at_most(0)? as u32),
-        })
+        if slot.kind != Kind::Read {
+            return slot.outcome(response);
+        }
+        slot.admit(response.value.to_slice().length, false)?;
+        Ok(Outcome::Read(self.bytes(response)?))
     }
 
     /// The bytes that came with a response.

@@ -24,12 +24,14 @@ pub(super) struct Returns<M> {
     unsent_credits: VecDeque<(JobId, u32)>,
     /// Whether one of the requests that are not published yet asks for more than a block.
     pub(super) asks_for_many: bool,
+    /// Objects that came for requests which were given up.
+    pub(super) unwanted: Vec<JobId>,
 }
 
 impl<M: Memory> Returns<M> {
     pub(super) fn new(releases: Option<Producer<M, 1>>, most: u32) -> Self {
-        let (unsent, unsent_credits) = (VecDeque::new(), VecDeque::new());
-        Self { releases, unsent, unsent_blocks: 0, most, unsent_credits, asks_for_many: false }
+        let (unsent, unsent_credits, unwanted) = (VecDeque::new(), VecDeque::new(), Vec::new());
+        Self { releases, unsent, unsent_blocks: 0, most, unsent_credits, asks_for_many: false, unwanted }
     }
 
     /// The blocks of a chain; [`Violation::BlockTwice`] if the server lends what it did not take back.

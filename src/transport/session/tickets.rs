@@ -3,7 +3,8 @@
 
 use super::Outcome;
 use crate::transport::chain::Chain;
-use crate::transport::request::{JobId, Kind};
+use crate::transport::completion::Handle;
+use crate::transport::request::{JobId, Kind, Response};
 use crate::transport::slots::Key;
 use crate::transport::violation::Violation;
 use std::collections::VecDeque;
@@ -62,6 +63,29 @@ impl Slot {
             return Err(Violation::MoreThanAsked { got: length.into(), asked: self.asked.into() });
         }
         Ok(())
+    }
+
+    /// What a response means that is no error and brings no bytes, if it can be an answer to this request.
+    #[inline(always)]
+    pub(super) fn outcome(&self, response: Response) -> Result<Outcome, Violation> {
+        let (raw, id) = (response.value.raw(), response.id.get() as u32);
+        let at_most =
+            |asked: u64| if raw <= asked { Ok(raw as u32) } else { Err(Violation::MoreThanAsked { got: raw, asked }) };
+        Ok(match self.kind {
+            Kind::Write => Outcome::Amount(at_most(self.asked.into())?),
+            Kind::Open | Kind::Create => {
+                let handle = Handle::of(at_most(u32::MAX.into())?);
+                Outcome::Opened(handle, response.has_object.then_some(response.id))
+            }
+            Kind::SeekStart | Kind::SeekCurrent | Kind::SeekEnd => Outcome::Position(raw),
+            Kind::Share if response.has_object => Outcome::Shared(response.id),
+            Kind::Share => return Err(Violation::NoObject { id }),
+            Kind::Stream => match response.value.to_slice().length.into() {
+                0 => Outcome::Ended,
+                got => return Err(Violation::MoreThanAsked { got, asked: 0 }),
+            },
+            Kind::Destroy | Kind::Close | Kind::Credit | Kind::Read => Outcome::Amount(at_most(0)?),
+        })
     }
 
     /// A message of a stream was taken; how many credits are to be given back for it: all that are owed, when half are used.

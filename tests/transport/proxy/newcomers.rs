@@ -45,11 +45,16 @@ fn a_table_that_goes_ends_its_clients_sessions_and_one_without_room_has_none() {
     before_a_table("shared", TableOptions::default().geometry(geometry), |front| {
         assert!(Client::connect(front, ClientOptions::default()).is_err());
     });
-    // Whom the table refuses, the proxy does.
+    // Blocks that do not fill whole pages leave none to a proxy.
+    let client_blocks = Blocks { block_bytes: 64, count: 100 };
+    before_a_table("odd", TableOptions::default().geometry(Geometry { client_blocks, ..super::geometry() }), |front| {
+        assert!(Client::connect(front, ClientOptions::default()).is_err());
+    });
+    // Whom the table refuses, the proxy does, for that reason.
     before_a_table("full", options().max_clients(1), |front| {
         let first = Client::connect(front, ClientOptions::default()).unwrap();
         let second = Client::connect(front, ClientOptions::default()).unwrap_err();
-        assert!(matches!(second, ConnectError::Refused { .. }), "{second}");
+        assert!(matches!(second, ConnectError::Refused { reason: Refusal::Full }), "{second}");
         drop(first);
     });
 }
