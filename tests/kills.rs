@@ -21,7 +21,7 @@ use memcpy_select::transport::{
 };
 use neighbours::cases::Effort;
 use neighbours::rng::Rng;
-use neighbours::{Belongings, Honest, LONG, Program, Server, address, alone, geometry, until};
+use neighbours::{Belongings, Honest, LONG, Program, Server, address, alone, apart, geometry, until};
 use std::io::SeekFrom;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -191,6 +191,9 @@ fn kill_a_client(server: &Server, honest: &Honest, before: Belongings, point: Po
 
 #[test]
 fn a_client_may_die_at_any_point() {
+    if apart() {
+        return;
+    }
     let _alone = alone();
     let outside = Belongings::now();
     let geometry = geometry(Allocator::Owned);
@@ -207,6 +210,9 @@ fn a_client_may_die_at_any_point() {
 /// With one region for all, blocks that a client was killed with are gone for the others, until all have left.
 #[test]
 fn a_common_region_is_whole_again_when_all_have_left() {
+    if apart() {
+        return;
+    }
     let _alone = alone();
     let geometry = geometry(Allocator::Shared);
     let server = Server::start(TableOptions::default().geometry(geometry).one_region(true));
@@ -294,6 +300,9 @@ fn use_until_over(address: &Address) -> (Instant, ClientError) {
 
 #[test]
 fn a_server_may_die_at_any_point() {
+    if apart() {
+        return;
+    }
     let _alone = alone();
     let before = Belongings::now();
     let at = Region::create(4096, RegionOptions::default()).unwrap();

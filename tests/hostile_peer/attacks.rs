@@ -1,7 +1,7 @@
 //! What an enemy does to a server, each with the test that lets it loose.
 
 use super::enemy::{Enemy, Got, amount, meddle, slice};
-use super::neighbours::{Belongings, Honest, Server, alone, until};
+use super::neighbours::{Belongings, Honest, Server, alone, apart, until};
 use super::{any, attack, attack_with, is_gone, is_violation, options, other_process, owned, row, times};
 use memcpy_select::transport::memory::{Load, Store};
 use memcpy_select::transport::{Address, Allocator, Args, ErrorCode, Kind, Memory, SessionError, Violation, Waiting};
@@ -35,6 +35,9 @@ pub fn scribble(at: &Address) {
 
 #[test]
 fn scribbles_at_random() {
+    if apart() {
+        return;
+    }
     let options = owned();
     attack("scribbles_at_random", "random words over all it may write", options, any);
 }
@@ -65,6 +68,9 @@ pub fn target_fields(at: &Address) {
 
 #[test]
 fn scribbles_on_each_field() {
+    if apart() {
+        return;
+    }
     let options = owned();
     let ends = attack("scribbles_on_each_field", "each word that means something, up to six values each", options, any);
     assert!(ends.iter().any(is_violation));
@@ -95,6 +101,9 @@ pub fn replay(at: &Address) {
 
 #[test]
 fn replays_old_values() {
+    if apart() {
+        return;
+    }
     let options = owned();
     attack("replays_old_values", "the whole queue region as it was some requests ago", options, any);
 }
@@ -120,6 +129,9 @@ pub fn beyond(at: &Address) {
 
 #[test]
 fn names_blocks_one_beyond_and_far_beyond() {
+    if apart() {
+        return;
+    }
     let ends = attack("names_blocks_one_beyond_and_far_beyond", "indices and lengths out of the region", owned(), any);
     assert!(ends.iter().filter(|end| is_violation(end)).count() >= 25);
 }
@@ -144,6 +156,9 @@ pub fn twice(at: &Address) {
 
 #[test]
 fn uses_one_block_twice() {
+    if apart() {
+        return;
+    }
     let ends = attack("uses_one_block_twice", "a block twice in a chain, and in eight requests at once", owned(), any);
     let twice = |end: &&SessionError| matches!(end, SessionError::Violation(Violation::BlockTwice { .. }));
     assert!(ends.iter().filter(twice).count() >= 3);
@@ -164,6 +179,9 @@ pub fn same_id(at: &Address) {
 
 #[test]
 fn uses_one_job_id_for_all() {
+    if apart() {
+        return;
+    }
     attack("uses_one_job_id_for_all", "one job id for 2000 requests, four at a time", owned(), is_gone);
 }
 
@@ -187,6 +205,9 @@ pub fn truncate(at: &Address) {
 
 #[test]
 fn truncates_and_punches_holes() {
+    if apart() {
+        return;
+    }
     attack("truncates_and_punches_holes", "truncates, grows and punches holes into every region", owned(), is_gone);
 }
 
@@ -213,6 +234,9 @@ pub fn remap(at: &Address) {
 
 #[test]
 fn remaps_its_memory() {
+    if apart() {
+        return;
+    }
     attack("remaps_its_memory", "other pages where its mappings were, with requests under way", owned(), any);
 }
 
@@ -242,6 +266,9 @@ pub fn close(at: &Address) {
 
 #[test]
 fn closes_what_it_has() {
+    if apart() {
+        return;
+    }
     attack("closes_what_it_has", "closes its regions, one way of its socket, both ways", owned(), is_gone);
 }
 
@@ -260,12 +287,18 @@ pub fn wakes(at: &Address) {
 
 #[test]
 fn posts_steals_and_requeues_wakes() {
+    if apart() {
+        return;
+    }
     attack("posts_steals_and_requeues_wakes", "wakes posted, stolen, and requeued to another word", owned(), is_gone);
 }
 
 /// With one client the server sleeps on that client's word: the next one is heard all the same.
 #[test]
 fn requeues_the_only_sleeper() {
+    if apart() {
+        return;
+    }
     let _alone = alone();
     let server = Server::start(owned().waiting(Waiting::Sleep));
     let before = Belongings::now();
@@ -294,6 +327,9 @@ pub fn stop(at: &Address) {
 
 #[test]
 fn stops_and_dies() {
+    if apart() {
+        return;
+    }
     attack_with("stops_and_dies", "SIGSTOP with its ring full, then SIGKILL", owned(), is_gone, |child, _| {
         let state = || {
             let status = std::fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap();
@@ -323,6 +359,9 @@ pub fn hold(at: &Address) {
 
 #[test]
 fn holds_all_blocks_it_may() {
+    if apart() {
+        return;
+    }
     let options = owned().max_held_blocks(32);
     attack("holds_all_blocks_it_may", "never gives a block back: OUT_OF_BLOCKS after 32", options, is_gone);
 }
@@ -351,6 +390,9 @@ pub fn spoil_list(at: &Address) {
 
 #[test]
 fn spoils_a_shared_list() {
+    if apart() {
+        return;
+    }
     let options = options(Allocator::Shared);
     attack("spoils_a_shared_list", "a free list with heads and links out of the region", options, any);
 }

@@ -3,7 +3,7 @@
 
 use super::attacks::LASTING;
 use super::enemy::{Enemy, Got, flood, hello, silent};
-use super::neighbours::{Belongings, Honest, LONG, Server, alone};
+use super::neighbours::{Belongings, Honest, LONG, Server, alone, apart};
 use super::{attack, attack_with, is_gone, other_process, owned, row, times};
 use memcpy_select::lab::neighbours::{NEIGHBOURS, Nature, Neighbour};
 use memcpy_select::transport::connect::{JoinOptions, join};
@@ -42,6 +42,9 @@ pub fn flood_descriptors(at: &Address) {
 
 #[test]
 fn floods_with_descriptors() {
+    if apart() {
+        return;
+    }
     attack("floods_with_descriptors", "thousands of descriptors over its socket", owned(), is_gone);
 }
 
@@ -58,6 +61,9 @@ pub fn flood_connections(at: &Address) {
 
 #[test]
 fn floods_with_connections() {
+    if apart() {
+        return;
+    }
     let options = owned().connect_limit(Duration::from_millis(200));
     let what = "600 connections that say nothing, then one after the other";
     attack_with("floods_with_connections", what, options, is_gone, let_in_while_it_floods);
@@ -84,12 +90,18 @@ pub fn take_places_with_greetings(at: &Address) {
 
 #[test]
 fn takes_the_places_of_newcomers_in_silence() {
+    if apart() {
+        return;
+    }
     let (options, what) = (owned().connect_limit(2 * LONG), "400 connections that say nothing, for long");
     attack_with("takes_the_places_of_newcomers_in_silence", what, options, is_gone, let_in_while_it_floods);
 }
 
 #[test]
 fn takes_the_places_of_newcomers_with_greetings() {
+    if apart() {
+        return;
+    }
     let (options, what) = (owned().connect_limit(2 * LONG), "400 that greet and do not go on");
     attack_with("takes_the_places_of_newcomers_with_greetings", what, options, is_gone, let_in_while_it_floods);
 }
@@ -109,6 +121,9 @@ pub fn flood_requests(at: &Address) {
 
 #[test]
 fn floods_with_requests() {
+    if apart() {
+        return;
+    }
     attack("floods_with_requests", "closes without end, and a wake with each few", owned(), is_gone);
 }
 
@@ -168,10 +183,16 @@ fn every_flood(test: &str, spinning: usize) {
 
 #[test]
 fn every_flood_leaves_time_for_the_others() {
+    if apart() {
+        return;
+    }
     every_flood("every_flood_leaves_time_for_the_others", 0);
 }
 
 #[test]
 fn every_flood_leaves_time_for_the_others_beside_two_busy_loops() {
+    if apart() {
+        return;
+    }
     every_flood("every_flood_leaves_time_for_the_others_beside_two_busy_loops", 2);
 }

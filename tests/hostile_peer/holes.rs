@@ -3,7 +3,7 @@
 use super::attacks::LASTING;
 use super::enemy::{Enemy, Got, amount, slice};
 use super::false_server::{deceived, violation};
-use super::neighbours::{LONG, alone, until};
+use super::neighbours::{LONG, alone, apart, until};
 use super::{any, attack, is_gone, is_violation, options, owned, row};
 use memcpy_select::transport::blocks::{AllocateError, FreeList, Pool};
 use memcpy_select::transport::memory::{Load, Store};
@@ -16,6 +16,9 @@ use std::time::{Duration, Instant};
 /// Its first design took an entry off a list that had become empty meanwhile: index 0xFFFF_FFFF.
 #[test]
 fn hole_a_pop_from_an_empty_list() {
+    if apart() {
+        return;
+    }
     let memory = Mapped::private(4096).unwrap();
     let list = FreeList { head_at: 0, links_at: 128 };
     let geometry = Blocks { block_bytes: 64, count: 4 };
@@ -61,6 +64,9 @@ pub fn bad_chain(at: &Address) {
 
 #[test]
 fn hole_chain_entries_are_not_checked() {
+    if apart() {
+        return;
+    }
     let ends = attack("hole_chain_entries_are_not_checked", "chain entries out of the region", owned(), any);
     let block = |end: &&SessionError| matches!(end, SessionError::Violation(Violation::Block { .. }));
     assert_eq!(ends.iter().filter(block).count(), 4);
@@ -86,6 +92,9 @@ pub fn cyclic_chain(at: &Address) {
 
 #[test]
 fn hole_cyclic_chains() {
+    if apart() {
+        return;
+    }
     let mut options = owned();
     options.geometry.client_blocks = Blocks { block_bytes: 64, count: 512 };
     let ends = attack("hole_cyclic_chains", "chains that bite their tails", options, is_violation);
@@ -111,6 +120,9 @@ pub fn double_free(at: &Address) {
 
 #[test]
 fn hole_double_free() {
+    if apart() {
+        return;
+    }
     let ends = attack("hole_double_free", "a block, and a chain, given back twice", owned(), is_violation);
     assert!(ends.iter().all(|end| matches!(end, SessionError::Violation(Violation::NotHeld { .. }))));
 }
@@ -144,6 +156,9 @@ pub fn change_after_sending(at: &Address) {
 
 #[test]
 fn hole_descriptors_are_read_again_when_freeing() {
+    if apart() {
+        return;
+    }
     let what = "requests and chains changed after they were taken: freed is what was sent, 300 times";
     attack("hole_descriptors_are_read_again_when_freeing", what, owned(), is_gone);
 }
@@ -167,6 +182,9 @@ pub fn endless_laps(at: &Address) {
 
 #[test]
 fn hole_entries_make_four_billion_dequeues() {
+    if apart() {
+        return;
+    }
     let what = "a ring of 8 whose entries are always new, without the places given back";
     attack("hole_entries_make_four_billion_dequeues", what, owned(), is_gone);
 }
@@ -190,6 +208,9 @@ pub fn fill_queue(at: &Address) {
 
 #[test]
 fn hole_a_full_queue_panics() {
+    if apart() {
+        return;
+    }
     let what = "both rings full, and the answers not read: not served further until they are";
     attack("hole_a_full_queue_panics", what, owned(), is_gone);
 }
@@ -215,6 +236,9 @@ pub fn ask_for_too_much(at: &Address) {
 
 #[test]
 fn hole_a_partial_allocation_leaks() {
+    if apart() {
+        return;
+    }
     let what = "300 reads that lack one block: refused, and then all blocks are there";
     attack("hole_a_partial_allocation_leaks", what, owned(), is_gone);
 }
@@ -236,6 +260,9 @@ pub fn bad_job_id(at: &Address) {
 
 #[test]
 fn hole_a_bad_job_id_panics() {
+    if apart() {
+        return;
+    }
     let ends = attack("hole_a_bad_job_id_panics", "job id 0 on what is answered, another on a close", owned(), any);
     assert!(ends.iter().all(|end| matches!(end, SessionError::Violation(Violation::JobId { .. }))));
     let _alone = alone();
@@ -254,6 +281,9 @@ pub fn sleep_and_wake(at: &Address) {
 
 #[test]
 fn hole_check_then_park() {
+    if apart() {
+        return;
+    }
     let options = owned().waiting(Waiting::Sleep);
     let what = "1000 round trips in which both sides sleep: none is lost (every order: `loom/semaphore.rs`)";
     attack("hole_check_then_park", what, options, is_gone);
@@ -261,6 +291,9 @@ fn hole_check_then_park() {
 
 #[test]
 fn hole_a_length_allocates_four_gigabytes() {
+    if apart() {
+        return;
+    }
     let _alone = alone();
     let got = violation(deceived("server: four gigabytes", |client| client.read(Handle::of(1), &mut [0; 100])));
     assert_eq!(got, Violation::MoreThanAsked { got: (u32::MAX - 0x1000).into(), asked: 100 });
@@ -269,6 +302,9 @@ fn hole_a_length_allocates_four_gigabytes() {
 
 #[test]
 fn hole_job_ids_without_generation() {
+    if apart() {
+        return;
+    }
     let _alone = alone();
     let got = violation(deceived("server: an old job", |client| {
         let seek = |client: &mut Client| client.seek(Handle::of(1), std::io::SeekFrom::Start(1));

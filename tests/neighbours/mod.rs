@@ -35,6 +35,18 @@ pub fn alone() -> MutexGuard<'static, ()> {
     guard
 }
 
+/// Runs the test that asks in a process of its own, so that several of a file can run at the same time though each counts what its
+/// process has open: true where that was done. False in that process, and where tests run one after the other.
+pub fn apart() -> bool {
+    let this = thread::current();
+    let is_asked_for = |name: &&str| *name != "main" && !std::env::args().any(|word| word == "--exact");
+    let Some(name) = this.name().filter(is_asked_for) else { return false };
+    let mut process = std::process::Command::new(std::env::current_exe().unwrap());
+    let status = process.args(["--exact", name, "--nocapture"]).stdout(std::process::Stdio::null()).status().unwrap();
+    assert!(status.success(), "{name} in a process of its own: {status}");
+    true
+}
+
 /// An address that nobody else has.
 pub fn address() -> Address {
     static NEXT: AtomicU32 = AtomicU32::new(0);

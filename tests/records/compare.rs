@@ -2,6 +2,7 @@
 //! name and alone.
 
 use crate::cases::Effort as Cases;
+use crate::made_up::{self, Made};
 use crate::program::{Scratch, printed, run};
 use crate::tree::{FIRST, ONE, SECOND, copies as record};
 use memcpy_select::lab::Evidence;
@@ -59,26 +60,27 @@ fn whichever_kernel_became_slower_it_alone_is_named() {
 }
 
 #[test]
-#[cfg_attr(not(memcpy_select_repository), ignore = "reads results/, which the published package lacks")]
 fn the_exit_status_is_for_scripts() {
     let scratch = Scratch::new("compare");
-    let mut slowed = record(ONE);
+    let one = Made { bench: "select", ..made_up::copies() }.whole(&scratch.0);
+    let mut slowed = CopyRecord::read(&one).unwrap();
     slow(&mut slowed, "gpr", 5);
+    let one = one.to_str().unwrap();
     let slowed = slowed.save(&scratch.0).unwrap();
     let slowed = slowed.to_str().unwrap();
     let compare = |a: &str, b: &str, limit: &str| run(&["compare", a, b, "--fail-over", limit]);
-    let same = compare(ONE, ONE, "0");
+    let same = compare(one, one, "0");
     assert_eq!(same.status.code(), Some(0), "{same:?}");
     assert!(printed(&same).ends_with("no difference beyond ties\n"));
-    let slower = compare(ONE, slowed, "10");
+    let slower = compare(one, slowed, "10");
     assert_eq!(slower.status.code(), Some(1), "{slower:?}");
     let text = printed(&slower);
     let named: Vec<&str> = text.lines().filter(|line| line.ends_with("slower") || line.ends_with("faster")).collect();
     assert!(named.len() == 1 && named[0].starts_with("gpr "), "{text}");
     // Slower, but not by as much; and a change for the better is no failure.
-    assert_eq!(compare(ONE, slowed, "30").status.code(), Some(0));
-    assert_eq!(compare(slowed, ONE, "10").status.code(), Some(0));
-    assert_eq!(compare(ONE, slowed, "nan").status.code(), Some(2));
+    assert_eq!(compare(one, slowed, "30").status.code(), Some(0));
+    assert_eq!(compare(slowed, one, "10").status.code(), Some(0));
+    assert_eq!(compare(one, slowed, "nan").status.code(), Some(2));
 }
 
 #[test]

@@ -62,6 +62,11 @@ impl<G: Growth> Made<G> {
         growing.folder().to_owned()
     }
 
+    /// A complete record.
+    pub fn whole(&self, results: &Path) -> PathBuf {
+        self.end(self.create(results)).unwrap().0
+    }
+
     /// Which steps are there.
     pub fn has(&self, growing: &Growing<G>) -> Vec<bool> {
         let growth = G::new(self.bench, &self.environment);

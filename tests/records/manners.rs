@@ -3,10 +3,11 @@
 //! measured, and what a record is not is said before its figures.
 
 use crate::cases::Effort as Cases;
+use crate::made_up::{self, Made};
 use crate::program::{
     Scratch, copy, copy_some, document, errors, has_keys, names, printed, refused, reopen, run, said, set,
 };
-use crate::tree::{NEIGHBOURS, ONE, PATHS, SECTIONS};
+use crate::tree::{ONE, SECTIONS};
 use crate::verbs::TINY;
 use memcpy_select::lab::copies::CopyRecord;
 use serde_json::Value;
@@ -31,8 +32,39 @@ fn full_device() -> Stdio {
     File::options().write(true).open("/dev/full").unwrap().into()
 }
 
-/// What each verb is asked that it answers without measuring for long, of this record, this one of paths and this one of sections.
-fn questions<'a>(record: &'a str, paths: &'a str, sections: &'a str) -> Vec<Vec<&'a str>> {
+/// One record of each of these questions, made here: bench `select` of copies, paths, neighbours, sections.
+struct Records {
+    scratch: Scratch,
+    copies: String,
+    paths: String,
+    neighbours: String,
+    sections: String,
+}
+
+impl Records {
+    fn new(name: &str) -> Self {
+        let scratch = Scratch::new(name);
+        let results = scratch.0.join("results");
+        let word = |folder: PathBuf| folder.into_os_string().into_string().unwrap();
+        let copies = word(Made { bench: "select", ..made_up::copies() }.whole(&results));
+        let paths = word(made_up::paths().whole(&results));
+        let neighbours = word(made_up::neighbours().whole(&results));
+        #[cfg(target_arch = "x86_64")]
+        let sections = word(made_up::sections().whole(&results));
+        #[cfg(not(target_arch = "x86_64"))]
+        let sections = String::new();
+        Self { scratch, copies, paths, neighbours, sections }
+    }
+
+    /// Each of them.
+    fn all(&self) -> impl Iterator<Item = &str> {
+        [&*self.copies, &self.paths, &self.neighbours, &self.sections].into_iter().filter(|name| !name.is_empty())
+    }
+}
+
+/// What each verb is asked that it answers without measuring for long.
+fn questions(records: &Records) -> Vec<Vec<&str>> {
+    let Records { copies, paths, neighbours, sections, .. } = records;
     let mut questions = vec![
         vec!["--help"],
         vec!["--version"],
@@ -41,12 +73,12 @@ fn questions<'a>(record: &'a str, paths: &'a str, sections: &'a str) -> Vec<Vec<
         vec!["doctor", "--json"],
         vec!["calibrate"],
         vec!["calibrate", "--json"],
-        vec!["explain", "4096", "--record", record],
+        vec!["explain", "4096", "--record", copies],
         vec!["explain", "4096", "--question", "paths", "--record", paths],
-        vec!["compare", record, record],
+        vec!["compare", copies, copies],
         vec!["validate", ONE],
-        vec!["report", "results"],
-        vec!["report", "--json", NEIGHBOURS],
+        vec!["report", records.scratch.out()],
+        vec!["report", "--json", neighbours],
         vec!["report", "--targets", paths],
         vec!["ipc", "--list"],
         vec!["ipc", "--list", "--json"],
@@ -66,10 +98,8 @@ fn in_trouble(number: usize, is_first_output: bool) -> [bool; 2] {
 
 #[test]
 fn a_reader_that_has_seen_enough_is_no_error() {
-    let scratch = Scratch::new("manners-closed");
-    let record = tiny(&scratch);
-    let (word, paths, sections) = (record.to_str().unwrap(), some_paths(&scratch), some_sections(&scratch));
-    for (number, question) in questions(word, &paths, &sections).into_iter().enumerate() {
+    let records = Records::new("manners-closed");
+    for (number, question) in questions(&records).into_iter().enumerate() {
         let [is_output, is_error] = in_trouble(number, true);
         if is_output {
             let output = program().args(&question).stdout(closed_pipe()).output().unwrap();
@@ -81,8 +111,8 @@ fn a_reader_that_has_seen_enough_is_no_error() {
         }
     }
     // What the status says is said without a reader, too.
-    let slower = slower(&record, &scratch.0.join("slower"));
-    let compare = ["compare", word, slower.to_str().unwrap(), "--fail-over", "5"];
+    let slower = slower(records.copies.as_ref(), &records.scratch.0.join("slower"));
+    let compare = ["compare", &records.copies, slower.to_str().unwrap(), "--fail-over", "5"];
     assert_eq!(program().args(compare).stdout(closed_pipe()).output().unwrap().status.code(), Some(1));
     let output = program().args(["explain", "4q"]).stderr(closed_pipe()).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
@@ -90,9 +120,8 @@ fn a_reader_that_has_seen_enough_is_no_error() {
 
 #[test]
 fn a_full_device_is_an_error() {
-    let scratch = Scratch::new("manners-full");
-    let (record, paths, sections) = (tiny(&scratch), some_paths(&scratch), some_sections(&scratch));
-    for (number, question) in questions(record.to_str().unwrap(), &paths, &sections).into_iter().enumerate() {
+    let records = Records::new("manners-full");
+    for (number, question) in questions(&records).into_iter().enumerate() {
         let [is_output, is_error] = in_trouble(number, false);
         if is_output {
             let output = program().args(&question).stdout(full_device()).output().unwrap();
@@ -114,12 +143,14 @@ fn measuring_verbs_print_as_the_others_do() {
     let sweep = [&TINY[..], &[out.to_str().unwrap()]].concat();
     let ipc = ["ipc", "--effort", "quick", "--sizes", "64", "--paths", "pipe", "--out", out.to_str().unwrap()];
     let neighbour = ["neighbour", "--effort", "quick", "--out", out.to_str().unwrap()];
+    // What takes seconds to measure is measured if all cases are asked for.
+    let is_long = |verb: &[&str]| verb == neighbour || (verb == ipc && Cases::chosen() < Cases::Full);
     for verb in [&sweep[..], &ipc[..], &neighbour[..]] {
         let output = program().args(verb).stdout(full_device()).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{}", errors(&output));
         assert!(errors(&output).contains("error: standard output: No space left"), "{}", errors(&output));
         assert!(!out.exists(), "what cannot be printed is not measured either");
-        if verb == neighbour {
+        if is_long(verb) {
             continue;
         }
         let output = program().args(verb).stdout(closed_pipe()).stderr(closed_pipe()).output().unwrap();
@@ -141,7 +172,9 @@ fn a_length_is_a_length_everywhere() {
     for word in ["4096", "4096B", "4k", "4K", "4kb", "4KB", "4KiB", "4 kib"] {
         assert_eq!(explained(&[word])["len_bytes"], 4096, "{word}");
     }
-    assert_eq!(document(&["explain", "1MiB", "--json", "--record", PATHS])["payload_bytes"], 1 << 20);
+    let paths = made_up::paths().whole(&scratch.0.join("paths"));
+    let explained_of_paths = document(&["explain", "1MiB", "--json", "--record", paths.to_str().unwrap()]);
+    assert_eq!(explained_of_paths["payload_bytes"], 1 << 20);
     assert_eq!(explained(&["1.5k"])["len_bytes"], 1536);
     let class = |offset: &str| explained(&["64", "--dst-offset", offset, "--src-offset", offset])["class"].clone();
     assert_eq!(class("1k"), class("1024"));
@@ -187,13 +220,15 @@ fn on_a_full_disk(arguments: &[&str]) -> Output {
 
 #[test]
 fn what_a_full_disk_had_no_room_for_can_be_tried_again() {
-    let (scratch, kept) = (Scratch::new("manners-disk"), Scratch::new("manners-kept"));
-    let sections = some_sections(&kept);
+    let (scratch, records) = (Scratch::new("manners-disk"), Records::new("manners-kept"));
+    let sections = records.scratch.0.join("sections");
+    copy_some(SECTIONS.as_ref(), &sections, "xsave.csv");
     let (plan, page) = (scratch.0.join("plan"), scratch.0.join("page.html"));
     let (plan_word, page_word) = (plan.to_str().unwrap(), page.to_str().unwrap());
-    let mut verbs = vec![vec!["calibrate", "--save", plan_word], vec!["report", NEIGHBOURS, "--out", page_word]];
+    let mut verbs =
+        vec![vec!["calibrate", "--save", plan_word], vec!["report", &records.neighbours, "--out", page_word]];
     if cfg!(target_arch = "x86_64") {
-        verbs.push(vec!["xsave", "--record", &sections, "--plan", plan_word]);
+        verbs.push(vec!["xsave", "--record", sections.to_str().unwrap(), "--plan", plan_word]);
     }
     for verb in verbs {
         let output = on_a_full_disk(&verb);
@@ -272,22 +307,8 @@ fn a_peer_that_crashes_is_named_and_the_others_are_measured() {
 /// The same record with slower copies by one contender.
 fn slower(folder: &Path, results: &Path) -> PathBuf {
     let mut record = CopyRecord::read(folder).unwrap();
-    record.samples.iter_mut().filter(|one| one.contender == "portable").for_each(|one| one.total_ns *= 16);
+    record.samples.iter_mut().filter(|one| one.contender == "gpr").for_each(|one| one.total_ns *= 16);
     record.save(results).unwrap()
-}
-
-/// A record, or a part of it.
-fn some(name: &str, file: &str, folder: PathBuf) -> String {
-    copy_some(name.as_ref(), &folder, file);
-    folder.into_os_string().into_string().unwrap()
-}
-
-fn some_paths(scratch: &Scratch) -> String {
-    some(PATHS, "ipc.csv", scratch.0.join("paths"))
-}
-
-fn some_sections(scratch: &Scratch) -> String {
-    some(SECTIONS, "xsave.csv", scratch.0.join("sections"))
 }
 
 /// A record of two cells, made here.
@@ -297,28 +318,32 @@ fn tiny(scratch: &Scratch) -> PathBuf {
 
 #[test]
 fn records_of_every_kind_are_reported_on_one_page() {
-    let scratch = Scratch::new("manners-kinds");
-    let (page, broken) = (scratch.0.join("all.html"), scratch.0.join("2026-01-01.1"));
+    let records = Records::new("manners-kinds");
+    let [page, broken, svg] = ["all.html", "2026-01-01.1", "2026-01-01.2.svg"].map(|name| records.scratch.0.join(name));
     let html = || fs::read_to_string(&page).unwrap();
-    let svg = "results/intel-6-207-2-kvm/2026-11-29.9.svg";
-    let named = ["report", ONE, svg, PATHS, NEIGHBOURS, SECTIONS, "--out", page.to_str().unwrap()];
-    let output = run(&named);
+    fs::write(&svg, "a plot").unwrap();
+    let svg = svg.to_str().unwrap();
+    let (named, to_page) = (records.all().chain([svg]).collect::<Vec<_>>(), ["--out", page.to_str().unwrap()]);
+    let output = run(&[&["report"], &named[..], &to_page].concat());
     assert!(output.status.success(), "{}", errors(&output));
     assert!(errors(&output).contains(&format!("note: {svg}: this is no record")), "{}", errors(&output));
     assert_eq!(printed(&output), format!("page: {}\n", page.display()));
-    assert_eq!(html().matches("<section").count(), 4);
-    assert!([ONE, PATHS, NEIGHBOURS, SECTIONS].iter().all(|name| html().contains(&name["results/".len()..])));
+    assert_eq!(html().matches("<section").count(), records.all().count());
+    let machine_and_day = |name: &str| name.rsplitn(3, '/').take(2).map(str::to_owned).collect::<Vec<_>>();
+    assert!(records.all().all(|name| machine_and_day(name).iter().all(|part| html().contains(part))));
 
     // One that cannot be read keeps none of the others from the page, and is an error all the same.
     fs::create_dir(&broken).unwrap();
     fs::write(broken.join("env.toml"), "format = 2\n").unwrap();
-    let output = run(&["report", broken.to_str().unwrap(), NEIGHBOURS, "--out", page.to_str().unwrap()]);
+    let neighbours = &*records.neighbours;
+    let output = run(&[&["report", broken.to_str().unwrap(), neighbours], &to_page[..]].concat());
     assert_eq!(output.status.code(), Some(2));
-    assert!(errors(&output).contains("env.toml") && html().contains("2026-11-24.6"));
-    refused(&["report", svg, "src", "--out", page.to_str().unwrap()], &["no record among what was named"]);
+    assert!(errors(&output).contains("env.toml") && html().contains(&machine_and_day(neighbours)[0]));
+    refused(&[&["report", svg, "src"], &to_page[..]].concat(), &["no record among what was named"]);
     // A plot is of one record.
-    let plot = scratch.0.join("plot.svg");
-    refused(&["report", ONE, PATHS, "--svg", plot.to_str().unwrap()], &["a plot is of one record"]);
+    let plot = records.scratch.0.join("plot.svg");
+    let two = ["report", &records.copies, &records.paths, "--svg", plot.to_str().unwrap()];
+    refused(&two, &["a plot is of one record"]);
 }
 
 #[test]
@@ -361,13 +386,13 @@ fn what_a_record_is_not_is_said_before_its_figures() {
     }
     assert_eq!(document(&["compare", here, there, "--json"])["notes"].as_array().unwrap().len(), 1);
     // Of another question than was asked.
+    let records = Records::new("manners-others");
     let explain =
         |question, record| refused(&["explain", "64", "--question", question, "--record", record], &[question]);
-    assert!(
-        explain("copies", NEIGHBOURS).contains("is of neighbours") && explain("paths", ONE).contains("is of copies")
-    );
-    refused(&["compare", ONE, NEIGHBOURS], &["of bench select, the other of neighbour"]);
-    refused(&["report", "--targets", ONE], &["of bench select"]);
+    assert!(explain("copies", &*records.neighbours).contains("is of neighbours"));
+    assert!(explain("paths", &*records.copies).contains("is of copies"));
+    refused(&["compare", &records.copies, &records.neighbours], &["of bench select, the other of neighbour"]);
+    refused(&["report", "--targets", &records.copies], &["of bench select"]);
 }
 
 #[test]

@@ -1,12 +1,14 @@
 //! The promise: a page stands alone, shows only figures, and shows what it is given as text.
 
-use crate::program::{Scratch, copy_some, document, errors, has_keys, refused, run, said};
+use crate::cases::Effort as Cases;
+use crate::made_up;
+use crate::program::{Scratch, errors, refused, run, said};
 use crate::tree::{CALLS, NEIGHBOURS, ONE, PATHS, PROGRAMS, SECOND, SECTIONS, named, named_some, of, records};
 use memcpy_select::lab::copies::CopyRecord;
 use memcpy_select::lab::copies::cell::{Cell, Residency};
 use memcpy_select::lab::copies::contender::{LIBC, LIBC_AGAIN, MEMCPY_AUTO};
 use memcpy_select::lab::copies::sweep::{CORE_CLOCK, Sample};
-use memcpy_select::lab::question::{Named, page, read};
+use memcpy_select::lab::question::{Named, page};
 use memcpy_select::lab::show::page::PAGE_GENERATOR;
 #[cfg(target_arch = "x86_64")]
 use memcpy_select::select::{PlanText, Policy};
@@ -81,8 +83,15 @@ fn the_page_of_every_record_stands_alone_and_answers_first() {
 #[test]
 #[cfg_attr(not(memcpy_select_repository), ignore = "reads results/, which the published package lacks")]
 fn several_records_stand_beside_each_other() {
-    // Of every question, on one page.
-    let html = page(&[SECOND, ONE, CALLS, PATHS, SECTIONS, NEIGHBOURS, PROGRAMS].map(named_some));
+    // Of every question, on one page: by default those that are read anyway.
+    let asked_for: Vec<Named>;
+    let several = if Cases::chosen() < Cases::Full {
+        records()
+    } else {
+        asked_for = [SECOND, ONE, CALLS, PATHS, SECTIONS, NEIGHBOURS, PROGRAMS].map(named_some).into();
+        &asked_for
+    };
+    let html = page(several);
     check(&html);
     assert_eq!(html.matches("<section").count(), 7);
     assert!(html.contains("<h2>What to use by size</h2>"));
@@ -205,9 +214,9 @@ fn conditions_are_explained_before_they_are_used_in_tables() {
 #[test]
 #[cfg_attr(not(memcpy_select_repository), ignore = "reads results/, which the published package lacks")]
 fn the_figures_of_a_map_are_a_table_too() {
-    let scratch = Scratch::new("map");
-    copy_some("results/amd-26-2-1-kvm/2026-11-23.10".as_ref(), &scratch.0, "samples.csv");
-    let html = page(&[("map".to_owned(), read(&scratch.0).unwrap())]);
+    let cells = (1..=90).flat_map(|step| [(0, 0), (1, 15)].map(|(dst, src)| Cell::hot(48 * step, dst, src)));
+    let of = |cell: Cell| ["gpr", LIBC, LIBC_AGAIN, MEMCPY_AUTO].map(|name| sample(cell, name, 0, 1000));
+    let html = page(&[mine(record("select", cells.flat_map(of).collect()))]);
     assert_eq!(html.matches("<summary>The figures of this map</summary>").count(), 2);
     let table = html.split("The figures of this map").nth(1).and_then(|rest| rest.split("</details>").next()).unwrap();
     let fields = html.split("<svg class=\"heat\"").nth(1).and_then(|rest| rest.split("</svg>").next()).unwrap();
@@ -280,35 +289,32 @@ fn what_was_not_measured_is_left_out() {
 }
 
 #[test]
-#[cfg_attr(not(memcpy_select_repository), ignore = "reads results/, which the published package lacks")]
 fn the_verb_overwrites_only_what_it_wrote() {
     let scratch = Scratch::new("page");
+    let folder = made_up::copies().whole(&scratch.0.join("results"));
+    let one = folder.to_str().unwrap();
     let (out, foreign) = (scratch.0.join("report.html"), scratch.0.join("foreign.html"));
     let (out_name, foreign_name) = (out.to_str().unwrap(), foreign.to_str().unwrap());
     for _ in 0..2 {
-        assert_eq!(said(&["report", ONE, "--out", out_name]), format!("page: {out_name}\n"));
+        assert_eq!(said(&["report", one, "--out", out_name]), format!("page: {out_name}\n"));
     }
     let written = fs::read_to_string(&out).unwrap();
     check(&written);
-    assert!(written.contains("<h1>amd-25-1-1-kvm/2026-11-23.1</h1>"));
+    let name = folder.strip_prefix(scratch.0.join("results")).unwrap().display();
+    assert!(written.contains(&format!("<h1>{name}</h1>")));
 
     fs::write(&foreign, "<html>mine").unwrap();
-    refused(&["report", ONE, "--out", foreign_name], &["left as it is"]);
+    refused(&["report", one, "--out", foreign_name], &["left as it is"]);
     // Of a page and a plot, both can be written, or neither is.
-    refused(&["report", ONE, "--out", out_name, "--svg", foreign_name], &["left as it is"]);
+    refused(&["report", one, "--out", out_name, "--svg", foreign_name], &["left as it is"]);
     assert_eq!(fs::read_to_string(&foreign).unwrap(), "<html>mine");
 
     // Among others, a folder that is no record is passed over; alone, it is refused.
-    let output = run(&["report", ONE, scratch.out(), "--out", out_name]);
+    let empty = scratch.0.join("empty");
+    fs::create_dir(&empty).unwrap();
+    let empty = empty.to_str().unwrap();
+    let output = run(&["report", one, empty, "--out", out_name]);
     assert!(output.status.success() && errors(&output).contains("no record"), "{output:?}");
-    refused(&["report", scratch.out(), "--out", out_name], &["neither env.toml nor samples.csv"]);
+    refused(&["report", empty, "--out", out_name], &["neither env.toml nor samples.csv"]);
     assert_eq!(fs::read_to_string(&out).unwrap(), written);
-}
-
-#[test]
-#[cfg_attr(not(memcpy_select_repository), ignore = "reads results/, which the published package lacks")]
-fn the_verb_prints_figures_as_json() {
-    let figures = document(&["report", "--json", ONE])["records"][0].clone();
-    assert_eq!(figures["name"], "amd-25-1-1-kvm/2026-11-23.1");
-    has_keys(&figures["cells"][0]["contenders"][1], &["median_ns", "gb_per_s", "bytes_per_cycle", "time_over_libc"]);
 }

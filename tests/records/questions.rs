@@ -213,7 +213,7 @@ fn every_question_has_every_verb() {
 
 fn an_unfinished_or_empty_one_says_so_first<G: Growth>(made: &Made<G>) {
     let (made_in, scratch) = (Scratch::new("made"), Scratch::new("caveats"));
-    let (whole, _) = made.end(made.create(&made_in.0)).unwrap();
+    let whole = made.whole(&made_in.0);
     let (file, page) = (made.file(), scratch.0.join("page.html"));
     let report = |names: &[&str]| {
         let output = run(&[&["report", "--out", page.to_str().unwrap()], names].concat());

@@ -192,7 +192,7 @@ fn without_such_figures_a_record_is_what_it_was() {
 fn what_gives_no_figures_is_refused_and_nothing_is_kept() {
     let scratch = Scratch::new("ring0-refused");
     let made = made_up::sections();
-    let (folder, _) = made.end(made.create(&scratch.0)).unwrap();
+    let folder = made.whole(&scratch.0);
     let (cpu, serial) = (Cpu::detect().signature.to_string(), scratch.0.join("serial.log"));
     let good = log(&cpu, "kvm", "yes");
     let machine = folder.parent().unwrap();
@@ -254,7 +254,7 @@ fn what_gives_no_figures_is_refused_and_nothing_is_kept() {
 fn an_emulated_ring_0_is_kept_only_as_not_real() {
     let scratch = Scratch::new("ring0-emulated");
     let made = made_up::sections();
-    let (folder, _) = made.end(made.create(&scratch.0)).unwrap();
+    let folder = made.whole(&scratch.0);
     let serial = scratch.0.join("serial.log");
     fs::write(&serial, log(&Cpu::detect().signature.to_string(), "tcg", "no: instructions are emulated")).unwrap();
     let asked = ["xsave", "--record", text(&folder), "--ring0", text(&serial)];

@@ -31,9 +31,9 @@ pub const CALLS: &str = "results/amd-26-2-1-kvm/2026-11-23.8";
 /// What a program copies.
 pub const PROGRAM: &str = "results/intel-6-207-2-kvm/2026-11-30.1";
 
-/// One of each question is read by default; of the others one in so many.
-const EACH: [&str; 6] = [ONE, PATHS, SECTIONS, NEIGHBOURS, PROGRAMS, PROGRAM];
-const ONE_IN: usize = 16;
+/// What is read by default: one of each question, and of copies another one, to stand beside the first.
+const EACH: [&str; 7] = [ONE, OTHER, PATHS, SECTIONS, NEIGHBOURS, PROGRAMS, PROGRAM];
+const OTHER: &str = "results/amd-26-2-1-kvm/2026-11-23.1";
 
 /// A record, named from the folder of the package, under its name: `<machine>/<date>.<n>`.
 pub fn named(folder: &str) -> Named {
@@ -72,11 +72,7 @@ pub fn records() -> &'static [Named] {
     RECORDS.get_or_init(|| {
         let mut folders = record_folders(&results()).unwrap();
         if Cases::chosen() < Cases::Full {
-            let (mut at, is_of_each) = (0, |folder: &PathBuf| EACH.iter().any(|name| folder.ends_with(name)));
-            folders.retain(|folder| {
-                at += 1;
-                at % ONE_IN == 0 || is_of_each(folder)
-            });
+            folders.retain(|folder| EACH.iter().any(|name| folder.ends_with(name)));
         }
         let left = Mutex::new(folders);
         let next = || left.lock().unwrap().pop();

@@ -42,10 +42,13 @@ fn explain_and_compare() {
 
 #[test]
 #[cfg_attr(not(memcpy_select_repository), ignore = "reads results/, which the published package lacks")]
-fn report_has_the_spread_of_every_figure() {
+fn report_has_every_figure_and_its_spread() {
     let report = document(&["report", ONE, "--json"]);
-    let cell = &report["records"][0]["cells"][5];
+    let figures = &report["records"][0];
+    assert_eq!(figures["name"], ONE["results/".len()..]);
+    let cell = &figures["cells"][5];
     has_keys(cell, &["len_bytes", "residency", "fastest", "winner", "ties", "memcpy_auto_over_best"]);
+    has_keys(&cell["contenders"][1], &["median_ns", "gb_per_s", "bytes_per_cycle", "time_over_libc"]);
     for figures in cell["contenders"].as_array().unwrap() {
         let [lower, upper] = [0, 1].map(|at| figures["quartiles_ns"][at].as_f64().unwrap());
         let median = figures["median_ns"].as_f64().unwrap();

@@ -7,6 +7,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// Memory of the system's that takes recordings; they are not to be written to a disk.
@@ -106,7 +107,8 @@ const F_SETSIG: i32 = 10;
 
 /// Whether a process may still write to a file; `None` where the system does not tell.
 pub fn is_written(path: &Path) -> Option<bool> {
-    let file = fs::File::open(path).ok()?;
+    // Of a pipe this does not wait for a writer.
+    let file = fs::OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path).ok()?;
     // A process that opens it meanwhile makes the system send a signal, which by default would end this one; this one does not.
     // SAFETY: the descriptor is open, and the command takes a number.
     unsafe { libc::fcntl(file.as_raw_fd(), F_SETSIG, libc::SIGURG) };
@@ -124,6 +126,14 @@ pub fn is_written(path: &Path) -> Option<bool> {
 mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a_pipe_is_not_waited_for() {
+        let folder = Folder::make().unwrap();
+        let path = folder.path().join("1-2.recording");
+        rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, Mode::RWXU, 0).unwrap();
+        assert_eq!(is_written(&path), None);
+    }
 
     #[test]
     fn a_folder_is_its_users_alone_and_is_gone_afterwards() {

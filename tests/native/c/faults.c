@@ -26,6 +26,8 @@ enum { PAGE = 4096, LONGEST = 3000 };
     } while (0)
 
 static unsigned long answered;
+/* Of the lengths below 200 each so many. */
+static size_t step;
 
 static void on_fault(int number, siginfo_t *info, void *context) {
     greg_t *instruction = &((ucontext_t *)context)->uc_mcontext.gregs[REG_RIP];
@@ -62,7 +64,7 @@ static void copy_all(int is_file) {
     unsigned char *bad = half(is_file);
     size_t n, there, at;
     memcpy(source, bad, LONGEST);
-    for (n = 1; n <= LONGEST; n += n < 200 ? 1 : 311) {
+    for (n = 1; n <= LONGEST; n += n < 200 ? step : 311) {
         for (there = 0; there < n; there += n < 200 ? 1 : 97) {
             unsigned char *start = bad + PAGE - there;
             memset(other, 0xEE, sizeof other);
@@ -103,10 +105,11 @@ static void shared_all(void) {
     memcpy_select_copy_from_shared(NULL, NULL, 0);
 }
 
-int main(void) {
+int main(int count, char **words) {
     struct sigaction ours;
     const void *start, *end, *fixup;
     size_t at, rows = memcpy_select_exception_count();
+    step = count > 1 ? strtoul(words[1], NULL, 10) : 1;
     CHECK(rows > 0 && !memcpy_select_exception_at(rows, &start, &end, &fixup));
     for (at = 0; at < rows; at++) {
         CHECK(memcpy_select_exception_at(at, &start, &end, &fixup) && memcpy_select_exception_at(at, NULL, NULL, NULL));

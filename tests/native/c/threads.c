@@ -11,7 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { THREADS = 3, ROUNDS = 300, BYTES = 20000 };
+enum { THREADS = 3, BYTES = 20000 };
+
+static size_t rounds;
 
 static void fail(const char *what) {
     fprintf(stderr, "%s\n", what);
@@ -28,7 +30,7 @@ static void *copies(void *argument) {
     for (at = 0; at < BYTES; at++) {
         src[at] = (unsigned char)(at % 253 + *(const unsigned char *)argument);
     }
-    for (round = 0; round < ROUNDS; round++) {
+    for (round = 0; round < rounds; round++) {
         for (at = 0; at < sizeof LENGTHS / sizeof *LENGTHS; at++) {
             size_t n = LENGTHS[at];
             memcpy_select_memset(dst, (int)round, n);
@@ -61,7 +63,7 @@ static void *plans(void *argument) {
     }
     memcpy_select_plan_free(plan);
     cpu = strchr(in_force, '\n') + 1;
-    for (round = 0; round < ROUNDS / 10; round++) {
+    for (round = 0; round < rounds / 10; round++) {
         for (at = 0; at < memcpy_select_kernel_count(); at++) {
             const memcpy_select_kernel *kernel = memcpy_select_kernel_at(at);
             if (!memcpy_select_kernel_is_available(kernel) ||
@@ -82,10 +84,12 @@ static void *plans(void *argument) {
     return NULL;
 }
 
-int main(void) {
+/* In so many rounds. */
+int main(int count, char **words) {
     static unsigned char seeds[THREADS] = {0, 71, 142};
     pthread_t threads[2 * THREADS];
     size_t at;
+    rounds = count > 1 ? strtoul(words[1], NULL, 10) : 300;
     for (at = 0; at < 2 * THREADS; at++) {
         void *(*body)(void *) = at < THREADS ? copies : plans;
         if (pthread_create(&threads[at], NULL, body, &seeds[at % THREADS]) != 0) {

@@ -34,6 +34,9 @@ impl Drop for Scratch {
     }
 }
 
+/// Of the lengths few, where it is asked how the library starts.
+const FEW: [&str; 2] = ["997", "37"];
+
 /// The library.
 fn library() -> &'static Path {
     static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
@@ -77,14 +80,14 @@ fn plan(band: &str) -> String {
 fn every_length_and_every_overlap_is_right_under_every_plan() {
     let scratch = Scratch::new("strings");
     let program = compiled(&scratch, "strings.c", "strings", &[]);
-    // By default with so long steps above 300 bytes as with each plan.
-    let step = if Effort::chosen() < Effort::Full { "97" } else { "1" };
+    // By default with so long steps above 300 bytes as with each plan, and with each plan some of the lengths up to there.
+    let [step, small] = if Effort::chosen() < Effort::Full { ["97", "5"] } else { ["1", "1"] };
     let said = succeeded(under(&program, &scratch).arg(step));
     assert!(said.ends_with("are right\n"), "{said}");
     print!("formulas or profile: {said}");
     for kernel in memcpy_select::kernels().iter().filter(|kernel| kernel.may_be_planned() && kernel.is_available()) {
         let file = scratch.file("one.plan", &plan(&format!("above {}", kernel.name())));
-        let output = under(&program, &scratch).arg("97").env("MEMCPY_SELECT_PLAN", &file).output().unwrap();
+        let output = under(&program, &scratch).args(["97", small]).env("MEMCPY_SELECT_PLAN", &file).output().unwrap();
         let said = text(&output.stdout);
         assert!(output.status.success() && output.stderr.is_empty(), "{}: {output:?}", kernel.name());
         print!("{}: {said}", kernel.name());
@@ -96,10 +99,11 @@ fn every_length_and_every_overlap_is_right_under_every_plan() {
 fn the_vectors_of_other_cpus_are_right_too() {
     let scratch = Scratch::new("emulated");
     let program = compiled(&scratch, "strings.c", "strings", &[]);
+    let small = if Effort::chosen() < Effort::Full { "5" } else { "1" };
     for cpu in ["Nehalem", "Haswell"] {
         let mut emulator = Command::new("qemu-x86_64");
         emulator.args(["-cpu", cpu, "-E"]).arg(format!("LD_PRELOAD={}", library().display()));
-        emulator.args(["-E", &format!("HOME={}", scratch.0.display())]).arg(&program).arg("397");
+        emulator.args(["-E", &format!("HOME={}", scratch.0.display())]).arg(&program).args(["397", small]);
         match emulator.env_remove("MEMCPY_SELECT_PLAN").env_remove("XDG_CACHE_HOME").output() {
             Err(_) => return println!("skipped: there is no qemu-x86_64"),
             Ok(output) => {
@@ -170,7 +174,7 @@ fn a_file_that_is_no_plan_is_named_once_and_ignored() {
             Some(contents) => scratch.file(name, contents),
             None => scratch.0.join(name),
         };
-        let output = run(under(&program, &scratch).arg("997").env("MEMCPY_SELECT_PLAN", &path));
+        let output = run(under(&program, &scratch).args(FEW).env("MEMCPY_SELECT_PLAN", &path));
         let said = text(&output.stderr);
         assert!(output.status.success(), "{name}: {output:?}");
         let start = format!("memcpy-select: {}: ", path.display());
@@ -178,13 +182,13 @@ fn a_file_that_is_no_plan_is_named_once_and_ignored() {
     }
     let pipe = scratch.0.join("pipe");
     succeeded(Command::new("mkfifo").arg(&pipe));
-    let output = run(under(&program, &scratch).arg("997").env("MEMCPY_SELECT_PLAN", &pipe));
+    let output = run(under(&program, &scratch).args(FEW).env("MEMCPY_SELECT_PLAN", &pipe));
     assert!(
         output.status.success() && text(&output.stderr).lines().count() == 1,
         "nothing waits for a writer: {output:?}"
     );
     // With the standard error closed nothing is said, and nothing else gets the words.
-    let shell = "exec \"$0\" 997 2>&-";
+    let shell = "exec \"$0\" 997 37 2>&-";
     let mut closed = under(Path::new("/bin/sh"), &scratch);
     let output = run(closed.args(["-c", shell]).arg(&program).env("MEMCPY_SELECT_PLAN", scratch.0.join("none")));
     assert!(output.status.success() && text(&output.stdout).lines().count() == 1, "{output:?}");
@@ -202,7 +206,7 @@ fn the_saved_plan_is_found_where_tune_keeps_it() {
         let path = home.join(folder).join(&name);
         let found = |contents: &str| {
             std::fs::write(&path, contents).unwrap();
-            run(under(&program, &scratch).arg("997").env(variable, &home))
+            run(under(&program, &scratch).args(FEW).env(variable, &home))
         };
         let both = |build: &str, user: &str| {
             format!("# memcpy-select {build}\n{}{}", plan(user), plan("above gpr").replace("user", "no-simd"))

@@ -59,18 +59,20 @@ static void move(const char *name, copy_fn *copy, int is_end, unsigned char *m, 
     refill(m + d, before + d, n);
 }
 
+/* In steps of so much above 300 bytes, and of so much up to there. */
 int main(int argc, char **argv) {
     static const struct { const char *name; copy_fn *copy; int is_end; } copies[] = {
         {"memcpy", memcpy, 0}, {"memmove", memmove, 0}, {"mempcpy", mempcpy, 1},
         {"__memcpy_chk", memcpy_chk, 0}, {"__memmove_chk", memmove_chk, 0}, {"__mempcpy_chk", mempcpy_chk, 1},
     };
-    size_t step = argc > 1 ? strtoul(argv[1], NULL, 10) : 1, moves = 0, fills = 0;
+    size_t step = argc > 1 ? strtoul(argv[1], NULL, 10) : 1, small = argc > 2 ? strtoul(argv[2], NULL, 10) : 1;
+    size_t moves = 0, fills = 0;
     unsigned char *m = guarded(ROOM);
     uint32_t x = 1;
     for (size_t i = 0; i < ROOM; i++) before[i] = (x = x * 1664525 + 1013904223) >> 24;
     refill(m, before, ROOM);
     for (size_t c = 0; c < sizeof copies / sizeof *copies; c++) {
-        for (size_t n = 0; n <= UP_TO; n += n < 300 ? 1 : step)
+        for (size_t n = 0; n <= UP_TO; n += n < 300 ? small : step)
             /* Both ends at a closed page in turn; the distance runs over all overlaps and a little more. */
             for (size_t distance = 0; distance <= n + 2; distance += distance < 70 || distance > n - 70 ? 1 : step) {
                 size_t at = (n + distance) % 2 ? 0 : ROOM - n - distance;
@@ -86,7 +88,7 @@ int main(int argc, char **argv) {
             }
     }
     for (int chk = 0; chk < 2; chk++)
-        for (size_t n = 0; n <= 3 * PAGE; n += n < UP_TO ? 1 : 997)
+        for (size_t n = 0; n <= 3 * PAGE; n += n < UP_TO ? small : 997)
             for (size_t at = 0; at < 64; at += 1 + step / 2) {
                 for (int high = 0; high < 2; high++) {
                     size_t d = high ? ROOM - n - at : at, from = d < 64 ? 0 : d - 64, to = d + n + 64 > ROOM ? ROOM : d + n + 64;
