@@ -321,7 +321,7 @@ impl Many {
             let own = if is_final { left } else { entries - 1 };
             let list_at = geometry.block_at(list);
             let start = self.blocks.len();
-            self.blocks.extend((0..own as usize).map(|at| memory.load32(list_at + 4 * at, Load::Relaxed)));
+            memory.load_list(list_at, own as usize, &mut self.blocks);
             if let Err(violation) = marks.mark_all(&self.blocks[start..]) {
                 self.blocks.truncate(start);
                 return Err(violation);
@@ -348,8 +348,13 @@ pub(super) fn clamp(len_bytes: usize) -> u32 {
 #[inline(always)]
 pub fn blocks_for<M>(place: &BlockMemory<M>, length: u32) -> (u32, u32) {
     let block_bytes = place.blocks().block_bytes;
-    let data = length.div_ceil(block_bytes);
-    let lists = if data > 1 { (data - 1).div_ceil(block_bytes / 4 - 1) } else { 0 };
+    let data = (length >> block_bytes.trailing_zeros()) + u32::from(!length.is_multiple_of(block_bytes));
+    let entries = block_bytes / 4;
+    let lists = match data {
+        0 | 1 => 0,
+        data if data <= entries => 1,
+        data => (data - 1).div_ceil(entries - 1),
+    };
     (data, lists)
 }
 

@@ -9,6 +9,7 @@ use std::any::Any;
 use std::array;
 use std::os::fd::OwnedFd;
 use std::ptr::{self, NonNull};
+use std::slice;
 use std::sync::Arc;
 use std::sync::atomic::{self, AtomicU32, AtomicU64, Ordering};
 use std::thread;
@@ -248,6 +249,17 @@ impl Memory for Mapped {
             }
             place.store(*first, Ordering::Release);
         }
+    }
+
+    #[inline(always)]
+    fn load_list(&self, at: usize, count: usize, words: &mut Vec<u32>) {
+        let place =
+            count.checked_mul(4).and_then(|len_bytes| self.pointer(at, len_bytes)).map(NonNull::cast::<AtomicU32>);
+        let Some(place) = place.filter(|place| place.is_aligned()) else { return words.resize(words.len() + count, 0) };
+        // SAFETY: as many words inside the memory, which stays as long as `self`; aligned, as just looked at; every access to one of
+        // them is atomic and has its size.
+        let list = unsafe { slice::from_raw_parts(place.as_ptr(), count) };
+        words.extend(list.iter().map(|word| word.load(Ordering::Relaxed)));
     }
 
     #[inline(always)]

@@ -75,6 +75,12 @@ pub trait Memory {
         }
     }
 
+    /// Reads so many words of 4 bytes in a row, relaxed, and adds them to `words`.
+    #[inline(always)]
+    fn load_list(&self, at: usize, count: usize, words: &mut Vec<u32>) {
+        words.extend((0..count).map(|word| self.load32(at + 4 * word, Load::Relaxed)));
+    }
+
     /// Replaces a word of 4 bytes and returns what was there.
     fn swap32(&self, at: usize, value: u32, order: Ordering) -> u32;
 
