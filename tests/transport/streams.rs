@@ -342,6 +342,17 @@ fn credits_and_numbers_that_cannot_be_end_the_session() {
         let refused = side.refused(Kind::Credit, 5, Args::amount(credits));
         assert_eq!(refused, Violation::Credits { found: credits, most: used });
     }
+    // A number that a stream has, until that one has ended.
+    let mut side = raw(8);
+    for _ in 0..2 {
+        side.send(Kind::Stream, 5, Args::stream(10, 2));
+        next(&mut side.server);
+        side.send(Kind::Credit, 5, Args::amount(0));
+        assert!(side.server.take_request().unwrap().is_some_and(|incoming| incoming.job.is_some()));
+    }
+    side.send(Kind::Stream, 5, Args::stream(10, 2));
+    next(&mut side.server);
+    assert_eq!(side.refused(Kind::Stream, 5, Args::stream(10, 2)), Violation::JobId { id: 5 });
     // For no stream: void, as often as it comes.
     let mut side = raw(8);
     for credits in [0, 1, u32::MAX] {

@@ -7,6 +7,7 @@
 use crate::transport::chain::Chain;
 use crate::transport::request::{JobId, Kind, Request};
 use crate::transport::slots::Key;
+use std::collections::HashMap;
 
 /// A job of one session: its place and which job of that place it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -43,7 +44,8 @@ impl Job {
 pub(super) struct Jobs {
     jobs: Vec<Job>,
     free: Vec<u32>,
-    streams: Vec<u32>,
+    /// The places of streams, by their numbers.
+    streams: HashMap<JobId, u32>,
     promised: u32,
 }
 
@@ -52,7 +54,7 @@ impl Jobs {
         Self {
             jobs: (0..capacity).map(|_| Job::default()).collect(),
             free: (0..capacity).rev().collect(),
-            streams: Vec::new(),
+            streams: HashMap::new(),
             promised: 0,
         }
     }
@@ -93,7 +95,7 @@ impl Jobs {
         job.credits = job.most_credits;
         self.promised += job.promised();
         if request.kind == Kind::Stream {
-            self.streams.push(slot);
+            self.streams.insert(request.id, slot);
         }
         Some(JobKey(Key::new(slot, job.generation)))
     }
@@ -105,10 +107,8 @@ impl Jobs {
 
     /// The stream of that number, if there is one.
     pub(super) fn stream(&self, id: JobId) -> Option<JobKey> {
-        self.streams.iter().find_map(|&slot| {
-            let job = self.jobs.get(slot as usize).filter(|job| job.id == id)?;
-            Some(JobKey(Key::new(slot, job.generation)))
-        })
+        let slot = *self.streams.get(&id)?;
+        self.jobs.get(slot as usize).map(|job| JobKey(Key::new(slot, job.generation)))
     }
 
     /// Gives a stream more credits; false if that are more than it can have.
@@ -137,7 +137,7 @@ impl Jobs {
     pub(super) fn end(&mut self, key: JobKey) {
         let Some(job) = self.jobs.get_mut(key.0.slot()) else { return };
         if job.is_stream() {
-            self.streams.retain(|slot| *slot as usize != key.0.slot());
+            self.streams.remove(&job.id);
         }
         self.promised -= job.promised();
         job.payload.clear();

@@ -90,6 +90,9 @@ impl<M: Memory + Clone> ServerSide<M> {
         match request.kind {
             Kind::Close => return Ok(Some(Incoming { job: None, request })),
             Kind::Credit => return Ok(Some(Incoming { job: self.take_credits(&request)?, request })),
+            Kind::Stream if self.jobs.stream(request.id).is_some() => {
+                return Err(Violation::JobId { id: request.id.get() as u32 });
+            }
             Kind::Stream if !self.responses.has_room(self.jobs.promised() + request.credits() + 1)? => {
                 return Err(Violation::NoRoom);
             }
