@@ -41,7 +41,8 @@ pub enum Event {
         /// The client that has it.
         client: ClientKey,
     },
-    /// A client has left, by itself or because it broke the protocol. Its jobs need no answer any more.
+    /// A client has left, by itself or because it broke the protocol. Its jobs need no answer any more. What it asked for before it
+    /// hung up has come.
     Left {
         /// The client.
         client: ClientKey,

@@ -608,6 +608,22 @@ fn a_post_to_a_table_that_has_gone_says_so() {
 }
 
 #[test]
+fn what_was_posted_before_the_client_left_arrives() {
+    let (mut table, mut client) = by_hand(options());
+    for number in 0..8 {
+        client.post(Handle::of(3), &message(number, 48)).unwrap();
+    }
+    client.flush().unwrap();
+    drop(client);
+    for number in 0..8 {
+        let job = next_job(&mut table);
+        assert_eq!(table.payload(&job).to_vec(), message(number, 48));
+        let _ = table.answer(job, Answer::Done);
+    }
+    assert!(matches!(table.next(SOON).unwrap(), Some(Event::Left { why: SessionError::PeerGone, .. })));
+}
+
+#[test]
 fn posts_wait_for_room_until_the_limit_and_say_what_does_not_fit() {
     let (mut table, mut client) = by_hand(options());
     let object = Handle::of(3);

@@ -51,6 +51,8 @@ const UNEXPECTED: ClientError = ClientError::Refused(ErrorCode::UNSUPPORTED);
 
 /// A connection to a table.
 ///
+/// Dropped, it hangs up: what was [sent](Self::flush) before that is served still, what was submitted and not sent is not.
+///
 /// What a call did not do it says as a [`ClientError`]; after all but [`ClientError::Session`] the session goes on. Each that waits
 /// ends with [`ClientError::Timeout`] at the limit.
 ///

@@ -16,7 +16,7 @@ const BATCH: usize = 256;
 /// Most requests that are taken of a client in its turn: of one that is served alone, and of one among others, each of whom waits
 /// for the requests of all.
 const TURN_ALONE: usize = 64;
-const TURN: usize = 16;
+pub(super) const TURN: usize = 16;
 /// Busy rounds between two polls of the sockets, requests counted too, or the time between them.
 const ROUNDS_PER_LOOK: u32 = 256;
 const TIME_PER_LOOK: Duration = Duration::from_millis(2);
@@ -38,10 +38,10 @@ fn turn_among(polled: usize) -> usize {
     if polled > 1 { TURN } else { TURN_ALONE }
 }
 
-/// Says whether a session has something, for [`Slots::find`](crate::transport::slots::Slots::find).
+/// Says whether a session has something, if it is no last turn, for [`Slots::find`](crate::transport::slots::Slots::find).
 #[inline(always)]
 fn ready<S: Service>(served: &mut Served<S>) -> Option<()> {
-    served.session.is_ready().then_some(())
+    (served.last_turns.is_none() && served.session.is_ready()).then_some(())
 }
 
 impl<S: Service> Reactor<S> {
@@ -133,7 +133,11 @@ impl<S: Service> Reactor<S> {
             match self.service.serve(ClientKey(key), &mut served.session, turn, &mut self.events) {
                 Ok(is_served) => {
                     any |= is_served;
-                    self.sessions.poll(key);
+                    if served.has_turns_after(is_served) {
+                        self.sessions.poll(key);
+                    } else {
+                        self.depart(ClientKey(key), SessionError::PeerGone);
+                    }
                 }
                 Err(why) => {
                     self.depart(ClientKey(key), why);
@@ -254,6 +258,8 @@ impl<S: Service> Reactor<S> {
         let found = if ready.is_gone { Err(SessionError::PeerGone) } else { served.session.take_in(source) };
         let (cost, taken) = match found {
             Ok(found) => found,
+            // What it published before is served still.
+            Err(SessionError::PeerGone) if served.has_last_turns() => return self.sessions.poll(key),
             Err(why) => return self.depart(ClientKey(key), why),
         };
         let now = Instant::now();

@@ -2,10 +2,12 @@
 
 use super::budget::Rings;
 use super::crowd::Place;
+use super::rounds::TURN;
 use crate::transport::connect::{ConnectError, Greeting, Step};
 use crate::transport::error::SessionError;
 use crate::transport::job::{ClientKey, Event};
 use crate::transport::memory::Mapped;
+use crate::transport::ring::MAX_CAPACITY;
 use crate::transport::semaphore::{Doorbell, Via};
 use crate::transport::slots::Key;
 use std::collections::VecDeque;
@@ -148,6 +150,33 @@ impl Name {
 pub(super) struct Served<S: Service> {
     pub(super) session: S::Session,
     pub(super) rings: [Rings; 2],
+    /// One of the two is gone: how many turns more it has, at most, for what was asked before that.
+    pub(super) last_turns: Option<u32>,
+}
+
+/// The turns of a session that is gone: enough for a full ring. Memory that is written by another process can always have more.
+const LAST_TURNS: u32 = MAX_CAPACITY / TURN as u32;
+
+impl<S: Service> Served<S> {
+    /// Whether a session one of whose sides is gone has something still, and so some turns more.
+    pub(super) fn has_last_turns(&mut self) -> bool {
+        if self.last_turns.is_none() && self.session.is_ready() {
+            self.last_turns = Some(LAST_TURNS);
+        }
+        self.last_turns.is_some()
+    }
+
+    /// Counts a turn; whether there are more.
+    #[inline(always)]
+    pub(super) fn has_turns_after(&mut self, is_served: bool) -> bool {
+        match &mut self.last_turns {
+            None => true,
+            Some(turns) => {
+                *turns = turns.saturating_sub(1);
+                is_served && *turns > 0
+            }
+        }
+    }
 }
 
 /// A client that is connecting.

@@ -41,9 +41,7 @@ impl Peer {
 
     /// Publishes a close, which has no answer; whether the table is to be rung for.
     fn put(&mut self) -> bool {
-        let args = Args::from_raw(0);
-        let request = Request { kind: Kind::Close, flags: Flags::DATA, id: JobId::ZERO, handle: 1, args };
-        assert!(self.requests.push(request.to_entry()).unwrap());
+        assert!(self.requests.push(close().to_entry()).unwrap());
         self.requests.publish();
         self.server_bell.ring()
     }
@@ -54,6 +52,11 @@ impl Peer {
             Parcel { id: 1, start_bytes: 0, len_bytes: 0, whole_bytes: 0, access: Access::Read, sealing: None };
         self.joined.channel.pass(parcel, object.as_fd()).unwrap();
     }
+}
+
+/// The end of a handle, which has no answer.
+fn close() -> Request {
+    Request { kind: Kind::Close, flags: Flags::DATA, id: JobId::ZERO, handle: 1, args: Args::from_raw(0) }
 }
 
 /// What happens next, and not only because a limit is over that has the table look around.
@@ -189,4 +192,51 @@ fn a_client_that_always_has_something_keeps_no_newcomer_out() {
         }
         joining.join().unwrap();
     }
+}
+
+#[test]
+fn what_was_asked_before_a_hang_up_is_served() {
+    for waiting in [Waiting::Adaptive, Waiting::Sleep, Waiting::Poll] {
+        for others in [0, 1, 20] {
+            let mut table = Table::without_address(TableOptions::default().waiting(waiting)).unwrap();
+            let others: Vec<Peer> = (0..others).map(|_| Peer::join(&mut table)).collect();
+            let mut leaving = Peer::join(&mut table);
+            // It is asleep, where it can be: what wakes it is the hang-up.
+            assert!(table.next(Duration::ZERO).unwrap().is_none());
+            for _ in 0..100 {
+                leaving.put();
+            }
+            let key = leaving.key;
+            drop(leaving);
+            for _ in 0..100 {
+                assert!(matches!(next(&mut table), Event::Closed { client, .. } if client == key));
+            }
+            assert!(matches!(next(&mut table), Event::Left { client, why: SessionError::PeerGone } if client == key));
+            assert_eq!(table.clients(), others.len());
+        }
+    }
+}
+
+#[test]
+fn a_ring_that_is_filled_for_ever_ends_with_its_clients_turns() {
+    let mut table = Table::without_address(TableOptions::default().waiting(Waiting::Sleep)).unwrap();
+    let mut peer = Peer::join(&mut table);
+    peer.put();
+    // Its socket is closed, and its memory stays: another process may have it.
+    let Peer { key, joined: Joined { channel, queue, .. }, mut requests, .. } = peer;
+    drop(channel);
+    let (start, mut served) = (Instant::now(), 0);
+    loop {
+        assert!(start.elapsed() < LONG, "it goes on for ever");
+        match next(&mut table) {
+            Event::Closed { client, .. } => assert_eq!(client, key),
+            Event::Left { client, .. } => break assert_eq!(client, key),
+            other => panic!("{other:?}"),
+        }
+        served += 1;
+        while requests.push(close().to_entry()).unwrap() {}
+        requests.publish();
+    }
+    assert!(served > 1000, "{served}: each of its turns is as long as others'");
+    drop(queue);
 }
