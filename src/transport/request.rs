@@ -275,6 +275,11 @@ pub struct Request {
 }
 
 impl Request {
+    /// The end of a handle.
+    pub const fn close(handle: u32) -> Self {
+        Self { kind: Kind::Close, flags: Flags::NONE, id: JobId::ZERO, handle, args: Args(0) }
+    }
+
     /// The entry of the ring.
     #[inline(always)]
     pub const fn to_entry(self) -> [u32; 4] {

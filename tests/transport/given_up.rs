@@ -11,8 +11,9 @@ use memcpy_select::transport::session::{
     AnswerError, ClientSide, JobKey, Outcome, Reply, ServerSide, SubmitError, Ticket,
 };
 use memcpy_select::transport::{
-    Access, Answer, Answered, Args, Client, ClientError, Completion, ErrorCode, Event, Flags, Handle, Job, Kind,
-    Mapped, Object, Operation, PageRange, Pushed, Region, RegionOptions, Table, TableError, TableOptions, Value,
+    Access, Answer, Answered, Args, Client, ClientError, Completion, Copier, ErrorCode, Event, Flags, Handle, Job,
+    Kind, Mapped, Object, Operation, PageRange, Pushed, Region, RegionOptions, Request, Table, TableError,
+    TableOptions, Value,
 };
 use std::os::unix::net::UnixStream;
 use std::thread;
@@ -101,9 +102,9 @@ fn an_answer_that_is_not_sent_is_free_again() {
     server.lend(MOST - 5 * 64).unwrap();
 }
 
-/// A read that nobody waits for any more, given up before its answer and after it: what it brings is given back unread.
+/// A read that is not waited for any more, given up before its answer and after it: what it brings is given back unread.
 #[test]
-fn blocks_of_an_answer_that_nobody_wants_go_back() {
+fn blocks_of_an_answer_that_is_not_wanted_go_back() {
     for allocator in [Allocator::Owned, Allocator::Shared] {
         let (mut client, mut server) = sides(allocator);
         for round in 0..20 {
@@ -128,6 +129,34 @@ fn blocks_of_an_answer_that_nobody_wants_go_back() {
             server.take_releases().unwrap();
             assert_eq!((client.in_flight(), server.unanswered(), server.lent_blocks()), (0, 0, 0));
         }
+    }
+}
+
+/// An open that is given up before its answer and after it: the table hears that its handle is not used. What is created stays: its
+/// end might publish it.
+#[test]
+fn handles_that_come_too_late_are_closed() {
+    let (mut client, mut server) = sides(Allocator::Owned);
+    for handle in 1..20 {
+        let kind = if handle % 5 == 0 { Kind::Create } else { Kind::Open };
+        let ticket = client.submit_copy(kind, Flags::NONE, 0, b"", Copier::AUTO).unwrap();
+        client.flush().unwrap();
+        let job = server.take_request().unwrap().unwrap().job.unwrap();
+        if handle % 2 == 0 {
+            client.abandon(ticket).unwrap();
+        }
+        server.answer(job, Reply::Value(Value::number(handle))).unwrap();
+        server.flush();
+        assert_eq!(client.poll().unwrap().is_some(), handle % 2 == 1);
+        client.abandon(ticket).unwrap();
+        assert_eq!(client.in_flight(), 0);
+        client.flush().unwrap();
+        if kind == Kind::Open {
+            let closed = server.take_request().unwrap().unwrap();
+            assert_eq!((closed.job, closed.request), (None, Request::close(handle)));
+        }
+        assert_eq!(server.take_request(), Ok(None));
+        server.flush();
     }
 }
 
@@ -235,11 +264,19 @@ fn a_tables_lease_that_is_not_sent_is_free_again() {
 
 /// Objects that came for requests which were given up are closed, however many they are: those that are wanted come all the same.
 #[test]
-fn objects_that_nobody_wants_do_not_keep_others_from_coming() {
+fn objects_that_are_not_wanted_do_not_keep_others_from_coming() {
     let (mut table, mut client) = by_hand(TableOptions::default());
     let region = Region::create(4096, RegionOptions::default()).unwrap();
     region.seal_writing().unwrap();
     let object = || Object::of(&region, PageRange::WHOLE).unwrap();
+    let mut closed = 0;
+    let mut next_job = |table: &mut Table| loop {
+        match table.next(LONG).unwrap() {
+            Some(Event::Job(job)) => break job,
+            Some(Event::Closed { handle: 1, .. }) => closed += 1,
+            other => panic!("{other:?}"),
+        }
+    };
     for round in 0..300 {
         let ticket = match round % 2 {
             0 => client.submit_share(OBJECT, 0, 0, Access::Read).unwrap(),
@@ -274,5 +311,5 @@ fn objects_that_nobody_wants_do_not_keep_others_from_coming() {
     table.flush();
     let Completion::Shared(shared) = client.finish(ticket).unwrap() else { panic!("no object") };
     assert_eq!(shared.map().unwrap().len_bytes(), 4096);
-    assert_eq!(client.in_flight(), 0);
+    assert_eq!((client.in_flight(), closed), (0, 150));
 }

@@ -1,7 +1,7 @@
 //! The table: takes clients in, gathers what they ask for, and sends the answers.
 //!
-//! [`Table::next`] returns one event after the other. What the program answers between two of them is published when the
-//! events gathered so far are used up, with one wake-up for each client that sleeps, and none for one that is awake.
+//! [`Table::next`] returns one event after the other. What the program answers between two of them is published when a client
+//! has nothing more or its turn is over, with one wake-up for each client that sleeps, and none for one that is awake.
 
 mod offer;
 mod served;

@@ -5,7 +5,7 @@ use crate::transport::connect::{JoinOptions, Joined, Parcel, join_over};
 use crate::transport::memory::{Access, Mapped};
 use crate::transport::options::Waiting;
 use crate::transport::reactor::Name;
-use crate::transport::request::{Args, Flags, JobId, Kind, Request};
+use crate::transport::request::Request;
 use crate::transport::ring::Producer;
 use crate::transport::semaphore::Doorbell;
 use crate::transport::session::QueueLayout;
@@ -41,7 +41,7 @@ impl Peer {
 
     /// Publishes a close, which has no answer; whether the table is to be rung for.
     fn put(&mut self) -> bool {
-        assert!(self.requests.push(close().to_entry()).unwrap());
+        assert!(self.requests.push(Request::close(1).to_entry()).unwrap());
         self.requests.publish();
         self.server_bell.ring()
     }
@@ -52,11 +52,6 @@ impl Peer {
             Parcel { id: 1, start_bytes: 0, len_bytes: 0, whole_bytes: 0, access: Access::Read, sealing: None };
         self.joined.channel.pass(parcel, object.as_fd()).unwrap();
     }
-}
-
-/// The end of a handle, which has no answer.
-fn close() -> Request {
-    Request { kind: Kind::Close, flags: Flags::DATA, id: JobId::ZERO, handle: 1, args: Args::from_raw(0) }
 }
 
 /// What happens next, and not only because a limit is over that has the table look around.
@@ -110,7 +105,7 @@ fn a_muted_client_is_served_and_its_end_is_noticed() {
     let (mut table, [mut hostile, mut honest]) = table_and_peers();
     for _ in 0..3 {
         mute(&mut table, &hostile);
-        // The table is asleep and nobody rings for this one: it is seen all the same.
+        // The table is asleep and is not rung for this one: it is seen all the same.
         hostile.put();
         assert!(matches!(next(&mut table), Event::Closed { client, .. } if client == hostile.key));
         honest.put();
@@ -234,7 +229,7 @@ fn a_ring_that_is_filled_for_ever_ends_with_its_clients_turns() {
             other => panic!("{other:?}"),
         }
         served += 1;
-        while requests.push(close().to_entry()).unwrap() {}
+        while requests.push(Request::close(1).to_entry()).unwrap() {}
         requests.publish();
     }
     assert!(served > 1000, "{served}: each of its turns is as long as others'");

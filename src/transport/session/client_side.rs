@@ -140,8 +140,7 @@ impl<M: Memory + Clone> ClientSide<M> {
 
     /// Sends the end of a handle. There is no response.
     pub fn close(&mut self, handle: u32) -> Result<(), SubmitError> {
-        let (kind, flags, args) = (Kind::Close, Flags::NONE, Args::from_raw(0));
-        self.push(Request { kind, flags, id: JobId::ZERO, handle, args }, &[], Copier::AUTO)
+        self.push(Request::close(handle), &[], Copier::AUTO)
     }
 
     /// What of these bytes travels in a request, and how it is named there.
@@ -256,10 +255,8 @@ impl<M: Memory + Clone> ClientSide<M> {
             self.data.free(slot.payload.blocks())?;
             slot.payload.clear();
         }
-        if is_wanted.is_none()
-            && let Some(outcome) = self.take(ticket)
-        {
-            self.discard(outcome)?;
+        if is_wanted.is_none() {
+            self.discard(ticket)?;
         }
         Ok(is_wanted)
     }
@@ -282,9 +279,7 @@ impl<M: Memory + Clone> ClientSide<M> {
     /// Gives a request up: its response is dropped when it comes, or now if it is there. A stream is ended.
     pub fn abandon(&mut self, ticket: Ticket) -> Result<(), Violation> {
         // Bounded: a stream has no more messages than credits.
-        while let Some(outcome) = self.take(ticket) {
-            self.discard(outcome)?;
-        }
+        while self.discard(ticket)? {}
         let id = self.tickets.id(ticket);
         if let Some(slot) = self.tickets.get_mut(ticket)
             && slot.state == State::Waiting
@@ -297,14 +292,23 @@ impl<M: Memory + Clone> ClientSide<M> {
         Ok(())
     }
 
-    /// Gives back what came of a request that was given up.
-    fn discard(&mut self, outcome: Outcome) -> Result<(), Violation> {
-        match outcome {
-            Outcome::Read(chain) => self.release(chain)?,
-            Outcome::Opened(_, Some(id)) | Outcome::Shared(id) => self.returns.unwanted.push(id),
-            _ => {}
+    /// Gives back what came of a request that was given up; whether there was something. What was created stays open: to close it
+    /// could publish it.
+    fn discard(&mut self, ticket: Ticket) -> Result<bool, Violation> {
+        let is_open = self.tickets.get(ticket).is_some_and(|slot| slot.kind == Kind::Open);
+        match self.take(ticket) {
+            None => return Ok(false),
+            Some(Outcome::Read(chain)) => self.release(chain)?,
+            Some(Outcome::Opened(handle, object)) => {
+                self.returns.unwanted.extend(object);
+                if is_open {
+                    self.returns.add_close(handle);
+                }
+            }
+            Some(Outcome::Shared(id)) => self.returns.unwanted.push(id),
+            Some(_) => {}
         }
-        Ok(())
+        Ok(true)
     }
 
     /// The next object to receive and close: it came for a request that was given up.

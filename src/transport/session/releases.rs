@@ -4,6 +4,7 @@
 use super::data::Data;
 use crate::transport::blocks::Marks;
 use crate::transport::chain::Chain;
+use crate::transport::completion::Handle;
 use crate::transport::memory::Memory;
 use crate::transport::request::{Args, Flags, JobId, Kind, Request};
 use crate::transport::ring::{Consumer, Producer};
@@ -20,8 +21,9 @@ pub(super) struct Returns<M> {
     unsent_blocks: u32,
     /// Blocks of the server's.
     most: u32,
-    /// Credits for streams, or 0 for one that is to end. There are few: none is owed before the last ones were used.
-    unsent_credits: VecDeque<(JobId, u32)>,
+    /// Requests without a response: credits for streams, of which there are few, since none is owed before the last ones were used, and
+    /// the ends of handles that came for requests which were given up.
+    unsent_requests: VecDeque<Request>,
     /// Whether one of the requests that are not published yet asks for more than a block.
     pub(super) asks_for_many: bool,
     /// Objects that came for requests which were given up.
@@ -30,8 +32,8 @@ pub(super) struct Returns<M> {
 
 impl<M: Memory> Returns<M> {
     pub(super) fn new(releases: Option<Producer<M, 1>>, most: u32) -> Self {
-        let (unsent, unsent_credits, unwanted) = (VecDeque::new(), VecDeque::new(), Vec::new());
-        Self { releases, unsent, unsent_blocks: 0, most, unsent_credits, asks_for_many: false, unwanted }
+        let (unsent, unsent_requests, unwanted) = (VecDeque::new(), VecDeque::new(), Vec::new());
+        Self { releases, unsent, unsent_blocks: 0, most, unsent_requests, asks_for_many: false, unwanted }
     }
 
     /// The blocks of a chain; [`Violation::BlockTwice`] if the server lends what it did not take back.
@@ -54,8 +56,14 @@ impl<M: Memory> Returns<M> {
     #[inline(always)]
     pub(super) fn add_credits(&mut self, id: JobId, credits: u32, is_end: bool) {
         if credits > 0 || is_end {
-            self.unsent_credits.push_back((id, credits));
+            let (flags, args) = (Flags::NONE, Args::amount(credits));
+            self.unsent_requests.push_back(Request { kind: Kind::Credit, flags, id, handle: 0, args });
         }
+    }
+
+    /// The end of a handle.
+    pub(super) fn add_close(&mut self, handle: Handle) {
+        self.unsent_requests.push_back(Request::close(handle.number()));
     }
 
     /// Sends it all as far as there is room, and publishes the requests so far; whether there were any.
@@ -63,16 +71,15 @@ impl<M: Memory> Returns<M> {
     pub(super) fn publish(&mut self, requests: &mut Producer<M, 4>) -> Result<bool, Violation> {
         // Ahead of requests for many blocks, and if many are given back: the server must not find a request first, count them as
         // lent still, and refuse. One block for one goes behind: stores become visible in order, and no side waits for it.
-        let asks_for_many = std::mem::take(&mut self.asks_for_many) || !self.unsent_credits.is_empty();
+        let asks_for_many = std::mem::take(&mut self.asks_for_many) || !self.unsent_requests.is_empty();
         if self.unsent_blocks > 1 || asks_for_many && self.unsent_blocks == 1 {
             self.send_releases()?;
         }
-        while let Some(&(id, credits)) = self.unsent_credits.front() {
-            let (flags, args) = (Flags::NONE, Args::amount(credits));
-            if !requests.push(Request { kind: Kind::Credit, flags, id, handle: 0, args }.to_entry())? {
+        while let Some(request) = self.unsent_requests.front() {
+            if !requests.push(request.to_entry())? {
                 break;
             }
-            self.unsent_credits.pop_front();
+            self.unsent_requests.pop_front();
         }
         let is_published = requests.publish();
         if self.unsent_blocks > 0 {
