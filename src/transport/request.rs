@@ -17,7 +17,7 @@ pub enum Kind {
     Open,
     /// The end of a handle. Its job id is 0, and there is no response.
     Close,
-    /// A new object by name: as [`Open`](Self::Open). With the flag [`meta`](Flags::meta) the name may be taken.
+    /// A new object by name: as [`Open`](Self::Open). With [`Flags::META`] the name may be taken.
     Create,
     /// Removes an object by name: args are the name's [slice](Args::slice), answered with an amount of 0.
     Destroy,
