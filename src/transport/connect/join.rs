@@ -22,7 +22,7 @@ pub struct JoinOptions {
     pub limits: Limits,
     /// Where this side's own blocks lie, if it has some.
     pub own_region: OwnRegion,
-    /// Pre-fault what the server passes.
+    /// Pre-fault what the server passes, if it is sealed.
     pub prefault: bool,
     takes_unsealed: bool,
 }
