@@ -126,14 +126,7 @@ fn sessions_over_hostile_memory() {
 #[test]
 fn short_payloads_allocate_nothing() {
     let blocks = Blocks { block_bytes: 64, count: 16 };
-    let geometry = Geometry {
-        capacity: 4,
-        request_stride_bytes: 64,
-        response_stride_bytes: 128,
-        allocator: Allocator::Owned,
-        client_blocks: blocks,
-        server_blocks: blocks,
-    };
+    let geometry = Geometry { response_stride_bytes: 128, ..Geometry::symmetric(4, 64, blocks) };
     let layout = QueueLayout::of(&geometry).unwrap();
     let queue = Mapped::private(layout.len_bytes).unwrap();
     let data = [(); 2].map(|()| Mapped::private(data_bytes(blocks, Allocator::Owned).unwrap()).unwrap());
@@ -173,14 +166,7 @@ fn short_payloads_allocate_nothing() {
 #[test]
 fn a_server_that_lends_what_it_did_not_take_back_is_found_out() {
     let blocks = Blocks { block_bytes: 64, count: 16 };
-    let geometry = Geometry {
-        capacity: 2,
-        request_stride_bytes: 16,
-        response_stride_bytes: 16,
-        allocator: Allocator::Owned,
-        client_blocks: blocks,
-        server_blocks: blocks,
-    };
+    let geometry = Geometry::symmetric(2, 16, blocks);
     let layout = QueueLayout::of(&geometry).unwrap();
     let queue = Mapped::private(layout.len_bytes).unwrap();
     let data = [(); 2].map(|()| Mapped::private(data_bytes(blocks, Allocator::Owned).unwrap()).unwrap());

@@ -91,6 +91,18 @@ pub struct Geometry {
 }
 
 impl Geometry {
+    /// The same in both directions: strides, and each side's own blocks.
+    pub const fn symmetric(capacity: u32, stride_bytes: u16, blocks: Blocks) -> Self {
+        Self {
+            capacity,
+            request_stride_bytes: stride_bytes,
+            response_stride_bytes: stride_bytes,
+            allocator: Allocator::Owned,
+            client_blocks: blocks,
+            server_blocks: blocks,
+        }
+    }
+
     /// The longest payload that travels in a request.
     pub const fn request_room_bytes(&self) -> usize {
         room_bytes(self.request_stride_bytes as u32) as usize

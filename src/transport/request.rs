@@ -299,6 +299,12 @@ impl Request {
         kind != Kind::Close as u32 && kind != Kind::Credit as u32 && !is_post
     }
 
+    /// Whether it has a response, as it was [found](Self::check) to be.
+    #[inline(always)]
+    pub(super) fn is_answered(&self) -> bool {
+        self.id != JobId::ZERO && self.kind != Kind::Credit
+    }
+
     /// Whether it is a write without an answer.
     #[inline(always)]
     pub(super) fn is_post(&self) -> bool {

@@ -49,14 +49,7 @@ impl Drop for Served {
 
 pub fn geometry(allocator: Allocator, capacity: u32, strides: (u16, u16), block_bytes: u32) -> Geometry {
     let blocks = Blocks { block_bytes, count: 1024 };
-    Geometry {
-        capacity,
-        request_stride_bytes: strides.0,
-        response_stride_bytes: strides.1,
-        allocator,
-        client_blocks: blocks,
-        server_blocks: blocks,
-    }
+    Geometry { response_stride_bytes: strides.1, allocator, ..Geometry::symmetric(capacity, strides.0, blocks) }
 }
 
 /// Files of lengths around those at which a chain gets a further block, list block and transfer.

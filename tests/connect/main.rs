@@ -63,12 +63,9 @@ fn descriptors() -> usize {
 
 fn geometry(allocator: Allocator) -> Geometry {
     Geometry {
-        capacity: 8,
-        request_stride_bytes: 16,
         response_stride_bytes: 12,
         allocator,
-        client_blocks: Blocks { block_bytes: 4096, count: 4 },
-        server_blocks: Blocks { block_bytes: 4096, count: 4 },
+        ..Geometry::symmetric(8, 16, Blocks { block_bytes: 4096, count: 4 })
     }
 }
 

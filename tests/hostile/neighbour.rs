@@ -15,14 +15,7 @@ pub struct Neighbour {
 impl Neighbour {
     pub fn new() -> Self {
         let blocks = Blocks { block_bytes: 64, count: 16 };
-        let geometry = Geometry {
-            capacity: 4,
-            request_stride_bytes: 16,
-            response_stride_bytes: 16,
-            allocator: Allocator::Owned,
-            client_blocks: blocks,
-            server_blocks: blocks,
-        };
+        let geometry = Geometry::symmetric(4, 16, blocks);
         let region = |len_bytes| Mapped::private(len_bytes).unwrap();
         let queue = region(QueueLayout::of(&geometry).unwrap().len_bytes);
         let data = [(); 2].map(|()| region(data_bytes(blocks, Allocator::Owned).unwrap()));

@@ -57,15 +57,8 @@ pub fn address() -> Address {
 /// Short rings and few blocks, so that they come round often.
 pub fn geometry(allocator: Allocator) -> Geometry {
     let blocks = Blocks { block_bytes: 1024, count: 64 };
-    Geometry {
-        allocator,
-        capacity: 8,
-        client_blocks: blocks,
-        server_blocks: blocks,
-        // Short payloads too are in blocks.
-        request_stride_bytes: 16,
-        response_stride_bytes: 16,
-    }
+    // Short payloads too are in blocks.
+    Geometry { allocator, ..Geometry::symmetric(8, 16, blocks) }
 }
 
 /// What a served table has seen.

@@ -59,15 +59,8 @@ fn serve(mut table: Table, object: &File) {
 fn files_and_blocks_exchange_bytes_of_every_length() {
     for allocator in [Allocator::Owned, Allocator::Shared] {
         let blocks = Blocks { block_bytes: 4096, count: 256 };
-        let geometry = Geometry {
-            allocator,
-            client_blocks: blocks,
-            server_blocks: blocks,
-            // One byte too is in a block.
-            request_stride_bytes: 16,
-            response_stride_bytes: 16,
-            ..TableOptions::GEOMETRY
-        };
+        // One byte too is in a block.
+        let geometry = Geometry { allocator, ..Geometry::symmetric(TableOptions::GEOMETRY.capacity, 16, blocks) };
         let (ours, theirs) = UnixStream::pair().unwrap();
         let object = file(b"");
         thread::scope(|scope| {

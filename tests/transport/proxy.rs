@@ -27,15 +27,8 @@ fn address(name: &str) -> Address {
 
 fn geometry() -> Geometry {
     let blocks = Blocks { block_bytes: 4096, count: 128 };
-    Geometry {
-        capacity: 16,
-        client_blocks: blocks,
-        server_blocks: blocks,
-        // Short payloads too are in blocks.
-        request_stride_bytes: 16,
-        response_stride_bytes: 16,
-        ..TableOptions::GEOMETRY
-    }
+    // Short payloads too are in blocks.
+    Geometry::symmetric(16, 16, blocks)
 }
 
 fn options() -> TableOptions {

@@ -130,12 +130,9 @@ fn a_client_of_raw_bytes_is_served_by_every_kind_of_table() {
             number += 1;
             let blocks = Blocks { block_bytes, count: 1024 };
             let geometry = Geometry {
-                capacity,
-                request_stride_bytes: strides.0,
                 response_stride_bytes: strides.1,
                 allocator,
-                client_blocks: blocks,
-                server_blocks: blocks,
+                ..Geometry::symmetric(capacity, strides.0, blocks)
             };
             let name = format!("@memcpy-select-raw-{}-{number}", std::process::id());
             let options = TableOptions::default().geometry(geometry).waiting(waiting);

@@ -156,7 +156,7 @@ fn the_lap_bit_is_the_rings_own() {
     }
 }
 
-/// What stands in the memory is an entry if its lap is the one that is waited for, whoever wrote it; and then it is copied out once.
+/// What stands in the memory is an entry if its lap is the one that is waited for, whichever side wrote it; then it is copied out once.
 #[test]
 fn an_entry_is_one_by_its_lap_alone() {
     for lap_bit in LAP_BITS {

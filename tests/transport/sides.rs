@@ -11,14 +11,7 @@ use memcpy_select::transport::{
 
 pub fn geometry(allocator: Allocator, capacity: u32, block_bytes: u32) -> Geometry {
     let blocks = Blocks { block_bytes, count: 64 };
-    Geometry {
-        capacity,
-        request_stride_bytes: 16,
-        response_stride_bytes: 16,
-        allocator,
-        client_blocks: blocks,
-        server_blocks: blocks,
-    }
+    Geometry { allocator, ..Geometry::symmetric(capacity, 16, blocks) }
 }
 
 /// All geometries that differ in kind.

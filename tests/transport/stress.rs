@@ -4,10 +4,11 @@
 //! bounded part is about two seconds; `MEMCPY_SELECT_TEST_SECONDS` makes each part as long.
 
 use crate::rng::Rng;
+use crate::sides::pair;
 use memcpy_select::transport::blocks::{AllocateError, FreeList, Pool};
 use memcpy_select::transport::chain::Chain;
-use memcpy_select::transport::geometry::{Allocator, Blocks, Geometry};
-use memcpy_select::transport::session::{ClientSide, Outcome, QueueLayout, Reply, ServerSide, data_bytes};
+use memcpy_select::transport::geometry::{Blocks, Geometry};
+use memcpy_select::transport::session::{Outcome, Reply};
 use memcpy_select::transport::{Args, Copier, Flags, Kind, Mapped, Memory, Value};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -109,19 +110,8 @@ fn paint(number: u64, length: usize) -> Vec<u8> {
 #[test]
 fn a_session_under_stress_keeps_every_block_where_it_belongs() {
     let blocks = Blocks { block_bytes: 64, count: 96 };
-    let geometry = Geometry {
-        capacity: 16,
-        request_stride_bytes: 16,
-        response_stride_bytes: 16,
-        allocator: Allocator::Owned,
-        client_blocks: blocks,
-        server_blocks: blocks,
-    };
-    let region = |len_bytes| Mapped::private(len_bytes).unwrap();
-    let queue = region(QueueLayout::of(&geometry).unwrap().len_bytes);
-    let data = [(); 2].map(|()| region(data_bytes(blocks, Allocator::Owned).unwrap()));
-    let mut client = ClientSide::new(&geometry, queue.clone(), data[0].clone(), data[1].read_only()).unwrap();
-    let mut server = ServerSide::new(&geometry, queue, data[0].read_only(), data[1].clone()).unwrap();
+    let geometry = Geometry::symmetric(16, 16, blocks);
+    let (mut client, mut server) = pair(&geometry);
     let (sent, lent) = (Owners::new(blocks.count), Owners::new(blocks.count));
     let is_over = AtomicBool::new(false);
     let answers = AtomicU64::new(0);

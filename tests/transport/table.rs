@@ -22,15 +22,8 @@ pub const LONG: Duration = Duration::from_secs(20);
 
 pub fn geometry(allocator: Allocator) -> Geometry {
     let blocks = Blocks { block_bytes: 4096, count: 128 };
-    Geometry {
-        allocator,
-        capacity: 16,
-        client_blocks: blocks,
-        server_blocks: blocks,
-        // Short payloads too are in blocks.
-        request_stride_bytes: 16,
-        response_stride_bytes: 16,
-    }
+    // Short payloads too are in blocks.
+    Geometry { allocator, ..Geometry::symmetric(16, 16, blocks) }
 }
 
 pub fn address(name: &str) -> Address {

@@ -89,13 +89,7 @@ fn run(arguments: &Arguments, log: &mut Log) -> Result<String, String> {
     let address = arguments.at.parse::<Address>().map_err(|error| error.to_string())?;
     let directory = Directory::open(&arguments.directory, arguments.read_only)?;
     let blocks = Blocks { block_bytes: BLOCK_BYTES, count: arguments.blocks * ((1 << 20) / BLOCK_BYTES) };
-    let geometry = Geometry {
-        request_stride_bytes: arguments.entry,
-        response_stride_bytes: arguments.entry,
-        client_blocks: blocks,
-        server_blocks: blocks,
-        ..TableOptions::GEOMETRY
-    };
+    let geometry = Geometry::symmetric(TableOptions::GEOMETRY.capacity, arguments.entry, blocks);
     let options = TableOptions::default()
         .geometry(geometry)
         .peers(if arguments.any_user { Peers::Anyone } else { Peers::SameUser })

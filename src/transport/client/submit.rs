@@ -191,8 +191,8 @@ impl Client {
         }
     }
 
-    /// Asks for messages of at most `max_bytes` each, as long as the table has some. So many are on their way at most as there are
-    /// `credits`, 1 or more and fewer than the ring has entries; those that were taken are given back by themselves.
+    /// Asks for messages of at most `max_bytes` each, as long as the table has some. At most `credits` of them are on their way: 1 or
+    /// more, and fewer than the ring has entries. The credits of those that were taken are given back by themselves.
     ///
     /// Each message comes as a [`Completion`](crate::transport::Completion) of its own by [`poll`](Self::poll), [`wait`](Self::wait)
     /// or [`next_message`](Self::next_message): `Read`, and the last is `Ended` or `Refused`. The ticket is good until then.

@@ -201,7 +201,7 @@ impl Pair {
             let Some(entry) = self.requests_in.pop() else { break };
             let mut request = Request::from_entry(entry)?;
             request.check(self.capacity)?;
-            self.has_taken_unanswered |= !Request::has_response(entry[0]);
+            self.has_taken_unanswered |= !request.is_answered();
             let responses = match request.kind {
                 Kind::Close => {
                     self.requests_out.push(entry)?;

@@ -99,18 +99,18 @@ impl<S: Service> Reactor<S> {
     /// Looks at polled clients, so many times, until one has something. A look is a load and a compare: a request waits for half a
     /// look on average, and a round costs as much as many of them.
     #[inline(always)]
-    fn find_ready(&mut self, looks: u32) -> Option<Key> {
-        for look in 1.. {
+    fn find_ready(&mut self, mut looks: u32) -> Option<Key> {
+        loop {
             let found = match self.sessions.only_polled() {
                 Some((key, served)) => ready(served).map(|()| key),
                 None => self.sessions.find(usize::MAX, |served, _| ready(served)).map(|(key, ())| key),
             };
-            if found.is_some() || look == looks {
+            looks -= 1;
+            if found.is_some() || looks == 0 {
                 return found;
             }
             between_looks();
         }
-        None
     }
 
     /// Serves polled clients, and looks at the sockets when that is due; whether there was something, or an event has come.

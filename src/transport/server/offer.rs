@@ -48,14 +48,7 @@ setters! {
 
 impl TableOptions {
     /// The numbers that serve most: rings of 128 entries with room for 112 bytes in each, 4 MiB for each direction in blocks of 64 KiB.
-    pub const GEOMETRY: Geometry = Geometry {
-        capacity: 128,
-        request_stride_bytes: 128,
-        response_stride_bytes: 128,
-        allocator: Allocator::Owned,
-        client_blocks: Blocks { block_bytes: 64 << 10, count: 64 },
-        server_blocks: Blocks { block_bytes: 64 << 10, count: 64 },
-    };
+    pub const GEOMETRY: Geometry = Geometry::symmetric(128, 128, Blocks { block_bytes: 64 << 10, count: 64 });
 }
 
 impl Default for TableOptions {

@@ -86,7 +86,7 @@ impl<M: Memory + Clone> ServerSide<M> {
         let Some(entry) = self.requests.pop() else { return Ok(None) };
         let request = Request::from_entry(entry)?;
         request.check(self.capacity)?;
-        self.has_taken_unanswered |= request.id == JobId::ZERO || request.kind == Kind::Credit;
+        self.has_taken_unanswered |= !request.is_answered();
         match request.kind {
             Kind::Close => return Ok(Some(Incoming { job: None, request })),
             Kind::Credit => return Ok(Some(Incoming { job: self.take_credits(&request)?, request })),

@@ -6,7 +6,7 @@ use crate::rings::{Bug, Model, PUBLISHING, Side};
 use loom::thread;
 use memcpy_select::transport::chain::Chain;
 use memcpy_select::transport::session::{Came, ClientSide, Outcome, Reply, ServerSide};
-use memcpy_select::transport::{Allocator, Args, Blocks, Copier, Flags, Geometry, Kind, Value};
+use memcpy_select::transport::{Args, Blocks, Copier, Flags, Geometry, Kind, Value};
 
 #[test]
 fn sessions_hold_and_their_models_find_every_seeded_bug() {
@@ -23,14 +23,7 @@ fn streams_hold_and_their_models_find_every_seeded_bug() {
 /// it, and the last response finds some, too.
 fn stream(bug: Bug) {
     let blocks = Blocks { block_bytes: 64, count: 1 };
-    let geometry = Geometry {
-        capacity: 2,
-        request_stride_bytes: 64,
-        response_stride_bytes: 64,
-        allocator: Allocator::Owned,
-        client_blocks: blocks,
-        server_blocks: blocks,
-    };
+    let geometry = Geometry::symmetric(2, 64, blocks);
     let mut queue = Model::new(bug, 400, 20);
     // The head of the responses.
     queue.head_words = [128, usize::MAX];
@@ -103,14 +96,7 @@ const MESSAGES: u8 = 3;
 /// back: no block, and no room of an entry, is touched by both at a time.
 fn session(bug: Bug, (request_stride_bytes, response_stride_bytes): (u16, u16)) {
     let blocks = Blocks { block_bytes: 64, count: 1 };
-    let geometry = Geometry {
-        capacity: 2,
-        request_stride_bytes,
-        response_stride_bytes,
-        allocator: Allocator::Owned,
-        client_blocks: blocks,
-        server_blocks: blocks,
-    };
+    let geometry = Geometry { response_stride_bytes, ..Geometry::symmetric(2, request_stride_bytes, blocks) };
     let queue = Model::new(bug, 400, 20).shared();
     let [client_data, server_data] = [(); 2].map(|()| Model::new(bug, 0, 1).shared());
     let mut server = ServerSide::new(&geometry, queue.clone(), client_data.clone(), server_data.clone()).unwrap();

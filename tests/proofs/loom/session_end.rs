@@ -5,7 +5,7 @@ use crate::judge;
 use loom::sync::atomic::{AtomicBool, AtomicU32, Ordering, fence};
 use loom::thread;
 use memcpy_select::transport::chain::Chain;
-use memcpy_select::transport::geometry::{Allocator, Blocks, Geometry};
+use memcpy_select::transport::geometry::{Blocks, Geometry};
 use memcpy_select::transport::memory::{Load, Memory, Store};
 use memcpy_select::transport::session::{ClientSide, Outcome, Reply, ServerSide};
 use memcpy_select::transport::{Args, Copier, Flags, Kind, Value};
@@ -110,14 +110,7 @@ fn the_model_holds_and_finds_every_seeded_bug() {
 /// A server answers, and its process ends at once: the client has its answer, or finds it when it has seen the hang-up.
 fn last_answer_arrives(bug: Bug) {
     let blocks = Blocks { block_bytes: 64, count: 1 };
-    let geometry = Geometry {
-        capacity: 2,
-        request_stride_bytes: 16,
-        response_stride_bytes: 16,
-        allocator: Allocator::Owned,
-        client_blocks: blocks,
-        server_blocks: blocks,
-    };
+    let geometry = Geometry::symmetric(2, 16, blocks);
     // The words of the queue, and one entry of each ring.
     let (requests_at, responses_at) = (5 * 128, 6 * 128);
     let entries = (0..32).step_by(4).flat_map(|word| [requests_at + word, responses_at + word]);

@@ -37,13 +37,7 @@ struct Far {
 
 fn geometry(config: &Config) -> Geometry {
     let stride_bytes = stride_bytes(config.max_bytes);
-    Geometry {
-        request_stride_bytes: stride_bytes,
-        response_stride_bytes: stride_bytes,
-        client_blocks: BLOCKS,
-        server_blocks: BLOCKS,
-        ..TableOptions::GEOMETRY
-    }
+    Geometry::symmetric(TableOptions::GEOMETRY.capacity, stride_bytes, BLOCKS)
 }
 
 impl End for Near {
