@@ -150,16 +150,16 @@ fn objects_arrive_by_name() {
         server.channel.wake().unwrap();
     }
     for id in [2, 0, 1] {
-        let (named, descriptor) = client.channel.accept_parcel(id, LONG).unwrap();
+        let (named, descriptor) = client.channel.accept_parcel(id, 0, LONG).unwrap();
         assert_eq!(named, parcel(id));
         assert_eq!(rustix::io::fcntl_getfd(&descriptor).unwrap(), rustix::io::FdFlags::CLOEXEC);
         let promise = Promise { len_bytes: named.whole_bytes as usize, sealing: named.sealing.unwrap() };
         let object = Region::open(descriptor, promise, named.access).unwrap();
         assert_eq!(u64::from(object.memory().load32(0, Load::Acquire)), id + 70);
     }
-    assert!(matches!(client.channel.accept_parcel(3, SHORT), Err(ConnectError::Timeout { .. })));
+    assert!(matches!(client.channel.accept_parcel(3, 0, SHORT), Err(ConnectError::Timeout { .. })));
     drop(server);
-    assert!(matches!(client.channel.accept_parcel(3, LONG), Err(ConnectError::PeerGone)));
+    assert!(matches!(client.channel.accept_parcel(3, 0, LONG), Err(ConnectError::PeerGone)));
 }
 
 #[test]
@@ -167,24 +167,29 @@ fn a_flood_of_objects_ends_the_session_and_leaves_none_open() {
     let _turn = turn();
     let (server, mut client) = session(Allocator::Owned);
     let object = region(PAGE_BYTES);
+    let before = descriptors();
     let mut passed = 0;
-    let error = loop {
+    // No more are taken in than the socket holds, and 64.
+    loop {
         match server.channel.pass(parcel(passed), object.descriptor()) {
             Ok(()) => passed += 1,
-            Err(ConnectError::Congested) => {}
+            Err(ConnectError::Congested) => break,
             Err(error) => panic!("{error}"),
         }
-        match client.channel.wait(Duration::ZERO) {
-            Ok(_) => assert!(passed < 1000),
-            Err(error) => break error,
-        }
-    };
+        assert!(client.channel.wait(Duration::ZERO).unwrap() && passed < 10_000);
+    }
+    assert_eq!(descriptors() - before, 64);
+    // One of those that are there is found, and one that is not where so many were asked for ends it.
+    client.channel.accept_parcel(63, 0, LONG).unwrap();
+    client.channel.accept_parcel(99, 100, LONG).unwrap();
+    let error = client.channel.accept_parcel(100_000, 120, LONG).unwrap_err();
     assert!(matches!(error, ConnectError::Message { kind: PARCEL }), "{error}");
+    assert_eq!(descriptors() - before, 120);
     // What a client sends a server is never taken in.
-    let before = descriptors();
     while client.channel.pass(parcel(0), object.descriptor()).is_ok() {}
     assert_eq!(server.channel.drain().unwrap(), Channel::ALL, "it counts as more than any number of wakes");
-    assert_eq!(descriptors(), before);
+    drop(client);
+    assert!(descriptors() < before);
 }
 
 #[test]

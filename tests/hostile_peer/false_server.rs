@@ -126,9 +126,10 @@ fn a_false_server_gets_no_further() {
     let got = violation(deceived("server: no object", |client| client.share(Handle::of(1), 0, 4096, Access::Read)));
     assert!(matches!(got, Violation::NoObject { .. }), "{got:?}");
     row("a server promises an object that does not come", "NoObject", test);
-    let got = deceived("server: floods with objects", |client| client.share(Handle::of(1), 0, 4096, Access::Read));
+    let share = |client: &mut Client| client.share(Handle::of(1), 0, 4096, Access::Read).map(drop);
+    let got = deceived("server: floods with objects", share);
     assert!(matches!(got, Ok(_) | Err(ClientError::Socket(_))), "{got:?}");
-    row("a server passes 300 objects for one", "at most 64 are kept, then a typed error", test);
+    row("a server passes 300 objects for one", "at most 64 are kept", test);
     let got = deceived("server: silence", |client| client.read(Handle::of(1), &mut [0; 100]));
     assert!(matches!(got, Err(ClientError::Timeout { .. })), "{got:?}");
     row("a server never answers, steals and requeues wakes", "Timeout at the limit", test);

@@ -17,6 +17,7 @@ mod inline;
 mod memories;
 mod messages;
 mod numbers;
+mod objects;
 mod programs;
 mod proxy;
 mod raw_client;

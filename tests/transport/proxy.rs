@@ -21,7 +21,7 @@ use std::time::Duration;
 const SOON: Duration = Duration::from_millis(20);
 const LONG: Duration = Duration::from_secs(5);
 
-fn address(name: &str) -> Address {
+pub fn address(name: &str) -> Address {
     Address::Abstract(format!("memcpy-select-proxy-{name}-{}", std::process::id()))
 }
 
@@ -42,7 +42,7 @@ fn options_with(stride_bytes: u16) -> TableOptions {
 }
 
 /// Runs `body` with a proxy between the two addresses, and ends the proxy after it.
-fn with_proxy<T>(
+pub fn with_proxy<T>(
     names: [&Address; 2],
     options: ProxyOptions,
     rule: impl FnMut(&Asked<'_>) -> Result<(), ErrorCode> + Send,

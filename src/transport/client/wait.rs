@@ -304,7 +304,7 @@ impl Client {
 
     /// The object that the server passed for a job, before it answered; waits for it for at most the limit.
     pub(super) fn receive_object(&mut self, id: JobId, limit: Duration) -> Result<Shared, ClientError> {
-        match self.channel.accept_parcel(id.get(), limit) {
+        match self.channel.accept_parcel(id.get(), 1 + self.side.objects_due(), limit) {
             Ok((parcel, descriptor)) => Ok(Shared::new(parcel, descriptor)),
             Err(ConnectError::Timeout { .. }) => {
                 let id = id.get() as u32;

@@ -25,8 +25,10 @@ use std::time::{Duration, Instant};
 /// No message has more descriptors. One that comes with more is closed in the kernel.
 const MAX_DESCRIPTORS: usize = 2;
 
-/// Objects that were passed and not yet asked for; a side that passes more breaks the protocol.
+/// Objects that are kept without being asked for; what comes behind them stays in the socket.
 const MAX_PARCELS: usize = 64;
+/// Wakes that are taken in at once, at most.
+const MAX_WAKES: usize = 128;
 
 /// One side's end of a session's socket.
 #[derive(Debug)]
@@ -133,7 +135,7 @@ impl Channel {
     pub fn wait(&mut self, limit: Duration) -> Result<bool, ConnectError> {
         let has_come = self.watch(limit, PollFlags::IN)?;
         if has_come {
-            self.take_in()?;
+            self.take_in(MAX_PARCELS)?;
         }
         Ok(has_come)
     }
@@ -147,20 +149,25 @@ impl Channel {
         self.send(Message::Parcel(parcel), &[object])
     }
 
-    /// The object of that name, which the other side passes or has passed. Others that come meanwhile are kept.
+    /// The object of that name, which the other side passes or has passed. Others that come before it are kept: `most` in all, with
+    /// this one, and 64 at least.
     ///
     /// # Errors
     ///
     /// [`ConnectError::Timeout`] if it does not come, [`ConnectError::PeerGone`], and what a message that does not belong
-    /// here is.
-    pub fn accept_parcel(&mut self, id: u64, limit: Duration) -> Result<(Parcel, OwnedFd), ConnectError> {
+    /// here is: one more object, too.
+    pub fn accept_parcel(&mut self, id: u64, most: usize, limit: Duration) -> Result<(Parcel, OwnedFd), ConnectError> {
         let deadline = Deadline::after(limit);
+        let most = most.max(MAX_PARCELS);
         loop {
-            self.take_in()?;
+            self.take_in(most)?;
             if let Some(at) = self.parcels.iter().position(|(parcel, _)| parcel.id == id)
                 && let Some(found) = self.parcels.remove(at)
             {
                 return Ok(found);
+            }
+            if self.parcels.len() >= most {
+                return Err(ConnectError::Message { kind: Message::Parcel(self.parcels[0].0).kind() });
             }
             if !self.watch(deadline.left()?, PollFlags::IN)? {
                 return Err(ConnectError::Timeout { limit });
@@ -168,14 +175,14 @@ impl Channel {
         }
     }
 
-    /// Takes in the messages that have come after the handshake.
-    fn take_in(&mut self) -> Result<(), ConnectError> {
-        // Bounded: no more than the parcels there is room for, and as many wakes.
-        for _ in 0..2 * MAX_PARCELS {
+    /// Takes in the messages that have come after the handshake, until so many objects are kept.
+    fn take_in(&mut self, most: usize) -> Result<(), ConnectError> {
+        let mut wakes = 0;
+        while self.parcels.len() < most && wakes < MAX_WAKES {
             match self.receive()? {
-                None => return Ok(()),
-                Some((Message::Wake, _)) => {}
-                Some((Message::Parcel(parcel), mut descriptors)) if self.parcels.len() < MAX_PARCELS => {
+                None => break,
+                Some((Message::Wake, _)) => wakes += 1,
+                Some((Message::Parcel(parcel), mut descriptors)) => {
                     let found = descriptors.len();
                     let object = descriptors.pop().ok_or(ConnectError::Descriptors { expected: 1, found })?;
                     self.parcels.push_back((parcel, object));

@@ -19,8 +19,6 @@ use std::time::Duration;
 
 /// The longest name, where a block holds as much.
 const MAX_NAME_BYTES: usize = 4096;
-/// An object is in the socket before the response that promises it.
-const OBJECT_LIMIT: Duration = Duration::from_millis(100);
 
 /// What a client asks for, for a rule to judge.
 #[derive(Clone, Copy, Debug)]
@@ -147,7 +145,7 @@ impl Pair {
     fn forward_responses(&mut self) -> Result<(), SessionError> {
         for _ in 0..self.capacity {
             let Some(entry) = self.responses_in.pop() else { break };
-            let response = Response::from_entry(entry);
+            let mut response = Response::from_entry(entry);
             let id = response.id.get() as u32;
             // Room was kept for as many as are under way, and for no more.
             let ended = match self.streams.get_mut(&id) {
@@ -162,21 +160,25 @@ impl Pair {
             if let Some(block) = self.names.used.remove(&id) {
                 self.names.free.push(block);
             }
-            if response.has_object {
-                self.forward_object(response.id)?;
+            if response.has_object && !self.forward_object(response.id)? {
+                (response.has_object, response.value) = (false, ErrorCode::IO.value());
             }
             // Whether it is a slice is for the client to say: what looks like bytes in the entry is sent on.
             let slice = response.value.to_slice();
             let is_inline = slice.is_inline() && slice.length <= self.room_bytes[1];
             let bytes = if is_inline { self.names.take(&self.responses_in, slice.length)? } else { &[] };
-            self.responses_out.push_with(entry, bytes, Copier::AUTO)?;
+            self.responses_out.push_with(response.to_entry(), bytes, Copier::AUTO)?;
         }
         Ok(())
     }
 
-    fn forward_object(&mut self, id: JobId) -> Result<(), SessionError> {
-        let (parcel, object) = self.behind.accept_parcel(id.get(), OBJECT_LIMIT)?;
-        Ok(self.front.pass(parcel, object.as_fd())?)
+    /// Passes an object on, which is in the socket before the response that promises it. False if the client leaves no room for it.
+    fn forward_object(&mut self, id: JobId) -> Result<bool, SessionError> {
+        let (parcel, object) = self.behind.accept_parcel(id.get(), 0, Duration::ZERO)?;
+        match self.front.pass(parcel, object.as_fd()) {
+            Err(ConnectError::Congested) => Ok(false),
+            passed => Ok(passed.map(|()| true)?),
+        }
     }
 
     /// Blocks that the client gives back: whether they are its own to give back is for the table to say.

@@ -37,16 +37,12 @@ impl<M: Memory + Clone> ClientSide<M> {
         super::check_length(&queue, layout.len_bytes)?;
         let Geometry { allocator, client_blocks, server_blocks, .. } = *geometry;
         let releases = (allocator == Allocator::Owned).then(|| Producer::new(queue.clone(), layout.releases));
+        let (own, theirs) = ((client_blocks, client_data), (server_blocks, server_data));
         Ok(Self {
             requests: Producer::new(queue.clone(), layout.requests),
             responses: Consumer::new(queue, layout.responses),
             returns: Returns::new(releases, server_blocks.count),
-            data: Data::new(
-                allocator,
-                (client_blocks, client_data),
-                (server_blocks, server_data),
-                layout.requests.room_bytes(),
-            )?,
+            data: Data::new(allocator, own, theirs, layout.requests.room_bytes())?,
             tickets: Tickets::new(geometry.capacity),
         })
     }
@@ -101,11 +97,9 @@ impl<M: Memory + Clone> ClientSide<M> {
         payload: Chain,
     ) -> Result<Ticket, SubmitError> {
         let args = if kind.has_payload() { Args::slice(payload.slice()) } else { args };
-        let bytes = payload.inline();
-        let is_inline = bytes.is_some();
-        let sent = self.send((kind, flags, handle), args, bytes.unwrap_or_default(), Copier::AUTO);
+        let sent = self.send((kind, flags, handle), args, payload.inline().unwrap_or_default(), Copier::AUTO);
         let spare = match sent {
-            Ok(ticket) if !is_inline => self.tickets.keep_payload(ticket, payload),
+            Ok(ticket) if payload.inline().is_none() => self.tickets.keep_payload(ticket, payload),
             Ok(_) => payload,
             Err(_) => {
                 self.data.give_back(payload);
@@ -281,9 +275,7 @@ impl<M: Memory + Clone> ClientSide<M> {
         // Bounded: a stream has no more messages than credits.
         while self.discard(ticket)? {}
         let id = self.tickets.id(ticket);
-        if let Some(slot) = self.tickets.get_mut(ticket)
-            && slot.state == State::Waiting
-        {
+        if let Some(slot) = self.tickets.get_mut(ticket).filter(|slot| slot.state == State::Waiting) {
             slot.state = State::Abandoned;
             if slot.kind == Kind::Stream {
                 self.returns.add_credits(id, 0, true);
@@ -309,6 +301,11 @@ impl<M: Memory + Clone> ClientSide<M> {
             Some(_) => {}
         }
         Ok(true)
+    }
+
+    /// How many objects may come, or have come and were not received: of requests under way, and of those that were given up.
+    pub fn objects_due(&self) -> usize {
+        self.in_flight() as usize + self.returns.unwanted.len()
     }
 
     /// The next object to receive and close: it came for a request that was given up.

@@ -54,15 +54,11 @@ impl<M: Memory + Clone> ServerSide<M> {
         super::check_length(&queue, layout.len_bytes)?;
         let Geometry { allocator, client_blocks, server_blocks, .. } = *geometry;
         let releases = (allocator == Allocator::Owned).then(|| Consumer::new(queue.clone(), layout.releases));
+        let (own, theirs) = ((server_blocks, server_data), (client_blocks, client_data));
         Ok(Self {
             requests: Consumer::new(queue.clone(), layout.requests),
             responses: Producer::new(queue, layout.responses),
-            data: Data::new(
-                allocator,
-                (server_blocks, server_data),
-                (client_blocks, client_data),
-                layout.responses.room_bytes(),
-            )?,
+            data: Data::new(allocator, own, theirs, layout.responses.room_bytes())?,
             jobs: Jobs::new(geometry.capacity),
             capacity: geometry.capacity,
             has_taken_unanswered: false,
