@@ -18,6 +18,7 @@ mod memories;
 mod messages;
 mod numbers;
 mod objects;
+mod posts;
 mod programs;
 mod proxy;
 mod raw_client;

@@ -14,8 +14,8 @@ use memcpy_select::transport::session::{
 };
 use memcpy_select::transport::{
     Answer, Answered, Args, Asked, Blocks, Client, ClientError, ClientOptions, Completion, Copier, ErrorCode, Event,
-    Flags, Handle, Job, JobId, Kind, Mapped, Memory, Operation, Proxy, ProxyOptions, Pushed, Request, Response,
-    SessionError, Slice, Table, TableOptions, Value, Violation, Waiting,
+    Flags, Handle, Job, JobId, Kind, Mapped, Memory, Operation, Proxy, ProxyOptions, Pushed, Request, Response, Slice,
+    Table, TableOptions, Value, Violation, Waiting,
 };
 use std::io::SeekFrom;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,7 +24,7 @@ use std::time::Duration;
 
 const SOON: Duration = Duration::from_millis(20);
 
-fn message(number: u32, most: usize) -> Vec<u8> {
+pub fn message(number: u32, most: usize) -> Vec<u8> {
     vec![number as u8; number as usize % (most + 1)]
 }
 
@@ -155,7 +155,7 @@ fn messages_arrive_in_order_beside_other_requests() {
     }
 }
 
-fn with_room(capacity: u32) -> Geometry {
+pub fn with_room(capacity: u32) -> Geometry {
     Geometry { request_stride_bytes: 64, response_stride_bytes: 64, ..geometry(Allocator::Owned, capacity, 64) }
 }
 
@@ -225,41 +225,6 @@ fn a_stream_that_is_given_up_ends_and_leaves_nothing() {
         server.take_releases().unwrap();
         assert_eq!((client.in_flight(), server.unanswered(), server.lent_blocks()), (0, 0, 0));
     }
-}
-
-#[test]
-fn posted_writes_arrive_in_order_and_have_no_answer() {
-    let (mut client, mut server) = pair(&with_room(4));
-    let (mut sent, mut seen) = (0, 0);
-    while seen < 300 {
-        while client.post(7, &message(sent, 48), Copier::AUTO) == Ok(()) {
-            sent += 1;
-        }
-        assert_eq!(client.in_flight(), 0);
-        client.flush().unwrap();
-        let mut jobs = Vec::new();
-        while let Some(incoming) = server.take_request().unwrap() {
-            let job = incoming.job.unwrap();
-            assert_eq!((incoming.request.kind, incoming.request.id), (Kind::Write, JobId::ZERO));
-            let mut bytes = vec![0; 48];
-            let len = server.payload(job).unwrap().read(server.client_data(), 0, &mut bytes, Copier::AUTO);
-            assert_eq!(bytes[..len], message(seen, 48));
-            seen += 1;
-            jobs.push(job);
-        }
-        assert_eq!(jobs.len(), 4, "as many as there are places");
-        for (number, job) in jobs.into_iter().enumerate() {
-            let reply = if number.is_multiple_of(2) {
-                Reply::Bytes(server.lend(60).unwrap())
-            } else {
-                Reply::Value(Value::number(1))
-            };
-            server.answer(job, reply).unwrap();
-        }
-        assert!(server.flush(), "the client may wait for room");
-        assert!(!server.flush() && client.poll() == Ok(None), "nothing is sent");
-    }
-    assert_eq!((sent, server.unanswered(), server.lent_blocks()), (seen, 0, 0));
 }
 
 /// Neither a full ring of responses nor streams that have all of them keep credits or posted writes from being taken.
@@ -460,7 +425,7 @@ fn messages_that_no_server_sends_end_the_session() {
     assert!(matches!(deceived(Kind::Stream, &[(true, error)]), Violation::MoreThanAsked { .. }));
 }
 
-fn options() -> TableOptions {
+pub fn options() -> TableOptions {
     TableOptions::default().geometry(with_room(8))
 }
 
@@ -594,64 +559,6 @@ fn blocks_of_messages_that_were_copied_go_back() {
         client.flush().unwrap();
         while !matches!(table.next(SOON).unwrap(), Some(Event::Credit { .. })) {}
     }
-}
-
-#[test]
-fn a_post_to_a_table_that_has_gone_says_so() {
-    let (table, mut client) = by_hand(options());
-    for number in 0..8 {
-        client.post(Handle::of(3), &message(number, 48)).unwrap();
-    }
-    drop(table);
-    let posted = client.post(Handle::of(3), b"one more");
-    assert!(matches!(posted, Err(ClientError::Session(SessionError::PeerGone))), "{posted:?}");
-}
-
-#[test]
-fn what_was_posted_before_the_client_left_arrives() {
-    let (mut table, mut client) = by_hand(options());
-    for number in 0..8 {
-        client.post(Handle::of(3), &message(number, 48)).unwrap();
-    }
-    client.flush().unwrap();
-    drop(client);
-    for number in 0..8 {
-        let job = next_job(&mut table);
-        assert_eq!(table.payload(&job).to_vec(), message(number, 48));
-        let _ = table.answer(job, Answer::Done);
-    }
-    assert!(matches!(table.next(SOON).unwrap(), Some(Event::Left { why: SessionError::PeerGone, .. })));
-}
-
-#[test]
-fn posts_wait_for_room_until_the_limit_and_say_what_does_not_fit() {
-    let (mut table, mut client) = by_hand(options());
-    let object = Handle::of(3);
-    let long = client.post(object, &[0; 49]);
-    assert!(matches!(long, Err(ClientError::TooLarge { len_bytes: 49, max_bytes: 48 })));
-    for number in 0..8 {
-        client.post(object, &message(number, 48)).unwrap();
-    }
-    client.set_limit(SOON);
-    assert!(matches!(client.post(object, b"one more"), Err(ClientError::Full)));
-    for number in 0..8 {
-        let job = next_job(&mut table);
-        assert_eq!((job.operation(), job.wants_answer()), (Operation::Write { handle: 3 }, false));
-        assert_eq!(table.payload(&job).to_vec(), message(number, 48));
-        let answer = match number % 3 {
-            0 => Answer::Amount(number),
-            1 => Answer::Error(ErrorCode::IO),
-            _ => Answer::Bytes(b"for nobody"),
-        };
-        assert_eq!(table.answer(job, answer), Answered::Sent, "any answer just ends it");
-    }
-    table.flush();
-    client.post(object, b"one more").unwrap();
-    client.flush().unwrap();
-    let job = next_job(&mut table);
-    assert_eq!(table.payload(&job).to_vec(), b"one more");
-    table.answer(job, Answer::Done);
-    assert!(client.poll().unwrap().is_none());
 }
 
 /// What a client posts comes back to it as a stream.

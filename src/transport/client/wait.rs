@@ -257,6 +257,8 @@ impl Client {
             if found && let Some(ticket) = self.look()? {
                 return Ok(ticket);
             }
+            // What had no room in the ring may have some now.
+            self.flush()?;
             let now = Instant::now();
             if now - checked >= MIN_SLEEP {
                 checked = now;

@@ -131,6 +131,11 @@ impl<S: Service> Reactor<S> {
         self.sessions.get_mut(client.0).map(|served| (&mut served.session, &mut self.service))
     }
 
+    /// Looks at a client's session in the next round, though its client has not rung.
+    pub(super) fn poll(&mut self, client: ClientKey) {
+        self.sessions.poll(client.0);
+    }
+
     /// From now on hears that of a descriptor, if it is there; what has come already is reported once more.
     fn hear(&self, name: Name, report: Report) -> Result<(), Errno> {
         let descriptor = match name {

@@ -124,10 +124,14 @@ impl Table {
     #[inline(always)]
     pub fn flush(&mut self) {
         while let Some(client) = self.reactor.service.touched.pop() {
-            self.with(client, |session, _| {
+            let can_go_on = self.with(client, |session, _| {
                 session.is_touched = false;
-                session.flush()
+                session.flush()?;
+                Ok(session.side.can_go_on())
             });
+            if can_go_on == Some(true) {
+                self.reactor.poll(client);
+            }
         }
     }
 

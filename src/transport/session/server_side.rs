@@ -37,6 +37,8 @@ pub struct ServerSide<M: Memory> {
     capacity: u32,
     /// Whether requests without a response were taken since the last flush.
     has_taken_unanswered: bool,
+    /// Whether a request may have been left in the ring for want of a place.
+    has_left_some: bool,
     lent: Lent<M>,
     /// How many blocks the client may hold.
     limit_blocks: u32,
@@ -62,6 +64,7 @@ impl<M: Memory + Clone> ServerSide<M> {
             jobs: Jobs::new(geometry.capacity),
             capacity: geometry.capacity,
             has_taken_unanswered: false,
+            has_left_some: false,
             lent: Lent::new(releases, server_blocks.count),
             limit_blocks: server_blocks.count,
         })
@@ -77,6 +80,7 @@ impl<M: Memory + Clone> ServerSide<M> {
     pub fn take_request(&mut self) -> Result<Option<Incoming>, Violation> {
         let has_room = self.has_room()?;
         if !has_room && !self.next_needs_no_room() {
+            self.has_left_some = true;
             return Ok(None);
         }
         let Some(entry) = self.requests.pop() else { return Ok(None) };
@@ -103,6 +107,13 @@ impl<M: Memory + Clone> ServerSide<M> {
             self.data.resolve(&self.requests, payload, slice)?;
         }
         Ok(Some(Incoming { job: self.jobs.begin(&request), request }))
+    }
+
+    /// Whether there may be a request that was left for want of a place, and there is one now: true once. Its client does not say so
+    /// again.
+    #[inline(always)]
+    pub fn can_go_on(&mut self) -> bool {
+        self.has_left_some && !self.jobs.is_full() && std::mem::take(&mut self.has_left_some)
     }
 
     /// Whether there is room for the response to one more request, and a place for it.
