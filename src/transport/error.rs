@@ -61,7 +61,7 @@ pub enum ClientError {
     Refused(ErrorCode),
     /// There are not enough free blocks on this side for so many bytes.
     OutOfBlocks { len_bytes: usize },
-    /// As many requests are under way as the ring holds.
+    /// As many requests are under way as the ring holds, or the table took none until the limit.
     Full,
     /// More bytes than one transfer can have.
     TooLarge { len_bytes: usize, max_bytes: usize },
@@ -95,7 +95,8 @@ impl fmt::Display for ClientError {
                  ask the server for more blocks"
             ),
             Self::Full => f.write_str(
-                "as many requests are under way as the ring holds: nothing was sent; poll for answers first",
+                "as many requests are under way as the ring holds: nothing was sent; poll for answers first, or see whether \
+                 the table is stuck",
             ),
             Self::TooLarge { len_bytes, max_bytes } => write!(
                 f,

@@ -4,6 +4,7 @@
 
 #![cfg(target_os = "linux")]
 
+mod all_at_once;
 mod blocks;
 #[allow(dead_code, reason = "which copies are made is asked elsewhere")]
 #[path = "../suite/cases.rs"]

@@ -180,9 +180,9 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`ClientError::Full`] if the ring is full, or [`ClientError::Session`].
+    /// [`ClientError::Full`] if the table takes nothing until the limit, or [`ClientError::Session`].
     pub fn close(&mut self, handle: Handle) -> Result<(), ClientError> {
-        self.begin()?;
+        self.begin_request(false)?;
         self.side.close(handle.number()).map_err(|error| self.refused(error))?;
         self.flush()
     }

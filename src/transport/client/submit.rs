@@ -11,7 +11,7 @@ use crate::transport::loan::Lease;
 use crate::transport::memory::{Access, Copier, between_looks};
 use crate::transport::options::Waiting;
 use crate::transport::request::{Args, Flags, Kind, PageRange};
-use crate::transport::session::{SubmitError, Ticket};
+use crate::transport::session::Ticket;
 use std::io::SeekFrom;
 use std::time::Instant;
 
@@ -51,10 +51,22 @@ impl Client {
         })
     }
 
+    /// Begins a call that sends a request, and waits for room in the ring until the limit: posts may fill it. If as many requests with
+    /// an answer are under way as can be, one more of them is to be refused, and does not wait.
+    #[inline(always)]
+    pub(super) fn begin_request(&mut self, has_answer: bool) -> Result<(), ClientError> {
+        self.begin()?;
+        let may_be_sent = !has_answer || self.in_flight() < self.geometry.capacity;
+        if may_be_sent && !self.side.has_room().map_err(|violation| self.end(violation.into()))? {
+            self.wait_for_room()?;
+        }
+        Ok(())
+    }
+
     /// Sends a request without a payload.
     #[inline(always)]
     pub(super) fn ask(&mut self, what: (Kind, Flags, u32), args: Args) -> Result<Ticket, ClientError> {
-        self.begin()?;
+        self.begin_request(true)?;
         self.send(what, args, Chain::EMPTY)
     }
 
@@ -76,7 +88,7 @@ impl Client {
         src: &[u8],
         copier: Copier,
     ) -> Result<Ticket, ClientError> {
-        self.begin()?;
+        self.begin_request(true)?;
         if self.side.fits(src.len()) {
             let (kind, flags, handle) = what;
             return self.side.submit_copy(kind, flags, handle, src, copier).map_err(|error| self.refused(error));
@@ -101,7 +113,7 @@ impl Client {
     /// Submits a write of what is in a lease.
     #[inline]
     pub fn submit_write_in_place(&mut self, handle: Handle, lease: Lease) -> Result<Ticket, ClientError> {
-        self.begin()?;
+        self.begin_request(true)?;
         let chain = self.own.take_back(lease.loan).ok_or(ClientError::NotOfThisSession)?;
         self.send((Kind::Write, Flags::DATA, handle.number()), Args::from_raw(0), chain)
     }
@@ -140,19 +152,12 @@ impl Client {
     /// takes nothing until the limit, or [`ClientError::Session`].
     #[inline]
     pub fn post(&mut self, handle: Handle, src: &[u8]) -> Result<(), ClientError> {
-        self.begin()?;
         let (len_bytes, max_bytes) = (src.len(), self.geometry.request_room_bytes());
         if len_bytes > max_bytes {
             return Err(ClientError::TooLarge { len_bytes, max_bytes });
         }
-        match self.side.post(handle.number(), src, Copier::AUTO) {
-            Err(SubmitError::Full) => {
-                self.wait_for_room()?;
-                self.side.post(handle.number(), src, Copier::AUTO)
-            }
-            posted => posted,
-        }
-        .map_err(|error| self.refused(error))
+        self.begin_request(false)?;
+        self.side.post(handle.number(), src, Copier::AUTO).map_err(|error| self.refused(error))
     }
 
     /// Waits for room in the ring for one more request.
