@@ -14,7 +14,7 @@ use cases::Effort as Cases;
 use memcpy_select::lab::instruments::affinity::CpuPair;
 use memcpy_select::lab::instruments::effort::Effort;
 use memcpy_select::lab::paths::ways::{
-    Config, Consumer, End, Limits, Mode, Opening, Path, PathError, Producer, Tiers, Token, Way, paths,
+    Config, Consumer, End, Limits, Mode, Opening, Path, PathError, Producer, Stage, Tiers, Token, Way, paths,
 };
 use memcpy_select::lab::paths::{
     CacheScope, Cell, Contender, Copies, CopyScope, Failure, Pair, Pattern, Placement, Program, SIDE_VARIABLE, Side,
@@ -161,13 +161,14 @@ fn a_side_that_hangs_is_killed_within_the_bound() {
 fn copies_and_walks_beside_them_are_measured_without_the_table() {
     let _turn = alone();
     let kernels = vec!["portable".to_owned()];
-    let scope = CopyScope { sizes: vec![4096], kernels: kernels.clone() };
+    let scope = CopyScope { sizes: vec![4096], kernels: kernels.clone(), has_shared: true };
     let (samples, refusals) = measure_copies(&program(), ANYWHERE, Effort::Quick, &scope);
     assert!(refusals.is_empty(), "{refusals:?}");
     let copies = Copies::of(&samples);
-    for way in Way::ALL {
+    for (way, is_shared) in Way::ALL.into_iter().flat_map(|way| [(way, false), (way, way != Way::Apart)]) {
+        let stage = Stage::of(way, is_shared);
         for (kernel, touch) in [(None, true), (None, false), (Some("portable"), true)] {
-            assert!(copies.trip_ns(way, kernel, 4096, touch).is_some_and(|ns| ns > 0.0), "{way:?}, {kernel:?}");
+            assert!(copies.trip_ns(&stage, kernel, 4096, touch).is_some_and(|ns| ns > 0.0), "{stage:?}, {kernel:?}");
         }
     }
     let walks = if Cases::chosen() < Cases::Full { vec![1 << 12] } else { vec![1 << 12, 1 << 14] };

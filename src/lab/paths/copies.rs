@@ -10,7 +10,7 @@ use crate::lab::paths::cell::{Cell, Contender, Placement};
 use crate::lab::paths::pair::Program;
 use crate::lab::paths::summary::Summary;
 use crate::lab::paths::sweep::{Refusal, Sample, Sweep};
-use crate::lab::paths::ways::{Mode, Stage, Way};
+use crate::lab::paths::ways::{Mode, SHARED, Stage, Way};
 
 /// What the table's paths begin with, by the copies that they make.
 const WAYS: [(&str, Way); 4] = [
@@ -43,6 +43,8 @@ pub struct CopyScope {
     pub sizes: Vec<usize>,
     /// Kernels beside `memcpy_auto`.
     pub kernels: Vec<String>,
+    /// Whether paths are among them whose blocks both sides write.
+    pub has_shared: bool,
 }
 
 impl CopyScope {
@@ -57,7 +59,8 @@ impl CopyScope {
         let mut kernels: Vec<String> = copying.iter().filter_map(|contender| contender.kernel.clone()).collect();
         kernels.sort_unstable();
         kernels.dedup();
-        (!copying.is_empty() && !sizes.is_empty()).then_some(Self { sizes, kernels })
+        let has_shared = copying.iter().any(|contender| contender.path.name().ends_with(SHARED));
+        (!copying.is_empty() && !sizes.is_empty()).then_some(Self { sizes, kernels, has_shared })
     }
 
     /// The cells that are measured: polling between two cores, touched and not.
@@ -75,7 +78,10 @@ pub fn measure_copies(
     effort: Effort,
     scope: &CopyScope,
 ) -> (Vec<Sample>, Vec<Refusal>) {
-    let stages: Vec<Stage> = Way::ALL.into_iter().map(Stage::of).collect();
+    let owned = Way::ALL.into_iter().map(|way| Stage::of(way, false));
+    // Apart, nothing is shared either way.
+    let shared = Way::ALL.into_iter().filter(|way| scope.has_shared && *way != Way::Apart);
+    let stages: Vec<Stage> = owned.chain(shared.map(|way| Stage::of(way, true))).collect();
     let mut contenders = Vec::new();
     for stage in &stages {
         contenders.push(Contender::plain(stage));
@@ -118,12 +124,11 @@ impl Copies {
         Self(Summary::of(samples))
     }
 
-    /// Half a round trip of a way, in nanoseconds.
-    pub fn trip_ns(&self, way: Way, kernel: Option<&str>, payload_bytes: usize, touch: bool) -> Option<f64> {
-        let name = Stage::of(way).path_name().to_owned();
+    /// Half a round trip of a stage, in nanoseconds.
+    pub fn trip_ns(&self, stage: &Stage, kernel: Option<&str>, payload_bytes: usize, touch: bool) -> Option<f64> {
         let of = |row: &&crate::lab::paths::Row| {
-            row.path == name
-                && row.kernel.as_deref() == kernel.filter(|_| way.has_kernel())
+            row.path == stage.path_name()
+                && row.kernel.as_deref() == kernel.filter(|_| stage.way().has_kernel())
                 && row.cell.payload_bytes == payload_bytes
                 && row.cell.touch == touch
         };
@@ -132,8 +137,8 @@ impl Copies {
 
     /// What a way that copies takes more than one that does not. A way with both copies is measured as a whole: together
     /// they use more of the caches than each by itself, and find the block in another state than one alone does.
-    pub fn added(&self, way: Way, kernel: Option<&str>, payload_bytes: usize, touch: bool) -> Option<Added> {
-        let trip = |way: Way| self.trip_ns(way, kernel, payload_bytes, touch);
+    pub fn added(&self, way: Way, is_shared: bool, kernel: Option<&str>, bytes: usize, touch: bool) -> Option<Added> {
+        let trip = |way: Way| self.trip_ns(&Stage::of(way, is_shared && way != Way::Apart), kernel, bytes, touch);
         let in_place = trip(Way::InPlace)?;
         let over = |way: Way| Some(trip(way)? - in_place);
         let all_ns = over(way)?;

@@ -9,7 +9,7 @@
 use crate::lab::paths::cell::Cell;
 use crate::lab::paths::copies::{Added, Copies, is_modelled, named};
 use crate::lab::paths::summary::{Row, Summary};
-use crate::lab::paths::ways::Mode;
+use crate::lab::paths::ways::{Mode, SHARED};
 
 /// How far a prediction may be from the measurement, as a share of it.
 pub const TOLERANCE: f64 = 0.15;
@@ -67,7 +67,7 @@ fn predicted(summary: &Summary, copies: &Copies, row: &Row) -> Option<Predicted>
     if !is_modelled(&cell) {
         return None;
     }
-    let added = copies.added(way, row.kernel.as_deref(), cell.payload_bytes, cell.touch)?;
+    let added = copies.added(way, suffix == SHARED, row.kernel.as_deref(), cell.payload_bytes, cell.touch)?;
     let in_place = format!("table_in_place{suffix}");
     let at = |cell: Cell| summary.rows.iter().find(|row| row.path == in_place && row.cell == cell)?.judged_ns();
     // A proxy does not poll: what its mode adds is in its row.
@@ -121,9 +121,8 @@ mod tests {
     fn copies() -> Copies {
         let ways =
             [(Way::Apart, 300), (Way::InPlace, 500), (Way::CopyIn, 700), (Way::CopyOut, 650), (Way::CopyBoth, 800)];
-        let touched = ways.map(|(way, ns)| trip(LIKE, Stage::of(way).path_name(), ns));
-        let untouched = ways.map(|(way, ns)| trip(Cell { touch: false, ..LIKE }, Stage::of(way).path_name(), ns));
-        Copies::of(&[touched, untouched].concat())
+        let of = |cell: Cell, is_shared| ways.map(|(way, ns)| trip(cell, Stage::of(way, is_shared).path_name(), ns));
+        Copies::of(&[of(LIKE, false), of(LIKE, true), of(Cell { touch: false, ..LIKE }, false)].concat())
     }
 
     #[test]

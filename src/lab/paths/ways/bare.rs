@@ -10,6 +10,7 @@ use crate::lab::paths::ways::{
     Buffer, Config, Consumer, End, Limits, Mode, Opening, PAGE_BYTES, Path, PathError, Patience, Producer, Token,
     shared,
 };
+use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -29,11 +30,15 @@ pub(crate) struct Bare {
     pub(crate) copies_in: bool,
     /// Whether the payload is copied out, and the consumer reads it there.
     pub(crate) copies_out: bool,
+    /// Whether the receiver maps long payloads for reading only, as one does that is not to be trusted with them.
+    pub(crate) reads_only: bool,
 }
 
 #[derive(Debug)]
 struct Lines {
     memory: Mapping,
+    /// The same, for reading only.
+    to_read: Option<Mapping>,
     layout: Layout,
     patience: Patience,
     copier: Copier,
@@ -99,8 +104,15 @@ impl Lines {
         unsafe { AtomicU32::from_ptr(at.cast()) }
     }
 
+    /// Where a payload is written.
     fn place(&self, direction: Direction, len_bytes: usize) -> *mut u8 {
         self.memory.at().wrapping_add(self.layout.payload(direction, len_bytes))
+    }
+
+    /// Where it is read.
+    fn place_to_read(&self, direction: Direction, len_bytes: usize) -> *const u8 {
+        let memory = self.to_read.as_ref().filter(|_| len_bytes > IN_LINE_BYTES).unwrap_or(&self.memory);
+        memory.at().wrapping_add(self.layout.payload(direction, len_bytes))
     }
 }
 
@@ -133,7 +145,7 @@ impl End for Lines {
             |lines: &mut &Self| Ok((lines.number(lines.incoming).load(Ordering::Acquire) == next).then_some(()));
         patience.until(&mut &*self, is_there, |_, _: Duration| Ok(()))?;
         self.patience = patience;
-        let place = self.place(self.incoming, len_bytes);
+        let place = self.place_to_read(self.incoming, len_bytes);
         match &mut self.dst {
             Some(dst) => {
                 let dst = dst.head(len_bytes);
@@ -154,12 +166,14 @@ impl End for Lines {
 }
 
 impl Bare {
-    fn lines(&self, memory: Mapping, config: &Config, is_near: bool) -> Result<Lines, PathError> {
+    fn lines(&self, memfd: &OwnedFd, config: &Config, is_near: bool) -> Result<Lines, PathError> {
         let layout = Layout::of(config);
+        let to_read = self.reads_only.then(|| Mapping::to_read(memfd, layout.bytes())).transpose()?;
         let direction = |at: usize| Direction { start: at * layout.direction_bytes, count: 0 };
         let own = |is_needed: bool, offset| is_needed.then(|| Buffer::new(config.max_bytes, offset));
         Ok(Lines {
-            memory,
+            memory: Mapping::all(memfd, layout.bytes())?,
+            to_read,
             layout,
             patience: Patience::of(config),
             copier: Copier::named(config.kernel.as_deref())?,
@@ -203,7 +217,7 @@ impl Path for Bare {
     fn open(&self, config: &Config) -> Result<Opening, PathError> {
         let bytes = Layout::of(config).bytes();
         let memfd = shared::sealed(bytes)?;
-        let lines = self.lines(Mapping::all(&memfd, bytes)?, config, true)?;
+        let lines = self.lines(&memfd, config, true)?;
         Ok(Opening::ready(Token::of([memfd]), lines))
     }
 
@@ -211,6 +225,6 @@ impl Path for Bare {
         let bytes = Layout::of(config).bytes();
         let [memfd] = token.take()?;
         shared::verify(&memfd, bytes)?;
-        Ok(Box::new(self.lines(Mapping::all(&memfd, bytes)?, config, false)?))
+        Ok(Box::new(self.lines(&memfd, config, false)?))
     }
 }

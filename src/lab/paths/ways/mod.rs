@@ -48,6 +48,7 @@ pub use buffer::Buffer;
 pub use end::{End, Opening, Token};
 pub use error::PathError;
 pub use payload::{Consumer, Producer};
+pub(crate) use stage::SHARED;
 pub use stage::{Stage, Way};
 pub use tiered::Tiers;
 pub use wait::Patience;
@@ -210,15 +211,50 @@ static PATHS: &[&dyn Path] = &[
         about: "the floor: a shared cache line each way, no ring, no checks, in place both ways",
         copies_in: false,
         copies_out: false,
+        reads_only: false,
     },
-    &Bare { name: "bare_copy_in", about: "the floor, copied in and read in place", copies_in: true, copies_out: false },
+    &Bare {
+        name: "bare_copy_in",
+        about: "the floor, copied in and read in place",
+        copies_in: true,
+        copies_out: false,
+        reads_only: false,
+    },
     &Bare {
         name: "bare_copy_out",
         about: "the floor, written in place and copied out",
         copies_in: false,
         copies_out: true,
+        reads_only: false,
     },
-    &Bare { name: "bare_copy_copy", about: "the floor, copied in and copied out", copies_in: true, copies_out: true },
+    &Bare {
+        name: "bare_copy_copy",
+        about: "the floor, copied in and copied out",
+        copies_in: true,
+        copies_out: true,
+        reads_only: false,
+    },
+    &Bare {
+        name: "bare_copy_in_read_only",
+        about: "the floor, copied in and read in place, where the receiver cannot write",
+        copies_in: true,
+        copies_out: false,
+        reads_only: true,
+    },
+    &Bare {
+        name: "bare_copy_out_read_only",
+        about: "the floor, written in place and copied out, where the receiver cannot write",
+        copies_in: false,
+        copies_out: true,
+        reads_only: true,
+    },
+    &Bare {
+        name: "bare_copy_copy_read_only",
+        about: "the floor, copied in and copied out, where the receiver cannot write",
+        copies_in: true,
+        copies_out: true,
+        reads_only: true,
+    },
     &byte_ring::ByteRing,
     &tiered::Inline,
     &tiered::GIVEN,

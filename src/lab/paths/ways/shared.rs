@@ -58,6 +58,11 @@ impl Mapping {
         Self::of(memfd, 0, bytes, ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED | MapFlags::POPULATE)
     }
 
+    /// As [`all`](Self::all), for reading only.
+    pub(crate) fn to_read(memfd: impl AsFd, bytes: usize) -> Result<Self, PathError> {
+        Self::of(memfd, 0, bytes, ProtFlags::READ, MapFlags::SHARED | MapFlags::POPULATE)
+    }
+
     /// Where it starts.
     pub(crate) const fn at(&self) -> *mut u8 {
         self.at

@@ -66,33 +66,39 @@ impl Way {
 pub struct Stage {
     name: String,
     way: Way,
+    is_shared: bool,
     walk_bytes: usize,
 }
 
 /// What the names begin with.
 const NAME: &str = "stage_";
+/// What the names of those end with whose blocks both sides write.
+pub(crate) const SHARED: &str = "_shared";
 /// What stands before the bytes that are walked.
 const WALK: char = '@';
 
 impl Stage {
-    /// A way alone.
-    pub fn of(way: Way) -> Self {
-        Self { name: format!("{NAME}{}", way.name()), way, walk_bytes: 0 }
+    /// A way alone. Each side has a block that it alone writes, and maps the other one for reading only; or both write both, and the
+    /// sides change them after each round trip: as the table's blocks are with either allocator.
+    pub fn of(way: Way, is_shared: bool) -> Self {
+        let name = format!("{NAME}{}{}", way.name(), if is_shared { SHARED } else { "" });
+        Self { name, way, is_shared, walk_bytes: 0 }
     }
 
     /// A way, and a walk through that many bytes.
     pub fn with_walk(way: Way, walk_bytes: usize) -> Self {
-        Self { name: format!("{NAME}{}{WALK}{walk_bytes}", way.name()), way, walk_bytes }
+        Self { name: format!("{NAME}{}{WALK}{walk_bytes}", way.name()), way, is_shared: false, walk_bytes }
     }
 
     /// The one of that name.
     pub fn named(name: &str) -> Option<Self> {
         let rest = name.strip_prefix(NAME)?;
         let (way, walk) = rest.split_once(WALK).map_or((rest, None), |(way, walk)| (way, Some(walk)));
+        let (way, is_shared) = way.strip_suffix(SHARED).map_or((way, false), |way| (way, true));
         let way = Way::ALL.into_iter().find(|known| known.name() == way)?;
         match walk {
             Some(walk) => Some(Self::with_walk(way, walk.parse().ok()?)),
-            None => Some(Self::of(way)),
+            None => Some(Self::of(way, is_shared)),
         }
     }
 
@@ -177,10 +183,13 @@ impl Walk {
 
 struct Staged {
     line: Line,
-    /// One block each way.
-    outgoing: Mapping,
-    incoming: Mapping,
-    way: Way,
+    /// The near side's at first, and the far side's.
+    blocks: [Mapping; 2],
+    /// Which of them is this side's at first, and how many payloads it has sent and received.
+    own: usize,
+    sent: usize,
+    received: usize,
+    stage: Stage,
     copier: Copier,
     src: Buffer,
     dst: Buffer,
@@ -192,13 +201,19 @@ fn block_bytes(config: &Config) -> usize {
 }
 
 impl Stage {
-    fn end(&self, line: Line, [outgoing, incoming]: [&OwnedFd; 2], config: &Config) -> Result<Staged, PathError> {
+    fn end(&self, line: Line, blocks: [&OwnedFd; 2], own: usize, config: &Config) -> Result<Staged, PathError> {
         let bytes = block_bytes(config);
+        let map = |number: usize| {
+            let may_write = self.is_shared || number == own;
+            if may_write { Mapping::all(blocks[number], bytes) } else { Mapping::to_read(blocks[number], bytes) }
+        };
         Ok(Staged {
             line,
-            outgoing: Mapping::all(outgoing, bytes)?,
-            incoming: Mapping::all(incoming, bytes)?,
-            way: self.way,
+            blocks: [map(0)?, map(1)?],
+            own,
+            sent: 0,
+            received: 0,
+            stage: self.clone(),
             copier: Copier::named(config.kernel.as_deref())?,
             src: Buffer::new(config.max_bytes, config.src_offset),
             dst: Buffer::new(config.max_bytes, config.dst_offset),
@@ -207,16 +222,26 @@ impl Stage {
     }
 }
 
+impl Staged {
+    /// The block that is this side's at first, or the other one, after so many payloads.
+    fn block(&self, first: usize, payloads: usize) -> *mut u8 {
+        let changes = if self.stage.is_shared { payloads } else { 0 };
+        self.blocks[(first + changes) % 2].at()
+    }
+}
+
 impl End for Staged {
     fn send(&mut self, len_bytes: usize, producer: &mut Producer) -> Result<(), PathError> {
-        let (block, src) = (self.outgoing.at(), self.src.head(len_bytes));
-        if self.way.copies_in() || self.way == Way::Apart {
+        let block = self.block(self.own, self.sent);
+        self.sent += 1;
+        let (way, src) = (self.stage.way, self.src.head(len_bytes));
+        if way.copies_in() || way == Way::Apart {
             producer.fill(src);
         } else {
             // SAFETY: the block has room for the longest payload, and is this side's until the note is posted.
             unsafe { producer.write(block, len_bytes) };
         }
-        if self.way.copies_in() {
+        if way.copies_in() {
             // SAFETY: the block is this side's, as for the write; the source is private memory.
             unsafe { self.copier.copy(block, src.as_ptr(), len_bytes) };
         }
@@ -229,12 +254,14 @@ impl End for Staged {
         if sent_bytes != len_bytes as u64 {
             return Err(PathError::protocol(format!("a payload of {sent_bytes} bytes in place of {len_bytes}")));
         }
-        let (block, dst) = (self.incoming.at(), self.dst.head(len_bytes));
-        if self.way.copies_out() {
+        let block = self.block(1 - self.own, self.received);
+        self.received += 1;
+        let (way, dst) = (self.stage.way, self.dst.head(len_bytes));
+        if way.copies_out() {
             // SAFETY: the block has the longest payload, and is this side's until it answers; the copy is private memory.
             unsafe { self.copier.copy(dst.as_mut_ptr(), block, len_bytes) };
         }
-        match self.way {
+        match way {
             Way::CopyOut | Way::CopyBoth => consumer.check(dst),
             // SAFETY: the block has the longest payload, and is this side's until it answers.
             Way::InPlace | Way::CopyIn => unsafe { consumer.read(block, len_bytes) },
@@ -281,7 +308,7 @@ impl Path for Stage {
     fn open(&self, config: &Config) -> Result<Opening, PathError> {
         let (line, memfd) = Line::open(config, 0)?;
         let (to_far, to_near) = (shared::sealed(block_bytes(config))?, shared::sealed(block_bytes(config))?);
-        let end = self.end(line, [&to_far, &to_near], config)?;
+        let end = self.end(line, [&to_far, &to_near], 0, config)?;
         Ok(Opening::ready(line::token(memfd, [to_far, to_near]), end))
     }
 
@@ -291,6 +318,6 @@ impl Path for Stage {
         for block in [&to_far, &to_near] {
             shared::verify(block, block_bytes(config))?;
         }
-        Ok(Box::new(self.end(line, [&to_near, &to_far], config)?))
+        Ok(Box::new(self.end(line, [&to_far, &to_near], 1, config)?))
     }
 }
