@@ -241,3 +241,36 @@ fn accesses_outside_touch_nothing() {
     assert_eq!(memory.load32(0, Load::Relaxed), 0, "written through a read-only view");
     assert!(Mapped::private(0).is_none());
 }
+
+/// Bytes are copied out whole at every length around those at which that is done in pieces, by a side that may write them and one that may
+/// not.
+#[test]
+fn bytes_are_copied_out_whole_at_every_length() {
+    const PIECE: usize = 16 << 10;
+    let mut bytes = vec![0; 9 * PIECE];
+    Rng::new(7).fill(&mut bytes);
+    let memory = Mapped::private(bytes.len()).unwrap();
+    memory.write(0, &bytes, Copier::AUTO);
+    for pieces in [0, 1, 2, 3, 7, 8] {
+        for len_bytes in (pieces * PIECE).saturating_sub(1)..pieces * PIECE + 3 {
+            for memory in [&memory, &memory.read_only()] {
+                for (at, copier) in
+                    [(0, Copier::AUTO), (5, Copier::AUTO.for_total(3 * PIECE)), (7, Copier::AUTO.for_total(1 << 30))]
+                {
+                    let mut copied = vec![0x55; len_bytes + 1];
+                    memory.read(at, &mut copied[..len_bytes], copier);
+                    assert!(
+                        copied[..len_bytes] == bytes[at..at + len_bytes] && copied[len_bytes] == 0x55,
+                        "{len_bytes}"
+                    );
+                }
+            }
+        }
+    }
+    let mut copied = vec![0x55; 3 * PIECE];
+    for at in [7 * PIECE, usize::MAX - PIECE, usize::MAX] {
+        copied.fill(0x55);
+        memory.read_only().read(at, &mut copied, Copier::AUTO);
+        assert!(copied.iter().all(|byte| *byte == 0), "{at}");
+    }
+}
