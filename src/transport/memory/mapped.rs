@@ -7,7 +7,6 @@ use rustix::mm::{self, Advice, MapFlags, ProtFlags};
 use rustix::thread::futex;
 use std::any::Any;
 use std::array;
-use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::ptr::{self, NonNull};
 use std::slice;
@@ -22,10 +21,10 @@ pub const PAGE_BYTES: usize = 4096;
 /// How long a wait on a word is where there are no futexes.
 const REFUSED_SLEEP: Duration = Duration::from_micros(500);
 
-/// What is copied out at a time, of transfers of these lengths, where this side may not write. String instructions leave the lines of
+/// What is copied out at a time, of transfers up to this length, where this side may not write. String instructions leave the lines of
 /// a longer source in both caches there, and its writer has to take each of them back (seen on Zen 5: `results/TRIED.md`).
 const PIECE_BYTES: usize = 16 << 10;
-const IN_PIECES: Range<usize> = PIECE_BYTES + 1..128 << 10;
+const MAX_IN_PIECES: usize = 112 << 10;
 
 /// What this side may do with memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -305,15 +304,17 @@ impl Memory for Mapped {
 
     #[inline]
     fn read(&self, at: usize, dst: &mut [u8], copier: Copier) {
-        let total_bytes = copier.total_bytes.max(dst.len());
-        let in_pieces = self.writable_bytes == 0 && IN_PIECES.contains(&total_bytes);
-        let piece_bytes = if in_pieces { PIECE_BYTES } else { dst.len().max(1) };
-        let copier = copier.for_total(total_bytes);
         let Some(src) = self.pointer(at, dst.len()) else { return dst.fill(0) };
-        for (number, piece) in dst.chunks_mut(piece_bytes).enumerate() {
-            // SAFETY: the range was just found inside the memory, and so is this piece of it; `piece` is borrowed exclusively, so that
-            // they do not overlap; others write the source as memory only.
-            unsafe { copier.copy(piece.as_mut_ptr(), src.as_ptr().add(number * piece_bytes), piece.len()) }
+        let total_bytes = copier.total_bytes.max(dst.len());
+        if self.writable_bytes > 0 || dst.len() <= PIECE_BYTES || total_bytes > MAX_IN_PIECES {
+            // SAFETY: the range was just found inside the memory; `dst` is borrowed exclusively, so that they do not
+            // overlap; others write the source as memory only.
+            return unsafe { copier.copy(dst.as_mut_ptr(), src.as_ptr(), dst.len()) };
+        }
+        let copier = copier.for_total(total_bytes);
+        for (number, piece) in dst.chunks_mut(PIECE_BYTES).enumerate() {
+            // SAFETY: as above, for a part of both.
+            unsafe { copier.copy(piece.as_mut_ptr(), src.as_ptr().add(number * PIECE_BYTES), piece.len()) }
         }
     }
 
