@@ -35,6 +35,9 @@ pub enum Event {
         client: ClientKey,
         /// The handle.
         handle: u32,
+        /// The client gave the open or the create up that this is the handle of: it has never used it, and what was created
+        /// is not wanted.
+        is_discarded: bool,
     },
     /// A client takes more messages of a stream, or none: the next [`push`](super::Table::push) to it says which.
     Credit {

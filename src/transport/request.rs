@@ -15,7 +15,7 @@ pub enum Kind {
     Write,
     /// An object by name: args are the name's [slice](Args::slice), answered with a handle.
     Open,
-    /// The end of a handle. Its job id is 0, and there is no response.
+    /// The end of a handle. Its job id is 0, and there is no response. With [`Flags::META`] the handle was never used.
     Close,
     /// A new object by name: as [`Open`](Self::Open). With [`Flags::META`] the name may be taken.
     Create,
@@ -72,6 +72,7 @@ impl Flags {
     /// Moves the position of the handle past the bytes.
     pub const ADVANCE: Self = Self(1 << 5);
     /// What is known about the object, as text, not what is in it. Of a [`Create`](Kind::Create): the name may be taken.
+    /// Of a [`Close`](Kind::Close): what was created is not wanted.
     pub const META: Self = Self(1 << 6);
     /// The usual ones for bytes: as they are, and the position moves.
     pub const DATA: Self = Self(Self::BINARY.0 | Self::ADVANCE.0);
@@ -275,9 +276,9 @@ pub struct Request {
 }
 
 impl Request {
-    /// The end of a handle.
-    pub const fn close(handle: u32) -> Self {
-        Self { kind: Kind::Close, flags: Flags::NONE, id: JobId::ZERO, handle, args: Args(0) }
+    /// The end of a handle; with [`Flags::META`] of one that came for a request which was given up.
+    pub const fn close(handle: u32, flags: Flags) -> Self {
+        Self { kind: Kind::Close, flags, id: JobId::ZERO, handle, args: Args(0) }
     }
 
     /// The entry of the ring.

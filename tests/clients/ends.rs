@@ -74,6 +74,18 @@ fn a_server_that_stops_is_given_up_at_the_limit_and_the_session_goes_on() {
         assert_eq!(client.ask("seek a current 0"), "6", "{}", client.name());
         assert_eq!(client.ask("seek a start 0"), "0");
         assert!(client.ask("read a 10").starts_with("6 "));
+        // A file whose making was given up has no name, and keeps none from being made.
+        assert_eq!(client.ask("limit 200"), "ok");
+        server.signal("STOP");
+        assert_eq!(client.ask("create b new"), "error 4100", "{}", client.name());
+        server.signal("CONT");
+        assert_eq!(client.ask("limit 30000"), "ok");
+        for _ in 0..2 {
+            assert_eq!(client.ask("seek a start 0"), "0");
+        }
+        assert_eq!(client.ask("open b new"), "error 2", "{}", client.name());
+        assert_eq!(client.ask("create b new"), "ok", "{}", client.name());
+        assert_eq!(client.ask("discard b"), "ok");
         fs::write(exported.join("file"), "bytes").unwrap();
     });
 }

@@ -6,8 +6,8 @@ use super::operations::{Native, Obeys, programs};
 use super::programs::{Over, serve};
 use super::some_address;
 use memcpy_select::transport::{
-    Address, Allocator, Answer, Blocks, Copier, ErrorCode, Event, Geometry, Job, Memory, Object, Operation, Pushed,
-    Region, RegionOptions, Table, TableError, TableOptions, Waiting,
+    Address, Allocator, Answer, Answered, Blocks, Copier, ErrorCode, Event, Geometry, Job, Memory, Object, Operation,
+    PageRange, Pushed, Region, RegionOptions, Table, TableError, TableOptions, Waiting,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -194,6 +194,79 @@ fn messages_go_both_ways() {
             }
             client.end();
         }
+    }
+}
+
+/// What a client gives up is closed when it comes, and memory of objects too: it neither stays at the table nor keeps what is wanted
+/// from coming.
+#[test]
+fn what_is_given_up_is_closed_when_it_comes() {
+    // Answers what is to come too late when it is asked to seek, and says how many handles were discarded.
+    let work = |mut table: Table, is_over: &AtomicBool| {
+        let region = Region::create(4096, RegionOptions::default()).unwrap();
+        region.seal_writing().unwrap();
+        let object = || Object::of(&region, PageRange::WHOLE).unwrap();
+        let (mut late, mut discarded): (Vec<Job>, u64) = (Vec::new(), 0);
+        while !is_over.load(Ordering::Relaxed) {
+            match table.next(Duration::from_millis(1)).unwrap() {
+                Some(Event::Closed { handle, is_discarded, .. }) => {
+                    assert!(is_discarded && handle == 7);
+                    discarded += 1;
+                }
+                Some(Event::Job(job)) => match job.operation() {
+                    Operation::Open if table.payload(&job).to_vec() == b"now" => {
+                        _ = table.answer(job, Answer::HandleAndObject(1, object()));
+                    }
+                    Operation::Share { handle: 1, .. } => _ = table.answer(job, Answer::Object(object())),
+                    Operation::Seek { .. } => {
+                        for job in late.drain(..) {
+                            let answer = match job.operation() {
+                                Operation::Create => Answer::Handle(7),
+                                Operation::Open => Answer::HandleAndObject(7, object()),
+                                _ => Answer::Object(object()),
+                            };
+                            assert_eq!(table.answer(job, answer), Answered::Sent, "the client takes none in");
+                        }
+                        table.answer(job, Answer::Position(discarded));
+                    }
+                    _ => late.push(job),
+                },
+                _ => {}
+            }
+        }
+    };
+    let options = || TableOptions::default().geometry(geometry(Allocator::Owned, 128, (64, 64), 4096));
+    let follows = |client: &mut dyn Obeys, verbs: &[&str]| {
+        assert_eq!(client.ask("open a now"), "ok");
+        for round in 1..=7 {
+            client.ask("limit 1");
+            for number in 0..100 {
+                assert_eq!(client.ask(verbs[number % verbs.len()]), "error 4100", "{}: {round}", client.name());
+            }
+            client.ask("limit 60000");
+            client.ask("seek a start 0");
+            // Some clients send what they were told to first, and then what closes.
+            client.ask("seek a start 0");
+            let handles = 100 * verbs.iter().filter(|verb| !verb.starts_with("share")).count() / verbs.len();
+            assert_eq!(client.ask("seek a start 0"), (round * handles).to_string(), "{}", client.name());
+        }
+    };
+    let verbs = ["open b late", "create b late", "share b 0 0 0", "replace b late"];
+    let table = Served::run(options(), work);
+    follows(&mut Native::connect(&table.address), &verbs);
+    for (waiting, program) in (0..).zip(programs()) {
+        let table = Served::run(options(), work);
+        let verbs = verbs.iter().filter(|verb| program.name != "python3" || !verb.starts_with("share"));
+        let verbs: Vec<&str> = verbs.copied().take(2 + 2 * usize::from(program.name != "python3")).collect();
+        let mut client = program.start(&table.address, waiting);
+        let held = client.ask("held");
+        follows(&mut client, &verbs);
+        if verbs.len() == 4 {
+            assert!(client.ask("share a 0 0 0").starts_with("4096 "), "{}", program.name);
+        }
+        client.ask("seek a start 0");
+        assert_eq!(client.ask("held"), held, "{}", program.name);
+        client.end();
     }
 }
 

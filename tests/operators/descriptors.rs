@@ -1,12 +1,13 @@
 //! Processes with few descriptors.
 
 use crate::roles::{Other, address, ask, can_run, seek};
-use crate::{LONG, eventually, serve_until, suite::sys, turn};
+use crate::{LONG, eventually, suite::sys, turn};
 use memcpy_select::transport::{
-    Access, Address, Answer, Client, ClientError, ClientOptions, ConnectError, Handle, Object, PageRange, Region,
-    RegionOptions, Table, TableOptions, connect::Refusal,
+    Access, Address, Answer, Client, ClientError, ClientOptions, ConnectError, Event, Handle, Object, Operation,
+    PageRange, Region, RegionOptions, Table, TableOptions, connect::Refusal,
 };
 use std::thread;
+use std::time::Duration;
 
 const FEW: &[&str] = &["prlimit", "--nofile=64"];
 /// How many sessions that is enough for, at least: each takes three on either side.
@@ -78,9 +79,23 @@ fn an_object_that_finds_no_descriptor_is_an_error_and_the_session_goes_on() {
         Err(step) => step,
     });
     let end = thread::spawn(move || client.end());
-    let object = || Answer::Object(Object::of(&region, PageRange::WHOLE).unwrap());
-    serve_until(&mut table, || end.is_finished(), object);
-    assert_eq!(end.join().unwrap(), sys::End::Exit(0));
+    let object = || Object::of(&region, PageRange::WHOLE).unwrap();
+    let mut discarded = Vec::new();
+    while !end.is_finished() {
+        match table.next(Duration::from_millis(1)).unwrap() {
+            Some(Event::Job(job)) => {
+                let answer = match job.operation() {
+                    Operation::Open => Answer::HandleAndObject(7, object()),
+                    Operation::Share { .. } => Answer::Object(object()),
+                    _ => Answer::Position(7),
+                };
+                table.answer(job, answer);
+            }
+            Some(Event::Closed { handle, is_discarded: true, .. }) => discarded.push(handle),
+            _ => {}
+        }
+    }
+    assert_eq!((end.join().unwrap(), discarded), (sys::End::Exit(0), vec![7]));
 }
 
 /// Takes objects with descriptors, without one, and with one again; which step failed.
@@ -96,6 +111,10 @@ fn receive(at: &Address) -> Result<(), u8> {
     match share(&mut client) {
         Err(ClientError::Socket(ConnectError::Resources { .. })) => {}
         _ => return Err(4),
+    }
+    match client.open_shared("name") {
+        Err(ClientError::Socket(ConnectError::Resources { .. })) => {}
+        _ => return Err(8),
     }
     // What needs no descriptor works meanwhile.
     seek(&mut client).map_err(|_| 5)?;

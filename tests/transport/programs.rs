@@ -59,7 +59,7 @@ pub fn serve(mut table: Table, is_over: &AtomicBool) -> usize {
                 let files = files.get_mut(&job.client().slot()).unwrap();
                 answer(&mut table, files, job);
             }
-            Some(Event::Closed { client, handle }) => files.get_mut(&client.slot()).unwrap().close(handle),
+            Some(Event::Closed { client, handle, .. }) => files.get_mut(&client.slot()).unwrap().close(handle),
             Some(Event::Left { client, .. }) => {
                 files.remove(&client.slot());
                 left += 1;

@@ -26,8 +26,9 @@
  * client is as safe there, the bytes are not.
  *
  * Waiting. Each call ends at the limit of its client, five seconds unless it is changed. A request that was not
- * answered in time is given up, its answer is dropped when it comes, and the session goes on. The end of the server is
- * noticed at its hang-up, or at the limit if a process that it forked still holds the socket.
+ * answered in time is given up, its answer is dropped when it comes, and the session goes on. A handle that comes so is
+ * closed with the next request, and what was created with it is discarded. The end of the server is noticed at its
+ * hang-up, or at the limit if a process that it forked still holds the socket.
  *
  * Threads. There is no global state: clients are independent of each other. One client is for one thread at a time.
  * Signals and fork. A client is neither for signal handlers nor for both processes after a fork.

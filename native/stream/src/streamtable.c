@@ -159,6 +159,8 @@ struct streamtable_client {
     /* The memory of an object that came for the request of that number. */
     uint32_t awaited;
     struct message parcel;
+    /* Whether memory of objects may be in the socket that came for requests which were given up. */
+    bool has_unwanted;
 
     struct geometry geometry;
     uint8_t *queue, *own_data, *server_data;
@@ -177,6 +179,9 @@ struct streamtable_client {
 
     struct slot *slots;
     uint32_t *free_slots, free_slot_count, slot_bits;
+    /* Handles that came for requests which were given up, and are to be closed: no more than there are slots, since a
+     * request is sent only behind them. */
+    uint32_t *unused, unused_count;
     /* Credits of the streams that are open: each is a response that may be under way. */
     uint32_t credits;
     streamtable_loan *loans;
@@ -530,7 +535,8 @@ static error make_tables(client *c) {
     c->held = calloc(div_up(held, 32), sizeof *c->held);
     c->slots = calloc(g->capacity, sizeof *c->slots);
     c->free_slots = calloc(g->capacity, sizeof *c->free_slots);
-    if (!c->held || !c->slots || !c->free_slots) return STREAMTABLE_ERROR_MEMORY;
+    c->unused = calloc(g->capacity, sizeof *c->unused);
+    if (!c->held || !c->slots || !c->free_slots || !c->unused) return STREAMTABLE_ERROR_MEMORY;
     while (1U << c->slot_bits < g->capacity) c->slot_bits++;
     for (uint32_t i = 0; i < g->capacity; i++) {
         c->slots[i].generation = 1;
@@ -610,6 +616,7 @@ static void free_client(client *c) {
     free(c->releases);
     free(c->slots);
     free(c->free_slots);
+    free(c->unused);
     free(c);
 }
 
@@ -1144,6 +1151,9 @@ static error take_response(client *c, bool *has_come) {
         if (is_abandoned) drop_stream(c, slot->stream);
         free_slot(c, slot);
     } else if (is_abandoned) {
+        bool is_opened = code == OK && (slot->kind == OPEN || slot->kind == CREATE);
+        if (is_opened) c->unused[c->unused_count++] = (uint32_t)value;
+        c->has_unwanted |= code == OK && slot->has_object;
         error also = release(c, &slot->chain);
         free_slot(c, slot);
         if (failed == OK) failed = also;
@@ -1164,6 +1174,7 @@ static error take_messages(client *c) {
         bool has_come;
         error code = receive_now(c, &message, &has_come);
         if (code == STREAMTABLE_ERROR_NOT_A_TABLE) code = STREAMTABLE_ERROR_BAD_MESSAGE;
+        if (code == OK && !has_come) c->has_unwanted = false;
         if (code == STREAMTABLE_ERROR_GONE || (code == OK && !has_come)) return code;
         if (code != OK) return end(c, code);
         uint32_t kind = get32(message.bytes + 12);
@@ -1267,9 +1278,14 @@ static error wait_until(client *c, condition *is_met, void *what) {
     }
 }
 
-/* Whether a request can be sent to which there are so many responses. */
+/* Whether a request can be sent to which there are so many responses. What was given up is closed first. */
 static error can_send(client *c, void *responses, bool *is_there) {
     error code = has_room(c, REQUEST_HEAD, c->request_tail, &c->request_head, is_there);
+    while (code == OK && *is_there && c->unused_count > 0) {
+        struct request request = {CLOSE, META, 0, c->unused[--c->unused_count], 0, NULL, 0};
+        push(c, &request);
+        code = has_room(c, REQUEST_HEAD, c->request_tail, &c->request_head, is_there);
+    }
     if (c->free_slot_count < c->credits + *(const uint32_t *)responses) *is_there = false;
     return code;
 }
@@ -1280,13 +1296,16 @@ static error is_done(client *c, void *slot, bool *is_there) {
     return OK;
 }
 
-/* Begins a request to which there are so many responses: waits for room, and sends releases that had none. */
+/* Begins a request to which there are so many responses: waits for room, sends releases that had none, and receives what
+ * is not wanted. */
 static error begin(client *c, uint32_t responses) {
     if (c->over != OK) return c->over;
     if (c->release_count > 0) {
         error code = send_releases(c);
         if (code != OK) return code;
     }
+    /* A server that is gone has perhaps answered before. */
+    if (c->has_unwanted && take_messages(c) != OK && c->over != OK) return c->over;
     error code = wait_until(c, can_send, &responses);
     return code == STREAMTABLE_ERROR_TIMEOUT ? STREAMTABLE_ERROR_FULL : code;
 }
@@ -1326,6 +1345,8 @@ static error finish(client *c, struct slot *slot, uint64_t *value, struct chain 
     error code = wait_until(c, is_done, slot);
     if (code != OK) {
         if (slot->state == WAITING) slot->state = ABANDONED;
+        c->awaited = 0;
+        drop(&c->parcel);
         return code;
     }
     bool has_object = slot->has_object && slot->code == OK;

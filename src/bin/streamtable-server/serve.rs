@@ -56,7 +56,8 @@ impl<'a> Server<'a> {
                         why => self.log.say(format_args!("a client was disconnected: {why}")),
                     }
                 }
-                Some(Event::Closed { client, handle }) => self.close(client, handle),
+                Some(Event::Closed { client, handle, is_discarded: true }) => _ = self.handles.close(client, handle),
+                Some(Event::Closed { client, handle, .. }) => self.close(client, handle),
                 Some(Event::Job(job)) => self.serve(job),
                 Some(Event::Refused { why, count: 1 }) => {
                     self.log.say(format_args!("a client was not taken in: {why}"));

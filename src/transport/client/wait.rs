@@ -82,7 +82,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`ClientError`]. A request that was not answered in time is given up.
+    /// [`ClientError`]. A request that was not answered in time is given up: see [`abandon`](Self::abandon).
     #[inline]
     pub fn finish(&mut self, ticket: Ticket) -> Result<Completion, ClientError> {
         self.begin()?;
@@ -117,7 +117,9 @@ impl Client {
         self.copy_out(ticket, dst, Copier::AUTO)
     }
 
-    /// Gives a request up, or ends a stream: what comes of it is dropped.
+    /// Gives a request up, or ends a stream: what comes of it is dropped. A handle that comes is ended with the next request,
+    /// and what was created with it is not wanted: the table hears so
+    /// ([`Event::Closed`](crate::transport::Event::Closed)).
     ///
     /// # Errors
     ///
@@ -297,7 +299,8 @@ impl Client {
             Outcome::Ended => Completion::Ended,
             Outcome::Amount(amount) => Completion::Amount(amount),
             Outcome::Opened(handle, object) => {
-                Completion::Opened(handle, object.map(|id| self.receive_object(id, self.limit)).transpose()?)
+                let received = object.map(|id| self.receive_object(id, self.limit)).transpose();
+                Completion::Opened(handle, received.inspect_err(|_| self.side.discard_handle(handle.number(), None))?)
             }
             Outcome::Position(position) => Completion::Position(position),
             Outcome::Shared(id) => Completion::Shared(self.receive_object(id, self.limit)?),

@@ -10,7 +10,7 @@ use crate::transport::options::Waiting;
 use crate::transport::options::setters;
 use crate::transport::reactor::{Progress, Service};
 use crate::transport::region::{Region, RegionOptions};
-use crate::transport::request::Kind;
+use crate::transport::request::{Flags, Kind};
 use crate::transport::session::{Incoming, QueueLayout, data_bytes, lay_out_shared};
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -118,7 +118,10 @@ pub(super) fn event(client: ClientKey, Incoming { job, request }: Incoming) -> E
     match job {
         Some(key) if request.kind != Kind::Credit => Event::Job(Job { client, key, request }),
         _ if request.kind == Kind::Credit => Event::Credit { client },
-        _ => Event::Closed { client, handle: request.handle },
+        _ => {
+            let (handle, is_discarded) = (request.handle, request.flags.has(Flags::META));
+            Event::Closed { client, handle, is_discarded }
+        }
     }
 }
 

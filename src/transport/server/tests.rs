@@ -5,7 +5,7 @@ use crate::transport::connect::{JoinOptions, Joined, Parcel, join_over};
 use crate::transport::memory::{Access, Mapped};
 use crate::transport::options::Waiting;
 use crate::transport::reactor::Name;
-use crate::transport::request::Request;
+use crate::transport::request::{Flags, Request};
 use crate::transport::ring::Producer;
 use crate::transport::semaphore::Doorbell;
 use crate::transport::session::QueueLayout;
@@ -41,7 +41,7 @@ impl Peer {
 
     /// Publishes a close, which has no answer; whether the table is to be rung for.
     fn put(&mut self) -> bool {
-        assert!(self.requests.push(Request::close(1).to_entry()).unwrap());
+        assert!(self.requests.push(Request::close(1, Flags::NONE).to_entry()).unwrap());
         self.requests.publish();
         self.server_bell.ring()
     }
@@ -229,7 +229,7 @@ fn a_ring_that_is_filled_for_ever_ends_with_its_clients_turns() {
             other => panic!("{other:?}"),
         }
         served += 1;
-        while requests.push(Request::close(1).to_entry()).unwrap() {}
+        while requests.push(Request::close(1, Flags::NONE).to_entry()).unwrap() {}
         requests.publish();
     }
     assert!(served > 1000, "{served}: each of its turns is as long as others'");

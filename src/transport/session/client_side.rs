@@ -134,7 +134,7 @@ impl<M: Memory + Clone> ClientSide<M> {
 
     /// Sends the end of a handle. There is no response.
     pub fn close(&mut self, handle: u32) -> Result<(), SubmitError> {
-        self.push(Request::close(handle), &[], Copier::AUTO)
+        self.push(Request::close(handle, Flags::NONE), &[], Copier::AUTO)
     }
 
     /// What of these bytes travels in a request, and how it is named there.
@@ -284,19 +284,12 @@ impl<M: Memory + Clone> ClientSide<M> {
         Ok(())
     }
 
-    /// Gives back what came of a request that was given up; whether there was something. What was created stays open: to close it
-    /// could publish it.
+    /// Gives back what came of a request that was given up; whether there was something.
     fn discard(&mut self, ticket: Ticket) -> Result<bool, Violation> {
-        let is_open = self.tickets.get(ticket).is_some_and(|slot| slot.kind == Kind::Open);
         match self.take(ticket) {
             None => return Ok(false),
             Some(Outcome::Read(chain)) => self.release(chain)?,
-            Some(Outcome::Opened(handle, object)) => {
-                self.returns.unwanted.extend(object);
-                if is_open {
-                    self.returns.add_close(handle);
-                }
-            }
+            Some(Outcome::Opened(handle, object)) => self.discard_handle(handle.number(), object),
             Some(Outcome::Shared(id)) => self.returns.unwanted.push(id),
             Some(_) => {}
         }
@@ -306,6 +299,12 @@ impl<M: Memory + Clone> ClientSide<M> {
     /// How many objects may come, or have come and were not received: of requests under way, and of those that were given up.
     pub fn objects_due(&self) -> usize {
         self.in_flight() as usize + self.returns.unwanted.len()
+    }
+
+    /// Ends a handle that is not used, with the next [`flush`](Self::flush); the object that comes with it is not wanted.
+    pub fn discard_handle(&mut self, handle: u32, object: Option<JobId>) {
+        self.returns.unwanted.extend(object);
+        self.returns.unsent_requests.push_back(Request::close(handle, Flags::META));
     }
 
     /// The next object to receive and close: it came for a request that was given up.

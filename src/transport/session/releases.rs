@@ -4,7 +4,6 @@
 use super::data::Data;
 use crate::transport::blocks::Marks;
 use crate::transport::chain::Chain;
-use crate::transport::completion::Handle;
 use crate::transport::memory::Memory;
 use crate::transport::request::{Args, Flags, JobId, Kind, Request};
 use crate::transport::ring::{Consumer, Producer};
@@ -23,7 +22,7 @@ pub(super) struct Returns<M> {
     most: u32,
     /// Requests without a response: credits for streams, of which there are few, since none is owed before the last ones were used, and
     /// the ends of handles that came for requests which were given up.
-    unsent_requests: VecDeque<Request>,
+    pub(super) unsent_requests: VecDeque<Request>,
     /// Whether one of the requests that are not published yet asks for more than a block.
     pub(super) asks_for_many: bool,
     /// Objects that came for requests which were given up.
@@ -59,11 +58,6 @@ impl<M: Memory> Returns<M> {
             let (flags, args) = (Flags::NONE, Args::amount(credits));
             self.unsent_requests.push_back(Request { kind: Kind::Credit, flags, id, handle: 0, args });
         }
-    }
-
-    /// The end of a handle.
-    pub(super) fn add_close(&mut self, handle: Handle) {
-        self.unsent_requests.push_back(Request::close(handle.number()));
     }
 
     /// Sends it all as far as there is room, and publishes the requests so far; whether there were any.
