@@ -261,11 +261,13 @@ fn without_descriptors_left_clients_are_hung_up_on_and_the_listener_goes_on() {
     let name = format!("@memcpy-select-full-{}", std::process::id());
     let address = name.parse::<Address>().unwrap();
     let mut listener = Listener::bind(&address, Peers::SameUser).unwrap();
-    let client = UnixStream::connect_addr(&{
+    let clients = [(); 3].map(|()| {
         use std::os::linux::net::SocketAddrExt;
-        std::os::unix::net::SocketAddr::from_abstract_name(&name[1..]).unwrap()
-    })
-    .unwrap();
+        let at = std::os::unix::net::SocketAddr::from_abstract_name(&name[1..]).unwrap();
+        let client = UnixStream::connect_addr(&at).unwrap();
+        client.set_read_timeout(Some(LONG)).unwrap();
+        client
+    });
     // Take every descriptor there is.
     let usual = rustix::process::getrlimit(rustix::process::Resource::Nofile);
     let few = rustix::process::Rlimit { current: Some(descriptors() as u64 + 8), ..usual };
@@ -274,11 +276,14 @@ fn without_descriptors_left_clients_are_hung_up_on_and_the_listener_goes_on() {
     while let Ok(copy) = listener.as_fd().try_clone_to_owned() {
         taken.push(copy);
     }
-    let error = listener.accept(LONG).unwrap_err();
+    // One descriptor is kept back to refuse each of them with.
+    let errors = [(); 3].map(|()| listener.accept(LONG).unwrap_err());
     let again = listener.accept(LONG);
     drop(taken);
     rustix::process::setrlimit(rustix::process::Resource::Nofile, usual).unwrap();
-    assert!(matches!(error, ConnectError::Socket { .. }), "{error}");
     assert!(matches!(again, Ok(None)), "nobody is left waiting: {again:?}");
-    assert_eq!(receive_all(&client), message(REFUSED, &[(16, 4)]), "told why, and hung up on");
+    for (client, error) in clients.iter().zip(errors) {
+        assert!(matches!(error, ConnectError::Socket { .. }), "{error}");
+        assert_eq!(receive_all(client), message(REFUSED, &[(16, 4)]), "told why, and hung up on");
+    }
 }

@@ -255,3 +255,27 @@ fn without_names(geometry: Geometry) -> Result<(Geometry, usize), GeometryError>
     left.client_blocks.count -= names;
     Ok((left, names as usize * blocks.block_bytes as usize))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_what_is_not_asked_for_the_first_events_are_kept() {
+        let behind = Address::Abstract("memcpy-select-nobody".to_owned());
+        let rule = |_: &Asked<'_>| Ok(());
+        let mut proxy = Proxy::without_address(behind, ProxyOptions::default(), rule).unwrap();
+        for count in 1..=50 {
+            let refused = Event::Refused { why: ConnectError::Full, count };
+            proxy.reactor.events.extend([refused, Event::Throttled { count }]);
+            proxy.serve(Duration::ZERO).unwrap();
+        }
+        let kept: Vec<u64> = std::iter::from_fn(|| proxy.next_event())
+            .map(|event| match event {
+                Event::Refused { count, .. } | Event::Throttled { count } => count,
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(kept, (1..=32).flat_map(|count| [count; 2]).collect::<Vec<_>>());
+    }
+}

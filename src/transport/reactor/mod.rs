@@ -11,6 +11,8 @@ mod crowd;
 mod newcomers;
 mod rounds;
 mod service;
+#[cfg(test)]
+mod tests;
 
 use crate::transport::connect::{ConnectError, Greeting, Listener};
 use crate::transport::error::{SessionError, TableError};
