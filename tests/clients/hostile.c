@@ -830,6 +830,24 @@ static void scribbled(void) {
     }
 }
 
+/* A copy of this process disconnects: the block that was lent is this one's still, and comes no second time. */
+static streamtable_error fork_and_disconnect(streamtable_client *c) {
+    streamtable_loan *loans[COUNT + 1];
+    streamtable_error error = STREAMTABLE_OK;
+    int status, count = 1;
+    CHECK(streamtable_lease(c, 10, &loans[0]) == STREAMTABLE_OK);
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        streamtable_disconnect(c);
+        _exit(0);
+    }
+    CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    while (count <= COUNT && !(error = streamtable_lease(c, 10, &loans[count]))) count++;
+    CHECK(count == COUNT || error == STREAMTABLE_ERROR_BLOCK_TWICE);
+    return error;
+}
+
 /* What this side refuses by itself. */
 static streamtable_error refuse_arguments(streamtable_client *c) {
     const streamtable_error refused = STREAMTABLE_ERROR_ARGUMENT;
@@ -975,6 +993,8 @@ int main(int count, char **words) {
     run_list("a list out of the region", COUNT, false, STREAMTABLE_ERROR_BAD_BLOCK);
     run_list("a list with a cycle", 0, true, STREAMTABLE_ERROR_BLOCK_TWICE);
     list_is_cyclic = false;
+    list_head = 0;
+    run("a forked copy that disconnects", shared, true, nothing, fork_and_disconnect, STREAMTABLE_ERROR_NO_BLOCKS);
     waiting = STREAMTABLE_WAITING_SOCKET;
     run("wakes without end", plain, true, many_wakes, seek, STREAMTABLE_OK);
     run("no message of the protocol", plain, true, garbage, seek, STREAMTABLE_ERROR_BAD_MESSAGE);

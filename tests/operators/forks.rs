@@ -4,7 +4,11 @@ use crate::roles::{Other, address, ask, seek};
 use crate::{LONG, serve_until, suite::sys, turn};
 use memcpy_select::transport::memory::{Load, Memory, Store};
 use memcpy_select::transport::semaphore::{Notifier, SEMAPHORE_BYTES, Semaphore, SemaphoreSet};
-use memcpy_select::transport::{Answer, ErrorCode, Handle, Region, RegionOptions, Table, TableOptions};
+use memcpy_select::transport::{
+    Allocator, Answer, Blocks, Client, ClientError, ClientOptions, ErrorCode, Geometry, Handle, Lease, Region,
+    RegionOptions, Table, TableOptions,
+};
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -64,6 +68,55 @@ fn a_forked_child_that_drops_its_handles_changes_nothing() {
     });
     serve_until(&mut table, || goes_on.is_finished(), nothing);
     goes_on.join().unwrap();
+}
+
+/// Free blocks that a side keeps of a shared list are the parent's, which has them still: none is on the list, too.
+#[test]
+fn a_forked_child_that_drops_its_sides_gives_no_block_of_the_parent_away() {
+    let _turn = turn();
+    for allocator in [Allocator::Shared, Allocator::Owned] {
+        let blocks = Blocks { block_bytes: 4096, count: 64 };
+        let geometry = Geometry { response_stride_bytes: 12, allocator, ..Geometry::symmetric(8, 16, blocks) };
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let mut table = Table::without_address(TableOptions::default().geometry(geometry)).unwrap();
+        table.adopt(ours).unwrap();
+        let nothing = || Answer::Error(ErrorCode::UNSUPPORTED);
+        // Each side takes some blocks, and keeps those that it does not use.
+        let uses = thread::spawn(move || {
+            let mut client = Client::over(theirs, ClientOptions::default().limit(LONG)).unwrap();
+            assert_eq!(client.write(Handle::of(1), &[1; 100]).unwrap(), 100);
+            assert_eq!(client.read(Handle::of(1), &mut [0; 100]).unwrap(), 100);
+            client
+        });
+        serve_until(&mut table, || uses.is_finished(), nothing);
+        let mut both = Some((table, uses.join().unwrap()));
+        let end = sys::in_child(|| {
+            drop(both.take());
+            0
+        });
+        assert_eq!(end, sys::End::Exit(0));
+        let (mut table, mut client) = both.take().unwrap();
+        let goes_on = thread::spawn(move || {
+            let mut leases: Vec<Lease> = Vec::new();
+            let error = loop {
+                match client.lease(100) {
+                    Ok(lease) => leases.push(lease),
+                    Err(error) => break error,
+                }
+            };
+            assert!(matches!(error, ClientError::OutOfBlocks { .. }), "{error}");
+            // What the table answers with is what it has kept.
+            assert_eq!(client.read(Handle::of(1), &mut [0; 100]).unwrap(), 100, "{allocator:?}");
+            let mut places: Vec<_> = leases.iter_mut().map(|lease| lease.parts().next().unwrap().0).collect();
+            places.sort_unstable();
+            places.dedup();
+            assert_eq!(places.len(), leases.len());
+            let most = if allocator == Allocator::Owned { 64..=64 } else { 50..=63 };
+            assert!(most.contains(&leases.len()), "{}", leases.len());
+        });
+        serve_until(&mut table, || goes_on.is_finished(), nothing);
+        goes_on.join().unwrap();
+    }
 }
 
 #[test]

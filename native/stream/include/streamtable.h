@@ -31,7 +31,8 @@
  * hang-up, or at the limit if a process that it forked still holds the socket.
  *
  * Threads. There is no global state: clients are independent of each other. One client is for one thread at a time.
- * Signals and fork. A client is neither for signal handlers nor for both processes after a fork.
+ * Signals and fork. A client is neither for signal handlers nor for both processes after a fork: the one that did not
+ * make it may disconnect, which changes nothing for the other one.
  *
  * Errors. A call that can fail returns a streamtable_error and leaves everything as it was unless it says otherwise.
  * Where that is STREAMTABLE_ERROR_SYSTEM, errno says what the system said. Results go where the last arguments point

@@ -152,6 +152,8 @@ struct streamtable_stream {
 
 struct streamtable_client {
     int socket;
+    /* Which made it: a copy that it forks may disconnect, too. */
+    pid_t process;
     streamtable_waiting waiting;
     uint64_t limit_ns, max_data_bytes;
     error over;
@@ -633,6 +635,7 @@ static error join(int socket, const streamtable_options *options, uint64_t until
         return STREAMTABLE_ERROR_MEMORY;
     }
     c->socket = socket;
+    c->process = getpid();
     c->waiting = options->waiting;
     c->limit_ns = limit_of(options->limit_ms);
     c->max_data_bytes = options->max_data_bytes ? options->max_data_bytes : DEFAULT_MAX_DATA_BYTES;
@@ -1296,8 +1299,8 @@ static error is_done(client *c, void *slot, bool *is_there) {
     return OK;
 }
 
-/* Begins a request to which there are so many responses: waits for room, sends releases that had none, and receives what
- * is not wanted. */
+/* Begins a request to which there are so many responses: waits for room, sends releases that had none, and receives
+ * what is not wanted. */
 static error begin(client *c, uint32_t responses) {
     if (c->over != OK) return c->over;
     if (c->release_count > 0) {
@@ -1631,7 +1634,8 @@ error streamtable_release(streamtable_client *c, streamtable_loan *loan) {
 
 void streamtable_disconnect(streamtable_client *c) {
     /* From a shared list they would be missing until all clients are gone. */
-    while (c && c->over == OK && c->geometry.is_shared && c->loans) streamtable_release(c, c->loans);
+    bool gives_back = c && c->over == OK && c->geometry.is_shared && c->process == getpid();
+    while (gives_back && c->loans && c->over == OK) streamtable_release(c, c->loans);
     free_client(c);
 }
 

@@ -29,6 +29,7 @@ use super::{AllocateError, Marks};
 use crate::transport::geometry::Blocks;
 use crate::transport::memory::{Load, Memory, Store};
 use crate::transport::violation::Violation;
+use rustix::process::{Pid, getpid};
 use std::sync::atomic::Ordering;
 
 /// Where a shared list is: the head's word of 8 bytes, and one word of 4 for each block.
@@ -68,7 +69,7 @@ const MAX_ATTEMPTS: u32 = 1 << 16;
 /// Most blocks of a shared list that a side keeps for itself.
 const MAX_KEPT: u32 = 16;
 
-/// The free blocks of one side. What it keeps for itself of a shared list goes back when it is dropped.
+/// The free blocks of one side. What it keeps for itself of a shared list goes back when it is dropped by the process that made it.
 #[derive(Debug)]
 pub struct Pool<M: Memory> {
     free: Vec<u32>,
@@ -83,8 +84,8 @@ pub struct Pool<M: Memory> {
 enum Source<M> {
     /// From the first block that was never taken on: of a large region only what is used costs memory.
     Fresh { next: u32, count: u32 },
-    /// From a list in shared memory.
-    List { memory: M, list: FreeList, count: u32 },
+    /// From a list in shared memory, in that process and not in copies that it forks.
+    List { memory: M, list: FreeList, count: u32, process: Pid },
 }
 
 impl<M: Memory> Pool<M> {
@@ -103,7 +104,7 @@ impl<M: Memory> Pool<M> {
     /// As [`shared`](Self::shared), with another number of blocks that this side keeps for itself; 0 goes to the list each time.
     pub fn keeping(memory: M, list: FreeList, blocks: Blocks, max_kept: u32) -> Self {
         let count = blocks.count;
-        let source = Source::List { memory, list, count };
+        let source = Source::List { memory, list, count, process: getpid() };
         Self { free: Vec::new(), max_free: max_kept as usize, held: Marks::new(count), source }
     }
 
@@ -209,7 +210,7 @@ impl<M: Memory> Source<M> {
                 *next += wanted;
                 return Ok(());
             }
-            Self::List { memory, list, count } if wanted <= *count => {
+            Self::List { memory, list, count, .. } if wanted <= *count => {
                 let start = blocks.len();
                 for _ in 0..MAX_ATTEMPTS {
                     let result = try_take(memory, *list, *count, wanted, blocks);
@@ -283,7 +284,10 @@ fn next_tag(head: u64) -> u64 {
 
 impl<M: Memory> Drop for Pool<M> {
     fn drop(&mut self) {
-        // A list that was spoiled cannot be repaired from here.
-        let _ = self.source.put(&self.free);
+        // Where this is a forked copy, the process that made it has these blocks still.
+        if matches!(self.source, Source::List { process, .. } if process == getpid()) {
+            // A list that was spoiled cannot be repaired from here.
+            let _ = self.source.put(&self.free);
+        }
     }
 }
