@@ -1,6 +1,6 @@
 //! Memory cgroups, of either version: who is charged, and what the others see when one is ended.
 
-use crate::roles::{Other, address, ask, seek};
+use crate::roles::{Other, address, ask, can_run, seek};
 use crate::{LONG, eventually, turn};
 use memcpy_select::transport::{Client, ClientError, ClientOptions, ConnectError, SessionError};
 use std::fs;
@@ -61,6 +61,14 @@ impl Group {
         Other::start(&self.entering().each_ref().map(String::as_str), role)
     }
 
+    /// Starts what the system may not end for want of memory. `None`, which it says, where this process may not have it so.
+    fn start_exempt(&self, role: &str) -> Option<Other> {
+        let [shell, option, script] = self.entering();
+        let script = format!("echo -1000 > /proc/self/oom_score_adj && {script}");
+        let before = [&shell, &option, &script].map(String::as_str);
+        can_run(&before).then(|| Other::start(&before, role))
+    }
+
     fn stat(&self, key: &str) -> Option<u64> {
         let text = fs::read_to_string(self.path.join("memory.stat")).ok()?;
         text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' ')?.parse().ok())
@@ -76,13 +84,32 @@ impl Group {
         self.shared_bytes() + self.stat(if self.is_second_version { "anon" } else { "rss" }).unwrap()
     }
 
+    /// A file of it, of either version.
+    fn file(&self, first: &str, second: &str) -> PathBuf {
+        self.path.join(if self.is_second_version { second } else { first })
+    }
+
+    /// Leaves it so many bytes beside what it uses.
+    fn leave(&self, bytes: u64) {
+        let used = fs::read_to_string(self.file("memory.usage_in_bytes", "memory.current")).unwrap();
+        self.limit(used.trim().parse::<u64>().unwrap() + bytes);
+    }
+
+    /// Whether its limit was met.
+    fn is_at_limit(&self) -> bool {
+        let text = fs::read_to_string(self.file("memory.failcnt", "memory.events")).unwrap();
+        let count = if self.is_second_version { text.split_once("\nmax ").unwrap().1 } else { &text };
+        !count.starts_with('0')
+    }
+
+    fn lift_the_limit(&self) {
+        let unlimited = if self.is_second_version { "max" } else { "-1" };
+        fs::write(self.file("memory.limit_in_bytes", "memory.max"), unlimited).unwrap();
+    }
+
     fn limit(&self, bytes: u64) {
-        let (limit, swap) = match self.is_second_version {
-            true => ("memory.max", "memory.swap.max"),
-            false => ("memory.limit_in_bytes", "memory.swappiness"),
-        };
-        let _ = fs::write(self.path.join(swap), "0");
-        fs::write(self.path.join(limit), bytes.to_string()).unwrap();
+        let _ = fs::write(self.file("memory.swappiness", "memory.swap.max"), "0");
+        fs::write(self.file("memory.limit_in_bytes", "memory.max"), bytes.to_string()).unwrap();
     }
 }
 
@@ -119,6 +146,25 @@ fn whoever_touches_a_page_first_is_charged() {
         server.kill();
         eventually("all pages are free", || charged.shared_bytes() < LITTLE_BYTES);
     }
+}
+
+/// A client need not touch what it sends: then it is the server that does.
+#[test]
+fn a_client_can_have_its_own_blocks_charged_to_the_server() {
+    let _turn = turn();
+    let Some(servers) = Group::new("servers") else { return };
+    let Some(clients) = Group::new("clients") else { return };
+    let at = address("untouched");
+    let mut server = servers.start(&format!("serve {at}"));
+    server.says("serves");
+    let mut client = clients.start(&format!("join {at} untouched"));
+    client.says("sent");
+    // All but the list of the chain, and the queue.
+    let (charged, own) = (servers.shared_bytes(), clients.shared_bytes());
+    assert!(charged > BLOCKS_BYTES - LITTLE_BYTES && own < LITTLE_BYTES, "{charged} and {own} bytes");
+    client.kill();
+    server.says("left");
+    eventually("all pages are free", || servers.shared_bytes() < LITTLE_BYTES);
 }
 
 #[test]
@@ -164,4 +210,57 @@ fn a_client_that_its_cgroup_ends_is_a_dead_peer() {
     let client = group.start(&format!("join {at} prefault"));
     assert_eq!(client.end().signal(), Some(9));
     assert!(ask(&at).is_ok(), "the server goes on");
+}
+
+#[test]
+fn a_server_that_the_system_may_not_end_waits_for_room() {
+    let _turn = turn();
+    let Some(group) = Group::new("exempt") else { return };
+    let at = address("exempt");
+    let Some(mut server) = group.start_exempt(&format!("serve {at}")) else { return };
+    server.says("serves");
+    group.leave(LITTLE_BYTES);
+    let mut client = Other::start(&[], &format!("join {at} untouched"));
+    client.says("joined");
+    eventually("its limit is met", || group.is_at_limit());
+    group.lift_the_limit();
+    client.says("sent");
+    assert!(ask(&at).is_ok());
+}
+
+#[test]
+fn a_server_that_the_system_may_not_end_says_that_it_cannot_pre_fault() {
+    let _turn = turn();
+    let Some(group) = Group::new("exempt") else { return };
+    let at = address("exempt");
+    let Some(mut server) = group.start_exempt(&format!("serve {at} prefault")) else { return };
+    server.says("serves");
+    group.leave(LITTLE_BYTES);
+    let client = Client::connect(&at, ClientOptions::default().limit(LONG));
+    assert!(server.says("left").contains("there is not enough memory"));
+    drop(client);
+    group.lift_the_limit();
+    assert!(ask(&at).is_ok());
+}
+
+#[test]
+fn a_server_above_its_high_mark_is_slow_and_not_ended() {
+    let _turn = turn();
+    let Some(group) = Group::new("high") else { return };
+    let mark = group.path.join("memory.high");
+    if !mark.exists() {
+        println!("skipped: only memory cgroups of the second version have a high mark");
+        return;
+    }
+    let at = address("high");
+    let mut server = group.start(&format!("serve {at}"));
+    server.says("serves");
+    fs::write(&mark, group.held_bytes().to_string()).unwrap();
+    let mut client = Other::start(&[], &format!("join {at} untouched"));
+    client.says("joined");
+    let events = || fs::read_to_string(group.path.join("memory.events")).unwrap();
+    eventually("it is above its mark", || !events().contains("high 0\n"));
+    fs::write(&mark, "max").unwrap();
+    client.says("sent");
+    assert!(events().contains("oom_kill 0\n") && ask(&at).is_ok());
 }

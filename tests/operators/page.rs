@@ -41,7 +41,8 @@ fn every_row_of_the_operators_page_has_its_test_and_every_test_its_row() {
     }
     for name in named {
         let is_elsewhere = name.split_once("::").is_some_and(|(binary, test)| {
-            ["clients", "connect", "streamtable"].contains(&binary) && tests_in(&root.join("tests").join(binary)).contains(test)
+            ["clients", "connect", "streamtable"].contains(&binary)
+                && tests_in(&root.join("tests").join(binary)).contains(test)
         });
         assert!(here.contains(name) || is_elsewhere, "the page names `{name}`, which is no test");
     }

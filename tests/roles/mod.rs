@@ -9,7 +9,7 @@ use crate::suite::sys;
 use memcpy_select::transport::connect::{JoinOptions, OwnRegion};
 use memcpy_select::transport::{
     Access, Address, Answer, Client, ClientError, ClientOptions, ConnectError, Event, Handle, Object, Operation,
-    PageRange, Region, RegionOptions, Table, TableOptions,
+    PAGE_BYTES, PageRange, Payload, Region, RegionOptions, Table, TableOptions,
 };
 use rustix::event::{PollFd, PollFlags};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -139,7 +139,8 @@ fn say(word: &str, text: impl std::fmt::Display) {
 /// - `orphan ADDRESS WORDS`: a client that dies when it has joined, while a copy that it forked holds its socket;
 /// - `object - WORDS`: a region, to be handed out to be read.
 ///
-/// The words are `files=`, `size=` and `space=` with a limit, `prefault`, and `refuse=CALL:ERRNO` (see [`filter`]).
+/// The words are `files=`, `size=` and `space=` with a limit, `prefault`, `untouched` for a client that sends all its blocks and has
+/// written none, and `refuse=CALL:ERRNO` (see [`filter`]).
 #[test]
 fn be_the_other_side() {
     let Ok(role) = std::env::var(ROLE) else { return };
@@ -147,7 +148,7 @@ fn be_the_other_side() {
     #[cfg(target_arch = "x86_64")]
     filter::install(words.iter().filter_map(|word| word.strip_prefix("refuse=")));
     let prefault = words.contains(&"prefault");
-    let limits = || limit(words[2..].iter().filter(|word| !word.starts_with("refuse=") && **word != "prefault"));
+    let limits = || limit(words[2..].iter().filter(|word| word.contains('=') && !word.starts_with("refuse=")));
     if words[0] == "object" {
         limits();
         return match object() {
@@ -171,8 +172,13 @@ fn be_the_other_side() {
         "join" => {
             limits();
             match ask_with(&address, prefault) {
-                Ok(_client) => {
+                Ok(mut client) => {
                     say("joined", "");
+                    if words.contains(&"untouched") {
+                        let lease = client.lease(client.max_write_bytes()).unwrap();
+                        client.write_in_place(Handle::of(1), lease).unwrap();
+                        say("sent", "");
+                    }
                     wait_for_end();
                 }
                 Err(error) => say("failed", error),
@@ -289,6 +295,11 @@ fn mapped_bytes() -> u64 {
     status.split(' ').next().unwrap().parse::<u64>().unwrap() * 4096
 }
 
+/// How many bytes there are, all of which are looked at.
+fn read_all(payload: Payload<'_>) -> usize {
+    (0..payload.len()).step_by(PAGE_BYTES).map(|at| payload.read_at(at, &mut [0; PAGE_BYTES])).sum()
+}
+
 /// Serves until it is killed, and says what happens.
 pub fn serve_all(table: &mut Table) {
     loop {
@@ -300,6 +311,7 @@ pub fn serve_all(table: &mut Table) {
             Some(Event::Job(job)) => {
                 let answer = match job.operation() {
                     Operation::Seek { to: SeekFrom::Start(to), .. } => Answer::Position(to),
+                    Operation::Write { .. } => Answer::Amount(read_all(table.payload(&job)) as u32),
                     _ => Answer::Error(memcpy_select::transport::ErrorCode::UNSUPPORTED),
                 };
                 table.answer(job, answer);
