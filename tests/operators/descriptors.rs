@@ -116,9 +116,23 @@ fn receive(at: &Address) -> Result<(), u8> {
         Err(ClientError::Socket(ConnectError::Resources { .. })) => {}
         _ => return Err(8),
     }
-    // What needs no descriptor works meanwhile.
-    seek(&mut client).map_err(|_| 5)?;
+    // What needs no descriptor works meanwhile, and what was given up is nobody's.
+    let given_up = client.submit_share(Handle::of(1), 0, 4096, Access::Read).map_err(|_| 9)?;
+    client.abandon(given_up).map_err(|_| 10)?;
+    for _ in 0..2 {
+        seek(&mut client).map_err(|_| 5)?;
+    }
+    // Of two under way both are lost, also if there are descriptors again when the first one is asked for.
+    let tickets = [(); 2].map(|()| client.submit_share(Handle::of(1), 0, 4096, Access::Read));
+    let [Ok(first), Ok(second)] = tickets else { return Err(11) };
+    let is_lost = |result| matches!(result, Err(ClientError::Socket(ConnectError::Resources { .. })));
+    if !is_lost(client.finish(second)) {
+        return Err(12);
+    }
     drop(taken);
+    if !is_lost(client.finish(first)) {
+        return Err(13);
+    }
     share(&mut client).map_err(|_| 6)?;
     seek(&mut client).map_err(|_| 7)
 }

@@ -27,8 +27,8 @@ const MAX_DESCRIPTORS: usize = 2;
 
 /// Objects that are kept without being asked for; what comes behind them stays in the socket.
 const MAX_PARCELS: usize = 64;
-/// Wakes that are taken in at once, at most.
-const MAX_WAKES: usize = 128;
+/// Wakes, and objects that find no descriptor, that are taken in at once, at most.
+const MAX_OTHERS: usize = 128;
 
 /// One side's end of a session's socket.
 #[derive(Debug)]
@@ -41,6 +41,8 @@ pub struct Channel {
     inbox_bytes: usize,
     descriptors: Vec<OwnedFd>,
     parcels: VecDeque<(Parcel, OwnedFd)>,
+    /// Objects that found no descriptor in this process, and were not asked for since. Which they were is not known.
+    lost: u32,
 }
 
 impl Channel {
@@ -66,6 +68,7 @@ impl Channel {
             inbox_bytes: 0,
             descriptors: Vec::new(),
             parcels: VecDeque::new(),
+            lost: 0,
         }
     }
 
@@ -154,13 +157,13 @@ impl Channel {
     ///
     /// # Errors
     ///
-    /// [`ConnectError::Timeout`] if it does not come, [`ConnectError::PeerGone`], and what a message that does not belong
-    /// here is: one more object, too.
+    /// [`ConnectError::Timeout`] if it does not come, [`ConnectError::Resources`] if it is one that found no descriptor,
+    /// [`ConnectError::PeerGone`], and what a message that does not belong here is: one more object, too.
     pub fn accept_parcel(&mut self, id: u64, most: usize, limit: Duration) -> Result<(Parcel, OwnedFd), ConnectError> {
         let deadline = Deadline::after(limit);
         let most = most.max(MAX_PARCELS);
         loop {
-            self.take_in(most)?;
+            let is_all = self.take_in(most)?;
             if let Some(at) = self.parcels.iter().position(|(parcel, _)| parcel.id == id)
                 && let Some(found) = self.parcels.remove(at)
             {
@@ -169,28 +172,37 @@ impl Channel {
             if self.parcels.len() >= most {
                 return Err(ConnectError::Message { kind: Message::Parcel(self.parcels[0].0).kind() });
             }
+            if is_all && self.lost > 0 {
+                self.lost -= 1;
+                return Err(ConnectError::Resources { cause: Errno::MFILE.into() });
+            }
             if !self.watch(deadline.left()?, PollFlags::IN)? {
                 return Err(ConnectError::Timeout { limit });
             }
         }
     }
 
-    /// Takes in the messages that have come after the handshake, until so many objects are kept.
-    fn take_in(&mut self, most: usize) -> Result<(), ConnectError> {
-        let mut wakes = 0;
-        while self.parcels.len() < most && wakes < MAX_WAKES {
-            match self.receive()? {
-                None => break,
-                Some((Message::Wake, _)) => wakes += 1,
-                Some((Message::Parcel(parcel), mut descriptors)) => {
+    /// Takes in the messages that have come after the handshake, until so many objects are kept; whether those were all.
+    fn take_in(&mut self, most: usize) -> Result<bool, ConnectError> {
+        let mut others = 0;
+        while self.parcels.len() < most && others < MAX_OTHERS {
+            match self.receive() {
+                Ok(None) => return Ok(true),
+                Ok(Some((Message::Wake, _))) => others += 1,
+                Ok(Some((Message::Parcel(parcel), mut descriptors))) => {
                     let found = descriptors.len();
                     let object = descriptors.pop().ok_or(ConnectError::Descriptors { expected: 1, found })?;
                     self.parcels.push_back((parcel, object));
                 }
-                Some((message, _)) => return Err(ConnectError::Message { kind: message.kind() }),
+                Ok(Some((message, _))) => return Err(ConnectError::Message { kind: message.kind() }),
+                Err(ConnectError::Resources { .. }) => {
+                    self.lost = self.lost.saturating_add(1);
+                    others += 1;
+                }
+                Err(error) => return Err(error),
             }
         }
-        Ok(())
+        Ok(false)
     }
 
     /// Tells the other side why there will be no session, as far as it reads.
