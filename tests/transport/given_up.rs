@@ -1,20 +1,23 @@
 //! Promise: what a side gives up, or cannot send, leaves nothing behind: no block, no object, no place in a ring.
 
 use crate::programs::next_job;
-use crate::sides::{geometry, pair};
+use crate::sides::{geometry, memories, pair, response};
 use crate::table::{LONG, SOON, by_hand, geometry as table_geometry};
 use memcpy_select::transport::blocks::AllocateError;
 use memcpy_select::transport::chain::Chain;
 use memcpy_select::transport::connect::{JoinOptions, Joined, join_over};
 use memcpy_select::transport::geometry::Allocator;
+use memcpy_select::transport::memory::{Memory, Store};
+use memcpy_select::transport::ring::{Consumer, Producer};
 use memcpy_select::transport::session::{
-    AnswerError, ClientSide, JobKey, Outcome, Reply, ServerSide, SubmitError, Ticket,
+    AnswerError, ClientSide, JobKey, Outcome, QueueLayout, Reply, ServerSide, SubmitError, Ticket,
 };
 use memcpy_select::transport::{
     Access, Answer, Answered, Args, Client, ClientError, Completion, Copier, ErrorCode, Event, Flags, Handle, Job,
     Kind, Mapped, Object, Operation, PageRange, Pushed, Region, RegionOptions, Request, Table, TableError,
     TableOptions, Value,
 };
+use std::collections::VecDeque;
 use std::os::unix::net::UnixStream;
 use std::thread;
 
@@ -155,6 +158,47 @@ fn handles_that_come_too_late_are_discarded() {
         assert_eq!(server.take_request(), Ok(None));
         server.flush();
     }
+}
+
+/// A server that answers what is given up, and leaves room for one request at a time: what it is to be told does not pile up.
+#[test]
+fn what_a_client_has_to_say_of_what_it_gave_up_is_bounded() {
+    let geometry = geometry(Allocator::Owned, 4, 64);
+    let [queue, own, theirs] = memories(&geometry);
+    let layout = QueueLayout::of(&geometry).unwrap();
+    let mut client = ClientSide::new(&geometry, queue.clone(), own, theirs.read_only()).unwrap();
+    let mut responses = Producer::<_, 3>::new(queue.clone(), layout.responses);
+    let mut requests = Consumer::<_, 4>::new(queue.clone(), layout.requests);
+    const REQUEST_HEAD: usize = 0;
+    // Three lie unread.
+    (0..3).for_each(|_| client.close(9).unwrap());
+    client.flush().unwrap();
+    let mut read = VecDeque::new();
+    let mut given_up = 0;
+    while let Ok(ticket) = client.submit_copy(Kind::Open, Flags::NONE, 0, b"", Copier::AUTO) {
+        client.flush().unwrap();
+        client.abandon(ticket).unwrap();
+        read.extend(std::iter::from_fn(|| requests.pop()));
+        let id = Request::from_entry(*read.back().unwrap()).unwrap().id;
+        assert!(responses.push(response(id.get(), Value::number(1))).unwrap());
+        responses.publish();
+        assert_eq!(client.poll(), Ok(None));
+        given_up += 1;
+        assert!(given_up < 5000, "nothing bounds it");
+        // Of the four that were read one place is given back.
+        queue.store32(REQUEST_HEAD, given_up, Store::Release);
+    }
+    // All of it is said once there is room.
+    let mut closed = 0;
+    while closed < given_up {
+        requests.release();
+        client.flush().unwrap();
+        let came: Vec<_> = std::iter::from_fn(|| requests.pop()).collect();
+        assert!(!came.is_empty());
+        closed += came.len() as u32;
+    }
+    requests.release();
+    client.submit_copy(Kind::Open, Flags::NONE, 0, b"", Copier::AUTO).unwrap();
 }
 
 /// More than the ring of releases holds: the others are sent when there is room again, without another one that brings them.

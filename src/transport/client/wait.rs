@@ -343,7 +343,8 @@ impl Client {
 
     pub(super) fn refused(&mut self, error: SubmitError) -> ClientError {
         match error {
-            SubmitError::Full => ClientError::Full,
+            // What is sent makes room, perhaps for the next one.
+            SubmitError::Full => self.flush().err().unwrap_or(ClientError::Full),
             SubmitError::Violation(violation) => self.end(violation.into()),
         }
     }

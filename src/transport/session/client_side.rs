@@ -154,7 +154,8 @@ impl<M: Memory + Clone> ClientSide<M> {
     ) -> Result<Ticket, SubmitError> {
         let mut request = Request { kind, flags, id: JobId::ZERO, handle, args };
         let credits = request.credits();
-        let (ticket, id) = self.tickets.next_free(credits).ok_or(SubmitError::Full)?;
+        let free = self.tickets.next_free(credits).filter(|_| !self.returns.is_behind());
+        let (ticket, id) = free.ok_or(SubmitError::Full)?;
         request.id = id;
         self.push(request, bytes, copier)?;
         let asked = if kind == Kind::Write { args.to_slice().length } else { request.most_bytes() };

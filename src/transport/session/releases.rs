@@ -10,6 +10,9 @@ use crate::transport::ring::{Consumer, Producer};
 use crate::transport::violation::Violation;
 use std::collections::{HashMap, VecDeque};
 
+/// While as many wait for room, nothing is asked for that could bring more: a server may answer, and make no room.
+const MAX_UNSENT_REQUESTS: usize = 1024;
+
 /// What a client gives back: blocks, and credits of streams.
 #[derive(Debug)]
 pub(super) struct Returns<M> {
@@ -33,6 +36,12 @@ impl<M: Memory> Returns<M> {
     pub(super) fn new(releases: Option<Producer<M, 1>>, most: u32) -> Self {
         let (unsent, unsent_requests, unwanted) = (VecDeque::new(), VecDeque::new(), Vec::new());
         Self { releases, unsent, unsent_blocks: 0, most, unsent_requests, asks_for_many: false, unwanted }
+    }
+
+    /// Whether more requests without a response wait for room than should.
+    #[inline(always)]
+    pub(super) fn is_behind(&self) -> bool {
+        self.unsent_requests.len() >= MAX_UNSENT_REQUESTS
     }
 
     /// The blocks of a chain; [`Violation::BlockTwice`] if the server lends what it did not take back.
