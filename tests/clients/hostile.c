@@ -61,7 +61,6 @@ static void run(const char *name, struct geometry g, bool greets, act *act, call
     streamtable_error error = streamtable_connect_over(pair[0], &options, &client);
     if (error == STREAMTABLE_OK) {
         if (is_late) streamtable_set_limit(client, SHORT_MS);
-        if (wanted == STREAMTABLE_ERROR_NO_OBJECT) streamtable_set_limit(client, SOME_MS);
         error = call(client);
         if (ends(error) != (streamtable_over(client) != STREAMTABLE_OK)) {
             printf("  FAILED: the session is over or not: %s\n", streamtable_error_name(streamtable_over(client)));

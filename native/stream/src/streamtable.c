@@ -83,6 +83,8 @@ enum {
 #define SLEEP_NS (2 * MS)
 /* The same for its socket, which tells of the end by itself. */
 #define SOCKET_SLEEP_NS (100 * MS)
+/* An object is in the socket before the response that promises it: one that does not come within this does not come. */
+#define OBJECT_LIMIT_NS (100 * MS)
 
 /* Geometry: one side's blocks, and the numbers of a session. */
 struct blocks {
@@ -1332,7 +1334,7 @@ static struct slot *submit(client *c, struct request *request, const struct chai
 
 /* The object that came for the last request. */
 static error receive_object(client *c) {
-    uint64_t until = now_ns() + c->limit_ns;
+    uint64_t until = now_ns() + OBJECT_LIMIT_NS;
     for (;;) {
         error code = take_messages(c);
         if (code == OK && c->parcel.count > 0) return OK;

@@ -21,6 +21,8 @@ const FIRST_SLEEP: Duration = Duration::from_millis(4);
 const SLEEPS_OF_WAIT: u32 = 16;
 pub(super) const MIN_SLEEP: Duration = Duration::from_micros(500);
 const MAX_SLEEP: Duration = Duration::from_millis(2);
+/// An object is in the socket before the response that promises it: one that does not come within this does not come.
+const OBJECT_LIMIT: Duration = Duration::from_millis(100);
 /// Looks between two clock reads: about a microsecond, in which most answers of another CPU come.
 pub(super) const LOOKS_PER_CLOCK: u32 = 256;
 
@@ -299,17 +301,17 @@ impl Client {
             Outcome::Ended => Completion::Ended,
             Outcome::Amount(amount) => Completion::Amount(amount),
             Outcome::Opened(handle, object) => {
-                let received = object.map(|id| self.receive_object(id, self.limit)).transpose();
+                let received = object.map(|id| self.receive_object(id)).transpose();
                 Completion::Opened(handle, received.inspect_err(|_| self.side.discard_handle(handle.number(), None))?)
             }
             Outcome::Position(position) => Completion::Position(position),
-            Outcome::Shared(id) => Completion::Shared(self.receive_object(id, self.limit)?),
+            Outcome::Shared(id) => Completion::Shared(self.receive_object(id)?),
         })
     }
 
-    /// The object that the server passed for a job, before it answered; waits for it for at most the limit.
-    pub(super) fn receive_object(&mut self, id: JobId, limit: Duration) -> Result<Shared, ClientError> {
-        match self.channel.accept_parcel(id.get(), 1 + self.side.objects_due(), limit) {
+    /// The object that the server passed for a job, before it answered.
+    pub(super) fn receive_object(&mut self, id: JobId) -> Result<Shared, ClientError> {
+        match self.channel.accept_parcel(id.get(), 1 + self.side.objects_due(), OBJECT_LIMIT) {
             Ok((parcel, descriptor)) => Ok(Shared::new(parcel, descriptor)),
             Err(ConnectError::Timeout { .. }) => {
                 let id = id.get() as u32;
@@ -332,7 +334,7 @@ impl Client {
             self.side.give_back(chain);
         }
         while let Some(id) = self.side.next_unwanted() {
-            match self.receive_object(id, Duration::ZERO) {
+            match self.receive_object(id) {
                 // What finds no descriptor is as good as closed.
                 Ok(_) | Err(ClientError::Socket(ConnectError::Resources { .. })) => {}
                 Err(error) => return Err(error),
