@@ -173,11 +173,19 @@ impl<T> Slots<T> {
     #[inline(always)]
     pub(super) fn find<R>(&mut self, kept: usize, mut look: impl FnMut(&mut T, bool) -> Option<R>) -> Option<(Key, R)> {
         for _ in 0..self.polled() {
-            let key = self.next_polled()?;
-            let is_kept = self.polled() < kept;
-            let found = look(self.get_mut(key)?, is_kept);
-            if found.is_some() || is_kept {
-                self.poll(key);
+            let key = *self.polled.front()?;
+            let is_kept = self.polled() <= kept;
+            let Some(member) = self.get_mut(key) else {
+                self.polled.pop_front();
+                continue;
+            };
+            let found = look(member, is_kept);
+            if found.is_none() && !is_kept {
+                self.next_polled();
+                continue;
+            }
+            if self.polled() > 1 {
+                self.polled.rotate_left(1);
             }
             if let Some(found) = found {
                 return Some((key, found));
