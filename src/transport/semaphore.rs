@@ -12,6 +12,7 @@
 
 mod doorbell;
 mod marks;
+mod notified;
 mod notifier;
 mod set;
 mod spin;
@@ -19,7 +20,7 @@ mod wait_any;
 mod word;
 
 pub use doorbell::{Doorbell, Via};
-pub use marks::{Marks, Turn};
+pub use marks::{Marks, Taken, Turn};
 pub use notifier::Notifier;
 pub use set::SemaphoreSet;
 pub use spin::Spin;

@@ -101,6 +101,9 @@ fn a_post_without_the_notifier_says_so_and_is_seen_all_the_same() {
     let deaf = Semaphore::new(memory, 0).unwrap();
     assert!(matches!(deaf.post(), Err(SemaphoreError::NoNotifier)));
     assert_eq!(set.wait_set_any(LONG).unwrap(), Some(keys[0]));
+    assert_eq!(set.wait_set_any(SHORT).unwrap(), None);
+    set.remove(keys[0]).unwrap();
+    deaf.post().unwrap();
 }
 
 #[test]
@@ -161,6 +164,30 @@ fn a_set_that_is_awake_is_told_without_a_system_call() {
     assert_eq!(sent(&all[0]), 1);
 }
 
+#[test]
+fn a_post_is_marked_once_and_one_of_a_member_that_is_posted_again_and_again_is_not() {
+    let own = memory(100);
+    let all = members_in(&own, 100);
+    let (mut set, keys) = set_of(&all);
+    assert_eq!(set.wait_set_any(Duration::ZERO).unwrap(), None);
+    // The count of marks, beside the flag of a set that sleeps.
+    let marks = || own.0.load32(own.1, Load::Relaxed) / 2;
+    for round in 0..300 {
+        let index = round * 7 % all.len();
+        all[index].post().unwrap();
+        all[index].post().unwrap();
+        assert_eq!(marks(), round as u32 + 1);
+        // It is polled for what is left; then another one is posted, which has its mark.
+        assert!((0..2).all(|_| set.wait_set_any(Duration::ZERO).unwrap() == Some(keys[index])));
+    }
+    let before = marks();
+    for _ in 0..300 {
+        all[7].post().unwrap();
+        assert_eq!(set.wait_set_any(LONG).unwrap(), Some(keys[7]));
+    }
+    assert!(marks() <= before + 2, "{} marks", marks() - before);
+}
+
 /// Makes members ready for longer than any test.
 fn be_always_ready(memory: &Mapped, indices: impl Iterator<Item = usize>) {
     for index in indices {
@@ -177,10 +204,16 @@ fn waits_until(set: &mut SemaphoreSet, key: Member, between: impl Fn()) -> usize
     (1..1_000_000).find(is_found).unwrap()
 }
 
-/// What any process that shares a notifier may do: marks of all, or of none.
-fn mark_all((memory, notifier_at): &(Mapped, usize), is_marked: bool) {
-    const BELL_BYTES: usize = 128;
-    fill(memory, notifier_at + BELL_BYTES, if is_marked { u64::MAX } else { 0 });
+/// What any process that shares a notifier may do: more false marks than are gone through in a turn.
+fn mark_many((memory, notifier_at): &(Mapped, usize)) {
+    let marks = Marks::new(memory.clone(), *notifier_at, memory.len_bytes() / SEMAPHORE_BYTES);
+    (0..130).for_each(|member| _ = marks.mark(31 * member));
+}
+
+/// The same: anything in the words of a notifier, from its count or from its marks on.
+fn fill_marks((memory, notifier_at): &(Mapped, usize), is_count_filled: bool, word: u64) {
+    const COUNT_BYTES: usize = 128;
+    fill(memory, notifier_at + if is_count_filled { 0 } else { COUNT_BYTES }, word);
 }
 
 #[test]
@@ -195,14 +228,37 @@ fn whoever_is_ready_is_found_after_a_bounded_number_of_waits() {
         set.add(Arc::clone(member)).unwrap();
     }
     assert!((0..2 * COUNT).all(|_| set.wait_set_any(Duration::ZERO).unwrap().is_some()));
-    let groups = (COUNT + 4096) / 64 + 4;
-    for _ in 0..5 {
+    for round in 0..5 {
         for victim in victims {
             all[victim].post().unwrap();
-            // Every member of the other notifier is marked before each wait, and none of them is ready.
-            let waits = waits_until(&mut set, keys[victim], || mark_all(&other, true));
-            assert!(waits <= COUNT + groups + 64, "member {victim} was found after {waits} waits");
+            // Before each wait the other notifier has marks, of which none is true, or anything.
+            let waits = waits_until(&mut set, keys[victim], || match round {
+                0 => fill_marks(&other, true, u64::MAX),
+                1 => fill_marks(&other, false, 0),
+                _ => mark_many(&other),
+            });
+            assert!(waits <= COUNT + 128, "member {victim} was found after {waits} waits");
         }
+    }
+}
+
+#[test]
+fn marks_without_end_leave_members_that_are_polled_their_turn() {
+    let (own, other) = (memory(2), memory(1));
+    let (all, hostile) = (members_in(&own, 2), members_in(&other, 1));
+    let (mut set, keys) = set_of(&all);
+    let hostile_key = set.add(Arc::clone(&hostile[0])).unwrap();
+    assert_eq!(set.wait_set_any(SHORT).unwrap(), None);
+    // Both notifiers are polled, and what is left of each first post.
+    hostile[0].post().unwrap();
+    be_always_ready(&other.0, 0..1);
+    (0..8).for_each(|_| all[1].post().unwrap());
+    waits_until(&mut set, hostile_key, || ());
+    waits_until(&mut set, keys[1], || ());
+    let marks = Marks::new(other.0.clone(), other.1, other.0.len_bytes() / SEMAPHORE_BYTES);
+    while all[1].count() > 0 {
+        let waits = waits_until(&mut set, keys[1], || _ = marks.mark(0));
+        assert!(waits <= 8, "found after {waits} waits");
     }
 }
 
@@ -213,20 +269,52 @@ fn a_mark_that_was_taken_away_is_made_up_for_in_a_busy_set() {
     let all = members_in(&own, COUNT);
     be_always_ready(&own.0, 0..COUNT / 2);
     let (mut set, keys) = set_of(&all);
-    assert!((0..2 * COUNT).all(|_| set.wait_set_any(Duration::ZERO).unwrap().is_some()));
     for victim in COUNT / 2..COUNT {
-        all[victim].post().unwrap();
-        mark_all(&own, false);
-        let waits = waits_until(&mut set, keys[victim], || ());
-        assert!(waits <= (COUNT / 8 + 2) * 64 + COUNT, "member {victim} was found after {waits} waits");
+        // Without its count nothing says that a mark is missing; with it, all are looked at soon.
+        for (is_count_kept, bound) in [(false, (COUNT / 2 + 2) * 64 + COUNT), (true, 2 * 64 + COUNT)] {
+            // All of those that have nothing are armed.
+            assert!((0..2 * COUNT).all(|_| set.wait_set_any(Duration::ZERO).unwrap().is_some()));
+            let count = own.0.load32(own.1, Load::Relaxed);
+            all[victim].post().unwrap();
+            fill_marks(&own, false, 0);
+            if !is_count_kept {
+                own.0.store32(own.1, count, Store::Release);
+            }
+            let waits = waits_until(&mut set, keys[victim], || ());
+            assert!(waits <= bound, "member {victim} was found after {waits} waits");
+        }
     }
+}
+
+#[test]
+fn a_process_that_is_stopped_while_it_marks_keeps_nobody_from_being_found() {
+    let own = memory(100);
+    let all = members_in(&own, 100);
+    let (mut set, keys) = set_of(&all);
+    for round in 0..5 {
+        assert_eq!(set.wait_set_any(SHORT).unwrap(), None);
+        // One more mark is counted than is there.
+        own.0.add32(own.1, 2, Ordering::Release);
+        for index in [round, 50 + round] {
+            all[index].post().unwrap();
+        }
+        let mut found: Vec<_> = (0..2).map(|_| set.wait_set_any(LONG).unwrap().unwrap()).collect();
+        found.sort_unstable();
+        assert_eq!(found, [keys[round], keys[50 + round]]);
+    }
+    // It sleeps as before, and is woken.
+    assert_eq!(set.wait_set_any(SHORT).unwrap(), None);
+    sent(&all[0]);
+    all[3].post().unwrap();
+    assert_eq!(sent(&all[0]), 1);
+    assert_eq!(set.wait_set_any(LONG).unwrap(), Some(keys[3]));
 }
 
 #[test]
 fn a_hostile_member_harms_only_itself() {
     let all = members(4);
     let own = memory(1);
-    let (memory_of_first, bell_at) = own.clone();
+    let (memory_of_first, count_at) = own.clone();
     let hostile = members_in(&own, 1).remove(0);
     let (mut set, keys) = set_of(&all);
     let hostile_key = set.add(Arc::clone(&hostile)).unwrap();
@@ -235,7 +323,11 @@ fn a_hostile_member_harms_only_itself() {
     // Always ready: the others have their turn all the same.
     for round in 0..100 {
         memory_of_first.store32(0, !3, Store::Release);
-        mark_all(&own, true);
+        if round % 2 == 0 {
+            mark_many(&own)
+        } else {
+            fill_marks(&own, true, u64::MAX)
+        }
         while rustix::net::send(sender, &[0; 4096], flags).is_ok() {}
         all[round % 4].post().unwrap();
         let found = (0..200).find(|_| set.wait_set_any(LONG).unwrap() == Some(keys[round % 4]));
@@ -243,19 +335,19 @@ fn a_hostile_member_harms_only_itself() {
     }
     // Its notifier rings, but it never has anything.
     memory_of_first.store32(0, 0, Store::Release);
-    mark_all(&own, true);
+    mark_many(&own);
     while rustix::net::send(sender, &[0; 4096], flags).is_ok() {}
     assert_eq!(set.wait_set_any(SHORT).unwrap(), None);
     // It takes its own marks and rings away: its own posts are late, no more.
     assert_eq!(set.wait_set_any(SHORT).unwrap(), None);
     hostile.post().unwrap();
-    mark_all(&own, false);
+    fill_marks(&own, true, 0);
     while rustix::net::recv(receiver, &mut [0; 4096], RecvFlags::DONTWAIT).is_ok() {}
     assert_eq!(set.wait_set_any(LONG).unwrap(), Some(hostile_key));
-    // It writes anything into the doorbell.
+    // It writes anything into the count.
     for word in [0, 1, 2, 3, u32::MAX] {
         assert_eq!(set.wait_set_any(SHORT).unwrap(), None);
-        memory_of_first.store32(bell_at, word, Store::Release);
+        memory_of_first.store32(count_at, word, Store::Release);
         hostile.post().unwrap();
         assert_eq!(set.wait_set_any(LONG).unwrap(), Some(hostile_key));
     }
@@ -299,8 +391,13 @@ fn semaphores_that_share_marks_are_each_found() {
     let notifier = notifier();
     let all: Vec<_> =
         semaphores(2000).into_iter().map(|one| Arc::new(one.with_notifier(Arc::clone(&notifier)))).collect();
-    let (mut set, _) = set_of(&all);
+    let (mut set, keys) = set_of(&all);
     assert_eq!(set.wait_set_any(SHORT).unwrap(), None);
+    for index in [3, 1000, 1999] {
+        all[index].post().unwrap();
+        assert_eq!(set.wait_set_any(Duration::ZERO).unwrap(), Some(keys[index]));
+        assert_eq!(set.wait_set_any(Duration::ZERO).unwrap(), None);
+    }
     for member in &all {
         member.post().unwrap();
     }
@@ -308,6 +405,24 @@ fn semaphores_that_share_marks_are_each_found() {
     found.sort_unstable();
     assert!(found.into_iter().eq(0..2000), "each once");
     assert_eq!(set.wait_set_any(SHORT).unwrap(), None);
+}
+
+#[test]
+fn armed_notifiers_are_heard_beside_a_member_that_is_always_ready() {
+    let places: Vec<_> = (0..20).map(|_| memory(1)).collect();
+    let all: Vec<_> = places.iter().map(|place| members_in(place, 1).remove(0)).collect();
+    let (mut set, keys) = set_of(&all);
+    // All notifiers are armed; then one member is ready, and its notifier polled.
+    assert_eq!(set.wait_set_any(SHORT).unwrap(), None);
+    all[0].post().unwrap();
+    be_always_ready(&places[0].0, 0..1);
+    assert!((0..64).all(|_| set.wait_set_any(LONG).unwrap() == Some(keys[0])));
+    for victim in 1..10 {
+        all[victim].post().unwrap();
+        let waits = waits_until(&mut set, keys[victim], || ());
+        assert!(waits <= 256, "member {victim} was found after {waits} waits");
+        set.remove(keys[20 - victim]).unwrap();
+    }
 }
 
 #[test]

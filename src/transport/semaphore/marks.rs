@@ -1,26 +1,39 @@
-//! Which members of a set were posted: marks in shared memory, in two levels, so that a waiter looks only at what is set.
+//! Which members of a set were posted: a ring of marks in shared memory, in the order of the posts, so that a waiter looks only at
+//! what is marked.
 //!
 //! | bytes from the start | what |
 //! |---|---|
-//! | 0 | a bit for each group of 64 members: one of them may be marked |
-//! | then, at the next multiple of 128 | a bit for each member, a word of 8 bytes for each group |
+//! | 0 | bit 0: the waiter is told of the next mark by its socket; bits 1 to 31: how many marks were made, modulo 2^31 |
+//! | 128 | the marks, words of 4 bytes, a power of two of them: a lap, and the member |
 //!
-//! Who marks a member sets its bit and then its group's; who looks takes the group's bit down and then its members'. Each is one
-//! change of one word, so that of a mark that comes in between either the word of the members is taken with it, or its group's bit is
-//! up again. A mark is a hint: it says where to look and nothing more, so that one that is false costs a look, and one that a
-//! hostile process took away makes its own posts late.
+//! Who marks a member adds one to the count, which makes one place of the ring its own, and writes the member there. Who looks
+//! reads the marks one after the other: each says by its lap that it is there. So a mark is one locked operation, and a look none. The
+//! flag is in the word of the count, so that of a mark and a flag that are made at the same time the later one sees the
+//! other: the waiter finds the count changed, or who marks finds the flag.
+//!
+//! A mark is a hint: it says where to look and nothing more. One that is false costs a look. Where marks are missing, since whoever made
+//! the count greater has been stopped in between or the ring was too short, the waiter is told so, and has to look at
+//! all members: by the count it has seen whatever was before these marks.
 
 #![forbid(unsafe_code)]
 
 use super::change;
-use crate::transport::memory::{Load, Memory};
+use crate::transport::memory::{Load, Memory, Store};
 use std::sync::atomic::Ordering;
 
-/// Members of a group.
-const GROUP: usize = u64::BITS as usize;
-const WORD_BYTES: usize = 8;
-/// What one level is rounded up to: a cache line and its neighbour, which the CPU fetches with it.
-const LEVEL_BYTES: usize = 128;
+/// The waiter is told of the next mark.
+const TOLD: u32 = 1;
+/// One mark, in the word of the count.
+const ONE: u32 = 2;
+/// What a count is modulo.
+const COUNTS: u32 = u32::MAX / ONE + 1;
+/// More members share marks: a lap has the bits that a member leaves.
+const MAX_PLACES: usize = 1 << 24;
+/// The count has a cache line of its own, and its neighbour, which the CPU fetches with it.
+const COUNT_BYTES: usize = 128;
+const MARK_BYTES: usize = 4;
+/// So many looks in a row find that a mark is not there yet; then it is given up.
+const PATIENCE: u32 = 64;
 
 /// Marks at an offset of shared memory; all processes that share them have to name the same number of members.
 ///
@@ -30,35 +43,52 @@ pub struct Marks<M> {
     memory: M,
     at: usize,
     members: usize,
+    /// A power of two.
+    places: u32,
 }
 
 /// Whose turn it is: private to the side that looks.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Turn {
-    /// A word of groups, and those of its groups that were taken and not looked at yet.
-    word: usize,
-    groups: u64,
+    /// How many marks were taken, modulo as the count.
+    next: u32,
+    /// Looks in vain at a place whose mark is on its way.
+    looks: u32,
+}
+
+/// What a look found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// A mark: the member, or a number that is none.
+    Member(usize),
+    /// There is none.
+    Nothing,
+    /// One is on its way.
+    Soon,
+    /// Some are missing, and were given up. Any member may have had one.
+    Missing,
 }
 
 impl<M: Memory> Marks<M> {
-    /// The marks at that offset, a multiple of 8. Zeros mark none. One member at least is marked: for 0 it is as for 1.
+    /// The marks at that offset, a multiple of 4. Zeros mark none. One member at least is marked: for 0 it is as for 1.
     pub fn new(memory: M, at: usize, members: usize) -> Self {
-        Self { memory, at, members: members.max(1) }
+        let places = places(members);
+        Self { memory, at, members: members.clamp(1, MAX_PLACES), places: places as u32 }
     }
 
     /// What the marks of so many members take, in bytes.
     pub const fn bytes_for(members: usize) -> usize {
-        let groups = members.div_ceil(GROUP);
-        level_bytes(groups.div_ceil(GROUP)) + level_bytes(groups)
+        COUNT_BYTES + (MARK_BYTES * places(members)).next_multiple_of(COUNT_BYTES)
     }
 
-    /// Marks a member. From that number of members on they share marks in turn.
+    /// Marks a member. From that number of members on they share marks in turn. True if the waiter is to be told.
     #[inline]
-    pub fn mark(&self, member: usize) {
-        let member = self.shared(member);
-        let group = member / GROUP;
-        self.set(self.members_at(group), member % GROUP);
-        self.set(self.groups_at(group / GROUP), group % GROUP);
+    #[must_use = "the waiter may sleep"]
+    pub fn mark(&self, member: usize) -> bool {
+        let before = self.memory.add32(self.at, ONE, Ordering::Release);
+        let place = before / ONE;
+        self.memory.store32(self.place_at(place), self.lap(place) | self.shared(member) as u32, Store::Release);
+        before & TOLD != 0 && self.disarm()
     }
 
     /// Whose mark a member's is.
@@ -67,55 +97,75 @@ impl<M: Memory> Marks<M> {
         if member < self.members { member } else { member % self.members }
     }
 
-    /// Takes the marks of the group whose turn it is, of those that have any: the first member of the group, and a bit for each that
-    /// was marked. None only if there was none in any word of groups.
+    /// From now on: what was marked before is not taken.
+    pub fn turn(&self) -> Turn {
+        Turn { next: self.count(), looks: 0 }
+    }
+
+    /// Takes the next mark.
     #[inline]
-    pub fn take(&self, turn: &mut Turn) -> Option<(usize, u64)> {
-        let words = self.groups().div_ceil(GROUP);
-        for left in (0..=words).rev() {
-            while turn.groups != 0 {
-                let group = turn.word * GROUP + turn.groups.trailing_zeros() as usize;
-                turn.groups &= turn.groups - 1;
-                let marked = if group < self.groups() { self.take_word(self.members_at(group)) } else { 0 };
-                if marked != 0 {
-                    return Some((group * GROUP, marked));
-                }
-            }
-            if left == 0 {
-                break;
-            }
-            turn.word = if turn.word + 1 < words { turn.word + 1 } else { 0 };
-            turn.groups = self.take_word(self.groups_at(turn.word));
+    pub fn take(&self, turn: &mut Turn) -> Taken {
+        let mark = self.memory.load32(self.place_at(turn.next), Load::Acquire);
+        if mark & !(self.places - 1) == self.lap(turn.next) {
+            *turn = Turn { next: (turn.next + 1) % COUNTS, looks: 0 };
+            return Taken::Member((mark & (self.places - 1)) as usize);
         }
-        None
+        let count = self.count();
+        if count == turn.next {
+            return Taken::Nothing;
+        }
+        let ahead = count.wrapping_sub(turn.next) % COUNTS;
+        turn.looks += 1;
+        if turn.looks < PATIENCE && ahead <= self.places {
+            return Taken::Soon;
+        }
+        turn.looks = 0;
+        if ahead < COUNTS / 2 {
+            turn.next = count;
+        } else {
+            // Somebody has put it back, and would have the same marks taken again and again.
+            let _ = self.change(|word| (word / ONE == count).then_some(turn.next * ONE));
+        }
+        Taken::Missing
     }
 
-    const fn groups(&self) -> usize {
-        self.members.div_ceil(GROUP)
+    /// Has the waiter told of the next mark. False, and nothing is changed, if there is one already.
+    #[inline]
+    #[must_use = "there may be a mark already"]
+    pub fn arm(&self, turn: &Turn) -> bool {
+        self.change(|word| (word / ONE == turn.next).then_some(word | TOLD)).is_ok()
     }
 
-    const fn groups_at(&self, word: usize) -> usize {
-        self.at + word * WORD_BYTES
+    /// Has the waiter told of no more marks. False if it would not have been.
+    pub fn disarm(&self) -> bool {
+        let (Ok(word) | Err(word)) = self.change(|word| (word & TOLD != 0).then_some(word & !TOLD));
+        word & TOLD != 0
     }
 
-    const fn members_at(&self, group: usize) -> usize {
-        self.at + level_bytes(self.groups().div_ceil(GROUP)) + group * WORD_BYTES
+    #[inline]
+    fn change(&self, to: impl Fn(u32) -> Option<u32>) -> Result<u32, u32> {
+        let swap = |old, new| self.memory.cas32(self.at, old, new, Ordering::Relaxed);
+        change(self.memory.load32(self.at, Load::Relaxed), swap, to)
     }
 
-    /// Sets a bit. It is written even if it is set already: who takes it down sees by that what was written before.
-    fn set(&self, at: usize, bit: usize) {
-        let _ = self.change(at, Ordering::Release, |word| Some(word | 1 << bit));
+    #[inline]
+    fn count(&self) -> u32 {
+        self.memory.load32(self.at, Load::Acquire) / ONE
     }
 
-    fn take_word(&self, at: usize) -> u64 {
-        self.change(at, Ordering::Acquire, |word| (word != 0).then_some(0)).unwrap_or(0)
+    #[inline]
+    const fn place_at(&self, place: u32) -> usize {
+        self.at + COUNT_BYTES + MARK_BYTES * (place & (self.places - 1)) as usize
     }
 
-    fn change(&self, at: usize, order: Ordering, to: impl Fn(u64) -> Option<u64>) -> Result<u64, u64> {
-        change(self.memory.load64(at, Load::Relaxed), |old, new| self.memory.cas64(at, old, new, order), to)
+    /// The lap of a place as it is in marks; that of the first lap is not that of zeros.
+    #[inline]
+    const fn lap(&self, place: u32) -> u32 {
+        (place + self.places) & !(self.places - 1)
     }
 }
 
-const fn level_bytes(words: usize) -> usize {
-    (words * WORD_BYTES).next_multiple_of(LEVEL_BYTES)
+/// Places for the marks of so many members: each has one at a time, as long as none is given up.
+const fn places(members: usize) -> usize {
+    if members >= MAX_PLACES { MAX_PLACES } else { members.next_power_of_two() }
 }

@@ -1,17 +1,17 @@
 //! The notifier of semaphores: how a post reaches a thread that waits for thousands of them.
 //!
-//! What every process that has the semaphores shares beside them: [`Marks`] in memory, which say who was posted, a [`Doorbell`], by
-//! which the waiter says that it is about to sleep, and a pair of Unix sockets, of which each has both ends. A post is marked; only
-//! where the waiter sleeps, a byte is sent into one socket, and the waiter watches the other. One notifier serves as many
-//! semaphores as one has in common with the same processes, so that a set watches as many sockets as there are peers.
+//! What every process that has the semaphores shares beside them: [`Marks`] in memory, which say who was posted and whether the waiter
+//! is about to sleep, and a pair of Unix sockets, of which each has both ends. A post is marked; only where the waiter sleeps, a
+//! byte is sent into one socket, and the waiter watches the other. One notifier serves as many semaphores as one has in common
+//! with the same processes, so that a set watches as many sockets as there are peers.
 //!
 //! Each call says itself that it must not wait (`MSG_DONTWAIT`), which another process's copy of the descriptor cannot change; with
 //! an eventfd another process could.
 
 #![forbid(unsafe_code)]
 
-use super::marks::{Marks, Turn};
-use super::{Doorbell, SEMAPHORE_BYTES, SemaphoreError, Via};
+use super::marks::Marks;
+use super::{SEMAPHORE_BYTES, SemaphoreError};
 use crate::transport::memory::{Access, Mapped, Memory};
 use rustix::io::Errno;
 use rustix::net::sockopt::socket_domain;
@@ -21,23 +21,20 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 /// A notifier.
 #[derive(Debug)]
 pub struct Notifier {
-    bell: Doorbell<Mapped>,
     pub(super) marks: Marks<Mapped>,
     sender: OwnedFd,
     /// What is watched.
     pub(super) receiver: OwnedFd,
 }
 
-/// The doorbell has a cache line of its own, and its neighbour.
-const BELL_BYTES: usize = 128;
 /// What is read of the socket at a time, and how often at most: an honest process sends a byte for each sleep.
 const RECEIVED_BYTES: usize = 256;
 const MAX_RECEIVED: usize = 16;
 
 impl Notifier {
-    /// What a notifier takes in the memory of `len_bytes` bytes whose semaphores it serves: a bit for each, and some.
+    /// What a notifier takes in the memory of `len_bytes` bytes whose semaphores it serves: 4 to 8 bytes for each, and some.
     pub const fn bytes_for(len_bytes: usize) -> usize {
-        BELL_BYTES + Marks::<Mapped>::bytes_for(places(len_bytes))
+        Marks::<Mapped>::bytes_for(places(len_bytes))
     }
 
     /// A new notifier, with its words at that offset of the memory, [`bytes_for`](Self::bytes_for) of them, zero at first. It
@@ -76,8 +73,7 @@ impl Notifier {
         if !is_writable || !is_inside {
             return Err(SemaphoreError::Place { at, len_bytes, is_writable });
         }
-        let marks = Marks::new(memory.clone(), at + BELL_BYTES, places(len_bytes));
-        Ok(Self { bell: Doorbell::new(memory, at), marks, sender, receiver })
+        Ok(Self { marks: Marks::new(memory, at, places(len_bytes)), sender, receiver })
     }
 
     /// Its two ends, to be passed on.
@@ -88,26 +84,15 @@ impl Notifier {
     /// Notifies of a post to the semaphore of that place. Where the socket is full, there is enough to wake the waiter; where it was
     /// broken, only the notifier's own semaphores suffer.
     pub(super) fn notify(&self, place: usize) {
-        self.marks.mark(place);
-        if self.bell.ring() {
+        if self.marks.mark(place) {
             let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
             while let Err(Errno::INTR) = rustix::net::send(&self.sender, &[0], flags) {}
         }
     }
 
-    /// Takes [marks](Marks::take); if there are none, the next post is sent to the socket.
-    pub(super) fn take_or_arm(&self, turn: &mut Turn) -> Option<(usize, u64)> {
-        self.bell.arm(Via::Socket);
-        let taken = self.marks.take(turn);
-        if taken.is_some() {
-            self.bell.disarm();
-        }
-        taken
-    }
-
     /// The socket has something: reads that, and says that the waiter is awake.
     pub(super) fn woken(&self) {
-        self.bell.disarm();
+        self.marks.disarm();
         let mut bytes = [0; RECEIVED_BYTES];
         for _ in 0..MAX_RECEIVED {
             match rustix::net::recv(&self.receiver, &mut bytes, RecvFlags::DONTWAIT) {

@@ -1,17 +1,16 @@
 //! Waiting for any of thousands of semaphores.
 //!
 //! A member is either *polled*, and looked at in user space, or *armed*: the flag in its word tells posters to notify ([`Slots`]).
-//! A few that had nothing stay polled, since who was posted is often posted again; the others are armed, and polled again when they
-//! are marked. So a wait looks at marks and at members that have them. Notifiers are polled and armed in the same way: of a polled one
-//! the marks are looked at, of an armed one the socket.
+//! One that is marked is taken from and stays armed, unless more is left or it is the same one again and again. So a wait looks at
+//! marks and at members that have them. Notifiers are polled and armed in the same way: of a polled one the marks are looked at,
+//! of an armed one the socket.
 //!
-//! Turns are taken on every level: a wait takes in the marks of one group of 64 members, of the notifiers and their groups in
-//! turn, and takes from one member, of those that are polled in turn. What marks too much gets no more than its turns.
+//! Turns are taken on every level: between members that are polled and those that are marked, between the notifiers, and among
+//! members of either kind in their order. What marks too much gets no more than its turns.
 
 #![forbid(unsafe_code)]
 
-use super::marks::Turn;
-use super::notifier::Notifier;
+use super::notified::{Notified, Told};
 use super::word::WATCHED;
 use super::{MAX_SLEEP, Member, Semaphore, SemaphoreError, Spin};
 use crate::transport::slots::{Key, Slots};
@@ -27,11 +26,10 @@ const WAITS_PER_LOOK: u32 = 64;
 /// How many members are looked at after a sleep that no notifier ended, and how many with such a look: a mark that was lost, as only
 /// a process that shares the notifier can bring about, is made up for so.
 const SWEEP: usize = 64;
-const BUSY_SWEEP: usize = 8;
-/// So many members and notifiers that have nothing stay polled: to look at them costs less than to arm them.
+const BUSY_SWEEP: usize = 2;
+/// So many notifiers that have nothing stay polled, and the member that is posted again and again: to look at them costs less than
+/// to arm them.
 const MAX_POLLED: usize = 4;
-/// So many groups are gone through in one look for a member that has something.
-const MAX_GROUPS: usize = 64;
 
 /// A set of semaphores, to wait for any of them.
 ///
@@ -69,17 +67,10 @@ pub struct SemaphoreSet {
     waits: u32,
     /// Where the next sweep starts.
     swept: usize,
+    /// Whether marks come before what is polled.
+    are_marks_first: bool,
+    told: Told,
     spin: Spin,
-}
-
-/// A notifier that is watched, and the members that it may name.
-#[derive(Debug)]
-struct Notified {
-    notifier: Arc<Notifier>,
-    turn: Turn,
-    /// By their marks.
-    members: Vec<Vec<Member>>,
-    count: usize,
 }
 
 impl SemaphoreSet {
@@ -96,6 +87,8 @@ impl SemaphoreSet {
             keys: HashMap::new(),
             waits: 0,
             swept: 0,
+            are_marks_first: false,
+            told: Told::default(),
             spin: Spin::default(),
         })
     }
@@ -106,8 +99,8 @@ impl SemaphoreSet {
         Self { spin: Spin::never(), ..self }
     }
 
-    /// Adds a semaphore. Those that share a notifier share the value, too: of a notifier that is taken in twice one copy sees each mark.
-    /// In several sets a semaphore is noticed by the one that sees its mark first, and late by the others.
+    /// Adds a semaphore. Those that share a notifier best share the value, too. In several sets a semaphore is noticed by one of them in
+    /// time, and late by the others.
     ///
     /// # Errors
     ///
@@ -115,49 +108,41 @@ impl SemaphoreSet {
     /// [`SemaphoreError::System`] if its notifier cannot be watched.
     pub fn add(&mut self, semaphore: Arc<Semaphore>) -> Result<Member, SemaphoreError> {
         let notifier = semaphore.notifier().ok_or(SemaphoreError::NoNotifier)?;
-        let mark = notifier.marks.shared(semaphore.place());
         let key = match self.keys.entry(Arc::as_ptr(notifier).addr()) {
             Entry::Occupied(entry) => *entry.get(),
             Entry::Vacant(entry) => {
                 let key = self.notifiers.next_key();
                 let descriptor = notifier.receiver.as_fd();
                 self.watch.add(key, descriptor, Report::EachTime).map_err(SemaphoreError::system)?;
-                let (notifier, turn) = (Arc::clone(notifier), Turn::default());
-                self.notifiers.insert(Notified { notifier, turn, members: Vec::new(), count: 0 });
+                self.notifiers.insert(Notified::new(Arc::clone(notifier)));
                 self.notifiers.poll(key);
                 *entry.insert(key)
             }
         };
         let notified = self.notifiers.get_mut(key).ok_or(SemaphoreError::NoNotifier)?;
-        if notified.members.len() <= mark {
-            notified.members.resize_with(mark + 1, Vec::new);
-        }
-        let marked = &mut notified.members[mark];
-        if marked.iter().any(|key| self.members.get(*key).is_some_and(|other| Arc::ptr_eq(other, &semaphore))) {
+        if notified.has(&semaphore) {
             return Err(SemaphoreError::AlreadyIn);
         }
-        let member = self.members.insert(semaphore);
-        marked.push(member);
-        notified.count += 1;
+        let member = self.members.insert(Arc::clone(&semaphore));
+        notified.add(member, semaphore);
         self.members.poll(member);
         Ok(member)
     }
 
-    /// Removes a member, and gives it back. Its notifier is watched no more if it was the last one there.
+    /// Removes a member, and gives it back. From now on posts to it notify nobody. Its notifier is watched no more if it was the last one there.
     ///
     /// # Errors
     ///
     /// [`SemaphoreError::NotAMember`] if it is none, or no more.
     pub fn remove(&mut self, member: Member) -> Result<Arc<Semaphore>, SemaphoreError> {
         let semaphore = self.members.remove(member).ok_or(SemaphoreError::NotAMember)?;
+        semaphore.word.unwatch();
         let address = semaphore.notifier().map_or(0, |notifier| Arc::as_ptr(notifier).addr());
         if let Some(&key) = self.keys.get(&address)
             && let Some(notified) = self.notifiers.get_mut(key)
-            && let Some(marked) = notified.members.get_mut(notified.notifier.marks.shared(semaphore.place()))
         {
-            marked.retain(|other| *other != member);
-            notified.count -= 1;
-            if notified.count == 0 {
+            notified.remove(member, &semaphore);
+            if notified.is_empty() {
                 self.watch.remove(notified.notifier.receiver.as_fd());
                 self.notifiers.remove(key);
                 self.keys.remove(&address);
@@ -216,43 +201,36 @@ impl SemaphoreSet {
         }
     }
 
-    /// Takes from a member that has something, of those that are polled or marked. So many of the others stay polled.
+    /// Takes from a member that has something, of those that are polled or marked, in turn. So many of the others stay polled.
     fn try_any(&mut self, kept: usize) -> Option<Member> {
-        for _ in 0..MAX_GROUPS {
-            let is_any_marked = self.gather(kept);
-            let taken = self.try_polled(kept);
-            if taken.is_some() || !is_any_marked {
+        self.are_marks_first = !self.are_marks_first;
+        let polled = if self.are_marks_first { None } else { self.try_polled(kept) };
+        polled.or_else(|| self.try_marked(kept)).or_else(|| self.try_polled(kept))
+    }
+
+    /// Takes from the first member that is marked and has something. Of the notifiers that have no marks all but so many are armed.
+    fn try_marked(&mut self, kept: usize) -> Option<Member> {
+        for _ in 0..self.notifiers.polled() {
+            let Self { notifiers, members, told, .. } = self;
+            let (_, taken) = notifiers.find(kept, |notified, is_kept| notified.take(members, told, is_kept))?;
+            if taken.is_some() {
                 return taken;
             }
         }
         None
     }
 
-    /// Polls the members of a group that are marked, of the first polled notifier that has such; whether there was one. Of the others
-    /// all but so many are armed.
-    fn gather(&mut self, kept: usize) -> bool {
-        let Self { notifiers, members, .. } = self;
-        let look = |notified: &mut Notified, is_kept| {
-            let Notified { notifier, turn, members: named, .. } = notified;
-            let (first, mut marked) = if is_kept { notifier.marks.take(turn) } else { notifier.take_or_arm(turn) }?;
-            while marked != 0 {
-                let mark = first + marked.trailing_zeros() as usize;
-                marked &= marked - 1;
-                named.get(mark).into_iter().flatten().for_each(|member| members.poll(*member));
-            }
-            Some(())
-        };
-        notifiers.find(kept, look).is_some()
-    }
-
-    /// Takes from the first polled member that has something. Of those that have nothing all but so many are armed.
+    /// Takes from the first polled member that has something. Of those that have nothing all are armed, but for one, if that may be
+    /// kept and is posted again and again.
     fn try_polled(&mut self, kept: usize) -> Option<Member> {
         let look = |semaphore: &mut Arc<Semaphore>, is_kept| {
             let has_taken =
                 if is_kept { semaphore.try_wait() } else { semaphore.word.take_or_raise(WATCHED).is_none() };
             has_taken.then_some(())
         };
-        self.members.find(kept, look).map(|(member, ())| member)
+        let (member, ()) = self.members.find(kept.min(self.told.is_again.into()), look)?;
+        self.told.is_again = true;
+        Some(member)
     }
 
     fn spin_for_any(&mut self, limit: Duration) -> Option<Member> {

@@ -8,9 +8,12 @@
 //!
 //! Flags and count are one word, so that every change of either is seen by the next change of the word: there is no order
 //! between two words to get wrong. A thread that wants to sleep replaces "count 0" by "count 0, asleep" and sleeps only as long as
-//! the word is exactly that, which the system checks under its own lock. One that posts adds to the count, takes the flags down,
+//! the word is exactly that, which the system checks under its own lock. One that posts adds to the count, takes the flag down,
 //! and then wakes all: a sleeper that came before is woken, and one that comes later does not find the word as it was.
 //! A post that finds no flag makes no system call.
+//!
+//! A set's flag stays up: whoever makes the count 1 notifies. The set takes one off and raises or lowers its flag in one change, by
+//! whether it looks at the word again without being notified.
 
 #![forbid(unsafe_code)]
 
@@ -21,9 +24,8 @@ use std::time::Duration;
 
 /// A waiter sleeps on the word, or is about to.
 pub(super) const ASLEEP: u32 = 1;
-/// A set waits for it.
+/// A set waits for it, and does not poll it.
 pub(super) const WATCHED: u32 = 2;
-const FLAGS: u32 = ASLEEP | WATCHED;
 const ONE: u32 = 4;
 
 /// The highest count. Beyond it there is room, so that no sum of posts at the same time wraps.
@@ -95,6 +97,24 @@ impl<M: Memory> Word<M> {
         }
     }
 
+    /// Takes one off the count, if it is not 0, and says whether the set has to poll the word from now on: it wants to, or more is
+    /// left. Else the flag is up, by which the set is notified of the next post.
+    #[inline]
+    pub fn take_watched(&self, is_polled: bool) -> Option<bool> {
+        let swap = |old, new| self.memory.cas32(self.at, old, new, Ordering::Acquire);
+        let is_polled = |left: u32| is_polled || left >= ONE;
+        let taken = change(self.load(), swap, |word| {
+            word.checked_sub(ONE).map(|left| if is_polled(left) { left & !WATCHED } else { left | WATCHED })
+        });
+        taken.ok().map(|word| is_polled(word - ONE))
+    }
+
+    /// The set is notified of no more posts.
+    pub(super) fn unwatch(&self) {
+        let swap = |old, new| self.memory.cas32(self.at, old, new, Ordering::Relaxed);
+        let _ = change(self.load(), swap, |word| (word & WATCHED != 0).then_some(word & !WATCHED));
+    }
+
     /// Adds one to the count, and wakes a sleeper.
     #[inline]
     pub fn post(&self) -> Posted {
@@ -103,18 +123,21 @@ impl<M: Memory> Word<M> {
             self.memory.add32(self.at, ONE.wrapping_neg(), Ordering::Relaxed);
             return Posted::Overflow;
         }
-        if before & FLAGS == 0 { Posted::Done } else { self.wake() }
+        if before & ASLEEP != 0 {
+            self.wake();
+        }
+        // Of a count that was not 0 the set has been notified.
+        if before & !ASLEEP == WATCHED { Posted::Notify } else { Posted::Done }
     }
 
-    /// Takes the flags down, then wakes those that they stood for.
+    /// Takes the sleeper's flag down, then wakes all whom it stood for.
     #[cold]
-    fn wake(&self) -> Posted {
+    fn wake(&self) {
         let swap = |old, new| self.memory.cas32(self.at, old, new, Ordering::Relaxed);
-        let (Ok(word) | Err(word)) = change(self.load(), swap, |word| Some(word & !FLAGS));
+        let (Ok(word) | Err(word)) = change(self.load(), swap, |word| (word & ASLEEP != 0).then_some(word & !ASLEEP));
         if word & ASLEEP != 0 {
             self.memory.unpark(self.at);
         }
-        if word & WATCHED != 0 { Posted::Notify } else { Posted::Done }
     }
 
     /// Waits once: takes one, or sleeps for at most the limit. True if one was taken; else look again.
