@@ -21,7 +21,7 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Looks at the sockets come after so many waits that found something, too.
+/// Looks at the sockets of armed notifiers come after so many waits that found something, too.
 const WAITS_PER_LOOK: u32 = 64;
 /// How many members are looked at after a sleep that no notifier ended, and how many with such a look: a mark that was lost, as only
 /// a process that shares the notifier can bring about, is made up for so.
@@ -173,7 +173,10 @@ impl SemaphoreSet {
         self.waits += 1;
         if self.waits >= WAITS_PER_LOOK {
             self.waits = 0;
-            self.look(Duration::ZERO)?;
+            // Of those that are polled the marks are looked at.
+            if self.notifiers.polled() < self.notifiers.len() {
+                self.look(Duration::ZERO)?;
+            }
             self.sweep(BUSY_SWEEP);
         }
         let found = self.try_any(MAX_POLLED).or_else(|| self.spin_for_any(limit));
