@@ -13,13 +13,14 @@ use memcpy_select::transport::session::{
     AnswerError, ClientSide, JobKey, Outcome, QueueLayout, Reply, ServerSide, SubmitError, Ticket,
 };
 use memcpy_select::transport::{
-    Access, Answer, Answered, Args, Client, ClientError, Completion, Copier, ErrorCode, Event, Flags, Handle, Job,
-    Kind, Mapped, Object, Operation, PageRange, Pushed, Region, RegionOptions, Request, Table, TableError,
-    TableOptions, Value,
+    Access, Answer, Answered, Args, Client, ClientError, ClientKey, ClientOptions, Completion, Copier, ErrorCode,
+    Event, Flags, Handle, Job, Kind, Mapped, Object, Operation, PageRange, Pushed, Region, RegionOptions, Request,
+    Table, TableError, TableOptions, Value,
 };
 use std::collections::VecDeque;
 use std::os::unix::net::UnixStream;
 use std::thread;
+use std::time::{Duration, Instant};
 
 const OBJECT: Handle = Handle::of(1);
 
@@ -353,4 +354,77 @@ fn objects_that_are_not_wanted_do_not_keep_others_from_coming() {
     let Completion::Shared(shared) = client.finish(ticket).unwrap() else { panic!("no object") };
     assert_eq!(shared.map().unwrap().len_bytes(), 4096);
     assert_eq!((client.in_flight(), closed), (0, 150));
+}
+
+fn has_left(table: &mut Table) {
+    while !matches!(table.next(LONG).unwrap(), Some(Event::Left { .. })) {}
+}
+
+fn join(table: &mut Table) -> (ClientKey, Client) {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    table.adopt(theirs).unwrap();
+    let joining = thread::spawn(|| Client::over(ours, ClientOptions::default()).unwrap());
+    let Some(Event::Joined(key)) = table.next(LONG).unwrap() else { panic!("no client") };
+    (key, joining.join().unwrap())
+}
+
+/// Of a list that all clients share: what one of them had when it left, and what it was to be answered with, is there for the others.
+#[test]
+fn what_a_client_had_of_a_shared_list_goes_back_when_it_leaves() {
+    let options = TableOptions::default().geometry(table_geometry(Allocator::Shared)).one_region(true);
+    let (mut table, mut stays) = by_hand(options);
+    for order in 0..100 {
+        let (_, mut client) = join(&mut table);
+        let lease = client.lease(1000).unwrap();
+        let mut answered = [(); 3].map(|()| read(&mut table, &mut client, 1000)).map(|(ticket, job)| {
+            assert_eq!(table.answer(job, Answer::Bytes(&[7; 1000])), Answered::Sent);
+            ticket
+        });
+        table.flush();
+        answered.rotate_left(order % 3);
+        let Completion::Read(view) = client.finish(answered[0]).unwrap() else { panic!("no bytes") };
+        drop((view, lease));
+        drop(client);
+        has_left(&mut table);
+        // One that the table has blocks for, and sends away without an answer.
+        let (key, mut client) = join(&mut table);
+        let (_, job) = read(&mut table, &mut client, 1000);
+        drop(table.lease(&job, 1000).unwrap());
+        table.disconnect(key).unwrap();
+        has_left(&mut table);
+    }
+    // The table gives up what it had of those that left bit by bit.
+    let count = stays.geometry().client_blocks.count as usize;
+    let start = Instant::now();
+    while std::iter::from_fn(|| stays.lease(1).ok()).collect::<Vec<_>>().len() < count {
+        assert!(start.elapsed() < LONG, "blocks are missing");
+        assert!(table.next(Duration::from_millis(1)).unwrap().is_none());
+    }
+}
+
+/// When the last client was sent away the list is a new one: what that client kept is on it already.
+#[test]
+fn a_client_that_was_sent_away_gives_nothing_back() {
+    let options = TableOptions::default().geometry(table_geometry(Allocator::Shared)).one_region(true);
+    let mut table = Table::without_address(options).unwrap();
+    let (key, mut first) = join(&mut table);
+    drop(first.lease(1000).unwrap());
+    let (ticket, job) = read(&mut table, &mut first, 1000);
+    table.answer(job, Answer::Bytes(&[7; 1000]));
+    table.flush();
+    let view = first.finish(ticket).unwrap();
+    table.disconnect(key).unwrap();
+    has_left(&mut table);
+    let (_, mut second) = join(&mut table);
+    drop(view);
+    drop(first);
+    let leases: Vec<_> = std::iter::from_fn(|| match second.lease(1) {
+        Ok(lease) => Some(lease),
+        Err(error) => {
+            assert!(matches!(error, ClientError::OutOfBlocks { .. }), "{error}");
+            None
+        }
+    })
+    .collect();
+    assert_eq!(leases.len(), second.geometry().client_blocks.count as usize);
 }

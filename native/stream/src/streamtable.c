@@ -1635,8 +1635,10 @@ error streamtable_release(streamtable_client *c, streamtable_loan *loan) {
 }
 
 void streamtable_disconnect(streamtable_client *c) {
-    /* From a shared list they would be missing until all clients are gone. */
-    bool gives_back = c && c->over == OK && c->geometry.is_shared && c->process == getpid();
+    /* From a shared list they would be missing until all clients are gone; once the table has hung up it may be another
+     * list, with all blocks on it. */
+    bool gives_back =
+        c && c->over == OK && c->geometry.is_shared && c->process == getpid() && !has_hung_up(c);
     while (gives_back && c->loans && c->over == OK) streamtable_release(c, c->loans);
     free_client(c);
 }

@@ -114,6 +114,16 @@ impl<M: Memory> Pool<M> {
         matches!(self.source, Source::List { .. })
     }
 
+    /// Whether what it has would be missing from a list. Of a forked copy the process that made it has these blocks still.
+    pub(in crate::transport) fn gives_back(&self) -> bool {
+        matches!(self.source, Source::List { process, .. } if process == getpid())
+    }
+
+    /// Keeps what it has from the list.
+    pub(in crate::transport) fn forget(&mut self) {
+        self.free.clear();
+    }
+
     /// Blocks that this side holds: its own, and of a shared list those that it received and has not given back.
     #[inline(always)]
     pub fn held(&mut self) -> &mut Marks {
@@ -284,8 +294,7 @@ fn next_tag(head: u64) -> u64 {
 
 impl<M: Memory> Drop for Pool<M> {
     fn drop(&mut self) {
-        // Where this is a forked copy, the process that made it has these blocks still.
-        if matches!(self.source, Source::List { process, .. } if process == getpid()) {
+        if self.gives_back() {
             // A list that was spoiled cannot be repaired from here.
             let _ = self.source.put(&self.free);
         }

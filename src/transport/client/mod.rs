@@ -51,7 +51,9 @@ const UNEXPECTED: ClientError = ClientError::Refused(ErrorCode::UNSUPPORTED);
 
 /// A connection to a table.
 ///
-/// Dropped, it hangs up: what was [sent](Self::flush) before that is served still, what was submitted and not sent is not.
+/// Dropped, it hangs up: what was [sent](Self::flush) before that is served still, what was submitted and not sent is not. With
+/// [`Allocator::Shared`] the blocks of views, leases and requests under way that it leaves behind are missing until all clients have
+/// left.
 ///
 /// What a call did not do it says as a [`ClientError`]; after all but [`ClientError::Session`] the session goes on. Each that waits
 /// ends with [`ClientError::Timeout`] at the limit.
@@ -282,5 +284,18 @@ impl Client {
         let ticket = self.submit_share(handle, start_bytes, len_bytes, access)?;
         let Completion::Shared(shared) = self.answer_to(ticket)? else { return Err(UNEXPECTED) };
         Ok(shared)
+    }
+}
+
+impl Drop for Client {
+    /// Gives back what others may use.
+    fn drop(&mut self) {
+        if self.side.owes_a_list() && self.channel.is_gone() {
+            // The list may be another one by now, with all blocks on it.
+            self.side.owe_nothing();
+        } else if self.side.owes_a_list() && self.over.is_none() {
+            // A list that was spoiled cannot be repaired from here.
+            let _ = self.take_returned().and_then(|()| self.side.abandon_all());
+        }
     }
 }

@@ -327,18 +327,25 @@ impl Client {
         if let Some(over) = self.over {
             return Err(ClientError::Session(over));
         }
-        while let Some(chain) = self.theirs.take_returned() {
-            self.side.release(chain).map_err(|violation| self.end(violation.into()))?;
-        }
-        while let Some(chain) = self.own.take_returned() {
-            self.side.give_back(chain);
-        }
+        self.take_returned().map_err(|violation| self.end(violation.into()))?;
         while let Some(id) = self.side.next_unwanted() {
             match self.receive_object(id) {
                 // What finds no descriptor is as good as closed.
                 Ok(_) | Err(ClientError::Socket(ConnectError::Resources { .. })) => {}
                 Err(error) => return Err(error),
             }
+        }
+        Ok(())
+    }
+
+    /// Takes in the blocks of views and leases that were dropped.
+    #[inline(always)]
+    pub(super) fn take_returned(&mut self) -> Result<(), Violation> {
+        while let Some(chain) = self.theirs.take_returned() {
+            self.side.release(chain)?;
+        }
+        while let Some(chain) = self.own.take_returned() {
+            self.side.give_back(chain);
         }
         Ok(())
     }

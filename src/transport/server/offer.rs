@@ -188,7 +188,8 @@ impl Service for TableService {
         Ok(any)
     }
 
-    fn end(&mut self, _client: ClientKey, session: Session, others: usize) {
+    fn end(&mut self, _client: ClientKey, mut session: Session, others: usize) {
+        session.take_returned();
         drop(session);
         if let Some(common) = &self.common
             && others == 0

@@ -3,6 +3,8 @@
 //! What a response says is checked against what was asked before the program sees it. The blocks of a request are free again,
 //! on this side's own account, when its response is there.
 
+mod leave;
+
 use super::data::Data;
 use super::layout::QueueLayout;
 use super::releases::Returns;
@@ -337,12 +339,6 @@ impl<M: Memory + Clone> ClientSide<M> {
         let mut chain = if slice.length > 0 { self.data.empty_chain() } else { Chain::EMPTY };
         self.data.resolve(&self.responses, &mut chain, slice)?;
         Ok(chain)
-    }
-
-    /// Whether a request has its response.
-    #[doc(hidden)]
-    pub fn is_done(&self, ticket: Ticket) -> bool {
-        self.tickets.state(ticket) == State::Done
     }
 
     /// How many bytes the answer to a request, or a message, may have.

@@ -132,6 +132,11 @@ impl Tickets {
         }
     }
 
+    /// All requests.
+    pub(super) fn all(&self) -> Vec<Ticket> {
+        self.slots.iter().zip(0..).map(|(slot, place)| Ticket(Key::new(place, slot.generation))).collect()
+    }
+
     /// How many are taken.
     #[inline(always)]
     pub(super) fn taken(&self) -> u32 {
