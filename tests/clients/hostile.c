@@ -847,6 +847,31 @@ static streamtable_error fork_and_disconnect(streamtable_client *c) {
     return error;
 }
 
+/* Messages of a stream that nobody takes: their blocks are on the list again once the client has left. */
+static void streams_blocks(struct server *s) {
+    struct request request, other;
+    bool is_free[COUNT] = {false};
+    CHECK(next(s, &request) && request.kind == STREAM);
+    for (uint32_t block = 0; block < list_head; block++)
+        answer_with(s, HAS_MORE, request.number, slice(block, 10), NULL, 0);
+    CHECK(next(s, &other));
+    answer(s, other.number, 0);
+    wait_left(s);
+    uint32_t block;
+    memcpy(&block, s->data + LIST_HEAD, sizeof block);
+    for (int i = 0; i < COUNT && block < COUNT; i++) {
+        is_free[block] = true;
+        memcpy(&block, s->data + LIST_LINKS + 4 * block, sizeof block);
+    }
+    for (int i = 0; i < COUNT; i++) CHECK(is_free[i]);
+}
+
+static streamtable_error leave_messages(streamtable_client *c) {
+    streamtable_stream *stream;
+    CHECK(!streamtable_stream_open(c, 1, 100, 4, &stream));
+    return seek(c);
+}
+
 /* What this side refuses by itself. */
 static streamtable_error refuse_arguments(streamtable_client *c) {
     const streamtable_error refused = STREAMTABLE_ERROR_ARGUMENT;
@@ -994,6 +1019,8 @@ int main(int count, char **words) {
     list_is_cyclic = false;
     list_head = 0;
     run("a forked copy that disconnects", shared, true, nothing, fork_and_disconnect, STREAMTABLE_ERROR_NO_BLOCKS);
+    list_head = 3;
+    run("messages that nobody took", shared, true, streams_blocks, leave_messages, STREAMTABLE_OK);
     waiting = STREAMTABLE_WAITING_SOCKET;
     run("wakes without end", plain, true, many_wakes, seek, STREAMTABLE_OK);
     run("no message of the protocol", plain, true, garbage, seek, STREAMTABLE_ERROR_BAD_MESSAGE);

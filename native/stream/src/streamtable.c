@@ -991,6 +991,16 @@ static error release(client *c, struct chain *chain) {
     return send_releases(c);
 }
 
+/* Gives the messages of a stream back that were not taken. */
+static error release_waiting(client *c, streamtable_stream *stream) {
+    error code = c->over;
+    for (; code == OK && stream->waiting > 0; stream->waiting--) {
+        code = release(c, &stream->chains[stream->first]);
+        stream->first = (stream->first + 1) % (stream->credits + 1);
+    }
+    return code;
+}
+
 static long futex(const client *c, size_t at, int operation, uint32_t value, const struct timespec *limit) {
     return syscall(SYS_futex, c->queue + at, operation, value, limit, NULL, 0);
 }
@@ -1640,6 +1650,8 @@ void streamtable_disconnect(streamtable_client *c) {
     bool gives_back =
         c && c->over == OK && c->geometry.is_shared && c->process == getpid() && !has_hung_up(c);
     while (gives_back && c->loans && c->over == OK) streamtable_release(c, c->loans);
+    for (streamtable_stream *stream = gives_back ? c->streams : NULL; stream; stream = stream->next)
+        release_waiting(c, stream);
     free_client(c);
 }
 
@@ -1766,10 +1778,7 @@ error streamtable_stream_close(streamtable_client *c, streamtable_stream *stream
         struct request request = {CREDIT, 0, stream->number, 0, 0, NULL, 0};
         push(c, &request);
     }
-    for (; c->over == OK && stream->waiting > 0; stream->waiting--) {
-        code = release(c, &stream->chains[stream->first]);
-        stream->first = (stream->first + 1) % (stream->credits + 1);
-    }
+    if (stream->waiting > 0) code = release_waiting(c, stream);
     if (stream->is_over || c->over != OK)
         drop_stream(c, stream);
     else
