@@ -37,12 +37,6 @@ const LISTED: u32 = u32::MAX - 1;
 #[repr(align(64))]
 struct Bytes([u8; MAX_ROOM_BYTES]);
 
-impl Default for Bytes {
-    fn default() -> Self {
-        Self([0; MAX_ROOM_BYTES])
-    }
-}
-
 /// The blocks of a chain that has several, or, kept for the next such chain, none.
 #[derive(Clone, Debug, Default)]
 struct Many {
@@ -133,7 +127,7 @@ impl Chain {
     pub(super) fn hold(&mut self, length: u32) -> &mut [u8] {
         self.length = length;
         self.one = Slice::INLINE;
-        &mut self.bytes.get_or_insert_default().0
+        &mut self.bytes.get_or_insert_with(|| Box::new(Bytes([0; MAX_ROOM_BYTES]))).0
     }
 
     /// Makes it the one whose bytes came in the entry that was popped last. It was [cleared](Self::clear) before, and on an

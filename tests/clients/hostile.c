@@ -169,8 +169,8 @@ static void offer_changed(struct server *s, int at, uint32_t value) {
     wait_left(s);
 }
 
-static void older_version(struct server *s) { offer_changed(s, 8, 2); }
-static void newer_version(struct server *s) { offer_changed(s, 8, 4); }
+static void older_version(struct server *s) { offer_changed(s, 8, 3); }
+static void newer_version(struct server *s) { offer_changed(s, 8, 5); }
 static void capacity_of_six(struct server *s) { offer_changed(s, 16, 6); }
 static void huge_capacity(struct server *s) { offer_changed(s, 16, 1U << 31); }
 static void odd_stride(struct server *s) { offer_changed(s, 20, 17 | 12 << 16); }

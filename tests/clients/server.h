@@ -78,7 +78,7 @@ static inline uint64_t slice(uint32_t block, uint32_t len) { return (uint64_t)le
 static inline void new_message(uint8_t bytes[64], uint32_t kind) {
     memset(bytes, 0, 64);
     memcpy(bytes, "mcsTable", 8);
-    put32(bytes + 8, 3);
+    put32(bytes + 8, 4);
     put32(bytes + 12, kind);
 }
 

@@ -102,20 +102,20 @@ fn versions_must_match_and_both_sides_hear_of_it() {
     let _turn = turn();
     let newer = |socket: UnixStream| {
         receive(&socket);
-        send(&socket, &welcome(&[(8, 4)]), &[]);
+        send(&socket, &welcome(&[(8, 5)]), &[]);
     };
-    assert!(matches!(client_of(newer, LONG), ConnectError::Version { ours: 3, theirs: 4 }));
+    assert!(matches!(client_of(newer, LONG), ConnectError::Version { ours: 4, theirs: 5 }));
     // A server of another version refuses, and says which it speaks.
     let refuses = |socket: UnixStream| {
         receive(&socket);
         send(&socket, &message(5, &[(8, 9), (16, 1)]), &[]);
     };
-    assert!(matches!(client_of(refuses, LONG), ConnectError::Version { ours: 3, theirs: 9 }));
+    assert!(matches!(client_of(refuses, LONG), ConnectError::Version { ours: 4, theirs: 9 }));
     let older = |socket: UnixStream| {
         send(&socket, &message(HELLO, &[(8, 2)]), &[]);
         assert_eq!(receive(&socket), message(5, &[(16, 1)]));
     };
-    assert!(matches!(server_of(older, LONG), ConnectError::Version { ours: 3, theirs: 2 }));
+    assert!(matches!(server_of(older, LONG), ConnectError::Version { ours: 4, theirs: 2 }));
 }
 
 #[test]

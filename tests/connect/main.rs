@@ -115,7 +115,7 @@ fn session(allocator: Allocator) -> (Greeted, Joined) {
 fn message(kind: u32, words: &[(usize, u32)]) -> Vec<u8> {
     let mut bytes = vec![0; 64];
     bytes[..8].copy_from_slice(b"mcsTable");
-    for &(at, word) in [(8, 3), (12, kind)].iter().chain(words) {
+    for &(at, word) in [(8, 4), (12, kind)].iter().chain(words) {
         bytes[at..at + 4].copy_from_slice(&word.to_le_bytes());
     }
     bytes

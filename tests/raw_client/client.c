@@ -68,7 +68,7 @@ static void put64(uint8_t *at, uint64_t value) {
 static void new_message(uint8_t bytes[64], uint32_t kind) {
     memset(bytes, 0, 64);
     memcpy(bytes, "mcsTable", 8);
-    put32(bytes + 8, 3);
+    put32(bytes + 8, 4);
     put32(bytes + 12, kind);
 }
 
@@ -118,7 +118,7 @@ static void receive_message(uint8_t bytes[64], uint32_t kind, int *descriptors, 
             found += arrived;
         }
     }
-    CHECK(memcmp(bytes, "mcsTable", 8) == 0 && get32(bytes + 8) == 3 && get32(bytes + 12) == kind && found == count);
+    CHECK(memcmp(bytes, "mcsTable", 8) == 0 && get32(bytes + 8) == 4 && get32(bytes + 12) == kind && found == count);
 }
 
 static uint8_t *map_checked(int descriptor, uint64_t len, int writable, int needs_write_seal) {

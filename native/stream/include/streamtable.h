@@ -54,7 +54,7 @@ extern "C" {
 #define STREAMTABLE_VERSION "0.1.0"
 
 /* The version of the protocol. */
-#define STREAMTABLE_PROTOCOL_VERSION 3
+#define STREAMTABLE_PROTOCOL_VERSION 4
 
 /* What became of a call. */
 typedef enum streamtable_error {

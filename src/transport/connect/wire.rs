@@ -12,7 +12,7 @@ use std::array;
 /// What every message starts with.
 pub(super) const MAGIC: [u8; 8] = *b"mcsTable";
 /// The version of the protocol: of these messages and of all layouts in shared memory.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 /// The length of every message.
 pub(super) const MESSAGE_BYTES: usize = 64;
 
