@@ -8,7 +8,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, geteuid, getpid, pidfd_open};
 use std::fs;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// A peer's process and user when it connected or listened: all connections of a process have the same ones. So have those of all
 /// processes of a user that this one cannot see, and those that were not made by name.
@@ -70,15 +70,21 @@ fn option<const WORDS: usize>(socket: BorrowedFd<'_>, name: libc::c_int) -> Resu
     Ok(words)
 }
 
-/// What a user reads as that has no number here.
+/// What a user reads as that has no number here. Found out without a lock, for which a child that is forked meanwhile would wait for ever.
 fn overflow_user() -> u32 {
     /// The kernel's own default.
     const USUAL: u32 = 65534;
-    static FOUND: OnceLock<u32> = OnceLock::new();
-    *FOUND.get_or_init(|| {
-        let text = fs::read_to_string("/proc/sys/kernel/overflowuid").unwrap_or_default();
-        text.trim().parse().unwrap_or(USUAL)
-    })
+    const UNKNOWN: u32 = 0;
+    static FOUND: AtomicU32 = AtomicU32::new(UNKNOWN);
+    match FOUND.load(Ordering::Relaxed) {
+        UNKNOWN => {
+            let text = fs::read_to_string("/proc/sys/kernel/overflowuid").unwrap_or_default();
+            let found = text.trim().parse().unwrap_or(USUAL);
+            FOUND.store(found, Ordering::Relaxed);
+            found
+        }
+        found => found,
+    }
 }
 
 /// Whether the lines of a `uid_map` (first user inside, first one outside, count) name every user. Ranges never overlap.

@@ -10,7 +10,6 @@
 use super::MAX_SLEEP;
 use rustix::thread::sched_getaffinity;
 use std::fs;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -132,12 +131,20 @@ impl Spin {
 }
 
 /// Whether the machine has a CPU on which the other side could run at the same time.
+///
+/// Found out once, or once by each of several threads, without a lock: a child that is forked meanwhile would wait for that for ever.
 fn has_other_cpus() -> bool {
-    static MANY: OnceLock<bool> = OnceLock::new();
-    *MANY.get_or_init(|| {
+    static FOUND: AtomicU32 = AtomicU32::new(UNKNOWN);
+    const UNKNOWN: u32 = 0;
+    const ONE: u32 = 1;
+    const MANY: u32 = 2;
+    let mut found = FOUND.load(Ordering::Relaxed);
+    if found == UNKNOWN {
         let online = fs::read_to_string("/sys/devices/system/cpu/online").unwrap_or_default();
-        online.trim() != "0"
-    })
+        found = if online.trim() == "0" { ONE } else { MANY };
+        FOUND.store(found, Ordering::Relaxed);
+    }
+    found == MANY
 }
 
 #[cfg(test)]
