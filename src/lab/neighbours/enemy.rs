@@ -6,7 +6,7 @@
 
 use super::{LONG, until};
 use crate::lab::instruments::random::SplitMix64;
-use crate::transport::connect::{Channel, ConnectError, JoinOptions, Joined, Parcel, join};
+use crate::transport::connect::{Channel, ConnectError, JoinOptions, Joined, Parcel, VERSION, join};
 use crate::transport::memory::Store;
 use crate::transport::ring::{Consumer, Producer};
 use crate::transport::session::QueueLayout;
@@ -242,7 +242,7 @@ fn say(address: &Address, len_bytes: usize) -> std::io::Result<UnixStream> {
     let mut stream = silent(address)?;
     let mut bytes = [0; 64];
     bytes[..8].copy_from_slice(b"mcsTable");
-    (bytes[8], bytes[12]) = (2, 1);
+    (bytes[8], bytes[12]) = (VERSION as u8, 1);
     std::io::Write::write_all(&mut stream, &bytes[..len_bytes])?;
     Ok(stream)
 }
