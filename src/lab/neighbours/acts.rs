@@ -1,7 +1,7 @@
 //! What each neighbour does until it is killed. Hostile ones do it in a [`Place`]: at the server, or elsewhere.
 
 use super::enemy::{flood, half, hello, meddle, silent};
-use super::place::{Pace, Place};
+use super::place::Place;
 use super::roles::{MODES, Reader, Role, ready};
 use crate::transport::memory::Store;
 use crate::transport::{Address, Args, JobId, Kind, Memory, Request};
@@ -159,9 +159,8 @@ pub(super) fn leaves(place: &mut Place) {
 pub(super) fn dies(place: &mut Place) {
     ready();
     loop {
-        let pace = place.is_elsewhere().then_some(Pace::UNLIMITED);
         // It says nothing: it dies as soon as it has asked for something.
-        drop(Role::start_at("dies_once", MODES[0].0, &place.address, None, pace));
+        drop(Role::start_at("dies_once", MODES[0].0, &place.address, None, place.pace_in_step()));
         place.step_asleep();
     }
 }

@@ -7,6 +7,7 @@
 use super::{LONG, until};
 use crate::lab::instruments::random::SplitMix64;
 use crate::transport::connect::{Channel, ConnectError, JoinOptions, Joined, Parcel, VERSION, join};
+use crate::transport::geometry::Blocks;
 use crate::transport::memory::Store;
 use crate::transport::ring::{Consumer, Producer};
 use crate::transport::session::QueueLayout;
@@ -65,21 +66,25 @@ impl Enemy {
         join(address, JoinOptions::default().limit(LONG)).map(Self::over)
     }
 
-    /// Has what there is of a session with a server that nobody is.
+    /// Has what there is of a session with a server that nobody is. `wait` is called where it would wait for that one, and told how
+    /// often it will be still, this time too.
     ///
     /// # Panics
     ///
     /// If the system refuses.
-    pub fn alone() -> Self {
+    pub fn alone(mut wait: impl FnMut(u32)) -> Self {
         let geometry = TableOptions::GEOMETRY;
         let (ours, other) = UnixStream::pair().unwrap();
         let region = |len_bytes: usize| Region::create(len_bytes, RegionOptions::default()).unwrap();
-        let queue = region(QueueLayout::of(&geometry).unwrap().len_bytes);
-        let [own_data, data] = [geometry.client_blocks, geometry.server_blocks].map(|blocks| {
+        let sealed = |blocks: Blocks| {
             let region = region(blocks.total_bytes() as usize);
             region.seal_writing().unwrap();
             region
-        });
+        };
+        wait(2);
+        let queue = region(QueueLayout::of(&geometry).unwrap().len_bytes);
+        let (data, own_data) = (sealed(geometry.server_blocks), sealed(geometry.client_blocks));
+        wait(1);
         let joined = Joined { channel: Channel::new(ours), geometry, queue, own_data: Some(own_data), data };
         Self { _other: Some(other), ..Self::over(joined) }
     }

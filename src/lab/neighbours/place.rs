@@ -24,16 +24,14 @@ pub struct Pace {
     pub sessions_per_s: f64,
     /// The share of the time in which it sleeps, and does not even wait for a CPU.
     pub sleep_share: f64,
-}
-
-impl Pace {
-    /// As often as it can, all in one session.
-    pub const UNLIMITED: Self = Self { steps_per_s: f64::INFINITY, sessions_per_s: 0.0, sleep_share: 0.0 };
+    /// How often it goes to sleep.
+    pub sleeps_per_s: f64,
 }
 
 impl fmt::Display for Pace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}/{}", self.steps_per_s, self.sessions_per_s, self.sleep_share)
+        let Self { steps_per_s, sessions_per_s, sleep_share, sleeps_per_s } = self;
+        write!(f, "{steps_per_s}/{sessions_per_s}/{sleep_share}/{sleeps_per_s}")
     }
 }
 
@@ -42,8 +40,10 @@ impl FromStr for Pace {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let numbers: Vec<f64> = text.split('/').filter_map(|number| number.parse().ok()).collect();
-        let [steps_per_s, sessions_per_s, sleep_share] = numbers[..] else { return Err(format!("{text}: no pace")) };
-        Ok(Self { steps_per_s, sessions_per_s, sleep_share })
+        let [steps_per_s, sessions_per_s, sleep_share, sleeps_per_s] = numbers[..] else {
+            return Err(format!("{text}: no pace"));
+        };
+        Ok(Self { steps_per_s, sessions_per_s, sleep_share, sleeps_per_s })
     }
 }
 
@@ -52,17 +52,28 @@ impl FromStr for Pace {
 pub struct Tally {
     memory: Mapped,
     start: Instant,
-    /// What was counted before the start, and how long the process had been awake.
+    /// What was counted before the start, and what the process had done by then.
     before: [u32; 2],
-    awake_before: Option<Duration>,
+    life_before: Option<Life>,
 }
 
-/// How long a process has run or waited for a CPU; `None` where the system does not say.
-fn awake(process: u32) -> Option<Duration> {
-    let text = std::fs::read_to_string(format!("/proc/{process}/schedstat")).ok()?;
-    let mut numbers = text.split_whitespace().map(str::parse::<u64>);
-    let (ran, waited) = (numbers.next()?.ok()?, numbers.next()?.ok()?);
-    Some(Duration::from_nanos(ran.saturating_add(waited)))
+/// How long a process has run or waited for a CPU, and how often it has gone to sleep.
+#[derive(Clone, Copy, Debug)]
+struct Life {
+    awake: Duration,
+    sleeps: u64,
+}
+
+impl Life {
+    /// `None` where the system does not say.
+    fn of(process: u32) -> Option<Self> {
+        let text = std::fs::read_to_string(format!("/proc/{process}/schedstat")).ok()?;
+        let mut numbers = text.split_whitespace().map(str::parse::<u64>);
+        let (ran, waited) = (numbers.next()?.ok()?, numbers.next()?.ok()?);
+        let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+        let sleeps = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))?;
+        Some(Self { awake: Duration::from_nanos(ran.saturating_add(waited)), sleeps: sleeps.trim().parse().ok()? })
+    }
 }
 
 const TALLY_BYTES: usize = 4096;
@@ -75,7 +86,7 @@ impl Tally {
         let region = Region::create(TALLY_BYTES, RegionOptions::default()).map_err(|error| error.to_string())?;
         let descriptor = region.descriptor().try_clone_to_owned().map_err(|error| error.to_string())?;
         let memory = region.into_memory();
-        Ok((Self { memory, start: Instant::now(), before: [0; 2], awake_before: None }, descriptor))
+        Ok((Self { memory, start: Instant::now(), before: [0; 2], life_before: None }, descriptor))
     }
 
     fn counts(&self) -> [u32; 2] {
@@ -84,17 +95,20 @@ impl Tally {
 
     /// What the neighbour, that process, does from now on counts.
     pub(super) fn begin(&mut self, process: u32) {
-        (self.start, self.before, self.awake_before) = (Instant::now(), self.counts(), awake(process));
+        (self.start, self.before, self.life_before) = (Instant::now(), self.counts(), Life::of(process));
     }
 
-    /// What it has done since. Where the system does not say how long it slept, it sleeps whenever it is ahead of its pace.
+    /// What it has done since. Where the system does not say how long it slept, it sleeps after each step.
     pub(super) fn pace(&self, process: u32) -> Pace {
         let (now, passed_s) = (self.counts(), self.start.elapsed().as_secs_f64());
         let [steps_per_s, sessions_per_s] =
             [0, 1].map(|at| f64::from(now[at].wrapping_sub(self.before[at])) / passed_s);
-        let awake = awake(process).zip(self.awake_before).map(|(now, before)| now.saturating_sub(before));
-        let sleep_share = awake.map_or(1.0, |awake| (1.0 - awake.as_secs_f64() / passed_s).clamp(0.0, 1.0));
-        Pace { steps_per_s, sessions_per_s, sleep_share }
+        let Some((now, before)) = Life::of(process).zip(self.life_before) else {
+            return Pace { steps_per_s, sessions_per_s, sleep_share: 1.0, sleeps_per_s: steps_per_s };
+        };
+        let awake_share = now.awake.saturating_sub(before.awake).as_secs_f64() / passed_s;
+        let sleeps_per_s = now.sleeps.saturating_sub(before.sleeps) as f64 / passed_s;
+        Pace { steps_per_s, sessions_per_s, sleep_share: (1.0 - awake_share).clamp(0.0, 1.0), sleeps_per_s }
     }
 }
 
@@ -112,13 +126,19 @@ struct Elsewhere {
     pace: Pace,
     start: Instant,
     steps: f64,
-    slept: Duration,
+    /// Since when it has been awake, and its steps since.
+    awake: Instant,
+    steps_awake: f64,
+    /// How often it has to sleep still.
+    sleeps: f64,
     listener: Option<(Address, UnixListener)>,
 }
 
-/// It sleeps when it has slept so much too little,
-const SLACK: Duration = Duration::from_micros(100);
-/// and where it is behind its pace by more, it does not catch up.
+/// A sleep that is shorter takes as long as this one.
+const MIN_SLEEP: Duration = Duration::from_micros(60);
+/// It sleeps no more often after a step.
+const MAX_SLEEPS: u32 = 16;
+/// Where it is behind its pace by more, it does not catch up.
 const MAX_DELAY: Duration = Duration::from_millis(10);
 
 impl Place {
@@ -128,18 +148,14 @@ impl Place {
         let input = std::io::stdin().as_fd().try_clone_to_owned().ok();
         let tally =
             input.and_then(|input| Region::open(input, promise, Access::ReadWrite).ok()).map(Region::into_memory);
-        let elsewhere = pace.map(|pace| Elsewhere {
-            pace,
-            start: Instant::now(),
-            steps: 0.0,
-            slept: Duration::ZERO,
-            listener: None,
-        });
+        let elsewhere = pace.map(Elsewhere::new);
         Self { address, waiting, counts: [0; 2], tally, elsewhere }
     }
 
-    pub(super) fn is_elsewhere(&self) -> bool {
-        self.elsewhere.is_some()
+    /// The pace of one that does elsewhere, in half the time, what is a step of this one.
+    pub(super) fn pace_in_step(&self) -> Option<Pace> {
+        let pace = self.elsewhere.as_ref()?.pace;
+        Some(Pace { steps_per_s: 2.0 * pace.steps_per_s, ..pace })
     }
 
     fn count(&mut self, which: usize) {
@@ -154,11 +170,12 @@ impl Place {
         self.count(0);
         if let Some(elsewhere) = &mut self.elsewhere {
             elsewhere.steps += 1.0;
-            std::thread::sleep(elsewhere.due().saturating_sub(elsewhere.start.elapsed()));
+            elsewhere.sleep(elsewhere.steps, 1);
         }
     }
 
-    /// Counts a step; elsewhere, lets the time pass until the next one, asleep as long as the neighbour at the server was.
+    /// Counts a step; elsewhere, lets the time pass until the next one, asleep as long and as often as the neighbour at the server
+    /// was.
     pub(super) fn step(&mut self) {
         self.count(0);
         if let Some(elsewhere) = &mut self.elsewhere {
@@ -166,10 +183,13 @@ impl Place {
         }
     }
 
-    /// A session with the server, or elsewhere with nobody.
+    /// A session with the server, or elsewhere with nobody: asleep as often as a client waits for a server, until it has one.
     pub(super) fn session(&mut self) -> Result<Enemy, ConnectError> {
         self.count(1);
-        if self.elsewhere.is_some() { Ok(Enemy::alone()) } else { Enemy::join(&self.address) }
+        match &self.elsewhere {
+            None => Enemy::join(&self.address),
+            Some(place) => Ok(Enemy::alone(|sleeps_left| place.sleep(place.steps + 1.0, sleeps_left))),
+        }
     }
 
     /// Begins one session after the other, and does something in each until the server has ended it, or for so long: to begin it
@@ -219,27 +239,41 @@ impl Place {
 }
 
 impl Elsewhere {
-    /// When the next step is due, from the start.
-    fn due(&self) -> Duration {
-        Duration::try_from_secs_f64(self.steps / self.pace.steps_per_s).unwrap_or(Duration::from_secs(1))
+    fn new(pace: Pace) -> Self {
+        let now = Instant::now();
+        Self { pace, start: now, steps: 0.0, awake: now, steps_awake: 0.0, sleeps: 0.0, listener: None }
     }
 
+    /// How long that many steps take, or a second if they never come.
+    fn time_of(&self, steps: f64) -> Duration {
+        Duration::try_from_secs_f64(steps / self.pace.steps_per_s).unwrap_or(Duration::from_secs(1))
+    }
+
+    /// Sleeps for its part of what is left until that many steps were to be made, if so many sleeps are left.
+    fn sleep(&self, steps: f64, sleeps_left: u32) {
+        let time = self.time_of(steps).saturating_sub(self.start.elapsed()) / sleeps_left;
+        if time >= MIN_SLEEP {
+            std::thread::sleep(time);
+        }
+    }
+
+    /// Steps come one after the other, as many as the neighbour at the server made between two sleeps, and then it sleeps until the
+    /// next one is due.
     fn wait(&mut self) {
         self.steps += 1.0;
-        let due = self.due();
-        loop {
-            let passed = self.start.elapsed();
-            let owed = passed.mul_f64(self.pace.sleep_share).saturating_sub(self.slept);
-            if owed > SLACK {
-                std::thread::sleep(owed.min(MAX_DELAY));
-                self.slept += self.start.elapsed().saturating_sub(passed);
-            } else if passed > due + MAX_DELAY {
-                (self.start, self.steps, self.slept) = (Instant::now(), 0.0, Duration::ZERO);
-                break;
-            } else if passed >= due {
-                break;
-            }
+        self.steps_awake += 1.0;
+        let is_awake_for = self.time_of(self.steps_awake).mul_f64(1.0 - self.pace.sleep_share);
+        while self.awake.elapsed() < is_awake_for {
             std::hint::spin_loop();
+        }
+        self.sleeps += self.pace.sleeps_per_s / self.pace.steps_per_s;
+        if self.sleeps >= 1.0 {
+            let sleeps = (self.sleeps as u32).min(MAX_SLEEPS);
+            (1..=sleeps).rev().for_each(|sleeps_left| self.sleep(self.steps, sleeps_left));
+            (self.awake, self.steps_awake, self.sleeps) = (Instant::now(), 0.0, self.sleeps.fract());
+        }
+        if self.start.elapsed() > self.time_of(self.steps) + MAX_DELAY {
+            (self.start, self.steps) = (Instant::now(), 0.0);
         }
     }
 }
@@ -254,12 +288,17 @@ fn listen() -> std::io::Result<(Address, UnixListener)> {
 mod tests {
     use super::*;
 
+    /// As often as it can, all in one session.
+    const UNLIMITED: Pace =
+        Pace { steps_per_s: f64::INFINITY, sessions_per_s: 0.0, sleep_share: 0.0, sleeps_per_s: 0.0 };
+
     #[test]
     fn a_pace_is_read_back() {
-        for pace in [Pace::UNLIMITED, Pace { steps_per_s: 12345.678, sessions_per_s: 0.25, sleep_share: 0.75 }] {
+        let some = Pace { steps_per_s: 12345.678, sessions_per_s: 0.25, sleep_share: 0.75, sleeps_per_s: 10.5 };
+        for pace in [UNLIMITED, some] {
             assert_eq!(pace.to_string().parse(), Ok(pace));
         }
-        assert!("any".parse::<Pace>().is_err() && "1/x/2".parse::<Pace>().is_err());
+        assert!("any".parse::<Pace>().is_err() && "1/x/2/3".parse::<Pace>().is_err());
     }
 
     #[test]
@@ -268,7 +307,7 @@ mod tests {
         let promise = Promise { len_bytes: TALLY_BYTES, sealing: Sealing::Size };
         let shared = Region::open(descriptor, promise, Access::ReadWrite).unwrap().into_memory();
         let nowhere = Address::Abstract("memcpy-select-nobody-is-there".to_owned());
-        let mut place = Place::new(nowhere, Waiting::Sleep, Some(Pace::UNLIMITED));
+        let mut place = Place::new(nowhere, Waiting::Sleep, Some(UNLIMITED));
         place.tally = Some(shared);
         place.step();
         tally.begin(std::process::id());
