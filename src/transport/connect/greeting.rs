@@ -41,6 +41,8 @@ enum State {
     Offered,
     /// It has accepted, and waits for Go.
     Agreed,
+    /// The queue region is ready, too.
+    Prepared,
     /// The handshake is over, in one way or the other.
     Over,
 }
@@ -98,6 +100,11 @@ impl Greeting {
         self.state == State::Asked
     }
 
+    /// Whether all is there that a session needs.
+    pub(in crate::transport) fn is_prepared(&self) -> bool {
+        self.state == State::Prepared
+    }
+
     /// Whether the client could long have gone on.
     pub(in crate::transport) fn has_had_its_time(&self, now: Instant) -> bool {
         now.saturating_duration_since(self.turned) >= PATIENCE
@@ -133,7 +140,7 @@ impl Greeting {
             // An offer, and a session, cost far more than this look.
             State::Asked | State::Agreed if self.channel.is_gone() => return Err(ConnectError::PeerGone),
             State::Asked => return Ok(Step::Asked),
-            State::Agreed => return Ok(Step::Agreed),
+            State::Agreed | State::Prepared => return Ok(Step::Agreed),
             State::Over => return Err(ConnectError::PeerGone),
             State::Silent | State::Offered => {}
         }
@@ -190,6 +197,23 @@ impl Greeting {
         self.client_data.as_ref()
     }
 
+    /// Makes the queue region ready for a client that has accepted, which is most of what [`finish`](Self::finish) has to do.
+    ///
+    /// # Errors
+    ///
+    /// As of [`finish`](Self::finish).
+    pub(in crate::transport) fn prepare(&mut self) -> Result<(), ConnectError> {
+        match (self.state, &self.offer) {
+            (State::Prepared, _) => Ok(()),
+            (State::Agreed, Some((_, queue))) => {
+                make_ready(queue).inspect_err(|error| self.refuse_for(error))?;
+                self.state = State::Prepared;
+                Ok(())
+            }
+            _ => Err(ConnectError::PeerGone),
+        }
+    }
+
     /// The session, of which the client is told that it is there.
     ///
     /// # Errors
@@ -197,10 +221,8 @@ impl Greeting {
     /// [`ConnectError::PeerGone`] if the last step was not [`Step::Agreed`], and what keeps the queue region from being
     /// pre-faulted and sealed; the client has been told, as far as it can be.
     pub fn finish(mut self) -> Result<Greeted, ConnectError> {
-        let (State::Agreed, Some((geometry, queue))) = (self.state, self.offer.take()) else {
-            return Err(ConnectError::PeerGone);
-        };
-        make_ready(&queue).inspect_err(|error| self.refuse_for(error))?;
+        self.prepare()?;
+        let (geometry, queue) = self.offer.take().ok_or(ConnectError::PeerGone)?;
         self.channel.send(Message::Go, &[])?;
         if self.origin.is_some() {
             self.channel.watch_process();

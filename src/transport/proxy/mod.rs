@@ -20,6 +20,7 @@ use super::connect::{Address, ClientHandshake, ConnectError, Greeting, JoinOptio
 use super::error::{SessionError, TableError};
 use super::geometry::{Allocator, Geometry, GeometryError};
 use super::job::{ClientKey, Event};
+use super::memory::Mapped;
 use super::options::Waiting;
 use super::options::setters;
 use super::reactor::{Progress, Reactor, Service};
@@ -217,9 +218,10 @@ impl<R: Rule> Service for Relay<R> {
         session.forward(client, turn, &mut self.rule)
     }
 
-    fn end(&mut self, client: ClientKey, mut session: Pair, _others: usize) {
+    fn end(&mut self, client: ClientKey, mut session: Pair, _others: usize) -> Vec<Mapped> {
         // What the table answered before it went is forwarded still.
         let _ = session.forward(client, usize::MAX, &mut self.rule);
+        session.into_memory()
     }
 }
 

@@ -61,6 +61,8 @@ pub(super) struct Pair {
     capacity: u32,
     /// The longest bytes that travel in a request, and in a response.
     room_bytes: [u32; 2],
+    /// All that is mapped.
+    memory: Vec<Mapped>,
 }
 
 /// The names that clients send, and where they are sent on from.
@@ -84,6 +86,7 @@ impl Pair {
         let (front_queue, behind_queue) = (greeted.queue.into_memory(), joined.queue.into_memory());
         let blocks = greeted.geometry.client_blocks;
         let client_data = greeted.client_data.ok_or(ConnectError::PeerGone)?.into_memory();
+        let memory = [&front_queue, &behind_queue, &client_data, names.memory()].map(Clone::clone).into();
         let own_count = joined.geometry.client_blocks.count - blocks.count;
         Ok(Self {
             front: greeted.channel,
@@ -114,7 +117,13 @@ impl Pair {
             has_taken_unanswered: false,
             capacity: greeted.geometry.capacity,
             room_bytes: [front.requests.room_bytes(), front.responses.room_bytes()],
+            memory,
         })
+    }
+
+    /// Gives up all but what is mapped.
+    pub(super) fn into_memory(self) -> Vec<Mapped> {
+        self.memory
     }
 
     /// Forwards what there is in both directions, so many requests at most; whether there was something.
@@ -287,8 +296,8 @@ impl Session for Pair {
             Source::Other => {
                 // Objects may have come between the wakes: they are kept until their response is there.
                 self.behind.wait(Duration::ZERO)?;
-                // An object comes by itself, and then the wake for its response.
-                Ok((1, self.responses_in.index().wrapping_mul(2)))
+                // An object comes by itself, and then the wake for its response; a request without one has a wake of its own.
+                Ok((1, self.responses_in.index().wrapping_mul(2).wrapping_add(self.requests_in.index())))
             }
         }
     }

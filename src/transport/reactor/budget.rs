@@ -3,7 +3,8 @@
 //! Connections, handshakes and sessions that end are some dozen system calls each, and a flood of one kind must keep neither the
 //! requests of clients waiting nor what is of another kind. So each kind is attended to for a moment, and then not for a
 //! while, if a client has asked for something since its last moment; with no clients to serve there is no pause. A moment is
-//! long enough for as many dead and silent connections as wait to be accepted, which cost little.
+//! long enough for as many dead and silent connections as wait to be accepted, which cost little. A request that comes meanwhile
+//! waits for one step: then it is served, and the moment goes on when there is no other one.
 //!
 //! A moment is CPU time of this thread, a pause is not: what other processes take of the CPU is not the newcomers' doing.
 
@@ -53,18 +54,21 @@ pub(super) enum Effort {
     Cheap,
     /// Memory was made, mapped or given up.
     Dear,
+    /// As that, and what was begun with it is ended in the same moment.
+    Begun,
 }
 
 /// A moment in which one kind is attended to.
 #[derive(Debug)]
 pub(super) struct Moment {
+    /// When it began, or would have, had it not been interrupted.
     start: Duration,
     /// Cheap steps for which the clock is not read.
     cheap_steps: u32,
 }
 
 impl Moment {
-    pub(super) fn begin() -> Self {
+    fn new() -> Self {
         Self { start: cpu_time(), cheap_steps: MIN_CHEAP_STEPS }
     }
 
@@ -73,9 +77,9 @@ impl Moment {
         self.cheap_steps = match effort {
             Effort::None => return false,
             Effort::Cheap => self.cheap_steps.saturating_sub(1),
-            Effort::Dear => 0,
+            Effort::Dear | Effort::Begun => 0,
         };
-        self.cheap_steps > 0 || self.spent() < MOMENT
+        effort == Effort::Begun || self.cheap_steps > 0 || self.spent() < MOMENT
     }
 
     /// How long it has taken.
@@ -92,12 +96,15 @@ pub(super) struct Budgets {
     seen: [u32; Kind::ALL.len()],
     /// How often clients were served, modulo 2^32.
     served: u32,
+    /// The moments of each that were interrupted, and what they had taken.
+    interrupted: [Option<(Moment, Duration)>; Kind::ALL.len()],
 }
 
 impl Budgets {
     /// All of them open.
     pub(super) fn new() -> Self {
-        Self { opens: [Instant::now(); Kind::ALL.len()], seen: [0; Kind::ALL.len()], served: 0 }
+        let (opens, seen) = ([Instant::now(); Kind::ALL.len()], [0; Kind::ALL.len()]);
+        Self { opens, seen, served: 0, interrupted: [const { None }; Kind::ALL.len()] }
     }
 
     /// Clients were served.
@@ -109,6 +116,20 @@ impl Budgets {
     /// How long that kind has to wait still.
     pub(super) fn time_left(&self, kind: Kind) -> Duration {
         self.opens[kind as usize].saturating_duration_since(Instant::now())
+    }
+
+    /// A moment of that kind: what is left of one that was interrupted, or a new one.
+    pub(super) fn begin(&mut self, kind: Kind) -> Moment {
+        match self.interrupted[kind as usize].take() {
+            Some((moment, spent)) => Moment { start: cpu_time().saturating_sub(spent), ..moment },
+            None => Moment::new(),
+        }
+    }
+
+    /// Keeps what is left of a moment for later: a client has asked for something.
+    pub(super) fn interrupt(&mut self, kind: Kind, moment: Moment) {
+        let spent = moment.spent();
+        self.interrupted[kind as usize] = Some((moment, spent));
     }
 
     /// Ends a moment that took so long; whether that kind has to wait now, because clients are served.
@@ -126,10 +147,10 @@ fn cpu_time() -> Duration {
     Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or_default())
 }
 
-/// A wake is heard in 1 to 2 us: the wait that reports it, and a read of the socket. One in 400 us with nothing to ask for is half
-/// a percent of a CPU,
-const RING_PERIOD: Duration = Duration::from_micros(400);
-/// and so many at once are a tenth of a millisecond.
+/// A wake is heard in some us, in which no request is: the system wakes this thread, the wait reports it, and the socket is read. One
+/// in so long with nothing to ask for is a tenth of a percent of a CPU,
+const RING_PERIOD: Duration = Duration::from_millis(4);
+/// and so many at once are some tenths of a millisecond.
 const MAX_TOKENS: u32 = 64;
 
 /// The tokens of one side.
@@ -205,6 +226,7 @@ mod tests {
         let steps = (0..100).take_while(|_| cheap.goes_on_after(Effort::Cheap)).count();
         assert_eq!(steps as u32, MIN_CHEAP_STEPS - 1);
         let mut dear = moment();
+        assert!(dear.goes_on_after(Effort::Begun));
         assert!(!dear.goes_on_after(Effort::Dear) && !dear.goes_on_after(Effort::None));
     }
 

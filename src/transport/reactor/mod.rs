@@ -17,6 +17,7 @@ mod tests;
 use crate::transport::connect::{ConnectError, Greeting, Listener};
 use crate::transport::error::{SessionError, TableError};
 use crate::transport::job::{ClientKey, Event};
+use crate::transport::memory::Mapped;
 use crate::transport::options::Waiting;
 use crate::transport::semaphore::Spin;
 use crate::transport::slots::{Key, Slots};
@@ -44,6 +45,8 @@ pub(super) struct Reactor<S: Service> {
     /// Clients that are connecting, in the order in which their time is over.
     newcomers: BTreeMap<u64, Newcomer<S>>,
     last_newcomer: u64,
+    /// When it was seen last whose time is over.
+    late_looked: Instant,
     listener: Option<Listener>,
     /// Whether clients may wait to be accepted.
     is_asked: bool,
@@ -51,10 +54,16 @@ pub(super) struct Reactor<S: Service> {
     budgets: Budgets,
     /// Newcomers that have said something, or hung up.
     lines: Lines,
+    /// The newcomer that is being made a session.
+    agreed: Option<u64>,
+    /// When a newcomer was offered a session last.
+    offered: Option<Instant>,
     /// Sessions whose regions may not be pre-faulted yet.
     unfaulted: VecDeque<Key>,
     /// Sessions that are over, whose memory and sockets are to be given up.
     pub(super) departed: VecDeque<(ClientKey, S::Session)>,
+    /// Memory that is left of the last of them.
+    remains: Vec<Mapped>,
     notices: Notices,
     /// Descriptors that are not listened to until then: of a listener that the system refused a client, of newcomers that could
     /// not go on, and of sessions that ring too often.
@@ -87,12 +96,16 @@ impl<S: Service> Reactor<S> {
             sessions: Slots::default(),
             newcomers: BTreeMap::new(),
             last_newcomer: 0,
+            late_looked: Instant::now(),
             listener: None,
             is_asked: false,
             budgets: Budgets::new(),
             lines: Lines::default(),
+            agreed: None,
+            offered: None,
             unfaulted: VecDeque::new(),
             departed: VecDeque::new(),
+            remains: Vec::new(),
             notices: Notices::default(),
             muted: BTreeSet::new(),
             events: VecDeque::new(),
@@ -155,11 +168,14 @@ impl<S: Service> Reactor<S> {
     pub(super) fn end(&mut self, client: ClientKey, why: SessionError) {
         self.depart(client, why);
         self.bury();
+        while !self.remains.is_empty() {
+            self.bury();
+        }
     }
 
     /// Ends a session, but for what is dear of it, which is put off. The program hears of it once, and of nothing that the client
     /// asked for before.
-    fn depart(&mut self, client: ClientKey, why: SessionError) {
+    pub(super) fn depart(&mut self, client: ClientKey, why: SessionError) {
         let Some(served) = self.sessions.remove(client.0) else { return };
         let session = served.session;
         for source in [Source::Client, Source::Other] {

@@ -1,6 +1,6 @@
 //! Clients that connect: accepted, greeted as far as they have come, made sessions, or refused; and what else has a budget.
 
-use super::budget::{Effort, Kind, Moment, Rings};
+use super::budget::{Effort, Kind, Rings};
 use super::crowd::{MAX_NEWCOMERS, Place, gives_way};
 use super::{Name, Newcomer, Progress, Reactor, Served, Service, Session, Source};
 use crate::transport::connect::{ConnectError, Greeting, Listener, Origin, Step};
@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 
 /// How long a newcomer waits that could not go on.
 const RETRY: Duration = Duration::from_millis(5);
+/// While a client is connecting, it is seen so often whether its time is over.
+pub(super) const NEWCOMER_LOOK: Duration = Duration::from_millis(50);
 
 impl<S: Service> Reactor<S> {
     /// Watches a client that is connecting. It is told if that cannot be.
@@ -34,9 +36,9 @@ impl<S: Service> Reactor<S> {
     /// Whether there is something of that kind to be done.
     fn has(&self, kind: Kind) -> bool {
         match kind {
-            Kind::Departures => !self.departed.is_empty(),
+            Kind::Departures => !self.departed.is_empty() || !self.remains.is_empty(),
             Kind::Arrivals => self.is_asked,
-            Kind::Greetings => !self.lines.is_empty(),
+            Kind::Greetings => !self.lines.is_empty() || self.agreed.is_some(),
             Kind::Faults => !self.unfaulted.is_empty(),
         }
     }
@@ -47,28 +49,38 @@ impl<S: Service> Reactor<S> {
         waiting.map(|kind| self.budgets.time_left(kind)).min().unwrap_or(Duration::MAX)
     }
 
-    /// Attends to what is of a kind for a moment, if it is time.
-    pub(super) fn attend_to(&mut self, kind: Kind) {
+    /// Attends to what is of a kind for a moment, if it is time, and after that many steps only until a client asks for something.
+    pub(super) fn attend_to(&mut self, kind: Kind, least_steps: u32) {
         if !self.has(kind) || !self.budgets.time_left(kind).is_zero() {
             return;
         }
-        let mut moment = Moment::begin();
-        while moment.goes_on_after(match kind {
-            Kind::Departures => self.bury(),
-            Kind::Arrivals => self.arrive(),
-            Kind::Greetings => self.greet(),
-            Kind::Faults => self.prefault(),
-        }) {}
+        let mut moment = self.budgets.begin(kind);
+        for step in 0.. {
+            if step >= least_steps && self.find_ready(1).is_some() {
+                return self.budgets.interrupt(kind, moment);
+            }
+            let effort = match kind {
+                Kind::Departures => self.bury(),
+                Kind::Arrivals => self.arrive(),
+                Kind::Greetings => self.greet(),
+                Kind::Faults => self.prefault(),
+            };
+            if !moment.goes_on_after(effort) {
+                break;
+            }
+        }
         let is_put_off = self.budgets.shut(kind, || moment.spent()) && self.has(kind);
         if is_put_off && matches!(kind, Kind::Arrivals | Kind::Greetings) {
             self.events.extend(self.notices.throttled());
         }
     }
 
-    /// Gives up what a session had that is over.
+    /// Gives up a bit of what sessions had that are over.
     pub(super) fn bury(&mut self) -> Effort {
-        let Some((client, session)) = self.departed.pop_front() else { return Effort::None };
-        self.service.end(client, session, self.sessions.len());
+        if self.remains.pop().is_none() {
+            let Some((client, session)) = self.departed.pop_front() else { return Effort::None };
+            self.remains = self.service.end(client, session, self.sessions.len());
+        }
         Effort::Dear
     }
 
@@ -109,8 +121,13 @@ impl<S: Service> Reactor<S> {
         }
     }
 
-    /// Queues those that take too long: they hear of it when it is their turn.
+    /// Queues those that take too long: they hear of it when it is their turn. There may be many, and a look at them is not due
+    /// with each look at the sockets.
     pub(super) fn queue_late(&mut self) {
+        if self.newcomers.is_empty() || self.looked.saturating_duration_since(self.late_looked) < NEWCOMER_LOOK {
+            return;
+        }
+        self.late_looked = self.looked;
         let late = self.newcomers.iter().take_while(|(_, newcomer)| !newcomer.is_in_time());
         for number in late.map(|(number, _)| *number).collect::<Vec<_>>() {
             self.queue(number);
@@ -136,11 +153,14 @@ impl<S: Service> Reactor<S> {
 
     /// Goes on with the newcomer whose turn it is, if it has come further, and hears of it once more.
     fn greet(&mut self) -> Effort {
+        if let Some(number) = self.agreed.take() {
+            return self.go_on_with_session(number);
+        }
         let Some(number) = self.lines.pop() else { return Effort::None };
         let mut effort = Effort::Cheap;
         // What is left of those that have gone counts.
-        if self.sessions.len() + self.departed.len() >= self.max_clients {
-            effort = self.bury().max(effort);
+        while self.sessions.len() + self.departed.len() >= self.max_clients && self.bury() != Effort::None {
+            effort = Effort::Dear;
         }
         let is_full = self.sessions.len() >= self.max_clients;
         let Some(Newcomer { greeting, offer, queued }) = self.newcomers.get_mut(&number) else { return effort };
@@ -152,6 +172,7 @@ impl<S: Service> Reactor<S> {
             _ if is_full => Err(ConnectError::Full),
             step => {
                 effort = Effort::Dear;
+                self.offered = Some(Instant::now());
                 self.service.go_on(greeting, offer, step)
             }
         });
@@ -162,13 +183,33 @@ impl<S: Service> Reactor<S> {
                 self.muted.insert((Instant::now() + RETRY, Name::Newcomer(number, Source::Client)));
                 Ok(())
             }
-            Ok(Progress::Agrees) => self.promote(number),
+            Ok(Progress::Agrees) => {
+                (self.agreed, effort) = (Some(number), Effort::Begun);
+                Ok(())
+            }
             Err(why) => Err(why),
         };
         if let Err(why) = result {
             self.refuse(number, why);
         }
         effort
+    }
+
+    /// Makes the queue region of a client ready with which all is agreed, and then a session of it.
+    fn go_on_with_session(&mut self, number: u64) -> Effort {
+        let greeting = self.newcomers.get_mut(&number).map(|newcomer| &mut newcomer.greeting);
+        let result = match greeting.filter(|greeting| !greeting.is_prepared()).map(Greeting::prepare) {
+            Some(Ok(())) => {
+                self.agreed = Some(number);
+                return Effort::Begun;
+            }
+            Some(Err(why)) => Err(why),
+            None => self.promote(number),
+        };
+        if let Err(why) = result {
+            self.refuse(number, why);
+        }
+        Effort::Dear
     }
 
     /// Hangs up on a client that is connecting, and says why.
@@ -219,7 +260,7 @@ impl<S: Service> Reactor<S> {
         match served.session.prefault() {
             Ok(true) => self.unfaulted.push_back(key),
             Ok(false) => {}
-            Err(why) => self.end(ClientKey(key), why),
+            Err(why) => self.depart(ClientKey(key), why),
         }
         Effort::Dear
     }

@@ -1,6 +1,7 @@
 //! A reactor's rounds: serves polled clients, looks at the sockets in between, and sleeps when there is nothing.
 
 use super::budget::Kind;
+use super::newcomers::NEWCOMER_LOOK;
 use super::{Name, Reactor, Served, Service, Session};
 use crate::transport::error::{SessionError, TableError};
 use crate::transport::job::ClientKey;
@@ -24,8 +25,9 @@ const TIME_PER_LOOK: Duration = Duration::from_millis(2);
 /// between: so often, and only until it has been quiet for so long.
 const WORD_SLEEP: Duration = Duration::from_millis(4);
 const QUIET: Duration = Duration::from_millis(100);
-/// While a client is connecting, it is seen so often whether its time is over.
-const NEWCOMER_LOOK: Duration = Duration::from_millis(50);
+/// A newcomer accepts within so long what it is offered, if it does not have to wait for a CPU: its answer is waited for with all
+/// sockets.
+const PROMPT: Duration = Duration::from_millis(1);
 /// How long a side is not heard that rings too often, after which its rings are looked at in any case: a request that is made
 /// meanwhile is seen so much later at most, and [`TIME_PER_LOOK`].
 const MUTED_FOR: Duration = Duration::from_millis(5);
@@ -99,7 +101,7 @@ impl<S: Service> Reactor<S> {
     /// Looks at polled clients, so many times, until one has something. A look is a load and a compare: a request waits for half a
     /// look on average, and a round costs as much as many of them.
     #[inline(always)]
-    fn find_ready(&mut self, mut looks: u32) -> Option<Key> {
+    pub(super) fn find_ready(&mut self, mut looks: u32) -> Option<Key> {
         loop {
             let found = match self.sessions.only_polled() {
                 Some((key, served)) => ready(served).map(|()| key),
@@ -139,10 +141,7 @@ impl<S: Service> Reactor<S> {
                         self.depart(ClientKey(key), SessionError::PeerGone);
                     }
                 }
-                Err(why) => {
-                    self.depart(ClientKey(key), why);
-                    self.attend_to(Kind::Departures);
-                }
+                Err(why) => self.depart(ClientKey(key), why),
             }
         }
         if any {
@@ -155,7 +154,7 @@ impl<S: Service> Reactor<S> {
     fn look_if_due(&mut self) {
         if self.longest_sleep().is_zero() || self.looked.elapsed() >= TIME_PER_LOOK {
             // What the system refuses here it refuses in the next wait too, which says so.
-            let _ = self.look(Duration::ZERO);
+            let _ = self.look(Duration::ZERO, 1);
         }
     }
 
@@ -201,14 +200,14 @@ impl<S: Service> Reactor<S> {
         let is_lone = slept - idle < QUIET && self.only_session().is_some();
         // A look that is due comes before a lone client's sleep: the other side waits for what comes after that.
         if longest.is_zero() || is_lone && slept - self.looked >= TIME_PER_LOOK {
-            return self.look(Duration::ZERO);
+            return self.look(Duration::ZERO, 0);
         }
         let limit = limit.min(longest);
         let lone = if is_lone { self.only_session() } else { None };
         if !lone.is_some_and(|session| session.sleep(limit.min(WORD_SLEEP))) {
             // Up to one that has something already.
             let found = self.sessions.find(0, |served, _| served.session.arm().then_some(()));
-            self.look(if found.is_some() { Duration::ZERO } else { limit })?;
+            self.look(if found.is_some() { Duration::ZERO } else { limit }, 0)?;
         }
         if self.waiting == Waiting::Adaptive {
             self.spin.slept(slept.elapsed());
@@ -216,9 +215,11 @@ impl<S: Service> Reactor<S> {
         Ok(())
     }
 
-    /// The only session, if there is just one, it is polled, and no client is connecting.
+    /// The only session, if there is just one, it is polled, and no newcomer's answer is awaited: those that say nothing, however
+    /// many there are, do not count.
     fn only_session(&mut self) -> Option<&mut S::Session> {
-        if self.sessions.len() != 1 || !self.newcomers.is_empty() {
+        let is_awaited = !self.newcomers.is_empty() && self.offered.is_some_and(|offered| offered.elapsed() < PROMPT);
+        if self.sessions.len() != 1 || is_awaited {
             return None;
         }
         let key = self.sessions.next_polled()?;
@@ -233,15 +234,15 @@ impl<S: Service> Reactor<S> {
         self.time_to_next().min(newcomers).min(muted.unwrap_or(Duration::MAX))
     }
 
-    /// Sees what the sockets have, waiting for at most the limit. What is not a request has its moments then, so that clients are
-    /// served in between.
-    fn look(&mut self, limit: Duration) -> Result<(), TableError> {
+    /// Sees what the sockets have, waiting for at most the limit. What is not a request has its moments then, as long as no client
+    /// asks for something, but so many steps at least: among clients of which one always does, it must not come to a halt.
+    fn look(&mut self, limit: Duration, least_steps: u32) -> Result<(), TableError> {
         self.looked = Instant::now();
         self.hear_again();
         for ready in self.watch.wait(limit).map_err(TableError::wait)? {
             self.see(ready);
         }
-        Kind::ALL.into_iter().for_each(|kind| self.attend_to(kind));
+        Kind::ALL.into_iter().for_each(|kind| self.attend_to(kind, least_steps));
         Ok(())
     }
 

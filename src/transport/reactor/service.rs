@@ -43,8 +43,8 @@ pub(in crate::transport) trait Service {
         events: &mut VecDeque<Event>,
     ) -> Result<bool, SessionError>;
 
-    /// A session is over; so many others are not.
-    fn end(&mut self, client: ClientKey, session: Self::Session, others: usize);
+    /// A session is over; so many others are not. The memory that it had is given up by and by, to unmap it is dear.
+    fn end(&mut self, client: ClientKey, session: Self::Session, others: usize) -> Vec<Mapped>;
 }
 
 /// What a step of a handshake came to.

@@ -188,15 +188,16 @@ impl Service for TableService {
         Ok(any)
     }
 
-    fn end(&mut self, _client: ClientKey, mut session: Session, others: usize) {
+    fn end(&mut self, _client: ClientKey, mut session: Session, others: usize) -> Vec<Mapped> {
         session.take_returned();
-        drop(session);
+        let memory = session.into_memory();
         if let Some(common) = &self.common
             && others == 0
         {
             // What the clients that left still held is free again. The numbers were checked before.
             let _ = lay_out_shared(common.memory(), self.options.geometry.server_blocks);
         }
+        memory
     }
 }
 

@@ -37,6 +37,8 @@ pub(super) struct Session {
     pub(super) is_touched: bool,
     /// Regions to be pre-faulted, and how much of the last of them is.
     unfaulted: (Vec<Mapped>, usize),
+    /// All that is mapped.
+    memory: Vec<Mapped>,
 }
 
 /// What is pre-faulted at a time: some dozen microseconds.
@@ -54,8 +56,10 @@ impl Session {
         let Greeted { channel, geometry, queue, client_data } = greeted;
         let layout = QueueLayout::of(&geometry)?;
         let queue = queue.into_memory();
-        let unfaulted = client_data.iter().map(|region| region.memory().clone()).chain([data.clone()]);
-        let unfaulted = if prefault { unfaulted.collect() } else { Vec::new() };
+        let mut memory: Vec<Mapped> = client_data.iter().map(|region| region.memory().clone()).collect();
+        memory.push(data.clone());
+        let unfaulted = if prefault { memory.clone() } else { Vec::new() };
+        memory.push(queue.clone());
         let (client_data, client_file) = match client_data.map(Region::into_parts) {
             Some((memory, file)) => (memory, Some(file)),
             None => (data.clone(), None),
@@ -71,7 +75,13 @@ impl Session {
             client_bell: Doorbell::new(queue, layout.client_doorbell_at),
             is_touched: false,
             unfaulted: (unfaulted, 0),
+            memory,
         })
+    }
+
+    /// Gives up all but what is mapped.
+    pub(super) fn into_memory(self) -> Vec<Mapped> {
+        self.memory
     }
 
     /// Takes in leases that were dropped without being sent.
