@@ -274,3 +274,27 @@ pub fn meddle(memory: &Mapped, bells: [usize; 2], time: Duration, is_over: impl 
         std::thread::sleep(Duration::from_micros(20));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transport::Table;
+    use std::io::Read;
+
+    #[test]
+    fn one_that_greets_is_offered_a_session_and_one_that_says_half_of_it_is_not() {
+        let address = Address::Abstract(format!("memcpy-select-greeted-{}", std::process::id()));
+        let mut table = Table::create(&address, TableOptions::default()).unwrap();
+        let (mut whole, mut part) = (hello(&address).unwrap(), half(&address).unwrap());
+        whole.set_nonblocking(true).unwrap();
+        let (mut message, mut len_bytes) = ([0; 64], 0);
+        until("an offer", || {
+            table.next(Duration::from_millis(1)).unwrap();
+            len_bytes += whole.read(&mut message[len_bytes..]).unwrap_or(0);
+            len_bytes == message.len()
+        });
+        assert_eq!(message[12], 2, "a Welcome");
+        part.set_nonblocking(true).unwrap();
+        assert!(part.read(&mut message).is_err(), "nothing has come");
+    }
+}

@@ -302,6 +302,18 @@ mod tests {
     }
 
     #[test]
+    fn steps_between_two_sleeps_are_made_one_after_the_other() {
+        let often = Pace { steps_per_s: 4e6, sessions_per_s: 0.0, sleep_share: 0.5, sleeps_per_s: 1e6 };
+        let mut place = Elsewhere::new(often);
+        let awake: Vec<f64> = (0..9).map(|_| (place.wait(), place.steps_awake).1).collect();
+        assert_eq!(awake, [1.0, 2.0, 3.0, 0.0, 1.0, 2.0, 3.0, 0.0, 1.0]);
+        // One that sleeps while it makes a step has no sleeps to catch up with.
+        let mut place = Elsewhere::new(Pace { sleeps_per_s: 4e9, ..often });
+        assert_eq!((place.wait(), place.steps_awake, place.sleeps).1, 0.0);
+        assert!(place.sleeps < 1.0);
+    }
+
+    #[test]
     fn what_a_neighbour_does_is_counted_and_done_elsewhere_too() {
         let (mut tally, descriptor) = Tally::new().unwrap();
         let promise = Promise { len_bytes: TALLY_BYTES, sealing: Sealing::Size };

@@ -16,6 +16,11 @@ const MOMENT: Duration = Duration::from_micros(50);
 /// but for these: steps that cost a few system calls, in a row. As many connections wait to be accepted.
 const MIN_CHEAP_STEPS: u32 = 16;
 
+/// A client that has its answer needs some microseconds to wake up before it asks again: one step that is begun at once keeps it waiting
+/// for a part of its length or not at all, and later ones in full. So the next one is begun after the next answer, or when
+/// nothing was asked for so long.
+const LULL: Duration = Duration::from_micros(200);
+
 /// What is not a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -98,13 +103,24 @@ pub(super) struct Budgets {
     served: u32,
     /// The moments of each that were interrupted, and what they had taken.
     interrupted: [Option<(Moment, Duration)>; Kind::ALL.len()],
+    /// When the last lull began, and how often clients had been served by then.
+    lull: (Instant, u32),
+    /// Whether it is too late to begin a step in it.
+    is_late: bool,
 }
 
 impl Budgets {
     /// All of them open.
     pub(super) fn new() -> Self {
-        let (opens, seen) = ([Instant::now(); Kind::ALL.len()], [0; Kind::ALL.len()]);
-        Self { opens, seen, served: 0, interrupted: [const { None }; Kind::ALL.len()] }
+        let now = Instant::now();
+        Self {
+            opens: [now; Kind::ALL.len()],
+            seen: [0; Kind::ALL.len()],
+            served: 0,
+            interrupted: [const { None }; Kind::ALL.len()],
+            lull: (now, 0),
+            is_late: false,
+        }
     }
 
     /// Clients were served.
@@ -113,9 +129,23 @@ impl Budgets {
         self.served = self.served.wrapping_add(1);
     }
 
+    /// All that was asked for is answered, and a lull begins, if it was something.
+    pub(super) fn begin_lull(&mut self, now: Instant) {
+        if self.lull.1 != self.served {
+            (self.lull, self.is_late) = ((now, self.served), false);
+        }
+    }
+
+    /// A step was made, or the thread is about to sleep: what comes later in this lull meets the next request.
+    pub(super) fn pass_lull(&mut self) {
+        self.is_late = true;
+    }
+
     /// How long that kind has to wait still.
     pub(super) fn time_left(&self, kind: Kind) -> Duration {
-        self.opens[kind as usize].saturating_duration_since(Instant::now())
+        let lull_ends = if self.is_late { Some(self.lull.0 + LULL) } else { None };
+        let opens = self.opens[kind as usize];
+        lull_ends.map_or(opens, |ends| ends.max(opens)).saturating_duration_since(Instant::now())
     }
 
     /// A moment of that kind: what is left of one that was interrupted, or a new one.
@@ -228,6 +258,43 @@ mod tests {
         let mut dear = moment();
         assert!(dear.goes_on_after(Effort::Begun));
         assert!(!dear.goes_on_after(Effort::Dear) && !dear.goes_on_after(Effort::None));
+    }
+
+    #[test]
+    fn one_step_is_begun_after_an_answer_and_the_next_one_after_the_next() {
+        let mut budgets = Budgets::new();
+        let is_open = |budgets: &Budgets| Kind::ALL.map(|kind| budgets.time_left(kind).is_zero());
+        // A lull that has not passed while this test runs.
+        let now = Instant::now() + Duration::from_secs(3600);
+        for _ in 0..3 {
+            budgets.serve();
+            budgets.begin_lull(now);
+            assert_eq!(is_open(&budgets), [true; Kind::ALL.len()]);
+            budgets.pass_lull();
+            assert_eq!(is_open(&budgets), [false; Kind::ALL.len()]);
+            budgets.begin_lull(now);
+            assert_eq!(is_open(&budgets), [false; Kind::ALL.len()], "nothing was asked for meanwhile");
+        }
+        budgets.lull.0 = Instant::now() - LULL;
+        assert_eq!(is_open(&budgets), [true; Kind::ALL.len()], "nobody asks");
+    }
+
+    #[test]
+    fn a_moment_that_was_interrupted_goes_on_with_what_is_left_of_it() {
+        let mut budgets = Budgets::new();
+        let cheap = |moment: &mut Moment| (0..100).take_while(|_| moment.goes_on_after(Effort::Cheap)).count() as u32;
+        // It has had its time; what is left are cheap steps.
+        while cpu_time() < MOMENT {}
+        let mut moment = Moment { start: Duration::ZERO, cheap_steps: MIN_CHEAP_STEPS };
+        for _ in 0..5 {
+            assert!(moment.goes_on_after(Effort::Cheap));
+        }
+        budgets.interrupt(Kind::Arrivals, moment);
+        assert_eq!(budgets.begin(Kind::Greetings).cheap_steps, MIN_CHEAP_STEPS, "another kind's is its own");
+        let mut moment = budgets.begin(Kind::Arrivals);
+        assert!(moment.spent() >= MOMENT);
+        assert_eq!(cheap(&mut moment), MIN_CHEAP_STEPS - 1 - 5);
+        assert_eq!(budgets.begin(Kind::Arrivals).cheap_steps, MIN_CHEAP_STEPS, "the next one is whole");
     }
 
     /// How many of so many rings are heard of a side that asks for something with one in `each`, and rings after `pause`; it

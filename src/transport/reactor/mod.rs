@@ -57,13 +57,13 @@ pub(super) struct Reactor<S: Service> {
     /// The newcomer that is being made a session.
     agreed: Option<u64>,
     /// When a newcomer was offered a session last.
-    offered: Option<Instant>,
+    pub(super) offered: Option<Instant>,
     /// Sessions whose regions may not be pre-faulted yet.
     unfaulted: VecDeque<Key>,
     /// Sessions that are over, whose memory and sockets are to be given up.
     pub(super) departed: VecDeque<(ClientKey, S::Session)>,
     /// Memory that is left of the last of them.
-    remains: Vec<Mapped>,
+    pub(super) remains: Vec<Mapped>,
     notices: Notices,
     /// Descriptors that are not listened to until then: of a listener that the system refused a client, of newcomers that could
     /// not go on, and of sessions that ring too often.
@@ -164,18 +164,17 @@ impl<S: Service> Reactor<S> {
         self.watch.change(key, descriptor, report).or_else(|_| self.watch.add(key, descriptor, report))
     }
 
-    /// Ends a session, and gives up what it had, if no other one waits for that.
+    /// Ends a session and hangs up, if no other one waits for that; its memory is given up by and by.
     pub(super) fn end(&mut self, client: ClientKey, why: SessionError) {
         self.depart(client, why);
-        self.bury();
-        while !self.remains.is_empty() {
+        if self.remains.is_empty() && self.departed.len() == 1 {
             self.bury();
         }
     }
 
     /// Ends a session, but for what is dear of it, which is put off. The program hears of it once, and of nothing that the client
     /// asked for before.
-    pub(super) fn depart(&mut self, client: ClientKey, why: SessionError) {
+    fn depart(&mut self, client: ClientKey, why: SessionError) {
         let Some(served) = self.sessions.remove(client.0) else { return };
         let session = served.session;
         for source in [Source::Client, Source::Other] {

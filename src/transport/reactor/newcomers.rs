@@ -49,14 +49,15 @@ impl<S: Service> Reactor<S> {
         waiting.map(|kind| self.budgets.time_left(kind)).min().unwrap_or(Duration::MAX)
     }
 
-    /// Attends to what is of a kind for a moment, if it is time, and after that many steps only until a client asks for something.
+    /// Attends to what is of a kind for a moment, if it is time, and after that many steps only until a client asks for something or is
+    /// about to.
     pub(super) fn attend_to(&mut self, kind: Kind, least_steps: u32) {
         if !self.has(kind) || !self.budgets.time_left(kind).is_zero() {
             return;
         }
         let mut moment = self.budgets.begin(kind);
         for step in 0.. {
-            if step >= least_steps && self.find_ready(1).is_some() {
+            if step >= least_steps && (self.find_ready(1).is_some() || !self.budgets.time_left(kind).is_zero()) {
                 return self.budgets.interrupt(kind, moment);
             }
             let effort = match kind {
@@ -65,6 +66,7 @@ impl<S: Service> Reactor<S> {
                 Kind::Greetings => self.greet(),
                 Kind::Faults => self.prefault(),
             };
+            self.budgets.pass_lull();
             if !moment.goes_on_after(effort) {
                 break;
             }
@@ -260,7 +262,7 @@ impl<S: Service> Reactor<S> {
         match served.session.prefault() {
             Ok(true) => self.unfaulted.push_back(key),
             Ok(false) => {}
-            Err(why) => self.depart(ClientKey(key), why),
+            Err(why) => self.end(ClientKey(key), why),
         }
         Effort::Dear
     }

@@ -141,7 +141,7 @@ impl<S: Service> Reactor<S> {
                         self.depart(ClientKey(key), SessionError::PeerGone);
                     }
                 }
-                Err(why) => self.depart(ClientKey(key), why),
+                Err(why) => self.end(ClientKey(key), why),
             }
         }
         if any {
@@ -196,12 +196,17 @@ impl<S: Service> Reactor<S> {
     /// Tells every polled client to ring, and sleeps until one does.
     fn sleep(&mut self, limit: Duration, idle: Instant) -> Result<(), TableError> {
         let slept = Instant::now();
-        let longest = self.longest_sleep();
-        let is_lone = slept - idle < QUIET && self.only_session().is_some();
+        self.budgets.begin_lull(slept);
+        // While clients ask, they wake this side in time for what is put off: a shorter sleep would be the next thing that the timer
+        // has to ring for, and setting it twice for each sleep costs a guest a tenth of a request.
+        let is_quiet = slept - idle >= QUIET;
+        let longest = self.longest_sleep_for(if is_quiet { Duration::ZERO } else { WORD_SLEEP });
+        let is_lone = !is_quiet && self.only_session().is_some();
         // A look that is due comes before a lone client's sleep: the other side waits for what comes after that.
         if longest.is_zero() || is_lone && slept - self.looked >= TIME_PER_LOOK {
             return self.look(Duration::ZERO, 0);
         }
+        self.budgets.pass_lull();
         let limit = limit.min(longest);
         let lone = if is_lone { self.only_session() } else { None };
         if !lone.is_some_and(|session| session.sleep(limit.min(WORD_SLEEP))) {
@@ -217,7 +222,7 @@ impl<S: Service> Reactor<S> {
 
     /// The only session, if there is just one, it is polled, and no newcomer's answer is awaited: those that say nothing, however
     /// many there are, do not count.
-    fn only_session(&mut self) -> Option<&mut S::Session> {
+    pub(in crate::transport) fn only_session(&mut self) -> Option<&mut S::Session> {
         let is_awaited = !self.newcomers.is_empty() && self.offered.is_some_and(|offered| offered.elapsed() < PROMPT);
         if self.sessions.len() != 1 || is_awaited {
             return None;
@@ -229,9 +234,16 @@ impl<S: Service> Reactor<S> {
 
     /// How long a sleep may be, because of what is put off, and of clients that are connecting.
     fn longest_sleep(&self) -> Duration {
+        self.longest_sleep_for(Duration::ZERO)
+    }
+
+    /// The same, where what is put off need not be attended to on time: one that is shorter than this is as long.
+    fn longest_sleep_for(&self, least: Duration) -> Duration {
         let newcomers = if self.newcomers.is_empty() { Duration::MAX } else { NEWCOMER_LOOK };
         let muted = self.muted.first().map(|(until, ..)| until.saturating_duration_since(Instant::now()));
-        self.time_to_next().min(newcomers).min(muted.unwrap_or(Duration::MAX))
+        let next = self.time_to_next();
+        let next = if next.is_zero() { next } else { next.max(least) };
+        next.min(newcomers).min(muted.unwrap_or(Duration::MAX))
     }
 
     /// Sees what the sockets have, waiting for at most the limit. What is not a request has its moments then, as long as no client

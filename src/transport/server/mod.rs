@@ -143,7 +143,7 @@ impl Table {
         act: impl FnOnce(&mut Session, &mut TableService) -> Result<T, SessionError>,
     ) -> Option<T> {
         let (session, service) = self.reactor.session_mut(client)?;
-        act(session, service).map_err(|why| self.reactor.depart(client, why)).ok()
+        act(session, service).map_err(|why| self.reactor.end(client, why)).ok()
     }
 
     /// Ends a client's session.

@@ -169,6 +169,51 @@ fn many_that_leave_at_once_do_not_keep_the_others_waiting() {
 }
 
 #[test]
+fn a_request_waits_for_one_step_of_what_others_left() {
+    for waiting in [Waiting::Adaptive, Waiting::Sleep, Waiting::Poll] {
+        let mut table = Table::without_address(TableOptions::default().waiting(waiting)).unwrap();
+        let mut busy = Peer::join(&mut table);
+        let leaving: Vec<Peer> = (0..20).map(|_| Peer::join(&mut table)).collect();
+        drop(leaving);
+        // A session, and then each of its three regions.
+        let steps_left = |table: &Table| 4 * table.reactor.departed.len() + table.reactor.remains.len();
+        let (start, mut left, mut before) = (Instant::now(), 0, 0);
+        while left < 20 || before > 0 {
+            assert!(start.elapsed() < LONG, "{before} steps are left of {left} that have gone");
+            // It asks for the next one as soon as it has an answer: there is always something.
+            busy.put();
+            busy.joined.channel.wake().unwrap();
+            match next(&mut table) {
+                Event::Closed { client, .. } => {
+                    assert_eq!(client, busy.key);
+                    let now = steps_left(&table);
+                    assert!(left < 20 || now + 1 >= before, "{waiting:?}: from {before} steps to {now}");
+                    before = now;
+                }
+                Event::Left { .. } => left += 1,
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn a_lone_client_is_waited_for_on_its_word_unless_a_newcomer_is_about_to_answer() {
+    let mut table = Table::without_address(TableOptions::default().waiting(Waiting::Sleep)).unwrap();
+    let _lone = Peer::join(&mut table);
+    let is_lone = |table: &mut Table| table.reactor.only_session().is_some();
+    let (silent, _says_nothing) = UnixStream::pair().unwrap();
+    table.adopt(silent).unwrap();
+    table.reactor.offered = None;
+    assert!(is_lone(&mut table), "a connection that says nothing");
+    table.reactor.offered = Some(Instant::now() + LONG);
+    assert!(!is_lone(&mut table), "it was offered a session just now");
+    let _other = Peer::join(&mut table);
+    table.reactor.offered = None;
+    assert!(!is_lone(&mut table), "two clients");
+}
+
+#[test]
 fn a_client_that_always_has_something_keeps_no_newcomer_out() {
     for waiting in [Waiting::Adaptive, Waiting::Sleep, Waiting::Poll] {
         let mut table = Table::without_address(TableOptions::default().waiting(waiting)).unwrap();
