@@ -52,14 +52,12 @@ impl<S: Service> Reactor<S> {
     /// Attends to what is of a kind for a moment, if it is time, and after that many steps only until a client asks for something or is
     /// about to.
     pub(super) fn attend_to(&mut self, kind: Kind, least_steps: u32) {
-        if !self.has(kind) || !self.budgets.time_left(kind).is_zero() {
+        let is_time = self.has(kind) && self.budgets.time_left(kind).is_zero();
+        if !is_time || least_steps == 0 && self.find_ready(1).is_some() {
             return;
         }
         let mut moment = self.budgets.begin(kind);
-        for step in 0.. {
-            if step >= least_steps && (self.find_ready(1).is_some() || !self.budgets.time_left(kind).is_zero()) {
-                return self.budgets.interrupt(kind, moment);
-            }
+        for step in 1.. {
             let effort = match kind {
                 Kind::Departures => self.bury(),
                 Kind::Arrivals => self.arrive(),
@@ -69,6 +67,9 @@ impl<S: Service> Reactor<S> {
             self.budgets.pass_lull();
             if !moment.goes_on_after(effort) {
                 break;
+            }
+            if step >= least_steps && (self.find_ready(1).is_some() || !self.budgets.time_left(kind).is_zero()) {
+                return self.budgets.interrupt(kind, moment);
             }
         }
         let is_put_off = self.budgets.shut(kind, || moment.spent()) && self.has(kind);
