@@ -100,11 +100,6 @@ impl Greeting {
         self.state == State::Asked
     }
 
-    /// Whether all is there that a session needs.
-    pub(in crate::transport) fn is_prepared(&self) -> bool {
-        self.state == State::Prepared
-    }
-
     /// Whether the client could long have gone on.
     pub(in crate::transport) fn has_had_its_time(&self, now: Instant) -> bool {
         now.saturating_duration_since(self.turned) >= PATIENCE

@@ -54,8 +54,8 @@ pub(super) struct Reactor<S: Service> {
     budgets: Budgets,
     /// Newcomers that have said something, or hung up.
     lines: Lines,
-    /// The newcomer that is being made a session.
-    agreed: Option<u64>,
+    /// The newcomer that is being made a session, and whether that is prepared.
+    agreed: Option<(u64, bool)>,
     /// When a newcomer was offered a session last.
     pub(super) offered: Option<Instant>,
     /// Sessions whose regions may not be pre-faulted yet.

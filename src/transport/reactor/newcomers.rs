@@ -156,8 +156,8 @@ impl<S: Service> Reactor<S> {
 
     /// Goes on with the newcomer whose turn it is, if it has come further, and hears of it once more.
     fn greet(&mut self) -> Effort {
-        if let Some(number) = self.agreed.take() {
-            return self.go_on_with_session(number);
+        if let Some((number, is_prepared)) = self.agreed.take() {
+            return self.go_on_with_session(number, is_prepared);
         }
         let Some(number) = self.lines.pop() else { return Effort::None };
         let mut effort = Effort::Cheap;
@@ -187,7 +187,7 @@ impl<S: Service> Reactor<S> {
                 Ok(())
             }
             Ok(Progress::Agrees) => {
-                (self.agreed, effort) = (Some(number), Effort::Begun);
+                (self.agreed, effort) = (Some((number, false)), Effort::Begun);
                 Ok(())
             }
             Err(why) => Err(why),
@@ -198,19 +198,16 @@ impl<S: Service> Reactor<S> {
         effort
     }
 
-    /// Makes the queue region of a client ready with which all is agreed, and then a session of it.
-    fn go_on_with_session(&mut self, number: u64) -> Effort {
-        let greeting = self.newcomers.get_mut(&number).map(|newcomer| &mut newcomer.greeting);
-        let result = match greeting.filter(|greeting| !greeting.is_prepared()).map(Greeting::prepare) {
-            Some(Ok(())) => {
-                self.agreed = Some(number);
+    /// Prepares the session of a client with which all is agreed, and then begins it.
+    fn go_on_with_session(&mut self, number: u64, is_prepared: bool) -> Effort {
+        let Some(newcomer) = self.newcomers.get_mut(&number) else { return Effort::Cheap };
+        match if is_prepared { self.promote(number) } else { S::prepare(&mut newcomer.greeting) } {
+            Ok(()) if !is_prepared => {
+                self.agreed = Some((number, true));
                 return Effort::Begun;
             }
-            Some(Err(why)) => Err(why),
-            None => self.promote(number),
-        };
-        if let Err(why) = result {
-            self.refuse(number, why);
+            Ok(()) => {}
+            Err(why) => self.refuse(number, why),
         }
         Effort::Dear
     }

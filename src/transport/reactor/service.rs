@@ -31,7 +31,12 @@ pub(in crate::transport) trait Service {
     fn go_on(&mut self, greeting: &mut Greeting, offer: &mut Self::Offer, step: Step)
     -> Result<Progress, ConnectError>;
 
-    /// The session of a client with which all is agreed.
+    /// Makes most of what a session needs of a client with which all is agreed.
+    fn prepare(greeting: &mut Greeting) -> Result<(), ConnectError> {
+        greeting.prepare()
+    }
+
+    /// The session of a client with which all is agreed, and that is prepared.
     fn begin(&mut self, greeting: Greeting, offer: Self::Offer) -> Result<Self::Session, ConnectError>;
 
     /// Takes what a client has, so many requests at most; whether there was something. After an error the session is over.
