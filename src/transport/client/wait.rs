@@ -350,6 +350,7 @@ impl Client {
         Ok(())
     }
 
+    #[cold]
     pub(super) fn refused(&mut self, error: SubmitError) -> ClientError {
         match error {
             // What is sent makes room, perhaps for the next one.
