@@ -66,7 +66,7 @@ impl Enemy {
         join(address, JoinOptions::default().limit(LONG)).map(Self::over)
     }
 
-    /// Has what there is of a session with a server that nobody is. `wait` is called where it would wait for that one, and told how
+    /// Has what there is of a session with a server that is none. `wait` is called where it would wait for that one, and told how
     /// often it will be still, this time too.
     ///
     /// # Panics

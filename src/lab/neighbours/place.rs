@@ -183,7 +183,7 @@ impl Place {
         }
     }
 
-    /// A session with the server, or elsewhere with nobody: asleep as often as a client waits for a server, until it has one.
+    /// A session with the server, or elsewhere with none: asleep as often as a client waits for a server, until it has one.
     pub(super) fn session(&mut self) -> Result<Enemy, ConnectError> {
         self.count(1);
         match &self.elsewhere {
@@ -224,10 +224,10 @@ impl Place {
         let stream = match &mut self.elsewhere {
             None => connect(&self.address),
             Some(place) => {
-                if place.listener.is_none() {
-                    place.listener = Some(listen()?);
-                }
-                let Some((address, listener)) = &place.listener else { unreachable!("it was made just now") };
+                let (address, listener) = match &mut place.listener {
+                    Some(there) => there,
+                    none => none.insert(listen()?),
+                };
                 let stream = connect(address);
                 drop(listener.accept());
                 stream

@@ -276,7 +276,7 @@ mod tests {
             assert_eq!(is_open(&budgets), [false; Kind::ALL.len()], "nothing was asked for meanwhile");
         }
         budgets.lull.0 = Instant::now() - LULL;
-        assert_eq!(is_open(&budgets), [true; Kind::ALL.len()], "nobody asks");
+        assert_eq!(is_open(&budgets), [true; Kind::ALL.len()], "no client asks");
     }
 
     #[test]

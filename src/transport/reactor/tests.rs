@@ -1,4 +1,4 @@
-//! A reactor of sessions that do nothing: who is taken in, who gives way, and what counts.
+//! A reactor of sessions that do nothing: what is taken in, what gives way, and what counts.
 
 use super::budget::Kind;
 use super::crowd::MAX_NEWCOMERS;
@@ -11,7 +11,7 @@ use std::os::fd::BorrowedFd;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::SocketAddr;
 
-/// Agrees with whoever asks, or has them all wait.
+/// Agrees with every newcomer, or has them all wait.
 #[derive(Debug)]
 struct Nothing {
     progress: Progress,

@@ -6,13 +6,13 @@
 //! | 0 | bit 0: the waiter is told of the next mark by its socket; bits 1 to 31: how many marks were made, modulo 2^31 |
 //! | 128 | the marks, words of 4 bytes, a power of two of them: a lap, and the member |
 //!
-//! Who marks a member adds one to the count, which makes one place of the ring its own, and writes the member there. Who looks
-//! reads the marks one after the other: each says by its lap that it is there. So a mark is one locked operation, and a look none. The
+//! A side that marks a member adds one to the count, which makes one place of the ring its own, and writes the member there. The
+//! waiter reads the marks one after the other: each says by its lap that it is there. So a mark is one locked operation, and a look none. The
 //! flag is in the word of the count, so that of a mark and a flag that are made at the same time the later one sees the
-//! other: the waiter finds the count changed, or who marks finds the flag.
+//! other: the waiter finds the count changed, or the side that marks finds the flag.
 //!
-//! A mark is a hint: it says where to look and nothing more. One that is false costs a look. Where marks are missing, since whoever made
-//! the count greater has been stopped in between or the ring was too short, the waiter is told so, and has to look at
+//! A mark is a hint: it says where to look and nothing more. One that is false costs a look. Where marks are missing, since a side that
+//! made the count greater has been stopped in between or the ring was too short, the waiter is told so, and has to look at
 //! all members: by the count it has seen whatever was before these marks.
 
 #![forbid(unsafe_code)]
@@ -123,7 +123,7 @@ impl<M: Memory> Marks<M> {
         if ahead < COUNTS / 2 {
             turn.next = count;
         } else {
-            // Somebody has put it back, and would have the same marks taken again and again.
+            // It was put back, and the same marks would be taken again and again.
             let _ = self.change(|word| (word / ONE == count).then_some(turn.next * ONE));
         }
         Taken::Missing

@@ -1,4 +1,4 @@
-//! A notifier that a set watches, and whom its marks name.
+//! A notifier that a set watches, and the members that its marks name.
 
 #![forbid(unsafe_code)]
 

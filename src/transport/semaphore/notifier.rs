@@ -1,6 +1,6 @@
 //! The notifier of semaphores: how a post reaches a thread that waits for thousands of them.
 //!
-//! What every process that has the semaphores shares beside them: [`Marks`] in memory, which say who was posted and whether the waiter
+//! What every process that has the semaphores shares beside them: [`Marks`] in memory, which say what was posted and whether the waiter
 //! is about to sleep, and a pair of Unix sockets, of which each has both ends. A post is marked; only where the waiter sleeps, a
 //! byte is sent into one socket, and the waiter watches the other. One notifier serves as many semaphores as one has in common
 //! with the same processes, so that a set watches as many sockets as there are peers.

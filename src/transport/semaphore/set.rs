@@ -129,7 +129,8 @@ impl SemaphoreSet {
         Ok(member)
     }
 
-    /// Removes a member, and gives it back. From now on posts to it notify nobody. Its notifier is watched no more if it was the last one there.
+    /// Removes a member, and gives it back. From now on posts to it notify no set. Its notifier is watched no more if it was the last
+    /// one there.
     ///
     /// # Errors
     ///

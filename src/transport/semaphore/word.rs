@@ -12,7 +12,7 @@
 //! and then wakes all: a sleeper that came before is woken, and one that comes later does not find the word as it was.
 //! A post that finds no flag makes no system call.
 //!
-//! A set's flag stays up: whoever makes the count 1 notifies. The set takes one off and raises or lowers its flag in one change, by
+//! A set's flag stays up: a post that makes the count 1 notifies. The set takes one off and raises or lowers its flag in one change, by
 //! whether it looks at the word again without being notified.
 
 #![forbid(unsafe_code)]
@@ -130,7 +130,7 @@ impl<M: Memory> Word<M> {
         if before & !ASLEEP == WATCHED { Posted::Notify } else { Posted::Done }
     }
 
-    /// Takes the sleeper's flag down, then wakes all whom it stood for.
+    /// Takes the sleeper's flag down, then wakes all sleepers that it stood for.
     #[cold]
     fn wake(&self) {
         let swap = |old, new| self.memory.cas32(self.at, old, new, Ordering::Relaxed);
