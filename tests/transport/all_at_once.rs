@@ -345,7 +345,7 @@ fn run(seed: u64, has_proxy: bool) {
 
 /// Each with other numbers and other ways of waiting.
 fn runs(has_proxy: bool) {
-    let runs = if Effort::chosen() < Effort::Full { 4 } else { 40 };
+    let runs = if Effort::chosen() < Effort::Full { 2 } else { 40 };
     (0..runs).for_each(|seed| run(seed, has_proxy));
 }
 

@@ -373,7 +373,7 @@ fn join(table: &mut Table) -> (ClientKey, Client) {
 fn what_a_client_had_of_a_shared_list_goes_back_when_it_leaves() {
     let options = TableOptions::default().geometry(table_geometry(Allocator::Shared)).one_region(true);
     let (mut table, mut stays) = by_hand(options);
-    for order in 0..100 {
+    for order in 0..45 {
         let (_, mut client) = join(&mut table);
         let lease = client.lease(1000).unwrap();
         let mut answered = [(); 3].map(|()| read(&mut table, &mut client, 1000)).map(|(ticket, job)| {
