@@ -230,7 +230,7 @@ fn take(word: &Word<Side>) {
 }
 
 #[test]
-fn models_hold_and_find_every_seeded_bug() {
+fn semaphores_hold_and_their_models_find_every_seeded_bug() {
     judge(
         "post and wait",
         post_and_wait,
@@ -239,11 +239,10 @@ fn models_hold_and_find_every_seeded_bug() {
     );
     judge("two who wait", two_who_wait, 2, &[Bug::CheckThenPark, Bug::WakesOne, Bug::NoFlag]);
     judge("two who post", two_who_post, 3, &[Bug::CheckThenPark, Bug::TornChange, Bug::NoFlag, Bug::WakesFirst]);
-    let bugs = [Bug::NoFlag, Bug::RelaxedPost, Bug::RelaxedTake, Bug::TornChange];
-    judge("wait in a set", wait_in_a_set, 3, &bugs);
-    judge("wait for a polled member", wait_for_a_polled_member, 3, &[Bug::NoFlag, Bug::TornChange]);
-    judge("two who mark", two_who_mark, 2, &[Bug::NoFlag, Bug::TornChange]);
-    judge("marks that are missing", marks_that_are_missing, 2, &bugs);
+}
+
+#[test]
+fn doorbells_hold_and_their_models_find_every_seeded_bug() {
     judge(
         "ring and sleep",
         ring_and_sleep,
@@ -251,6 +250,22 @@ fn models_hold_and_find_every_seeded_bug() {
         &[Bug::NoFenceOfRinger, Bug::NoFenceOfSleeper, Bug::CheckThenPark, Bug::NoFlag],
     );
     judge("ring a socket", ring_a_socket, 3, &[Bug::NoFenceOfRinger, Bug::NoFenceOfSleeper, Bug::NoFlag]);
+}
+
+const OF_SETS: [Bug; 4] = [Bug::NoFlag, Bug::RelaxedPost, Bug::RelaxedTake, Bug::TornChange];
+
+#[test]
+fn sets_hold_and_their_models_find_every_seeded_bug() {
+    judge("wait in a set", wait_in_a_set, 3, &OF_SETS);
+    judge("wait for a polled member", wait_for_a_polled_member, 3, &[Bug::NoFlag, Bug::TornChange]);
+    judge("two who mark", two_who_mark, 2, &[Bug::NoFlag, Bug::TornChange]);
+}
+
+#[test]
+fn marks_that_are_missing_are_made_up_for_and_the_model_finds_every_seeded_bug() {
+    // With two it takes some seconds where nothing is optimised.
+    let all_cases = std::env::var("MEMCPY_SELECT_TEST_CASES").is_ok_and(|cases| cases == "full");
+    judge("marks that are missing", marks_that_are_missing, if all_cases { 2 } else { 1 }, &OF_SETS);
 }
 
 /// One posts, one waits, and what was written before the post is there after the wait.
