@@ -32,7 +32,7 @@ const MAX_PLACES: usize = 1 << 24;
 /// The count has a cache line of its own, and its neighbour, which the CPU fetches with it.
 const COUNT_BYTES: usize = 128;
 const MARK_BYTES: usize = 4;
-/// So many looks in a row find that a mark is not there yet; then it is given up.
+/// A mark that is still missing after this number of looks in a row is given up.
 const PATIENCE: u32 = 64;
 
 /// Marks at an offset of shared memory; all processes that share them have to name the same number of members.
@@ -165,7 +165,7 @@ impl<M: Memory> Marks<M> {
     }
 }
 
-/// Places for the marks of so many members: each has one at a time, as long as none is given up.
+/// The number of places for the marks of this number of members. A member has one mark at a time, unless marks are given up.
 const fn places(members: usize) -> usize {
     if members >= MAX_PLACES { MAX_PLACES } else { members.next_power_of_two() }
 }

@@ -205,14 +205,14 @@ impl SemaphoreSet {
         }
     }
 
-    /// Takes from a member that has something, of those that are polled or marked, in turn. So many of the others stay polled.
+    /// Takes from a member that has something, of those that are polled or marked, in turn. At most `kept` of the others stay polled.
     fn try_any(&mut self, kept: usize) -> Option<Member> {
         self.are_marks_first = !self.are_marks_first;
         let polled = if self.are_marks_first { None } else { self.try_polled(kept) };
         polled.or_else(|| self.try_marked(kept)).or_else(|| self.try_polled(kept))
     }
 
-    /// Takes from the first member that is marked and has something. Of the notifiers that have no marks all but so many are armed.
+    /// Takes from the first member that is marked and has something. Arms the notifiers that have no marks, all but `kept` of them.
     fn try_marked(&mut self, kept: usize) -> Option<Member> {
         for _ in 0..self.notifiers.polled() {
             let Self { notifiers, members, told, .. } = self;
