@@ -64,7 +64,7 @@ fn a_server_that_stops_is_given_up_at_the_limit_and_the_session_goes_on() {
     fs::write(exported.join("file"), "bytes").unwrap();
     each(&exported, |server, client| {
         assert_eq!(client.ask("open a file"), "ok");
-        assert_eq!(client.ask("limit 200"), "ok");
+        assert_eq!(client.ask("limit 100"), "ok");
         server.signal("STOP");
         assert_eq!(client.ask("read a 3"), "error 4100", "{}", client.name());
         assert_eq!(client.ask("write a 3 1"), "error 4100", "{}", client.name());
@@ -75,7 +75,7 @@ fn a_server_that_stops_is_given_up_at_the_limit_and_the_session_goes_on() {
         assert_eq!(client.ask("seek a start 0"), "0");
         assert!(client.ask("read a 10").starts_with("6 "));
         // A file whose making was given up has no name, and keeps none from being made.
-        assert_eq!(client.ask("limit 200"), "ok");
+        assert_eq!(client.ask("limit 100"), "ok");
         server.signal("STOP");
         assert_eq!(client.ask("create b new"), "error 4100", "{}", client.name());
         server.signal("CONT");
@@ -90,16 +90,16 @@ fn a_server_that_stops_is_given_up_at_the_limit_and_the_session_goes_on() {
     });
 }
 
-/// A thousand, by default more than a hundred.
+/// A thousand, by default some dozens.
 #[test]
 fn many_connections_leave_nothing() {
-    let (most, few) = if Effort::chosen() < Effort::Full { (120, 10) } else { (1000, 50) };
+    let (most, few) = if Effort::chosen() < Effort::Full { (40, 5) } else { (1000, 50) };
     for (allocator, most) in [(Allocator::Owned, most), (Allocator::Shared, few)] {
         let table = Served::start(super::tables::geometry(allocator, 8, (16, 12), 256));
         for program in programs() {
             let mut client = program.start(&table.address, 0);
             // What the process makes once.
-            assert_eq!(client.ask("connect 20"), "ok");
+            assert_eq!(client.ask("connect 10"), "ok");
             let before = client.ask("held");
             let count = if program.name == "gcc" { most } else { few };
             assert_eq!(client.ask(&format!("connect {count}")), "ok", "{}", program.name);
