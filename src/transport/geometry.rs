@@ -43,8 +43,7 @@ impl Blocks {
         GeometryError::unless(is_length, what, block_bytes.into())?;
         let is_count = (1..=MAX).contains(&count) && self.total_bytes() <= isize::MAX as u64;
         let what = "blocks of a region (1 to 2^30, and no more than the address space holds)";
-        GeometryError::unless(is_count, what, count.into())?;
-        Ok(())
+        GeometryError::unless(is_count, what, count.into()).map(drop)
     }
 
     /// The length of all blocks together.
@@ -132,15 +131,14 @@ impl Geometry {
         for blocks in [self.client_blocks, self.server_blocks] {
             blocks.check()?;
             let (block_bytes, total_bytes) = (blocks.block_bytes, blocks.total_bytes());
-            let is_length = block_bytes >= Blocks::MIN_BYTES;
-            GeometryError::unless(is_length, "bytes in a block (64 or more)", block_bytes.into())?;
+            let what = "bytes in a block (64 or more)";
+            GeometryError::unless(block_bytes >= Blocks::MIN_BYTES, what, block_bytes.into())?;
             let what = "bytes of all blocks of a side, more than the limit";
             GeometryError::unless(total_bytes <= limits.max_data_bytes, what, total_bytes)?;
         }
         let are_fine = self.allocator == Allocator::Owned || self.client_blocks == self.server_blocks;
         let what = "bytes of blocks beside the shared ones";
-        GeometryError::unless(are_fine, what, self.client_blocks.total_bytes())?;
-        Ok(())
+        GeometryError::unless(are_fine, what, self.client_blocks.total_bytes()).map(drop)
     }
 }
 

@@ -61,18 +61,15 @@ impl RingLayout {
     /// # Errors
     ///
     /// [`GeometryError`] for a capacity, a stride or a lap bit that cannot work.
-    pub const fn new(at: RingPlace, capacity: u32, stride_bytes: u32, lap_bit: u32) -> Result<Self, GeometryError> {
-        if !capacity.is_power_of_two() || capacity > MAX_CAPACITY {
-            let what = "entries of a ring (a power of two from 1 to 32768)";
-            return Err(GeometryError { what, found: capacity as u64 });
-        }
-        if stride_bytes == 0 || !stride_bytes.is_multiple_of(4) || stride_bytes > MAX_STRIDE_BYTES {
-            let what = "bytes from entry to entry of a ring (a multiple of 4 from the entry's size to 512)";
-            return Err(GeometryError { what, found: stride_bytes as u64 });
-        }
-        if !lap_bit.is_power_of_two() {
-            return Err(GeometryError { what: "as the lap bit of a ring (one bit)", found: lap_bit as u64 });
-        }
+    pub fn new(at: RingPlace, capacity: u32, stride_bytes: u32, lap_bit: u32) -> Result<Self, GeometryError> {
+        let is_capacity = capacity.is_power_of_two() && capacity <= MAX_CAPACITY;
+        let what = "entries of a ring (a power of two from 1 to 32768)";
+        GeometryError::unless(is_capacity, what, capacity.into())?;
+        let is_stride = (1..=MAX_STRIDE_BYTES).contains(&stride_bytes) && stride_bytes.is_multiple_of(4);
+        let what = "bytes from entry to entry of a ring (a multiple of 4 from the entry's size to 512)";
+        GeometryError::unless(is_stride, what, stride_bytes.into())?;
+        let what = "as the lap bit of a ring (one bit)";
+        GeometryError::unless(lap_bit.is_power_of_two(), what, lap_bit.into())?;
         Ok(Self { at, capacity, stride_bytes, lap_bit })
     }
 
@@ -95,12 +92,6 @@ impl RingLayout {
     #[inline(always)]
     fn entry_at(&self, index: u32) -> usize {
         self.at.entries_at + (index & (self.capacity - 1)) as usize * self.stride_bytes as usize
-    }
-
-    /// Where the bytes of an entry are.
-    #[inline(always)]
-    fn room_at(&self, index: u32) -> usize {
-        self.entry_at(index) + ROOM_AT
     }
 
     /// The lap bit of an entry: set in the first lap, when the memory is still 0, then in every other one.
@@ -180,7 +171,7 @@ impl<M: Memory, const WORDS: usize> Producer<M, WORDS> {
             return Ok(false);
         }
         let bytes = bytes.get(..self.layout.room_bytes() as usize).unwrap_or(bytes);
-        let at = self.layout.room_at(self.tail);
+        let at = self.layout.entry_at(self.tail) + ROOM_AT;
         // The reader may be looking at the first line all the time: it is written last, as close to its words as can be.
         let (first, rest) = bytes.split_at(bytes.len().min(FIRST_BYTES));
         if !rest.is_empty() {
@@ -265,7 +256,8 @@ impl<M: Memory, const WORDS: usize> Consumer<M, WORDS> {
         match dst.get_mut(..length as usize) {
             Some([]) => Ok(()),
             Some(dst) if length <= room_bytes => {
-                self.memory.read(self.layout.room_at(self.head.wrapping_sub(1)), dst, copier);
+                let at = self.layout.entry_at(self.head.wrapping_sub(1));
+                self.memory.read(at + ROOM_AT, dst, copier);
                 Ok(())
             }
             _ => Err(Violation::Room { length, room_bytes }),

@@ -92,5 +92,5 @@ impl From<Violation> for AnswerError {
 fn check_length<M: Memory>(memory: &M, wanted_bytes: usize) -> Result<(), GeometryError> {
     let found = memory.len_bytes();
     let what = "bytes in a region, too few for the session";
-    if found < wanted_bytes { Err(GeometryError { what, found: found as u64 }) } else { Ok(()) }
+    GeometryError::unless(found >= wanted_bytes, what, found as u64).map(drop)
 }
