@@ -266,8 +266,7 @@ impl Default for Chain {
 
 impl PartialEq for Chain {
     fn eq(&self, other: &Self) -> bool {
-        (self.length, self.data(), self.blocks(), self.inline())
-            == (other.length, other.data(), other.blocks(), other.inline())
+        (self.length, self.blocks(), self.inline()) == (other.length, other.blocks(), other.inline())
     }
 }
 
@@ -316,10 +315,7 @@ impl Many {
             let list_at = geometry.block_at(list);
             let start = self.blocks.len();
             memory.load_list(list_at, own as usize, &mut self.blocks);
-            if let Err(violation) = marks.mark_all(&self.blocks[start..]) {
-                self.blocks.truncate(start);
-                return Err(violation);
-            }
+            marks.mark_all(&self.blocks[start..]).inspect_err(|_| self.blocks.truncate(start))?;
             left -= own;
             if !is_final {
                 list = memory.load32(list_at + 4 * own as usize, Load::Relaxed);

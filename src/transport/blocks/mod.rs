@@ -116,33 +116,24 @@ impl Marks {
     /// many were changed before it.
     #[inline(always)]
     fn change_all<const MARK: bool>(&mut self, blocks: &[u32]) -> Result<(), (usize, Violation)> {
-        let mut rest = blocks;
-        while let Some(&first) = rest.first() {
-            let place = first / 64;
-            let done = blocks.len() - rest.len();
-            let Some(word) = self.words.get_mut(place as usize) else {
-                return Err((done, Violation::Block { block: first, count: self.count }));
-            };
-            let mut bits = *word;
-            let mut taken = 0;
-            let mut wrong = None;
-            for &block in rest {
-                if block / 64 != place {
-                    break;
+        let mut done = 0;
+        while let Some(&first) = blocks.get(done) {
+            let (start, place) = (done, first / 64);
+            if let Some(word) = self.words.get_mut(place as usize) {
+                let mut bits = *word;
+                for &block in &blocks[start..] {
+                    let bit = 1 << (block % 64);
+                    if block / 64 != place || block >= self.count || (bits & bit != 0) == MARK {
+                        break;
+                    }
+                    bits ^= bit;
+                    done += 1;
                 }
-                let bit = 1 << (block % 64);
-                if block >= self.count || (bits & bit != 0) == MARK {
-                    wrong = Some(block);
-                    break;
-                }
-                bits ^= bit;
-                taken += 1;
+                *word = bits;
             }
-            *word = bits;
-            if let Some(block) = wrong {
-                return Err((done + taken, self.refusal::<MARK>(block)));
+            if done == start {
+                return Err((done, self.refusal::<MARK>(first)));
             }
-            rest = &rest[taken..];
         }
         Ok(())
     }

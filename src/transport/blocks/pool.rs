@@ -147,11 +147,9 @@ impl<M: Memory> Pool<M> {
         let rest = self.free.len().saturating_sub(count as usize);
         blocks.extend(self.free.drain(rest..).rev());
         let missing = count - (blocks.len() - start) as u32;
-        if missing > 0
-            && let Err(error) = self.source.take(missing, blocks)
-        {
-            self.free.extend(blocks.drain(start..).rev());
-            return Err(error);
+        if missing > 0 {
+            let taken = self.source.take(missing, blocks);
+            taken.inspect_err(|_| self.free.extend(blocks.drain(start..).rev()))?;
         }
         self.held.mark_all(&blocks[start..]).inspect_err(|_| blocks.truncate(start))?;
         Ok(())
@@ -218,7 +216,7 @@ impl<M: Memory> Source<M> {
             Self::Fresh { next, count } if wanted <= *count - *next => {
                 blocks.extend(*next..*next + wanted);
                 *next += wanted;
-                return Ok(());
+                Ok(())
             }
             Self::List { memory, list, count, .. } if wanted <= *count => {
                 let start = blocks.len();
@@ -231,11 +229,10 @@ impl<M: Memory> Source<M> {
                     result?;
                     memory.relax();
                 }
-                return Err(Violation::FreeListRestless { attempts: MAX_ATTEMPTS }.into());
+                Err(Violation::FreeListRestless { attempts: MAX_ATTEMPTS }.into())
             }
-            _ => {}
+            _ => Err(AllocateError::OutOfBlocks),
         }
-        Err(AllocateError::OutOfBlocks)
     }
 
     /// Puts blocks on the list, the first one on top.
