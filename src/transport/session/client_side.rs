@@ -96,19 +96,21 @@ impl<M: Memory + Clone> ClientSide<M> {
         flags: Flags,
         handle: u32,
         args: Args,
-        payload: Chain,
+        mut payload: Chain,
     ) -> Result<Ticket, SubmitError> {
         let args = if kind.has_payload() { Args::slice(payload.slice()) } else { args };
         let sent = self.send((kind, flags, handle), args, payload.inline().unwrap_or_default(), Copier::AUTO);
-        let spare = match sent {
-            Ok(ticket) if payload.inline().is_none() => self.tickets.keep_payload(ticket, payload),
-            Ok(_) => payload,
-            Err(_) => {
-                self.data.give_back(payload);
-                return sent;
-            }
+        let Ok(ticket) = sent else {
+            self.data.give_back(payload);
+            return sent;
         };
-        self.data.keep(spare);
+        if payload.inline().is_none()
+            && let Some(slot) = self.tickets.get_mut(ticket)
+        {
+            // Until the response. What stood there before is for the next one.
+            std::mem::swap(&mut slot.payload, &mut payload);
+        }
+        self.data.keep(payload);
         sent
     }
 
@@ -226,8 +228,7 @@ impl<M: Memory + Clone> ClientSide<M> {
         slot.admit(slice.length, response.has_more)?;
         self.responses.take_bytes(slice.length, dst, copier)?;
         if response.has_more {
-            let credits = slot.take_message();
-            self.returns.add_credits(response.id, credits, false);
+            self.returns.add_credits(response.id, slot.take_message(), false);
         } else {
             slot.state = State::Done;
             self.tickets.take(wanted);
@@ -239,13 +240,12 @@ impl<M: Memory + Clone> ClientSide<M> {
     #[inline(always)]
     fn accept(&mut self, response: Response) -> Result<Option<Ticket>, Violation> {
         let ticket = self.tickets.named(response.id);
-        let state = self.tickets.state(ticket);
-        let is_wanted = (state == State::Waiting).then_some(ticket);
+        let is_wanted = self.is_waiting(ticket).then_some(ticket);
         if response.has_more {
             self.accept_message(ticket, response)?;
             return Ok(is_wanted);
         }
-        let outcome = self.outcome(ticket, response)?;
+        let outcome = self.outcome(response)?;
         if let Some(slot) = self.tickets.get_mut(ticket) {
             slot.state = State::Done;
             slot.outcome = Some(outcome);
@@ -260,10 +260,7 @@ impl<M: Memory + Clone> ClientSide<M> {
 
     /// Takes a message of a stream in.
     fn accept_message(&mut self, ticket: Ticket, response: Response) -> Result<(), Violation> {
-        let Some(slot) = self.tickets.get_mut(ticket).filter(|slot| slot.is_under_way() && slot.most_credits > 0)
-        else {
-            return Err(Violation::NoSuchJob { id: response.id.get() as u32 });
-        };
+        let slot = self.tickets.answered_by(response)?;
         slot.admit(response.value.to_slice().length, true)?;
         let chain = self.bytes(response)?;
         match self.tickets.get_mut(ticket).filter(|slot| slot.state == State::Waiting) {
@@ -318,10 +315,8 @@ impl<M: Memory + Clone> ClientSide<M> {
 
     /// What a response means for the request it answers, if it can be an answer to it.
     #[inline(always)]
-    fn outcome(&mut self, ticket: Ticket, response: Response) -> Result<Outcome, Violation> {
-        let Some(slot) = self.tickets.get_mut(ticket).filter(|slot| slot.is_under_way()) else {
-            return Err(Violation::NoSuchJob { id: response.id.get() as u32 });
-        };
+    fn outcome(&mut self, response: Response) -> Result<Outcome, Violation> {
+        let slot = self.tickets.answered_by(response)?;
         if let Some(code) = ErrorCode::of(response.value) {
             return Ok(Outcome::Refused(code));
         }
@@ -357,8 +352,11 @@ impl<M: Memory + Clone> ClientSide<M> {
     /// it was taken.
     #[inline(always)]
     pub fn take(&mut self, ticket: Ticket) -> Option<Outcome> {
-        if let Some((message, credits)) = self.tickets.take_message(ticket) {
-            self.returns.add_credits(self.tickets.id(ticket), credits, false);
+        let id = self.tickets.id(ticket);
+        if let Some(slot) = self.tickets.get_mut(ticket)
+            && let Some(message) = slot.messages.pop_front()
+        {
+            self.returns.add_credits(id, slot.take_message(), false);
             return Some(Outcome::Read(message));
         }
         self.tickets.take(ticket)

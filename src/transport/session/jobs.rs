@@ -7,6 +7,7 @@
 use crate::transport::chain::Chain;
 use crate::transport::request::{JobId, Kind, Request};
 use crate::transport::slots::Key;
+use crate::transport::violation::Violation;
 use std::collections::HashMap;
 
 /// A job of one session: its place and which job of that place it is.
@@ -111,16 +112,16 @@ impl Jobs {
         self.jobs.get(slot as usize).map(|job| JobKey(Key::new(slot, job.generation)))
     }
 
-    /// Gives a stream more credits; false if that are more than it can have.
-    pub(super) fn give_credits(&mut self, key: JobKey, count: u32) -> bool {
-        match self.jobs.get_mut(key.0.slot()) {
-            Some(job) if count <= job.most_credits - job.credits => {
-                job.credits += count;
-                self.promised += count;
-                true
-            }
-            _ => false,
+    /// Gives a stream more credits; [`Violation::Credits`] if that are more than it can have.
+    pub(super) fn give_credits(&mut self, key: JobKey, found: u32) -> Result<(), Violation> {
+        let Some(job) = self.jobs.get_mut(key.0.slot()) else { return Err(Violation::Credits { found, most: 0 }) };
+        let most = job.most_credits - job.credits;
+        if found > most {
+            return Err(Violation::Credits { found, most });
         }
+        job.credits += found;
+        self.promised += found;
+        Ok(())
     }
 
     /// A credit of a stream is used.

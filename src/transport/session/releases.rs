@@ -78,10 +78,9 @@ impl<M: Memory> Returns<M> {
         if self.unsent_blocks > 1 || asks_for_many && self.unsent_blocks == 1 {
             self.send_releases()?;
         }
-        while let Some(request) = self.unsent_requests.front() {
-            if !requests.push(request.to_entry())? {
-                break;
-            }
+        while let Some(request) = self.unsent_requests.front()
+            && requests.push(request.to_entry())?
+        {
             self.unsent_requests.pop_front();
         }
         let is_published = requests.publish();
@@ -94,10 +93,9 @@ impl<M: Memory> Returns<M> {
     #[inline]
     fn send_releases(&mut self) -> Result<(), Violation> {
         let Some(releases) = &mut self.releases else { return Ok(()) };
-        while let Some(&block) = self.unsent.front() {
-            if !releases.push([block])? {
-                break;
-            }
+        while let Some(&block) = self.unsent.front()
+            && releases.push([block])?
+        {
             self.unsent.pop_front();
         }
         if self.unsent.is_empty() {
@@ -128,16 +126,18 @@ impl<M: Memory> Lent<M> {
     #[inline(always)]
     pub(super) fn lend(&mut self, chain: Chain) -> Result<Option<Chain>, Violation> {
         match *chain.blocks() {
-            [] => return Ok(Some(chain)),
+            [] => {}
             [block] => {
                 self.alone.mark(block)?;
                 self.blocks += 1;
-                return Ok(Some(chain));
             }
-            _ => self.blocks += chain.blocks().len() as u32,
+            _ => {
+                self.blocks += chain.blocks().len() as u32;
+                self.chains.insert(chain.slice().block, chain);
+                return Ok(None);
+            }
         }
-        self.chains.insert(chain.slice().block, chain);
-        Ok(None)
+        Ok(Some(chain))
     }
 
     /// Takes back the blocks that the client is done with.

@@ -140,10 +140,7 @@ impl<M: Memory + Clone> ServerSide<M> {
             self.finish(key)?;
             return Ok(Some(key));
         }
-        if !self.jobs.give_credits(key, found) {
-            let most = self.jobs.get(key).map_or(0, |job| job.most_credits - job.credits);
-            return Err(Violation::Credits { found, most });
-        }
+        self.jobs.give_credits(key, found)?;
         if self.responses.has_room(self.jobs.promised())? { Ok(Some(key)) } else { Err(Violation::NoRoom) }
     }
 
@@ -302,7 +299,13 @@ impl<M: Memory + Clone> ServerSide<M> {
             Reply::Bytes(chain) => {
                 let value = Value::slice(chain.slice());
                 self.respond(response(value), chain.inline().unwrap_or_default(), Copier::AUTO)?;
-                self.hand_over(chain)?;
+                if self.data.pool.is_shared() {
+                    // The client gives them back to the list itself.
+                    self.data.give_up(chain.blocks())?;
+                    self.data.keep(chain);
+                } else if let Some(chain) = self.lent.lend(chain)? {
+                    self.data.keep(chain);
+                }
             }
         }
         Ok(())
@@ -320,22 +323,6 @@ impl<M: Memory + Clone> ServerSide<M> {
     fn respond(&mut self, response: Response, bytes: &[u8], copier: Copier) -> Result<(), Violation> {
         let is_pushed = self.responses.push_with(response.to_entry(), bytes, copier)?;
         debug_assert!(is_pushed, "a request was taken without room for its response");
-        Ok(())
-    }
-
-    /// Books blocks to the client.
-    #[inline(always)]
-    fn hand_over(&mut self, chain: Chain) -> Result<(), Violation> {
-        let kept = if self.data.pool.is_shared() {
-            // The client gives them back to the list itself.
-            self.data.give_up(chain.blocks())?;
-            Some(chain)
-        } else {
-            self.lent.lend(chain)?
-        };
-        if let Some(chain) = kept {
-            self.data.keep(chain);
-        }
         Ok(())
     }
 

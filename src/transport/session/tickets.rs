@@ -40,12 +40,6 @@ pub(super) struct Slot {
 }
 
 impl Slot {
-    /// Whether a response may come.
-    #[inline(always)]
-    pub(super) fn is_under_way(&self) -> bool {
-        matches!(self.state, State::Waiting | State::Abandoned)
-    }
-
     /// Whether the next response, or message, of a request is the next to be taken.
     #[inline(always)]
     pub(super) fn is_next(&self, is_message: bool) -> bool {
@@ -177,15 +171,6 @@ impl Tickets {
         }
     }
 
-    /// Keeps the payload of a request until its response; what stood there before, for the next one.
-    #[inline(always)]
-    pub(super) fn keep_payload(&mut self, ticket: Ticket, payload: Chain) -> Chain {
-        match self.get_mut(ticket) {
-            Some(slot) => std::mem::replace(&mut slot.payload, payload),
-            None => payload,
-        }
-    }
-
     /// The request that has this number, if one has.
     #[inline(always)]
     pub(super) fn named(&self, id: JobId) -> Ticket {
@@ -203,17 +188,19 @@ impl Tickets {
         self.slots.get_mut(ticket.0.slot()).filter(|slot| slot.generation == ticket.0.generation())
     }
 
+    /// The request that a response is for, if it is to one that is under way, and a message if it is of a stream.
+    #[inline(always)]
+    pub(super) fn answered_by(&mut self, response: Response) -> Result<&mut Slot, Violation> {
+        let can_be = |slot: &&mut Slot| {
+            matches!(slot.state, State::Waiting | State::Abandoned) && (slot.most_credits > 0 || !response.has_more)
+        };
+        let id = response.id.get() as u32;
+        self.get_mut(self.named(response.id)).filter(can_be).ok_or(Violation::NoSuchJob { id })
+    }
+
     #[inline(always)]
     pub(super) fn state(&self, ticket: Ticket) -> State {
         self.get(ticket).map_or(State::Free, |slot| slot.state)
-    }
-
-    /// The next message of a stream, and how many credits are to be given back for it.
-    #[inline(always)]
-    pub(super) fn take_message(&mut self, ticket: Ticket) -> Option<(Chain, u32)> {
-        let slot = self.get_mut(ticket)?;
-        let message = slot.messages.pop_front()?;
-        Some((message, slot.take_message()))
     }
 
     /// The outcome of a request that has one, whose place is free then.
