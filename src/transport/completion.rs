@@ -46,15 +46,11 @@ pub enum Completion<B = View, O = Shared> {
 /// The memory of an object, as a table handed it out: a descriptor, and what is said about it. Nothing is mapped yet.
 #[derive(Debug)]
 pub struct Shared {
-    parcel: Parcel,
-    descriptor: OwnedFd,
+    pub(super) parcel: Parcel,
+    pub(super) descriptor: OwnedFd,
 }
 
 impl Shared {
-    pub(super) fn new(parcel: Parcel, descriptor: OwnedFd) -> Self {
-        Self { parcel, descriptor }
-    }
-
     /// Where the shared part starts in the object.
     pub fn start_bytes(&self) -> u64 {
         self.parcel.start_bytes

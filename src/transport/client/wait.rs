@@ -312,7 +312,7 @@ impl Client {
     /// The object that the server passed for a job, before it answered.
     pub(super) fn receive_object(&mut self, id: JobId) -> Result<Shared, ClientError> {
         match self.channel.accept_parcel(id.get(), 1 + self.side.objects_due(), OBJECT_LIMIT) {
-            Ok((parcel, descriptor)) => Ok(Shared::new(parcel, descriptor)),
+            Ok((parcel, descriptor)) => Ok(Shared { parcel, descriptor }),
             Err(ConnectError::Timeout { .. }) => {
                 let id = id.get() as u32;
                 Err(self.end(Violation::NoObject { id }.into()))

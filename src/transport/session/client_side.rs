@@ -345,7 +345,7 @@ impl<M: Memory + Clone> ClientSide<M> {
     /// Whether a request waits for its response.
     #[inline(always)]
     pub fn is_waiting(&self, ticket: Ticket) -> bool {
-        self.tickets.state(ticket) == State::Waiting
+        self.tickets.get(ticket).is_some_and(|slot| slot.state == State::Waiting)
     }
 
     /// The outcome of a request that [has its response](Self::poll), or the next message of a stream; none if it has not, or if

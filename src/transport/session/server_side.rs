@@ -103,8 +103,7 @@ impl<M: Memory + Clone> ServerSide<M> {
         if request.kind.has_payload()
             && let Some(payload) = self.jobs.next_payload()
         {
-            let slice = request.args.to_slice();
-            self.data.resolve(&self.requests, payload, slice)?;
+            self.data.resolve(&self.requests, payload, request.args.to_slice())?;
         }
         Ok(Some(Incoming { job: self.jobs.begin(&request), request }))
     }

@@ -198,11 +198,6 @@ impl Tickets {
         self.get_mut(self.named(response.id)).filter(can_be).ok_or(Violation::NoSuchJob { id })
     }
 
-    #[inline(always)]
-    pub(super) fn state(&self, ticket: Ticket) -> State {
-        self.get(ticket).map_or(State::Free, |slot| slot.state)
-    }
-
     /// The outcome of a request that has one, whose place is free then.
     #[inline(always)]
     pub(super) fn take(&mut self, ticket: Ticket) -> Option<Outcome> {

@@ -8,7 +8,7 @@ impl<M: Memory + Clone> ClientSide<M> {
     /// Whether a request has its response.
     #[doc(hidden)]
     pub fn is_done(&self, ticket: Ticket) -> bool {
-        self.tickets.state(ticket) == State::Done
+        self.tickets.get(ticket).is_some_and(|slot| slot.state == State::Done)
     }
 
     /// Whether what this side has would be missing from a list that others take from, too. Not of a forked copy, whose parent has it
