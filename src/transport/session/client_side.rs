@@ -3,8 +3,6 @@
 //! What a response says is checked against what was asked before the program sees it. The blocks of a request are free again,
 //! on this side's own account, when its response is there.
 
-mod leave;
-
 use super::data::Data;
 use super::layout::QueueLayout;
 use super::releases::Returns;
@@ -242,16 +240,22 @@ impl<M: Memory + Clone> ClientSide<M> {
         let ticket = self.tickets.named(response.id);
         let is_wanted = self.is_waiting(ticket).then_some(ticket);
         if response.has_more {
-            self.accept_message(ticket, response)?;
+            self.accept_message(response)?;
             return Ok(is_wanted);
         }
-        let outcome = self.outcome(response)?;
-        if let Some(slot) = self.tickets.get_mut(ticket) {
-            slot.state = State::Done;
-            slot.outcome = Some(outcome);
-            self.data.free(slot.payload.blocks())?;
-            slot.payload.clear();
-        }
+        let slot = self.tickets.answered_by(response)?;
+        slot.outcome = Some(match ErrorCode::of(response.value) {
+            Some(code) => Outcome::Refused(code),
+            None if slot.kind == Kind::Read => {
+                let slice = response.value.to_slice();
+                slot.admit(slice.length, false)?;
+                Outcome::Read(self.data.receive(&self.responses, slice)?)
+            }
+            None => slot.outcome(response)?,
+        });
+        slot.state = State::Done;
+        self.data.free(slot.payload.blocks())?;
+        slot.payload.clear();
         if is_wanted.is_none() {
             self.discard(ticket)?;
         }
@@ -259,14 +263,15 @@ impl<M: Memory + Clone> ClientSide<M> {
     }
 
     /// Takes a message of a stream in.
-    fn accept_message(&mut self, ticket: Ticket, response: Response) -> Result<(), Violation> {
+    fn accept_message(&mut self, response: Response) -> Result<(), Violation> {
         let slot = self.tickets.answered_by(response)?;
-        slot.admit(response.value.to_slice().length, true)?;
-        let chain = self.bytes(response)?;
-        match self.tickets.get_mut(ticket).filter(|slot| slot.state == State::Waiting) {
-            Some(slot) => slot.messages.push_back(chain),
-            None => self.release(chain)?,
+        let slice = response.value.to_slice();
+        slot.admit(slice.length, true)?;
+        let chain = self.data.receive(&self.responses, slice)?;
+        if slot.state != State::Waiting {
+            return self.release(chain);
         }
+        slot.messages.push_back(chain);
         Ok(())
     }
 
@@ -313,29 +318,6 @@ impl<M: Memory + Clone> ClientSide<M> {
         self.returns.unwanted.pop()
     }
 
-    /// What a response means for the request it answers, if it can be an answer to it.
-    #[inline(always)]
-    fn outcome(&mut self, response: Response) -> Result<Outcome, Violation> {
-        let slot = self.tickets.answered_by(response)?;
-        if let Some(code) = ErrorCode::of(response.value) {
-            return Ok(Outcome::Refused(code));
-        }
-        if slot.kind != Kind::Read {
-            return slot.outcome(response);
-        }
-        slot.admit(response.value.to_slice().length, false)?;
-        Ok(Outcome::Read(self.bytes(response)?))
-    }
-
-    /// The bytes that came with a response.
-    #[inline(always)]
-    fn bytes(&mut self, response: Response) -> Result<Chain, Violation> {
-        let slice = response.value.to_slice();
-        let mut chain = if slice.length > 0 { self.data.empty_chain() } else { Chain::EMPTY };
-        self.data.resolve(&self.responses, &mut chain, slice)?;
-        Ok(chain)
-    }
-
     /// How many bytes the answer to a request, or a message, may have.
     #[inline(always)]
     pub fn asked(&self, ticket: Ticket) -> Option<u32> {
@@ -346,6 +328,12 @@ impl<M: Memory + Clone> ClientSide<M> {
     #[inline(always)]
     pub fn is_waiting(&self, ticket: Ticket) -> bool {
         self.tickets.get(ticket).is_some_and(|slot| slot.state == State::Waiting)
+    }
+
+    /// Whether a request has its response.
+    #[doc(hidden)]
+    pub fn is_done(&self, ticket: Ticket) -> bool {
+        self.tickets.get(ticket).is_some_and(|slot| slot.state == State::Done)
     }
 
     /// The outcome of a request that [has its response](Self::poll), or the next message of a stream; none if it has not, or if
@@ -387,5 +375,22 @@ impl<M: Memory + Clone> ClientSide<M> {
     pub fn flush(&mut self) -> Result<bool, Violation> {
         self.responses.release();
         self.returns.publish(&mut self.requests)
+    }
+
+    /// Whether what this side has would be missing from a list that others take from, too. Not of a forked copy, whose parent has it
+    /// still.
+    pub(in crate::transport) fn owes_a_list(&self) -> bool {
+        self.data.pool.gives_back()
+    }
+
+    /// The list is not to be touched any more.
+    pub(in crate::transport) fn owe_nothing(&mut self) {
+        self.data.pool.forget();
+    }
+
+    /// Takes in what was answered, and [gives up](Self::abandon) all there is.
+    pub(in crate::transport) fn abandon_all(&mut self) -> Result<(), Violation> {
+        while self.poll()?.is_some() {}
+        self.tickets.all().into_iter().try_for_each(|ticket| self.abandon(ticket))
     }
 }

@@ -52,7 +52,7 @@ impl<M: Memory + Clone> Data<M> {
 impl<M: Memory> Data<M> {
     /// A chain of no blocks.
     #[inline(always)]
-    pub(super) fn empty_chain(&mut self) -> Chain {
+    fn empty_chain(&mut self) -> Chain {
         self.spare.pop().unwrap_or_default()
     }
 
@@ -113,6 +113,18 @@ impl<M: Memory> Data<M> {
         }
         let marks = if self.pool.is_shared() { self.pool.held() } else { &mut self.received };
         chain.resolve(&self.theirs, marks, slice)
+    }
+
+    /// The chain that the message names which was popped last from `ring`, held from now on.
+    #[inline(always)]
+    pub(super) fn receive<const WORDS: usize>(
+        &mut self,
+        ring: &Consumer<M, WORDS>,
+        slice: Slice,
+    ) -> Result<Chain, Violation> {
+        let mut chain = if slice.length > 0 { self.empty_chain() } else { Chain::EMPTY };
+        self.resolve(ring, &mut chain, slice)?;
+        Ok(chain)
     }
 
     /// Holds these blocks of the other side's no more.
