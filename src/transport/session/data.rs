@@ -50,16 +50,10 @@ impl<M: Memory + Clone> Data<M> {
 }
 
 impl<M: Memory> Data<M> {
-    /// A chain of no blocks.
-    #[inline(always)]
-    fn empty_chain(&mut self) -> Chain {
-        self.spare.pop().unwrap_or_default()
-    }
-
     /// Takes blocks for `length` bytes, or memory of its own for those that travel in an entry.
     #[inline(always)]
     pub(super) fn allocate(&mut self, length: u32) -> Result<Chain, AllocateError> {
-        let mut chain = self.empty_chain();
+        let mut chain = self.spare.pop().unwrap_or_default();
         if (1..=self.room_bytes).contains(&length) {
             chain.hold(length);
             return Ok(chain);
@@ -122,7 +116,7 @@ impl<M: Memory> Data<M> {
         ring: &Consumer<M, WORDS>,
         slice: Slice,
     ) -> Result<Chain, Violation> {
-        let mut chain = if slice.length > 0 { self.empty_chain() } else { Chain::EMPTY };
+        let mut chain = if slice.length > 0 { self.spare.pop().unwrap_or_default() } else { Chain::EMPTY };
         self.resolve(ring, &mut chain, slice)?;
         Ok(chain)
     }

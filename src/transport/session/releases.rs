@@ -122,10 +122,12 @@ impl<M: Memory> Lent<M> {
         Self { releases, alone, chains: HashMap::new(), blocks: 0 }
     }
 
-    /// Books blocks to the client. The chain comes back if its blocks are known without it.
+    /// Books blocks to the client. The chain is kept for the next one if its blocks are known without it.
     #[inline(always)]
-    pub(super) fn lend(&mut self, chain: Chain) -> Result<Option<Chain>, Violation> {
+    pub(super) fn lend(&mut self, chain: Chain, data: &mut Data<M>) -> Result<(), Violation> {
         match *chain.blocks() {
+            // The client gives them back to the list itself.
+            _ if data.pool.is_shared() => data.give_up(chain.blocks())?,
             [] => {}
             [block] => {
                 self.alone.mark(block)?;
@@ -134,10 +136,11 @@ impl<M: Memory> Lent<M> {
             _ => {
                 self.blocks += chain.blocks().len() as u32;
                 self.chains.insert(chain.slice().block, chain);
-                return Ok(None);
+                return Ok(());
             }
         }
-        Ok(Some(chain))
+        data.keep(chain);
+        Ok(())
     }
 
     /// Takes back the blocks that the client is done with.

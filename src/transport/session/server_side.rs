@@ -298,13 +298,7 @@ impl<M: Memory + Clone> ServerSide<M> {
             Reply::Bytes(chain) => {
                 let value = Value::slice(chain.slice());
                 self.respond(response(value), chain.inline().unwrap_or_default(), Copier::AUTO)?;
-                if self.data.pool.is_shared() {
-                    // The client gives them back to the list itself.
-                    self.data.give_up(chain.blocks())?;
-                    self.data.keep(chain);
-                } else if let Some(chain) = self.lent.lend(chain)? {
-                    self.data.keep(chain);
-                }
+                self.lent.lend(chain, &mut self.data)?;
             }
         }
         Ok(())
