@@ -159,12 +159,11 @@ impl Chain {
         length: u32,
     ) -> Result<(), AllocateError> {
         self.clear();
-        let geometry = place.blocks();
         let (data, lists) = blocks_for(place, length);
         if data == 1 {
             self.one = pool.allocate_one()?;
         } else if data > 1 {
-            let count = data.checked_add(lists).filter(|&count| count <= geometry.count);
+            let count = data.checked_add(lists).filter(|&count| count <= place.blocks().count);
             let many = self.many.get_or_insert_default();
             pool.allocate(count.ok_or(AllocateError::OutOfBlocks)?, &mut many.blocks)?;
             many.data_count = data;
@@ -266,6 +265,7 @@ impl Default for Chain {
 
 impl PartialEq for Chain {
     fn eq(&self, other: &Self) -> bool {
+        // Which of the blocks are data follows from the length.
         (self.length, self.blocks(), self.inline()) == (other.length, other.blocks(), other.inline())
     }
 }
