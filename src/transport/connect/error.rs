@@ -10,60 +10,33 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
-/// Why two sides did not come together, or came apart.
+/// Why two sides did not come together, or came apart. `cause` is what the system said.
 #[derive(Debug)]
 #[non_exhaustive]
+#[allow(missing_docs, reason = "what is in a variant is said where the variant is")]
 pub enum ConnectError {
     /// The system refused to make, bind or connect a socket.
-    Socket {
-        /// What the system said.
-        cause: io::Error,
-    },
+    Socket { cause: io::Error },
     /// This process cannot take the descriptors that it was sent.
-    Resources {
-        /// What the system said.
-        cause: io::Error,
-    },
-    /// The peer belongs to another user, or to one that cannot be told from others here.
-    OtherUser {
-        /// Its number.
-        user: u32,
-    },
+    Resources { cause: io::Error },
+    /// The peer belongs to another user, of this number, or to one that cannot be told from others here.
+    OtherUser { user: u32 },
     /// What answers is not a table.
     NotATable,
     /// The other side speaks another version.
-    Version {
-        /// This side's.
-        ours: u32,
-        /// The other side's.
-        theirs: u32,
-    },
+    Version { ours: u32, theirs: u32 },
     /// A message of a kind that is unknown or does not belong here.
-    Message {
-        /// Its kind.
-        kind: u32,
-    },
-    /// A message with too few or too many descriptors.
-    Descriptors {
-        /// How many belong to it.
-        expected: usize,
-        /// How many came; of more than fit, as many as fit.
-        found: usize,
-    },
+    Message { kind: u32 },
+    /// A message with too few or too many descriptors: so many belong to it, and so many came; of more than fit, as many as fit.
+    Descriptors { expected: usize, found: usize },
     /// Numbers that no session can have.
     Geometry(GeometryError),
     /// A region that is not what was promised, or that could not be made.
     Region(RegionError),
-    /// The other side refused.
-    Refused {
-        /// Why.
-        reason: Refusal,
-    },
-    /// The other side did not answer in time.
-    Timeout {
-        /// How long it was given.
-        limit: Duration,
-    },
+    /// The other side refused, for that reason.
+    Refused { reason: Refusal },
+    /// The other side did not answer in the time that it was given.
+    Timeout { limit: Duration },
     /// The other side hung up.
     PeerGone,
     /// The other side does not read what it is sent.
