@@ -110,15 +110,12 @@ impl Region {
         let descriptor =
             new_memfd(len_bytes, is_huge).map_err(|cause| RegionError::Create { len_bytes, cause: cause.into() })?;
         seal(&descriptor, SealFlags::SHRINK | SealFlags::GROW)?;
-        let memory = map(&descriptor, 0, len_bytes, Access::ReadWrite)?;
-        let pages = if is_huge {
-            PageKind::Huge
-        } else if options.huge_pages && len_bytes >= HUGE_PAGE_BYTES && advise_huge(&memory) {
-            PageKind::Advised
-        } else {
-            PageKind::Ordinary
-        };
-        let region = Self { memory, descriptor, pages };
+        let mut region = Self::map(descriptor, 0, len_bytes, Access::ReadWrite)?;
+        if is_huge {
+            region.pages = PageKind::Huge;
+        } else if options.huge_pages && len_bytes >= HUGE_PAGE_BYTES && advise_huge(&region.memory) {
+            region.pages = PageKind::Advised;
+        }
         if options.prefault {
             region.prefault()?;
         }
@@ -150,8 +147,7 @@ impl Region {
             return Err(RegionError::Part { start_bytes, len_bytes, whole_bytes: promise.len_bytes });
         }
         verify(descriptor.as_fd(), promise)?;
-        let memory = map(&descriptor, start_bytes, len_bytes, access)?;
-        Ok(Self { memory, descriptor, pages: PageKind::Ordinary })
+        Self::map(descriptor, start_bytes, len_bytes, access)
     }
 
     /// Maps two regions that other processes made, to be read as one of `whole_bytes`: the first at its start, the second at
@@ -196,7 +192,12 @@ impl Region {
         if len_bytes == 0 {
             return Err(RegionError::Length { len_bytes });
         }
-        let memory = map(&descriptor, start_bytes, len_bytes, access)?;
+        Self::map(descriptor, start_bytes, len_bytes, access)
+    }
+
+    /// Maps what cannot be truncated, because of its seals or because somebody has vouched for that.
+    fn map(descriptor: OwnedFd, start: usize, len_bytes: usize, access: Access) -> Result<Self, RegionError> {
+        let memory = Mapped::of_file(&descriptor, start, len_bytes, access).map_err(not_mapped(len_bytes, access))?;
         Ok(Self { memory, descriptor, pages: PageKind::Ordinary })
     }
 
@@ -219,9 +220,9 @@ impl Region {
         Ok(sealing.is_in(seals_of(self.descriptor.as_fd())?))
     }
 
-    /// Compares the region with a promise, as [`open`](Self::open) does, at this moment.
-    pub(super) fn verify(&self, promise: Promise) -> Result<(), RegionError> {
-        verify(self.descriptor.as_fd(), promise)
+    /// An error if the region is not sealed against writing at this moment, or not as long as what is mapped.
+    pub(super) fn verify_sealed(&self) -> Result<(), RegionError> {
+        verify(self.descriptor.as_fd(), Promise { len_bytes: self.len_bytes(), sealing: Sealing::SizeAndWriting })
     }
 
     /// The mapped bytes. They stay mapped as long as a copy of this value lives, also without the region.
@@ -288,10 +289,6 @@ fn seals_of(descriptor: BorrowedFd<'_>) -> Result<SealFlags, RegionError> {
 
 fn seal(descriptor: &OwnedFd, seals: SealFlags) -> Result<(), RegionError> {
     rustix::fs::fcntl_add_seals(descriptor, seals).map_err(|cause| RegionError::Seal { cause: cause.into() })
-}
-
-fn map(descriptor: &OwnedFd, start: usize, len_bytes: usize, access: Access) -> Result<Mapped, RegionError> {
-    Mapped::of_file(descriptor, start, len_bytes, access).map_err(not_mapped(len_bytes, access))
 }
 
 fn not_mapped(len_bytes: usize, access: Access) -> impl Fn(Errno) -> RegionError {

@@ -126,6 +126,26 @@ pub fn by_hand_as(options: TableOptions, waiting: Waiting) -> (Table, Client) {
     (table, client)
 }
 
+/// A region is whole pages, and its blocks need not be.
+#[test]
+fn blocks_that_do_not_fill_a_page_make_a_session() {
+    for allocator in [Allocator::Owned, Allocator::Shared] {
+        for (block_bytes, count) in [(64, 1), (64, 4), (64, 16), (128, 33), (2048, 3)] {
+            let geometry = Geometry::symmetric(16, 16, Blocks { block_bytes, count });
+            let options = TableOptions::default().geometry(Geometry { allocator, ..geometry });
+            let (mut table, mut client) = by_hand(options);
+            let ticket = client.submit_read(memcpy_select::transport::Handle::of(1), block_bytes).unwrap();
+            client.flush().unwrap();
+            let job = next_job(&mut table);
+            let bytes = vec![7; block_bytes as usize];
+            assert_eq!(table.answer(job, Answer::Bytes(&bytes)), Answered::Sent);
+            table.flush();
+            let Completion::Read(view) = client.finish(ticket).unwrap() else { panic!("{allocator:?}") };
+            assert_eq!(view.to_vec(), bytes, "{allocator:?} {count} of {block_bytes}");
+        }
+    }
+}
+
 #[test]
 fn jobs_are_answered_later_and_in_any_order() {
     let (mut table, mut client) = by_hand(TableOptions::default());

@@ -24,7 +24,8 @@ pub struct Greeting {
     state: State,
     /// What was offered: the numbers, and the queue region.
     offer: Option<(Geometry, Region)>,
-    client_data: Option<Region>,
+    /// The client's data region, once it has accepted.
+    pub(in crate::transport) client_data: Option<Region>,
     /// Since when it is the client's turn, or was last.
     turned: Instant,
     /// Of a client that connected by name, so that its process is known.
@@ -187,11 +188,6 @@ impl Greeting {
         self.refuse(error.refusal());
     }
 
-    /// The client's data region, once it has accepted.
-    pub(in crate::transport) fn client_data(&self) -> Option<&Region> {
-        self.client_data.as_ref()
-    }
-
     /// Makes the queue region ready for a client that has accepted, which is most of what [`finish`](Self::finish) has to do.
     ///
     /// # Errors
@@ -259,8 +255,7 @@ fn make_ready(queue: &Region) -> Result<(), ConnectError> {
     queue.prefault()?;
     // The client may have sealed it so already, which serves as well.
     if let Err(refused) = queue.seal_writing() {
-        let promise = Promise { len_bytes: queue.len_bytes(), sealing: Sealing::SizeAndWriting };
-        queue.verify(promise).map_err(|error| match error {
+        queue.verify_sealed().map_err(|error| match error {
             // It can have sealed it otherwise, too. If it has not, the system does not seal.
             RegionError::NotSealed { found_bits, .. } if found_bits & SealFlags::SEAL.bits() == 0 => refused,
             error => error,

@@ -8,6 +8,7 @@ use crate::transport::geometry::{Allocator, Geometry, GeometryError, Limits};
 use crate::transport::memory::Access;
 use crate::transport::options::setters;
 use crate::transport::region::{Promise, Region, RegionOptions, Sealing};
+use crate::transport::session::data_bytes;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
@@ -203,7 +204,7 @@ impl ClientHandshake {
         let Self { channel, offer: Some(Offer { geometry, data, queue }), is_ready: true } = self else {
             return Err(ConnectError::PeerGone);
         };
-        verify_sealed(&queue)?;
+        queue.verify_sealed()?;
         Ok(Joined { channel, geometry, queue, own_data, data })
     }
 }
@@ -225,10 +226,8 @@ fn map_offered(
 ) -> Result<(Region, Region), ConnectError> {
     let JoinOptions { limits, prefault, takes_unsealed, .. } = *options;
     geometry.check(&limits)?;
-    let queue_len_bytes = usize::try_from(queue_bytes)
-        .ok()
-        .filter(|_| queue_bytes <= limits.max_queue_bytes)
-        .ok_or(GeometryError { what: "bytes in a queue region, more than the limit", found: queue_bytes })?;
+    let what = "bytes in a queue region, more than the limit";
+    let queue_len_bytes = GeometryError::unless(queue_bytes <= limits.max_queue_bytes, what, queue_bytes)?;
     let data_len_bytes = geometry.check_data_bytes(geometry.server_blocks, data_bytes)?;
     let found = descriptors.len();
     let Ok([queue, data]) = <[OwnedFd; 2]>::try_from(descriptors) else {
@@ -258,27 +257,21 @@ fn map_offered(
 
 /// The region of this side's own blocks, if each side has its own.
 fn own_region(geometry: &Geometry, own_region: OwnRegion) -> Result<Option<Region>, ConnectError> {
-    match (geometry.allocator, own_region) {
-        (Allocator::Shared, _) => Ok(None),
+    let blocks = geometry.client_blocks;
+    let region = match (geometry.allocator, own_region) {
+        (Allocator::Shared, _) => return Ok(None),
         (Allocator::Owned, OwnRegion::Supplied(region)) => {
-            geometry.check_data_bytes(geometry.client_blocks, region.len_bytes() as u64)?;
-            verify_sealed(&region)?;
-            Ok(Some(region))
+            geometry.check_data_bytes(blocks, region.len_bytes() as u64)?;
+            region.verify_sealed()?;
+            region
         }
         (Allocator::Owned, OwnRegion::New(options)) => {
-            let total_bytes = geometry.client_blocks.total_bytes();
-            let len_bytes = usize::try_from(total_bytes)
-                .map_err(|_| GeometryError { what: "bytes in the client's blocks", found: total_bytes })?;
-            let region = Region::create(len_bytes, options)?;
+            let region = Region::create(data_bytes(blocks, geometry.allocator)?, options)?;
             region.seal_writing()?;
-            Ok(Some(region))
+            region
         }
-    }
-}
-
-fn verify_sealed(region: &Region) -> Result<(), ConnectError> {
-    region.verify(Promise { len_bytes: region.len_bytes(), sealing: Sealing::SizeAndWriting })?;
-    Ok(())
+    };
+    Ok(Some(region))
 }
 
 fn unexpected(message: Message) -> ConnectError {

@@ -194,7 +194,7 @@ impl<R: Rule> Service for Relay<R> {
             return Ok(Progress::Waits);
         }
         if !*has_accepted {
-            asking.ready(greeting.client_data(), names.as_ref())?;
+            asking.ready(greeting.client_data.as_ref(), names.as_ref())?;
             *has_accepted = true;
         }
         Ok(if asking.has_go()? { Progress::Agrees } else { Progress::Waits })
