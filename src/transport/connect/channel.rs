@@ -10,10 +10,10 @@ use super::ConnectError;
 use super::credentials::peer_process;
 use super::wire::{MAGIC, MESSAGE_BYTES, Message, Parcel, Refusal, VERSION};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer, SendAncillaryMessage,
-    SendFlags,
+    SendFlags, recvmsg, sendmsg,
 };
 use std::collections::VecDeque;
 use std::io::{IoSlice, IoSliceMut};
@@ -109,7 +109,7 @@ impl Channel {
         for reads in 0..4 {
             let into = &mut [IoSliceMut::new(&mut bytes)];
             let control = &mut RecvAncillaryBuffer::new(&mut []);
-            match rustix::net::recvmsg(&self.socket, into, control, RecvFlags::DONTWAIT) {
+            match recvmsg(&self.socket, into, control, RecvFlags::DONTWAIT) {
                 // The system closes up to 253 of them, which takes as long as many reads.
                 Ok(received) if received.flags.contains(ReturnFlags::CTRUNC) => return Ok(Self::ALL),
                 Ok(received) if received.bytes == 0 => return Err(ConnectError::PeerGone),
@@ -176,9 +176,7 @@ impl Channel {
                 self.lost -= 1;
                 return Err(ConnectError::Resources { cause: Errno::MFILE.into() });
             }
-            if !self.watch(deadline.left()?, PollFlags::IN)? {
-                return Err(ConnectError::Timeout { limit });
-            }
+            self.wait_until(&deadline)?;
         }
     }
 
@@ -218,15 +216,12 @@ impl Channel {
         }
         let bytes = message.encode();
         let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-        loop {
-            return match rustix::net::sendmsg(&self.socket, &[IoSlice::new(&bytes)], &mut control, flags) {
-                // So few bytes go whole or not at all.
-                Ok(MESSAGE_BYTES) => Ok(()),
-                Ok(_) | Err(Errno::AGAIN | Errno::TOOMANYREFS | Errno::NOBUFS) => Err(ConnectError::Congested),
-                Err(Errno::INTR) => continue,
-                Err(Errno::PIPE | Errno::CONNRESET | Errno::NOTCONN) => Err(ConnectError::PeerGone),
-                Err(cause) => Err(ConnectError::socket(cause)),
-            };
+        match retry_on_intr(|| sendmsg(&self.socket, &[IoSlice::new(&bytes)], &mut control, flags)) {
+            // So few bytes go whole or not at all.
+            Ok(MESSAGE_BYTES) => Ok(()),
+            Ok(_) | Err(Errno::AGAIN | Errno::TOOMANYREFS | Errno::NOBUFS) => Err(ConnectError::Congested),
+            Err(Errno::PIPE | Errno::CONNRESET | Errno::NOTCONN) => Err(ConnectError::PeerGone),
+            Err(cause) => Err(ConnectError::socket(cause)),
         }
     }
 
@@ -238,7 +233,7 @@ impl Channel {
             let mut control = RecvAncillaryBuffer::new(&mut space);
             let rest = &mut self.inbox[self.inbox_bytes..];
             let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
-            let received = match rustix::net::recvmsg(&self.socket, &mut [IoSliceMut::new(rest)], &mut control, flags) {
+            let received = match recvmsg(&self.socket, &mut [IoSliceMut::new(rest)], &mut control, flags) {
                 Ok(received) => received,
                 Err(Errno::AGAIN) => return Ok(None),
                 Err(Errno::INTR) => continue,
@@ -299,12 +294,9 @@ impl Channel {
         }
         let [socket, process] = watched.map(|watched| watched.revents());
         let is_gone = socket.intersects(PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR) || !process.is_empty();
-        match socket.contains(PollFlags::IN) {
-            // What was sent before the hang-up is received first.
-            true => Ok(true),
-            false if is_gone => Err(ConnectError::PeerGone),
-            false => Ok(false),
-        }
+        // What was sent before the hang-up is received first.
+        let has_come = socket.contains(PollFlags::IN);
+        if is_gone && !has_come { Err(ConnectError::PeerGone) } else { Ok(has_come) }
     }
 }
 
