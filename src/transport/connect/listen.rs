@@ -134,7 +134,8 @@ pub struct Listener {
     peers: Peers,
     /// The file of the socket, and which one that is.
     file: Option<(PathBuf, Identity)>,
-    /// Given up when there are no descriptors left, so that a client can be hung up on instead of waiting for ever.
+    /// Given up when there are no descriptors left, so that a client can be hung up on instead of waiting for ever: one more of
+    /// the socket, since a container can be without any file.
     spare: Option<OwnedFd>,
     /// The process that listened last: clients see it as the one at the other end.
     process: Pid,
@@ -155,29 +156,23 @@ impl Listener {
         let socket = new_socket(SocketFlags::NONBLOCK)?;
         let socket_address = address.to_socket_address().map_err(ConnectError::socket)?;
         let bind = || rustix::net::bind(&socket, &socket_address);
+        let path = if let Address::Path(path) = address { Some(path) } else { None };
         // Until the lock is gone no other server takes the file for one that was left behind.
-        let (_lock, file) = match address {
-            Address::Abstract(_) => {
-                bind().map_err(ConnectError::socket)?;
-                (None, None)
+        let lock = path.map(|path| lock_folder(path)).transpose()?.flatten();
+        match (bind(), path) {
+            (Err(Errno::ADDRINUSE), Some(path)) if lock.is_some() => {
+                remove_if_abandoned(path)?;
+                bind()
             }
-            Address::Path(path) => {
-                let lock = lock_folder(path)?;
-                match bind() {
-                    Err(Errno::ADDRINUSE) if lock.is_some() => {
-                        remove_if_abandoned(path)?;
-                        bind()
-                    }
-                    result => result,
-                }
-                .map_err(ConnectError::socket)?;
-                (lock, Some((path.clone(), identity(path).map_err(ConnectError::socket)?)))
-            }
-        };
+            (result, _) => result,
+        }
+        .map_err(ConnectError::socket)?;
+        let named = |path: &PathBuf| identity(path).map(|found| (path.clone(), found));
+        let file = path.map(named).transpose().map_err(ConnectError::socket)?;
         let (process, rest) = (getpid(), MIN_REST);
         let mut listener = Self { socket, peers, file, spare: None, process, rest, rests_until: None };
         listener.listen()?;
-        listener.spare = spare(&listener.socket);
+        listener.spare = listener.socket.try_clone().ok();
         Ok(listener)
     }
 
@@ -246,7 +241,7 @@ impl Listener {
                 Err(error)
             }
         };
-        self.spare = self.spare.take().or_else(|| spare(&self.socket));
+        self.spare = self.spare.take().or_else(|| self.socket.try_clone().ok());
         result
     }
 
@@ -280,11 +275,6 @@ fn identity(path: &Path) -> io::Result<Identity> {
     fs::symlink_metadata(path).map(|status| (status.dev(), status.ino()))
 }
 
-/// A descriptor to be given up: one more of the socket, since a container can be without any file.
-fn spare(socket: &OwnedFd) -> Option<OwnedFd> {
-    socket.try_clone().ok()
-}
-
 /// The folder of a socket's file, locked until the returned descriptor is closed; `None` for a folder that cannot be read.
 /// Its users take turns, so that none removes the file of another one that was bound and does not listen yet.
 fn lock_folder(path: &Path) -> Result<Option<OwnedFd>, ConnectError> {
@@ -300,10 +290,8 @@ fn lock_folder(path: &Path) -> Result<Option<OwnedFd>, ConnectError> {
             // Not every file system has locks.
             Err(Errno::NOLCK | Errno::OPNOTSUPP | Errno::INVAL) => return Ok(None),
             Err(cause) => {
-                return Err(ConnectError::socket(io::Error::new(
-                    io::Error::from(cause).kind(),
-                    format!("{}: another process has this folder locked", folder.display()),
-                )));
+                let text = format!("{}: another process has this folder locked", folder.display());
+                return Err(ConnectError::socket(io::Error::new(cause.kind(), text)));
             }
         }
     }
