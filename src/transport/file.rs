@@ -5,7 +5,7 @@
 #![forbid(unsafe_code)]
 
 use super::loan::{Holder, Lease, Received};
-use rustix::fs::{FileType, OFlags, SeekFrom};
+use rustix::fs::{FileType, OFlags};
 use rustix::io::{Errno, retry_on_intr};
 use rustix::process::{Resource, getrlimit};
 use std::io::{self, ErrorKind, IoSliceMut};
@@ -13,8 +13,6 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 /// What is copied at a time where the system does not do it.
 const BUFFER_BYTES: usize = 64 << 10;
-/// Slices for one call: far below what the system takes.
-const MAX_SLICES: usize = 64;
 
 /// What went from a region to a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,22 +50,19 @@ impl Lease {
     }
 }
 
-/// Reads a file into slices, in order, as few calls as that takes.
+/// Reads a file into slices, in order, as few calls as that takes: of more than the system takes at once, a call takes the first.
 fn read_slices<'a>(file: BorrowedFd<'_>, at: u64, slices: impl Iterator<Item = &'a mut [u8]>) -> io::Result<usize> {
-    let mut slices = slices.map(IoSliceMut::new).peekable();
+    let mut slices: Vec<IoSliceMut<'_>> = slices.map(IoSliceMut::new).collect();
+    let mut rest = &mut slices[..];
     let mut done = 0;
-    while slices.peek().is_some() {
-        let mut batch: Vec<IoSliceMut<'_>> = slices.by_ref().take(MAX_SLICES).collect();
-        let mut rest = &mut batch[..];
-        // Each turn reads something, or is the last.
-        while !rest.is_empty() {
-            let count = retry_on_intr(|| rustix::io::preadv(file, rest, at + done as u64))?;
-            if count == 0 {
-                return Ok(done);
-            }
-            done += count;
-            IoSliceMut::advance_slices(&mut rest, count);
+    // Each turn reads something, or is the last.
+    while !rest.is_empty() {
+        let count = retry_on_intr(|| rustix::io::preadv(file, rest, at + done as u64))?;
+        if count == 0 {
+            break;
         }
+        done += count;
+        IoSliceMut::advance_slices(&mut rest, count);
     }
     Ok(done)
 }
@@ -118,7 +113,7 @@ impl<H: Holder> Received<H> {
 fn check_limit(file: BorrowedFd<'_>, end: u64, len_bytes: usize) -> Result<(), Errno> {
     let Some(limit) = getrlimit(Resource::Fsize).current else { return Ok(()) };
     let appends = rustix::fs::fcntl_getfl(file)?.contains(OFlags::APPEND);
-    let at = if appends { end } else { rustix::fs::seek(file, SeekFrom::Current(0))? };
+    let at = if appends { end } else { rustix::fs::tell(file)? };
     if len_bytes > 0 && at.saturating_add(len_bytes as u64) > limit { Err(Errno::FBIG) } else { Ok(()) }
 }
 
