@@ -49,9 +49,7 @@ pub(super) fn peer_process(socket: BorrowedFd<'_>) -> Option<OwnedFd> {
     match option(socket, libc::SO_PEERPIDFD) {
         // SAFETY: the call has just made this descriptor for its caller.
         Ok([descriptor]) => Some(unsafe { OwnedFd::from_raw_fd(descriptor) }),
-        Err(Errno::NOPROTOOPT | Errno::PERM | Errno::NOSYS) => {
-            process.and_then(|process| pidfd_open(process, PidfdFlags::empty()).ok())
-        }
+        Err(Errno::NOPROTOOPT | Errno::PERM | Errno::NOSYS) => pidfd_open(process?, PidfdFlags::empty()).ok(),
         Err(_) => None,
     }
 }

@@ -118,15 +118,14 @@ impl Message {
         let mut words = [0; MESSAGE_BYTES / 4];
         (words[2], words[3]) = (VERSION, self.kind());
         let long = |value: u64| [value as u32, (value >> 32) as u32];
+        let blocks = |blocks: Blocks| [blocks.block_bytes, blocks.count];
         match self {
             Self::Hello | Self::Go | Self::Wake => {}
             Self::Welcome { geometry, queue_bytes, data_bytes } => {
-                let Geometry { client_blocks, server_blocks, .. } = geometry;
                 words[4] = geometry.capacity;
                 words[5] = u32::from(geometry.request_stride_bytes) | u32::from(geometry.response_stride_bytes) << 16;
                 words[6] = place_in(&ALLOCATORS, geometry.allocator);
-                words[7..9].copy_from_slice(&[client_blocks.block_bytes, client_blocks.count]);
-                words[9..11].copy_from_slice(&[server_blocks.block_bytes, server_blocks.count]);
+                words[7..11].copy_from_slice(&[geometry.client_blocks, geometry.server_blocks].map(blocks).concat());
                 words[12..].copy_from_slice(&[long(queue_bytes), long(data_bytes)].concat());
             }
             Self::Ready { data_bytes, last_bytes } => {

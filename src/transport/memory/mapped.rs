@@ -327,28 +327,24 @@ impl Memory for Mapped {
         }
     }
 
+    #[cfg(target_arch = "x86_64")]
     #[inline(always)]
     fn prefetch(&self, at: usize) {
-        #[cfg(target_arch = "x86_64")]
         if let Some(place) = self.pointer(at, 1) {
             // SAFETY: a prefetch is a hint, and this one is of an address inside.
             unsafe { std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(place.as_ptr().cast()) };
         }
-        #[cfg(not(target_arch = "x86_64"))]
-        let _ = at;
     }
 
+    #[cfg(target_arch = "x86_64")]
     #[inline(always)]
     fn prefetch_to_write(&self, at: usize) {
-        #[cfg(target_arch = "x86_64")]
         if let Some(place) = self.pointer(at, 1) {
             // SAFETY: a hint, of an address inside; CPUs that do not know it do nothing.
             unsafe {
                 std::arch::asm!("prefetchw [{}]", in(reg) place.as_ptr(), options(nostack, preserves_flags, readonly));
             }
         }
-        #[cfg(not(target_arch = "x86_64"))]
-        let _ = at;
     }
 
     fn park(&self, at: usize, expected: u32, duration: Duration) {
