@@ -151,14 +151,13 @@ impl Region {
     }
 
     /// Maps two regions that other processes made, to be read as one of `whole_bytes`: the first at its start, the second at
-    /// its end, and zeros in between. Each is verified first. All lengths are whole pages, and both fit; errors as of
-    /// [`open`](Self::open). The descriptor that is kept is the first one's.
-    pub(crate) fn open_two(parts: [(OwnedFd, Promise); 2], whole_bytes: usize) -> Result<Self, RegionError> {
-        for (descriptor, promise) in &parts {
-            verify(descriptor.as_fd(), *promise)?;
+    /// its end, and zeros in between. Each is verified first: sealed against writing, and so long. All lengths are
+    /// whole pages, and both fit; errors as of [`open`](Self::open). The descriptor that is kept is the first one's.
+    pub(crate) fn open_two(parts: [(OwnedFd, usize); 2], whole_bytes: usize) -> Result<Self, RegionError> {
+        for (descriptor, len_bytes) in &parts {
+            verify(descriptor.as_fd(), Promise { len_bytes: *len_bytes, sealing: Sealing::SizeAndWriting })?;
         }
-        let files = parts.each_ref().map(|(descriptor, promise)| (descriptor, promise.len_bytes));
-        let memory = Mapped::of_two(files, whole_bytes).map_err(not_mapped(whole_bytes, Access::Read))?;
+        let memory = Mapped::of_two(&parts, whole_bytes).map_err(not_mapped(whole_bytes, Access::Read))?;
         let [(descriptor, _), _] = parts;
         Ok(Self { memory, descriptor, pages: PageKind::Ordinary })
     }

@@ -235,16 +235,16 @@ fn map_accepted(
         return Err(ConnectError::Descriptors { expected, found });
     }
     let mut descriptors = descriptors.into_iter();
-    let promise = |len_bytes| Promise { len_bytes, sealing: Sealing::SizeAndWriting };
     Ok(match (descriptors.next(), descriptors.next()) {
         (None, _) => None,
         (Some(descriptor), None) => {
             let len_bytes = geometry.check_data_bytes(geometry.client_blocks, data_bytes)?;
-            Some(Region::open(descriptor, promise(len_bytes), Access::Read)?)
+            let promise = Promise { len_bytes, sealing: Sealing::SizeAndWriting };
+            Some(Region::open(descriptor, promise, Access::Read)?)
         }
         (Some(first), Some(last)) => {
             let whole_bytes = geometry.client_blocks.check_parts(data_bytes, last_bytes)?;
-            let parts = [(first, promise(data_bytes as usize)), (last, promise(last_bytes as usize))];
+            let parts = [(first, data_bytes as usize), (last, last_bytes as usize)];
             Some(Region::open_two(parts, whole_bytes)?)
         }
     })

@@ -97,15 +97,15 @@ impl Mapped {
 
     /// Maps two files as one range of `whole_bytes`, to be read: the first at its start, the second at its end, and zeros in
     /// between. All lengths are whole pages; neither file can be truncated, as above.
-    pub(crate) fn of_two(files: [(&OwnedFd, usize); 2], whole_bytes: usize) -> Result<Self, Errno> {
+    pub(crate) fn of_two(files: &[(OwnedFd, usize); 2], whole_bytes: usize) -> Result<Self, Errno> {
         let whole = Self::zeros(whole_bytes, Access::Read)?;
         let last_at = whole_bytes.saturating_sub(files[1].1);
-        for ((file, len_bytes), at) in files.into_iter().zip([0, last_at]) {
-            let place = whole.pointer(at, len_bytes).ok_or(Errno::INVAL)?.as_ptr().cast();
+        for ((file, len_bytes), at) in files.iter().zip([0, last_at]) {
+            let place = whole.pointer(at, *len_bytes).ok_or(Errno::INVAL)?.as_ptr().cast();
             let flags = MapFlags::SHARED.union(MapFlags::FIXED);
             // SAFETY: the range is inside the mapping that was just made, so that only its pages are replaced, and no other
             // thread knows its address yet.
-            unsafe { mm::mmap(place, len_bytes, ProtFlags::READ, flags, file, 0) }?;
+            unsafe { mm::mmap(place, *len_bytes, ProtFlags::READ, flags, file, 0) }?;
         }
         Ok(whole)
     }
