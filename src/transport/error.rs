@@ -10,6 +10,19 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
+/// Has `?` make an error of each of its causes that is named: the variant that holds it.
+macro_rules! causes {
+    ($error:ident { $($variant:ident($cause:ident)),* $(,)? }) => {$(
+        impl From<$cause> for $error {
+            fn from(cause: $cause) -> Self {
+                Self::$variant(cause)
+            }
+        }
+    )*};
+}
+
+pub(super) use causes;
+
 /// Why a session is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -22,11 +35,7 @@ pub enum SessionError {
     OutOfMemory,
 }
 
-impl From<Violation> for SessionError {
-    fn from(violation: Violation) -> Self {
-        Self::Violation(violation)
-    }
-}
+causes! { SessionError { Violation(Violation) } }
 
 /// What fails on a session's socket ends it as a hang-up does.
 impl From<ConnectError> for SessionError {
@@ -79,11 +88,7 @@ pub enum ClientError {
     Session(SessionError),
 }
 
-impl From<RegionError> for ClientError {
-    fn from(error: RegionError) -> Self {
-        Self::Object(error)
-    }
-}
+causes! { ClientError { Object(RegionError) } }
 
 impl fmt::Display for ClientError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -153,23 +158,7 @@ pub enum TableError {
     Wait { cause: io::Error },
 }
 
-impl From<ConnectError> for TableError {
-    fn from(error: ConnectError) -> Self {
-        Self::Socket(error)
-    }
-}
-
-impl From<RegionError> for TableError {
-    fn from(error: RegionError) -> Self {
-        Self::Region(error)
-    }
-}
-
-impl From<GeometryError> for TableError {
-    fn from(error: GeometryError) -> Self {
-        Self::Geometry(error)
-    }
-}
+causes! { TableError { Socket(ConnectError), Region(RegionError), Geometry(GeometryError) } }
 
 impl TableError {
     pub(super) fn wait(cause: impl Into<io::Error>) -> Self {

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 use super::wire::Refusal;
+use crate::transport::error::causes;
 use crate::transport::geometry::GeometryError;
 use crate::transport::region_error::RegionError;
 use rustix::io::Errno;
@@ -27,7 +28,8 @@ pub enum ConnectError {
     Version { ours: u32, theirs: u32 },
     /// A message of a kind that is unknown or does not belong here.
     Message { kind: u32 },
-    /// A message with too few or too many descriptors: so many belong to it, and so many came; of more than fit, as many as fit.
+    /// A message with too few or too many descriptors: so many belong to it, and so many came, of more than fit as
+    /// many as fit.
     Descriptors { expected: usize, found: usize },
     /// Numbers that no session can have.
     Geometry(GeometryError),
@@ -44,6 +46,8 @@ pub enum ConnectError {
     /// There are as many clients as there can be, or as many are connecting.
     Full,
 }
+
+causes! { ConnectError { Geometry(GeometryError), Region(RegionError) } }
 
 impl ConnectError {
     pub(in crate::transport) fn socket(cause: impl Into<io::Error>) -> Self {
@@ -165,15 +169,3 @@ pub(in crate::transport) fn is_forbidden(cause: &io::Error) -> bool {
 }
 
 impl std::error::Error for ConnectError {}
-
-impl From<GeometryError> for ConnectError {
-    fn from(error: GeometryError) -> Self {
-        Self::Geometry(error)
-    }
-}
-
-impl From<RegionError> for ConnectError {
-    fn from(error: RegionError) -> Self {
-        Self::Region(error)
-    }
-}
