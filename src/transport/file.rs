@@ -50,7 +50,8 @@ impl Lease {
     }
 }
 
-/// Reads a file into slices, in order, as few calls as that takes: of more than the system takes at once, a call takes the first.
+/// Reads a file into slices, in order, as few calls as that takes: of more than the system takes at once a call has the
+/// first.
 fn read_slices<'a>(file: BorrowedFd<'_>, at: u64, slices: impl Iterator<Item = &'a mut [u8]>) -> io::Result<usize> {
     let mut slices: Vec<IoSliceMut<'_>> = slices.map(IoSliceMut::new).collect();
     let mut rest = &mut slices[..];

@@ -134,8 +134,8 @@ pub struct Listener {
     peers: Peers,
     /// The file of the socket, and which one that is.
     file: Option<(PathBuf, Identity)>,
-    /// Given up when there are no descriptors left, so that a client can be hung up on instead of waiting for ever: one more of
-    /// the socket, since a container can be without any file.
+    /// Given up when there are no descriptors left, so that a client can be hung up on instead of waiting for ever: one
+    /// more of the socket, since a container can be without any file.
     spare: Option<OwnedFd>,
     /// The process that listened last: clients see it as the one at the other end.
     process: Pid,
