@@ -105,13 +105,11 @@ impl Semaphore {
     #[inline]
     pub fn post(&self) -> Result<(), SemaphoreError> {
         match self.word.post() {
-            Posted::Done => Ok(()),
-            Posted::Notify => {
-                self.notifier.as_ref().ok_or(SemaphoreError::NoNotifier)?.notify(self.place());
-                Ok(())
-            }
-            Posted::Overflow => Err(SemaphoreError::Overflow),
+            Posted::Done => {}
+            Posted::Notify => self.notifier.as_ref().ok_or(SemaphoreError::NoNotifier)?.notify(self.place()),
+            Posted::Overflow => return Err(SemaphoreError::Overflow),
         }
+        Ok(())
     }
 
     /// Takes one off the count, if it is not 0.

@@ -72,8 +72,7 @@ pub enum Taken {
 impl<M: Memory> Marks<M> {
     /// The marks at that offset, a multiple of 4. Zeros mark none. One member at least is marked: for 0 it is as for 1.
     pub fn new(memory: M, at: usize, members: usize) -> Self {
-        let places = places(members);
-        Self { memory, at, members: members.clamp(1, MAX_PLACES), places: places as u32 }
+        Self { memory, at, members: members.clamp(1, MAX_PLACES), places: places(members) as u32 }
     }
 
     /// What the marks of so many members take, in bytes.

@@ -40,11 +40,6 @@ impl Notified {
         Self { notifier, turn, members: Vec::new(), others: HashMap::new(), count: 0 }
     }
 
-    /// Whether there are no members.
-    pub(super) fn is_empty(&self) -> bool {
-        self.count == 0
-    }
-
     /// Whether the semaphore is a member.
     pub(super) fn has(&self, semaphore: &Arc<Semaphore>) -> bool {
         let mark = self.mark(semaphore);
@@ -66,11 +61,11 @@ impl Notified {
         self.count += 1;
     }
 
-    /// Takes a member out.
-    pub(super) fn remove(&mut self, member: Member, semaphore: &Semaphore) {
+    /// Takes a member out; whether it was the last one.
+    pub(super) fn remove(&mut self, member: Member, semaphore: &Semaphore) -> bool {
         let mark = self.mark(semaphore);
         let mut all = self.others.remove(&mark).unwrap_or_default();
-        let Some(first) = self.members.get_mut(mark) else { return };
+        let Some(first) = self.members.get_mut(mark) else { return false };
         all.extend(first.take());
         all.retain(|(other, _)| *other != member);
         *first = all.pop();
@@ -78,6 +73,7 @@ impl Notified {
             self.others.insert(mark, all);
         }
         self.count -= 1;
+        self.count == 0
     }
 
     fn mark(&self, semaphore: &Semaphore) -> usize {

@@ -16,6 +16,7 @@ use crate::transport::memory::{Access, Mapped, Memory};
 use rustix::io::Errno;
 use rustix::net::sockopt::socket_domain;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, socketpair};
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// A notifier.
@@ -27,9 +28,8 @@ pub struct Notifier {
     pub(super) receiver: OwnedFd,
 }
 
-/// What is read of the socket at a time, and how often at most: an honest process sends a byte for each sleep.
-const RECEIVED_BYTES: usize = 256;
-const MAX_RECEIVED: usize = 16;
+/// What is read of the socket at a time: an honest process sends a byte for each sleep.
+const RECEIVED_BYTES: usize = 4096;
 
 impl Notifier {
     /// What a notifier takes in the memory of `len_bytes` bytes whose semaphores it serves: 4 to 8 bytes for each, and some.
@@ -93,13 +93,8 @@ impl Notifier {
     /// The socket has something: reads that, and says that the waiter is awake.
     pub(super) fn woken(&self) {
         self.marks.disarm();
-        let mut bytes = [0; RECEIVED_BYTES];
-        for _ in 0..MAX_RECEIVED {
-            match rustix::net::recv(&self.receiver, &mut bytes, RecvFlags::DONTWAIT) {
-                Ok((RECEIVED_BYTES, _)) => {}
-                _ => break,
-            }
-        }
+        let mut bytes = [MaybeUninit::<u8>::uninit(); RECEIVED_BYTES];
+        let _ = rustix::net::recv(&self.receiver, &mut bytes, RecvFlags::DONTWAIT);
     }
 }
 

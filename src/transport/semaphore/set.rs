@@ -112,8 +112,7 @@ impl SemaphoreSet {
             Entry::Occupied(entry) => *entry.get(),
             Entry::Vacant(entry) => {
                 let key = self.notifiers.next_key();
-                let descriptor = notifier.receiver.as_fd();
-                self.watch.add(key, descriptor, Report::EachTime).map_err(SemaphoreError::system)?;
+                self.watch.add(key, notifier.receiver.as_fd(), Report::EachTime).map_err(SemaphoreError::system)?;
                 self.notifiers.insert(Notified::new(Arc::clone(notifier)));
                 self.notifiers.poll(key);
                 *entry.insert(key)
@@ -141,13 +140,11 @@ impl SemaphoreSet {
         let address = semaphore.notifier().map_or(0, |notifier| Arc::as_ptr(notifier).addr());
         if let Some(&key) = self.keys.get(&address)
             && let Some(notified) = self.notifiers.get_mut(key)
+            && notified.remove(member, &semaphore)
         {
-            notified.remove(member, &semaphore);
-            if notified.is_empty() {
-                self.watch.remove(notified.notifier.receiver.as_fd());
-                self.notifiers.remove(key);
-                self.keys.remove(&address);
-            }
+            self.watch.remove(notified.notifier.receiver.as_fd());
+            self.notifiers.remove(key);
+            self.keys.remove(&address);
         }
         Ok(semaphore)
     }

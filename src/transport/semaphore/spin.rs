@@ -134,17 +134,15 @@ impl Spin {
 ///
 /// Found out once, or once by each of several threads, without a lock: a child that is forked meanwhile would wait for that for ever.
 fn has_other_cpus() -> bool {
-    static FOUND: AtomicU32 = AtomicU32::new(UNKNOWN);
-    const UNKNOWN: u32 = 0;
-    const ONE: u32 = 1;
-    const MANY: u32 = 2;
-    let mut found = FOUND.load(Ordering::Relaxed);
-    if found == UNKNOWN {
+    /// 0 until it is known, then 1, or 2 for more than one.
+    static CPUS: AtomicU32 = AtomicU32::new(0);
+    let mut cpus = CPUS.load(Ordering::Relaxed);
+    if cpus == 0 {
         let online = fs::read_to_string("/sys/devices/system/cpu/online").unwrap_or_default();
-        found = if online.trim() == "0" { ONE } else { MANY };
-        FOUND.store(found, Ordering::Relaxed);
+        cpus = if online.trim() == "0" { 1 } else { 2 };
+        CPUS.store(cpus, Ordering::Relaxed);
     }
-    found == MANY
+    cpus == 2
 }
 
 #[cfg(test)]
