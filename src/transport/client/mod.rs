@@ -13,8 +13,7 @@ use crate::transport::error::{ClientError, SessionError};
 use crate::transport::geometry::{Allocator, Geometry};
 use crate::transport::loan::{Lease, Lender, View};
 use crate::transport::memory::{Access, Copier, Mapped};
-use crate::transport::options::Waiting;
-use crate::transport::options::setters;
+use crate::transport::options::{Waiting, setters};
 use crate::transport::request::{ErrorCode, Flags, Kind};
 use crate::transport::semaphore::{Doorbell, Spin};
 use crate::transport::session::{ClientSide, QueueLayout, Ticket};
@@ -94,14 +93,12 @@ impl Client {
     /// [`ConnectError`]: no process listens there, it is not a table or one of another version, it is full, or it does not
     /// answer in time.
     pub fn connect(address: &Address, options: ClientOptions) -> Result<Self, ConnectError> {
-        let ClientOptions { join: how, limit, waiting } = options;
-        Self::new(join(address, how)?, limit, waiting)
+        Self::new(join(address, options.join)?, options.limit, options.waiting)
     }
 
     /// Connects over a socket that this process was given.
     pub fn over(stream: UnixStream, options: ClientOptions) -> Result<Self, ConnectError> {
-        let ClientOptions { join: how, limit, waiting } = options;
-        Self::new(join_over(stream, how)?, limit, waiting)
+        Self::new(join_over(stream, options.join)?, options.limit, options.waiting)
     }
 
     /// The client of a session that was agreed on.

@@ -190,8 +190,7 @@ impl Client {
             }
             // The table rings when it has given places back: what it did just before this is seen after a moment.
             if self.waiting != Waiting::Poll {
-                let side = &self.side;
-                self.own_bell.sleep_unless(MIN_SLEEP, || side.is_ready().then_some(()));
+                self.own_bell.sleep_unless(MIN_SLEEP, || self.side.is_ready().then_some(()));
             }
         }
     }
@@ -226,10 +225,8 @@ impl Client {
 /// The longest transfer in a region: all its blocks, but for those of the chain's lists.
 fn max_bytes(blocks: Blocks) -> usize {
     let entries = blocks.block_bytes / 4;
-    let data = match blocks.count {
-        1 | 2 => 1,
-        // Each list block but the last names one block less than it holds entries.
-        count => count - (count - 1).div_ceil(entries).max(1),
-    };
+    // Each list block but the last names one block less than it holds entries. One block has no list.
+    let lists = (blocks.count - 1).div_ceil(entries).max(1);
+    let data = (blocks.count - lists).max(1);
     (data as usize).saturating_mul(blocks.block_bytes as usize).min(u32::MAX as usize)
 }

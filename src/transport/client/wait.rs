@@ -252,8 +252,7 @@ impl Client {
                     self.side.is_ready()
                 }),
                 Waiting::Adaptive => {
-                    let side = &self.side;
-                    let look = || side.is_ready().then_some(());
+                    let look = || self.side.is_ready().then_some(());
                     self.spin.find(self.limit, look).is_some() || self.sleep(start)
                 }
                 Waiting::Sleep => self.sleep(start),
@@ -284,12 +283,11 @@ impl Client {
         let longest =
             if waited < MIN_SLEEP { FIRST_SLEEP } else { (waited / SLEEPS_OF_WAIT).clamp(MIN_SLEEP, MAX_SLEEP) };
         let left = self.limit.saturating_sub(waited).min(longest);
-        let side = &self.side;
-        self.own_bell.sleep_unless(left, || side.is_ready().then_some(()));
+        self.own_bell.sleep_unless(left, || self.side.is_ready().then_some(()));
         if self.waiting == Waiting::Adaptive {
             self.spin.slept(slept.elapsed());
         }
-        side.is_ready()
+        self.side.is_ready()
     }
 
     /// What became of a request that has its response.
@@ -313,10 +311,7 @@ impl Client {
     pub(super) fn receive_object(&mut self, id: JobId) -> Result<Shared, ClientError> {
         match self.channel.accept_parcel(id.get(), 1 + self.side.objects_due(), OBJECT_LIMIT) {
             Ok((parcel, descriptor)) => Ok(Shared { parcel, descriptor }),
-            Err(ConnectError::Timeout { .. }) => {
-                let id = id.get() as u32;
-                Err(self.end(Violation::NoObject { id }.into()))
-            }
+            Err(ConnectError::Timeout { .. }) => Err(self.end(Violation::NoObject { id: id.get() as u32 }.into())),
             Err(error) => Err(self.lost(error)),
         }
     }
