@@ -21,8 +21,7 @@ use super::error::{SessionError, TableError};
 use super::geometry::{Allocator, Geometry, GeometryError};
 use super::job::{ClientKey, Event};
 use super::memory::Mapped;
-use super::options::Waiting;
-use super::options::setters;
+use super::options::{Waiting, setters};
 use super::reactor::{Progress, Reactor, Service};
 use super::region::{Region, RegionOptions};
 use super::session::QueueLayout;
@@ -141,12 +140,9 @@ impl<R: Rule> Proxy<R> {
     /// hung up on.
     pub fn serve(&mut self, limit: Duration) -> Result<bool, TableError> {
         let any = self.reactor.round(limit)?;
-        for event in self.reactor.events.drain(..) {
-            let is_kept = matches!(event, Event::Refused { .. } | Event::Throttled { .. });
-            if is_kept && self.events.len() < MAX_EVENTS {
-                self.events.push_back(event);
-            }
-        }
+        let is_kept = |event: &Event| matches!(event, Event::Refused { .. } | Event::Throttled { .. });
+        self.events.extend(self.reactor.events.drain(..).filter(is_kept));
+        self.events.truncate(MAX_EVENTS);
         Ok(any)
     }
 }
@@ -221,7 +217,7 @@ impl<R: Rule> Service for Relay<R> {
     fn end(&mut self, client: ClientKey, mut session: Pair, _others: usize) -> Vec<Mapped> {
         // What the table answered before it went is forwarded still.
         let _ = session.forward(client, usize::MAX, &mut self.rule);
-        session.into_memory()
+        session.memory
     }
 }
 
@@ -230,8 +226,7 @@ impl<R: Rule> Service for Relay<R> {
 fn make_offer(greeting: &mut Greeting, asking: &mut ClientHandshake) -> Result<Option<Region>, ConnectError> {
     let Some(offered) = asking.offered(&JoinOptions::default())? else { return Ok(None) };
     let (geometry, names_bytes) = without_names(offered.geometry)?;
-    let layout = QueueLayout::of(&geometry)?;
-    let queue = Region::create(layout.len_bytes, RegionOptions::default())?;
+    let queue = Region::create(QueueLayout::of(&geometry)?.len_bytes, RegionOptions::default())?;
     let names = Region::create(names_bytes, RegionOptions::default())?;
     names.seal_writing()?;
     greeting.offer(geometry, queue, &offered.data)?;
@@ -239,7 +234,7 @@ fn make_offer(greeting: &mut Greeting, asking: &mut ClientHandshake) -> Result<O
 }
 
 /// The geometry that is left for a client when the proxy has taken blocks for names, in whole pages, and their length.
-fn without_names(geometry: Geometry) -> Result<(Geometry, usize), GeometryError> {
+fn without_names(mut geometry: Geometry) -> Result<(Geometry, usize), GeometryError> {
     const PAGE_BYTES: u32 = 4096;
     let blocks = geometry.client_blocks;
     let no_room =
@@ -253,9 +248,8 @@ fn without_names(geometry: Geometry) -> Result<(Geometry, usize), GeometryError>
     if names >= blocks.count || !blocks.count.is_multiple_of(unit) {
         return Err(no_room);
     }
-    let mut left = geometry;
-    left.client_blocks.count -= names;
-    Ok((left, names as usize * blocks.block_bytes as usize))
+    geometry.client_blocks.count -= names;
+    Ok((geometry, names as usize * blocks.block_bytes as usize))
 }
 
 #[cfg(test)]

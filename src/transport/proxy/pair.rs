@@ -61,8 +61,8 @@ pub(super) struct Pair {
     capacity: u32,
     /// The longest bytes that travel in a request, and in a response.
     room_bytes: [u32; 2],
-    /// All that is mapped.
-    memory: Vec<Mapped>,
+    /// All that is mapped: what is left of a session that is over.
+    pub(super) memory: Vec<Mapped>,
 }
 
 /// The names that clients send, and where they are sent on from.
@@ -119,11 +119,6 @@ impl Pair {
             room_bytes: [front.requests.room_bytes(), front.responses.room_bytes()],
             memory,
         })
-    }
-
-    /// Gives up all but what is mapped.
-    pub(super) fn into_memory(self) -> Vec<Mapped> {
-        self.memory
     }
 
     /// Forwards what there is in both directions, so many requests at most; whether there was something.
