@@ -11,6 +11,7 @@ use memcpy_select::lab::instruments::effort::Effort;
 use memcpy_select::lab::instruments::statistics::{Estimate, bootstrap_median, median};
 use memcpy_select::lab::paths::ways::{
     Buffer, Config, Consumer, End, Limits, Mode, Opening, Path, PathError, Producer, Tiers, Token, paths,
+    paths_among_others,
 };
 use memcpy_select::lab::paths::{Cell, Contender, Pair, Pattern, Placement, Program, serve_if_asked};
 use memcpy_select::lab::show::{FigureTable, print};
@@ -196,7 +197,8 @@ impl Path for Words {
 /// Those that are compared between two processes.
 fn ways() -> Vec<&'static dyn Path> {
     let own = WORDS.iter().map(|words| words as &dyn Path);
-    own.chain(paths().iter().copied().filter(|path| OTHERS.contains(&path.name()))).collect()
+    let others = paths().iter().copied().filter(|path| OTHERS.contains(&path.name()));
+    own.chain(others).chain(paths_among_others().iter().copied()).collect()
 }
 
 fn main() -> ExitCode {

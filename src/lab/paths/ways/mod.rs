@@ -262,9 +262,14 @@ static PATHS: &[&dyn Path] = &[
     &TableRequest {
         name: "table_request",
         about: "a request of StreamTable and its answer, 8 bytes in the entries",
-        response_stride_bytes: TableOptions::GEOMETRY.response_stride_bytes,
+        ..REQUEST
     },
-    &TableRequest { name: "table_request_12", about: "the same, responses of 12 bytes", response_stride_bytes: 12 },
+    &TableRequest {
+        name: "table_request_12",
+        about: "the same, responses of 12 bytes",
+        response_stride_bytes: 12,
+        ..REQUEST
+    },
     &table_push::TablePush,
     &StreamTable {
         name: "table_copy_copy",
@@ -368,7 +373,27 @@ static PATHS: &[&dyn Path] = &[
     },
 ];
 
+const REQUEST: TableRequest = TableRequest {
+    name: "",
+    about: "",
+    response_stride_bytes: TableOptions::GEOMETRY.response_stride_bytes,
+    others: 0,
+};
+
+/// A request to a table that has other clients, which ask for nothing: what it sleeps on is what they add.
+static AMONG_OTHERS: &[&dyn Path] = &[
+    &TableRequest { name: "table_of_2", about: "the same, of a table with two clients", others: 1, ..REQUEST },
+    &TableRequest { name: "table_of_4", about: "the same, with four", others: 3, ..REQUEST },
+    &TableRequest { name: "table_of_8", about: "the same, with eight", others: 7, ..REQUEST },
+    &TableRequest { name: "table_of_16", about: "the same, with sixteen", others: 15, ..REQUEST },
+];
+
 /// Every path of this build, available here or not.
 pub fn paths() -> &'static [&'static dyn Path] {
     PATHS
+}
+
+/// Paths to a table with several clients, which show what waiting for all of them costs.
+pub fn paths_among_others() -> &'static [&'static dyn Path] {
+    AMONG_OTHERS
 }

@@ -10,6 +10,7 @@ use crate::transport::{
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
+use std::thread;
 use std::time::Duration;
 
 /// The only object of the table.
@@ -82,6 +83,17 @@ pub(crate) fn join(config: &Config, geometry: Geometry, socket: OwnedFd) -> Resu
     table.adopt(UnixStream::from(socket)).map_err(table_error)?;
     joined(&mut table)?;
     Ok(table)
+}
+
+/// One more client of the table, in this process.
+pub(crate) fn join_idle(table: &mut Table) -> Result<Client, PathError> {
+    let (ours, theirs) = UnixStream::pair().map_err(|error| PathError::protocol(error.to_string()))?;
+    table.adopt(ours).map_err(table_error)?;
+    let options = ClientOptions { limit: LIMIT, ..ClientOptions::default() };
+    let joining = thread::spawn(move || Client::over(theirs, options));
+    joined(table)?;
+    let client = joining.join().map_err(|_| PathError::PeerGone)?;
+    client.map_err(|error| PathError::protocol(format!("client: {error}")))
 }
 
 /// Waits until the client is there.

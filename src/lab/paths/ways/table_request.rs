@@ -30,6 +30,8 @@ pub(crate) struct TableRequest {
     pub(crate) about: &'static str,
     /// From one response to the next.
     pub(crate) response_stride_bytes: u16,
+    /// Clients that the table has beside this one, and that ask for nothing.
+    pub(crate) others: usize,
 }
 
 struct Near {
@@ -40,6 +42,7 @@ struct Near {
 
 struct Far {
     table: Table,
+    _others: Vec<Client>,
     /// Received, and not answered yet.
     held: Option<Job>,
     payload: Buffer,
@@ -169,7 +172,8 @@ impl Path for TableRequest {
             server_blocks: BLOCKS,
             ..TableOptions::GEOMETRY
         };
-        let table = table::join(config, geometry, socket)?;
-        Ok(Box::new(Far { table, held: None, payload: Buffer::new(BYTES, 0) }))
+        let mut table = table::join(config, geometry, socket)?;
+        let others = (0..self.others).map(|_| table::join_idle(&mut table)).collect::<Result<_, _>>()?;
+        Ok(Box::new(Far { table, _others: others, held: None, payload: Buffer::new(BYTES, 0) }))
     }
 }
