@@ -14,6 +14,7 @@ mod doorbell;
 mod marks;
 mod notified;
 mod notifier;
+mod park_any;
 mod set;
 mod spin;
 mod wait_any;

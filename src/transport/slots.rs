@@ -168,6 +168,18 @@ impl<T> Slots<T> {
         }
     }
 
+    /// Puts all members among the polled ones.
+    pub(super) fn poll_all(&mut self) {
+        for slot in 0..self.slots() {
+            self.poll(self.key_at(slot));
+        }
+    }
+
+    /// The polled members, in turn.
+    pub(super) fn iter_polled(&self) -> impl Iterator<Item = &T> {
+        self.polled.iter().filter_map(|key| self.get(*key))
+    }
+
     /// Looks at each polled member once, in turn, until one has something. That one stays polled, and so many of the others;
     /// `look` is told whether the member does, and else is to arm it if it has nothing.
     #[inline(always)]

@@ -327,6 +327,11 @@ fn futex_waitv_is_refused() {
             let none = wait_any(&[&one, &two], Duration::from_millis(5));
             check(matches!(none, Ok(None)), none)
         });
+        let (_server, at) = server_under(&[refusing("futex_waitv", error)]);
+        let mut clients = [(); 3].map(|()| ask(&at).unwrap());
+        for _ in 0..20 {
+            clients.iter_mut().for_each(|client| seek(client).unwrap());
+        }
     }
 }
 

@@ -285,15 +285,22 @@ impl Session for Pair {
         &self.own_bells
     }
 
-    fn take_in(&mut self, source: Source) -> Result<(u32, u32), SessionError> {
+    fn take_in(&mut self, source: Source) -> Result<u32, SessionError> {
         match source {
-            Source::Client => Ok((self.front.drain()?, self.requests_in.index())),
+            Source::Client => Ok(self.front.drain()?),
             Source::Other => {
                 // Objects may have come between the wakes: they are kept until their response is there.
                 self.behind.wait(Duration::ZERO)?;
-                // An object comes by itself, and then the wake for its response; a request without one has a wake of its own.
-                Ok((1, self.responses_in.index().wrapping_mul(2).wrapping_add(self.requests_in.index())))
+                Ok(1)
             }
+        }
+    }
+
+    fn taken(&self, source: Source) -> u32 {
+        match source {
+            Source::Client => self.requests_in.index(),
+            // An object comes by itself, and then the wake for its response; a request without one has a wake of its own.
+            Source::Other => self.responses_in.index().wrapping_mul(2).wrapping_add(self.requests_in.index()),
         }
     }
 }

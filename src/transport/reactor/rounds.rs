@@ -2,12 +2,12 @@
 
 use super::budget::Kind;
 use super::newcomers::NEWCOMER_LOOK;
-use super::{Name, Reactor, Served, Service, Session};
+use super::{Name, Reactor, Served, Service, Session, Source};
 use crate::transport::error::{SessionError, TableError};
 use crate::transport::job::ClientKey;
 use crate::transport::memory::between_looks;
 use crate::transport::options::Waiting;
-use crate::transport::semaphore::Doorbell;
+use crate::transport::semaphore::{Doorbell, Via};
 use crate::transport::slots::Key;
 use crate::transport::watch::{Ready, Report};
 use std::time::{Duration, Instant};
@@ -21,10 +21,12 @@ pub(super) const TURN: usize = 16;
 /// Busy rounds between two polls of the sockets, requests counted too, or the time between them.
 const ROUNDS_PER_LOOK: u32 = 256;
 const TIME_PER_LOOK: Duration = Duration::from_millis(2);
-/// A lone client is waited for on its word, which is woken sooner than a socket, but the sockets have to be looked at in
-/// between: so often, and only until it has been quiet for so long.
+/// A few clients are waited for on their words, which are woken sooner than sockets, but the sockets have to be looked at in
+/// between: so often, and only until all have been quiet for so long.
 const WORD_SLEEP: Duration = Duration::from_millis(4);
 const QUIET: Duration = Duration::from_millis(100);
+/// With more sessions than this the system takes longer for their words than for their sockets.
+const MAX_ON_WORDS: usize = 8;
 /// A newcomer accepts within so long what it is offered, if it does not have to wait for a CPU: its answer is waited for with all
 /// sockets.
 const PROMPT: Duration = Duration::from_millis(1);
@@ -201,17 +203,16 @@ impl<S: Service> Reactor<S> {
         // has to ring for, and setting it twice for each sleep costs a guest a tenth of a request.
         let is_quiet = slept - idle >= QUIET;
         let longest = self.longest_sleep_for(if is_quiet { Duration::ZERO } else { WORD_SLEEP });
-        let is_lone = !is_quiet && self.only_session().is_some();
-        // A look that is due comes before a lone client's sleep: the other side waits for what comes after that.
-        if longest.is_zero() || is_lone && slept - self.looked >= TIME_PER_LOOK {
+        let is_on_words = !is_quiet && self.has_words();
+        // A look that is due comes before a sleep on words: the other side waits for what comes after that.
+        if longest.is_zero() || is_on_words && slept - self.looked >= TIME_PER_LOOK {
             return self.look(Duration::ZERO, 0);
         }
         self.budgets.pass_lull();
         let limit = limit.min(longest);
-        let lone = if is_lone { self.only_session() } else { None };
-        if !lone.is_some_and(|session| session.sleep(limit.min(WORD_SLEEP))) {
+        if !(is_on_words && self.sleep_on_words(limit.min(WORD_SLEEP))) {
             // Up to one that has something already.
-            let found = self.sessions.find(0, |served, _| served.session.arm().then_some(()));
+            let found = self.sessions.find(0, |served, _| served.session.arm(Via::Socket).then_some(()));
             self.look(if found.is_some() { Duration::ZERO } else { limit }, 0)?;
         }
         if self.waiting == Waiting::Adaptive {
@@ -220,16 +221,52 @@ impl<S: Service> Reactor<S> {
         Ok(())
     }
 
-    /// The only session, if there is just one, it is polled, and no newcomer's answer is awaited: those that say nothing, however
-    /// many there are, do not count.
-    pub(in crate::transport) fn only_session(&mut self) -> Option<&mut S::Session> {
+    /// Whether clients can be waited for on their words: they are few, all of them are heard, and no newcomer's answer is awaited.
+    /// Newcomers that say nothing, however many there are, do not count.
+    pub(in crate::transport) fn has_words(&self) -> bool {
         let is_awaited = !self.newcomers.is_empty() && self.offered.is_some_and(|offered| offered.elapsed() < PROMPT);
-        if self.sessions.len() != 1 || is_awaited {
-            return None;
+        let mut muted = self.muted.iter();
+        (1..=MAX_ON_WORDS).contains(&self.sessions.len())
+            && !is_awaited
+            && !muted.any(|(_, name)| matches!(name, Name::Session(..)))
+    }
+
+    /// Tells every client to ring at its word, and sleeps until one does, without a look at any socket; false if the system does
+    /// not let it wait for several words.
+    fn sleep_on_words(&mut self, limit: Duration) -> bool {
+        if self.sessions.polled() < self.sessions.len() {
+            self.sessions.poll_all();
         }
-        let key = self.sessions.next_polled()?;
-        self.sessions.poll(key);
-        self.sessions.get_mut(key).map(|served| &mut served.session)
+        // Up to one that has something already.
+        let found = self.sessions.find(usize::MAX, |served, _| served.session.arm(Via::Word).then_some(()));
+        let bells = || self.sessions.iter_polled().flat_map(|served| served.session.bells());
+        let slept = if found.is_some() { Ok(None) } else { Doorbell::sleep_on(bells(), limit) };
+        let mut number = 0;
+        for _ in 0..self.sessions.polled() {
+            let Some(key) = self.sessions.next_polled() else { break };
+            self.sessions.poll(key);
+            let Some(served) = self.sessions.get_mut(key) else { continue };
+            let mut rung = [false; 2];
+            for (rung, bell) in rung.iter_mut().zip(served.session.bells()) {
+                *rung = !bell.disarm() || slept == Ok(Some(number));
+                number += 1;
+            }
+            if found.is_none() && rung != [false; 2] && !served.session.is_ready() {
+                let rung = [Source::Client, Source::Other].into_iter().zip(rung).filter(|(_, is_rung)| *is_rung);
+                rung.for_each(|(source, _)| self.count_ring(key, source, 1));
+            }
+        }
+        slept.is_ok()
+    }
+
+    /// Counts a ring. A side that rings too often is not heard on, for a while; its end is noticed all the same.
+    fn count_ring(&mut self, key: Key, source: Source, cost: u32) {
+        let (name, now) = (Name::Session(key, source), Instant::now());
+        let Some(served) = self.sessions.get_mut(key) else { return };
+        let taken = served.session.taken(source);
+        if !served.rings[source as usize].ring(cost, taken, now) && self.hear(name, Report::Nothing).is_ok() {
+            self.muted.insert((now + MUTED_FOR, name));
+        }
     }
 
     /// How long a sleep may be, because of what is put off, and of clients that are connecting.
@@ -267,18 +304,13 @@ impl<S: Service> Reactor<S> {
             Name::Session(key, source) => (key, source),
         };
         let Some(served) = self.sessions.get_mut(key) else { return };
-        served.session.bells().iter().for_each(Doorbell::disarm);
-        let found = if ready.is_gone { Err(SessionError::PeerGone) } else { served.session.take_in(source) };
-        let (cost, taken) = match found {
-            Ok(found) => found,
+        served.session.disarm();
+        let taken_in = if ready.is_gone { Err(SessionError::PeerGone) } else { served.session.take_in(source) };
+        match taken_in {
+            Ok(cost) => self.count_ring(key, source, cost),
             // What it published before is served still.
             Err(SessionError::PeerGone) if served.has_last_turns() => return self.sessions.poll(key),
             Err(why) => return self.depart(ClientKey(key), why),
-        };
-        let now = Instant::now();
-        // One that is not heard on is, after a while. Its end is noticed all the same.
-        if !served.rings[source as usize].ring(cost, taken, now) && self.hear(name, Report::Nothing).is_ok() {
-            self.muted.insert((now + MUTED_FOR, name));
         }
         self.sessions.poll(key);
     }

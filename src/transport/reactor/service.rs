@@ -13,7 +13,7 @@ use crate::transport::slots::Key;
 use std::collections::VecDeque;
 use std::fmt::Debug;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// What is done for clients.
 pub(in crate::transport) trait Service {
@@ -71,27 +71,31 @@ pub(in crate::transport) trait Session {
     /// Whether [`Service::serve`] would find something.
     fn is_ready(&mut self) -> bool;
 
-    /// Where this side is rung.
+    /// Where this side is rung, in the order of the sides that ring: [`Source::Client`], [`Source::Other`].
     fn bells(&self) -> &[Doorbell<Mapped>];
 
     /// Tells the other side to ring; whether there is something already, and it is told that this side is awake.
-    fn arm(&mut self) -> bool {
-        self.bells().iter().for_each(|bell| bell.arm(Via::Socket));
+    fn arm(&mut self, via: Via) -> bool {
+        self.bells().iter().for_each(|bell| bell.arm(via));
         let is_ready = self.is_ready();
         if is_ready {
-            self.bells().iter().for_each(Doorbell::disarm);
+            self.disarm();
         }
         is_ready
     }
 
-    /// Takes in what a descriptor has. What that cost, counted in rings, and what was taken so far from the side that rings there,
-    /// counted in the rings that it is worth; an error if the session is over.
-    fn take_in(&mut self, source: Source) -> Result<(u32, u32), SessionError>;
-
-    /// Sleeps until the client rings or the limit has passed, without a look at any descriptor. False if that cannot be.
-    fn sleep(&mut self, _limit: Duration) -> bool {
-        false
+    /// Tells the other side that this one is awake.
+    fn disarm(&self) {
+        for bell in self.bells() {
+            bell.disarm();
+        }
     }
+
+    /// Takes in what a descriptor has. What that cost, counted in rings; an error if the session is over.
+    fn take_in(&mut self, source: Source) -> Result<u32, SessionError>;
+
+    /// What was taken so far of the side that rings there, counted in the rings that it is worth, modulo 2^32.
+    fn taken(&self, source: Source) -> u32;
 
     /// Pre-faults a bit of what is to be; whether more is left.
     fn prefault(&mut self) -> Result<bool, SessionError> {
@@ -243,8 +247,12 @@ mod tests {
             &self.bells
         }
 
-        fn take_in(&mut self, _source: Source) -> Result<(u32, u32), SessionError> {
+        fn take_in(&mut self, _source: Source) -> Result<u32, SessionError> {
             Err(SessionError::PeerGone)
+        }
+
+        fn taken(&self, _source: Source) -> u32 {
+            0
         }
     }
 
@@ -256,10 +264,10 @@ mod tests {
     #[test]
     fn a_session_is_looked_at_once_more_when_all_its_bells_are_up() {
         let mut soon = asked::<true>();
-        assert!(soon.arm());
+        assert!(soon.arm(Via::Socket));
         assert_eq!(soon.words(), [0, 0], "it is told that this side is awake");
         let mut never = asked::<false>();
-        assert!(!never.arm());
+        assert!(!never.arm(Via::Socket));
         assert_eq!(never.words(), [Via::Socket as u32; 2]);
     }
 

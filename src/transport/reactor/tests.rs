@@ -64,8 +64,12 @@ impl Session for Idle {
         &[]
     }
 
-    fn take_in(&mut self, _source: Source) -> Result<(u32, u32), SessionError> {
-        Ok((0, 0))
+    fn take_in(&mut self, _source: Source) -> Result<u32, SessionError> {
+        Ok(0)
+    }
+
+    fn taken(&self, _source: Source) -> u32 {
+        0
     }
 }
 

@@ -6,7 +6,9 @@
 
 #![forbid(unsafe_code)]
 
-use crate::transport::memory::{Load, Memory, Store};
+use super::park_any::park_any;
+use crate::transport::memory::{Load, Mapped, Memory, Store};
+use rustix::io::Errno;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -42,10 +44,14 @@ impl<M: Memory> Doorbell<M> {
         self.memory.fence();
     }
 
-    /// Says that this side is awake.
+    /// Says that this side is awake. Whether it waited until now: false if the other side has rung since [`arm`](Self::arm).
     #[inline]
-    pub fn disarm(&self) {
-        self.memory.store32(self.at, AWAKE, Store::Relaxed);
+    pub fn disarm(&self) -> bool {
+        let is_armed = self.memory.load32(self.at, Load::Relaxed) != AWAKE;
+        if is_armed {
+            self.memory.store32(self.at, AWAKE, Store::Relaxed);
+        }
+        is_armed
     }
 
     /// Tells the other side to look, if it waits. True if it waits for its socket and that is to be written.
@@ -78,5 +84,22 @@ impl<M: Memory> Doorbell<M> {
         }
         self.disarm();
         found
+    }
+}
+
+impl Doorbell<Mapped> {
+    /// Sleeps, for at most the limit, until one of these is rung, all of which are [armed](Self::arm) with [`Via::Word`]. Of several it
+    /// says at which one this side was woken, rung or not; an error if the system cannot wait for several.
+    pub(in crate::transport) fn sleep_on<'a>(
+        mut bells: impl Iterator<Item = &'a Self>,
+        limit: Duration,
+    ) -> Result<Option<usize>, Errno> {
+        let Some(first) = bells.next() else { return Err(Errno::INVAL) };
+        let Some(second) = bells.next() else {
+            first.memory.park(first.at, Via::Word as u32, limit);
+            return Ok(None);
+        };
+        let bells = [first, second].into_iter().chain(bells);
+        park_any(bells.map(|bell| (&bell.memory, bell.at, Via::Word as u32)), limit)
     }
 }

@@ -1,14 +1,10 @@
 //! Waiting for any of a few semaphores, with one system call.
 
+use super::park_any::park_any;
 use super::word::ASLEEP;
 use super::{Semaphore, SemaphoreError};
 use crate::transport::memory::Memory;
-use rustix::event::Timespec;
 use rustix::io::Errno;
-use rustix::thread::futex;
-use rustix::time::{ClockId, clock_gettime};
-use std::ptr;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// The most semaphores that one call can wait for: as many as the system watches at once.
@@ -56,29 +52,22 @@ impl WaitAny {
 
     /// Takes from one, or sleeps once and looks at them again.
     fn sleep(&self, semaphores: &[&Semaphore], limit: Duration) -> Result<Option<usize>, SemaphoreError> {
-        static IS_MISSING: AtomicBool = AtomicBool::new(false);
         // The flags first, all of them, each with a last look.
-        let mut waits = [futex::Wait::new(); MAX_ANY];
+        let mut values = [0; MAX_ANY];
         for index in self.turns(semaphores) {
-            let word = &semaphores[index].word;
-            let Some(value) = word.take_or_raise(ASLEEP) else { return Ok(Some(index)) };
-            let address = word.memory().word32(word.at()).map_or(ptr::null_mut(), |word| word.as_ptr());
-            waits[index].val = value.into();
-            waits[index].uaddr = futex::WaitPtr::new(address.cast());
-            waits[index].flags = futex::WaitFlags::SIZE_U32;
+            let Some(value) = semaphores[index].word.take_or_raise(ASLEEP) else { return Ok(Some(index)) };
+            values[index] = value;
         }
-        if self.one_by_one || IS_MISSING.load(Ordering::Relaxed) {
-            let turn = self.next % semaphores.len();
-            let word = &semaphores[turn].word;
-            word.memory().park(word.at(), waits[turn].val as u32, limit.min(FALLBACK_SLEEP));
-            return Ok(self.try_any(semaphores));
-        }
-        let until = clock_gettime(ClockId::Monotonic) + Timespec::try_from(limit).unwrap_or_default();
-        let (waits, flags) = (&waits[..semaphores.len()], futex::WaitvFlags::empty());
-        match futex::waitv(waits, flags, Some(&until), ClockId::Monotonic) {
-            Ok(_) | Err(Errno::AGAIN | Errno::INTR | Errno::TIMEDOUT) => {}
-            // Linux before 5.16, or a filter of system calls that does not know it.
-            Err(Errno::NOSYS | Errno::PERM) => IS_MISSING.store(true, Ordering::Relaxed),
+        let words = semaphores.iter().zip(values).map(|(semaphore, value)| (&semaphore.word, value));
+        let words = words.map(|(word, value)| (word.memory(), word.at(), value));
+        let slept = if self.one_by_one { Err(Errno::NOSYS) } else { park_any(words, limit) };
+        match slept {
+            Ok(_) => {}
+            Err(Errno::NOSYS) => {
+                let turn = self.next % semaphores.len();
+                let word = &semaphores[turn].word;
+                word.memory().park(word.at(), values[turn], limit.min(FALLBACK_SLEEP));
+            }
             Err(cause) => return Err(SemaphoreError::system(cause)),
         }
         Ok(self.try_any(semaphores))

@@ -16,7 +16,6 @@ use crate::transport::session::{QueueLayout, Reply, ServerSide};
 use crate::transport::share::Object;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::slice;
-use std::time::Duration;
 
 /// From this length on it is looked first for what the client has given back, which may still be in the caches: the look
 /// costs less than fetching another block would.
@@ -191,17 +190,15 @@ impl reactor::Session for Session {
         slice::from_ref(&self.own_bell)
     }
 
-    fn take_in(&mut self, source: Source) -> Result<(u32, u32), SessionError> {
+    fn take_in(&mut self, source: Source) -> Result<u32, SessionError> {
         match source {
-            Source::Client => Ok((self.channel.drain()?, self.side.taken())),
+            Source::Client => Ok(self.channel.drain()?),
             Source::Other => Err(SessionError::PeerGone),
         }
     }
 
-    fn sleep(&mut self, limit: Duration) -> bool {
-        let Self { side, own_bell, .. } = self;
-        own_bell.sleep_unless(limit, || side.is_ready().then_some(()));
-        true
+    fn taken(&self, _source: Source) -> u32 {
+        self.side.taken()
     }
 
     fn prefault(&mut self) -> Result<bool, SessionError> {

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::transport::connect::{JoinOptions, Joined, Parcel, join_over};
-use crate::transport::memory::{Access, Mapped};
+use crate::transport::memory::{Access, Load, Mapped, Memory};
 use crate::transport::options::Waiting;
 use crate::transport::reactor::Name;
 use crate::transport::request::{Flags, Request};
@@ -10,6 +10,7 @@ use crate::transport::ring::Producer;
 use crate::transport::semaphore::Doorbell;
 use crate::transport::session::QueueLayout;
 use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Instant;
 
@@ -22,6 +23,7 @@ struct Peer {
     joined: Joined,
     requests: Producer<Mapped, 4>,
     server_bell: Doorbell<Mapped>,
+    server_doorbell_at: usize,
 }
 
 impl Peer {
@@ -36,7 +38,13 @@ impl Peer {
         let joined = joining.join().unwrap();
         let (layout, queue) = (QueueLayout::of(&joined.geometry).unwrap(), joined.queue.memory().clone());
         let server_bell = Doorbell::new(queue.clone(), layout.server_doorbell_at);
-        Self { key, requests: Producer::new(queue, layout.requests), joined, server_bell }
+        let server_doorbell_at = layout.server_doorbell_at;
+        Self { key, requests: Producer::new(queue, layout.requests), joined, server_bell, server_doorbell_at }
+    }
+
+    /// How the table waits for this client: 0 if it does not.
+    fn server_waits(&self) -> u32 {
+        self.joined.queue.memory().load32(self.server_doorbell_at, Load::Relaxed)
     }
 
     /// Publishes a close, which has no answer; whether the table is to be rung for.
@@ -62,16 +70,19 @@ fn next(table: &mut Table) -> Event {
     event.expect("nothing happens")
 }
 
-/// A table that sleeps where it can, with two clients: it waits for their sockets.
-fn table_and_peers() -> (Table, [Peer; 2]) {
+/// A table that sleeps where it can, with so many clients.
+fn table_and_peers<const COUNT: usize>() -> (Table, [Peer; COUNT]) {
     let mut table = Table::without_address(TableOptions::default().waiting(Waiting::Sleep)).unwrap();
-    let peers = [(); 2].map(|()| Peer::join(&mut table));
+    let peers = [(); COUNT].map(|()| Peer::join(&mut table));
     (table, peers)
 }
 
+/// So many clients are waited for at their sockets.
+const MANY: usize = 9;
+
 #[test]
 fn a_client_that_rings_for_each_request_is_never_muted() {
-    let (mut table, [mut honest, _other]) = table_and_peers();
+    let (mut table, [mut honest, _others @ ..]) = table_and_peers::<MANY>();
     for _ in 0..2000 {
         // Asleep, so that it is to be rung for.
         assert!(table.next(Duration::ZERO).unwrap().is_none());
@@ -102,7 +113,7 @@ fn mute(table: &mut Table, peer: &Peer) {
 
 #[test]
 fn a_muted_client_is_served_and_its_end_is_noticed() {
-    let (mut table, [mut hostile, mut honest]) = table_and_peers();
+    let (mut table, [mut hostile, mut honest, others @ ..]) = table_and_peers::<MANY>();
     for _ in 0..3 {
         mute(&mut table, &hostile);
         // The table is asleep and is not rung for this one: it is seen all the same.
@@ -117,12 +128,12 @@ fn a_muted_client_is_served_and_its_end_is_noticed() {
     let key = hostile.key;
     drop(hostile);
     assert!(matches!(next(&mut table), Event::Left { client, why: SessionError::PeerGone } if client == key));
-    assert_eq!(table.clients(), 1);
+    assert_eq!(table.clients(), 1 + others.len());
 }
 
 #[test]
 fn clients_with_full_rings_have_short_turns() {
-    let (mut table, [mut one, mut other]) = table_and_peers();
+    let (mut table, [mut one, mut other, _others @ ..]) = table_and_peers::<MANY>();
     let turn = |event| match event {
         Event::Closed { client, .. } => client,
         other => panic!("{other:?}"),
@@ -198,19 +209,87 @@ fn a_request_waits_for_one_step_of_what_others_left() {
 }
 
 #[test]
-fn a_lone_client_is_waited_for_on_its_word_unless_a_newcomer_is_about_to_answer() {
+fn few_clients_are_waited_for_on_their_words_unless_a_newcomer_is_about_to_answer() {
     let mut table = Table::without_address(TableOptions::default().waiting(Waiting::Sleep)).unwrap();
-    let _lone = Peer::join(&mut table);
-    let is_lone = |table: &mut Table| table.reactor.only_session().is_some();
+    let mut clients = vec![Peer::join(&mut table)];
+    let has_words = |table: &Table| table.reactor.has_words();
     let (silent, _says_nothing) = UnixStream::pair().unwrap();
     table.adopt(silent).unwrap();
     table.reactor.offered = None;
-    assert!(is_lone(&mut table), "a connection that says nothing");
+    assert!(has_words(&table), "a connection that says nothing");
     table.reactor.offered = Some(Instant::now() + LONG);
-    assert!(!is_lone(&mut table), "it was offered a session just now");
-    let _other = Peer::join(&mut table);
+    assert!(!has_words(&table), "it was offered a session just now");
+    clients.extend((1..8).map(|_| Peer::join(&mut table)));
     table.reactor.offered = None;
-    assert!(!is_lone(&mut table), "two clients");
+    assert!(has_words(&table), "eight clients");
+    clients.push(Peer::join(&mut table));
+    table.reactor.offered = None;
+    assert!(!has_words(&table), "nine");
+}
+
+#[test]
+fn few_clients_are_waited_for_together_each_on_its_word() {
+    let (mut table, peers) = table_and_peers::<3>();
+    let order = [0, 1, 2, 0].repeat(10);
+    let keys: Vec<ClientKey> = order.iter().map(|of| peers[*of].key).collect();
+    let asking = thread::spawn(move || {
+        let (mut peers, mut on_words) = (peers, 0);
+        for of in order {
+            while peers.iter().any(|peer| peer.server_waits() == 0) {
+                thread::yield_now();
+            }
+            // After a tenth of a second without a request it is their sockets.
+            if peers[of].put() {
+                peers[of].joined.channel.wake().unwrap();
+            } else {
+                on_words += 1;
+            }
+        }
+        (peers, on_words)
+    });
+    for key in keys {
+        assert!(matches!(next(&mut table), Event::Closed { client, .. } if client == key));
+    }
+    let (peers, on_words) = asking.join().unwrap();
+    assert!(on_words > 0);
+    drop(peers);
+    for _ in 0..3 {
+        assert!(matches!(next(&mut table), Event::Left { why: SessionError::PeerGone, .. }));
+    }
+    assert_eq!(table.clients(), 0);
+}
+
+#[test]
+fn a_client_that_rings_at_its_word_for_nothing_is_muted_and_the_others_are_heard() {
+    // As the protocol has it, and by a wake alone, of which the word says nothing.
+    let rings = |peer: &Peer| assert!(!peer.server_bell.ring() || peer.joined.channel.wake().is_ok());
+    let wakes = |peer: &Peer| peer.joined.queue.memory().unpark(peer.server_doorbell_at);
+    let ways: [fn(&Peer); 2] = [rings, wakes];
+    for disturbs in ways {
+        let (mut table, [hostile, mut honest, _other]) = table_and_peers();
+        let (key, ends) = (hostile.key, AtomicBool::new(false));
+        thread::scope(|scope| {
+            let (start, ends, hostile) = (Instant::now(), &ends, &hostile);
+            scope.spawn(move || {
+                while !ends.load(Ordering::Relaxed) && start.elapsed() < 2 * LONG {
+                    disturbs(hostile);
+                }
+            });
+            while !is_muted(&table, key) {
+                assert!(start.elapsed() < LONG, "it is not muted");
+                assert!(table.next(Duration::from_millis(1)).unwrap().is_none());
+            }
+            assert!(!table.reactor.has_words(), "all are waited for at their sockets, where one of them is not heard");
+            for _ in 0..100 {
+                if honest.put() {
+                    honest.joined.channel.wake().unwrap();
+                }
+                assert!(matches!(next(&mut table), Event::Closed { client, .. } if client == honest.key));
+                assert!(!is_muted(&table, honest.key));
+            }
+            ends.store(true, Ordering::Relaxed);
+        });
+    }
 }
 
 #[test]
