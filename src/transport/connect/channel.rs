@@ -104,25 +104,29 @@ impl Channel {
     ///
     /// [`ConnectError::PeerGone`].
     pub fn drain(&self) -> Result<u32, ConnectError> {
-        let mut bytes = [0; 4096];
-        // A peer that sends faster than this wastes its own session's share only.
-        for reads in 0..4 {
+        // A peer that rings as it should has one wake here, or two. The system frees what is read piece by piece, and a hostile
+        // one's may have a byte each.
+        const MOST_BYTES: usize = 2 * MESSAGE_BYTES;
+        let mut bytes = [0; MOST_BYTES];
+        for reads in 0..Self::READS {
             let into = &mut [IoSliceMut::new(&mut bytes)];
             let control = &mut RecvAncillaryBuffer::new(&mut []);
             match recvmsg(&self.socket, into, control, RecvFlags::DONTWAIT) {
                 // The system closes up to 253 of them, which takes as long as many reads.
                 Ok(received) if received.flags.contains(ReturnFlags::CTRUNC) => return Ok(Self::ALL),
                 Ok(received) if received.bytes == 0 => return Err(ConnectError::PeerGone),
-                Ok(received) if received.bytes < 4096 => return Ok(reads + 1),
+                Ok(received) if received.bytes < MOST_BYTES => return Ok(reads + 1),
                 Ok(_) => {}
                 Err(Errno::AGAIN | Errno::INTR) => return Ok(reads),
                 Err(_) => return Err(ConnectError::PeerGone),
             }
         }
-        Ok(4)
+        Ok(Self::READS)
     }
 
-    /// More reads than are made at once.
+    /// So many reads are made at once, at most.
+    pub const READS: u32 = 2;
+    /// More than that.
     pub const ALL: u32 = u32::MAX;
 
     /// Whether the other side has hung up or its process has ended.
