@@ -390,9 +390,10 @@ fn a_proxy_that_sleeps_is_woken_by_either_side() {
             }
         });
         let _over = Over(&is_over);
-        let asleep = |memory: &Mapped, at: usize| {
+        // At its sockets, after it was quiet for long, or else where it will.
+        let asleep = |memory: &Mapped, at: usize, is_quiet: bool| {
             let start = Instant::now();
-            while memory.load32(at, Load::Relaxed) != 2 {
+            while !if is_quiet { [2, 2] } else { [1, 2] }.contains(&memory.load32(at, Load::Relaxed)) {
                 assert!(start.elapsed() < LONG, "it does not say that it sleeps");
                 thread::yield_now();
             }
@@ -405,23 +406,25 @@ fn a_proxy_that_sleeps_is_woken_by_either_side() {
             }
         };
         let front_bell_at = QueueLayout::of(&client.joined.geometry).unwrap().server_doorbell_at;
-        for id in 1..50 {
-            let id = JobId::new(id).unwrap();
-            asleep(client.joined.queue.memory(), front_bell_at);
+        for number in 1..50 {
+            let (id, is_quiet) = (JobId::new(number).unwrap(), number == 1);
+            asleep(client.joined.queue.memory(), front_bell_at, is_quiet);
             let args = Args::amount(1);
             let request = Request { kind: Kind::Read, flags: Flags::NONE, id, handle: 1, args };
             client.requests.push(request.to_entry()).unwrap();
             client.requests.publish();
-            assert!(client.proxy_bell.ring(), "it waits for its socket");
-            client.joined.channel.wake().unwrap();
+            if client.proxy_bell.ring() {
+                client.joined.channel.wake().unwrap();
+            }
             come(&mut || table.requests.pop().is_some());
             table.requests.release();
-            asleep(table.greeted.queue.memory(), table.proxy_bell_at);
+            asleep(table.greeted.queue.memory(), table.proxy_bell_at, is_quiet);
             let response = Response { has_object: false, has_more: false, id, value: Value::from_raw(0) };
             table.responses.push(response.to_entry()).unwrap();
             table.responses.publish();
-            assert!(table.proxy_bell.ring(), "it waits for its socket");
-            table.greeted.channel.wake().unwrap();
+            if table.proxy_bell.ring() {
+                table.greeted.channel.wake().unwrap();
+            }
             come(&mut || client.responses.pop().is_some());
             client.responses.release();
         }
