@@ -116,17 +116,15 @@ fn walk(round: Round, entries: u32) -> Result<PartSample, String> {
     for entry in 0..entries {
         memory.store32(4 * entry as usize, entry, Store::Relaxed);
     }
-    let mut kept = Vec::new();
+    let mut kept = vec![0; entries as usize];
     let turn = |_: u64| {
-        kept.clear();
-        for at in 0..black_box(entries) as usize {
+        for (at, kept) in black_box(&mut kept).iter_mut().enumerate() {
             let entry = memory.load32(4 * at, Load::Relaxed);
             if entry >= entries {
                 return Err(refused(entry));
             }
-            kept.push(entry);
+            *kept = entry;
         }
-        black_box(&kept);
         Ok(())
     };
     steady(round, (Part::ChainEntry, "bare_walk"), (entries, CHAIN_BLOCK_BYTES), CHECKED, turn)
@@ -145,7 +143,7 @@ fn validate(round: Round, entries: u32) -> Result<PartSample, String> {
     let (mut marks, mut chain) = (Marks::new(blocks.count), Chain::EMPTY);
     let turn = |_: u64| {
         chain.resolve(&place, &mut marks, black_box(sent.slice())).map_err(refused)?;
-        chain.blocks().iter().try_for_each(|block| marks.clear(*block)).map_err(refused)
+        marks.clear_all(chain.blocks()).map_err(refused)
     };
     steady(round, (Part::ChainEntry, "resolve"), (entries, CHAIN_BLOCK_BYTES), CHECKED, turn)
 }
