@@ -97,7 +97,7 @@ impl Channel {
     }
 
     /// Takes in whatever wakes have come, for a side to which the other one sends nothing else, and says what that took: the
-    /// reads, none where nothing had come, and [`ALL`](Self::ALL) where descriptors came with them. What comes is dropped
+    /// reads, none where nothing had come, and [`ALL`](Self::ALL) where more came than that, or descriptors. What comes is dropped
     /// unread.
     ///
     /// # Errors
@@ -108,7 +108,7 @@ impl Channel {
         // one's may have a byte each.
         const MOST_BYTES: usize = 2 * MESSAGE_BYTES;
         let mut bytes = [0; MOST_BYTES];
-        for reads in 0..Self::READS {
+        for reads in 0..2 {
             let into = &mut [IoSliceMut::new(&mut bytes)];
             let control = &mut RecvAncillaryBuffer::new(&mut []);
             match recvmsg(&self.socket, into, control, RecvFlags::DONTWAIT) {
@@ -121,12 +121,10 @@ impl Channel {
                 Err(_) => return Err(ConnectError::PeerGone),
             }
         }
-        Ok(Self::READS)
+        Ok(Self::ALL)
     }
 
-    /// So many reads are made at once, at most.
-    pub const READS: u32 = 2;
-    /// More than that.
+    /// More reads than are made at once.
     pub const ALL: u32 = u32::MAX;
 
     /// Whether the other side has hung up or its process has ended.

@@ -240,7 +240,7 @@ impl<S: Service> Reactor<S> {
         while self.sessions.len() == 0 && self.bury() != Effort::None {}
         let session = self.service.begin(greeting, offer)?;
         let rings = [(); 2].map(|()| Rings::new(Instant::now()));
-        let key = self.sessions.insert(Box::new(Served { session, rings, last_turns: None }));
+        let key = self.sessions.insert(Box::new(Served { session, rings, muted: [false; 2], last_turns: None }));
         if let Err(cause) = self.hear(Name::Session(key, Source::Client), Report::EachTime) {
             self.sessions.remove(key);
             return Err(ConnectError::socket(cause));

@@ -10,6 +10,7 @@ use crate::transport::options::Waiting;
 use crate::transport::semaphore::{Doorbell, Via};
 use crate::transport::slots::Key;
 use crate::transport::watch::{Ready, Report};
+use rustix::io::Errno;
 use std::time::{Duration, Instant};
 
 /// Most events that are gathered at once.
@@ -221,42 +222,51 @@ impl<S: Service> Reactor<S> {
         Ok(())
     }
 
-    /// Whether clients can be waited for on their words: they are few, all of them are heard, and no newcomer's answer is awaited.
-    /// Newcomers that say nothing, however many there are, do not count.
+    /// Whether clients can be waited for on their words: they are few, and no newcomer's answer is awaited. Newcomers that say
+    /// nothing, however many there are, do not count.
     pub(in crate::transport) fn has_words(&self) -> bool {
         let is_awaited = !self.newcomers.is_empty() && self.offered.is_some_and(|offered| offered.elapsed() < PROMPT);
-        let mut muted = self.muted.iter();
-        (1..=MAX_ON_WORDS).contains(&self.sessions.len())
-            && !is_awaited
-            && !muted.any(|(_, name)| matches!(name, Name::Session(..)))
+        (1..=MAX_ON_WORDS).contains(&self.sessions.len()) && !is_awaited
     }
 
-    /// Tells every client to ring at its word, and sleeps until one does, without a look at any socket; false if the system does
-    /// not let it wait for several words.
+    /// Tells every client that is heard to ring at its word, and sleeps until one does, without a look at any socket; false if this
+    /// side has to wait at the sockets: the system does not let it wait for several words, or one is changed all the time.
     fn sleep_on_words(&mut self, limit: Duration) -> bool {
         if self.sessions.polled() < self.sessions.len() {
             self.sessions.poll_all();
         }
         // Up to one that has something already.
-        let found = self.sessions.find(usize::MAX, |served, _| served.session.arm(Via::Word).then_some(()));
-        let bells = || self.sessions.iter_polled().flat_map(|served| served.session.bells());
-        let slept = if found.is_some() { Ok(None) } else { Doorbell::sleep_on(bells(), limit) };
-        let mut number = 0;
+        let found = self.sessions.find(usize::MAX, |served, _| {
+            let is_ready = if served.is_muted() { served.session.is_ready() } else { served.session.arm(Via::Word) };
+            is_ready.then_some(())
+        });
+        let slept = if found.is_some() {
+            Ok(None)
+        } else {
+            let heard = self.sessions.iter_polled().filter(|served| !served.is_muted());
+            Doorbell::sleep_on(heard.flat_map(|served| served.session.bells()), limit)
+        };
+        let (mut number, mut is_explained) = (0, found.is_some());
         for _ in 0..self.sessions.polled() {
             let Some(key) = self.sessions.next_polled() else { break };
             self.sessions.poll(key);
-            let Some(served) = self.sessions.get_mut(key) else { continue };
+            let Some(served) = self.sessions.get_mut(key).filter(|served| !served.is_muted()) else { continue };
             let mut rung = [false; 2];
             for (rung, bell) in rung.iter_mut().zip(served.session.bells()) {
-                *rung = !bell.disarm() || slept == Ok(Some(number));
+                *rung = !bell.is_armed(Via::Word) || slept == Ok(Some(number));
                 number += 1;
             }
-            if found.is_none() && rung != [false; 2] && !served.session.is_ready() {
-                let rung = [Source::Client, Source::Other].into_iter().zip(rung).filter(|(_, is_rung)| *is_rung);
-                rung.for_each(|(source, _)| self.count_ring(key, source, 1));
+            served.session.disarm();
+            let is_vain = found.is_none() && rung != [false; 2] && !served.session.is_ready();
+            is_explained |= rung != [false; 2];
+            for (source, is_rung) in [Source::Client, Source::Other].into_iter().zip(rung) {
+                if is_vain && is_rung {
+                    self.count_ring(key, source, 1);
+                }
             }
         }
-        slept.is_ok()
+        // A word that was changed, and is as before, is not slept on at once again.
+        slept.is_ok() || slept == Err(Errno::AGAIN) && is_explained
     }
 
     /// Counts a ring. A side that rings too often is not heard on, for a while; its end is noticed all the same.
@@ -264,8 +274,10 @@ impl<S: Service> Reactor<S> {
         let (name, now) = (Name::Session(key, source), Instant::now());
         let Some(served) = self.sessions.get_mut(key) else { return };
         let taken = served.session.taken(source);
-        if !served.rings[source as usize].ring(cost, taken, now) && self.hear(name, Report::Nothing).is_ok() {
+        if !served.rings[source as usize].ring(cost, taken, now) {
+            served.muted[source as usize] = true;
             self.muted.insert((now + MUTED_FOR, name));
+            let _ = self.hear(name, Report::Nothing);
         }
     }
 
@@ -326,9 +338,12 @@ impl<S: Service> Reactor<S> {
             match name {
                 Name::Listener => self.accept_again(),
                 Name::Newcomer(number, _) => self.queue(number),
-                Name::Session(key, _) => {
+                Name::Session(key, source) => {
                     let _ = self.hear(name, Report::EachTime);
                     self.sessions.poll(key);
+                    if let Some(served) = self.sessions.get_mut(key) {
+                        served.muted[source as usize] = false;
+                    }
                 }
             }
         }

@@ -159,6 +159,8 @@ impl Name {
 pub(super) struct Served<S: Service> {
     pub(super) session: S::Session,
     pub(super) rings: [Rings; 2],
+    /// Which of those ring too often, and are not heard for a while.
+    pub(super) muted: [bool; 2],
     /// One of the two is gone: how many turns more it has, at most, for what was asked before that.
     pub(super) last_turns: Option<u32>,
 }
@@ -167,6 +169,11 @@ pub(super) struct Served<S: Service> {
 const LAST_TURNS: u32 = MAX_CAPACITY / TURN as u32;
 
 impl<S: Service> Served<S> {
+    /// Whether it is not heard, by one of its sides or by both.
+    pub(super) fn is_muted(&self) -> bool {
+        self.muted != [false; 2]
+    }
+
     /// Whether a session one of whose sides is gone has something still, and so some turns more.
     pub(super) fn has_last_turns(&mut self) -> bool {
         if self.last_turns.is_none() && self.session.is_ready() {

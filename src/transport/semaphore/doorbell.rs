@@ -44,14 +44,16 @@ impl<M: Memory> Doorbell<M> {
         self.memory.fence();
     }
 
-    /// Says that this side is awake. Whether it waited until now: false if the other side has rung since [`arm`](Self::arm).
+    /// Says that this side is awake.
     #[inline]
-    pub fn disarm(&self) -> bool {
-        let is_armed = self.memory.load32(self.at, Load::Relaxed) != AWAKE;
-        if is_armed {
-            self.memory.store32(self.at, AWAKE, Store::Relaxed);
-        }
-        is_armed
+    pub fn disarm(&self) {
+        self.memory.store32(self.at, AWAKE, Store::Relaxed);
+    }
+
+    /// Whether the word is what [`arm`](Self::arm) has written: not if the other side has rung, or has written anything else.
+    #[inline]
+    pub(in crate::transport) fn is_armed(&self, via: Via) -> bool {
+        self.memory.load32(self.at, Load::Relaxed) == via as u32
     }
 
     /// Tells the other side to look, if it waits. True if it waits for its socket and that is to be written.

@@ -10,10 +10,11 @@ use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// Sleeps until one of these words is woken, which is returned, or until the limit has passed, unless one of them is not what is
-/// expected of it. As `park` it may return early for no reason. [`MAX_ANY`] words count; each is a place in memory and its value.
+/// Sleeps until one of these words is woken, which is returned, or until the limit has passed. As `park` it may return early for no
+/// reason. [`MAX_ANY`] words count; each is a place in memory and what is expected there.
 ///
-/// `NOSYS` if the system does not watch several words: Linux before 5.16, or a filter of system calls that does not know the call.
+/// `AGAIN` if one of them was not what is expected, and `NOSYS` if the system does not watch several words: Linux before 5.16, or a
+/// filter of system calls that does not know the call.
 pub(in crate::transport) fn park_any<'a>(
     words: impl Iterator<Item = (&'a Mapped, usize, u32)>,
     limit: Duration,
@@ -34,7 +35,7 @@ pub(in crate::transport) fn park_any<'a>(
     let until = clock_gettime(ClockId::Monotonic) + Timespec::try_from(limit).unwrap_or_default();
     match futex::waitv(&waits[..count], futex::WaitvFlags::empty(), Some(&until), ClockId::Monotonic) {
         Ok(woken) => Ok(Some(woken)),
-        Err(Errno::AGAIN | Errno::INTR | Errno::TIMEDOUT) => Ok(None),
+        Err(Errno::INTR | Errno::TIMEDOUT) => Ok(None),
         Err(Errno::NOSYS | Errno::PERM) => {
             IS_MISSING.store(true, Ordering::Relaxed);
             Err(Errno::NOSYS)

@@ -62,7 +62,7 @@ impl WaitAny {
         let words = words.map(|(word, value)| (word.memory(), word.at(), value));
         let slept = if self.one_by_one { Err(Errno::NOSYS) } else { park_any(words, limit) };
         match slept {
-            Ok(_) => {}
+            Ok(_) | Err(Errno::AGAIN) => {}
             Err(Errno::NOSYS) => {
                 let turn = self.next % semaphores.len();
                 let word = &semaphores[turn].word;
