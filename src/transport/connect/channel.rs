@@ -97,7 +97,7 @@ impl Channel {
     }
 
     /// Takes in whatever wakes have come, for a side to which the other one sends nothing else, and says what that took: the
-    /// reads, none where nothing had come, and [`ALL`](Self::ALL) where more came than that, or descriptors. What comes is dropped
+    /// reads, none where nothing had come, and [`ALL`](Self::ALL) where more came than a few, or descriptors. What comes is dropped
     /// unread.
     ///
     /// # Errors

@@ -185,8 +185,8 @@ const MAX_TOKENS: u32 = 64;
 
 /// The tokens of one side.
 ///
-/// A side that rings once for each request or less is always heard: each of its rings has a request, of which the token comes
-/// back, whichever of the two is seen first.
+/// A side that rings once for each request or less is always heard, as long as there is room for what it asks: each of its rings has
+/// a request, of which the token comes back, whichever of the two is seen first.
 #[derive(Debug)]
 pub(super) struct Rings {
     tokens: u32,

@@ -11,6 +11,7 @@ use crate::transport::semaphore::{Doorbell, Via};
 use crate::transport::slots::Key;
 use crate::transport::watch::{Ready, Report};
 use rustix::io::Errno;
+use std::mem::replace;
 use std::time::{Duration, Instant};
 
 /// Most events that are gathered at once.
@@ -230,7 +231,8 @@ impl<S: Service> Reactor<S> {
     }
 
     /// Tells every client that is heard to ring at its word, and sleeps until one does, without a look at any socket; false if this
-    /// side has to wait at the sockets: the system does not let it wait for several words, or one is changed all the time.
+    /// side has to wait at the sockets: no client is heard, the system does not let it wait for several words, or one was changed
+    /// and is as before.
     fn sleep_on_words(&mut self, limit: Duration) -> bool {
         if self.sessions.polled() < self.sessions.len() {
             self.sessions.poll_all();
@@ -240,13 +242,13 @@ impl<S: Service> Reactor<S> {
             let is_ready = if served.is_muted() { served.session.is_ready() } else { served.session.arm(Via::Word) };
             is_ready.then_some(())
         });
-        let slept = if found.is_some() {
-            Ok(None)
-        } else {
-            let heard = self.sessions.iter_polled().filter(|served| !served.is_muted());
-            Doorbell::sleep_on(heard.flat_map(|served| served.session.bells()), limit)
-        };
-        let (mut number, mut is_explained) = (0, found.is_some());
+        if found.is_some() {
+            self.sessions.iter_polled().for_each(|served| served.session.disarm());
+            return true;
+        }
+        let heard = self.sessions.iter_polled().filter(|served| !served.is_muted());
+        let slept = Doorbell::sleep_on(heard.flat_map(|served| served.session.bells()), limit);
+        let (mut number, mut is_explained) = (0, slept.is_ok());
         for _ in 0..self.sessions.polled() {
             let Some(key) = self.sessions.next_polled() else { break };
             self.sessions.poll(key);
@@ -257,16 +259,13 @@ impl<S: Service> Reactor<S> {
                 number += 1;
             }
             served.session.disarm();
-            let is_vain = found.is_none() && rung != [false; 2] && !served.session.is_ready();
-            is_explained |= rung != [false; 2];
-            for (source, is_rung) in [Source::Client, Source::Other].into_iter().zip(rung) {
-                if is_vain && is_rung {
-                    self.count_ring(key, source, 1);
-                }
+            is_explained |= slept == Err(Errno::AGAIN) && rung != [false; 2];
+            if !served.session.is_ready() {
+                let sources = [Source::Client, Source::Other].into_iter().zip(rung);
+                sources.filter(|(_, is_rung)| *is_rung).for_each(|(source, _)| self.count_ring(key, source, 1));
             }
         }
-        // A word that was changed, and is as before, is not slept on at once again.
-        slept.is_ok() || slept == Err(Errno::AGAIN) && is_explained
+        is_explained
     }
 
     /// Counts a ring. A side that rings too often is not heard on, for a while; its end is noticed all the same.
@@ -274,8 +273,7 @@ impl<S: Service> Reactor<S> {
         let (name, now) = (Name::Session(key, source), Instant::now());
         let Some(served) = self.sessions.get_mut(key) else { return };
         let taken = served.session.taken(source);
-        if !served.rings[source as usize].ring(cost, taken, now) {
-            served.muted[source as usize] = true;
+        if !served.rings[source as usize].ring(cost, taken, now) && !replace(&mut served.muted[source as usize], true) {
             self.muted.insert((now + MUTED_FOR, name));
             let _ = self.hear(name, Report::Nothing);
         }

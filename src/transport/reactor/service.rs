@@ -169,7 +169,7 @@ pub(super) struct Served<S: Service> {
 const LAST_TURNS: u32 = MAX_CAPACITY / TURN as u32;
 
 impl<S: Service> Served<S> {
-    /// Whether it is not heard, by one of its sides or by both.
+    /// Whether one of its sides is not heard: then neither is waited for at its word, which delays this session alone.
     pub(super) fn is_muted(&self) -> bool {
         self.muted != [false; 2]
     }

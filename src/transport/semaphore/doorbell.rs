@@ -91,7 +91,9 @@ impl<M: Memory> Doorbell<M> {
 
 impl Doorbell<Mapped> {
     /// Sleeps, for at most the limit, until one of these is rung, all of which are [armed](Self::arm) with [`Via::Word`]. Of several it
-    /// says at which one this side was woken, rung or not; an error if the system cannot wait for several.
+    /// says at which one this side was woken, rung or not.
+    ///
+    /// `INVAL` for none; of several `AGAIN` if one was not as armed, and what the system says if it cannot wait for several.
     pub(in crate::transport) fn sleep_on<'a>(
         mut bells: impl Iterator<Item = &'a Self>,
         limit: Duration,
