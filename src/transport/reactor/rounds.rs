@@ -96,7 +96,7 @@ impl<S: Service> Reactor<S> {
             }
             Ok(None) => None,
             Err(why) => {
-                self.depart(client, why);
+                self.end(client, why);
                 None
             }
         }
