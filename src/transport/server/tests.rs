@@ -286,7 +286,7 @@ fn a_client_that_rings_at_its_word_for_nothing_is_muted_and_the_others_are_heard
         let (start, ends, honest_key) = (Instant::now(), AtomicBool::new(false), honest.key);
         let is_long = || start.elapsed() > 2 * LONG;
         thread::scope(|scope| {
-            scope.spawn(|| {
+            let disturbing = scope.spawn(|| {
                 while !ends.load(Ordering::Relaxed) && !is_long() {
                     disturbs(&hostile);
                 }
@@ -324,6 +324,7 @@ fn a_client_that_rings_at_its_word_for_nothing_is_muted_and_the_others_are_heard
                 assert!(!is_muted(&table, honest_key));
             }
             let on_words = asking.join().unwrap();
+            disturbing.join().unwrap();
             assert!(on_words > 20, "{on_words} of 100 at its word");
         });
     }
