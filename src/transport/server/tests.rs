@@ -273,6 +273,7 @@ fn few_clients_are_waited_for_together_each_on_its_word() {
 
 #[test]
 fn a_client_that_rings_at_its_word_for_nothing_is_muted_and_the_others_are_heard_at_theirs() {
+    static ENDS: AtomicBool = AtomicBool::new(false);
     if !has_waitv() {
         return;
     }
@@ -283,50 +284,50 @@ fn a_client_that_rings_at_its_word_for_nothing_is_muted_and_the_others_are_heard
     let ways: [fn(&Peer); 3] = [rings, wakes, writes];
     for disturbs in ways {
         let (mut table, [hostile, mut honest, _other]) = table_and_peers();
-        let (start, ends, honest_key) = (Instant::now(), AtomicBool::new(false), honest.key);
-        let is_long = || start.elapsed() > 2 * LONG;
-        thread::scope(|scope| {
-            let disturbing = scope.spawn(|| {
-                while !ends.load(Ordering::Relaxed) && !is_long() {
-                    disturbs(&hostile);
-                }
-            });
-            while !is_muted(&table, hostile.key) {
-                assert!(start.elapsed() < LONG, "it is not muted");
-                assert!(table.next(Duration::from_millis(1)).unwrap().is_none());
+        let (start, keys) = (Instant::now(), [&hostile, &honest].map(|peer| peer.key));
+        ENDS.store(false, Ordering::Relaxed);
+        let is_long = move || start.elapsed() > 2 * LONG;
+        let (memory, word_at) = (hostile.joined.queue.memory().clone(), hostile.server_doorbell_at);
+        let disturbing = thread::spawn(move || {
+            while !ENDS.load(Ordering::Relaxed) && !is_long() {
+                disturbs(&hostile);
             }
-            // Beside it, and then until it is heard again.
-            let asking = scope.spawn(|| {
-                let mut on_words = 0;
-                for number in 1.. {
-                    while honest.server_waits() == 0 && !is_long() {
-                        thread::yield_now();
-                    }
-                    let is_beside = number <= 100;
-                    ends.store(!is_beside, Ordering::Relaxed);
-                    if !is_beside && hostile.server_waits() == Via::Word as u32 || is_long() {
-                        break;
-                    }
-                    if honest.put() {
-                        honest.joined.channel.wake().unwrap();
-                    } else if is_beside {
-                        on_words += 1;
-                    }
-                }
-                on_words
-            });
-            while !asking.is_finished() {
-                match table.next(Duration::from_millis(1)).unwrap() {
-                    Some(Event::Closed { client, .. }) => assert_eq!(client, honest_key),
-                    Some(other) => panic!("{other:?}"),
-                    None => assert!(start.elapsed() < LONG, "it is not heard again"),
-                }
-                assert!(!is_muted(&table, honest_key));
-            }
-            let on_words = asking.join().unwrap();
-            disturbing.join().unwrap();
-            assert!(on_words > 20, "{on_words} of 100 at its word");
+            hostile
         });
+        while !is_muted(&table, keys[0]) {
+            assert!(start.elapsed() < LONG, "it is not muted");
+            assert!(table.next(Duration::from_millis(1)).unwrap().is_none());
+        }
+        // Beside it, and then until it is heard again.
+        let asking = thread::spawn(move || {
+            let mut on_words = 0;
+            for number in 1.. {
+                while honest.server_waits() == 0 && !is_long() {
+                    thread::yield_now();
+                }
+                let is_beside = number <= 100;
+                ENDS.store(!is_beside, Ordering::Relaxed);
+                if !is_beside && memory.load32(word_at, Load::Relaxed) == Via::Word as u32 || is_long() {
+                    break;
+                }
+                if honest.put() {
+                    honest.joined.channel.wake().unwrap();
+                } else if is_beside {
+                    on_words += 1;
+                }
+            }
+            (honest, on_words)
+        });
+        while !asking.is_finished() {
+            match table.next(Duration::from_millis(1)).unwrap() {
+                Some(Event::Closed { client, .. }) => assert_eq!(client, keys[1]),
+                Some(other) => panic!("{other:?}"),
+                None => assert!(start.elapsed() < LONG, "it is not heard again"),
+            }
+            assert!(!is_muted(&table, keys[1]));
+        }
+        let (_hostile, (_honest, on_words)) = (disturbing.join().unwrap(), asking.join().unwrap());
+        assert!(on_words > 20, "{on_words} of 100 at its word");
     }
 }
 
