@@ -392,8 +392,8 @@ fn a_proxy_that_sleeps_is_woken_by_either_side() {
         let _over = Over(&is_over);
         // At its sockets, after it was quiet for long, or else where it will.
         let asleep = |memory: &Mapped, at: usize, is_quiet: bool| {
-            let start = Instant::now();
-            while !if is_quiet { [2, 2] } else { [1, 2] }.contains(&memory.load32(at, Load::Relaxed)) {
+            let (start, ways) = (Instant::now(), if is_quiet { &[2][..] } else { &[1, 2] });
+            while !ways.contains(&memory.load32(at, Load::Relaxed)) {
                 assert!(start.elapsed() < LONG, "it does not say that it sleeps");
                 thread::yield_now();
             }
@@ -413,7 +413,9 @@ fn a_proxy_that_sleeps_is_woken_by_either_side() {
             let request = Request { kind: Kind::Read, flags: Flags::NONE, id, handle: 1, args };
             client.requests.push(request.to_entry()).unwrap();
             client.requests.publish();
-            if client.proxy_bell.ring() {
+            let is_at_socket = client.proxy_bell.ring();
+            assert!(is_at_socket || !is_quiet, "it waits for its socket");
+            if is_at_socket {
                 client.joined.channel.wake().unwrap();
             }
             come(&mut || table.requests.pop().is_some());
@@ -422,7 +424,9 @@ fn a_proxy_that_sleeps_is_woken_by_either_side() {
             let response = Response { has_object: false, has_more: false, id, value: Value::from_raw(0) };
             table.responses.push(response.to_entry()).unwrap();
             table.responses.publish();
-            if table.proxy_bell.ring() {
+            let is_at_socket = table.proxy_bell.ring();
+            assert!(is_at_socket || !is_quiet, "it waits for its socket");
+            if is_at_socket {
                 table.greeted.channel.wake().unwrap();
             }
             come(&mut || client.responses.pop().is_some());
