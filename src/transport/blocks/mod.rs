@@ -7,6 +7,7 @@ mod pool;
 
 pub use pool::{FreeList, Pool};
 
+use super::error::causes;
 use super::geometry::{Blocks, GeometryError};
 use super::violation::Violation;
 
@@ -50,11 +51,7 @@ pub enum AllocateError {
     Violation(Violation),
 }
 
-impl From<Violation> for AllocateError {
-    fn from(violation: Violation) -> Self {
-        Self::Violation(violation)
-    }
-}
+causes! { AllocateError { Violation(Violation) } }
 
 /// One bit for each block of a region: held by this side, or not. Private memory.
 ///

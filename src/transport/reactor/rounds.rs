@@ -27,7 +27,7 @@ const TIME_PER_LOOK: Duration = Duration::from_millis(2);
 /// between: so often, and only until all have been quiet for so long.
 const WORD_SLEEP: Duration = Duration::from_millis(4);
 const QUIET: Duration = Duration::from_millis(100);
-/// With more sessions than this the system takes longer for their words than for their sockets.
+/// Most sessions that are waited for so: each word costs the system some tenths of a microsecond at each sleep.
 const MAX_ON_WORDS: usize = 8;
 /// A newcomer accepts within so long what it is offered, if it does not have to wait for a CPU: its answer is waited for with all
 /// sockets.

@@ -20,6 +20,7 @@ pub use tickets::Ticket;
 
 use super::chain::Chain;
 use super::completion::Completion;
+use super::error::causes;
 use super::geometry::GeometryError;
 use super::memory::{Copier, Memory};
 use super::request::{JobId, Value};
@@ -47,11 +48,7 @@ pub enum SubmitError {
     Violation(Violation),
 }
 
-impl From<Violation> for SubmitError {
-    fn from(violation: Violation) -> Self {
-        Self::Violation(violation)
-    }
-}
+causes! { SubmitError { Violation(Violation) } }
 
 /// What to answer with.
 #[derive(Debug)]
@@ -82,11 +79,7 @@ pub enum AnswerError {
     Violation(Violation),
 }
 
-impl From<Violation> for AnswerError {
-    fn from(violation: Violation) -> Self {
-        Self::Violation(violation)
-    }
-}
+causes! { AnswerError { Violation(Violation) } }
 
 /// Refuses a region that is too short for what is to be in it.
 fn check_length<M: Memory>(memory: &M, wanted_bytes: usize) -> Result<(), GeometryError> {
