@@ -66,11 +66,25 @@ impl End for Near {
 }
 
 impl Far {
-    /// Takes in what happens next: a write, or what is none.
-    fn take_in(&mut self) -> Result<Option<Job>, PathError> {
-        match self.table.next(LIMIT).map_err(table_error)? {
+    /// Takes a write in: its payload, and its end.
+    #[inline(always)]
+    fn consume(&mut self, job: Job, len_bytes: usize, consumer: &mut Consumer) -> Result<(), PathError> {
+        let payload = self.payload.head(len_bytes);
+        let found = self.table.payload(&job);
+        if found.len() != len_bytes {
+            return Err(PathError::protocol(format!("a payload of {} bytes in place of {len_bytes}", found.len())));
+        }
+        found.read_at(0, payload);
+        consumer.check(payload);
+        table::answer(&mut self.table, job, Answer::Done)
+    }
+
+    /// Takes in what is no write to be consumed now.
+    #[cold]
+    fn take_in(&mut self, event: Option<Event>) -> Result<(), PathError> {
+        match event {
             Some(Event::Job(job)) => match job.operation() {
-                Operation::Write { handle: OBJECT } => return Ok(Some(job)),
+                Operation::Write { handle: OBJECT } => self.kept.push_back(job),
                 Operation::Stream { handle: OBJECT, .. } => self.messages = Some(job),
                 other => return Err(PathError::protocol(format!("{other:?} at a table of one object"))),
             },
@@ -78,7 +92,7 @@ impl Far {
             Some(_) => {}
             None => return Err(PathError::Timeout { after: LIMIT }),
         }
-        Ok(None)
+        Ok(())
     }
 }
 
@@ -91,8 +105,8 @@ impl End for Far {
             match self.messages.as_ref().map(|messages| self.table.push(messages, Answer::Bytes(payload))) {
                 Some(Pushed::Sent) => break,
                 None | Some(Pushed::NoCredit(_)) => {
-                    let job = self.take_in()?;
-                    self.kept.extend(job);
+                    let event = self.table.next(LIMIT).map_err(table_error)?;
+                    self.take_in(event)?;
                 }
                 Some(Pushed::Ended) => return Err(PathError::PeerGone),
                 Some(Pushed::Refused(code)) => {
@@ -105,21 +119,18 @@ impl End for Far {
     }
 
     fn receive(&mut self, len_bytes: usize, consumer: &mut Consumer) -> Result<(), PathError> {
-        let mut job = self.kept.pop_front();
-        let job = loop {
-            match job {
-                Some(job) => break job,
-                None => job = self.take_in()?,
-            }
-        };
-        let payload = self.payload.head(len_bytes);
-        let found = self.table.payload(&job);
-        if found.len() != len_bytes {
-            return Err(PathError::protocol(format!("a payload of {} bytes in place of {len_bytes}", found.len())));
+        if let Some(job) = self.kept.pop_front() {
+            return self.consume(job, len_bytes, consumer);
         }
-        found.read_at(0, payload);
-        consumer.check(payload);
-        table::answer(&mut self.table, job, Answer::Done)
+        // A job is consumed where it is found: moved, it would be read in other pieces than it was just written in.
+        loop {
+            match self.table.next(LIMIT) {
+                Ok(Some(Event::Job(job))) if matches!(job.operation(), Operation::Write { handle: OBJECT }) => {
+                    return self.consume(job, len_bytes, consumer);
+                }
+                event => self.take_in(event.map_err(table_error)?)?,
+            }
+        }
     }
 
     fn flush(&mut self) -> Result<(), PathError> {
