@@ -15,7 +15,7 @@ use crate::transport::error::{SessionError, TableError};
 use crate::transport::job::{Answer, Answered, ClientKey, Event, Job, Pushed};
 use crate::transport::loan::{Lease, Payload};
 use crate::transport::reactor::Reactor;
-use crate::transport::request::{ErrorCode, Kind, Value};
+use crate::transport::request::{ErrorCode, Kind};
 use crate::transport::session::{AnswerError, Reply};
 use offer::TableService;
 use served::Session;
@@ -220,13 +220,14 @@ impl Table {
     /// to a stream ends it: [`Answer::Done`] or an error.
     #[inline]
     pub fn answer(&mut self, job: Job, answer: Answer<'_>) -> Answered {
+        if !job.wants_answer() {
+            return self.end_post(&job);
+        }
         // An error of the program's own is what is sent; another one is sent instead.
         let can_fail = !matches!(answer, Answer::Error(_));
         let answered = self.with(job.client, |session, service| {
             let ends_stream = matches!(answer, Answer::Error(_) | Answer::Done);
-            let reply = if !job.wants_answer() {
-                Reply::Value(Value::number(0))
-            } else if !ends_stream && job.request.kind == Kind::Stream {
+            let reply = if !ends_stream && job.request.kind == Kind::Stream {
                 Reply::Value(ErrorCode::UNSUPPORTED.value())
             } else {
                 session.reply(&job, answer)?
@@ -251,5 +252,15 @@ impl Table {
             }
         });
         answered.unwrap_or(Answered::Left)
+    }
+
+    /// Ends a posted write, whose client hears nothing of it.
+    #[inline(always)]
+    fn end_post(&mut self, job: &Job) -> Answered {
+        let ended = self.with(job.client, |session, service| {
+            service.touch(job.client, session);
+            Ok(session.side.end_post(job.key))
+        });
+        if ended == Some(true) { Answered::Sent } else { Answered::Left }
     }
 }

@@ -255,6 +255,16 @@ impl<M: Memory + Clone> ServerSide<M> {
         Ok(self.finish(key)?)
     }
 
+    /// Ends a posted write, whose bytes came in its entry; whether it was there.
+    #[inline(always)]
+    pub fn end_post(&mut self, key: JobKey) -> bool {
+        let is_there = self.jobs.get(key).is_some();
+        if is_there {
+            self.jobs.end(key);
+        }
+        is_there
+    }
+
     /// Sends a message of a stream, which uses a credit. The client sees it at the latest after [`flush`](Self::flush).
     ///
     /// # Errors
