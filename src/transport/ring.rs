@@ -215,6 +215,8 @@ pub struct Consumer<M, const WORDS: usize> {
     head: u32,
     /// The head as the other side knows it.
     released: u32,
+    /// Up to which entry they have come together, if as many do as the last time.
+    batch_end: u32,
 }
 
 impl<M: Memory, const WORDS: usize> Consumer<M, WORDS> {
@@ -226,7 +228,7 @@ impl<M: Memory, const WORDS: usize> Consumer<M, WORDS> {
     /// As [`new`](Self::new), with indices that start elsewhere; see the producer's.
     #[doc(hidden)]
     pub fn starting_at(memory: M, layout: RingLayout, index: u32) -> Self {
-        Self { memory, layout, head: index, released: index }
+        Self { memory, layout, head: index, released: index, batch_end: index.wrapping_add(1) }
     }
 
     /// The next entry, copied out; none if there is none yet. Its place stays taken until [`release`](Self::release).
@@ -241,6 +243,10 @@ impl<M: Memory, const WORDS: usize> Consumer<M, WORDS> {
             self.memory.prefetch(at + line);
         }
         self.head = head.wrapping_add(1);
+        // It has come together with this one, in a line that takes as long as this one's.
+        if self.head != self.batch_end {
+            self.memory.prefetch(layout.entry_at(self.head));
+        }
         Some(entry)
     }
 
@@ -288,6 +294,7 @@ impl<M: Memory, const WORDS: usize> Consumer<M, WORDS> {
     pub fn release(&mut self) {
         if self.released != self.head {
             self.memory.store32(self.layout.at.head_at, self.head, Store::Release);
+            self.batch_end = self.head.wrapping_mul(2).wrapping_sub(self.released);
             self.released = self.head;
         }
     }
