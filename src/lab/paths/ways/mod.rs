@@ -276,45 +276,34 @@ static PATHS: &[&dyn Path] = &[
         about: "StreamTable, copied in and copied out",
         copies_in: true,
         copies_out: true,
-        allocator: Allocator::Owned,
-        is_proxied: false,
-        in_blocks: false,
+        ..StreamTable::IN_PLACE
     },
     &StreamTable {
         name: "table_in_blocks",
         about: "StreamTable, copied in and copied out, short payloads too in blocks",
         copies_in: true,
         copies_out: true,
-        allocator: Allocator::Owned,
-        is_proxied: false,
         in_blocks: true,
+        ..StreamTable::IN_PLACE
     },
     &StreamTable {
         name: "table_copy_read",
         about: "StreamTable, copied in and read in place",
         copies_in: true,
-        copies_out: false,
-        allocator: Allocator::Owned,
-        is_proxied: false,
-        in_blocks: false,
+        ..StreamTable::IN_PLACE
     },
     &StreamTable {
         name: "table_write_copy",
         about: "StreamTable, written in place and copied out",
-        copies_in: false,
         copies_out: true,
-        allocator: Allocator::Owned,
-        is_proxied: false,
-        in_blocks: false,
+        ..StreamTable::IN_PLACE
     },
+    &StreamTable::IN_PLACE,
     &StreamTable {
-        name: "table_in_place",
-        about: "StreamTable, in place both ways",
-        copies_in: false,
-        copies_out: false,
-        allocator: Allocator::Owned,
-        is_proxied: false,
-        in_blocks: false,
+        name: "table_in_place_pushed",
+        about: "StreamTable, in place both ways, to the client by messages of a stream and not by answers",
+        is_pushed: true,
+        ..StreamTable::IN_PLACE
     },
     &table_pieces::TablePieces,
     &StreamTable {
@@ -323,53 +312,41 @@ static PATHS: &[&dyn Path] = &[
         copies_in: true,
         copies_out: true,
         allocator: Allocator::Shared,
-        is_proxied: false,
-        in_blocks: false,
+        ..StreamTable::IN_PLACE
     },
     &StreamTable {
         name: "table_copy_read_shared",
         about: "StreamTable, copied in and read in place, blocks from one list that both sides write",
         copies_in: true,
-        copies_out: false,
         allocator: Allocator::Shared,
-        is_proxied: false,
-        in_blocks: false,
+        ..StreamTable::IN_PLACE
     },
     &StreamTable {
         name: "table_write_copy_shared",
         about: "StreamTable, written in place and copied out, blocks from one list that both sides write",
-        copies_in: false,
         copies_out: true,
         allocator: Allocator::Shared,
-        is_proxied: false,
-        in_blocks: false,
+        ..StreamTable::IN_PLACE
     },
     &StreamTable {
         name: "table_in_place_shared",
         about: "StreamTable, in place both ways, blocks from one list that both sides write",
-        copies_in: false,
-        copies_out: false,
         allocator: Allocator::Shared,
-        is_proxied: false,
-        in_blocks: false,
+        ..StreamTable::IN_PLACE
     },
     &StreamTable {
         name: "table_copy_copy_proxy",
         about: "StreamTable through a proxy, copied in and copied out",
         copies_in: true,
         copies_out: true,
-        allocator: Allocator::Owned,
         is_proxied: true,
-        in_blocks: false,
+        ..StreamTable::IN_PLACE
     },
     &StreamTable {
         name: "table_in_place_proxy",
         about: "StreamTable through a proxy, in place both ways",
-        copies_in: false,
-        copies_out: false,
-        allocator: Allocator::Owned,
         is_proxied: true,
-        in_blocks: false,
+        ..StreamTable::IN_PLACE
     },
 ];
 

@@ -1,19 +1,24 @@
 //! The table between two processes: the near side is its client, the far side its server. A payload to the far side is a
 //! write, and one to the near side the answer to a read that was asked for. Copied in or written in place, copied out or
 //! read in place: the four together say what each copy costs; two allocators say what not trusting the other side costs.
+//! Pushed, a payload to the near side is a message of a stream that was asked for once, which spares a request for each.
 
 use crate::lab::paths::ways::copier::Copier;
 use crate::lab::paths::ways::forwarder::Forwarder;
-use crate::lab::paths::ways::table::{MAX_DEPTH, OBJECT, client_error, table_error, waiting};
+use crate::lab::paths::ways::table::{LIMIT, MAX_DEPTH, OBJECT, client_error, table_error, waiting};
 use crate::lab::paths::ways::{
     Buffer, Config, Consumer, End, Limits, MAX_BYTES, Mode, Opening, PAGE_BYTES, Path, PathError, Producer, Token,
     forwarder, table,
 };
 use crate::transport::{
-    Allocator, Answer, Blocks, Client, Completion, Geometry, Handle, Job, Operation, Table, TableOptions,
+    Allocator, Answer, Blocks, Client, Completion, Event, Geometry, Handle, Job, Operation, Pushed, Table,
+    TableOptions, Ticket, View,
 };
 use std::collections::VecDeque;
 use std::ptr::NonNull;
+
+/// Messages that may be on their way to the near side, where writes of a whole window need room for their answers too.
+const CREDITS: u32 = MAX_DEPTH as u32 - 1;
 
 /// A way through the table.
 #[derive(Debug)]
@@ -30,6 +35,8 @@ pub(crate) struct StreamTable {
     pub(crate) is_proxied: bool,
     /// Whether the entries have no room for payloads: beside the others it says what the room is worth, and to which length.
     pub(crate) in_blocks: bool,
+    /// Whether payloads to the near side are messages of a stream, and not answers to reads.
+    pub(crate) is_pushed: bool,
 }
 
 /// What both ends have.
@@ -45,6 +52,9 @@ struct Near {
     client: Client,
     depth: usize,
     common: Common,
+    /// The stream that payloads come by, if they are pushed, and those that came while something else was waited for.
+    messages: Option<Ticket>,
+    pushed: VecDeque<View>,
 }
 
 struct Far {
@@ -53,6 +63,7 @@ struct Far {
     table: Table,
     kept: Kept,
     common: Common,
+    is_pushed: bool,
 }
 
 /// What the far side is asked for.
@@ -60,14 +71,15 @@ struct Far {
 pub(crate) enum Kind {
     Write,
     Read,
+    Stream,
 }
 
 /// Jobs whose turn has not come, by kind.
 #[derive(Debug, Default)]
-pub(crate) struct Kept([VecDeque<Job>; 2]);
+pub(crate) struct Kept([VecDeque<Job>; 3]);
 
 impl Kept {
-    /// The next write, or the next read. Jobs of the other kind that come before it are kept.
+    /// The next job of that kind. Those of another kind that come before it are kept.
     #[inline]
     pub(crate) fn next(&mut self, table: &mut Table, wanted: Kind) -> Result<Job, PathError> {
         if let Some(job) = self.0[wanted as usize].pop_front() {
@@ -75,15 +87,35 @@ impl Kept {
         }
         loop {
             let job = table::next_job(table)?;
-            let found = match job.operation() {
-                Operation::Write { handle: OBJECT } => Kind::Write,
-                Operation::Read { handle: OBJECT, .. } => Kind::Read,
-                other => return Err(PathError::protocol(format!("{other:?} at a table of one object"))),
-            };
+            let found = Kind::of(&job)?;
             if found == wanted {
                 return Ok(job);
             }
             self.0[found as usize].push_back(job);
+        }
+    }
+
+    /// Takes in what happens next, for a message that has no credit.
+    #[cold]
+    fn take_in(&mut self, table: &mut Table) -> Result<(), PathError> {
+        match table.next(LIMIT).map_err(table_error)? {
+            Some(Event::Job(job)) => self.0[Kind::of(&job)? as usize].push_back(job),
+            Some(Event::Left { .. }) => return Err(PathError::PeerGone),
+            Some(_) => {}
+            None => return Err(PathError::Timeout { after: LIMIT }),
+        }
+        Ok(())
+    }
+}
+
+impl Kind {
+    #[inline]
+    fn of(job: &Job) -> Result<Self, PathError> {
+        match job.operation() {
+            Operation::Write { handle: OBJECT } => Ok(Self::Write),
+            Operation::Read { handle: OBJECT, .. } => Ok(Self::Read),
+            Operation::Stream { handle: OBJECT, .. } => Ok(Self::Stream),
+            other => Err(PathError::protocol(format!("{other:?} at a table of one object"))),
         }
     }
 }
@@ -95,6 +127,18 @@ fn blocks(config: &Config) -> Blocks {
 }
 
 impl StreamTable {
+    /// The plainest of them, from which the others differ.
+    pub(crate) const IN_PLACE: Self = Self {
+        name: "table_in_place",
+        about: "StreamTable, in place both ways",
+        copies_in: false,
+        copies_out: false,
+        allocator: Allocator::Owned,
+        is_proxied: false,
+        in_blocks: false,
+        is_pushed: false,
+    };
+
     fn geometry(&self, config: &Config) -> Geometry {
         let (own, shared) = (blocks(config), Blocks { count: 2 * blocks(config).count, ..blocks(config) });
         let server_blocks = if self.allocator == Allocator::Shared { shared } else { own };
@@ -144,11 +188,28 @@ fn check_len(found: usize, len_bytes: usize) -> Result<(), PathError> {
 }
 
 impl Near {
+    /// Waits for the payload that is asked for, or for the next message.
+    #[inline]
+    fn next_view(&mut self, len_bytes: usize) -> Result<View, PathError> {
+        let completion = match self.messages {
+            Some(messages) => self.client.next_message(messages),
+            None => {
+                let read = self.client.submit_read(Handle::of(OBJECT), len_bytes as u32).map_err(client_error)?;
+                self.client.finish(read)
+            }
+        };
+        match completion.map_err(client_error)? {
+            Completion::Read(view) => Ok(view),
+            other => Err(PathError::protocol(format!("{other:?} for a payload"))),
+        }
+    }
+
     /// Takes what became of writes, so that their blocks and places are free again.
     fn drain(&mut self) -> Result<(), PathError> {
         while self.client.in_flight() > 0 {
             match self.client.poll().map_err(client_error)? {
                 Some((_, Completion::Amount(_))) => {}
+                Some((ticket, Completion::Read(view))) if self.messages == Some(ticket) => self.pushed.push_back(view),
                 Some((_, other)) => return Err(PathError::protocol(format!("{other:?} for a write"))),
                 None => break,
             }
@@ -177,10 +238,9 @@ impl End for Near {
     }
 
     fn receive(&mut self, len_bytes: usize, consumer: &mut Consumer) -> Result<(), PathError> {
-        let ticket = self.client.submit_read(Handle::of(OBJECT), len_bytes as u32).map_err(client_error)?;
-        let view = match self.client.finish(ticket).map_err(client_error)? {
-            Completion::Read(view) => view,
-            other => return Err(PathError::protocol(format!("{other:?} for a read"))),
+        let view = match self.pushed.pop_front() {
+            Some(view) => view,
+            None => self.next_view(len_bytes)?,
         };
         check_len(view.len(), len_bytes)?;
         let Common { copies_out, copier, dst, .. } = &mut self.common;
@@ -208,21 +268,39 @@ impl End for Near {
 
 impl End for Far {
     fn send(&mut self, len_bytes: usize, producer: &mut Producer) -> Result<(), PathError> {
-        let job = self.kept.next(&mut self.table, Kind::Read)?;
-        let Common { copies_in, copier, src, .. } = &mut self.common;
-        let answered = if *copies_in || len_bytes == 0 {
+        let Self { table, kept, common: Common { copies_in, copier, src, .. }, is_pushed, .. } = self;
+        let job = kept.next(table, if *is_pushed { Kind::Stream } else { Kind::Read })?;
+        let mut answer = if *copies_in || len_bytes == 0 {
             let payload = src.head(len_bytes);
             producer.fill(payload);
-            table::answer(&mut self.table, job, Answer::BytesWith(payload, copier.for_transport()))
+            Answer::BytesWith(payload, copier.for_transport())
         } else {
-            let mut lease = self.table.lease(&job, len_bytes).map_err(table_error)?;
+            let mut lease = table.lease(&job, len_bytes).map_err(table_error)?;
             let at = only(lease.parts(), len_bytes)?;
             // SAFETY: the block is this side's until it is sent, and has `len_bytes` bytes.
             unsafe { producer.write(at.as_ptr(), len_bytes) };
-            table::answer(&mut self.table, job, Answer::Lease(lease))
+            Answer::Lease(lease)
         };
-        self.table.flush();
-        answered
+        if !*is_pushed {
+            let answered = table::answer(table, job, answer);
+            table.flush();
+            return answered;
+        }
+        loop {
+            match table.push(&job, answer) {
+                Pushed::Sent => break,
+                // Bounded: each turn takes in an event, for which the wait has a limit.
+                Pushed::NoCredit(back) => answer = back,
+                Pushed::Ended => return Err(PathError::PeerGone),
+                Pushed::Refused(code) => {
+                    return Err(PathError::protocol(format!("a message that was refused: {code}")));
+                }
+            }
+            kept.take_in(table)?;
+        }
+        kept.0[Kind::Stream as usize].push_back(job);
+        table.flush();
+        Ok(())
     }
 
     fn receive(&mut self, len_bytes: usize, consumer: &mut Consumer) -> Result<(), PathError> {
@@ -283,8 +361,14 @@ impl Path for StreamTable {
     }
 
     fn open(&self, config: &Config) -> Result<Opening, PathError> {
-        let (depth, common) = (config.depth, self.common(config)?);
-        table::open(config, move |client| Ok(Box::new(Near { client, depth, common })))
+        let (depth, common, is_pushed) = (config.depth, self.common(config)?, self.is_pushed);
+        let max_bytes = config.max_bytes as u32;
+        table::open(config, move |mut client| {
+            let stream = || client.stream(Handle::of(OBJECT), max_bytes, CREDITS).map_err(client_error);
+            let messages = is_pushed.then(stream).transpose()?;
+            client.flush().map_err(client_error)?;
+            Ok(Box::new(Near { client, depth, common, messages, pushed: VecDeque::new() }))
+        })
     }
 
     fn join(&self, config: &Config, token: Token) -> Result<Box<dyn End>, PathError> {
@@ -300,6 +384,6 @@ impl Path for StreamTable {
             (table::join(config, self.geometry(config), socket)?, None)
         };
         let common = self.common(config)?;
-        Ok(Box::new(Far { _proxy: proxy, table, kept: Kept::default(), common }))
+        Ok(Box::new(Far { _proxy: proxy, table, kept: Kept::default(), common, is_pushed: self.is_pushed }))
     }
 }
