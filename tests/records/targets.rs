@@ -195,3 +195,20 @@ fn in_place_is_judged_against_every_other_way_but_the_floor() {
     rows.push(row("table_in_pieces", cell(64 << 10, Mode::Polling), 50_000.0));
     assert_eq!(only(&targets(rows, &[]), "in place", "over the best other").verdict(), "met");
 }
+
+#[test]
+fn long_payloads_are_judged_by_the_best_way_through_the_table() {
+    const THEME: &str = "payloads from 4 KiB on";
+    let at = |bytes| cell(bytes, Mode::Polling);
+    let mut rows = copying(&[64, 64 << 10], 0.0);
+    let verdicts = |rows: &[Row]| {
+        let targets = targets(rows.to_vec(), &[]);
+        ["half round trip, worst of 1 sizes", "one way, the other over it"]
+            .map(|what| only(&targets, THEME, what).verdict())
+    };
+    assert_eq!(verdicts(&rows), ["met"; 2], "a payload of 64 bytes is not long");
+    rows.push(row("library", at(64 << 10), 32_768.0));
+    assert_eq!(verdicts(&rows), ["missed"; 2]);
+    rows.push(row("table_copy_copy_shared", at(64 << 10), 30_000.0));
+    assert_eq!(verdicts(&rows), ["met"; 2], "a way that copies is one, too");
+}

@@ -22,6 +22,8 @@ const TABLE: &str = "table_";
 /// Messages under way where many are, and how many of them are published at once: half a window.
 const DEPTH: usize = 32;
 const BATCH: f64 = DEPTH as f64 / 2.0;
+/// From where on payloads are long: no entry has room for them.
+const LONG_BYTES: usize = 4 << 10;
 /// The length by which the cost of a request with a payload is known.
 const SHORT_BYTES: usize = 64;
 /// The table's copying ways, and the floor with the same copies, of memory that is mapped alike: where a side maps what it receives
@@ -180,6 +182,28 @@ pub(crate) fn in_place(ask: &Ask<'_>, targets: &mut Targets) {
     targets.add(THEME, "1 MiB one way, best peer", AtLeast(1.0), peer());
     let peer = || Ok(Found::over(own(SHORT_BYTES, Quantity::Ns)?, best(SHORT_BYTES, Quantity::Ns)?));
     targets.add(THEME, "64 B latency, best peer", AtMost(0.25), peer());
+}
+
+/// Long payloads, by whatever way through the table is the best, against every other way.
+pub(crate) fn long(ask: &Ask<'_>, targets: &mut Targets) {
+    const THEME: &str = "payloads from 4 KiB on, the table's best way against every other, polling";
+    let sizes = ask.sizes(polling(0), LONG_BYTES);
+    let is_own = |row: &Row| row.path.starts_with(TABLE);
+    let best = |bytes, quantity| {
+        let own = ask.best("a way through the table", polling(bytes), quantity, is_own)?;
+        Ok::<_, String>((own, ask.best("another path", polling(bytes), quantity, |row| !is_own(row))?))
+    };
+    let slower = |bytes| best(bytes, Quantity::Ns).map(|(own, other)| Found::over(own, other));
+    let faster = |bytes| best(bytes, Quantity::GbPerSecond).map(|(own, other)| Found::over(other, own));
+    let noise_floor = ask.noise_floor();
+    let count = sizes.len();
+    targets.add(THEME, format!("half round trip, worst of {count} sizes"), AtMost(noise_floor), worst(&sizes, slower));
+    targets.add(
+        THEME,
+        format!("one way, the other over it, worst of {count} sizes"),
+        AtMost(noise_floor),
+        worst(&sizes, faster),
+    );
 }
 
 /// The tiered path against its tiers, and the model against what was measured.

@@ -114,6 +114,7 @@ impl Targets {
         list::parts(&ask, &mut targets);
         list::copying(&ask, &mut targets);
         list::in_place(&ask, &mut targets);
+        list::long(&ask, &mut targets);
         list::tiers_and_model(&ask, &mut targets);
         targets
     }
