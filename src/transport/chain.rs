@@ -161,11 +161,11 @@ impl Chain {
         self.clear();
         let (data, lists) = blocks_for(place, length);
         if data == 1 {
-            self.one = pool.allocate_one()?;
+            self.one = pool.allocate_one_for(length)?;
         } else if data > 1 {
             let count = data.checked_add(lists).filter(|&count| count <= place.blocks().count);
             let many = self.many.get_or_insert_default();
-            pool.allocate(count.ok_or(AllocateError::OutOfBlocks)?, &mut many.blocks)?;
+            pool.allocate_for(length, count.ok_or(AllocateError::OutOfBlocks)?, &mut many.blocks)?;
             many.data_count = data;
             many.write_lists(place);
         }

@@ -257,6 +257,56 @@ fn neighbouring_blocks_are_one_run() {
     assert_eq!(chain.runs(&place, 301, 1).next(), None);
 }
 
+/// The blocks of as many payloads of that length, each given back before the next one.
+fn blocks_of(allocator: &mut Pool<Mapped>, place: &BlockMemory<Mapped>, length: u32, payloads: usize) -> Vec<Vec<u32>> {
+    let mut chain = Chain::EMPTY;
+    let mut next = || {
+        chain.allocate(place, allocator, length).unwrap();
+        allocator.free(chain.blocks()).unwrap();
+        assert_eq!(chain.runs(place, 0, length).count(), 1, "{chain:?}");
+        chain.blocks().to_vec()
+    };
+    (0..payloads).map(|_| next()).collect()
+}
+
+fn distinct(blocks: &[Vec<u32>]) -> usize {
+    blocks.iter().flatten().collect::<HashSet<_>>().len()
+}
+
+#[test]
+fn a_long_payload_is_written_where_two_mebibytes_have_been_read_since() {
+    // Blocks that it fills, of which it takes a half or a fraction, and chains of them.
+    for (length, resting) in [(64 << 10, 32), (32 << 10, 64), (8 << 10, 256), (1 << 20, 2 * 17), (2 << 20, 33)] {
+        let geometry = geometry(64 << 10, 300);
+        let place = place_of(geometry);
+        let mut allocator = Pool::owned(geometry);
+        let first = blocks_of(&mut allocator, &place, length, 31);
+        assert!(distinct(&first) <= first[0].len().max(8), "few payloads use little memory");
+        blocks_of(&mut allocator, &place, length, 32 * 300);
+        let later = blocks_of(&mut allocator, &place, length, 1000);
+        let payloads = resting / later[0].len();
+        assert_eq!(distinct(&later), resting, "{length}");
+        for (turn, blocks) in later.iter().enumerate().skip(payloads) {
+            assert_eq!(*blocks, later[turn - payloads], "{length}: {turn}");
+        }
+        assert_eq!(
+            distinct(&blocks_of(&mut allocator, &place, (8 << 10) - 1, 1000)),
+            1,
+            "what is short is written near"
+        );
+        assert_eq!(allocator.free_blocks(), 300);
+    }
+}
+
+#[test]
+fn blocks_that_both_sides_write_are_used_again_at_once() {
+    let blocks = geometry(64 << 10, 32);
+    let memory = Mapped::private(64 + 4 * 32).unwrap();
+    LIST.lay_out(&memory, blocks);
+    let mut allocator = Pool::shared(memory, LIST, blocks);
+    assert_eq!(distinct(&blocks_of(&mut allocator, &place_of(blocks), 64 << 10, 1000)), 1);
+}
+
 #[test]
 fn an_allocation_that_fails_half_way_gives_everything_back() {
     let geometry = geometry(64, 10);

@@ -120,16 +120,22 @@ impl Memory for Adversary {
     }
 }
 
-/// Memory whose other side runs after each word that this one stores.
+/// Memory whose other side runs after each word that this one stores, and that knows which lines were asked for ahead.
 #[derive(Clone)]
 pub struct Watched {
     real: Mapped,
     after_store: Rc<RefCell<dyn FnMut()>>,
+    asked_for: Rc<RefCell<Vec<usize>>>,
 }
 
 impl Watched {
     pub fn new(real: Mapped, after_store: Rc<RefCell<dyn FnMut()>>) -> Self {
-        Self { real, after_store }
+        Self { real, after_store, asked_for: Rc::default() }
+    }
+
+    /// Where the lines are that were asked for since the last call.
+    pub fn take_asked_for(&self) -> Vec<usize> {
+        self.asked_for.take()
     }
 }
 
@@ -161,6 +167,9 @@ impl Memory for Watched {
     }
     fn fence(&self) {
         self.real.fence();
+    }
+    fn prefetch(&self, at: usize) {
+        self.asked_for.borrow_mut().push(at);
     }
     fn read(&self, at: usize, dst: &mut [u8], copier: Copier) {
         self.real.read(at, dst, copier);

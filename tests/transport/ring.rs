@@ -1,11 +1,14 @@
 //! Entries arrive once each, in order, whole, for every capacity, stride and lap bit, over the wrap of the indices; and what a
 //! peer writes as its index is refused unless an honest one could have written it.
 
+use crate::memories::Watched;
 use crate::rng::Rng;
 use memcpy_select::transport::memory::{Load, Store};
 use memcpy_select::transport::ring::{Consumer, MAX_CAPACITY, Producer, RingLayout, RingPlace};
 use memcpy_select::transport::{Copier, LAP_BIT, Mapped, Memory, Violation};
+use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::rc::Rc;
 
 const HEAD_AT: usize = 0;
 const PLACE: RingPlace = RingPlace { head_at: HEAD_AT, entries_at: 128 };
@@ -95,6 +98,33 @@ fn places_are_given_back_only_by_release() {
     assert_eq!(producer.has_room(1), Ok(false));
     consumer.release();
     assert_eq!((producer.has_room(1), producer.has_room(2)), (Ok(true), Ok(false)));
+}
+
+#[test]
+fn the_next_entry_is_asked_for_ahead_where_as_many_came_together_the_last_time() {
+    let layout = layout(8, 64, LAP_BIT);
+    let memory = Watched::new(Mapped::private(layout.end_at()).unwrap(), Rc::new(RefCell::new(|| {})));
+    let mut producer = Producer::<_, 3>::new(memory.clone(), layout);
+    let mut consumer = Consumer::<_, 3>::new(memory.clone(), layout);
+    let place = |entry: usize| PLACE.entries_at + entry % 8 * 64;
+    // How many come together, and after which of them the next one is asked for.
+    let mut sent = 0;
+    for (batch, ahead) in [(2, &[1][..]), (2, &[0]), (1, &[0]), (1, &[]), (3, &[1, 2]), (3, &[0, 1]), (2, &[0, 1])] {
+        for entry in 0..batch {
+            assert_eq!(producer.push([entry, 0, 0]), Ok(true));
+        }
+        producer.publish();
+        let mut found = Vec::new();
+        for entry in 0..batch as usize {
+            consumer.pop().expect("published");
+            let asked_for = memory.take_asked_for();
+            assert!(asked_for.iter().all(|at| *at == place(sent + entry + 1)), "{asked_for:?}");
+            found.extend(asked_for.iter().map(|_| entry));
+        }
+        assert_eq!(found, ahead, "a batch of {batch}");
+        consumer.release();
+        sent += batch as usize;
+    }
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! The blocks that a side takes what it sends from: its own, or those of a list that both sides share.
 //!
-//! The account is private: a stack of free blocks, and a mark on each that this side holds. The last ones given back are the
-//! first to be taken again, while they are in the caches, and in the order they had, so that neighbours stay neighbours. Where
-//! the stack is empty, blocks come from those that were never taken, or from the shared list:
+//! The account is private: the free blocks, and a mark on each that this side holds. The last ones given back are the first to
+//! be taken again, while they are in the caches, and in the order they had, so that neighbours stay neighbours; of blocks that the
+//! other side only reads, long payloads take ones that have rested. Where none is free, blocks come from those that were never taken,
+//! or from the shared list:
 //!
 //! 1. The head is one word of 8 bytes: a tag above, the first free block below. Each change adds 1 to the tag, so that a
 //!    head that was taken and put back meanwhile is not mistaken for the same one (ABA).
@@ -30,6 +31,7 @@ use crate::transport::geometry::Blocks;
 use crate::transport::memory::{Load, Memory, Store};
 use crate::transport::violation::Violation;
 use rustix::process::{Pid, getpid};
+use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 
 /// Where a shared list is: the head's word of 8 bytes, and one word of 4 for each block.
@@ -69,17 +71,28 @@ const MAX_ATTEMPTS: u32 = 1 << 16;
 /// Most blocks of a shared list that a side keeps for itself.
 const MAX_KEPT: u32 = 16;
 
+/// A payload of so many bytes or more is not written where the last one was read, but where one was read as many bytes ago as
+/// follow: twice a second-level cache of common size. The other side's core has let go of these lines by then, and writing them
+/// need not wait for it. What is shorter is written to the lines that were used last.
+const LONG_BYTES: u32 = 8 << 10;
+const RESTING_BYTES: u32 = 2 << 20;
+/// One in so many long payloads makes the free blocks more, as long as fewer rest: they cost memory, and faults at first.
+const LONG_PER_REFILL: u32 = 32;
+
 /// The free blocks of one side. What it keeps for itself of a shared list goes back when it is dropped by the process that made it.
 #[derive(Debug)]
 pub struct Pool<M: Memory> {
-    free: Vec<u32>,
+    /// Those that were given back last are at the end.
+    free: VecDeque<u32>,
     /// Of more than so many free blocks some go back to the source.
     max_free: usize,
     held: Marks,
     source: Source<M>,
+    /// Long payloads so far for which fewer blocks rested than should.
+    restless: u32,
 }
 
-/// Where blocks come from that are not on the stack.
+/// Where blocks come from that are not free here.
 #[derive(Debug)]
 enum Source<M> {
     /// From the first block that was never taken on: of a large region only what is used costs memory.
@@ -93,7 +106,7 @@ impl<M: Memory> Pool<M> {
     pub fn owned(blocks: Blocks) -> Self {
         let count = blocks.count;
         let source = Source::Fresh { next: 0, count };
-        Self { free: Vec::new(), max_free: usize::MAX, held: Marks::new(count), source }
+        Self { free: VecDeque::new(), max_free: usize::MAX, held: Marks::new(count), source, restless: 0 }
     }
 
     /// Those of a list that was [laid out](FreeList::lay_out).
@@ -105,7 +118,7 @@ impl<M: Memory> Pool<M> {
     pub fn keeping(memory: M, list: FreeList, blocks: Blocks, max_kept: u32) -> Self {
         let count = blocks.count;
         let source = Source::List { memory, list, count, process: getpid() };
-        Self { free: Vec::new(), max_free: max_kept as usize, held: Marks::new(count), source }
+        Self { free: VecDeque::new(), max_free: max_kept as usize, held: Marks::new(count), source, restless: 0 }
     }
 
     /// Whether the other side uses the same blocks.
@@ -143,9 +156,20 @@ impl<M: Memory> Pool<M> {
     ///
     /// [`AllocateError`] if there are not as many, or if the other side spoiled the list.
     pub fn allocate(&mut self, count: u32, blocks: &mut Vec<u32>) -> Result<(), AllocateError> {
+        self.allocate_for(0, count, blocks)
+    }
+
+    /// As [`allocate`](Self::allocate), for a payload of `length` bytes.
+    pub(in crate::transport) fn allocate_for(
+        &mut self,
+        length: u32,
+        count: u32,
+        blocks: &mut Vec<u32>,
+    ) -> Result<(), AllocateError> {
         let start = blocks.len();
-        let rest = self.free.len().saturating_sub(count as usize);
-        blocks.extend(self.free.drain(rest..).rev());
+        let first = self.place_for(length, count);
+        let end = self.free.len().min(first + count as usize);
+        blocks.extend(self.free.drain(first..end).rev());
         let missing = count - (blocks.len() - start) as u32;
         if missing > 0 {
             let taken = self.source.take(missing, blocks);
@@ -155,29 +179,62 @@ impl<M: Memory> Pool<M> {
         Ok(())
     }
 
+    /// Where the blocks of a payload start among the free ones.
+    #[inline(always)]
+    fn place_for(&mut self, length: u32, count: u32) -> usize {
+        let is_long = length >= LONG_BYTES && !self.is_shared();
+        let resting = if is_long { self.resting(length, count) } else { 0 };
+        self.free.len().saturating_sub(resting.max(count as usize))
+    }
+
+    /// How many blocks should rest before those of a long payload are used again. Once in a while there are more then.
+    fn resting(&mut self, length: u32, count: u32) -> usize {
+        let wanted = (RESTING_BYTES / length * count) as usize;
+        if self.free.len() < wanted {
+            self.restless = (self.restless + 1) % LONG_PER_REFILL;
+            if self.restless == 0 {
+                // There may be no more.
+                let _ = self.refill(count);
+            }
+        }
+        wanted
+    }
+
     /// Takes one block.
     #[inline]
     pub fn allocate_one(&mut self) -> Result<u32, AllocateError> {
-        let block = match self.free.pop() {
-            Some(block) => block,
-            None => self.refill()?,
-        };
+        self.allocate_one_for(0)
+    }
+
+    /// As [`allocate_one`](Self::allocate_one), for a payload of `length` bytes.
+    #[inline(always)]
+    pub(in crate::transport) fn allocate_one_for(&mut self, length: u32) -> Result<u32, AllocateError> {
+        if self.free.is_empty() {
+            self.refill_some()?;
+        }
+        let place = self.place_for(length, 1);
+        let block = self.free.remove(place).ok_or(AllocateError::OutOfBlocks)?;
         self.held.mark(block)?;
         Ok(block)
     }
 
-    /// One of some more blocks.
+    /// Makes some more blocks free, or one if there are not as many.
     #[cold]
-    fn refill(&mut self) -> Result<u32, AllocateError> {
+    fn refill_some(&mut self) -> Result<(), AllocateError> {
         let some = (self.max_free / 2).clamp(1, MAX_KEPT as usize / 2) as u32;
-        let mut result = self.source.take(some, &mut self.free);
-        if result == Err(AllocateError::OutOfBlocks) && some > 1 {
-            result = self.source.take(1, &mut self.free);
+        match self.refill(some) {
+            Err(AllocateError::OutOfBlocks) if some > 1 => self.refill(1),
+            result => result,
         }
-        result?;
-        // The first of them is the next to be used.
-        self.free.reverse();
-        self.free.pop().ok_or(AllocateError::OutOfBlocks)
+    }
+
+    /// Makes so many more blocks free. The first of them is the next to be used.
+    #[cold]
+    fn refill(&mut self, count: u32) -> Result<(), AllocateError> {
+        let mut blocks = Vec::new();
+        self.source.take(count, &mut blocks)?;
+        self.free.extend(blocks.into_iter().rev());
+        Ok(())
     }
 
     /// Gives blocks back that this side holds.
@@ -202,10 +259,8 @@ impl<M: Memory> Pool<M> {
     #[cold]
     fn shed(&mut self) -> Result<(), Violation> {
         let excess = self.free.len() - self.max_free / 2;
-        self.free[..excess].reverse();
-        let result = self.source.put(&self.free[..excess]);
-        self.free.drain(..excess);
-        result
+        let oldest: Vec<u32> = self.free.drain(..excess).rev().collect();
+        self.source.put(&oldest)
     }
 }
 
@@ -293,7 +348,7 @@ impl<M: Memory> Drop for Pool<M> {
     fn drop(&mut self) {
         if self.gives_back() {
             // A list that was spoiled cannot be repaired from here.
-            let _ = self.source.put(&self.free);
+            let _ = self.source.put(self.free.make_contiguous());
         }
     }
 }

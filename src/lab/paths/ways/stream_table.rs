@@ -120,10 +120,13 @@ impl Kind {
     }
 }
 
-/// A block for each message of a window, twice, since those that were received come back a little later.
+/// A block for each message of a window, twice, since those that were received come back a little later; and as many bytes as tables
+/// have by themselves, where that is more.
 fn blocks(config: &Config) -> Blocks {
-    let block_bytes = config.max_bytes.max(Blocks::MIN_BYTES as usize).next_power_of_two();
-    Blocks { block_bytes: block_bytes as u32, count: 2 * config.depth as u32 + 2 }
+    let usual = TableOptions::GEOMETRY.server_blocks;
+    let block_bytes = config.max_bytes.max(Blocks::MIN_BYTES as usize).next_power_of_two() as u32;
+    let count = usual.count.min((usual.total_bytes() / u64::from(block_bytes)) as u32);
+    Blocks { block_bytes, count: count.max(2 * config.depth as u32 + 2) }
 }
 
 impl StreamTable {
