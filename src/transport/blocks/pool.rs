@@ -31,7 +31,6 @@ use crate::transport::geometry::Blocks;
 use crate::transport::memory::{Load, Memory, Store};
 use crate::transport::violation::Violation;
 use rustix::process::{Pid, getpid};
-use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 
 /// Where a shared list is: the head's word of 8 bytes, and one word of 4 for each block.
@@ -83,7 +82,7 @@ const LONG_PER_REFILL: u32 = 32;
 #[derive(Debug)]
 pub struct Pool<M: Memory> {
     /// Those that were given back last are at the end.
-    free: VecDeque<u32>,
+    free: Vec<u32>,
     /// Of more than so many free blocks some go back to the source.
     max_free: usize,
     held: Marks,
@@ -106,7 +105,7 @@ impl<M: Memory> Pool<M> {
     pub fn owned(blocks: Blocks) -> Self {
         let count = blocks.count;
         let source = Source::Fresh { next: 0, count };
-        Self { free: VecDeque::new(), max_free: usize::MAX, held: Marks::new(count), source, restless: 0 }
+        Self { free: Vec::new(), max_free: usize::MAX, held: Marks::new(count), source, restless: 0 }
     }
 
     /// Those of a list that was [laid out](FreeList::lay_out).
@@ -118,7 +117,7 @@ impl<M: Memory> Pool<M> {
     pub fn keeping(memory: M, list: FreeList, blocks: Blocks, max_kept: u32) -> Self {
         let count = blocks.count;
         let source = Source::List { memory, list, count, process: getpid() };
-        Self { free: VecDeque::new(), max_free: max_kept as usize, held: Marks::new(count), source, restless: 0 }
+        Self { free: Vec::new(), max_free: max_kept as usize, held: Marks::new(count), source, restless: 0 }
     }
 
     /// Whether the other side uses the same blocks.
@@ -167,7 +166,7 @@ impl<M: Memory> Pool<M> {
         blocks: &mut Vec<u32>,
     ) -> Result<(), AllocateError> {
         let start = blocks.len();
-        let first = self.place_for(length, count);
+        let first = self.free.len().saturating_sub(self.resting(length, count).max(count as usize));
         let end = self.free.len().min(first + count as usize);
         blocks.extend(self.free.drain(first..end).rev());
         let missing = count - (blocks.len() - start) as u32;
@@ -179,62 +178,62 @@ impl<M: Memory> Pool<M> {
         Ok(())
     }
 
-    /// Where the blocks of a payload start among the free ones.
-    #[inline(always)]
-    fn place_for(&mut self, length: u32, count: u32) -> usize {
-        let is_long = length >= LONG_BYTES && !self.is_shared();
-        let resting = if is_long { self.resting(length, count) } else { 0 };
-        self.free.len().saturating_sub(resting.max(count as usize))
-    }
-
-    /// How many blocks should rest before those of a long payload are used again. Once in a while there are more then.
-    fn resting(&mut self, length: u32, count: u32) -> usize {
-        let wanted = (RESTING_BYTES / length * count) as usize;
-        if self.free.len() < wanted {
-            self.restless = (self.restless + 1) % LONG_PER_REFILL;
-            if self.restless == 0 {
-                // There may be no more.
-                let _ = self.refill(count);
-            }
-        }
-        wanted
-    }
-
     /// Takes one block.
     #[inline]
     pub fn allocate_one(&mut self) -> Result<u32, AllocateError> {
-        self.allocate_one_for(0)
+        let block = match self.free.pop() {
+            Some(block) => block,
+            None => self.refill()?,
+        };
+        self.held.mark(block)?;
+        Ok(block)
     }
 
     /// As [`allocate_one`](Self::allocate_one), for a payload of `length` bytes.
     #[inline(always)]
     pub(in crate::transport) fn allocate_one_for(&mut self, length: u32) -> Result<u32, AllocateError> {
-        if self.free.is_empty() {
-            self.refill_some()?;
+        match self.resting(length, 1).min(self.free.len()) {
+            0 | 1 => self.allocate_one(),
+            resting => {
+                let block = self.free.remove(self.free.len() - resting);
+                self.held.mark(block)?;
+                Ok(block)
+            }
         }
-        let place = self.place_for(length, 1);
-        let block = self.free.remove(place).ok_or(AllocateError::OutOfBlocks)?;
-        self.held.mark(block)?;
-        Ok(block)
     }
 
-    /// Makes some more blocks free, or one if there are not as many.
+    /// How many blocks rest, if there are as many, before those of a payload are used again. Once in a while there are more then.
+    #[inline(always)]
+    fn resting(&mut self, length: u32, count: u32) -> usize {
+        if length < LONG_BYTES || self.is_shared() { 0 } else { self.resting_long(length, count) }
+    }
+
+    fn resting_long(&mut self, length: u32, count: u32) -> usize {
+        let wanted = (RESTING_BYTES / length * count) as usize;
+        if self.free.len() < wanted {
+            self.restless = (self.restless + 1) % LONG_PER_REFILL;
+            if self.restless == 0 {
+                let old = self.free.len();
+                // There may be no more. The first of them is the next to be used.
+                let _ = self.source.take(count, &mut self.free);
+                self.free[old..].reverse();
+            }
+        }
+        wanted
+    }
+
+    /// One of some more blocks.
     #[cold]
-    fn refill_some(&mut self) -> Result<(), AllocateError> {
+    fn refill(&mut self) -> Result<u32, AllocateError> {
         let some = (self.max_free / 2).clamp(1, MAX_KEPT as usize / 2) as u32;
-        match self.refill(some) {
-            Err(AllocateError::OutOfBlocks) if some > 1 => self.refill(1),
-            result => result,
+        let mut result = self.source.take(some, &mut self.free);
+        if result == Err(AllocateError::OutOfBlocks) && some > 1 {
+            result = self.source.take(1, &mut self.free);
         }
-    }
-
-    /// Makes so many more blocks free. The first of them is the next to be used.
-    #[cold]
-    fn refill(&mut self, count: u32) -> Result<(), AllocateError> {
-        let mut blocks = Vec::new();
-        self.source.take(count, &mut blocks)?;
-        self.free.extend(blocks.into_iter().rev());
-        Ok(())
+        result?;
+        // The first of them is the next to be used.
+        self.free.reverse();
+        self.free.pop().ok_or(AllocateError::OutOfBlocks)
     }
 
     /// Gives blocks back that this side holds.
@@ -259,8 +258,10 @@ impl<M: Memory> Pool<M> {
     #[cold]
     fn shed(&mut self) -> Result<(), Violation> {
         let excess = self.free.len() - self.max_free / 2;
-        let oldest: Vec<u32> = self.free.drain(..excess).rev().collect();
-        self.source.put(&oldest)
+        self.free[..excess].reverse();
+        let result = self.source.put(&self.free[..excess]);
+        self.free.drain(..excess);
+        result
     }
 }
 
@@ -348,7 +349,7 @@ impl<M: Memory> Drop for Pool<M> {
     fn drop(&mut self) {
         if self.gives_back() {
             // A list that was spoiled cannot be repaired from here.
-            let _ = self.source.put(self.free.make_contiguous());
+            let _ = self.source.put(&self.free);
         }
     }
 }
