@@ -5,6 +5,7 @@
 
 mod pool;
 
+pub(crate) use pool::payloads_at_rest;
 pub use pool::{FreeList, Pool};
 
 use super::error::causes;

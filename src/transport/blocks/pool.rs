@@ -74,9 +74,14 @@ const MAX_KEPT: u32 = 16;
 /// follow: twice a second-level cache of common size. The other side's core has let go of these lines by then, and writing them
 /// need not wait for it. What is shorter is written to the lines that were used last.
 const LONG_BYTES: u32 = 8 << 10;
-const RESTING_BYTES: u32 = 2 << 20;
+const RESTING_BYTES: usize = 2 << 20;
 /// One in so many long payloads makes the free blocks more, as long as fewer rest: they cost memory, and faults at first.
 const LONG_PER_REFILL: u32 = 32;
+
+/// How many payloads of a length are read before one is written where the first of them was.
+pub(crate) const fn payloads_at_rest(len_bytes: usize) -> usize {
+    if len_bytes < LONG_BYTES as usize || len_bytes > RESTING_BYTES { 1 } else { RESTING_BYTES / len_bytes }
+}
 
 /// The free blocks of one side. What it keeps for itself of a shared list goes back when it is dropped by the process that made it.
 #[derive(Debug)]
@@ -209,7 +214,7 @@ impl<M: Memory> Pool<M> {
     }
 
     fn resting_long(&mut self, length: u32, count: u32) -> usize {
-        let wanted = (RESTING_BYTES / length * count) as usize;
+        let wanted = payloads_at_rest(length as usize) * count as usize;
         if self.free.len() < wanted {
             self.restless = (self.restless + 1) % LONG_PER_REFILL;
             if self.restless == 0 {

@@ -2,7 +2,8 @@
 //! payload too where it fits; a longer one lies in pages of its own beside it. No ring, no descriptor, no check, no wake-up,
 //! and full trust. What another path over shared memory takes more than this one is what its request costs.
 //!
-//! It is one slot for each message of the window, so that no side asks whether a place is free: the window says so.
+//! It is one slot for each message of the window, so that no side asks whether a place is free: the window says so. Long payloads take
+//! turns between more places, as the table's do.
 
 use crate::lab::paths::ways::copier::Copier;
 use crate::lab::paths::ways::shared::Mapping;
@@ -10,6 +11,7 @@ use crate::lab::paths::ways::{
     Buffer, Config, Consumer, End, Limits, Mode, Opening, PAGE_BYTES, Path, PathError, Patience, Producer, Token,
     shared,
 };
+use crate::transport::blocks::payloads_at_rest;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -60,6 +62,8 @@ struct Direction {
 #[derive(Clone, Copy, Debug)]
 struct Layout {
     slots: usize,
+    /// Places of long payloads.
+    places: usize,
     /// From one long payload to the next; 0 if all lie in lines.
     step_bytes: usize,
     /// All of one direction: its lines, then its payloads, in whole pages.
@@ -71,8 +75,9 @@ impl Layout {
         let slots = config.depth.max(1).next_power_of_two();
         let is_long = config.max_bytes > IN_LINE_BYTES;
         let step_bytes = if is_long { config.max_bytes.next_multiple_of(PAGE_BYTES) } else { 0 };
+        let places = slots.max(payloads_at_rest(config.max_bytes));
         let lines_bytes = (slots * LINE_BYTES).next_multiple_of(PAGE_BYTES);
-        Self { slots, step_bytes, direction_bytes: lines_bytes + slots * step_bytes }
+        Self { slots, places, step_bytes, direction_bytes: lines_bytes + places * step_bytes }
     }
 
     /// Both directions.
@@ -90,8 +95,8 @@ impl Layout {
         if len_bytes <= IN_LINE_BYTES {
             return self.line(direction) + PAYLOAD_AT;
         }
-        let pages = direction.start + self.direction_bytes - self.slots * self.step_bytes;
-        pages + direction.count as usize % self.slots * self.step_bytes
+        let pages = direction.start + self.direction_bytes - self.places * self.step_bytes;
+        pages + direction.count as usize % self.places * self.step_bytes
     }
 }
 

@@ -10,6 +10,7 @@ use crate::lab::paths::ways::shared::Mapping;
 use crate::lab::paths::ways::{
     Buffer, Config, Consumer, End, Limits, Opening, PAGE_BYTES, Path, PathError, Producer, Token, line, shared,
 };
+use crate::transport::blocks::payloads_at_rest;
 use std::cell::RefCell;
 use std::os::fd::OwnedFd;
 use std::rc::{Rc, Weak};
@@ -183,8 +184,11 @@ impl Walk {
 
 struct Staged {
     line: Line,
-    /// The near side's at first, and the far side's.
+    /// The near side's at first, and the far side's. Where each is one side's alone, it takes turns between several places, as the
+    /// table does.
     blocks: [Mapping; 2],
+    block_bytes: usize,
+    places: usize,
     /// Which of them is this side's at first, and how many payloads it has sent and received.
     own: usize,
     sent: usize,
@@ -201,8 +205,17 @@ fn block_bytes(config: &Config) -> usize {
 }
 
 impl Stage {
+    fn places(&self, config: &Config) -> usize {
+        if self.is_shared { 1 } else { payloads_at_rest(config.max_bytes) }
+    }
+
+    /// All places of a side.
+    fn side_bytes(&self, config: &Config) -> usize {
+        self.places(config) * block_bytes(config)
+    }
+
     fn end(&self, line: Line, blocks: [&OwnedFd; 2], own: usize, config: &Config) -> Result<Staged, PathError> {
-        let bytes = block_bytes(config);
+        let bytes = self.side_bytes(config);
         let map = |number: usize| {
             let may_write = self.is_shared || number == own;
             if may_write { Mapping::all(blocks[number], bytes) } else { Mapping::to_read(blocks[number], bytes) }
@@ -210,6 +223,8 @@ impl Stage {
         Ok(Staged {
             line,
             blocks: [map(0)?, map(1)?],
+            block_bytes: block_bytes(config),
+            places: self.places(config),
             own,
             sent: 0,
             received: 0,
@@ -226,7 +241,7 @@ impl Staged {
     /// The block that is this side's at first, or the other one, after so many payloads.
     fn block(&self, first: usize, payloads: usize) -> *mut u8 {
         let changes = if self.stage.is_shared { payloads } else { 0 };
-        self.blocks[(first + changes) % 2].at()
+        self.blocks[(first + changes) % 2].at().wrapping_add(payloads % self.places * self.block_bytes)
     }
 }
 
@@ -307,7 +322,7 @@ impl Path for Stage {
 
     fn open(&self, config: &Config) -> Result<Opening, PathError> {
         let (line, memfd) = Line::open(config, 0)?;
-        let (to_far, to_near) = (shared::sealed(block_bytes(config))?, shared::sealed(block_bytes(config))?);
+        let (to_far, to_near) = (shared::sealed(self.side_bytes(config))?, shared::sealed(self.side_bytes(config))?);
         let end = self.end(line, [&to_far, &to_near], 0, config)?;
         Ok(Opening::ready(line::token(memfd, [to_far, to_near]), end))
     }
@@ -316,7 +331,7 @@ impl Path for Stage {
         let [memfd, to_far, to_near] = token.take()?;
         let line = Line::join(config, 0, &memfd)?;
         for block in [&to_far, &to_near] {
-            shared::verify(block, block_bytes(config))?;
+            shared::verify(block, self.side_bytes(config))?;
         }
         Ok(Box::new(self.end(line, [&to_far, &to_near], 1, config)?))
     }
