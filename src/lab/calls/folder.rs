@@ -9,6 +9,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Memory of the system's that takes recordings; they are not to be written to a disk.
 const SHARED_MEMORY: &str = "/dev/shm";
@@ -26,13 +27,16 @@ impl Folder {
     ///
     /// [`LabError::Asked`] with the system's reason.
     pub fn make() -> Result<Self, LabError> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
         let has_room =
             |path: &str| statvfs(path).is_ok_and(|of| of.f_bavail.saturating_mul(of.f_frsize) >= LEAST_LEFT_BYTES);
         let temporary = std::env::temp_dir();
         let memory = has_room(SHARED_MEMORY).then(|| PathBuf::from(SHARED_MEMORY));
         let mut refused = None;
         for place in memory.into_iter().chain([temporary]) {
-            for number in 0..1000 {
+            for _ in 0..1000 {
+                // Each once: the name of a folder that is gone is no other folder's of this process.
+                let number = NEXT.fetch_add(1, Ordering::Relaxed);
                 let path = place.join(format!("memcpy-select-{}-{number}", std::process::id()));
                 match mkdir(&path, Mode::RWXU) {
                     Ok(()) => return Ok(Self(path)),
