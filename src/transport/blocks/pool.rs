@@ -218,10 +218,8 @@ impl<M: Memory> Pool<M> {
         if self.free.len() < wanted {
             self.restless = (self.restless + 1) % LONG_PER_REFILL;
             if self.restless == 0 {
-                let old = self.free.len();
-                // There may be no more. The first of them is the next to be used.
-                let _ = self.source.take(count, &mut self.free);
-                self.free[old..].reverse();
+                // There may be no more.
+                let _ = self.free_more(count);
             }
         }
         wanted
@@ -231,14 +229,19 @@ impl<M: Memory> Pool<M> {
     #[cold]
     fn refill(&mut self) -> Result<u32, AllocateError> {
         let some = (self.max_free / 2).clamp(1, MAX_KEPT as usize / 2) as u32;
-        let mut result = self.source.take(some, &mut self.free);
-        if result == Err(AllocateError::OutOfBlocks) && some > 1 {
-            result = self.source.take(1, &mut self.free);
+        match self.free_more(some) {
+            Err(AllocateError::OutOfBlocks) if some > 1 => self.free_more(1)?,
+            result => result?,
         }
-        result?;
-        // The first of them is the next to be used.
-        self.free.reverse();
         self.free.pop().ok_or(AllocateError::OutOfBlocks)
+    }
+
+    /// Makes so many more blocks free. The first of them is the next to be used.
+    fn free_more(&mut self, count: u32) -> Result<(), AllocateError> {
+        let old = self.free.len();
+        self.source.take(count, &mut self.free)?;
+        self.free[old..].reverse();
+        Ok(())
     }
 
     /// Gives blocks back that this side holds.

@@ -11,8 +11,8 @@ use crate::lab::paths::ways::{
     forwarder, table,
 };
 use crate::transport::{
-    Allocator, Answer, Blocks, Client, Completion, Event, Geometry, Handle, Job, Operation, Pushed, Table,
-    TableOptions, Ticket, View,
+    Allocator, Answer, Blocks, Client, Completion, Geometry, Handle, Job, Operation, Pushed, Table, TableOptions,
+    Ticket, View,
 };
 use std::collections::VecDeque;
 use std::ptr::NonNull;
@@ -98,11 +98,8 @@ impl Kept {
     /// Takes in what happens next, for a message that has no credit.
     #[cold]
     fn take_in(&mut self, table: &mut Table) -> Result<(), PathError> {
-        match table.next(LIMIT).map_err(table_error)? {
-            Some(Event::Job(job)) => self.0[Kind::of(&job)? as usize].push_back(job),
-            Some(Event::Left { .. }) => return Err(PathError::PeerGone),
-            Some(_) => {}
-            None => return Err(PathError::Timeout { after: LIMIT }),
+        if let Some(job) = table::job_in(table.next(LIMIT))? {
+            self.0[Kind::of(&job)? as usize].push_back(job);
         }
         Ok(())
     }

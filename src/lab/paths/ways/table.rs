@@ -119,6 +119,17 @@ pub(crate) fn next_job(table: &mut Table) -> Result<Job, PathError> {
     }
 }
 
+/// The job in what a table says next, if it is one: where a job is waited for beside something else.
+#[cold]
+pub(crate) fn job_in(next: Result<Option<Event>, TableError>) -> Result<Option<Job>, PathError> {
+    match next.map_err(table_error)? {
+        Some(Event::Job(job)) => Ok(Some(job)),
+        Some(Event::Left { .. }) => Err(PathError::PeerGone),
+        Some(_) => Ok(None),
+        None => Err(PathError::Timeout { after: LIMIT }),
+    }
+}
+
 /// Answers, if the client is there to hear what was meant.
 #[inline]
 pub(crate) fn answer(table: &mut Table, job: Job, answer: Answer<'_>) -> Result<(), PathError> {

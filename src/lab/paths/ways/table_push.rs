@@ -1,13 +1,13 @@
 //! One entry for one message, both ways: the near side posts writes, which have no answer, and the far side pushes messages
 //! over a stream that was asked for once. The payload travels in the entries, copied in and copied out.
 
-use crate::lab::paths::ways::table::{LIMIT, MAX_DEPTH, OBJECT, client_error, stride_bytes, table_error};
+use crate::lab::paths::ways::table::{LIMIT, MAX_DEPTH, OBJECT, client_error, stride_bytes};
 use crate::lab::paths::ways::{
     Buffer, Config, Consumer, End, Limits, Opening, Path, PathError, Producer, Token, table,
 };
 use crate::transport::ring::MAX_ROOM_BYTES;
 use crate::transport::{
-    Answer, Blocks, Client, Event, Geometry, Handle, Job, Operation, Pushed, Table, TableOptions, Ticket,
+    Answer, Blocks, Client, Event, Geometry, Handle, Job, Operation, Pushed, Table, TableError, TableOptions, Ticket,
 };
 use std::collections::VecDeque;
 
@@ -81,16 +81,12 @@ impl Far {
 
     /// Takes in what is no write to be consumed now.
     #[cold]
-    fn take_in(&mut self, event: Option<Event>) -> Result<(), PathError> {
-        match event {
-            Some(Event::Job(job)) => match job.operation() {
-                Operation::Write { handle: OBJECT } => self.kept.push_back(job),
-                Operation::Stream { handle: OBJECT, .. } => self.messages = Some(job),
-                other => return Err(PathError::protocol(format!("{other:?} at a table of one object"))),
-            },
-            Some(Event::Left { .. }) => return Err(PathError::PeerGone),
-            Some(_) => {}
-            None => return Err(PathError::Timeout { after: LIMIT }),
+    fn take_in(&mut self, next: Result<Option<Event>, TableError>) -> Result<(), PathError> {
+        let Some(job) = table::job_in(next)? else { return Ok(()) };
+        match job.operation() {
+            Operation::Write { handle: OBJECT } => self.kept.push_back(job),
+            Operation::Stream { handle: OBJECT, .. } => self.messages = Some(job),
+            other => return Err(PathError::protocol(format!("{other:?} at a table of one object"))),
         }
         Ok(())
     }
@@ -105,8 +101,8 @@ impl End for Far {
             match self.messages.as_ref().map(|messages| self.table.push(messages, Answer::Bytes(payload))) {
                 Some(Pushed::Sent) => break,
                 None | Some(Pushed::NoCredit(_)) => {
-                    let event = self.table.next(LIMIT).map_err(table_error)?;
-                    self.take_in(event)?;
+                    let next = self.table.next(LIMIT);
+                    self.take_in(next)?;
                 }
                 Some(Pushed::Ended) => return Err(PathError::PeerGone),
                 Some(Pushed::Refused(code)) => {
@@ -128,7 +124,7 @@ impl End for Far {
                 Ok(Some(Event::Job(job))) if matches!(job.operation(), Operation::Write { handle: OBJECT }) => {
                     return self.consume(job, len_bytes, consumer);
                 }
-                event => self.take_in(event.map_err(table_error)?)?,
+                next => self.take_in(next)?,
             }
         }
     }
