@@ -52,6 +52,8 @@ impl Client {
     }
 
     /// The next answer, of whichever request; none if there is none yet. Does not wait.
+    // In line: a completion that is moved is read in wider pieces than it was just written in, which stores do not forward.
+    #[inline(always)]
     pub fn poll(&mut self) -> Result<Option<(Ticket, Completion)>, ClientError> {
         self.begin()?;
         self.flush()?;
@@ -85,7 +87,8 @@ impl Client {
     /// # Errors
     ///
     /// [`ClientError`]. A request that was not answered in time is given up: see [`abandon`](Self::abandon).
-    #[inline]
+    // In line, as `poll`.
+    #[inline(always)]
     pub fn finish(&mut self, ticket: Ticket) -> Result<Completion, ClientError> {
         self.begin()?;
         self.answer_to(ticket)
@@ -134,7 +137,7 @@ impl Client {
     }
 
     /// As [`finish`](Self::finish), in a call that has [begun](Self::begin).
-    #[inline]
+    #[inline(always)]
     pub(super) fn answer_to(&mut self, ticket: Ticket) -> Result<Completion, ClientError> {
         let waited = self.wait_until(ticket);
         self.or_abandon(ticket, waited)?;

@@ -188,7 +188,9 @@ impl Table {
 
     /// Sends a message of a stream: [`Answer::Bytes`], [`Answer::BytesWith`] or [`Answer::Lease`]. It never waits, and what is not
     /// sent is said: without a credit the answer comes back.
-    #[inline]
+    // In line, where it is known which answer it is: moved, it is read in wider pieces than it was just written in, which stores do
+    // not forward.
+    #[inline(always)]
     pub fn push<'a>(&mut self, job: &Job, answer: Answer<'a>) -> Pushed<'a> {
         let pushed = self.with(job.client, |session, service| {
             match session.side.credits(job.key) {
@@ -218,7 +220,8 @@ impl Table {
 
     /// Answers a job. What cannot be sent is refused to the client, which is always answered, unless it posted a write. The answer
     /// to a stream ends it: [`Answer::Done`] or an error.
-    #[inline]
+    // In line, as `push`.
+    #[inline(always)]
     pub fn answer(&mut self, job: Job, answer: Answer<'_>) -> Answered {
         if !job.wants_answer() {
             return self.end_post(&job);

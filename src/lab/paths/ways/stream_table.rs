@@ -11,8 +11,8 @@ use crate::lab::paths::ways::{
     forwarder, table,
 };
 use crate::transport::{
-    Allocator, Answer, Blocks, Client, Completion, Geometry, Handle, Job, Operation, Pushed, Table, TableOptions,
-    Ticket, View,
+    Allocator, Answer, Blocks, Client, Completion, Event, Geometry, Handle, Job, Operation, Pushed, Table,
+    TableOptions, Ticket, View,
 };
 use std::collections::VecDeque;
 use std::ptr::NonNull;
@@ -80,7 +80,7 @@ pub(crate) struct Kept([VecDeque<Job>; 3]);
 
 impl Kept {
     /// The next job of that kind. Those of another kind that come before it are kept.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn next(&mut self, table: &mut Table, wanted: Kind) -> Result<Job, PathError> {
         if let Some(job) = self.0[wanted as usize].pop_front() {
             return Ok(job);
@@ -98,8 +98,9 @@ impl Kept {
     /// Takes in what happens next, for a message that has no credit.
     #[cold]
     fn take_in(&mut self, table: &mut Table) -> Result<(), PathError> {
-        if let Some(job) = table::job_in(table.next(LIMIT))? {
-            self.0[Kind::of(&job)? as usize].push_back(job);
+        match table.next(LIMIT) {
+            Ok(Some(Event::Job(job))) => self.0[Kind::of(&job)? as usize].push_back(job),
+            other => table::no_job(other)?,
         }
         Ok(())
     }

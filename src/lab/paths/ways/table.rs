@@ -107,31 +107,28 @@ pub(crate) fn joined(table: &mut Table) -> Result<(), PathError> {
 }
 
 /// The next job.
-#[inline]
+#[inline(always)]
 pub(crate) fn next_job(table: &mut Table) -> Result<Job, PathError> {
     loop {
-        match table.next(LIMIT).map_err(table_error)? {
-            Some(Event::Job(job)) => return Ok(job),
-            Some(Event::Left { .. }) => return Err(PathError::PeerGone),
-            Some(_) => {}
-            None => return Err(PathError::Timeout { after: LIMIT }),
+        match table.next(LIMIT) {
+            Ok(Some(Event::Job(job))) => return Ok(job),
+            other => no_job(other)?,
         }
     }
 }
 
-/// The job in what a table says next, if it is one: where a job is waited for beside something else.
+/// Takes in what a table says next that is no job: an error if there is nothing more to wait for.
 #[cold]
-pub(crate) fn job_in(next: Result<Option<Event>, TableError>) -> Result<Option<Job>, PathError> {
+pub(crate) fn no_job(next: Result<Option<Event>, TableError>) -> Result<(), PathError> {
     match next.map_err(table_error)? {
-        Some(Event::Job(job)) => Ok(Some(job)),
         Some(Event::Left { .. }) => Err(PathError::PeerGone),
-        Some(_) => Ok(None),
+        Some(_) => Ok(()),
         None => Err(PathError::Timeout { after: LIMIT }),
     }
 }
 
 /// Answers, if the client is there to hear what was meant.
-#[inline]
+#[inline(always)]
 pub(crate) fn answer(table: &mut Table, job: Job, answer: Answer<'_>) -> Result<(), PathError> {
     match table.answer(job, answer) {
         Answered::Sent => Ok(()),

@@ -82,7 +82,7 @@ impl Far {
     /// Takes in what is no write to be consumed now.
     #[cold]
     fn take_in(&mut self, next: Result<Option<Event>, TableError>) -> Result<(), PathError> {
-        let Some(job) = table::job_in(next)? else { return Ok(()) };
+        let Ok(Some(Event::Job(job))) = next else { return table::no_job(next) };
         match job.operation() {
             Operation::Write { handle: OBJECT } => self.kept.push_back(job),
             Operation::Stream { handle: OBJECT, .. } => self.messages = Some(job),
