@@ -12,9 +12,9 @@ use super::blocks::{AllocateError, BlockMemory, Marks, Pool};
 use super::geometry::Blocks;
 use super::memory::{Copier, Load, Memory, Store};
 use super::request::Slice;
-use super::ring::{Consumer, MAX_ROOM_BYTES};
+use super::ring::MAX_ROOM_BYTES;
 use super::violation::Violation;
-use std::slice;
+use std::{iter, slice};
 
 /// The blocks of a slice: data blocks in order, then list blocks; or its bytes. Private memory; nothing in it is read again
 /// from where it came.
@@ -130,21 +130,6 @@ impl Chain {
         &mut self.bytes.get_or_insert_with(|| Box::new(Bytes([0; MAX_ROOM_BYTES]))).0
     }
 
-    /// Makes it the one whose bytes came in the entry that was popped last. It was [cleared](Self::clear) before, and on an
-    /// error it is again.
-    ///
-    /// # Errors
-    ///
-    /// [`Violation::Room`] if the entry has no room for as many.
-    #[inline(always)]
-    pub(super) fn receive<M: Memory, const WORDS: usize>(
-        &mut self,
-        ring: &Consumer<M, WORDS>,
-        length: u32,
-    ) -> Result<(), Violation> {
-        ring.take_bytes(length, self.hold(length), Copier::AUTO).inspect_err(|_| self.clear())
-    }
-
     /// Makes it one of `length` bytes, of blocks that are allocated for it, and writes its list blocks. It was
     /// [cleared](Self::clear) before, and on an error it is again: all blocks are given back then.
     ///
@@ -161,11 +146,11 @@ impl Chain {
         self.clear();
         let (data, lists) = blocks_for(place, length);
         if data == 1 {
-            self.one = pool.allocate_one_for(length)?;
+            self.one = pool.allocate_one(length)?;
         } else if data > 1 {
             let count = data.checked_add(lists).filter(|&count| count <= place.blocks().count);
             let many = self.many.get_or_insert_default();
-            pool.allocate_for(length, count.ok_or(AllocateError::OutOfBlocks)?, &mut many.blocks)?;
+            pool.allocate(length, count.ok_or(AllocateError::OutOfBlocks)?, &mut many.blocks)?;
             many.data_count = data;
             many.write_lists(place);
         }
@@ -195,7 +180,7 @@ impl Chain {
             1 => {
                 marks.mark(slice.block)?;
                 self.one = slice.block;
-                place.memory().prefetch(geometry.block_at(slice.block));
+                place.memory().prefetch(geometry.block_at(slice.block), false);
             }
             _ => {
                 if data.checked_add(lists).is_none_or(|count| count > geometry.count) {
@@ -209,18 +194,34 @@ impl Chain {
         Ok(())
     }
 
-    /// The runs of neighbouring bytes of `[from, from + len_bytes)`, in order; less where the chain ends.
+    /// The runs of neighbouring bytes of `[from, from + len_bytes)`, in order, neighbouring blocks as one: the offset in the region and the
+    /// length of each; less where the chain ends.
     #[inline(always)]
-    pub fn runs<M>(&self, place: &BlockMemory<M>, from: u32, len_bytes: u32) -> Runs<'_> {
-        let geometry = place.blocks();
+    pub fn runs(&self, blocks: Blocks, from: u32, len_bytes: u32) -> impl Iterator<Item = (usize, usize)> {
         let from = from.min(self.length);
-        let first = (from / geometry.block_bytes) as usize;
-        Runs {
-            data: self.data().get(first..).unwrap_or(&[]),
-            geometry,
-            skip: from % geometry.block_bytes,
-            left: len_bytes.min(self.length - from),
-        }
+        let mut data = self.data().get((from / blocks.block_bytes) as usize..).unwrap_or(&[]);
+        let (mut skip, mut left) = (from % blocks.block_bytes, len_bytes.min(self.length - from));
+        iter::from_fn(move || {
+            if left == 0 {
+                return None;
+            }
+            let (&first, mut rest) = data.split_first()?;
+            let mut length = blocks.block_bytes - skip;
+            let mut last = first;
+            while length < left
+                && let Some((&next, later)) = rest.split_first()
+                && next == last + 1
+            {
+                length = length.saturating_add(blocks.block_bytes);
+                last = next;
+                rest = later;
+            }
+            let run = (blocks.block_at(first) + skip as usize, length.min(left) as usize);
+            left -= length.min(left);
+            skip = 0;
+            data = rest;
+            Some(run)
+        })
     }
 
     /// Copies bytes in from `from` on, as one transfer; how many, less than `src` has where the chain ends.
@@ -231,10 +232,9 @@ impl Chain {
         }
         let copier = copier.for_total(src.len());
         let mut rest = src;
-        for run in self.runs(place, from, clamp(src.len())) {
-            let (now, later) = rest.split_at(run.len_bytes.min(rest.len()));
-            place.memory().write(run.at, now, copier);
-            rest = later;
+        for (at, len_bytes) in self.runs(place.blocks(), from, clamp(src.len())) {
+            let Some(now) = rest.split_off(..len_bytes) else { break };
+            place.memory().write(at, now, copier);
         }
         src.len() - rest.len()
     }
@@ -248,10 +248,9 @@ impl Chain {
         let whole = dst.len();
         let copier = copier.for_total(whole);
         let mut rest = dst;
-        for run in self.runs(place, from, clamp(whole)) {
-            let (now, later) = rest.split_at_mut(run.len_bytes.min(rest.len()));
-            place.memory().read(run.at, now, copier);
-            rest = later;
+        for (at, len_bytes) in self.runs(place.blocks(), from, clamp(whole)) {
+            let Some(now) = rest.split_off_mut(..len_bytes) else { break };
+            place.memory().read(at, now, copier);
         }
         whole - rest.len()
     }
@@ -346,50 +345,4 @@ pub fn blocks_for<M>(place: &BlockMemory<M>, length: u32) -> (u32, u32) {
         data => (data - 1).div_ceil(entries - 1),
     };
     (data, lists)
-}
-
-/// Bytes that stand one after the other in a region.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Run {
-    /// Their offset in the region.
-    pub at: usize,
-    /// How many.
-    pub len_bytes: usize,
-}
-
-/// The runs of a [`Chain`]: neighbouring blocks are one.
-#[derive(Clone, Debug)]
-pub struct Runs<'a> {
-    data: &'a [u32],
-    geometry: Blocks,
-    skip: u32,
-    left: u32,
-}
-
-impl Iterator for Runs<'_> {
-    type Item = Run;
-
-    #[inline]
-    fn next(&mut self) -> Option<Run> {
-        if self.left == 0 {
-            return None;
-        }
-        let (&first, mut rest) = self.data.split_first()?;
-        let mut length = self.geometry.block_bytes - self.skip;
-        let mut last = first;
-        while length < self.left
-            && let Some((&next, later)) = rest.split_first()
-            && next == last + 1
-        {
-            length = length.saturating_add(self.geometry.block_bytes);
-            last = next;
-            rest = later;
-        }
-        let run =
-            Run { at: self.geometry.block_at(first) + self.skip as usize, len_bytes: length.min(self.left) as usize };
-        self.left -= length.min(self.left);
-        self.skip = 0;
-        self.data = rest;
-        Some(run)
-    }
 }

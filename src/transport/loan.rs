@@ -32,7 +32,7 @@ impl Place {
     /// Offset in the region and length of each part of a chain.
     #[inline(always)]
     fn runs(&self, chain: &Chain) -> impl Iterator<Item = (usize, usize)> {
-        chain.runs(&self.blocks, 0, chain.length()).map(|run| (run.at, run.len_bytes))
+        chain.runs(self.blocks.blocks(), 0, chain.length())
     }
 
     /// Start and length of each part of a chain.

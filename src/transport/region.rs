@@ -20,7 +20,6 @@ pub use super::region_error::Sealing;
 use rustix::fs::{FileType, MemfdFlags, SealFlags};
 use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
-use std::fs;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// A huge page of x86-64.
@@ -113,7 +112,7 @@ impl Region {
         let mut region = Self::map(descriptor, 0, len_bytes, Access::ReadWrite)?;
         if is_huge {
             region.pages = PageKind::Huge;
-        } else if options.huge_pages && len_bytes >= HUGE_PAGE_BYTES && advise_huge(&region.memory) {
+        } else if options.huge_pages && len_bytes >= HUGE_PAGE_BYTES && region.memory.advise_huge() {
             region.pages = PageKind::Advised;
         }
         if options.prefault {
@@ -244,11 +243,6 @@ impl Region {
         self.descriptor.as_fd()
     }
 
-    /// The length of what the descriptor refers to: more than is mapped of a part, less of two that are mapped as one.
-    pub(crate) fn file_bytes(&self) -> Result<u64, RegionError> {
-        file_bytes(self.descriptor.as_fd())
-    }
-
     /// How much is mapped.
     pub fn len_bytes(&self) -> usize {
         self.memory.len_bytes()
@@ -273,7 +267,8 @@ fn verify(descriptor: BorrowedFd<'_>, promise: Promise) -> Result<(), RegionErro
     Ok(())
 }
 
-fn file_bytes(descriptor: BorrowedFd<'_>) -> Result<u64, RegionError> {
+/// The length of what a descriptor refers to: more than is mapped of a region's part, less of two regions that are mapped as one.
+pub(super) fn file_bytes(descriptor: BorrowedFd<'_>) -> Result<u64, RegionError> {
     let not_a_memfd = |cause: Errno| RegionError::NotSealable { cause: cause.into() };
     let status = rustix::fs::fstat(descriptor).map_err(not_a_memfd)?;
     match FileType::from_raw_mode(status.st_mode) {
@@ -292,13 +287,6 @@ fn seal(descriptor: &OwnedFd, seals: SealFlags) -> Result<(), RegionError> {
 
 fn not_mapped(len_bytes: usize, access: Access) -> impl Fn(Errno) -> RegionError {
     move |cause| RegionError::Map { len_bytes, access, cause: cause.into() }
-}
-
-/// Advises the use of huge pages; false where the system's settings do not follow such advice in shared memory.
-fn advise_huge(memory: &Mapped) -> bool {
-    let setting = fs::read_to_string("/sys/kernel/mm/transparent_hugepage/shmem_enabled").unwrap_or_default();
-    let follows = ["[always]", "[within_size]", "[advise]", "[force]"].iter().any(|value| setting.contains(value));
-    follows && memory.advise_huge().is_ok()
 }
 
 fn new_memfd(len_bytes: usize, is_huge: bool) -> Result<OwnedFd, Errno> {

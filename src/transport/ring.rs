@@ -240,12 +240,12 @@ impl<M: Memory, const WORDS: usize> Consumer<M, WORDS> {
         entry[0] &= !layout.lap_bit;
         // What is behind the first line, all at once and before it is known how much is meant.
         for line in (64..layout.stride_bytes as usize).step_by(64) {
-            self.memory.prefetch(at + line);
+            self.memory.prefetch(at + line, false);
         }
         self.head = head.wrapping_add(1);
         // It has come together with this one, in a line that takes as long as this one's.
         if self.head != self.batch_end {
-            self.memory.prefetch(layout.entry_at(self.head));
+            self.memory.prefetch(layout.entry_at(self.head), false);
         }
         Some(entry)
     }

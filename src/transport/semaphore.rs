@@ -26,13 +26,14 @@ pub use notifier::Notifier;
 pub use set::SemaphoreSet;
 pub use spin::Spin;
 pub use wait_any::{MAX_ANY, WaitAny, wait_any};
-pub use word::{MAX_COUNT, Posted, Word};
+pub use word::{MAX_COUNT, Word};
 
 pub use super::slots::Key as Member;
 
 use super::connect::is_forbidden;
-use super::memory::{Access, Mapped, Memory};
+use super::memory::{Access, Load, Mapped, Memory};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::{fmt, io};
 
@@ -77,10 +78,7 @@ impl Semaphore {
     ///
     /// [`SemaphoreError::Place`] if no word that can be written is there.
     pub fn new(memory: Mapped, at: usize) -> Result<Self, SemaphoreError> {
-        let is_writable = memory.access() == Access::ReadWrite;
-        if !is_writable || memory.word32(at).is_none() {
-            return Err(SemaphoreError::Place { at, len_bytes: memory.len_bytes(), is_writable });
-        }
+        check_place(&memory, at, 4, 4)?;
         Ok(Self { word: Word::new(memory, at), notifier: None, spin: Spin::default() })
     }
 
@@ -105,10 +103,8 @@ impl Semaphore {
     /// side has no notifier to tell it (the count was raised; the set sees it within its bound).
     #[inline]
     pub fn post(&self) -> Result<(), SemaphoreError> {
-        match self.word.post() {
-            Posted::Done => {}
-            Posted::Notify => self.notifier.as_ref().ok_or(SemaphoreError::NoNotifier)?.notify(self.place()),
-            Posted::Overflow => return Err(SemaphoreError::Overflow),
+        if self.word.post()? {
+            self.notifier.as_ref().ok_or(SemaphoreError::NoNotifier)?.notify(self.place());
         }
         Ok(())
     }
@@ -138,22 +134,38 @@ impl Semaphore {
 
     /// Where it is among the semaphores of its memory.
     const fn place(&self) -> usize {
-        self.word.at() / SEMAPHORE_BYTES
+        self.word.at / SEMAPHORE_BYTES
     }
 }
 
-/// Replaces a word that is `found` by what `to` makes of it, unless that is nothing: the word before the change, or without one
-/// as it was at last.
+/// Whether so many bytes that can be written are at that offset, a multiple of `unit`.
+fn check_place(memory: &Mapped, at: usize, wanted_bytes: usize, unit: usize) -> Result<(), SemaphoreError> {
+    let (len_bytes, is_writable) = (memory.len_bytes(), memory.access() == Access::ReadWrite);
+    let is_inside = memory.pointer(at, wanted_bytes).is_some() && at.is_multiple_of(unit);
+    if is_writable && is_inside { Ok(()) } else { Err(SemaphoreError::Place { at, len_bytes, is_writable }) }
+}
+
+/// Replaces a word of 4 bytes by what `to` makes of it, unless that is nothing: the word before the change, or without one as it was at
+/// last.
 #[inline(always)]
-fn change<T: Copy>(mut found: T, swap: impl Fn(T, T) -> Result<T, T>, to: impl Fn(T) -> Option<T>) -> Result<T, T> {
+fn change(memory: &impl Memory, at: usize, order: Ordering, to: impl Fn(u32) -> Option<u32>) -> Result<u32, u32> {
+    let mut found = memory.load32(at, Load::Relaxed);
     for _ in 0..MAX_TRIES {
         let Some(new) = to(found) else { break };
-        match swap(found, new) {
+        match memory.cas32(at, found, new, order) {
             Ok(before) => return Ok(before),
             Err(other) => found = other,
         }
     }
     Err(found)
+}
+
+/// Takes these bits of a word of 4 bytes down; which of them were up.
+#[inline]
+fn lower(memory: &impl Memory, at: usize, bits: u32) -> u32 {
+    let to = |word: u32| (word & bits != 0).then_some(word & !bits);
+    let (Ok(word) | Err(word)) = change(memory, at, Ordering::Relaxed, to);
+    word & bits
 }
 
 /// What cannot be done with semaphores.

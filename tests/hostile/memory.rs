@@ -285,13 +285,6 @@ impl Memory for Hostile {
         self.set32(at, value);
     }
 
-    fn swap32(&self, at: usize, value: u32, _: Ordering) -> u32 {
-        self.check(at, 4, WORD_32, true);
-        let seen = self.seen32(at);
-        self.set32(at, value);
-        seen
-    }
-
     fn cas32(&self, at: usize, current: u32, new: u32, _: Ordering) -> Result<u32, u32> {
         self.check(at, 4, WORD_32, true);
         let seen = self.seen32(at);

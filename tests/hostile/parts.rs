@@ -155,7 +155,7 @@ fn check_blocks(place: &BlockMemory<Hostile>, chain: &Chain) {
     assert!(chain.blocks().iter().all(|block| *block < place.blocks().count), "a block outside");
     let (data, lists) = blocks_for(place, chain.length());
     assert_eq!((chain.data().len(), chain.blocks().len()), (data as usize, (data + lists) as usize));
-    let runs: usize = chain.runs(place, 0, chain.length()).map(|run| run.len_bytes).sum();
+    let runs: usize = chain.runs(place.blocks(), 0, chain.length()).map(|(_, len_bytes)| len_bytes).sum();
     assert_eq!(runs, chain.length() as usize);
 }
 
@@ -207,7 +207,8 @@ fn chain_round(plot: &Plot, tally: &mut Tally, place: &BlockMemory<Hostile>) -> 
                 }
             }
         }
-        assert_eq!(marks.marked() as usize, total, "no chain has a block of another");
+        let marked = (0..geometry.count).filter(|block| marks.clone().clear(*block).is_ok()).count();
+        assert_eq!(marked, total, "no chain has a block of another");
     }
     Ok(())
 }
@@ -241,7 +242,7 @@ fn list_round(
         let allocator = if which == 0 { &mut shared } else { &mut owned };
         let held = &mut held[which];
         match what / 2 % 5 {
-            0 => match call(plot, tally, most(16), || allocator.allocate_one()) {
+            0 => match call(plot, tally, most(16), || allocator.allocate_one(0)) {
                 Ok(block) => assert!(block < count && held.insert(block), "block {block} of {count}, twice or outside"),
                 Err(AllocateError::OutOfBlocks) => {}
                 Err(AllocateError::Violation(violation)) => return Err(violation),
@@ -249,7 +250,7 @@ fn list_round(
             1 => {
                 let wanted = plot.choices.borrow_mut().edge(count);
                 let mut blocks = Vec::new();
-                match call(plot, tally, most(wanted.min(count)), || allocator.allocate(wanted, &mut blocks)) {
+                match call(plot, tally, most(wanted.min(count)), || allocator.allocate(0, wanted, &mut blocks)) {
                     Ok(()) => {
                         assert_eq!(blocks.len(), wanted as usize);
                         for block in blocks {

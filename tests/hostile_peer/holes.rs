@@ -25,11 +25,11 @@ fn hole_a_pop_from_an_empty_list() {
     list.lay_out(&memory, geometry);
     let mut side = Pool::shared(memory, list, geometry);
     let mut all = Vec::new();
-    side.allocate(4, &mut all).unwrap();
-    assert_eq!(side.allocate_one(), Err(AllocateError::OutOfBlocks));
-    assert_eq!(side.allocate(2, &mut all), Err(AllocateError::OutOfBlocks));
+    side.allocate(0, 4, &mut all).unwrap();
+    assert_eq!(side.allocate_one(0), Err(AllocateError::OutOfBlocks));
+    assert_eq!(side.allocate(0, 2, &mut all), Err(AllocateError::OutOfBlocks));
     side.free(&all).unwrap();
-    assert!(side.allocate_one().is_ok());
+    assert!(side.allocate_one(0).is_ok());
     let options = options(Allocator::Shared);
     attack("hole_a_pop_from_an_empty_list", "a list that ends at 0xFFFF_FFFF, or beside it", options, any);
 }
@@ -44,7 +44,7 @@ fn hole_no_tag_in_the_free_list() {
     list.lay_out(&memory, geometry);
     let mut other = Pool::keeping(memory.clone(), list, geometry, 0);
     let old = memory.load64(0, Load::Acquire);
-    let (first, second) = (other.allocate_one().unwrap(), other.allocate_one().unwrap());
+    let (first, second) = (other.allocate_one(0).unwrap(), other.allocate_one(0).unwrap());
     other.free(&[first]).unwrap();
     let now = memory.load64(0, Load::Acquire);
     assert_eq!(old as u32, now as u32, "the same block is the first again");

@@ -12,8 +12,8 @@ mod words;
 use memcpy_select::transport::memory::{Access, Load, Mapped, Memory, Store};
 use memcpy_select::transport::region::{PAGE_BYTES, Promise, Region, RegionOptions, Sealing};
 use memcpy_select::transport::semaphore::{
-    Doorbell, MAX_ANY, MAX_COUNT, Marks, Member, Notifier, Posted, SEMAPHORE_BYTES, Semaphore, SemaphoreError,
-    SemaphoreSet, Taken, Turn, Via, WaitAny, Word, wait_any,
+    Doorbell, MAX_ANY, MAX_COUNT, Marks, Member, Notifier, SEMAPHORE_BYTES, Semaphore, SemaphoreError, SemaphoreSet,
+    Taken, Turn, Via, WaitAny, Word, wait_any,
 };
 use rustix::net::{RecvFlags, SendFlags};
 use std::os::fd::AsFd;

@@ -83,10 +83,6 @@ impl Memory for Adversary {
         self.touch(at, 4);
         self.real.store32(at, value, order);
     }
-    fn swap32(&self, at: usize, value: u32, order: Ordering) -> u32 {
-        self.touch(at, 4);
-        self.twist(self.real.swap32(at, value, order).into()) as u32
-    }
     fn cas32(&self, at: usize, current: u32, new: u32, order: Ordering) -> Result<u32, u32> {
         self.touch(at, 4);
         if self.twist(0).is_multiple_of(2) { Ok(current) } else { self.real.cas32(at, current, new, order) }
@@ -150,9 +146,6 @@ impl Memory for Watched {
         self.real.store32(at, value, order);
         (self.after_store.borrow_mut())();
     }
-    fn swap32(&self, at: usize, value: u32, order: Ordering) -> u32 {
-        self.real.swap32(at, value, order)
-    }
     fn cas32(&self, at: usize, current: u32, new: u32, order: Ordering) -> Result<u32, u32> {
         self.real.cas32(at, current, new, order)
     }
@@ -168,8 +161,10 @@ impl Memory for Watched {
     fn fence(&self) {
         self.real.fence();
     }
-    fn prefetch(&self, at: usize) {
-        self.asked_for.borrow_mut().push(at);
+    fn prefetch(&self, at: usize, to_write: bool) {
+        if !to_write {
+            self.asked_for.borrow_mut().push(at);
+        }
     }
     fn read(&self, at: usize, dst: &mut [u8], copier: Copier) {
         self.real.read(at, dst, copier);

@@ -59,7 +59,7 @@ fn a_shared_list_under_stress_hands_each_block_to_one() {
                     while start.elapsed() < time {
                         for _ in 0..200 {
                             let mut blocks = Vec::new();
-                            match side.allocate(1 + rng.below(4) as u32, &mut blocks) {
+                            match side.allocate(0, 1 + rng.below(4) as u32, &mut blocks) {
                                 Ok(()) | Err(AllocateError::OutOfBlocks) => {}
                                 Err(AllocateError::Violation(violation)) => panic!("{violation}"),
                             }
@@ -91,7 +91,7 @@ fn a_shared_list_under_stress_hands_each_block_to_one() {
         });
         // Nothing is lost: whoever comes next gets all.
         let mut all = Vec::new();
-        Pool::shared(list, LIST, geometry).allocate(COUNT, &mut all).unwrap();
+        Pool::shared(list, LIST, geometry).allocate(0, COUNT, &mut all).unwrap();
         println!("a shared list that keeps {max_kept} aside: {} blocks taken and given back", changes.into_inner());
     }
 }

@@ -124,9 +124,9 @@ fn allocate_and_free(allocator: &mut Pool<Mapped>, blocks: u32, turns: u64) -> R
     for _ in 0..turns {
         some.clear();
         if blocks == 1 {
-            some.push(allocator.allocate_one().map_err(text)?);
+            some.push(allocator.allocate_one(0).map_err(text)?);
         } else {
-            allocator.allocate(blocks, &mut some).map_err(text)?;
+            allocator.allocate(0, blocks, &mut some).map_err(text)?;
         }
         allocator.free(black_box(&some)).map_err(text)?;
     }

@@ -107,7 +107,10 @@ impl Marks {
     /// Takes the marks from all of these blocks; on an error those before it have lost theirs.
     #[inline(always)]
     pub fn clear_all(&mut self, blocks: &[u32]) -> Result<(), Violation> {
-        self.change_all::<false>(blocks).map_err(|(_, violation)| violation)
+        match *blocks {
+            [block] => self.clear(block),
+            _ => self.change_all::<false>(blocks).map_err(|(_, violation)| violation),
+        }
     }
 
     /// Neighbours have their marks in one word, which stays in a register while they follow each other. With an error: how
@@ -143,16 +146,5 @@ impl Marks {
             true => Violation::BlockTwice { block },
             false => Violation::NotHeld { block },
         }
-    }
-
-    /// Whether a block is marked.
-    pub fn is_marked(&self, block: u32) -> bool {
-        self.words.get((block / 64) as usize).is_some_and(|word| word & (1 << (block % 64)) != 0)
-    }
-
-    /// How many blocks are marked.
-    #[doc(hidden)]
-    pub fn marked(&self) -> u32 {
-        self.words.iter().map(|word| word.count_ones()).sum()
     }
 }

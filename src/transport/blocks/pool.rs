@@ -90,7 +90,8 @@ pub struct Pool<M: Memory> {
     free: Vec<u32>,
     /// Of more than so many free blocks some go back to the source.
     max_free: usize,
-    held: Marks,
+    /// Blocks that this side holds: its own, and of a shared list those that it received and has not given back.
+    pub(in crate::transport) held: Marks,
     source: Source<M>,
     /// Long payloads so far for which fewer blocks rested than should.
     restless: u32,
@@ -141,35 +142,12 @@ impl<M: Memory> Pool<M> {
         self.free.clear();
     }
 
-    /// Blocks that this side holds: its own, and of a shared list those that it received and has not given back.
-    #[inline(always)]
-    pub fn held(&mut self) -> &mut Marks {
-        &mut self.held
-    }
-
-    /// How many blocks are free, of those that this side alone writes.
-    #[doc(hidden)]
-    pub fn free_blocks(&self) -> u32 {
-        let Source::Fresh { next, count } = self.source else { return 0 };
-        self.free.len() as u32 + (count - next)
-    }
-
-    /// Takes `count` blocks and adds them to `blocks`: all, or on an error none.
+    /// Takes `count` blocks for a payload of `length` bytes and adds them to `blocks`: all, or on an error none.
     ///
     /// # Errors
     ///
     /// [`AllocateError`] if there are not as many, or if the other side spoiled the list.
-    pub fn allocate(&mut self, count: u32, blocks: &mut Vec<u32>) -> Result<(), AllocateError> {
-        self.allocate_for(0, count, blocks)
-    }
-
-    /// As [`allocate`](Self::allocate), for a payload of `length` bytes.
-    pub(in crate::transport) fn allocate_for(
-        &mut self,
-        length: u32,
-        count: u32,
-        blocks: &mut Vec<u32>,
-    ) -> Result<(), AllocateError> {
+    pub fn allocate(&mut self, length: u32, count: u32, blocks: &mut Vec<u32>) -> Result<(), AllocateError> {
         let start = blocks.len();
         let first = self.free.len().saturating_sub(self.resting(length, count).max(count as usize));
         let end = self.free.len().min(first + count as usize);
@@ -183,28 +161,18 @@ impl<M: Memory> Pool<M> {
         Ok(())
     }
 
-    /// Takes one block.
-    #[inline]
-    pub fn allocate_one(&mut self) -> Result<u32, AllocateError> {
-        let block = match self.free.pop() {
-            Some(block) => block,
-            None => self.refill()?,
+    /// Takes one block, for a payload of `length` bytes.
+    #[inline(always)]
+    pub fn allocate_one(&mut self, length: u32) -> Result<u32, AllocateError> {
+        let block = match self.resting(length, 1).min(self.free.len()) {
+            0 | 1 => match self.free.pop() {
+                Some(block) => block,
+                None => self.refill()?,
+            },
+            resting => self.free.remove(self.free.len() - resting),
         };
         self.held.mark(block)?;
         Ok(block)
-    }
-
-    /// As [`allocate_one`](Self::allocate_one), for a payload of `length` bytes.
-    #[inline(always)]
-    pub(in crate::transport) fn allocate_one_for(&mut self, length: u32) -> Result<u32, AllocateError> {
-        match self.resting(length, 1).min(self.free.len()) {
-            0 | 1 => self.allocate_one(),
-            resting => {
-                let block = self.free.remove(self.free.len() - resting);
-                self.held.mark(block)?;
-                Ok(block)
-            }
-        }
     }
 
     /// How many blocks rest, if there are as many, before those of a payload are used again. Once in a while there are more then.
@@ -252,9 +220,7 @@ impl<M: Memory> Pool<M> {
     /// given back is not said.
     #[inline]
     pub fn free(&mut self, blocks: &[u32]) -> Result<(), Violation> {
-        for &block in blocks {
-            self.held.clear(block)?;
-        }
+        self.held.clear_all(blocks)?;
         if blocks.len() > self.max_free {
             return self.source.put(blocks);
         }
@@ -285,12 +251,26 @@ impl<M: Memory> Source<M> {
             Self::List { memory, list, count, .. } if wanted <= *count => {
                 let start = blocks.len();
                 for _ in 0..MAX_ATTEMPTS {
-                    let result = try_take(memory, *list, *count, wanted, blocks);
-                    if result == Ok(true) {
+                    let head = memory.load64(list.head_at, Load::Acquire);
+                    let (mut block, mut left) = (head as u32, wanted);
+                    while left > 0 && block < *count {
+                        blocks.push(block);
+                        block = memory.load32(list.link_at(block), Load::Relaxed);
+                        left -= 1;
+                    }
+                    let new = next_tag(head) | u64::from(block);
+                    // Acquire, here or at the load: what was done with the blocks before they were given back is over. All changes of
+                    // the head are read-modify-writes, so that each carries on what every earlier release published.
+                    if left == 0 && memory.cas64(list.head_at, head, new, Ordering::Acquire).is_ok() {
                         return Ok(());
                     }
                     blocks.truncate(start);
-                    result?;
+                    if left > 0 && block != NONE {
+                        return Err(Violation::Block { block, count: *count }.into());
+                    }
+                    if left > 0 && memory.load64(list.head_at, Load::Acquire) == head {
+                        return Err(AllocateError::OutOfBlocks);
+                    }
                     memory.relax();
                 }
                 Err(Violation::FreeListRestless { attempts: MAX_ATTEMPTS }.into())
@@ -318,33 +298,6 @@ impl<M: Memory> Source<M> {
         }
         Err(Violation::FreeListRestless { attempts: MAX_ATTEMPTS })
     }
-}
-
-/// Tries to take blocks off a list of `count` blocks at most. `false`: the head changed meanwhile.
-fn try_take<M: Memory>(
-    memory: &M,
-    list: FreeList,
-    count: u32,
-    wanted: u32,
-    blocks: &mut Vec<u32>,
-) -> Result<bool, AllocateError> {
-    let head = memory.load64(list.head_at, Load::Acquire);
-    let mut block = head as u32;
-    for _ in 0..wanted {
-        if block == NONE {
-            let is_same = memory.load64(list.head_at, Load::Acquire) == head;
-            return if is_same { Err(AllocateError::OutOfBlocks) } else { Ok(false) };
-        }
-        if block >= count {
-            return Err(Violation::Block { block, count }.into());
-        }
-        blocks.push(block);
-        block = memory.load32(list.link_at(block), Load::Relaxed);
-    }
-    let new = next_tag(head) | u64::from(block);
-    // Acquire, here or at the load: what was done with the blocks before they were given back is over. All changes of
-    // the head are read-modify-writes, so that each carries on what every earlier release published.
-    Ok(memory.cas64(list.head_at, head, new, Ordering::Acquire).is_ok())
 }
 
 /// The tag of a head after one more change, in its place.

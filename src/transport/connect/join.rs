@@ -7,7 +7,7 @@ use super::wire::{Message, Refusal, VERSION};
 use crate::transport::geometry::{Allocator, Geometry, GeometryError, Limits};
 use crate::transport::memory::Access;
 use crate::transport::options::setters;
-use crate::transport::region::{Promise, Region, RegionOptions, Sealing};
+use crate::transport::region::{Promise, Region, RegionOptions, Sealing, file_bytes};
 use crate::transport::session::data_bytes;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -180,7 +180,7 @@ impl ClientHandshake {
         own: Option<&Region>,
         last: Option<&Region>,
     ) -> Result<(), ConnectError> {
-        let len_bytes = |region: Option<&Region>| region.map_or(Ok(0), Region::file_bytes);
+        let len_bytes = |region: Option<&Region>| region.map_or(Ok(0), |region| file_bytes(region.descriptor()));
         let descriptors: Vec<_> = own.iter().chain(&last).map(|region| region.descriptor()).collect();
         let message = Message::Ready { data_bytes: len_bytes(own)?, last_bytes: len_bytes(last)? };
         self.send(message, &descriptors)

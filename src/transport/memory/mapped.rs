@@ -7,6 +7,7 @@ use rustix::mm::{self, Advice, MapFlags, ProtFlags};
 use rustix::thread::futex;
 use std::any::Any;
 use std::array;
+use std::fs;
 use std::os::fd::OwnedFd;
 use std::ptr::{self, NonNull};
 use std::slice;
@@ -43,6 +44,20 @@ impl Access {
         }
     }
 }
+
+/// What shared memory is seen as: a word, or words of 4 bytes in a row.
+///
+/// # Safety
+///
+/// Whatever the bytes are, they are one, and each access to it through a shared reference is atomic and has the size of a word.
+unsafe trait Words {}
+
+// SAFETY: an atomic word.
+unsafe impl Words for AtomicU32 {}
+// SAFETY: an atomic word.
+unsafe impl Words for AtomicU64 {}
+// SAFETY: atomic words.
+unsafe impl<const N: usize> Words for [AtomicU32; N] {}
 
 /// Memory at an address of this process, kept alive by its owner.
 #[derive(Clone, Debug)]
@@ -119,9 +134,11 @@ impl Mapped {
         Ok(unsafe { Self::new(base, len_bytes, access, mapping) })
     }
 
-    /// Asks for huge pages.
-    pub(crate) fn advise_huge(&self) -> Result<(), Errno> {
-        self.advise(0, self.len_bytes, Advice::LinuxHugepage)
+    /// Asks for huge pages; false where the system's settings do not follow such advice in shared memory.
+    pub(crate) fn advise_huge(&self) -> bool {
+        let setting = fs::read_to_string("/sys/kernel/mm/transparent_hugepage/shmem_enabled").unwrap_or_default();
+        let follows = ["[always]", "[within_size]", "[advise]", "[force]"].iter().any(|value| setting.contains(value));
+        follows && self.advise(0, self.len_bytes, Advice::LinuxHugepage).is_ok()
     }
 
     /// Has every page of a part there. Where the system cannot do that at once (Linux before 5.14), or a filter of system calls
@@ -176,33 +193,20 @@ impl Mapped {
     /// The word of 4 bytes at an offset, for calls that need its address, such as futexes.
     #[inline(always)]
     pub fn word32(&self, at: usize) -> Option<&AtomicU32> {
-        self.words(at).map(|[word]| word)
+        self.words(at)
     }
 
-    /// Words of 4 bytes in a row.
     #[inline(always)]
-    fn words<const N: usize>(&self, at: usize) -> Option<&[AtomicU32; N]> {
-        let place = self.pointer(at, 4 * N)?.cast::<[AtomicU32; N]>();
-        // SAFETY: as many words inside the memory, valid as long as the owner, which `self` keeps; aligned, as just looked at;
-        // every access to one of them is atomic and has its size.
+    fn words<W: Words>(&self, at: usize) -> Option<&W> {
+        let place = self.pointer(at, size_of::<W>())?.cast::<W>();
+        // SAFETY: as many bytes inside the memory, valid as long as the owner, which `self` keeps; aligned, as just looked at;
+        // every access to one of the words is atomic and has its size.
         if place.is_aligned() { Some(unsafe { place.as_ref() }) } else { None }
     }
 
     #[inline(always)]
-    fn writable<const N: usize>(&self, at: usize) -> Option<&[AtomicU32; N]> {
+    fn writable<W: Words>(&self, at: usize) -> Option<&W> {
         if self.writable_bytes == 0 { None } else { self.words(at) }
-    }
-
-    #[inline(always)]
-    fn writable32(&self, at: usize) -> Option<&AtomicU32> {
-        self.writable(at).map(|[word]| word)
-    }
-
-    #[inline(always)]
-    fn word64(&self, at: usize) -> Option<&AtomicU64> {
-        let place = self.pointer(at, 8)?.cast::<u64>().as_ptr();
-        // SAFETY: as above, for eight bytes.
-        place.is_aligned().then(|| unsafe { AtomicU64::from_ptr(place) })
     }
 
     #[inline(always)]
@@ -229,7 +233,7 @@ impl Memory for Mapped {
 
     #[inline(always)]
     fn store32(&self, at: usize, value: u32, order: Store) {
-        if let Some(word) = self.writable32(at) {
+        if let Some(word) = self.writable::<AtomicU32>(at) {
             match order {
                 Store::Relaxed => word.store(value, Ordering::Relaxed),
                 Store::Release => word.store(value, Ordering::Release),
@@ -239,7 +243,7 @@ impl Memory for Mapped {
 
     #[inline(always)]
     fn load_words<const N: usize>(&self, at: usize, is_wanted: impl FnOnce(u32) -> bool) -> Option<[u32; N]> {
-        let words = self.words::<N>(at)?;
+        let words = self.words::<[AtomicU32; N]>(at)?;
         let first = words.first()?.load(Ordering::Acquire);
         let word = |word: usize| if word == 0 { first } else { words[word].load(Ordering::Relaxed) };
         is_wanted(first).then(|| array::from_fn(word))
@@ -247,12 +251,9 @@ impl Memory for Mapped {
 
     #[inline(always)]
     fn store_words<const N: usize>(&self, at: usize, words: [u32; N]) {
-        let Some(places) = self.writable::<N>(at) else { return };
-        if let ([place, places @ ..], [first, others @ ..]) = (places.as_slice(), words.as_slice()) {
-            for (place, &value) in places.iter().zip(others) {
-                place.store(value, Ordering::Relaxed);
-            }
-            place.store(*first, Ordering::Release);
+        let Some(places) = self.writable::<[AtomicU32; N]>(at) else { return };
+        for (word, (place, &value)) in places.iter().zip(&words).enumerate().rev() {
+            place.store(value, if word == 0 { Ordering::Release } else { Ordering::Relaxed });
         }
     }
 
@@ -268,24 +269,19 @@ impl Memory for Mapped {
     }
 
     #[inline(always)]
-    fn swap32(&self, at: usize, value: u32, order: Ordering) -> u32 {
-        self.writable32(at).map_or(0, |word| word.swap(value, order))
-    }
-
-    #[inline(always)]
     fn cas32(&self, at: usize, current: u32, new: u32, order: Ordering) -> Result<u32, u32> {
-        let word = self.writable32(at).ok_or(0_u32)?;
+        let word = self.writable::<AtomicU32>(at).ok_or(0_u32)?;
         word.compare_exchange(current, new, order, Ordering::Relaxed)
     }
 
     #[inline(always)]
     fn add32(&self, at: usize, value: u32, order: Ordering) -> u32 {
-        self.writable32(at).map_or(0, |word| word.fetch_add(value, order))
+        self.writable(at).map_or(0, |word: &AtomicU32| word.fetch_add(value, order))
     }
 
     #[inline(always)]
     fn load64(&self, at: usize, order: Load) -> u64 {
-        self.word64(at).map_or(0, |word| match order {
+        self.words(at).map_or(0, |word: &AtomicU64| match order {
             Load::Relaxed => word.load(Ordering::Relaxed),
             Load::Acquire => word.load(Ordering::Acquire),
         })
@@ -293,8 +289,8 @@ impl Memory for Mapped {
 
     #[inline(always)]
     fn cas64(&self, at: usize, current: u64, new: u64, order: Ordering) -> Result<u64, u64> {
-        let word = if self.writable_bytes == 0 { None } else { self.word64(at) };
-        word.ok_or(0_u64)?.compare_exchange(current, new, order, Ordering::Relaxed)
+        let word = self.writable::<AtomicU64>(at).ok_or(0_u64)?;
+        word.compare_exchange(current, new, order, Ordering::Relaxed)
     }
 
     #[inline(always)]
@@ -329,20 +325,14 @@ impl Memory for Mapped {
 
     #[cfg(target_arch = "x86_64")]
     #[inline(always)]
-    fn prefetch(&self, at: usize) {
-        if let Some(place) = self.pointer(at, 1) {
-            // SAFETY: a prefetch is a hint, and this one is of an address inside.
-            unsafe { std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(place.as_ptr().cast()) };
-        }
-    }
-
-    #[cfg(target_arch = "x86_64")]
-    #[inline(always)]
-    fn prefetch_to_write(&self, at: usize) {
-        if let Some(place) = self.pointer(at, 1) {
-            // SAFETY: a hint, of an address inside; CPUs that do not know it do nothing.
-            unsafe {
-                std::arch::asm!("prefetchw [{}]", in(reg) place.as_ptr(), options(nostack, preserves_flags, readonly));
+    fn prefetch(&self, at: usize, to_write: bool) {
+        let Some(place) = self.pointer(at, 1).map(NonNull::as_ptr) else { return };
+        // SAFETY: a prefetch is a hint, and these are of an address inside; CPUs that do not know the second one do nothing.
+        unsafe {
+            if to_write {
+                std::arch::asm!("prefetchw [{}]", in(reg) place, options(nostack, preserves_flags, readonly));
+            } else {
+                std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(place.cast());
             }
         }
     }

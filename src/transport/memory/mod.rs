@@ -67,11 +67,8 @@ pub trait Memory {
     /// Writes `N` words of 4 bytes in a row: all but the first, relaxed, and then the first one with release.
     #[inline(always)]
     fn store_words<const N: usize>(&self, at: usize, words: [u32; N]) {
-        for (word, value) in words.into_iter().enumerate().skip(1) {
-            self.store32(at + 4 * word, value, Store::Relaxed);
-        }
-        if let Some(&first) = words.first() {
-            self.store32(at, first, Store::Release);
+        for (word, value) in words.into_iter().enumerate().rev() {
+            self.store32(at + 4 * word, value, if word == 0 { Store::Release } else { Store::Relaxed });
         }
     }
 
@@ -80,9 +77,6 @@ pub trait Memory {
     fn load_list(&self, at: usize, count: usize, words: &mut Vec<u32>) {
         words.extend((0..count).map(|word| self.load32(at + 4 * word, Load::Relaxed)));
     }
-
-    /// Replaces a word of 4 bytes and returns what was there.
-    fn swap32(&self, at: usize, value: u32, order: Ordering) -> u32;
 
     /// Replaces `current` by `new`. A failure orders nothing.
     ///
@@ -109,13 +103,9 @@ pub trait Memory {
     /// Copies `src.len()` bytes in.
     fn write(&self, at: usize, src: &[u8], copier: Copier);
 
-    /// Asks for the cache line at an offset, which will be read soon. Changes nothing.
+    /// Asks for the cache line at an offset, which will be read soon, or written. Changes nothing.
     #[inline(always)]
-    fn prefetch(&self, _at: usize) {}
-
-    /// Asks for the cache line at an offset, which will be written soon. Changes nothing.
-    #[inline(always)]
-    fn prefetch_to_write(&self, _at: usize) {}
+    fn prefetch(&self, _at: usize, _to_write: bool) {}
 
     /// What a loop that waits for the other side does in each turn.
     fn relax(&self) {

@@ -20,7 +20,7 @@ use super::connect::{Address, ClientHandshake, ConnectError, Greeting, JoinOptio
 use super::error::{SessionError, TableError};
 use super::geometry::{Allocator, Geometry, GeometryError};
 use super::job::{ClientKey, Event};
-use super::memory::Mapped;
+use super::memory::{Mapped, PAGE_BYTES};
 use super::options::{Waiting, setters};
 use super::reactor::{Progress, Reactor, Service};
 use super::region::{Region, RegionOptions};
@@ -235,14 +235,13 @@ fn make_offer(greeting: &mut Greeting, asking: &mut ClientHandshake) -> Result<O
 
 /// The geometry that is left for a client when the proxy has taken blocks for names, in whole pages, and their length.
 fn without_names(mut geometry: Geometry) -> Result<(Geometry, usize), GeometryError> {
-    const PAGE_BYTES: u32 = 4096;
     let blocks = geometry.client_blocks;
     let no_room =
         GeometryError { what: "blocks of a client, too few to leave some to a proxy", found: blocks.count.into() };
     if geometry.allocator == Allocator::Shared {
         return Err(GeometryError { what: "blocks that both sides write, which no proxy can guard", ..no_room });
     }
-    let unit = (PAGE_BYTES / blocks.block_bytes).max(1);
+    let unit = (PAGE_BYTES as u32 / blocks.block_bytes).max(1);
     let wanted = (blocks.count / 8).clamp(1, geometry.capacity);
     let names = wanted.next_multiple_of(unit);
     if names >= blocks.count || !blocks.count.is_multiple_of(unit) {

@@ -1,7 +1,6 @@
 //! A client, the table behind, and what goes to and fro between them.
 
-use crate::transport::blocks::{BlockMemory, Marks};
-use crate::transport::chain::Chain;
+use crate::transport::blocks::BlockMemory;
 use crate::transport::connect::{Channel, ConnectError, Greeted, Joined};
 use crate::transport::error::SessionError;
 use crate::transport::job::{ClientKey, Operation};
@@ -69,8 +68,6 @@ pub(super) struct Pair {
 #[derive(Debug)]
 struct Names {
     client: BlockMemory<Mapped>,
-    marks: Marks,
-    chain: Chain,
     /// Bytes that were copied out of a message: as many as the longest name has.
     buffer: Vec<u8>,
     own: Mapped,
@@ -105,8 +102,6 @@ impl Pair {
             table_bell: Doorbell::new(behind_queue, behind.server_doorbell_at),
             names: Names {
                 client: BlockMemory::new(client_data, blocks)?,
-                marks: Marks::new(blocks.count),
-                chain: Chain::EMPTY,
                 buffer: vec![0; MAX_NAME_BYTES],
                 own: names.memory().clone(),
                 free: (0..own_count).rev().collect(),
@@ -327,16 +322,15 @@ impl Names {
         let has_name = request.kind.has_payload() && request.kind != Kind::Write;
         if slice.is_inline() {
             self.take(ring, slice.length)?;
-        } else if has_name {
-            let max_bytes = MAX_NAME_BYTES.min(self.client.blocks().block_bytes as usize);
-            let Some(name) = self.buffer.get_mut(..slice.length as usize).filter(|name| name.len() <= max_bytes) else {
-                return Ok(Err(ErrorCode::BAD_NAME));
-            };
-            self.chain.resolve(&self.client, &mut self.marks, slice)?;
-            self.chain.read(&self.client, 0, name, Copier::AUTO);
-            for &block in self.chain.blocks() {
-                self.marks.clear(block)?;
+        } else if has_name && slice.length > 0 {
+            // It is in one block.
+            let (block, blocks) = (slice.block, self.client.blocks());
+            let name = self.buffer.get_mut(..slice.length as usize).filter(|_| slice.length <= blocks.block_bytes);
+            let Some(name) = name else { return Ok(Err(ErrorCode::BAD_NAME)) };
+            if block >= blocks.count {
+                return Err(Violation::Block { block, count: blocks.count });
             }
+            self.client.memory().read(blocks.block_at(block), name, Copier::AUTO);
         }
         let is_copied = has_name || slice.is_inline();
         let bytes = self.buffer.get(..slice.length as usize).filter(|_| is_copied).unwrap_or_default();

@@ -6,10 +6,10 @@
 
 #![forbid(unsafe_code)]
 
+use super::lower;
 use super::park_any::park_any;
 use crate::transport::memory::{Load, Mapped, Memory, Store};
 use rustix::io::Errno;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// How the side that waits wants to be woken.
@@ -69,7 +69,8 @@ impl<M: Memory> Doorbell<M> {
 
     #[cold]
     fn wake(&self) -> bool {
-        let flag = self.memory.swap32(self.at, AWAKE, Ordering::Relaxed);
+        // All of the word: awake is 0.
+        let flag = lower(&self.memory, self.at, u32::MAX);
         if flag == Via::Word as u32 {
             self.memory.unpark(self.at);
         }

@@ -17,7 +17,7 @@
 
 #![forbid(unsafe_code)]
 
-use super::change;
+use super::{change, lower};
 use crate::transport::memory::{Load, Memory, Store};
 use std::sync::atomic::Ordering;
 
@@ -42,7 +42,6 @@ const PATIENCE: u32 = 64;
 pub struct Marks<M> {
     memory: M,
     at: usize,
-    members: usize,
     /// A power of two.
     places: u32,
 }
@@ -72,7 +71,7 @@ pub enum Taken {
 impl<M: Memory> Marks<M> {
     /// The marks at that offset, a multiple of 4. Zeros mark none. One member at least is marked: for 0 it is as for 1.
     pub fn new(memory: M, at: usize, members: usize) -> Self {
-        Self { memory, at, members: members.clamp(1, MAX_PLACES), places: places(members) as u32 }
+        Self { memory, at, places: places(members) as u32 }
     }
 
     /// What the marks of so many members take, in bytes.
@@ -80,7 +79,7 @@ impl<M: Memory> Marks<M> {
         COUNT_BYTES + (MARK_BYTES * places(members)).next_multiple_of(COUNT_BYTES)
     }
 
-    /// Marks a member. From that number of members on they share marks in turn. True if the waiter is to be told.
+    /// Marks a member. From as many members on as there are marks they share them in turn. True if the waiter is to be told.
     #[inline]
     #[must_use = "the waiter may sleep"]
     pub fn mark(&self, member: usize) -> bool {
@@ -93,7 +92,7 @@ impl<M: Memory> Marks<M> {
     /// Whose mark a member's is.
     #[inline]
     pub(super) const fn shared(&self, member: usize) -> usize {
-        if member < self.members { member } else { member % self.members }
+        member & (self.places as usize - 1)
     }
 
     /// From now on: what was marked before is not taken.
@@ -123,7 +122,8 @@ impl<M: Memory> Marks<M> {
             turn.next = count;
         } else {
             // It was put back, and the same marks would be taken again and again.
-            let _ = self.change(|word| (word / ONE == count).then_some(turn.next * ONE));
+            let to = |word: u32| (word / ONE == count).then_some(turn.next * ONE);
+            let _ = change(&self.memory, self.at, Ordering::Relaxed, to);
         }
         Taken::Missing
     }
@@ -132,19 +132,13 @@ impl<M: Memory> Marks<M> {
     #[inline]
     #[must_use = "there may be a mark already"]
     pub fn arm(&self, turn: &Turn) -> bool {
-        self.change(|word| (word / ONE == turn.next).then_some(word | TOLD)).is_ok()
+        let to = |word: u32| (word / ONE == turn.next).then_some(word | TOLD);
+        change(&self.memory, self.at, Ordering::Relaxed, to).is_ok()
     }
 
     /// Has the waiter told of no more marks. False if it would not have been.
     pub fn disarm(&self) -> bool {
-        let (Ok(word) | Err(word)) = self.change(|word| (word & TOLD != 0).then_some(word & !TOLD));
-        word & TOLD != 0
-    }
-
-    #[inline]
-    fn change(&self, to: impl Fn(u32) -> Option<u32>) -> Result<u32, u32> {
-        let swap = |old, new| self.memory.cas32(self.at, old, new, Ordering::Relaxed);
-        change(self.memory.load32(self.at, Load::Relaxed), swap, to)
+        lower(&self.memory, self.at, TOLD) != 0
     }
 
     #[inline]

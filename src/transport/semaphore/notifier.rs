@@ -11,8 +11,8 @@
 #![forbid(unsafe_code)]
 
 use super::marks::Marks;
-use super::{SEMAPHORE_BYTES, SemaphoreError};
-use crate::transport::memory::{Access, Mapped, Memory};
+use super::{SEMAPHORE_BYTES, SemaphoreError, check_place};
+use crate::transport::memory::{Mapped, Memory};
 use rustix::io::Errno;
 use rustix::net::sockopt::socket_domain;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, socketpair};
@@ -67,12 +67,7 @@ impl Notifier {
 
     fn over(memory: Mapped, at: usize, sender: OwnedFd, receiver: OwnedFd) -> Result<Self, SemaphoreError> {
         let len_bytes = memory.len_bytes();
-        let is_writable = memory.access() == Access::ReadWrite;
-        let is_inside =
-            memory.pointer(at, Self::bytes_for(len_bytes)).is_some_and(|words| words.cast::<u64>().is_aligned());
-        if !is_writable || !is_inside {
-            return Err(SemaphoreError::Place { at, len_bytes, is_writable });
-        }
+        check_place(&memory, at, Self::bytes_for(len_bytes), 8)?;
         Ok(Self { marks: Marks::new(memory, at, places(len_bytes)), sender, receiver })
     }
 

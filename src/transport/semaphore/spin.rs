@@ -19,7 +19,7 @@ const MAX_SPIN: Duration = Duration::from_micros(100);
 const TURNS_PER_LOOK: u32 = 16;
 /// How many fruitless spins are allowed after one that paid.
 const MAX_CREDIT: u32 = 3;
-/// The first pause, in short waits, and the longest.
+/// The first pause, in short waits, and the longest: each is twice as long as the one before.
 const MIN_PAUSE: u32 = 8;
 const MAX_PAUSE: u32 = 2048;
 
@@ -28,28 +28,22 @@ const MAX_PAUSE: u32 = 2048;
 pub struct Spin {
     /// Short waits left until the next try; 0 means to spin.
     pause: AtomicU32,
-    /// The next pause.
-    next_pause: AtomicU32,
-    /// Spins in vain that are still forgiven.
-    credit: AtomicU32,
+    /// Spins in vain since one paid.
+    vain: AtomicU32,
 }
 
 impl Default for Spin {
     /// Nothing learned yet. A thread that is bound to one CPU sleeps first and tries later; others spin first.
     fn default() -> Self {
         let is_bound = sched_getaffinity(None).is_ok_and(|cpus| cpus.count() == 1);
-        Self {
-            pause: AtomicU32::new(if is_bound { MIN_PAUSE } else { 0 }),
-            next_pause: AtomicU32::new(MIN_PAUSE),
-            credit: AtomicU32::new(MAX_CREDIT),
-        }
+        Self { pause: AtomicU32::new(if is_bound { MIN_PAUSE } else { 0 }), vain: AtomicU32::new(0) }
     }
 }
 
 impl Spin {
     /// One that never spins.
     pub const fn never() -> Self {
-        Self { pause: AtomicU32::new(u32::MAX), next_pause: AtomicU32::new(0), credit: AtomicU32::new(0) }
+        Self { pause: AtomicU32::new(u32::MAX), vain: AtomicU32::new(0) }
     }
 
     /// Looks until something is found, for as long as that may pay and no longer than `limit`. Follow it with
@@ -111,22 +105,18 @@ impl Spin {
     }
 
     fn paid(&self) {
-        if self.credit.load(Ordering::Relaxed) < MAX_CREDIT {
-            self.credit.store(MAX_CREDIT, Ordering::Relaxed);
-            self.next_pause.store(MIN_PAUSE, Ordering::Relaxed);
+        if self.vain.load(Ordering::Relaxed) > 0 {
+            self.vain.store(0, Ordering::Relaxed);
         }
     }
 
     #[cold]
     fn was_in_vain(&self) {
-        let credit = self.credit.load(Ordering::Relaxed);
-        if credit > 0 {
-            self.credit.store(credit - 1, Ordering::Relaxed);
-            return;
+        let vain = self.vain.load(Ordering::Relaxed);
+        self.vain.store(vain.saturating_add(1), Ordering::Relaxed);
+        if let Some(doublings) = vain.checked_sub(MAX_CREDIT) {
+            self.pause.store(MIN_PAUSE << doublings.min((MAX_PAUSE / MIN_PAUSE).ilog2()), Ordering::Relaxed);
         }
-        let pause = self.next_pause.load(Ordering::Relaxed);
-        self.pause.store(pause, Ordering::Relaxed);
-        self.next_pause.store((2 * pause).min(MAX_PAUSE), Ordering::Relaxed);
     }
 }
 

@@ -29,15 +29,9 @@ pub fn wait_any(semaphores: &[&Semaphore], limit: Duration) -> Result<Option<usi
 pub struct WaitAny {
     /// The index that is looked at first the next time.
     next: usize,
-    one_by_one: bool,
 }
 
 impl WaitAny {
-    /// One that waits as on a system without `futex_waitv`: a post to most of the semaphores is seen within a millisecond.
-    pub fn one_by_one() -> Self {
-        Self { next: 0, one_by_one: true }
-    }
-
     /// As [`wait_any`], also in its errors.
     pub fn wait(&mut self, semaphores: &[&Semaphore], limit: Duration) -> Result<Option<usize>, SemaphoreError> {
         let count = semaphores.len();
@@ -59,14 +53,13 @@ impl WaitAny {
             values[index] = value;
         }
         let words = semaphores.iter().zip(values).map(|(semaphore, value)| (&semaphore.word, value));
-        let words = words.map(|(word, value)| (word.memory(), word.at(), value));
-        let slept = if self.one_by_one { Err(Errno::NOSYS) } else { park_any(words, limit) };
-        match slept {
+        let words = words.map(|(word, value)| (&word.memory, word.at, value));
+        match park_any(words, limit) {
             Ok(_) | Err(Errno::AGAIN) => {}
             Err(Errno::NOSYS) => {
                 let turn = self.next % semaphores.len();
                 let word = &semaphores[turn].word;
-                word.memory().park(word.at(), values[turn], limit.min(FALLBACK_SLEEP));
+                word.memory.park(word.at, values[turn], limit.min(FALLBACK_SLEEP));
             }
             Err(cause) => return Err(SemaphoreError::system(cause)),
         }

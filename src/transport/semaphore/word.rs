@@ -17,7 +17,7 @@
 
 #![forbid(unsafe_code)]
 
-use super::change;
+use super::{SemaphoreError, change, lower};
 use crate::transport::memory::{Load, Memory};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -36,19 +36,8 @@ pub const MAX_COUNT: u32 = 1 << 28;
 /// The protocol alone; [`Semaphore`](super::Semaphore) is the usable whole. Public so that it can be run over any memory.
 #[derive(Clone, Debug)]
 pub struct Word<M> {
-    memory: M,
-    at: usize,
-}
-
-/// What a post has to be followed by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Posted {
-    /// Nothing: the sleeper, if any, has been woken.
-    Done,
-    /// A message of the notifier: a set waits.
-    Notify,
-    /// Nothing: the count is the highest, and was not changed.
-    Overflow,
+    pub(super) memory: M,
+    pub(super) at: usize,
 }
 
 impl<M: Memory> Word<M> {
@@ -57,40 +46,24 @@ impl<M: Memory> Word<M> {
         Self { memory, at }
     }
 
-    /// The memory.
-    pub const fn memory(&self) -> &M {
-        &self.memory
-    }
-
-    /// Where in the memory.
-    pub const fn at(&self) -> usize {
-        self.at
-    }
-
-    #[inline]
-    fn load(&self) -> u32 {
-        self.memory.load32(self.at, Load::Relaxed)
-    }
-
     /// The count at this moment.
     #[inline]
     pub fn count(&self) -> u32 {
-        self.load() / ONE
+        self.memory.load32(self.at, Load::Relaxed) / ONE
     }
 
     /// Takes one off the count, if it is not 0.
     #[inline]
     pub fn try_take(&self) -> bool {
-        let swap = |old, new| self.memory.cas32(self.at, old, new, Ordering::Acquire);
-        change(self.load(), swap, |word| word.checked_sub(ONE)).is_ok()
+        change(&self.memory, self.at, Ordering::Acquire, |word| word.checked_sub(ONE)).is_ok()
     }
 
     /// Takes one off the count, or, if it is 0, raises the flag, to announce a sleep: the word to sleep on then. None if one
     /// was taken.
     #[inline]
     pub fn take_or_raise(&self, flag: u32) -> Option<u32> {
-        let swap = |old, new| self.memory.cas32(self.at, old, new, Ordering::Acquire);
-        match change(self.load(), swap, |word| Some(word.checked_sub(ONE).unwrap_or(word | flag))) {
+        let to = |word: u32| Some(word.checked_sub(ONE).unwrap_or(word | flag));
+        match change(&self.memory, self.at, Ordering::Acquire, to) {
             Ok(word) if word >= ONE => None,
             // After too many changes by others the word is another one: a sleep on this one ends at once, and the wait looks again.
             Ok(word) | Err(word) => Some(word | flag),
@@ -101,9 +74,8 @@ impl<M: Memory> Word<M> {
     /// left. Else the flag is up, by which the set is notified of the next post.
     #[inline]
     pub fn take_watched(&self, is_polled: bool) -> Option<bool> {
-        let swap = |old, new| self.memory.cas32(self.at, old, new, Ordering::Acquire);
         let is_polled = |left: u32| is_polled || left >= ONE;
-        let taken = change(self.load(), swap, |word| {
+        let taken = change(&self.memory, self.at, Ordering::Acquire, |word| {
             word.checked_sub(ONE).map(|left| if is_polled(left) { left & !WATCHED } else { left | WATCHED })
         });
         taken.ok().map(|word| is_polled(word - ONE))
@@ -111,31 +83,32 @@ impl<M: Memory> Word<M> {
 
     /// The set is notified of no more posts.
     pub(super) fn unwatch(&self) {
-        let swap = |old, new| self.memory.cas32(self.at, old, new, Ordering::Relaxed);
-        let _ = change(self.load(), swap, |word| (word & WATCHED != 0).then_some(word & !WATCHED));
+        lower(&self.memory, self.at, WATCHED);
     }
 
-    /// Adds one to the count, and wakes a sleeper.
+    /// Adds one to the count, and wakes a sleeper; whether a set waits, which is to be notified.
+    ///
+    /// # Errors
+    ///
+    /// [`SemaphoreError::Overflow`] if the count is the highest. It is not changed then.
     #[inline]
-    pub fn post(&self) -> Posted {
+    pub fn post(&self) -> Result<bool, SemaphoreError> {
         let before = self.memory.add32(self.at, ONE, Ordering::Release);
         if before / ONE >= MAX_COUNT {
             self.memory.add32(self.at, ONE.wrapping_neg(), Ordering::Relaxed);
-            return Posted::Overflow;
+            return Err(SemaphoreError::Overflow);
         }
         if before & ASLEEP != 0 {
             self.wake();
         }
         // Of a count that was not 0 the set has been notified.
-        if before & !ASLEEP == WATCHED { Posted::Notify } else { Posted::Done }
+        Ok(before & !ASLEEP == WATCHED)
     }
 
     /// Takes the sleeper's flag down, then wakes all sleepers that it stood for.
     #[cold]
     fn wake(&self) {
-        let swap = |old, new| self.memory.cas32(self.at, old, new, Ordering::Relaxed);
-        let (Ok(word) | Err(word)) = change(self.load(), swap, |word| (word & ASLEEP != 0).then_some(word & !ASLEEP));
-        if word & ASLEEP != 0 {
+        if lower(&self.memory, self.at, ASLEEP) != 0 {
             self.memory.unpark(self.at);
         }
     }

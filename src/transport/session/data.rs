@@ -3,7 +3,7 @@
 use crate::transport::blocks::{AllocateError, BlockMemory, Marks, Pool};
 use crate::transport::chain::Chain;
 use crate::transport::geometry::{Allocator, Blocks, GeometryError};
-use crate::transport::memory::Memory;
+use crate::transport::memory::{Copier, Memory};
 use crate::transport::request::Slice;
 use crate::transport::ring::Consumer;
 use crate::transport::violation::Violation;
@@ -73,7 +73,7 @@ impl<M: Memory> Data<M> {
         self.pool.free(blocks)?;
         if let [block] = *blocks {
             // The next short transfer takes it again.
-            self.own.memory().prefetch_to_write(self.own.blocks().block_at(block));
+            self.own.memory().prefetch(self.own.blocks().block_at(block), true);
         }
         Ok(())
     }
@@ -103,9 +103,10 @@ impl<M: Memory> Data<M> {
         slice: Slice,
     ) -> Result<(), Violation> {
         if slice.is_inline() {
-            return chain.receive(ring, slice.length);
+            let bytes = chain.hold(slice.length);
+            return ring.take_bytes(slice.length, bytes, Copier::AUTO).inspect_err(|_| chain.clear());
         }
-        let marks = if self.pool.is_shared() { self.pool.held() } else { &mut self.received };
+        let marks = if self.pool.is_shared() { &mut self.pool.held } else { &mut self.received };
         chain.resolve(&self.theirs, marks, slice)
     }
 
@@ -124,11 +125,7 @@ impl<M: Memory> Data<M> {
     /// Holds these blocks of the other side's no more.
     #[inline(always)]
     pub(super) fn give_up(&mut self, blocks: &[u32]) -> Result<(), Violation> {
-        let marks = if self.pool.is_shared() { self.pool.held() } else { &mut self.received };
-        match *blocks {
-            [] => Ok(()),
-            [block] => marks.clear(block),
-            _ => marks.clear_all(blocks),
-        }
+        let marks = if self.pool.is_shared() { &mut self.pool.held } else { &mut self.received };
+        marks.clear_all(blocks)
     }
 }

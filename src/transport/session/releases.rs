@@ -148,8 +148,7 @@ impl<M: Memory> Lent<M> {
         let Some(releases) = &mut self.releases else { return Ok(()) };
         // Bounded by what the client can hold: each release must be of something that it does.
         while let Some([block]) = releases.pop() {
-            if self.alone.is_marked(block) {
-                self.alone.clear(block)?;
+            if self.alone.clear(block).is_ok() {
                 self.blocks -= 1;
                 data.free(&[block])?;
             } else if let Some(chain) = self.chains.remove(&block) {

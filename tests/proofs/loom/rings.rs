@@ -142,10 +142,6 @@ impl Memory for Side {
         );
     }
 
-    fn swap32(&self, at: usize, value: u32, order: Ordering) -> u32 {
-        self.words[at / 4].swap(value, order)
-    }
-
     fn cas32(&self, at: usize, current: u32, new: u32, order: Ordering) -> Result<u32, u32> {
         self.words[at / 4].compare_exchange(current, new, order, Ordering::Relaxed)
     }
@@ -366,9 +362,9 @@ fn free_list(bug: Bug) {
     let other = model.clone();
     let taker = thread::spawn(move || {
         let mut list = Pool::keeping(other.clone(), LIST, region, 0);
-        let first = list.allocate_one().unwrap();
+        let first = list.allocate_one(0).unwrap();
         use_block(&other, first, 1);
-        let second = list.allocate_one();
+        let second = list.allocate_one(0);
         if let Ok(second) = second {
             use_block(&other, second, 1);
         }
@@ -378,9 +374,9 @@ fn free_list(bug: Bug) {
         }
     });
     let mut list = Pool::keeping(model.clone(), LIST, region, 0);
-    let mine = list.allocate_one().unwrap();
+    let mine = list.allocate_one(0).unwrap();
     use_block(&model, mine, 3);
-    if let Ok(another) = list.allocate_one() {
+    if let Ok(another) = list.allocate_one(0) {
         use_block(&model, another, 3);
     }
     taker.join().unwrap();
@@ -394,14 +390,14 @@ fn kept_aside(bug: Bug) {
     let other = model.clone();
     let taker = thread::spawn(move || {
         let mut list = Pool::keeping(other.clone(), LIST, region, 2);
-        if let Ok(block) = list.allocate_one() {
+        if let Ok(block) = list.allocate_one(0) {
             use_block(&other, block, 1);
             list.free(&[block]).unwrap();
         }
     });
     let mut list = Pool::keeping(model.clone(), LIST, region, 1);
     let mut blocks = Vec::new();
-    match list.allocate(2, &mut blocks) {
+    match list.allocate(0, 2, &mut blocks) {
         Ok(()) => blocks.iter().for_each(|&block| use_block(&model, block, 2)),
         Err(AllocateError::OutOfBlocks) => {}
         Err(AllocateError::Violation(violation)) => panic!("{violation}"),
@@ -410,5 +406,5 @@ fn kept_aside(bug: Bug) {
     list.free(&blocks).unwrap();
     // Nothing was lost, whoever kept it.
     blocks.clear();
-    list.allocate(2, &mut blocks).unwrap();
+    list.allocate(0, 2, &mut blocks).unwrap();
 }

@@ -6,7 +6,7 @@ use loom::sync::{Condvar, Mutex};
 use loom::thread;
 use memcpy_select::transport::Copier;
 use memcpy_select::transport::memory::{Load, Memory, Store};
-use memcpy_select::transport::semaphore::{Doorbell, Marks, Posted, Taken, Turn, Via, Word};
+use memcpy_select::transport::semaphore::{Doorbell, Marks, Taken, Turn, Via, Word};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -131,10 +131,6 @@ impl Memory for Side {
                 Store::Release => self.order(Ordering::Release),
             },
         );
-    }
-
-    fn swap32(&self, at: usize, value: u32, order: Ordering) -> u32 {
-        self.word(at).swap(value, self.order(order))
     }
 
     fn cas32(&self, at: usize, current: u32, new: u32, order: Ordering) -> Result<u32, u32> {
@@ -271,10 +267,10 @@ fn marks_that_are_missing_are_made_up_for_and_the_model_finds_every_seeded_bug()
 /// One posts, one waits, and what was written before the post is there after the wait.
 fn post_and_wait(bug: Bug) {
     let [ours, theirs] = Model::sides(bug);
-    let (word, theirs) = (Word::new(ours.clone(), 0), Word::new(theirs, 0));
+    let word = Word::new(ours.clone(), 0);
     let poster = thread::spawn(move || {
-        theirs.memory().word(PAYLOAD_AT).store(7, Ordering::Relaxed);
-        assert_eq!(theirs.post(), Posted::Done);
+        theirs.word(PAYLOAD_AT).store(7, Ordering::Relaxed);
+        assert!(!Word::new(theirs, 0).post().unwrap(), "there is no set");
     });
     take(&word);
     assert_eq!(ours.word(PAYLOAD_AT).load(Ordering::Relaxed), 7);
@@ -289,8 +285,8 @@ fn two_who_wait(bug: Bug) {
     let another = word.clone();
     let other = thread::spawn(move || take(&another));
     let poster = thread::spawn(move || {
-        theirs.post();
-        theirs.post();
+        theirs.post().unwrap();
+        theirs.post().unwrap();
     });
     take(&word);
     other.join().unwrap();
@@ -302,7 +298,7 @@ fn two_who_wait(bug: Bug) {
 fn two_who_post(bug: Bug) {
     let [ours, theirs] = Model::sides(bug);
     let (word, theirs) = (Word::new(ours, 0), Word::new(theirs, 0));
-    let posters = [theirs.clone(), theirs].map(|theirs| thread::spawn(move || theirs.post()));
+    let posters = [theirs.clone(), theirs].map(|theirs| thread::spawn(move || theirs.post().unwrap()));
     take(&word);
     take(&word);
     for poster in posters {
@@ -315,10 +311,10 @@ fn two_who_post(bug: Bug) {
 const SOCKET_AT: usize = 8;
 const WATCHED: u32 = 2;
 
-/// Posts to a member of a set, and notifies of it if that is to be.
-fn post(word: &Word<Side>, marks: &Marks<Side>, member: usize) {
-    if word.post() == Posted::Notify {
-        notify(word.memory(), marks, member);
+/// Posts to the member of a set whose word is there, and notifies of it if that is to be.
+fn post(theirs: &Side, at: usize, members: usize, member: usize) {
+    if Word::new(theirs.clone(), at).post().unwrap() {
+        notify(theirs, &Marks::new(theirs.clone(), MARKS_AT, members), member);
     }
 }
 
@@ -362,10 +358,7 @@ fn wait_for_a_polled_member(bug: Bug) {
 fn set_of_one(bug: Bug, is_armed_first: bool) {
     let [ours, theirs] = Model::sides(bug);
     let (word, marks) = (Word::new(ours.clone(), 0), Marks::new(ours.clone(), MARKS_AT, MARKS));
-    let poster = thread::spawn(move || {
-        let (word, marks) = (Word::new(theirs.clone(), 0), Marks::new(theirs, MARKS_AT, MARKS));
-        post(&word, &marks, 1);
-    });
+    let poster = thread::spawn(move || post(&theirs, 0, MARKS, 1));
     let arm = || word.take_or_raise(WATCHED).is_none();
     let mut turn = Turn::default();
     let mut is_taken = is_armed_first && arm();
@@ -412,8 +405,8 @@ fn marks_that_are_missing(bug: Bug) {
     let words = [0, PAYLOAD_AT].map(|at| Word::new(ours.clone(), at));
     let mut left: Vec<_> = words.iter().filter(|word| word.take_or_raise(WATCHED).is_some()).collect();
     let posters = [0, PAYLOAD_AT].map(|at| {
-        let (word, marks) = (Word::new(theirs.clone(), at), Marks::new(theirs.clone(), MARKS_AT, 1));
-        thread::spawn(move || post(&word, &marks, 0))
+        let theirs = theirs.clone();
+        thread::spawn(move || post(&theirs, at, 1, 0))
     });
     let marks = Marks::new(ours.clone(), MARKS_AT, 1);
     let (mut turn, mut heard) = (Turn::default(), 0);

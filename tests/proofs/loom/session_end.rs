@@ -64,10 +64,6 @@ impl Memory for Model {
         self.word(at).store(value, order);
     }
 
-    fn swap32(&self, at: usize, value: u32, order: Ordering) -> u32 {
-        self.word(at).swap(value, order)
-    }
-
     fn cas32(&self, at: usize, current: u32, new: u32, order: Ordering) -> Result<u32, u32> {
         self.word(at).compare_exchange(current, new, order, Ordering::Relaxed)
     }

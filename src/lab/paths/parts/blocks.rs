@@ -65,7 +65,7 @@ fn exchanges(round: Round) -> Result<PartSample, String> {
     let work = || {
         for turn in 0..TAKEN as u32 {
             for value in [turn, !turn] {
-                black_box(memory.swap32(0, value, Ordering::AcqRel));
+                black_box(memory.word32(0).map(|word| word.swap(value, Ordering::AcqRel)));
             }
         }
         Ok::<_, Refused>(())
@@ -77,7 +77,7 @@ fn allocate(round: Round, subject: &str, held: u32, allocator: &mut Pool<Mapped>
     let mut blocks = Vec::with_capacity(held as usize);
     let turn = |_: u64| -> Result<(), Refused> {
         for _ in 0..held {
-            blocks.push(allocator.allocate_one().map_err(|error: AllocateError| refused(error))?);
+            blocks.push(allocator.allocate_one(0).map_err(|error: AllocateError| refused(error))?);
         }
         for block in blocks.drain(..) {
             allocator.free(black_box(&[block])).map_err(refused)?;
