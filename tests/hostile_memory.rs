@@ -18,7 +18,7 @@ use hostile::{Choices, Tally, rng};
 use memcpy_select::transport::chain::Chain;
 use memcpy_select::transport::geometry::{Allocator, Blocks, Geometry};
 use memcpy_select::transport::session::{ClientSide, Outcome, QueueLayout, Reply, ServerSide, data_bytes};
-use memcpy_select::transport::{Args, Copier, Flags, JobId, Kind, Mapped, Response, Slice, Value};
+use memcpy_select::transport::{Copier, Flags, JobId, Kind, Mapped, Request, Response, Slice, Value};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -133,11 +133,13 @@ fn short_payloads_allocate_nothing() {
     let mut client = ClientSide::new(&geometry, queue.clone(), data[0].clone(), data[1].read_only()).unwrap();
     let mut server = ServerSide::new(&geometry, queue, data[0].read_only(), data[1].clone()).unwrap();
     let mut round = |length: u32| {
-        let mut lease = client.allocate(length).unwrap();
-        lease.write(client.client_data(), 0, &[1; 48], Copier::AUTO);
-        client.submit(Kind::Write, Flags::DATA, 1, Args::from_raw(0), lease).unwrap();
-        client.submit_copy(Kind::Write, Flags::DATA, 1, &[2; 48][..length as usize], Copier::AUTO).unwrap();
-        client.submit(Kind::Read, Flags::DATA, 1, Args::amount(112), Chain::EMPTY).unwrap();
+        let mut lease = client.data.allocate(length).unwrap();
+        lease.write(&client.data.own, 0, &[1; 48], Copier::AUTO);
+        client.submit(Request::new(Kind::Write, Flags::DATA, 1, Value(0)), lease).unwrap();
+        client
+            .submit_copy(Request::new(Kind::Write, Flags::DATA, 1, Value(0)), &[2; 48][..length as usize], Copier::AUTO)
+            .unwrap();
+        client.submit(Request::new(Kind::Read, Flags::DATA, 1, Value::number(112)), Chain::EMPTY).unwrap();
         client.flush().unwrap();
         while let Some(incoming) = server.take_request().unwrap() {
             let job = incoming.job.unwrap();
@@ -175,10 +177,10 @@ fn a_server_that_lends_what_it_did_not_take_back_is_found_out() {
     let mut responses = memcpy_select::transport::ring::Producer::<_, 3>::new(queue, layout.responses);
     let (result, most_bytes, _) = heap_of(|| {
         (0..100_000).try_for_each(|_| {
-            let args = Args::amount(64);
-            let ticket = client.submit(Kind::Read, Flags::DATA, 1, args, Chain::EMPTY).unwrap();
+            let args = Value::number(64);
+            let ticket = client.submit(Request::new(Kind::Read, Flags::DATA, 1, args), Chain::EMPTY).unwrap();
             client.flush()?;
-            let id = JobId::truncated(u64::from(requests.pop().unwrap()[0] >> 8));
+            let id = JobId(requests.pop().unwrap()[0] >> 8);
             requests.release();
             let value = Value::slice(Slice { block: 3, length: 64 });
             responses.push(Response { has_object: false, has_more: false, id, value }.to_entry()).unwrap();

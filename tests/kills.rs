@@ -138,13 +138,13 @@ fn be_a_client(address: &Address) {
     let mut lease = client.lease(5000).unwrap();
     lease.write_at(0, &[7; 5000]);
     step();
-    let ticket = client.submit_write_in_place(Handle::of(4), lease).unwrap();
+    let ticket = client.submit_write_in_place(Handle(4), lease).unwrap();
     step();
     client.finish(ticket).unwrap();
     step();
-    client.write(Handle::of(4), &[9; 3000]).unwrap();
+    client.write(Handle(4), &[9; 3000]).unwrap();
     step();
-    let ticket = client.submit_read(Handle::of(4), 3000).unwrap();
+    let ticket = client.submit_read(Handle(4), 3000).unwrap();
     client.flush().unwrap();
     step();
     let completion = client.finish(ticket).unwrap();
@@ -152,9 +152,9 @@ fn be_a_client(address: &Address) {
     drop(completion);
     client.poll().unwrap();
     step();
-    client.seek(Handle::of(4), SeekFrom::Start(1)).unwrap();
+    client.seek(Handle(4), SeekFrom::Start(1)).unwrap();
     step();
-    client.close(Handle::of(4)).unwrap();
+    client.close(Handle(4)).unwrap();
     step();
     drop(client);
     step();

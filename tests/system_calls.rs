@@ -53,7 +53,7 @@ fn mark(text: &str) {
 
 /// Sends batches of requests and takes the answers.
 fn ask(client: &mut Client, batches: u32) {
-    let handle = memcpy_select::transport::Handle::of(7);
+    let handle = memcpy_select::transport::Handle(7);
     for _ in 0..batches {
         for _ in 0..BATCH {
             client.submit_seek(handle, std::io::SeekFrom::Start(0)).unwrap();

@@ -2,27 +2,14 @@
 
 use super::connect::Parcel;
 use super::loan::View;
-use super::memory::Access;
 use super::region::{Promise, Region};
 use super::region_error::RegionError;
 use super::request::ErrorCode;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
 /// An open object, by the table's number for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Handle(u32);
-
-impl Handle {
-    /// The handle of that number.
-    pub const fn of(number: u32) -> Self {
-        Self(number)
-    }
-
-    /// Its number.
-    pub const fn number(self) -> u32 {
-        self.0
-    }
-}
+pub struct Handle(pub u32);
 
 /// What became of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,36 +33,13 @@ pub enum Completion<B = View, O = Shared> {
 /// The memory of an object, as a table handed it out: a descriptor, and what is said about it. Nothing is mapped yet.
 #[derive(Debug)]
 pub struct Shared {
-    pub(super) parcel: Parcel,
-    pub(super) descriptor: OwnedFd,
+    /// Which part of it is shared, what it may be mapped for, and what is promised.
+    pub parcel: Parcel,
+    /// The descriptor, for a program that maps it itself.
+    pub descriptor: OwnedFd,
 }
 
 impl Shared {
-    /// Where the shared part starts in the object.
-    pub fn start_bytes(&self) -> u64 {
-        self.parcel.start_bytes
-    }
-
-    /// The length of the shared part.
-    pub fn len_bytes(&self) -> u64 {
-        self.parcel.len_bytes
-    }
-
-    /// What it may be mapped for.
-    pub fn access(&self) -> Access {
-        self.parcel.access
-    }
-
-    /// The descriptor, for a program that maps it itself.
-    pub fn descriptor(&self) -> BorrowedFd<'_> {
-        self.descriptor.as_fd()
-    }
-
-    /// The descriptor alone.
-    pub fn into_descriptor(self) -> OwnedFd {
-        self.descriptor
-    }
-
     /// Maps the part, after the object was found to be sealed as promised.
     ///
     /// # Errors

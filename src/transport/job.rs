@@ -153,21 +153,21 @@ impl Operation {
     #[inline]
     pub(super) fn of(request: &Request) -> Self {
         let Request { kind, flags, handle, args, .. } = *request;
-        let offset = args.raw();
+        let offset = args.0;
         let signed = offset as i64;
         match kind {
-            Kind::Read => Self::Read { handle, amount: args.to_amount(), advance: flags.has(Flags::ADVANCE) },
+            Kind::Read => Self::Read { handle, amount: args.to_number(), advance: flags.has(Flags::ADVANCE) },
             Kind::Write => Self::Write { handle },
             Kind::Open => Self::Open,
             Kind::Create => Self::Create,
             Kind::Destroy => Self::Destroy,
-            Kind::Stream => Self::Stream { handle, amount: args.to_amount(), credits: args.to_credits() },
+            Kind::Stream => Self::Stream { handle, amount: args.to_number(), credits: args.to_pair()[1] },
             // These are no jobs. Should one be taken for one, this changes nothing.
             Kind::Close | Kind::Credit => Self::Seek { handle, to: SeekFrom::Current(0) },
             Kind::SeekStart => Self::Seek { handle, to: SeekFrom::Start(offset) },
             Kind::SeekCurrent => Self::Seek { handle, to: SeekFrom::Current(signed) },
             Kind::SeekEnd => Self::Seek { handle, to: SeekFrom::End(signed) },
-            Kind::Share => Self::Share { handle, part: args.to_range() },
+            Kind::Share => Self::Share { handle, part: PageRange(args.0) },
         }
     }
 }

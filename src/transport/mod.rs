@@ -65,7 +65,7 @@ pub use options::Waiting;
 pub use proxy::{Asked, Proxy, ProxyOptions, Rule};
 pub use region::{PAGE_BYTES, PageKind, Promise, Region, RegionOptions, Sealing};
 pub use region_error::RegionError;
-pub use request::{Args, ErrorCode, Flags, JobId, Kind, LAP_BIT, PageRange, Request, Response, Slice, Value};
+pub use request::{ErrorCode, Flags, JobId, Kind, LAP_BIT, PageRange, Request, Response, Slice, Value};
 pub use server::{Table, TableOptions};
 pub use session::Ticket;
 pub use share::Object;

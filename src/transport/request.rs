@@ -6,20 +6,21 @@ pub use super::error_code::ErrorCode;
 pub use super::page_range::PageRange;
 
 /// What a client asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Kind {
-    /// Bytes from an object: args are an [amount](Args::amount), answered with a [slice](Value::slice).
+    /// Bytes from an object: args are a [number](Value::number), how many at most, answered with a [slice](Value::slice).
+    #[default]
     Read,
-    /// Bytes to an object: args are a [slice](Args::slice), answered with an amount.
+    /// Bytes to an object: args are a [slice](Value::slice), answered with an amount.
     Write,
-    /// An object by name: args are the name's [slice](Args::slice), answered with a handle.
+    /// An object by name: args are the name's [slice](Value::slice), answered with a handle.
     Open,
     /// The end of a handle. Its job id is 0, and there is no response. With [`Flags::META`] the handle was never used.
     Close,
     /// A new object by name: as [`Open`](Self::Open). With [`Flags::META`] the name may be taken.
     Create,
-    /// Removes an object by name: args are the name's [slice](Args::slice), answered with an amount of 0.
+    /// Removes an object by name: args are the name's [slice](Value::slice), answered with an amount of 0.
     Destroy,
     /// Moves the position of a handle: args are the position as they are, answered with a position.
     SeekStart,
@@ -27,9 +28,10 @@ pub enum Kind {
     SeekCurrent,
     /// From the end: args are an `i64` as it is, answered with a position.
     SeekEnd,
-    /// A memory object: args are a [range](Args::range), answered with an amount of 0 and the object.
+    /// A memory object: args are a [`PageRange`], answered with an amount of 0 and the object.
     Share,
-    /// Messages from an object, one after the other: args are a [stream](Args::stream), answered with many slices, of which the last
+    /// Messages from an object, one after the other: args are a [pair](Value::pair), how many bytes of each
+    /// at most and how many messages the client takes at a time, answered with many slices, of which the last
     /// is empty.
     Stream,
     /// Credits for a stream, whose job id it has: args are how many, or 0 to end it. There is no response.
@@ -85,38 +87,14 @@ impl Flags {
     }
 }
 
-/// A number of 24 bits that a client gives a request, and finds in the response. 0 is for what has none: [`Kind::Close`], and a
-/// [`Kind::Write`] that is posted.
+/// A number of 24 bits that a client gives a request, and finds in the response; of a longer one the lower bits are sent. 0 is for
+/// what has none: [`Kind::Close`], and a [`Kind::Write`] that is posted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct JobId(u32);
+pub struct JobId(pub u32);
 
 impl JobId {
     /// The number of a request that has no response.
     pub const ZERO: Self = Self(0);
-    const MASK: u32 = 0xFF_FFFF;
-
-    /// The number, if it has 24 bits.
-    pub const fn new(number: u64) -> Option<Self> {
-        if number <= Self::MASK as u64 { Some(Self(number as u32)) } else { None }
-    }
-
-    /// The low 24 bits of a number.
-    #[inline(always)]
-    pub const fn truncated(number: u64) -> Self {
-        Self(number as u32 & Self::MASK)
-    }
-
-    /// The number.
-    #[inline(always)]
-    pub const fn get(self) -> u64 {
-        self.0 as u64
-    }
-
-    /// The number in the first word of an entry.
-    #[inline(always)]
-    const fn of_word(word: u32) -> Self {
-        Self(word >> 8)
-    }
 }
 
 /// Bytes in blocks: one block, or a chain if they are longer; or in the entry itself. A length of 0 uses neither.
@@ -145,115 +123,49 @@ impl Slice {
     pub const fn is_inline(self) -> bool {
         self.block == Self::INLINE && self.length > 0
     }
-
-    #[inline(always)]
-    const fn to_bits(self) -> u64 {
-        self.block as u64 | (self.length as u64) << 32
-    }
-
-    #[inline(always)]
-    const fn of_bits(bits: u64) -> Self {
-        Self { block: bits as u32, length: (bits >> 32) as u32 }
-    }
 }
 
-/// What a request is about: 64 bits, which its kind says how to read.
+/// What a request is about, or what a response says: 64 bits, which the request's kind says how to read; as they are: a position, a
+/// distance, or a [`PageRange`]. From [`ErrorCode::FIRST`] on in a response, the request failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Args(u64);
-
-impl Args {
-    /// As they are: a position, or a distance.
-    #[inline(always)]
-    pub const fn from_raw(bits: u64) -> Self {
-        Self(bits)
-    }
-
-    /// As they are.
-    #[inline(always)]
-    pub const fn raw(self) -> u64 {
-        self.0
-    }
-
-    /// How many bytes, at most.
-    #[inline(always)]
-    pub const fn amount(amount: u32) -> Self {
-        Self(amount as u64)
-    }
-
-    /// How many bytes, at most.
-    #[inline(always)]
-    pub const fn to_amount(self) -> u32 {
-        self.0 as u32
-    }
-
-    /// How many bytes a message of a stream has at most, and how many of them the client takes at a time.
-    #[inline(always)]
-    pub const fn stream(amount: u32, credits: u32) -> Self {
-        Self(amount as u64 | (credits as u64) << 32)
-    }
-
-    /// How many messages of a stream the client takes at a time.
-    #[inline(always)]
-    pub const fn to_credits(self) -> u32 {
-        (self.0 >> 32) as u32
-    }
-
-    /// A name, or bytes to write.
-    #[inline(always)]
-    pub const fn slice(slice: Slice) -> Self {
-        Self(slice.to_bits())
-    }
-
-    /// A name, or bytes to write.
-    #[inline(always)]
-    pub const fn to_slice(self) -> Slice {
-        Slice::of_bits(self.0)
-    }
-
-    /// A part of an object.
-    pub const fn range(range: PageRange) -> Self {
-        Self(range.0)
-    }
-
-    /// A part of an object.
-    pub const fn to_range(self) -> PageRange {
-        PageRange(self.0)
-    }
-}
-
-/// What a response says: 64 bits. From [`ErrorCode::FIRST`] on the request failed; else its kind says how to read them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Value(u64);
+pub struct Value(pub u64);
 
 impl Value {
-    /// As it is: a position.
-    #[inline(always)]
-    pub const fn from_raw(bits: u64) -> Self {
-        Self(bits)
-    }
-
-    /// As it is.
-    #[inline(always)]
-    pub const fn raw(self) -> u64 {
-        self.0
-    }
-
     /// How many bytes, or a handle.
     #[inline(always)]
     pub const fn number(number: u32) -> Self {
         Self(number as u64)
     }
 
-    /// The bytes.
+    /// How many bytes, or a handle.
     #[inline(always)]
-    pub const fn slice(slice: Slice) -> Self {
-        Self(slice.to_bits())
+    pub const fn to_number(self) -> u32 {
+        self.0 as u32
     }
 
-    /// The bytes.
+    /// Two numbers: how many bytes a message of a stream has at most, and how many of them the client takes at a time.
+    #[inline(always)]
+    pub const fn pair(low: u32, high: u32) -> Self {
+        Self(low as u64 | (high as u64) << 32)
+    }
+
+    /// Two numbers.
+    #[inline(always)]
+    pub const fn to_pair(self) -> [u32; 2] {
+        [self.0 as u32, (self.0 >> 32) as u32]
+    }
+
+    /// A name, or bytes.
+    #[inline(always)]
+    pub const fn slice(slice: Slice) -> Self {
+        Self::pair(slice.block, slice.length)
+    }
+
+    /// A name, or bytes.
     #[inline(always)]
     pub const fn to_slice(self) -> Slice {
-        Slice::of_bits(self.0)
+        let [block, length] = self.to_pair();
+        Slice { block, length }
     }
 }
 
@@ -272,38 +184,32 @@ pub struct Request {
     /// The object; 0 where a name says which.
     pub handle: u32,
     /// The rest.
-    pub args: Args,
+    pub args: Value,
 }
 
 impl Request {
+    /// A request that has no number yet, or none at all.
+    #[inline(always)]
+    pub const fn new(kind: Kind, flags: Flags, handle: u32, args: Value) -> Self {
+        Self { kind, flags, id: JobId::ZERO, handle, args }
+    }
+
     /// The end of a handle; with [`Flags::META`] of one that came for a request which was given up.
     pub const fn close(handle: u32, flags: Flags) -> Self {
-        Self { kind: Kind::Close, flags, id: JobId::ZERO, handle, args: Args(0) }
+        Self::new(Kind::Close, flags, handle, Value(0))
     }
 
     /// The entry of the ring.
     #[inline(always)]
     pub const fn to_entry(self) -> [u32; 4] {
-        [
-            self.kind as u32 | self.flags.0 as u32 | self.id.0 << 8,
-            self.handle,
-            self.args.0 as u32,
-            (self.args.0 >> 32) as u32,
-        ]
+        let [low, high] = self.args.to_pair();
+        [self.kind as u32 | self.flags.0 as u32 | self.id.0 << 8, self.handle, low, high]
     }
 
-    /// Whether the request in an entry has a response, as far as the entry's first word says.
+    /// Whether the request in an entry with that first word has a response, if it is [found](Self::check) to be right.
     #[inline(always)]
     pub(super) const fn has_response(first: u32) -> bool {
-        let kind = first & 0xF;
-        let is_post = kind == Kind::Write as u32 && JobId::of_word(first).0 == 0;
-        kind != Kind::Close as u32 && kind != Kind::Credit as u32 && !is_post
-    }
-
-    /// Whether it has a response, as it was [found](Self::check) to be.
-    #[inline(always)]
-    pub(super) fn is_answered(&self) -> bool {
-        self.id != JobId::ZERO && self.kind != Kind::Credit
+        first >> 8 != 0 && first & 0xF != Kind::Credit as u32
     }
 
     /// Whether it is a write without an answer.
@@ -315,13 +221,13 @@ impl Request {
     /// How many bytes an answer, or a message, may have.
     #[inline(always)]
     pub(super) fn most_bytes(&self) -> u32 {
-        if matches!(self.kind, Kind::Read | Kind::Stream) { self.args.to_amount() } else { 0 }
+        if matches!(self.kind, Kind::Read | Kind::Stream) { self.args.to_number() } else { 0 }
     }
 
     /// The credits of a stream; of other requests none.
     #[inline(always)]
     pub(super) fn credits(&self) -> u32 {
-        if self.kind == Kind::Stream { self.args.to_credits() } else { 0 }
+        if self.kind == Kind::Stream { self.args.to_pair()[1] } else { 0 }
     }
 
     /// Whether it has a number, or none, as its kind must, and as many credits as there can be.
@@ -354,9 +260,9 @@ impl Request {
         Ok(Self {
             kind: *Kind::ALL.get(kind as usize).ok_or(Violation::Kind { kind })?,
             flags: Flags(first as u8 & Flags::ALL),
-            id: JobId::of_word(first),
+            id: JobId(first >> 8),
             handle,
-            args: Args(low as u64 | (high as u64) << 32),
+            args: Value::pair(low, high),
         })
     }
 }
@@ -382,7 +288,8 @@ impl Response {
     #[inline(always)]
     pub const fn to_entry(self) -> [u32; 3] {
         let flags = (self.has_object as u32 * OBJECT) | (self.has_more as u32 * MORE);
-        [flags | self.id.0 << 8, self.value.0 as u32, (self.value.0 >> 32) as u32]
+        let [low, high] = self.value.to_pair();
+        [flags | self.id.0 << 8, low, high]
     }
 
     /// The response in an entry of the ring. Every value is one.
@@ -391,8 +298,8 @@ impl Response {
         Self {
             has_object: first & OBJECT != 0,
             has_more: first & MORE != 0,
-            id: JobId::of_word(first),
-            value: Value(low as u64 | (high as u64) << 32),
+            id: JobId(first >> 8),
+            value: Value::pair(low, high),
         }
     }
 }

@@ -73,11 +73,6 @@ impl RingLayout {
         Ok(Self { at, capacity, stride_bytes, lap_bit })
     }
 
-    /// How many entries there are.
-    pub const fn capacity(&self) -> u32 {
-        self.capacity
-    }
-
     /// How many bytes an entry has room for, beside its words.
     #[inline(always)]
     pub const fn room_bytes(&self) -> u32 {
@@ -132,12 +127,6 @@ impl<M: Memory, const WORDS: usize> Producer<M, WORDS> {
         Self { memory, layout, tail: index, batch: Vec::new(), head: index }
     }
 
-    /// How many entries can be written, as far as is known without looking.
-    #[inline(always)]
-    fn known_free(&self) -> u32 {
-        self.layout.capacity - self.tail.wrapping_sub(self.head)
-    }
-
     /// How many entries the other side has not read yet. Looks at its head.
     #[inline]
     pub fn unread(&mut self) -> Result<u32, Violation> {
@@ -152,10 +141,8 @@ impl<M: Memory, const WORDS: usize> Producer<M, WORDS> {
     /// Whether as many entries can be written. Looks at the reader's head only if they are not known to be free.
     #[inline(always)]
     pub fn has_room(&mut self, entries: u32) -> Result<bool, Violation> {
-        if self.known_free() < entries {
-            self.unread()?;
-        }
-        Ok(self.known_free() >= entries)
+        let (capacity, unread) = (self.layout.capacity, self.tail.wrapping_sub(self.head));
+        Ok(capacity - unread >= entries || capacity - self.unread()? >= entries)
     }
 
     /// Adds an entry to the batch; `false` if the ring is full. The other side sees it after [`publish`](Self::publish).
@@ -270,16 +257,10 @@ impl<M: Memory, const WORDS: usize> Consumer<M, WORDS> {
         }
     }
 
-    /// Whether [`pop`](Self::pop) would return something: what a side that wants to sleep checks last.
-    #[inline]
-    pub fn is_ready(&self) -> bool {
-        self.peek().is_some()
-    }
-
-    /// The first word of the next entry; none if there is none yet. It is not to be believed: [`pop`](Self::pop) copies it out
-    /// again.
+    /// The first word of the next entry, none if there is none yet: what a side that wants to sleep checks last. It is not to be
+    /// believed: [`pop`](Self::pop) copies it out again.
     #[inline(always)]
-    pub(super) fn peek(&self) -> Option<u32> {
+    pub fn peek(&self) -> Option<u32> {
         let first = self.memory.load32(self.layout.entry_at(self.head), Load::Acquire);
         self.layout.has_come(self.head, first).then_some(first)
     }

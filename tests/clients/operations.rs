@@ -20,7 +20,8 @@
 use super::LONG;
 use super::built::{has, installed, sanitized, source, with_shared};
 use memcpy_select::transport::{
-    Access, Address, Client, ClientError, ClientOptions, Copier, Handle, Memory, SessionError, View, Violation,
+    Access, Address, Client, ClientError, ClientOptions, Copier, Handle, Memory, PageRange, SessionError, View,
+    Violation,
 };
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, SeekFrom, Write};
@@ -156,7 +157,7 @@ impl Native {
             return client.destroy(words).and_then(|()| ok());
         }
         let (letter, words) = words.split_once(' ').unwrap_or((words, ""));
-        let handle = self.handles.get(letter).copied().unwrap_or(Handle::of(0));
+        let handle = self.handles.get(letter).copied().unwrap_or(Handle(0));
         let numbers: Vec<i64> = words.split(' ').filter_map(|word| word.parse().ok()).collect();
         let opened = match verb {
             "open" => client.open(words)?,
@@ -194,7 +195,8 @@ impl Native {
             }
             "share" => {
                 let access = if numbers[2] == 0 { Access::Read } else { Access::ReadWrite };
-                let region = client.share(handle, numbers[0] as u64, numbers[1] as u64, access)?.map()?;
+                let region =
+                    client.share(handle, PageRange::of_bytes(numbers[0] as u64, numbers[1] as u64, access)?)?.map()?;
                 let mut bytes = vec![0; region.len_bytes()];
                 region.memory().read(0, &mut bytes, Copier::AUTO);
                 if access == Access::ReadWrite {

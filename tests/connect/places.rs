@@ -152,7 +152,7 @@ fn a_child_serves_after_the_process_that_listened_has_ended() {
     let mut client = ask(&at).unwrap();
     // Also after it was looked whether the other side lives.
     thread::sleep(Duration::from_millis(10));
-    assert_eq!(client.seek(memcpy_select::transport::Handle::of(1), SeekFrom::Start(9)).unwrap(), 9);
+    assert_eq!(client.seek(memcpy_select::transport::Handle(1), SeekFrom::Start(9)).unwrap(), 9);
     drop(client);
     assert_eq!(parent.end(), suite::sys::End::Exit(0));
 }
@@ -222,7 +222,7 @@ fn a_forked_copy_that_drops_its_table_takes_nothing_from_the_server() {
     });
     assert_eq!(end, suite::sys::End::Exit(0));
     assert!(folder.join("table").exists());
-    let asks = thread::spawn(move || client.seek(memcpy_select::transport::Handle::of(1), SeekFrom::Start(9)).unwrap());
+    let asks = thread::spawn(move || client.seek(memcpy_select::transport::Handle(1), SeekFrom::Start(9)).unwrap());
     serve_until(&mut table, || asks.is_finished());
     assert_eq!(asks.join().unwrap(), 9);
     drop(table);

@@ -3,7 +3,7 @@
 use memcpy_select::transport::chain::Chain;
 use memcpy_select::transport::geometry::{Allocator, Blocks, Geometry};
 use memcpy_select::transport::session::{ClientSide, Outcome, QueueLayout, Reply, ServerSide, data_bytes};
-use memcpy_select::transport::{Args, Copier, Flags, Kind, Mapped, Request, Value};
+use memcpy_select::transport::{Copier, Flags, Kind, Mapped, Request, Value};
 
 /// Another session of the same process, between honest sides.
 pub struct Neighbour {
@@ -30,21 +30,21 @@ impl Neighbour {
     pub fn goes_on(&mut self) {
         self.turns = self.turns.wrapping_add(1);
         let bytes: Vec<u8> = (0..200).map(|at| self.turns.wrapping_add(at)).collect();
-        let mut chain = self.client.allocate(200).unwrap();
-        let place = self.client.client_data();
+        let mut chain = self.client.data.allocate(200).unwrap();
+        let place = &self.client.data.own;
         chain.write(place, 0, &bytes, Copier::AUTO);
-        let ticket = self.client.submit(Kind::Write, Flags::DATA, 1, Args::from_raw(0), chain).unwrap();
+        let ticket = self.client.submit(Request::new(Kind::Write, Flags::DATA, 1, Value(0)), chain).unwrap();
         self.client.flush().unwrap();
         let Request { kind: Kind::Write, .. } = self.serve(&bytes) else { panic!("another request") };
         assert_eq!(self.client.poll(), Ok(Some(ticket)));
         assert_eq!(self.client.take(ticket), Some(Outcome::Amount(200)));
-        let args = Args::amount(200);
-        let ticket = self.client.submit(Kind::Read, Flags::DATA, 1, args, Chain::EMPTY).unwrap();
+        let args = Value::number(200);
+        let ticket = self.client.submit(Request::new(Kind::Read, Flags::DATA, 1, args), Chain::EMPTY).unwrap();
         self.client.flush().unwrap();
         self.serve(&bytes);
         assert_eq!(self.client.poll(), Ok(Some(ticket)));
         let Some(Outcome::Read(chain)) = self.client.take(ticket) else { panic!("no bytes") };
-        let place = self.client.server_data();
+        let place = &self.client.data.theirs;
         let mut got = vec![0; 200];
         chain.read(place, 0, &mut got, Copier::AUTO);
         assert_eq!(got, bytes);
@@ -56,14 +56,14 @@ impl Neighbour {
         let incoming = self.server.take_request().unwrap().unwrap();
         let job = incoming.job.unwrap();
         let reply = if incoming.request.kind == Kind::Write {
-            let place = self.server.client_data();
+            let place = &self.server.data.theirs;
             let mut got = vec![0; 200];
-            self.server.payload(job).unwrap().read(place, 0, &mut got, Copier::AUTO);
+            self.server.job(job).unwrap().payload.read(place, 0, &mut got, Copier::AUTO);
             assert_eq!(got, bytes);
             Reply::Value(Value::number(200))
         } else {
             let mut chain = self.server.lend(200).unwrap();
-            let place = self.server.server_data();
+            let place = &self.server.data.own;
             chain.write(place, 0, bytes, Copier::AUTO);
             Reply::Bytes(chain)
         };

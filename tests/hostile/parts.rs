@@ -6,7 +6,9 @@ use super::{Choices, Hostile, Side, Tally, is_of_the_protocol};
 use memcpy_select::transport::blocks::{AllocateError, BlockMemory, FreeList, Marks, Pool};
 use memcpy_select::transport::chain::{Chain, blocks_for};
 use memcpy_select::transport::ring::{Consumer, Producer, RingLayout, RingPlace};
-use memcpy_select::transport::{Args, Blocks, Copier, ErrorCode, LAP_BIT, Request, Response, Slice, Value, Violation};
+use memcpy_select::transport::{
+    Blocks, Copier, ErrorCode, LAP_BIT, PageRange, Request, Response, Slice, Value, Violation,
+};
 use std::rc::Rc;
 
 /// Calls in one round, at most.
@@ -74,7 +76,7 @@ fn rings(plot: &Rc<Plot>, tally: &mut Tally) {
     };
     let layout = RingLayout::new(RingPlace { head_at: 0, entries_at: 128 }, capacity, stride_bytes, lap_bit).unwrap();
     let memory = Hostile::new(plot, Side::Both, layout.end_at()).with_indices_below(128);
-    rounds(plot, tally, |tally| ring_round(plot, tally, &memory, layout, start));
+    rounds(plot, tally, |tally| ring_round(plot, tally, &memory, layout, (capacity, start)));
 }
 
 fn ring_round(
@@ -82,9 +84,8 @@ fn ring_round(
     tally: &mut Tally,
     memory: &Hostile,
     layout: RingLayout,
-    start: u32,
+    (capacity, start): (u32, u32),
 ) -> Result<(), Violation> {
-    let capacity = layout.capacity();
     memory.wipe();
     let mut producer = Producer::<_, 3>::starting_at(memory.clone(), layout, start);
     let mut consumer = Consumer::<_, 3>::starting_at(memory.clone(), layout, start);
@@ -129,7 +130,7 @@ fn ring_round(
                 }
             }
             7 => {
-                call(plot, tally, 1, || consumer.is_ready());
+                call(plot, tally, 1, || consumer.peek());
             }
             _ => call(plot, tally, 1, || consumer.release()),
         }
@@ -294,10 +295,10 @@ fn messages(plot: &Plot, tally: &mut Tally) {
         match call(plot, tally, 0, || Request::from_entry(entry)) {
             Ok(request) => {
                 assert_eq!(request.to_entry(), [entry[0] & !LAP_BIT, entry[1], entry[2], entry[3]]);
-                assert!(request.id.get() < 1 << 24);
-                assert_eq!(Args::slice(request.args.to_slice()), request.args);
-                let range = request.args.to_range();
-                assert_eq!(Args::range(range), request.args);
+                assert!(request.id.0 < 1 << 24);
+                assert_eq!(Value::slice(request.args.to_slice()), request.args);
+                let range = PageRange(request.args.0);
+                assert_eq!(Value(range.0), request.args);
                 assert!(range.start_bytes().checked_add(range.len_bytes()).is_some());
             }
             Err(violation) => assert!(violation == Violation::Kind { kind: entry[0] & 15 } && entry[0] & 15 > 11),
@@ -305,7 +306,7 @@ fn messages(plot: &Plot, tally: &mut Tally) {
         let entry = [entry[0], entry[1], entry[2]];
         let response = call(plot, tally, 0, || Response::from_entry(entry));
         assert_eq!(response.to_entry(), [entry[0] & !0xFC, entry[1], entry[2]]);
-        let is_error = response.value.raw() >= ErrorCode::FIRST;
+        let is_error = response.value.0 >= ErrorCode::FIRST;
         assert_eq!(ErrorCode::of(response.value).is_some(), is_error);
         assert_eq!(Value::slice(response.value.to_slice()), response.value);
     }

@@ -16,7 +16,7 @@ use memcpy_select::transport::session::{
     AnswerError, Came, ClientSide, JobKey, Outcome, QueueLayout, Reply, ServerSide, SubmitError, Ticket, data_bytes,
     lay_out_shared,
 };
-use memcpy_select::transport::{Args, Copier, Flags, JobId, Kind, Value, Violation};
+use memcpy_select::transport::{Copier, Flags, JobId, Kind, Request, Value, Violation};
 use std::collections::HashMap;
 use std::rc::Rc;
 
@@ -197,16 +197,16 @@ impl<'a> Attack<'a> {
                     streams.push(job);
                     continue;
                 }
-                let length = self.server.asked(job).unwrap_or(0).min(self.edge(1000));
+                let length = self.server.job(job).map_or(0, |found| found.asked).min(self.edge(1000));
                 let reply = match (incoming.request.kind, self.server.lend(length)) {
                     (Kind::Read, Ok(chain)) => Reply::Bytes(chain),
-                    (Kind::Read, Err(_)) => Reply::Value(Value::from_raw(u64::MAX)),
+                    (Kind::Read, Err(_)) => Reply::Value(Value(u64::MAX)),
                     (Kind::Write, Ok(chain)) => {
-                        self.server.give_back(chain);
+                        self.server.data.give_back(chain);
                         Reply::Value(Value::number(0))
                     }
                     (_, lent) => {
-                        lent.into_iter().for_each(|chain| self.server.give_back(chain));
+                        lent.into_iter().for_each(|chain| self.server.data.give_back(chain));
                         Reply::WithObject(Value::number(0))
                     }
                 };
@@ -218,18 +218,18 @@ impl<'a> Attack<'a> {
                 let Ok(chain) = self.server.lend(self.edge(300)) else { continue };
                 let _ = self.server.push(job, Reply::Bytes(chain));
             }
-            self.streams.retain(|job| self.server.credits(*job).is_some());
+            self.streams.retain(|job| self.server.job(*job).is_some());
             self.server.flush();
         } else {
             for _ in 0..self.below(4) {
                 let kinds =
                     [Kind::Read, Kind::Write, Kind::Open, Kind::SeekEnd, Kind::Share, Kind::Destroy, Kind::Stream];
                 let kind = kinds[self.below(kinds.len())];
-                let Ok(chain) = self.client.allocate(self.below(3000) as u32) else { continue };
-                let args = Args::stream(self.edge(300), 1 + self.below(self.geometry.capacity as usize - 1) as u32);
-                let _ = self.client.submit(kind, Flags::DATA, 1, args, chain);
+                let Ok(chain) = self.client.data.allocate(self.below(3000) as u32) else { continue };
+                let args = Value::pair(self.edge(300), 1 + self.below(self.geometry.capacity as usize - 1) as u32);
+                let _ = self.client.submit(Request::new(kind, Flags::DATA, 1, args), chain);
             }
-            let _ = self.client.post(1, &[7; 20], Copier::AUTO);
+            let _ = self.client.post(Request::new(Kind::Write, Flags::DATA, 1, Value(0)), &[7; 20], Copier::AUTO);
             while let Ok(Some(ticket)) = self.client.poll() {
                 if let Some(Outcome::Read(chain)) = self.client.take(ticket) {
                     let _ = self.client.release(chain);
@@ -273,20 +273,20 @@ impl<'a> Attack<'a> {
                 {
                     if incoming.request.kind == Kind::Credit {
                         // Of a stream that the client ends nothing is left.
-                        if incoming.request.args.to_amount() == 0 {
+                        if incoming.request.args.to_number() == 0 {
                             self.jobs.retain(|other| *other != job);
                             self.answered.push(job);
                         }
                         return Ok(());
                     }
                     assert!(!self.jobs.contains(&job) && !self.answered.contains(&job), "a job twice");
-                    let chain = self.server.payload(job).unwrap().clone();
-                    let place = self.server.client_data();
+                    let chain = self.server.job(job).unwrap().payload.clone();
+                    let place = &self.server.data.theirs;
                     let mut bytes = vec![0; chain.length() as usize];
                     let read = || chain.read(place, 0, &mut bytes, Copier::AUTO);
                     assert_eq!(self.plot.payload(read), bytes.len());
                     let is_post = incoming.request.kind == Kind::Write && incoming.request.id == JobId::ZERO;
-                    assert!(self.server.job_id(job).is_some_and(|id| is_post || id != JobId::ZERO));
+                    assert!(self.server.job(job).is_some_and(|found| is_post || found.id != JobId::ZERO));
                     self.jobs.push(job);
                 }
                 assert!(self.jobs.len() <= capacity as usize);
@@ -305,7 +305,7 @@ impl<'a> Attack<'a> {
             }
             5 => {
                 if let Some(chain) = self.leased.pop() {
-                    self.server.give_back(chain);
+                    self.server.data.give_back(chain);
                 }
             }
             6 => self.server.take_releases()?,
@@ -315,7 +315,7 @@ impl<'a> Attack<'a> {
             8 => {
                 // A job that was answered already.
                 if let Some(&job) = self.answered.last() {
-                    let reply = self.leased.pop().map_or(Reply::Value(Value::from_raw(0)), Reply::Bytes);
+                    let reply = self.leased.pop().map_or(Reply::Value(Value(0)), Reply::Bytes);
                     assert_eq!(self.server.answer(job, reply), Err(AnswerError::NoSuchJob));
                 }
             }
@@ -324,7 +324,7 @@ impl<'a> Attack<'a> {
                     return Ok(());
                 }
                 let job = self.jobs.swap_remove(self.below(self.jobs.len()));
-                if let Some(credits) = self.server.credits(job)
+                if let Some(credits) = self.server.job(job).filter(|found| found.is_stream()).map(|found| found.credits)
                     && what.is_multiple_of(2)
                 {
                     self.jobs.push(job);
@@ -338,10 +338,10 @@ impl<'a> Attack<'a> {
                         }
                     };
                 }
-                let asked = self.server.asked(job).unwrap();
+                let asked = self.server.job(job).unwrap().asked;
                 let reply = match self.leased.pop() {
                     Some(chain) => Reply::Bytes(chain),
-                    None => Reply::Value(Value::from_raw(u64::from(self.edge(asked)))),
+                    None => Reply::Value(Value(u64::from(self.edge(asked)))),
                 };
                 match self.server.answer(job, reply) {
                     Ok(()) => self.answered.push(job),
@@ -372,7 +372,7 @@ impl<'a> Attack<'a> {
         match what % 10 {
             0 | 1 => {
                 let length = self.edge(self.geometry.client_blocks.total_bytes() as u32);
-                match self.client.allocate(length) {
+                match self.client.data.allocate(length) {
                     Ok(chain) => self.lease(chain, true),
                     Err(AllocateError::OutOfBlocks) => {}
                     Err(AllocateError::Violation(violation)) => return Err(violation),
@@ -395,10 +395,10 @@ impl<'a> Attack<'a> {
                 let mut chain = self.leased.pop().unwrap_or(Chain::EMPTY);
                 let (paint, length, blocks) = (what, chain.length(), chain.blocks().to_vec());
                 let data = chain.data().to_vec();
-                let place = self.client.client_data();
+                let place = &self.client.data.own;
                 chain.write(place, 0, &vec![paint; length as usize], Copier::AUTO);
-                let args = Args::stream(self.edge(500), 1 + self.below(self.geometry.capacity as usize - 1) as u32);
-                match self.client.submit(kind, Flags::DATA, 1, args, chain) {
+                let args = Value::pair(self.edge(500), 1 + self.below(self.geometry.capacity as usize - 1) as u32);
+                match self.client.submit(Request::new(kind, Flags::DATA, 1, args), chain) {
                     Ok(ticket) => {
                         let old = self.sent.insert(ticket, (blocks, paint, length));
                         assert!(old.is_none() && data.len() <= self.geometry.client_blocks.count as usize);
@@ -407,7 +407,7 @@ impl<'a> Attack<'a> {
                     Err(SubmitError::Violation(violation)) => return Err(violation),
                 }
             }
-            4 => match self.client.close(self.edge(9)) {
+            4 => match self.client.post(Request::close(self.edge(9), Flags::NONE), b"", Copier::AUTO) {
                 Ok(()) | Err(SubmitError::Full) => {}
                 Err(SubmitError::Violation(violation)) => return Err(violation),
             },
@@ -424,18 +424,18 @@ impl<'a> Attack<'a> {
                 let ticket = match found {
                     Some(Came::Response(ticket)) => ticket,
                     Some(Came::Bytes(_)) => {
-                        self.sent.retain(|ticket, _| self.client.is_waiting(*ticket) || self.client.is_done(*ticket));
+                        self.sent.retain(|ticket, _| self.client.asked(*ticket).is_some());
                         return Ok(());
                     }
                     None => return Ok(()),
                 };
                 let is_message = self.client.is_waiting(ticket);
-                assert!(is_message != self.client.is_done(ticket));
+                assert!(self.client.asked(ticket).is_some());
                 let is_asked =
                     if is_message { self.sent.contains_key(&ticket) } else { self.sent.remove(&ticket).is_some() };
                 assert!(is_asked, "an answer to nothing");
                 if let Some(Outcome::Read(chain)) = self.client.take(ticket) {
-                    let place = self.client.server_data();
+                    let place = &self.client.data.theirs;
                     let mut bytes = vec![0; chain.length() as usize];
                     let read = || chain.read(place, 0, &mut bytes, Copier::AUTO);
                     assert_eq!(self.plot.payload(read), bytes.len());
@@ -447,7 +447,7 @@ impl<'a> Attack<'a> {
                 if let Some(chain) = self.views.pop() {
                     self.client.release(chain)?;
                 } else if let Some(chain) = self.leased.pop() {
-                    self.client.give_back(chain);
+                    self.client.data.give_back(chain);
                 }
             }
             _ => {
@@ -471,7 +471,7 @@ impl<'a> Attack<'a> {
         if self.geometry.allocator == Allocator::Shared {
             return;
         }
-        let place = self.client.client_data();
+        let place = &self.client.data.own;
         let (memory, cut) = (place.memory(), place.blocks());
         for (blocks, paint, length) in self.sent.values() {
             let whole = (length / cut.block_bytes) as usize;

@@ -4,7 +4,7 @@ use super::enemy::{Enemy, Got, amount, meddle, slice};
 use super::neighbours::{Belongings, Honest, Server, alone, apart, until};
 use super::{any, attack, attack_with, is_gone, is_violation, options, other_process, owned, row, times};
 use memcpy_select::transport::memory::{Load, Store};
-use memcpy_select::transport::{Address, Allocator, Args, ErrorCode, Kind, Memory, SessionError, Violation, Waiting};
+use memcpy_select::transport::{Address, Allocator, ErrorCode, Kind, Memory, SessionError, Value, Violation, Waiting};
 use rustix::fs::FallocateFlags;
 use rustix::process::Signal;
 use std::os::fd::AsFd;
@@ -25,7 +25,7 @@ pub fn scribble(at: &Address) {
                 }
             }
             let kind = [Kind::Write, Kind::Read, Kind::Open][enemy.rng.below(3) as usize];
-            let args = Args::from_raw(enemy.rng.draw());
+            let args = Value(enemy.rng.draw());
             let request = enemy.request(kind, args);
             enemy.put(request);
             enemy.ring();
@@ -48,7 +48,7 @@ pub fn target_fields(at: &Address) {
         // By default every other value, in turn.
         for value in (0..6).skip(number % 2).step_by(6 / times(6)) {
             let mut enemy = Enemy::connect(at);
-            assert!(matches!(enemy.ask(Kind::SeekStart, Args::from_raw(7)), Got::Answer(_)));
+            assert!(matches!(enemy.ask(Kind::SeekStart, Value(7)), Got::Answer(_)));
             let old = enemy.queue.load32(field, Load::Relaxed);
             let capacity = enemy.geometry.capacity;
             let values = [u32::MAX, old.wrapping_sub(1), old.wrapping_add(capacity + 1), 1 << 31, old ^ 0x80, old + 1];
@@ -274,7 +274,7 @@ fn closes_what_it_has() {
 
 pub fn wakes(at: &Address) {
     let mut enemy = Enemy::connect(at);
-    assert!(matches!(enemy.ask(Kind::SeekStart, Args::from_raw(1)), Got::Answer(_)));
+    assert!(matches!(enemy.ask(Kind::SeekStart, Value(1)), Got::Answer(_)));
     let bells = [enemy.layout.server_doorbell_at, enemy.layout.client_doorbell_at];
     let queue = enemy.queue.clone();
     meddle(&queue, bells, LASTING, || {
@@ -282,7 +282,7 @@ pub fn wakes(at: &Address) {
         false
     });
     // Nobody's sleep outlasts its bound.
-    assert!(matches!(enemy.ask(Kind::SeekStart, Args::from_raw(1)), Got::Answer(_)));
+    assert!(matches!(enemy.ask(Kind::SeekStart, Value(1)), Got::Answer(_)));
 }
 
 #[test]

@@ -6,8 +6,8 @@ use super::neighbours::{Belongings, LONG, address, alone, apart, geometry, until
 use super::{other_process, row};
 use memcpy_select::transport::memory::Store;
 use memcpy_select::transport::{
-    Access, Address, Allocator, Client, ClientError, ClientOptions, Copier, Handle, JobId, Memory, SessionError, Slice,
-    Value, Violation,
+    Address, Allocator, Client, ClientError, ClientOptions, Copier, Handle, JobId, Memory, PageRange, SessionError,
+    Slice, Value, Violation,
 };
 use rustix::fs::FallocateFlags;
 use std::ops::ControlFlow;
@@ -18,7 +18,7 @@ pub fn be(role: &str, at: &Address) {
     match role {
         "server: wrong job ids" => false_server(at, |server| {
             let request = server.next();
-            server.answer(JobId::truncated(request.id.get() ^ 1), false, Value::from_raw(0));
+            server.answer(JobId(request.id.0 ^ 1), false, Value(0));
         }),
         "server: four gigabytes" => false_server(at, |server| {
             let request = server.next();
@@ -26,9 +26,9 @@ pub fn be(role: &str, at: &Address) {
         }),
         "server: an old job" => false_server(at, |server| {
             let old = server.next().id;
-            server.answer(old, false, Value::from_raw(1));
+            server.answer(old, false, Value(1));
             server.next();
-            server.answer(old, false, Value::from_raw(1));
+            server.answer(old, false, Value(1));
         }),
         "server: a chain that bites its tail" => false_server(at, |server| {
             let request = server.next();
@@ -37,12 +37,12 @@ pub fn be(role: &str, at: &Address) {
         }),
         "server: no object" => false_server(at, |server| {
             let request = server.next();
-            server.answer(request.id, false, Value::from_raw(0));
+            server.answer(request.id, false, Value(0));
         }),
         "server: floods with objects" => false_server(at, |server| {
             let request = server.next();
             assert!(flood(&server.channel, 300) > 0);
-            server.answer(request.id, true, Value::from_raw(0));
+            server.answer(request.id, true, Value(0));
         }),
         "server: silence" => false_server(at, |server| {
             server.next();
@@ -120,25 +120,25 @@ fn a_false_server_gets_no_further() {
     let _alone = alone();
     let test = "a_false_server_gets_no_further";
     let got =
-        violation(deceived("server: a chain that bites its tail", |client| client.read(Handle::of(1), &mut [0; 3000])));
+        violation(deceived("server: a chain that bites its tail", |client| client.read(Handle(1), &mut [0; 3000])));
     assert!(matches!(got, Violation::BlockTwice { .. }), "{got:?}");
     row("a server answers with a cyclic chain", "BlockTwice", test);
-    let got = violation(deceived("server: no object", |client| client.share(Handle::of(1), 0, 4096, Access::Read)));
+    let got = violation(deceived("server: no object", |client| client.share(Handle(1), PageRange::WHOLE)));
     assert!(matches!(got, Violation::NoObject { .. }), "{got:?}");
     row("a server promises an object that does not come", "NoObject", test);
-    let share = |client: &mut Client| client.share(Handle::of(1), 0, 4096, Access::Read).map(drop);
+    let share = |client: &mut Client| client.share(Handle(1), PageRange::WHOLE).map(drop);
     let got = deceived("server: floods with objects", share);
     assert!(matches!(got, Ok(_) | Err(ClientError::Socket(_))), "{got:?}");
     row("a server passes 300 objects for one", "at most 64 are kept", test);
-    let got = deceived("server: silence", |client| client.read(Handle::of(1), &mut [0; 100]));
+    let got = deceived("server: silence", |client| client.read(Handle(1), &mut [0; 100]));
     assert!(matches!(got, Err(ClientError::Timeout { .. })), "{got:?}");
     row("a server never answers, steals and requeues wakes", "Timeout at the limit", test);
     let got = deceived("server: scribbles", |client| {
-        (0..).find_map(|_| client.read(Handle::of(1), &mut [0; 100]).err()).map_or(Ok(()), Err)
+        (0..).find_map(|_| client.read(Handle(1), &mut [0; 100]).err()).map_or(Ok(()), Err)
     });
     assert!(matches!(got, Err(ClientError::Session(_) | ClientError::Timeout { .. } | ClientError::Refused(_))));
     row("a server scribbles over the queue", "a typed error", test);
-    let got = deceived("server: truncates", |client| client.read(Handle::of(1), &mut [0; 100]));
+    let got = deceived("server: truncates", |client| client.read(Handle(1), &mut [0; 100]));
     assert!(matches!(got, Ok(10)), "{got:?}");
     row("a server truncates, and punches holes into, what it passed", "the seals refuse", test);
 }

@@ -7,7 +7,7 @@ use super::neighbours::{Belongings, Honest, LONG, Server, alone, apart};
 use super::{attack, attack_with, is_gone, other_process, owned, row, times};
 use memcpy_select::lab::neighbours::{NEIGHBOURS, Nature, Neighbour};
 use memcpy_select::transport::connect::{JoinOptions, join};
-use memcpy_select::transport::{Address, Args, JobId, Kind, Request, Waiting};
+use memcpy_select::transport::{Address, JobId, Kind, Request, Value, Waiting};
 use std::collections::VecDeque;
 use std::os::unix::net::UnixStream;
 use std::process::Child;
@@ -52,7 +52,7 @@ pub fn flood_connections(at: &Address) {
     let mut enemy = Enemy::connect(at);
     let all: Vec<UnixStream> = (0..600).filter_map(|_| silent(at).ok()).collect();
     assert!(all.len() > 300);
-    assert!(matches!(enemy.ask(Kind::SeekStart, Args::from_raw(1)), Got::Answer(_)));
+    assert!(matches!(enemy.ask(Kind::SeekStart, Value(1)), Got::Answer(_)));
     // Connections that say nothing are closed, and newcomers are let in while others keep coming.
     loop {
         drop(silent(at));
@@ -112,7 +112,7 @@ pub fn flood_requests(at: &Address) {
     while start.elapsed() < LASTING {
         for _ in 0..64 {
             // A close has no answer, so that nothing slows it down.
-            let request = Request { id: JobId::ZERO, ..enemy.request(Kind::Close, Args::from_raw(0)) };
+            let request = Request { id: JobId::ZERO, ..enemy.request(Kind::Close, Value(0)) };
             enemy.put(request);
         }
         enemy.ring();

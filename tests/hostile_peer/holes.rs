@@ -8,8 +8,8 @@ use super::{any, attack, is_gone, is_violation, options, owned, row};
 use memcpy_select::transport::blocks::{AllocateError, FreeList, Pool};
 use memcpy_select::transport::memory::{Load, Store};
 use memcpy_select::transport::{
-    Address, Allocator, Args, Blocks, Client, ClientError, ClientOptions, ErrorCode, Handle, JobId, Kind, LAP_BIT,
-    Mapped, Memory, Request, SessionError, Violation, Waiting,
+    Address, Allocator, Blocks, Client, ClientError, ClientOptions, ErrorCode, Handle, JobId, Kind, LAP_BIT, Mapped,
+    Memory, Request, SessionError, Value, Violation, Waiting,
 };
 use std::time::{Duration, Instant};
 
@@ -149,8 +149,8 @@ pub fn change_after_sending(at: &Address) {
             answer != Got::Nothing
         });
         // What was freed is what was sent: the same blocks can be used again at once.
-        assert!(matches!(answer, Got::Answer(value) if value.raw() == u64::from(3 * block_bytes)), "{answer:?}");
-        let _ = enemy.ask(Kind::SeekStart, Args::from_raw(0));
+        assert!(matches!(answer, Got::Answer(value) if value.0 == u64::from(3 * block_bytes)), "{answer:?}");
+        let _ = enemy.ask(Kind::SeekStart, Value(0));
     }
 }
 
@@ -194,7 +194,7 @@ pub fn fill_queue(at: &Address) {
     let capacity = enemy.geometry.capacity;
     // The first eight are answered; the answers stay, so that eight more are only waiting.
     for _ in 0..2 * capacity {
-        let request = enemy.request(Kind::SeekStart, Args::from_raw(3));
+        let request = enemy.request(Kind::SeekStart, Value(3));
         until("there is room", || enemy.put(request));
         enemy.ring();
     }
@@ -202,7 +202,7 @@ pub fn fill_queue(at: &Address) {
     assert!(!enemy.is_gone());
     // And when there is room, they are served.
     for _ in 0..2 * capacity {
-        assert!(matches!(enemy.answer(), Got::Answer(value) if value.raw() == 3));
+        assert!(matches!(enemy.answer(), Got::Answer(value) if value.0 == 3));
     }
 }
 
@@ -245,9 +245,9 @@ fn hole_a_partial_allocation_leaks() {
 
 pub fn bad_job_id(at: &Address) {
     // Id 0 is for closing and for posted writes, whose bytes are in no block.
-    let none = Args::from_raw(0);
+    let none = Value(0);
     let kinds =
-        [(Kind::Read, none), (Kind::Write, slice(0, 1)), (Kind::Share, none), (Kind::Stream, Args::stream(1, 1))];
+        [(Kind::Read, none), (Kind::Write, slice(0, 1)), (Kind::Share, none), (Kind::Stream, Value::pair(1, 1))];
     for (kind, args) in kinds {
         let mut enemy = Enemy::connect(at);
         let request = Request { id: JobId::ZERO, ..enemy.request(kind, args) };
@@ -255,7 +255,7 @@ pub fn bad_job_id(at: &Address) {
         enemy.ring();
         until("the server ends the session", || enemy.is_gone());
     }
-    Enemy::connect(at).ask_and_be_gone(Kind::Close, Args::from_raw(0));
+    Enemy::connect(at).ask_and_be_gone(Kind::Close, Value(0));
 }
 
 #[test]
@@ -266,7 +266,7 @@ fn hole_a_bad_job_id_panics() {
     let ends = attack("hole_a_bad_job_id_panics", "job id 0 on what is answered, another on a close", owned(), any);
     assert!(ends.iter().all(|end| matches!(end, SessionError::Violation(Violation::JobId { .. }))));
     let _alone = alone();
-    let got = deceived("server: wrong job ids", |client| client.seek(Handle::of(1), std::io::SeekFrom::Start(1)));
+    let got = deceived("server: wrong job ids", |client| client.seek(Handle(1), std::io::SeekFrom::Start(1)));
     assert!(matches!(got, Err(ClientError::Session(SessionError::Violation(Violation::NoSuchJob { .. })))), "{got:?}");
     row("a server answers a job that nobody sent", "NoSuchJob", "hole_a_bad_job_id_panics");
 }
@@ -275,7 +275,7 @@ fn hole_a_bad_job_id_panics() {
 pub fn sleep_and_wake(at: &Address) {
     let mut client = Client::connect(at, ClientOptions::default().waiting(Waiting::Sleep).limit(LONG)).unwrap();
     for turn in 0..1000 {
-        assert_eq!(client.seek(Handle::of(1), std::io::SeekFrom::Start(turn)).unwrap(), turn);
+        assert_eq!(client.seek(Handle(1), std::io::SeekFrom::Start(turn)).unwrap(), turn);
     }
 }
 
@@ -295,7 +295,7 @@ fn hole_a_length_allocates_four_gigabytes() {
         return;
     }
     let _alone = alone();
-    let got = violation(deceived("server: four gigabytes", |client| client.read(Handle::of(1), &mut [0; 100])));
+    let got = violation(deceived("server: four gigabytes", |client| client.read(Handle(1), &mut [0; 100])));
     assert_eq!(got, Violation::MoreThanAsked { got: (u32::MAX - 0x1000).into(), asked: 100 });
     row("a server answers with 4 GiB", "MoreThanAsked, nothing allocated", "hole_a_length_allocates_four_gigabytes");
 }
@@ -307,7 +307,7 @@ fn hole_job_ids_without_generation() {
     }
     let _alone = alone();
     let got = violation(deceived("server: an old job", |client| {
-        let seek = |client: &mut Client| client.seek(Handle::of(1), std::io::SeekFrom::Start(1));
+        let seek = |client: &mut Client| client.seek(Handle(1), std::io::SeekFrom::Start(1));
         assert_eq!(seek(client).unwrap(), 1);
         seek(client)
     }));

@@ -174,7 +174,7 @@ impl Drop for Honest {
 pub fn round(client: &mut Client, rng: &mut Rng) {
     let name = vec![b'n'; 1 + rng.below(3000)];
     let handle = client.open(&name).unwrap();
-    assert_eq!(handle.number() as usize, name.len());
+    assert_eq!(handle.0 as usize, name.len());
     let mut bytes = vec![0; rng.below(20_000)];
     rng.fill(&mut bytes);
     assert_eq!(client.write(handle, &bytes).unwrap(), bytes.len());
@@ -185,7 +185,7 @@ pub fn round(client: &mut Client, rng: &mut Rng) {
     assert!(view.to_vec() == bytes, "other bytes than were written");
     drop(view);
     let position = rng.next() >> 1;
-    assert_eq!(client.seek(Handle::of(1), SeekFrom::Start(position)).unwrap(), position);
+    assert_eq!(client.seek(Handle(1), SeekFrom::Start(position)).unwrap(), position);
     client.close(handle).unwrap();
 }
 

@@ -101,7 +101,7 @@ fn an_object_that_finds_no_descriptor_is_an_error_and_the_session_goes_on() {
 /// Takes objects with descriptors, without one, and with one again; which step failed.
 fn receive(at: &Address) -> Result<(), u8> {
     let mut client = Client::connect(at, ClientOptions::default().limit(LONG)).map_err(|_| 1)?;
-    let share = |client: &mut Client| client.share(Handle::of(1), 0, 4096, Access::Read);
+    let share = |client: &mut Client| client.share(Handle(1), PageRange::of_bytes(0, 4096, Access::Read)?);
     share(&mut client).map_err(|_| 2)?;
     let file = || std::fs::File::open("/proc/self/status");
     let usual = rustix::process::getrlimit(rustix::process::Resource::Nofile);
@@ -117,13 +117,14 @@ fn receive(at: &Address) -> Result<(), u8> {
         _ => return Err(8),
     }
     // What needs no descriptor works meanwhile, and what was given up is nobody's.
-    let given_up = client.submit_share(Handle::of(1), 0, 4096, Access::Read).map_err(|_| 9)?;
+    let given_up =
+        client.submit_share(Handle(1), PageRange::of_bytes(0, 4096, Access::Read).unwrap()).map_err(|_| 9)?;
     client.abandon(given_up).map_err(|_| 10)?;
     for _ in 0..2 {
         seek(&mut client).map_err(|_| 5)?;
     }
     // Of two under way both are lost, also if there are descriptors again when the first one is asked for.
-    let tickets = [(); 2].map(|()| client.submit_share(Handle::of(1), 0, 4096, Access::Read));
+    let tickets = [(); 2].map(|()| client.submit_share(Handle(1), PageRange::of_bytes(0, 4096, Access::Read).unwrap()));
     let [Ok(first), Ok(second)] = tickets else { return Err(11) };
     let is_lost = |result| matches!(result, Err(ClientError::Socket(ConnectError::Resources { .. })));
     if !is_lost(client.finish(second)) {

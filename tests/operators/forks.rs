@@ -26,7 +26,7 @@ fn a_forked_child_that_drops_its_handles_changes_nothing() {
     serve_until(&mut table, || client.is_finished(), nothing);
     let mut client = client.join().unwrap().unwrap();
     let reads = thread::spawn(move || {
-        let view = client.read_in_place(Handle::of(1), 100).unwrap();
+        let view = client.read_in_place(Handle(1), 100).unwrap();
         (client, view)
     });
     serve_until(&mut table, || reads.is_finished(), nothing);
@@ -62,7 +62,7 @@ fn a_forked_child_that_drops_its_handles_changes_nothing() {
     assert_eq!(view.to_vec(), [7; 100]);
     let goes_on = thread::spawn(move || {
         lease.write_at(0, &[8; 100]);
-        assert_eq!(client.write_in_place(Handle::of(1), lease).unwrap(), 100);
+        assert_eq!(client.write_in_place(Handle(1), lease).unwrap(), 100);
         client.release(view).unwrap();
         seek(&mut client).unwrap();
     });
@@ -84,8 +84,8 @@ fn a_forked_child_that_drops_its_sides_gives_no_block_of_the_parent_away() {
         // Each side takes some blocks, and keeps those that it does not use.
         let uses = thread::spawn(move || {
             let mut client = Client::over(theirs, ClientOptions::default().limit(LONG)).unwrap();
-            assert_eq!(client.write(Handle::of(1), &[1; 100]).unwrap(), 100);
-            assert_eq!(client.read(Handle::of(1), &mut [0; 100]).unwrap(), 100);
+            assert_eq!(client.write(Handle(1), &[1; 100]).unwrap(), 100);
+            assert_eq!(client.read(Handle(1), &mut [0; 100]).unwrap(), 100);
             client
         });
         serve_until(&mut table, || uses.is_finished(), nothing);
@@ -106,7 +106,7 @@ fn a_forked_child_that_drops_its_sides_gives_no_block_of_the_parent_away() {
             };
             assert!(matches!(error, ClientError::OutOfBlocks { .. }), "{error}");
             // What the table answers with is what it has kept.
-            assert_eq!(client.read(Handle::of(1), &mut [0; 100]).unwrap(), 100, "{allocator:?}");
+            assert_eq!(client.read(Handle(1), &mut [0; 100]).unwrap(), 100, "{allocator:?}");
             let mut places: Vec<_> = leases.iter_mut().map(|lease| lease.parts().next().unwrap().0).collect();
             places.sort_unstable();
             places.dedup();

@@ -176,7 +176,7 @@ fn be_the_other_side() {
                     say("joined", "");
                     if words.contains(&"untouched") {
                         let lease = client.lease(client.max_write_bytes()).unwrap();
-                        client.write_in_place(Handle::of(1), lease).unwrap();
+                        client.write_in_place(Handle(1), lease).unwrap();
                         say("sent", "");
                     }
                     wait_for_end();
@@ -254,7 +254,7 @@ fn ask_with(address: &Address, prefault: bool) -> Result<Client, ConnectError> {
 
 /// Asks for something.
 pub fn seek(client: &mut Client) -> Result<(), ClientError> {
-    client.seek(Handle::of(1), SeekFrom::Start(7)).map(|position| assert_eq!(position, 7))
+    client.seek(Handle(1), SeekFrom::Start(7)).map(|position| assert_eq!(position, 7))
 }
 
 fn limit<'a>(words: impl Iterator<Item = &'a &'a str>) {

@@ -182,7 +182,7 @@ fn positions_are_each_handles_own_and_writes_go_where_they_are() {
     one.close(file).unwrap();
     assert!(matches!(one.read(file, &mut bytes), Err(ClientError::Refused(ErrorCode::WRONG_HANDLE))));
     assert!(matches!(
-        one.share(file, 0, 0, memcpy_select::transport::Access::Read),
+        one.share(file, memcpy_select::transport::PageRange::WHOLE),
         Err(ClientError::Refused(ErrorCode::UNSUPPORTED))
     ));
 }

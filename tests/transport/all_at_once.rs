@@ -6,16 +6,16 @@ use crate::proxy::with_proxy;
 use crate::rng::Rng;
 use crate::table::{LONG, address};
 use memcpy_select::transport::{
-    Access, Allocator, Answer, Answered, Blocks, Client, ClientError, ClientKey, ClientOptions, Completion, Copier,
-    ErrorCode, Event, Geometry, Handle, Job, Kind, Object, Operation, PageRange, ProxyOptions, Pushed, Region,
-    RegionOptions, SessionError, Table, TableOptions, Ticket, View, Waiting,
+    Allocator, Answer, Answered, Blocks, Client, ClientError, ClientKey, ClientOptions, Completion, Copier, ErrorCode,
+    Event, Geometry, Handle, Job, Kind, Object, Operation, PageRange, ProxyOptions, Pushed, Region, RegionOptions,
+    SessionError, Table, TableOptions, Ticket, View, Waiting,
 };
 use std::collections::{HashMap, VecDeque};
 use std::io::SeekFrom;
 use std::thread;
 use std::time::Duration;
 
-const OBJECT: Handle = Handle::of(1);
+const OBJECT: Handle = Handle(1);
 const A_WHILE: Duration = Duration::from_millis(1);
 
 /// The bytes of a message, a write or an answer: what they are follows from their number.
@@ -185,7 +185,7 @@ impl Asking {
             5 => client
                 .submit_seek(OBJECT, SeekFrom::Start(self.posts.into()))
                 .map(|ticket| (ticket, Expected::Position)),
-            6 => client.submit_share(OBJECT, 0, 0, Access::Read).map(|ticket| (ticket, Expected::Shared)),
+            6 => client.submit_share(OBJECT, PageRange::WHOLE).map(|ticket| (ticket, Expected::Shared)),
             7 => client.submit_named(Kind::Destroy, b"name").map(|ticket| (ticket, Expected::Refused)),
             8 => {
                 let credits = 1 + rng.below(client.geometry().capacity as usize) as u32;

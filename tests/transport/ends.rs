@@ -6,8 +6,9 @@ use memcpy_select::transport::connect::{Greeted, Greeting, Step};
 use memcpy_select::transport::ring::{Consumer, Producer};
 use memcpy_select::transport::session::QueueLayout;
 use memcpy_select::transport::{
-    Access, Address, Allocator, Answer, Answered, Client, ClientError, ClientOptions, Completion, Event, JobId, Mapped,
-    Memory, Region, RegionOptions, Request, Response, SessionError, Table, TableError, TableOptions, Value, Violation,
+    Address, Allocator, Answer, Answered, Client, ClientError, ClientOptions, Completion, Event, JobId, Mapped, Memory,
+    PageRange, Region, RegionOptions, Request, Response, SessionError, Table, TableError, TableOptions, Value,
+    Violation,
 };
 use std::io::SeekFrom;
 use std::os::unix::net::UnixStream;
@@ -23,7 +24,7 @@ const SOON: Duration = Duration::from_millis(20);
 #[test]
 fn a_server_that_goes_is_noticed_and_so_is_a_client() {
     let (table, mut client) = by_hand(TableOptions::default());
-    let file = memcpy_select::transport::Handle::of(1);
+    let file = memcpy_select::transport::Handle(1);
     let ticket = client.submit_read(file, 8).unwrap();
     drop(table);
     assert!(matches!(client.finish(ticket), Err(ClientError::Session(SessionError::PeerGone))));
@@ -164,7 +165,7 @@ fn a_violation_ends_its_own_session_and_no_other() {
         assert!(joined.iter().all(|event| matches!(event, Some(Event::Joined(_)))), "{joined:?}");
         clients.join().unwrap()
     });
-    let file = memcpy_select::transport::Handle::of(1);
+    let file = memcpy_select::transport::Handle(1);
     let ticket = honest.submit_seek(file, SeekFrom::Start(0)).unwrap();
     honest.flush().unwrap();
     let job = next_job(&mut table);
@@ -210,9 +211,9 @@ fn deceived() -> (Client, Greeted, Producer<Mapped, 3>) {
 /// What a server broke is over: every call says why, and sends nothing any more.
 #[test]
 fn a_session_that_was_broken_stays_so() {
-    let file = memcpy_select::transport::Handle::of(1);
-    let id = JobId::new(5).unwrap();
-    let no_job = Response { has_object: false, has_more: false, id, value: Value::from_raw(0) };
+    let file = memcpy_select::transport::Handle(1);
+    let id = JobId(5);
+    let no_job = Response { has_object: false, has_more: false, id, value: Value(0) };
     let (mut client, greeted, mut responses) = deceived();
     responses.push(no_job.to_entry()).unwrap();
     responses.publish();
@@ -232,7 +233,7 @@ fn a_session_that_was_broken_stays_so() {
     // An object that is promised and does not come.
     let (mut client, greeted, mut responses) = deceived();
     client.set_limit(SOON);
-    let ticket = client.submit_share(file, 0, 0, Access::Read).unwrap();
+    let ticket = client.submit_share(file, PageRange::WHOLE).unwrap();
     client.flush().unwrap();
     let mut requests =
         Consumer::<_, 4>::new(greeted.queue.memory().clone(), QueueLayout::of(&greeted.geometry).unwrap().requests);

@@ -70,7 +70,7 @@ fn files_and_blocks_exchange_bytes_of_every_length() {
                 serve(table, &object);
             });
             let mut client = Client::over(theirs, ClientOptions::default()).unwrap();
-            let handle = Handle::of(1);
+            let handle = Handle(1);
             let in_place = allocator == Allocator::Owned;
             for len_bytes in [0, 1, 4095, 4096, 4097, 65_536, 300_001] {
                 let bytes = contents(len_bytes);

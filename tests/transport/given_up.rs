@@ -13,16 +13,16 @@ use memcpy_select::transport::session::{
     AnswerError, ClientSide, JobKey, Outcome, QueueLayout, Reply, ServerSide, SubmitError, Ticket,
 };
 use memcpy_select::transport::{
-    Access, Answer, Answered, Args, Client, ClientError, ClientKey, ClientOptions, Completion, Copier, ErrorCode,
-    Event, Flags, Handle, Job, Kind, Mapped, Object, Operation, PageRange, Pushed, Region, RegionOptions, Request,
-    Table, TableError, TableOptions, Value,
+    Answer, Answered, Client, ClientError, ClientKey, ClientOptions, Completion, Copier, ErrorCode, Event, Flags,
+    Handle, Job, Kind, Mapped, Object, Operation, PageRange, Pushed, Region, RegionOptions, Request, Table, TableError,
+    TableOptions, Value,
 };
 use std::collections::VecDeque;
 use std::os::unix::net::UnixStream;
 use std::thread;
 use std::time::{Duration, Instant};
 
-const OBJECT: Handle = Handle::of(1);
+const OBJECT: Handle = Handle(1);
 
 fn sides(allocator: Allocator) -> (ClientSide<Mapped>, ServerSide<Mapped>) {
     pair(&geometry(allocator, 4, 64))
@@ -32,7 +32,7 @@ fn sides(allocator: Allocator) -> (ClientSide<Mapped>, ServerSide<Mapped>) {
 const MOST: u32 = 60 * 64;
 
 fn ask(client: &mut ClientSide<Mapped>, server: &mut ServerSide<Mapped>, kind: Kind) -> (Ticket, JobKey) {
-    let ticket = client.submit(kind, Flags::NONE, 1, Args::stream(MOST - 1, 1), Chain::EMPTY).unwrap();
+    let ticket = client.submit(Request::new(kind, Flags::NONE, 1, Value::pair(MOST - 1, 1)), Chain::EMPTY).unwrap();
     client.flush().unwrap();
     (ticket, server.take_request().unwrap().unwrap().job.unwrap())
 }
@@ -46,32 +46,32 @@ fn all_are_free(allocate: impl FnOnce(u32) -> Result<Chain, AllocateError>) -> C
 fn a_payload_that_is_not_sent_is_free_again() {
     let (mut client, mut server) = sides(Allocator::Owned);
     for _ in 0..4 {
-        client.submit(Kind::SeekEnd, Flags::NONE, 1, Args::from_raw(0), Chain::EMPTY).unwrap();
+        client.submit(Request::new(Kind::SeekEnd, Flags::NONE, 1, Value(0)), Chain::EMPTY).unwrap();
     }
     for _ in 0..3 {
-        let all = all_are_free(|length| client.allocate(length));
-        let refused = client.submit(Kind::Write, Flags::DATA, 1, Args::from_raw(0), all);
+        let all = all_are_free(|length| client.data.allocate(length));
+        let refused = client.submit(Request::new(Kind::Write, Flags::DATA, 1, Value(0)), all);
         assert_eq!(refused, Err(SubmitError::Full));
     }
     client.flush().unwrap();
     while let Some(incoming) = server.take_request().unwrap() {
-        server.answer(incoming.job.unwrap(), Reply::Value(Value::from_raw(0))).unwrap();
+        server.answer(incoming.job.unwrap(), Reply::Value(Value(0))).unwrap();
     }
     server.flush();
     while let Some(ticket) = client.poll().unwrap() {
         client.take(ticket);
     }
     // Sent, it is the server's until it has answered.
-    let all = all_are_free(|length| client.allocate(length));
-    client.submit(Kind::Write, Flags::DATA, 1, Args::from_raw(0), all).unwrap();
+    let all = all_are_free(|length| client.data.allocate(length));
+    client.submit(Request::new(Kind::Write, Flags::DATA, 1, Value(0)), all).unwrap();
     client.flush().unwrap();
-    assert_eq!(client.allocate(1), Err(AllocateError::OutOfBlocks));
+    assert_eq!(client.data.allocate(1), Err(AllocateError::OutOfBlocks));
     let job = server.take_request().unwrap().unwrap().job.unwrap();
     server.answer(job, Reply::Value(Value::number(MOST))).unwrap();
-    assert_eq!(client.allocate(1), Err(AllocateError::OutOfBlocks));
+    assert_eq!(client.data.allocate(1), Err(AllocateError::OutOfBlocks));
     server.flush();
     client.poll().unwrap();
-    all_are_free(|length| client.allocate(length));
+    all_are_free(|length| client.data.allocate(length));
 }
 
 /// However an answer fails, the blocks that were lent for it are the server's again.
@@ -82,7 +82,7 @@ fn an_answer_that_is_not_sent_is_free_again() {
     let all = all_are_free(|length| server.lend(length));
     let asked = MOST - 1;
     assert_eq!(server.answer(job, Reply::Bytes(all)), Err(AnswerError::MoreThanAsked { asked }));
-    server.answer(job, Reply::Value(Value::from_raw(0))).unwrap();
+    server.answer(job, Reply::Value(Value(0))).unwrap();
     let all = all_are_free(|length| server.lend(length));
     assert_eq!(server.answer(job, Reply::Bytes(all)), Err(AnswerError::NoSuchJob));
 
@@ -94,15 +94,15 @@ fn an_answer_that_is_not_sent_is_free_again() {
     let rest = server.lend(MOST - 5 * 64).unwrap();
     assert_eq!(server.push(stream, Reply::Bytes(rest)), Err(AnswerError::NoCredit));
     let rest = server.lend(MOST - 5 * 64).unwrap();
-    server.give_back(rest);
+    server.data.give_back(rest);
     // Of all that, one message is the client's.
     assert_eq!(server.lent_blocks(), 1);
     // More than it may hold was never lent.
-    server.limit_lent_blocks(2);
+    server.limit_blocks = 2;
     for _ in 0..200 {
         assert_eq!(server.lend(100), Err(AllocateError::OutOfBlocks));
     }
-    server.limit_lent_blocks(64);
+    server.limit_blocks = 64;
     server.lend(MOST - 5 * 64).unwrap();
 }
 
@@ -142,7 +142,7 @@ fn handles_that_come_too_late_are_discarded() {
     let (mut client, mut server) = sides(Allocator::Owned);
     for handle in 1..20 {
         let kind = if handle % 5 == 0 { Kind::Create } else { Kind::Open };
-        let ticket = client.submit_copy(kind, Flags::NONE, 0, b"", Copier::AUTO).unwrap();
+        let ticket = client.submit_copy(Request::new(kind, Flags::NONE, 0, Value(0)), b"", Copier::AUTO).unwrap();
         client.flush().unwrap();
         let job = server.take_request().unwrap().unwrap().job.unwrap();
         if handle % 2 == 0 {
@@ -172,16 +172,16 @@ fn what_a_client_has_to_say_of_what_it_gave_up_is_bounded() {
     let mut requests = Consumer::<_, 4>::new(queue.clone(), layout.requests);
     const REQUEST_HEAD: usize = 0;
     // Three lie unread.
-    (0..3).for_each(|_| client.close(9).unwrap());
+    (0..3).for_each(|_| client.post(Request::close(9, Flags::NONE), b"", Copier::AUTO).unwrap());
     client.flush().unwrap();
     let mut read = VecDeque::new();
     let mut given_up = 0;
-    while let Ok(ticket) = client.submit_copy(Kind::Open, Flags::NONE, 0, b"", Copier::AUTO) {
+    while let Ok(ticket) = client.submit_copy(Request::new(Kind::Open, Flags::NONE, 0, Value(0)), b"", Copier::AUTO) {
         client.flush().unwrap();
         client.abandon(ticket).unwrap();
         read.extend(std::iter::from_fn(|| requests.pop()));
         let id = Request::from_entry(*read.back().unwrap()).unwrap().id;
-        assert!(responses.push(response(id.get(), Value::number(1))).unwrap());
+        assert!(responses.push(response(id.0.into(), Value::number(1))).unwrap());
         responses.publish();
         assert_eq!(client.poll(), Ok(None));
         given_up += 1;
@@ -199,7 +199,7 @@ fn what_a_client_has_to_say_of_what_it_gave_up_is_bounded() {
         closed += came.len() as u32;
     }
     requests.release();
-    client.submit_copy(Kind::Open, Flags::NONE, 0, b"", Copier::AUTO).unwrap();
+    client.submit_copy(Request::new(Kind::Open, Flags::NONE, 0, Value(0)), b"", Copier::AUTO).unwrap();
 }
 
 /// More than the ring of releases holds: the others are sent when there is room again, without another one that brings them.
@@ -237,7 +237,8 @@ fn an_object_that_does_not_pass_is_refused_and_the_session_goes_on() {
     let mut client = ClientSide::new(&geometry, queue.into_memory(), own, data.into_memory()).unwrap();
     let region = Region::create(4096, RegionOptions::default()).unwrap();
     let mut share = |table: &mut Table| {
-        let ticket = client.submit(Kind::Share, Flags::NONE, 1, Args::range(PageRange::WHOLE), Chain::EMPTY).unwrap();
+        let ticket =
+            client.submit(Request::new(Kind::Share, Flags::NONE, 1, Value(PageRange::WHOLE.0)), Chain::EMPTY).unwrap();
         client.flush().unwrap();
         let job = next_job(table);
         let answered = table.answer(job, Answer::Object(Object::of(&region, PageRange::WHOLE).unwrap()));
@@ -321,7 +322,7 @@ fn objects_that_are_not_wanted_do_not_keep_others_from_coming() {
     };
     for round in 0..300 {
         let ticket = match round % 2 {
-            0 => client.submit_share(OBJECT, 0, 0, Access::Read).unwrap(),
+            0 => client.submit_share(OBJECT, PageRange::WHOLE).unwrap(),
             _ => client.submit_named(Kind::Open, b"name").unwrap(),
         };
         client.flush().unwrap();
@@ -346,7 +347,7 @@ fn objects_that_are_not_wanted_do_not_keep_others_from_coming() {
             client.abandon(ticket).unwrap();
         }
     }
-    let ticket = client.submit_share(OBJECT, 0, 0, Access::Read).unwrap();
+    let ticket = client.submit_share(OBJECT, PageRange::WHOLE).unwrap();
     client.flush().unwrap();
     let job = next_job(&mut table);
     table.answer(job, Answer::Object(object()));

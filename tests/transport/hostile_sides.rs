@@ -12,9 +12,7 @@ use memcpy_select::transport::memory::{Load, Store};
 use memcpy_select::transport::session::{
     AnswerError, ClientSide, Outcome, QueueLayout, Reply, ServerSide, SubmitError, data_bytes,
 };
-use memcpy_select::transport::{
-    Args, Copier, Flags, JobId, Kind, LAP_BIT, Mapped, Memory, Request, Slice, Value, Violation,
-};
+use memcpy_select::transport::{Copier, Flags, JobId, Kind, LAP_BIT, Mapped, Memory, Request, Slice, Value, Violation};
 
 fn small() -> Geometry {
     geometry(Allocator::Owned, 4, 64)
@@ -41,8 +39,8 @@ fn raw(geometry: &Geometry) -> Raw {
     }
 }
 
-fn request(kind: Kind, id: u64, args: Args) -> Request {
-    Request { kind, flags: Flags::NONE, id: JobId::new(id).unwrap(), handle: 1, args }
+fn request(kind: Kind, id: u64, args: Value) -> Request {
+    Request { kind, flags: Flags::NONE, id: JobId(id as u32), handle: 1, args }
 }
 
 impl Raw {
@@ -59,8 +57,8 @@ impl Raw {
 
 #[test]
 fn requests_that_no_client_sends_end_the_session() {
-    let amount = Args::amount(1);
-    let slice = |block, length| Args::slice(Slice { block, length });
+    let amount = Value::number(1);
+    let slice = |block, length| Value::slice(Slice { block, length });
     assert_eq!(raw(&small()).refused(request(Kind::Read, 0, amount)), Violation::JobId { id: 0 });
     assert_eq!(raw(&small()).refused(request(Kind::Close, 5, amount)), Violation::JobId { id: 5 });
     for kind in [Kind::Write, Kind::Open, Kind::Create, Kind::Destroy] {
@@ -85,14 +83,14 @@ fn requests_that_no_client_sends_end_the_session() {
 #[test]
 fn a_payload_block_in_two_jobs_ends_the_session_and_after_the_answer_it_may_come_again() {
     let mut side = raw(&small());
-    let write = request(Kind::Write, 1, Args::slice(Slice { block: 3, length: 5 }));
+    let write = request(Kind::Write, 1, Value::slice(Slice { block: 3, length: 5 }));
     side.send(write);
     let job = side.server.take_request().unwrap().unwrap().job.unwrap();
     side.server.answer(job, Reply::Value(Value::number(5))).unwrap();
     side.server.flush();
     side.send(write);
     assert!(side.server.take_request().unwrap().is_some());
-    side.send(Request { id: JobId::new(2).unwrap(), ..write });
+    side.send(Request { id: JobId(2), ..write });
     assert_eq!(side.server.take_request(), Err(Violation::BlockTwice { block: 3 }));
 }
 
@@ -122,9 +120,9 @@ fn entries_that_appear_early_are_judged_as_any_other() {
         let [queue, data, server_data] = memories(&geometry);
         let mut client = ClientSide::new(&geometry, queue.clone(), data, server_data.read_only()).unwrap();
         queue.store32(responses_at, id << 8, Store::Release);
-        assert_eq!((client.is_ready(), client.poll()), (false, Ok(None)));
+        assert_eq!(client.poll(), Ok(None));
         queue.store32(responses_at, id << 8 | LAP_BIT, Store::Release);
-        assert_eq!((client.is_ready(), client.poll()), (true, Err(Violation::NoSuchJob { id })));
+        assert_eq!(client.poll(), Err(Violation::NoSuchJob { id }));
     }
 }
 
@@ -133,7 +131,7 @@ fn entries_that_appear_early_are_judged_as_any_other() {
 fn job_ids_are_the_clients_own_affair() {
     let mut side = raw(&small());
     for _ in 0..2 {
-        side.send(request(Kind::Read, 7, Args::amount(1)));
+        side.send(request(Kind::Read, 7, Value::number(1)));
     }
     let jobs = [(); 2].map(|()| side.server.take_request().unwrap().unwrap().job.unwrap());
     assert_ne!(jobs[0], jobs[1]);
@@ -145,7 +143,7 @@ fn job_ids_are_the_clients_own_affair() {
 #[test]
 fn a_job_is_answered_once() {
     let mut side = raw(&small());
-    side.send(request(Kind::Read, 7, Args::amount(3)));
+    side.send(request(Kind::Read, 7, Value::number(3)));
     let job = side.server.take_request().unwrap().unwrap().job.unwrap();
     let more = side.server.lend(4).unwrap();
     assert_eq!(side.server.answer(job, Reply::Bytes(more)), Err(AnswerError::MoreThanAsked { asked: 3 }));
@@ -153,11 +151,11 @@ fn a_job_is_answered_once() {
     side.server.answer(job, Reply::Bytes(bytes)).unwrap();
     assert_eq!(side.server.lent_blocks(), 1);
     // The place has another generation now, also when another job has it.
-    side.send(request(Kind::Read, 7, Args::amount(3)));
+    side.send(request(Kind::Read, 7, Value::number(3)));
     let next = side.server.take_request().unwrap().unwrap().job.unwrap();
     let bytes = side.server.lend(3).unwrap();
     assert_eq!(side.server.answer(job, Reply::Bytes(bytes)), Err(AnswerError::NoSuchJob));
-    side.server.answer(next, Reply::Value(Value::from_raw(0))).unwrap();
+    side.server.answer(next, Reply::Value(Value(0))).unwrap();
 }
 
 /// A client that never reads its responses is not served further, and costs nobody a place.
@@ -165,22 +163,22 @@ fn a_job_is_answered_once() {
 fn no_request_is_taken_without_room_for_its_response() {
     let mut side = raw(&small());
     for round in 0..4 {
-        side.send(request(Kind::SeekStart, 1 + round, Args::from_raw(0)));
+        side.send(request(Kind::SeekStart, 1 + round, Value(0)));
         let job = side.server.take_request().unwrap().unwrap().job.unwrap();
-        side.server.answer(job, Reply::Value(Value::from_raw(0))).unwrap();
+        side.server.answer(job, Reply::Value(Value(0))).unwrap();
         side.server.flush();
     }
-    side.send(request(Kind::SeekStart, 9, Args::from_raw(0)));
+    side.send(request(Kind::SeekStart, 9, Value(0)));
     assert!(!side.server.is_ready());
     assert_eq!(side.server.take_request(), Ok(None));
     // Unanswered jobs count as well.
     let mut side = raw(&small());
     for id in 1..5 {
-        side.send(request(Kind::SeekStart, id, Args::from_raw(0)));
+        side.send(request(Kind::SeekStart, id, Value(0)));
         assert!(side.server.take_request().unwrap().is_some());
     }
     side.server.flush();
-    side.send(request(Kind::SeekStart, 9, Args::from_raw(0)));
+    side.send(request(Kind::SeekStart, 9, Value(0)));
     assert_eq!(side.server.take_request(), Ok(None));
     // A head beyond what was answered is no room.
     side.queue.store32(128, 4, Store::Release);
@@ -197,7 +195,7 @@ fn only_lent_blocks_can_be_released_and_only_once() {
     }
     for length in [10, 200] {
         let mut side = raw(&small());
-        side.send(request(Kind::Read, 1, Args::amount(length)));
+        side.send(request(Kind::Read, 1, Value::number(length)));
         let job = side.server.take_request().unwrap().unwrap().job.unwrap();
         let chain = side.server.lend(length).unwrap();
         let (head, data) = (chain.slice().block, chain.data()[0]);
@@ -216,10 +214,10 @@ fn only_lent_blocks_can_be_released_and_only_once() {
 #[test]
 fn a_client_that_holds_too_many_blocks_gets_no_more_and_after_a_release_it_does() {
     let mut side = raw(&small());
-    side.server.limit_lent_blocks(2);
+    side.server.limit_blocks = 2;
     let mut heads = Vec::new();
     for id in 1..3 {
-        side.send(request(Kind::Read, id, Args::amount(1)));
+        side.send(request(Kind::Read, id, Value::number(1)));
         let job = side.server.take_request().unwrap().unwrap().job.unwrap();
         let chain = side.server.lend(1).unwrap();
         heads.push(chain.slice().block);
@@ -231,7 +229,7 @@ fn a_client_that_holds_too_many_blocks_gets_no_more_and_after_a_release_it_does(
     side.releases.push([heads[0]]).unwrap();
     side.releases.publish();
     let chain = side.server.lend(1).unwrap();
-    side.server.give_back(chain);
+    side.server.data.give_back(chain);
 }
 
 /// A server side that answers what it is told, and the client that gets it.
@@ -239,8 +237,8 @@ fn deceived(geometry: &Geometry, kind: Kind, asked: u32, answer: impl Fn(u32) ->
     let [queue, data, server_data] = memories(geometry);
     let layout = QueueLayout::of(geometry).unwrap();
     let mut client = ClientSide::new(geometry, queue.clone(), data, server_data.read_only()).unwrap();
-    let chain = client.allocate(if kind == Kind::Write { asked } else { 0 }).unwrap();
-    client.submit(kind, Flags::NONE, 1, Args::amount(asked), chain).unwrap();
+    let chain = client.data.allocate(if kind == Kind::Write { asked } else { 0 }).unwrap();
+    client.submit(Request::new(kind, Flags::NONE, 1, Value::number(asked)), chain).unwrap();
     client.flush().unwrap();
     let id = queue.load32(layout.requests.end_at() - 16 * geometry.capacity as usize, Load::Acquire) >> 8;
     let mut responses = memcpy_select::transport::ring::Producer::<_, 3>::new(queue, layout.responses);
@@ -255,7 +253,7 @@ fn deceived(geometry: &Geometry, kind: Kind, asked: u32, answer: impl Fn(u32) ->
 fn responses_that_no_server_sends_end_the_session() {
     let geometry = small();
     let sized = |value: Value| move |id: u32| response(id.into(), value);
-    let amount = |amount: u64| Value::from_raw(amount);
+    let amount = |amount: u64| Value(amount);
     assert_eq!(
         deceived(&geometry, Kind::Read, 10, sized(slice_value(0, 11))),
         Violation::MoreThanAsked { got: 11, asked: 10 }
@@ -294,16 +292,16 @@ fn a_second_response_to_a_job_ends_the_session() {
         let layout = QueueLayout::of(&geometry).unwrap();
         let mut client = ClientSide::new(&geometry, queue.clone(), data, server_data.read_only()).unwrap();
         let mut responses = memcpy_select::transport::ring::Producer::<_, 3>::new(queue, layout.responses);
-        let ticket = client.submit(Kind::SeekEnd, Flags::NONE, 1, Args::from_raw(0), Chain::EMPTY).unwrap();
+        let ticket = client.submit(Request::new(Kind::SeekEnd, Flags::NONE, 1, Value(0)), Chain::EMPTY).unwrap();
         // The first place in its first generation.
         let id = 1 << 2;
         for _ in 0..2 {
-            responses.push(response(id, Value::from_raw(5))).unwrap();
+            responses.push(response(id, Value(5))).unwrap();
         }
         responses.publish();
-        assert!(!client.is_done(ticket));
+        assert!(client.is_waiting(ticket));
         assert_eq!(client.poll(), Ok(Some(ticket)));
-        assert!(client.is_done(ticket));
+        assert!(!client.is_waiting(ticket) && client.asked(ticket).is_some());
         if takes_first {
             assert_eq!(client.take(ticket), Some(Outcome::Position(5)));
             assert_eq!(client.take(ticket), None);
@@ -326,17 +324,17 @@ fn job_ids_are_never_zero() {
     let mut responses = memcpy_select::transport::ring::Producer::<_, 3>::new(queue, layout.responses);
     let (mut ids, mut last) = (std::collections::HashSet::new(), 0);
     for _ in 0..(1 << (24 - bits)) + 2 {
-        let ticket = client.submit(Kind::SeekEnd, Flags::NONE, 1, Args::from_raw(0), Chain::EMPTY).unwrap();
+        let ticket = client.submit(Request::new(Kind::SeekEnd, Flags::NONE, 1, Value(0)), Chain::EMPTY).unwrap();
         client.flush().unwrap();
         let request = Request::from_entry(requests.pop().unwrap()).unwrap();
         requests.release();
-        let id = request.id.get();
+        let id = u64::from(request.id.0);
         assert_ne!(id, 0);
         last = id;
         if ids.len() < 1000 {
             assert!(ids.insert(id));
         }
-        responses.push(response(id, Value::from_raw(5))).unwrap();
+        responses.push(response(id, Value(5))).unwrap();
         responses.publish();
         assert_eq!(client.poll(), Ok(Some(ticket)));
         client.take(ticket).unwrap();
@@ -397,13 +395,13 @@ fn step_client<M: Memory + Clone>(client: &mut ClientSide<M>, rng: &mut Rng) -> 
     let length = rng.below(200) as u32;
     let kinds = [Kind::Read, Kind::Write, Kind::Open, Kind::SeekEnd, Kind::Share, Kind::Destroy];
     for _ in 0..rng.below(4) {
-        let chain = match client.allocate(length) {
+        let chain = match client.data.allocate(length) {
             Ok(chain) => chain,
             Err(memcpy_select::transport::blocks::AllocateError::OutOfBlocks) => continue,
             Err(memcpy_select::transport::blocks::AllocateError::Violation(violation)) => return Err(violation),
         };
-        let args = Args::amount(rng.below(500) as u32);
-        match client.submit(kinds[rng.below(6)], Flags::DATA, 1, args, chain) {
+        let args = Value::number(rng.below(500) as u32);
+        match client.submit(Request::new(kinds[rng.below(6)], Flags::DATA, 1, args), chain) {
             Ok(_) | Err(SubmitError::Full) => {}
             Err(SubmitError::Violation(violation)) => return Err(violation),
         }
@@ -412,7 +410,7 @@ fn step_client<M: Memory + Clone>(client: &mut ClientSide<M>, rng: &mut Rng) -> 
     for _ in 0..8 {
         let Some(ticket) = client.poll()? else { break };
         if let Some(Outcome::Read(chain)) = client.take(ticket) {
-            let place = client.server_data();
+            let place = &client.data.theirs;
             let mut bytes = vec![0; chain.length() as usize];
             chain.read(place, 0, &mut bytes, Copier::AUTO);
             client.release(chain)?;

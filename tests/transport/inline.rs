@@ -10,8 +10,8 @@ use memcpy_select::transport::session::{
     AnswerError, Came, ClientSide, JobKey, Outcome, QueueLayout, Reply, ServerSide, SubmitError, Ticket,
 };
 use memcpy_select::transport::{
-    Answer, Args, Completion, Copier, ErrorCode, Event, Flags, Handle, JobId, Kind, Mapped, Memory, Request, Slice,
-    Table, TableOptions, Value, Violation,
+    Answer, Completion, Copier, ErrorCode, Event, Flags, Handle, JobId, Kind, Mapped, Memory, Request, Slice, Table,
+    TableOptions, Value, Violation,
 };
 use std::collections::VecDeque;
 use std::os::fd::AsFd;
@@ -53,22 +53,22 @@ fn an_entry_has_room_for_what_its_stride_leaves() {
 /// Sends a write by either call, and the read of as many bytes.
 fn ask(client: &mut ClientSide<Mapped>, length: usize) -> Result<[Ticket; 2], SubmitError> {
     let bytes = pattern(length, length);
-    let write = if length.is_multiple_of(2) && client.fits(length) {
-        client.submit_copy(Kind::Write, Flags::DATA, 1, &bytes, Copier::AUTO)?
+    let write = if length.is_multiple_of(2) && client.data.fits(length) {
+        client.submit_copy(Request::new(Kind::Write, Flags::DATA, 1, Value(0)), &bytes, Copier::AUTO)?
     } else {
-        let mut chain = client.allocate(length as u32).unwrap();
-        assert_eq!(chain.blocks().is_empty(), client.fits(length));
-        assert_eq!(chain.write(client.client_data(), 0, &bytes, Copier::AUTO), length);
-        client.submit(Kind::Write, Flags::DATA, 1, Args::from_raw(0), chain)?
+        let mut chain = client.data.allocate(length as u32).unwrap();
+        assert_eq!(chain.blocks().is_empty(), client.data.fits(length));
+        assert_eq!(chain.write(&client.data.own, 0, &bytes, Copier::AUTO), length);
+        client.submit(Request::new(Kind::Write, Flags::DATA, 1, Value(0)), chain)?
     };
-    let read = client.submit(Kind::Read, Flags::DATA, 1, Args::amount(length as u32), Chain::EMPTY);
+    let read = client.submit(Request::new(Kind::Read, Flags::DATA, 1, Value::number(length as u32)), Chain::EMPTY);
     Ok([write, read?])
 }
 
 fn bytes_of(server: &ServerSide<Mapped>, job: JobKey) -> Vec<u8> {
-    let chain = server.payload(job).unwrap();
+    let chain = &server.job(job).unwrap().payload;
     let mut bytes = vec![0; chain.length() as usize];
-    assert_eq!(chain.read(server.client_data(), 0, &mut bytes, Copier::AUTO), bytes.len());
+    assert_eq!(chain.read(&server.data.theirs, 0, &mut bytes, Copier::AUTO), bytes.len());
     bytes
 }
 
@@ -82,11 +82,11 @@ fn answer(server: &mut ServerSide<Mapped>, length: usize) {
             assert_eq!(bytes_of(server, job), pattern(length, length));
             Reply::Value(Value::number(length as u32))
         }
-        _ if length.is_multiple_of(2) && server.fits(length) => Reply::Copy(&bytes, Copier::AUTO),
+        _ if length.is_multiple_of(2) && server.data.fits(length) => Reply::Copy(&bytes, Copier::AUTO),
         _ => {
             let mut chain = server.lend(length as u32).unwrap();
-            assert_eq!(chain.blocks().is_empty(), server.fits(length));
-            chain.write(server.server_data(), 0, &bytes, Copier::AUTO);
+            assert_eq!(chain.blocks().is_empty(), server.data.fits(length));
+            chain.write(&server.data.own, 0, &bytes, Copier::AUTO);
             Reply::Bytes(chain)
         }
     };
@@ -113,13 +113,13 @@ fn check(client: &mut ClientSide<Mapped>, [write, read]: [Ticket; 2], length: us
     }
     let Some(Outcome::Read(chain)) = client.take(read) else { panic!("no bytes") };
     let mut bytes = vec![0; length + 1];
-    assert_eq!(chain.read(client.server_data(), 0, &mut bytes, Copier::AUTO), length);
+    assert_eq!(chain.read(&client.data.theirs, 0, &mut bytes, Copier::AUTO), length);
     assert_eq!(bytes[..length], pattern(length, length + 1));
     // A part of it, and what is beyond.
     let from = length / 3;
-    assert_eq!(chain.read(client.server_data(), from as u32, &mut bytes, Copier::AUTO), length - from);
+    assert_eq!(chain.read(&client.data.theirs, from as u32, &mut bytes, Copier::AUTO), length - from);
     assert_eq!(bytes[..length - from], pattern(length, length + 1)[from..]);
-    assert_eq!(chain.read(client.server_data(), length as u32 + 5, &mut bytes, Copier::AUTO), 0);
+    assert_eq!(chain.read(&client.data.theirs, length as u32 + 5, &mut bytes, Copier::AUTO), 0);
     client.release(chain).unwrap();
 }
 
@@ -138,7 +138,7 @@ fn payloads_of_every_length_arrive_in_batches_and_round_the_ring() {
                     client.flush().unwrap();
                     under_way.iter().for_each(|&(_, length)| [(); 2].iter().for_each(|()| answer(&mut server, length)));
                     server.flush();
-                    let fits = under_way.iter().all(|&(_, length)| server.fits(length));
+                    let fits = under_way.iter().all(|&(_, length)| server.data.fits(length));
                     assert!(!fits || server.lent_blocks() == 0, "blocks for what is in the entries");
                     under_way.drain(..).for_each(|(tickets, length)| check(&mut client, tickets, length));
                     client.flush().unwrap();
@@ -154,8 +154,8 @@ fn payloads_of_every_length_arrive_in_batches_and_round_the_ring() {
 fn of_bytes_that_are_longer_than_an_entry_has_room_for_the_first_are_sent() {
     let (mut client, mut server) = pair(&with_strides(geometry(Allocator::Owned, 8, 64), (64, 64)));
     let long = pattern(49, 1);
-    client.post(1, &long, Copier::AUTO).unwrap();
-    client.submit_copy(Kind::Write, Flags::DATA, 1, &long, Copier::AUTO).unwrap();
+    client.post(Request::new(Kind::Write, Flags::DATA, 1, Value(0)), &long, Copier::AUTO).unwrap();
+    client.submit_copy(Request::new(Kind::Write, Flags::DATA, 1, Value(0)), &long, Copier::AUTO).unwrap();
     client.flush().unwrap();
     for _ in 0..2 {
         let job = server.take_request().unwrap().unwrap().job.unwrap();
@@ -180,8 +180,8 @@ fn raw(geometry: &Geometry) -> Raw {
 
 impl Raw {
     fn send(&mut self, kind: Kind, length: u32, bytes: &[u8]) {
-        let args = Args::slice(Slice { block: Slice::INLINE, length });
-        let id = JobId::new(1).unwrap();
+        let args = Value::slice(Slice { block: Slice::INLINE, length });
+        let id = JobId(1);
         let request = Request { kind, flags: Flags::NONE, id, handle: 1, args };
         assert!(self.requests.push_with(request.to_entry(), bytes, Copier::AUTO).unwrap());
         self.requests.publish();
@@ -222,13 +222,14 @@ fn responses_with_more_bytes_than_asked_for_or_than_there_is_room_for_end_the_se
             let [queue, data, server_data] = memories(&geometry);
             let layout = QueueLayout::of(&geometry).unwrap();
             let mut client = ClientSide::new(&geometry, queue.clone(), data, server_data.read_only()).unwrap();
-            let ticket = client.submit(Kind::Read, Flags::NONE, 1, Args::amount(asked), Chain::EMPTY).unwrap();
+            let ticket =
+                client.submit(Request::new(Kind::Read, Flags::NONE, 1, Value::number(asked)), Chain::EMPTY).unwrap();
             client.flush().unwrap();
             let mut requests = Consumer::<_, 4>::new(queue.clone(), layout.requests);
             let request = Request::from_entry(requests.pop().unwrap()).unwrap();
             let value = Value::slice(Slice { block: Slice::INLINE, length });
             let mut responses = Producer::<_, 3>::new(queue, layout.responses);
-            responses.push(response(request.id.get(), value)).unwrap();
+            responses.push(response(request.id.0.into(), value)).unwrap();
             responses.publish();
             let expected = if length > asked {
                 Violation::MoreThanAsked { got: length.into(), asked: asked.into() }
@@ -264,7 +265,7 @@ fn bytes_that_change_after_they_were_taken_are_not_seen() {
     let [queue, data, server_data] = memories(&geometry);
     let mut client = ClientSide::new(&geometry, queue.clone(), data.clone(), server_data.read_only()).unwrap();
     let mut server = ServerSide::new(&geometry, queue.clone(), data.read_only(), server_data).unwrap();
-    let ticket = client.submit(Kind::Read, Flags::NONE, 1, Args::amount(48), Chain::EMPTY).unwrap();
+    let ticket = client.submit(Request::new(Kind::Read, Flags::NONE, 1, Value::number(48)), Chain::EMPTY).unwrap();
     client.flush().unwrap();
     let job = server.take_request().unwrap().unwrap().job.unwrap();
     server.answer(job, Reply::Copy(&pattern(48, 5), Copier::AUTO)).unwrap();
@@ -280,13 +281,8 @@ fn bytes_that_change_after_they_were_taken_are_not_seen() {
 fn a_copy_that_is_longer_than_it_may_be_is_refused_and_the_job_still_waits() {
     let mut side = raw(&hostile_geometry((64, 64)));
     for (asked, most) in [(10, 10), (100, 48)] {
-        let request = Request {
-            kind: Kind::Read,
-            flags: Flags::NONE,
-            id: JobId::new(1).unwrap(),
-            handle: 1,
-            args: Args::amount(asked),
-        };
+        let request =
+            Request { kind: Kind::Read, flags: Flags::NONE, id: JobId(1), handle: 1, args: Value::number(asked) };
         side.requests.push(request.to_entry()).unwrap();
         side.requests.publish();
         let job = side.server.take_request().unwrap().unwrap().job.unwrap();
@@ -311,7 +307,7 @@ fn leases_and_views_of_what_fits_take_no_block() {
     for allocator in [Allocator::Owned, Allocator::Shared] {
         let geometry = with_strides(geometry(allocator, 8, 4096), (64, 128));
         let (mut table, mut client) = by_hand(TableOptions::default().geometry(geometry).max_held_blocks(0));
-        let object = Handle::of(1);
+        let object = Handle(1);
         let file = std::fs::File::from(rustix::fs::memfd_create(c"test", rustix::fs::MemfdFlags::CLOEXEC).unwrap());
         for round in 0..20 {
             let mut lease = client.lease(48).unwrap();

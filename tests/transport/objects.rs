@@ -7,12 +7,12 @@ use memcpy_select::transport::chain::Chain;
 use memcpy_select::transport::connect::{JoinOptions, Joined, join};
 use memcpy_select::transport::session::{ClientSide, Outcome};
 use memcpy_select::transport::{
-    Access, Allocator, Answer, Answered, Args, Client, ClientOptions, Completion, ErrorCode, Event, Flags, Handle,
-    Kind, Object, Operation, PageRange, ProxyOptions, Region, RegionOptions, Table, TableOptions, Waiting,
+    Access, Allocator, Answer, Answered, Client, ClientOptions, Completion, ErrorCode, Event, Flags, Handle, Kind,
+    Object, Operation, PageRange, ProxyOptions, Region, RegionOptions, Request, Table, TableOptions, Value, Waiting,
 };
 use std::thread;
 
-const OBJECT: Handle = Handle::of(1);
+const OBJECT: Handle = Handle(1);
 /// More than are kept of those that were not asked for.
 const MANY: u64 = 150;
 const CAPACITY: u32 = 256;
@@ -43,14 +43,13 @@ fn answer(table: &mut Table, region: &Region, mut count: u64) {
 /// Asks for a page after the other, and takes the answers from the last to the first.
 fn share_all(client: &mut Client, answer: impl FnOnce()) {
     let page = |page: u64| (page * 4096, 4096);
-    let asked: Vec<_> = (0..MANY)
-        .map(|number| client.submit_share(OBJECT, page(number).0, page(number).1, Access::Read).unwrap())
-        .collect();
+    let part = |number| PageRange::of_bytes(page(number).0, page(number).1, Access::Read).unwrap();
+    let asked: Vec<_> = (0..MANY).map(|number| client.submit_share(OBJECT, part(number)).unwrap()).collect();
     client.flush().unwrap();
     answer();
     for (ticket, number) in asked.into_iter().rev().zip((0..MANY).rev()) {
         let Completion::Shared(shared) = client.finish(ticket).unwrap() else { panic!("no object") };
-        assert_eq!((shared.start_bytes(), shared.len_bytes()), page(number));
+        assert_eq!((shared.parcel.start_bytes, shared.parcel.len_bytes), page(number));
     }
 }
 
@@ -103,7 +102,8 @@ fn an_object_that_does_not_pass_a_proxy_is_refused_and_the_session_goes_on() {
             let mut client = ClientSide::new(&geometry, queue.into_memory(), own, data.into_memory()).unwrap();
             let mut passed = 0;
             let refused = loop {
-                let ticket = client.submit(Kind::Share, Flags::NONE, 1, Args::range(whole), Chain::EMPTY).unwrap();
+                let ticket =
+                    client.submit(Request::new(Kind::Share, Flags::NONE, 1, Value(whole.0)), Chain::EMPTY).unwrap();
                 client.flush().unwrap();
                 answer(&mut table, &region, 1);
                 while client.poll().unwrap().is_none() {

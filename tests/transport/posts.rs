@@ -6,8 +6,8 @@ use crate::streams::{message, options, with_room};
 use crate::table::{LONG, SOON, by_hand, by_hand_as};
 use memcpy_select::transport::session::Reply;
 use memcpy_select::transport::{
-    Answer, Answered, Client, ClientError, Completion, Copier, ErrorCode, Event, Handle, Job, JobId, Kind, Operation,
-    Pushed, SessionError, Table, Value, Waiting,
+    Answer, Answered, Client, ClientError, Completion, Copier, ErrorCode, Event, Flags, Handle, Job, JobId, Kind,
+    Operation, Pushed, Request, SessionError, Table, Value, Waiting,
 };
 use std::thread;
 
@@ -16,7 +16,9 @@ fn posted_writes_arrive_in_order_and_have_no_answer() {
     let (mut client, mut server) = pair(&with_room(4));
     let (mut sent, mut seen) = (0, 0);
     while seen < 300 {
-        while client.post(7, &message(sent, 48), Copier::AUTO) == Ok(()) {
+        while client.post(Request::new(Kind::Write, Flags::DATA, 7, Value(0)), &message(sent, 48), Copier::AUTO)
+            == Ok(())
+        {
             sent += 1;
         }
         assert_eq!(client.in_flight(), 0);
@@ -26,7 +28,7 @@ fn posted_writes_arrive_in_order_and_have_no_answer() {
             let job = incoming.job.unwrap();
             assert_eq!((incoming.request.kind, incoming.request.id), (Kind::Write, JobId::ZERO));
             let mut bytes = vec![0; 48];
-            let len = server.payload(job).unwrap().read(server.client_data(), 0, &mut bytes, Copier::AUTO);
+            let len = server.job(job).unwrap().payload.read(&server.data.theirs, 0, &mut bytes, Copier::AUTO);
             assert_eq!(bytes[..len], message(seen, 48));
             seen += 1;
             jobs.push(job);
@@ -50,10 +52,10 @@ fn posted_writes_arrive_in_order_and_have_no_answer() {
 fn a_post_to_a_table_that_has_gone_says_so() {
     let (table, mut client) = by_hand(options());
     for number in 0..8 {
-        client.post(Handle::of(3), &message(number, 48)).unwrap();
+        client.post(Handle(3), &message(number, 48)).unwrap();
     }
     drop(table);
-    let posted = client.post(Handle::of(3), b"one more");
+    let posted = client.post(Handle(3), b"one more");
     assert!(matches!(posted, Err(ClientError::Session(SessionError::PeerGone))), "{posted:?}");
 }
 
@@ -61,7 +63,7 @@ fn a_post_to_a_table_that_has_gone_says_so() {
 fn what_was_posted_before_the_client_left_arrives() {
     let (mut table, mut client) = by_hand(options());
     for number in 0..8 {
-        client.post(Handle::of(3), &message(number, 48)).unwrap();
+        client.post(Handle(3), &message(number, 48)).unwrap();
     }
     client.flush().unwrap();
     drop(client);
@@ -76,7 +78,7 @@ fn what_was_posted_before_the_client_left_arrives() {
 #[test]
 fn posts_wait_for_room_until_the_limit_and_say_what_does_not_fit() {
     let (mut table, mut client) = by_hand(options());
-    let object = Handle::of(3);
+    let object = Handle(3);
     let long = client.post(object, &[0; 49]);
     assert!(matches!(long, Err(ClientError::TooLarge { len_bytes: 49, max_bytes: 48 })));
     for number in 0..8 {
@@ -109,7 +111,7 @@ fn posts_wait_for_room_until_the_limit_and_say_what_does_not_fit() {
 #[test]
 fn what_was_posted_to_a_table_without_a_place_for_it_arrives_when_there_is_one() {
     let (mut table, mut client) = by_hand(options());
-    let object = Handle::of(3);
+    let object = Handle(3);
     let tickets: Vec<_> = (0..8).map(|_| client.submit_read(object, 1).unwrap()).collect();
     client.flush().unwrap();
     let mut reads: Vec<Job> = (0..8).map(|_| next_job(&mut table)).collect();
@@ -149,7 +151,7 @@ fn what_was_posted_to_a_table_without_a_place_for_it_arrives_when_there_is_one()
 fn credits_that_have_no_room_beside_posts_are_sent_when_there_is_some() {
     for waiting in [Waiting::Adaptive, Waiting::Sleep, Waiting::Poll] {
         let (mut table, mut client) = by_hand_as(options(), waiting);
-        let object = Handle::of(3);
+        let object = Handle(3);
         let ticket = client.stream(object, 48, 2).unwrap();
         client.flush().unwrap();
         let stream = next_job(&mut table);

@@ -83,13 +83,13 @@ pub fn compare(client: &mut Client, seed: u64, rounds: usize, name_bytes: usize)
     for _ in 0..rounds {
         let name = [&b"one"[..], b"two", &long][rng.below(3)];
         let handle = handles.get(rng.below(handles.len() + 1)).copied();
-        let handle = handle.unwrap_or(Handle::of(777));
-        let number = handle.number();
+        let handle = handle.unwrap_or(Handle(777));
+        let number = handle.0;
         match rng.below(9) {
-            0 => assert_eq!(client.open(name).map(|handle| handle.number()).map_err(refused), model.open(name)),
+            0 => assert_eq!(client.open(name).map(|handle| handle.0).map_err(refused), model.open(name)),
             1 => match client.create(name) {
                 Ok(handle) => {
-                    assert_eq!(model.create(name), Ok(handle.number()));
+                    assert_eq!(model.create(name), Ok(handle.0));
                     handles.push(handle);
                 }
                 Err(error) => assert_eq!(model.create(name), Err(refused(error))),

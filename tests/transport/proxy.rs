@@ -9,9 +9,9 @@ use memcpy_select::transport::connect::{JoinOptions, join};
 use memcpy_select::transport::memory::{Load, Store};
 use memcpy_select::transport::session::QueueLayout;
 use memcpy_select::transport::{
-    Access, Address, Answer, Args, Asked, Blocks, Client, ClientError, ClientOptions, Copier, ErrorCode, Event, Flags,
+    Access, Address, Answer, Asked, Blocks, Client, ClientError, ClientOptions, Copier, ErrorCode, Event, Flags,
     Geometry, Handle, JobId, Kind, Memory, Object, Operation, PageRange, Proxy, ProxyOptions, Region, RegionOptions,
-    Request, Slice, Table, TableOptions, Waiting,
+    Request, Slice, Table, TableOptions, Value, Waiting,
 };
 use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -135,8 +135,8 @@ fn what_the_rule_refuses_does_not_get_through_and_the_session_goes_on() {
             for _ in 0..20 {
                 assert!(is_denied(client.open("forbidden").map(drop)));
                 assert!(is_denied(client.create("allowed").map(drop)));
-                assert!(is_denied(client.write(Handle::of(1), b"bytes").map(drop)));
-                assert!(is_denied(client.read(Handle::of(2), &mut [0; 8]).map(drop)));
+                assert!(is_denied(client.write(Handle(1), b"bytes").map(drop)));
+                assert!(is_denied(client.read(Handle(2), &mut [0; 8]).map(drop)));
                 let file = client.open("allowed").unwrap();
                 assert_eq!(client.read_in_place(file, 100).unwrap().to_vec(), b"through");
                 // A name longer than a proxy takes is none.
@@ -173,11 +173,11 @@ fn bytes_in_place_are_not_copied_on_the_way() {
                     let mut client = Client::new(joined, LONG, Waiting::Adaptive).unwrap();
                     let mut lease = client.lease(50_000).unwrap();
                     lease.write_at(49_990, b"the end...");
-                    client.write_in_place(Handle::of(1), lease).unwrap();
-                    let view = client.read_in_place(Handle::of(1), 5).unwrap();
+                    client.write_in_place(Handle(1), lease).unwrap();
+                    let view = client.read_in_place(Handle(1), 5).unwrap();
                     let before = view.to_vec();
                     // The table writes over its own blocks, and tells when it has.
-                    client.seek(Handle::of(1), std::io::SeekFrom::Start(0)).unwrap();
+                    client.seek(Handle(1), std::io::SeekFrom::Start(0)).unwrap();
                     (own, inode(view.region_file()), before, view.to_vec())
                 },
             )
@@ -257,8 +257,8 @@ fn change_a_name(stride_bytes: u16) {
                 own.store32(at, good, Store::Relaxed);
                 own.store32(at + 4, 0, Store::Relaxed);
                 let block = if is_inline { Slice::INLINE } else { 0 };
-                let args = Args::slice(Slice { block, length: 8 });
-                let id = JobId::new(round as u64).unwrap();
+                let args = Value::slice(Slice { block, length: 8 });
+                let id = JobId(round as u32);
                 let request = Request { kind: Kind::Open, flags: Flags::NONE, id, handle: 0, args };
                 requests.push(request.to_entry()).unwrap();
                 requests.publish();
@@ -298,9 +298,9 @@ fn objects_pass_through_a_proxy() {
                 |_| Ok(()),
                 || {
                     let mut client = Client::connect(&at_front, ClientOptions::default()).unwrap();
-                    let shared = client.share(Handle::of(1), 0, 0, Access::Read).unwrap().map().unwrap();
+                    let shared = client.share(Handle(1), PageRange::WHOLE).unwrap().map().unwrap();
                     let (handle, with) = client.open_shared("name").unwrap();
-                    assert_eq!((handle.number(), with.unwrap().len_bytes()), (3, 4096));
+                    assert_eq!((handle.0, with.unwrap().parcel.len_bytes), (3, 4096));
                     let mut bytes = [0; 6];
                     shared.memory().read(0, &mut bytes, Copier::AUTO);
                     bytes

@@ -57,7 +57,7 @@ fn entries_arrive_in_order_over_the_wrap_of_the_indices() {
                 }
                 producer.publish();
                 assert!(!producer.publish(), "twice");
-                assert_eq!(consumer.is_ready(), !expected.is_empty());
+                assert_eq!(consumer.peek().is_some(), !expected.is_empty());
                 for _ in 0..rng.below(capacity as usize + 2) {
                     let got = consumer.pop();
                     assert_eq!(got, expected.pop_front());
@@ -82,7 +82,7 @@ fn a_batch_is_seen_only_when_it_is_published() {
     for word in 0..5 {
         assert!(producer.push([word; 3]).unwrap());
     }
-    assert_eq!((consumer.pop(), consumer.is_ready()), (None, false));
+    assert_eq!((consumer.pop(), consumer.peek().is_some()), (None, false));
     assert!(producer.publish());
     for word in 0..5 {
         assert_eq!(consumer.pop(), Some([word; 3]));
@@ -194,9 +194,9 @@ fn an_entry_is_one_by_its_lap_alone() {
         for (lap, garbage) in [lap_bit | 1, 6, lap_bit | 5].into_iter().enumerate() {
             for place in [128, 140] {
                 memory.store32(place, garbage ^ lap_bit, Store::Release);
-                assert_eq!((consumer.is_ready(), consumer.pop()), (false, None), "of another lap: {lap}");
+                assert_eq!((consumer.peek().is_some(), consumer.pop()), (false, None), "of another lap: {lap}");
                 memory.store32(place, garbage, Store::Release);
-                assert_eq!((consumer.is_ready(), consumer.pop()), (true, Some([garbage & !lap_bit, 0, 0])));
+                assert_eq!((consumer.peek().is_some(), consumer.pop()), (true, Some([garbage & !lap_bit, 0, 0])));
             }
             assert_eq!(consumer.pop(), None, "before the next lap");
         }

@@ -8,7 +8,7 @@ use crate::sides::{geometries, geometry, memories, pair, serve};
 use memcpy_select::transport::chain::Chain;
 use memcpy_select::transport::geometry::{Allocator, Geometry};
 use memcpy_select::transport::session::{ClientSide, Outcome, Reply, ServerSide, SubmitError, Ticket};
-use memcpy_select::transport::{Args, Copier, ErrorCode, Flags, Kind, Mapped, Memory, Value, Violation};
+use memcpy_select::transport::{Copier, ErrorCode, Flags, Kind, Mapped, Memory, Request, Value, Violation};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -82,35 +82,35 @@ fn submit<M: Memory + Clone>(client: &mut ClientSide<M>, op: &Op) -> Result<Opti
         Op::Open(name) => (Kind::Open, 0, None, &name[..]),
         Op::Create(name) => (Kind::Create, 0, None, &name[..]),
         Op::Destroy(name) => (Kind::Destroy, 0, None, &name[..]),
-        Op::Read(handle, amount, _) => (Kind::Read, *handle, Some(Args::amount(*amount as u32)), &[][..]),
+        Op::Read(handle, amount, _) => (Kind::Read, *handle, Some(Value::number(*amount as u32)), &[][..]),
         Op::Write(handle, bytes) => (Kind::Write, *handle, None, &bytes[..]),
-        Op::Seek(Kind::SeekStart, handle, offset) => {
-            (Kind::SeekStart, *handle, Some(Args::from_raw(*offset as u64)), &[][..])
+        Op::Seek(Kind::SeekStart, handle, offset) => (Kind::SeekStart, *handle, Some(Value(*offset as u64)), &[][..]),
+        Op::Seek(kind, handle, offset) => (*kind, *handle, Some(Value(*offset as u64)), &[][..]),
+        Op::Close(handle) => {
+            return client.post(Request::close(*handle, Flags::NONE), b"", Copier::AUTO).map(|()| None);
         }
-        Op::Seek(kind, handle, offset) => (*kind, *handle, Some(Args::from_raw(*offset as u64)), &[][..]),
-        Op::Close(handle) => return client.close(*handle).map(|()| None),
     };
     let flags = match op {
         Op::Read(_, _, false) => Flags::BINARY,
         _ => Flags::DATA,
     };
-    let mut chain = match client.allocate(bytes.len() as u32) {
+    let mut chain = match client.data.allocate(bytes.len() as u32) {
         Ok(chain) => chain,
         Err(error) => panic!("{error:?}: no test asks for as much"),
     };
-    let place = client.client_data();
+    let place = &client.data.own;
     chain.write(place, 0, bytes, Copier::AUTO);
-    client.submit(kind, flags, handle, args.unwrap_or(Args::from_raw(0)), chain).map(Some)
+    client.submit(Request::new(kind, flags, handle, args.unwrap_or(Value(0))), chain).map(Some)
 }
 
 fn take<M: Memory + Clone>(client: &mut ClientSide<M>, ticket: Ticket) -> Result<Got, Violation> {
     Ok(match client.take(ticket).expect("it was polled") {
         Outcome::Refused(code) => Got::Refused(code),
         Outcome::Amount(amount) => Got::Amount(amount),
-        Outcome::Opened(handle, None) => Got::Handle(handle.number()),
+        Outcome::Opened(handle, None) => Got::Handle(handle.0),
         Outcome::Position(position) => Got::Position(position),
         Outcome::Read(chain) => {
-            let place = client.server_data();
+            let place = &client.data.theirs;
             let mut bytes = vec![0; chain.length() as usize];
             chain.read(place, 0, &mut bytes, Copier::AUTO);
             client.release(chain)?;
@@ -169,10 +169,10 @@ fn clients_see_the_objects_as_they_are() {
         assert_eq!((client.in_flight(), server.unanswered(), server.lent_blocks()), (0, 0, 0));
         // Every block is free again.
         let most = geometry.client_blocks.count * 7 / 8 * geometry.client_blocks.block_bytes;
-        let all = client.allocate(most).unwrap();
-        client.give_back(all);
+        let all = client.data.allocate(most).unwrap();
+        client.data.give_back(all);
         let all = server.lend(most).unwrap();
-        server.give_back(all);
+        server.data.give_back(all);
     }
 }
 
@@ -185,10 +185,10 @@ fn what_a_request_counts_on_is_given_back_before_the_server_finds_it() {
         let mut server =
             ServerSide::new(&geometry, queue.clone(), client_data.read_only(), server_data.clone()).unwrap();
         // Two of bytes, and their list.
-        server.limit_lent_blocks(3);
+        server.limit_blocks = 3;
         let answer: Rc<RefCell<dyn FnMut()>> = Rc::new(RefCell::new(move || {
             while let Some(incoming) = server.take_request().unwrap() {
-                let chain = server.lend(incoming.request.args.to_amount()).expect("the client holds nothing");
+                let chain = server.lend(incoming.request.args.to_number()).expect("the client holds nothing");
                 server.answer(incoming.job.unwrap(), Reply::Bytes(chain)).unwrap();
                 server.flush();
             }
@@ -198,8 +198,8 @@ fn what_a_request_counts_on_is_given_back_before_the_server_finds_it() {
         let mut client = ClientSide::new(&geometry, queue, client_data, server_data).unwrap();
         for round in 0..6 * geometry.capacity {
             // One block is given back, or three.
-            let read = Args::amount(block_bytes * (1 + round % 3 / 2));
-            let ticket = client.submit(Kind::Read, Flags::NONE, 1, read, Chain::EMPTY).unwrap();
+            let read = Value::number(block_bytes * (1 + round % 3 / 2));
+            let ticket = client.submit(Request::new(Kind::Read, Flags::NONE, 1, read), Chain::EMPTY).unwrap();
             client.flush().unwrap();
             assert_eq!(client.poll().unwrap(), Some(ticket));
             let Some(Outcome::Read(chain)) = client.take(ticket) else { panic!("no bytes") };
@@ -227,12 +227,12 @@ fn what_a_credit_counts_on_is_given_back_before_the_server_finds_it() {
         let [queue, client_data, server_data] = memories(&geometry);
         let mut server =
             ServerSide::new(&geometry, queue.clone(), client_data.read_only(), server_data.clone()).unwrap();
-        server.limit_lent_blocks(credits);
+        server.limit_blocks = credits;
         let mut stream = None;
         let serve = move || {
             while let Some(incoming) = server.take_request().expect("there is room") {
                 stream = stream.or(incoming.job);
-                while let Some(job) = stream.filter(|job| server.credits(*job) > Some(0)) {
+                while let Some(job) = stream.filter(|job| server.job(*job).is_some_and(|found| found.credits > 0)) {
                     let chain = server.lend(1).expect("the client holds no more than it has credits for");
                     server.push(job, Reply::Bytes(chain)).unwrap();
                 }
@@ -241,7 +241,8 @@ fn what_a_credit_counts_on_is_given_back_before_the_server_finds_it() {
         };
         let [queue, client_data, server_data] = watched_by(serve, [queue, client_data, server_data.read_only()]);
         let mut client = ClientSide::new(&geometry, queue, client_data, server_data).unwrap();
-        let ticket = client.submit(Kind::Stream, Flags::NONE, 1, Args::stream(1, credits), Chain::EMPTY).unwrap();
+        let ticket =
+            client.submit(Request::new(Kind::Stream, Flags::NONE, 1, Value::pair(1, credits)), Chain::EMPTY).unwrap();
         client.flush().unwrap();
         let mut seen = 0;
         while seen < 40 {
@@ -265,7 +266,7 @@ fn places_of_requests_are_given_back_before_the_client_finds_the_answers() {
     let [queue, client_data, server_data] = memories(&geometry);
     let mut client = ClientSide::new(&geometry, queue.clone(), client_data.clone(), server_data.read_only()).unwrap();
     let ask = |client: &mut ClientSide<Mapped>| {
-        client.submit(Kind::SeekStart, Flags::NONE, 1, Args::from_raw(7), Chain::EMPTY).expect("a place")
+        client.submit(Request::new(Kind::SeekStart, Flags::NONE, 1, Value(7)), Chain::EMPTY).expect("a place")
     };
     for _ in 0..geometry.capacity {
         ask(&mut client);
@@ -286,7 +287,7 @@ fn places_of_requests_are_given_back_before_the_client_finds_the_answers() {
     for _ in 0..20 {
         for _ in 0..geometry.capacity {
             let incoming = server.take_request().unwrap().expect("a request");
-            server.answer(incoming.job.unwrap(), Reply::Value(Value::from_raw(7))).unwrap();
+            server.answer(incoming.job.unwrap(), Reply::Value(Value(7))).unwrap();
         }
         server.flush();
     }

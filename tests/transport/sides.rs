@@ -60,8 +60,8 @@ pub fn pair(geometry: &Geometry) -> (ClientSide<Mapped>, ServerSide<Mapped>) {
 
 /// The bytes of a job's payload.
 pub fn payload<M: Memory + Clone>(side: &ServerSide<M>, incoming: &Incoming) -> Vec<u8> {
-    let chain = side.payload(incoming.job.unwrap()).unwrap();
-    let place = side.client_data();
+    let chain = &side.job(incoming.job.unwrap()).unwrap().payload;
+    let place = &side.data.theirs;
     let mut bytes = vec![0; chain.length() as usize];
     let copied = chain.read(place, 0, &mut bytes, Copier::AUTO);
     assert_eq!(copied, bytes.len());
@@ -83,13 +83,13 @@ pub fn serve<M: Memory + Clone>(side: &mut ServerSide<M>, files: &mut Files, lim
         let value = |result: Result<Value, ErrorCode>| Reply::Value(result.unwrap_or_else(ErrorCode::value));
         let amount = |amount: u32| Value::number(amount);
         let handle_value = |handle: u32| Value::number(handle);
-        let position = |position: u64| Value::from_raw(position);
+        let position = |position: u64| Value(position);
         let reply = match kind {
-            Kind::Read => match files.read(handle, args.to_amount() as usize, flags.has(Flags::ADVANCE)) {
+            Kind::Read => match files.read(handle, args.to_number() as usize, flags.has(Flags::ADVANCE)) {
                 Err(code) => Reply::Value(code.value()),
                 Ok(bytes) => match side.lend(bytes.len() as u32) {
                     Ok(mut chain) => {
-                        let place = side.server_data();
+                        let place = &side.data.own;
                         chain.write(place, 0, &bytes, Copier::AUTO);
                         Reply::Bytes(chain)
                     }
@@ -106,9 +106,9 @@ pub fn serve<M: Memory + Clone>(side: &mut ServerSide<M>, files: &mut Files, lim
             Kind::Open => value(files.open(&payload(side, &incoming)).map(handle_value)),
             Kind::Create => value(files.create(&payload(side, &incoming)).map(handle_value)),
             Kind::Destroy => value(files.destroy(&payload(side, &incoming)).map(|()| amount(0))),
-            Kind::SeekStart => value(files.seek_start(handle, args.raw()).map(position)),
-            Kind::SeekCurrent => value(files.seek_current(handle, args.raw() as i64).map(position)),
-            Kind::SeekEnd => value(files.seek_end(handle, args.raw() as i64).map(position)),
+            Kind::SeekStart => value(files.seek_start(handle, args.0).map(position)),
+            Kind::SeekCurrent => value(files.seek_current(handle, args.0 as i64).map(position)),
+            Kind::SeekEnd => value(files.seek_end(handle, args.0 as i64).map(position)),
             Kind::Share | Kind::Close | Kind::Stream | Kind::Credit => Reply::Value(ErrorCode::UNSUPPORTED.value()),
         };
         match side.answer(job, reply) {
@@ -129,6 +129,6 @@ pub fn slice_value(block: u32, length: u32) -> Value {
 
 /// A response entry.
 pub fn response(id: u64, value: Value) -> [u32; 3] {
-    let id = memcpy_select::transport::JobId::new(id).unwrap();
+    let id = memcpy_select::transport::JobId(id as u32);
     Response { has_object: false, has_more: false, id, value }.to_entry()
 }

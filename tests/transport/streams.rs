@@ -13,9 +13,9 @@ use memcpy_select::transport::session::{
     AnswerError, Came, ClientSide, JobKey, Outcome, QueueLayout, Reply, ServerSide, SubmitError, Ticket,
 };
 use memcpy_select::transport::{
-    Answer, Answered, Args, Asked, Blocks, Client, ClientError, ClientOptions, Completion, Copier, ErrorCode, Event,
-    Flags, Handle, Job, JobId, Kind, Mapped, Memory, Operation, Proxy, ProxyOptions, Pushed, Request, Response, Slice,
-    Table, TableOptions, Value, Violation, Waiting,
+    Answer, Answered, Asked, Blocks, Client, ClientError, ClientOptions, Completion, Copier, ErrorCode, Event, Flags,
+    Handle, Job, JobId, Kind, Mapped, Memory, Operation, Proxy, ProxyOptions, Pushed, Request, Response, Slice, Table,
+    TableOptions, Value, Violation, Waiting,
 };
 use std::io::SeekFrom;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,7 +29,7 @@ pub fn message(number: u32, most: usize) -> Vec<u8> {
 }
 
 fn open(client: &mut ClientSide<Mapped>, amount: u32, credits: u32) -> Result<Ticket, SubmitError> {
-    client.submit(Kind::Stream, Flags::NONE, 1, Args::stream(amount, credits), Chain::EMPTY)
+    client.submit(Request::new(Kind::Stream, Flags::NONE, 1, Value::pair(amount, credits)), Chain::EMPTY)
 }
 
 fn next(server: &mut ServerSide<Mapped>) -> (JobKey, Request) {
@@ -40,11 +40,11 @@ fn next(server: &mut ServerSide<Mapped>) -> (JobKey, Request) {
 /// Pushes the message of that number, by either call; false without a credit.
 fn push(server: &mut ServerSide<Mapped>, job: JobKey, number: u32, most: usize) -> bool {
     let bytes = message(number, most);
-    let result = if number.is_multiple_of(2) && server.fits(bytes.len()) {
+    let result = if number.is_multiple_of(2) && server.data.fits(bytes.len()) {
         server.push(job, Reply::Copy(&bytes, Copier::AUTO))
     } else {
         let mut chain = server.lend(bytes.len() as u32).unwrap();
-        chain.write(server.server_data(), 0, &bytes, Copier::AUTO);
+        chain.write(&server.data.own, 0, &bytes, Copier::AUTO);
         server.push(job, Reply::Bytes(chain))
     };
     assert!(matches!(result, Ok(()) | Err(AnswerError::NoCredit)), "{result:?}");
@@ -54,7 +54,7 @@ fn push(server: &mut ServerSide<Mapped>, job: JobKey, number: u32, most: usize) 
 fn bytes_of(client: &mut ClientSide<Mapped>, outcome: Option<Outcome>) -> Vec<u8> {
     let Some(Outcome::Read(chain)) = outcome else { panic!("{outcome:?}") };
     let mut bytes = vec![0; chain.length() as usize];
-    chain.read(client.server_data(), 0, &mut bytes, Copier::AUTO);
+    chain.read(&client.data.theirs, 0, &mut bytes, Copier::AUTO);
     client.release(chain).unwrap();
     bytes
 }
@@ -70,11 +70,11 @@ fn messages_arrive_in_order_beside_other_requests() {
         let ticket = open(&mut client, most as u32, credits).unwrap();
         client.flush().unwrap();
         let (job, request) = next(&mut server);
-        assert_eq!((request.kind, request.args.to_credits()), (Kind::Stream, credits));
+        assert_eq!((request.kind, request.args.to_pair()[1]), (Kind::Stream, credits));
         let (mut sent, mut seen, mut asked, mut answered) = (0, 0, 0, 0);
         while seen < 500 {
             for _ in 0..rng.below(3) {
-                match client.submit(Kind::SeekStart, Flags::NONE, 1, Args::from_raw(asked), Chain::EMPTY) {
+                match client.submit(Request::new(Kind::SeekStart, Flags::NONE, 1, Value(asked)), Chain::EMPTY) {
                     Ok(_) => asked += 1,
                     Err(error) => assert_eq!(error, SubmitError::Full),
                 }
@@ -84,12 +84,12 @@ fn messages_arrive_in_order_beside_other_requests() {
                 let position = incoming.request.args;
                 match incoming.request.kind {
                     Kind::Credit => assert_eq!(incoming.job, Some(job)),
-                    _ => server.answer(incoming.job.unwrap(), Reply::Value(Value::from_raw(position.raw()))).unwrap(),
+                    _ => server.answer(incoming.job.unwrap(), Reply::Value(Value(position.0))).unwrap(),
                 }
             }
             server.take_releases().unwrap();
             for _ in 0..rng.below(5) {
-                let had = server.credits(job).unwrap();
+                let had = server.job(job).unwrap().credits;
                 let is_sent = push(&mut server, job, sent, most);
                 assert_eq!(is_sent, had > 0);
                 sent += u32::from(is_sent);
@@ -121,14 +121,14 @@ fn messages_arrive_in_order_beside_other_requests() {
                 seen += 1;
             }
         }
-        server.answer(job, Reply::Value(Value::from_raw(0))).unwrap();
+        server.answer(job, Reply::Value(Value(0))).unwrap();
         server.flush();
         while client.in_flight() > 0 {
             client.flush().unwrap();
             while let Some(incoming) = server.take_request().unwrap() {
                 if incoming.request.kind != Kind::Credit {
-                    let position = incoming.request.args.raw();
-                    server.answer(incoming.job.unwrap(), Reply::Value(Value::from_raw(position))).unwrap();
+                    let position = incoming.request.args.0;
+                    server.answer(incoming.job.unwrap(), Reply::Value(Value(position))).unwrap();
                 }
             }
             server.flush();
@@ -150,8 +150,8 @@ fn messages_arrive_in_order_beside_other_requests() {
         assert_eq!(server.take_request().map(|incoming| incoming.is_none_or(|one| one.job.is_none())), Ok(true));
         server.take_releases().unwrap();
         assert_eq!((answered, server.unanswered(), server.lent_blocks()), (asked, 0, 0), "{geometry:?}");
-        assert_eq!(server.credits(job), None);
-        assert_eq!(server.push(job, Reply::Value(Value::from_raw(0))), Err(AnswerError::NoSuchJob));
+        assert!(server.job(job).is_none());
+        assert_eq!(server.push(job, Reply::Value(Value(0))), Err(AnswerError::NoSuchJob));
     }
 }
 
@@ -166,7 +166,7 @@ fn credits_come_back_when_half_are_used_and_fill_the_ring_at_most() {
     assert_eq!(open(&mut client, 10, 8), Err(SubmitError::Full), "there is the last response, too");
     let ticket = open(&mut client, 10, 7).unwrap();
     for kind in [Kind::SeekEnd, Kind::Stream] {
-        let more = client.submit(kind, Flags::NONE, 1, Args::stream(1, 1), Chain::EMPTY);
+        let more = client.submit(Request::new(kind, Flags::NONE, 1, Value::pair(1, 1)), Chain::EMPTY);
         assert_eq!(more, Err(SubmitError::Full));
     }
     client.flush().unwrap();
@@ -181,10 +181,10 @@ fn credits_come_back_when_half_are_used_and_fill_the_ring_at_most() {
         let outcome = client.take(ticket);
         assert_eq!(bytes_of(&mut client, outcome), message(number, 10));
         client.flush().unwrap();
-        let credits = server.take_request().unwrap().map(|incoming| incoming.request.args.to_amount());
+        let credits = server.take_request().unwrap().map(|incoming| incoming.request.args.to_number());
         assert_eq!(credits, (number == 3).then_some(4));
     }
-    assert_eq!(server.credits(job), Some(4));
+    assert_eq!(server.job(job).unwrap().credits, 4);
     // Its messages take no block: the last response has its place all the same, also now.
     server.answer(job, Reply::Value(ErrorCode::BUSY.value())).unwrap();
     server.flush();
@@ -215,10 +215,10 @@ fn a_stream_that_is_given_up_ends_and_leaves_nothing() {
         let mut is_ended = false;
         while let Some(incoming) = server.take_request().unwrap() {
             assert_eq!((incoming.request.kind, incoming.job), (Kind::Credit, Some(job)));
-            is_ended |= incoming.request.args.to_amount() == 0;
+            is_ended |= incoming.request.args.to_number() == 0;
         }
         assert!(is_ended);
-        assert_eq!(server.push(job, Reply::Value(Value::from_raw(0))), Err(AnswerError::NoSuchJob));
+        assert_eq!(server.push(job, Reply::Value(Value(0))), Err(AnswerError::NoSuchJob));
         server.flush();
         assert_eq!(client.poll(), Ok(None));
         client.flush().unwrap();
@@ -235,7 +235,7 @@ fn what_has_no_answer_needs_no_room_for_one() {
     client.flush().unwrap();
     let (job, _) = next(&mut server);
     for round in 0..20 {
-        client.post(1, b"posted", Copier::AUTO).unwrap();
+        client.post(Request::new(Kind::Write, Flags::DATA, 1, Value(0)), b"posted", Copier::AUTO).unwrap();
         while push(&mut server, job, round, 10) {}
         server.flush();
         while let Some(found) = client.poll().unwrap() {
@@ -247,14 +247,14 @@ fn what_has_no_answer_needs_no_room_for_one() {
         assert!(server.is_ready());
         let (posted, request) = next(&mut server);
         assert_eq!(request.kind, Kind::Write);
-        server.answer(posted, Reply::Value(Value::from_raw(0))).unwrap();
+        server.answer(posted, Reply::Value(Value(0))).unwrap();
         while let Some(incoming) = server.take_request().unwrap() {
             assert_eq!(incoming.request.kind, Kind::Credit);
         }
         server.flush();
         assert!(!server.is_ready());
     }
-    assert!(server.credits(job).unwrap() > 0);
+    assert!(server.job(job).unwrap().credits > 0);
 }
 
 /// A client that sends what it is told, and its server.
@@ -273,13 +273,13 @@ fn raw(capacity: u32) -> Raw {
 }
 
 impl Raw {
-    fn send(&mut self, kind: Kind, id: u64, args: Args) {
-        let request = Request { kind, flags: Flags::NONE, id: JobId::new(id).unwrap(), handle: 1, args };
+    fn send(&mut self, kind: Kind, id: u64, args: Value) {
+        let request = Request { kind, flags: Flags::NONE, id: JobId(id as u32), handle: 1, args };
         assert!(self.requests.push(request.to_entry()).unwrap());
         self.requests.publish();
     }
 
-    fn refused(&mut self, kind: Kind, id: u64, args: Args) -> Violation {
+    fn refused(&mut self, kind: Kind, id: u64, args: Value) -> Violation {
         self.send(kind, id, args);
         self.server.take_request().unwrap_err()
     }
@@ -288,40 +288,40 @@ impl Raw {
 #[test]
 fn credits_and_numbers_that_cannot_be_end_the_session() {
     for credits in [0, 8, 9, u32::MAX] {
-        let refused = raw(8).refused(Kind::Stream, 1, Args::stream(10, credits));
+        let refused = raw(8).refused(Kind::Stream, 1, Value::pair(10, credits));
         assert_eq!(refused, Violation::Credits { found: credits, most: 7 });
     }
-    assert_eq!(raw(8).refused(Kind::Stream, 0, Args::stream(10, 1)), Violation::JobId { id: 0 });
-    assert_eq!(raw(8).refused(Kind::Credit, 0, Args::amount(1)), Violation::JobId { id: 0 });
-    let in_a_block = Args::slice(Slice { block: 0, length: 1 });
+    assert_eq!(raw(8).refused(Kind::Stream, 0, Value::pair(10, 1)), Violation::JobId { id: 0 });
+    assert_eq!(raw(8).refused(Kind::Credit, 0, Value::number(1)), Violation::JobId { id: 0 });
+    let in_a_block = Value::slice(Slice { block: 0, length: 1 });
     assert_eq!(raw(8).refused(Kind::Write, 0, in_a_block), Violation::JobId { id: 0 });
-    assert_eq!(raw(8).refused(Kind::Open, 0, Args::slice(Slice::inline(1))), Violation::JobId { id: 0 });
+    assert_eq!(raw(8).refused(Kind::Open, 0, Value::slice(Slice::inline(1))), Violation::JobId { id: 0 });
     // More than were used, and more than fit into any number.
     for (used, credits) in [(0, 1), (2, 3), (2, u32::MAX)] {
         let mut side = raw(8);
-        side.send(Kind::Stream, 5, Args::stream(10, 4));
+        side.send(Kind::Stream, 5, Value::pair(10, 4));
         let (job, _) = next(&mut side.server);
         for number in 0..used {
             assert!(push(&mut side.server, job, number, 10));
         }
-        let refused = side.refused(Kind::Credit, 5, Args::amount(credits));
+        let refused = side.refused(Kind::Credit, 5, Value::number(credits));
         assert_eq!(refused, Violation::Credits { found: credits, most: used });
     }
     // A number that a stream has, until that one has ended.
     let mut side = raw(8);
     for _ in 0..2 {
-        side.send(Kind::Stream, 5, Args::stream(10, 2));
+        side.send(Kind::Stream, 5, Value::pair(10, 2));
         next(&mut side.server);
-        side.send(Kind::Credit, 5, Args::amount(0));
+        side.send(Kind::Credit, 5, Value::number(0));
         assert!(side.server.take_request().unwrap().is_some_and(|incoming| incoming.job.is_some()));
     }
-    side.send(Kind::Stream, 5, Args::stream(10, 2));
+    side.send(Kind::Stream, 5, Value::pair(10, 2));
     next(&mut side.server);
-    assert_eq!(side.refused(Kind::Stream, 5, Args::stream(10, 2)), Violation::JobId { id: 5 });
+    assert_eq!(side.refused(Kind::Stream, 5, Value::pair(10, 2)), Violation::JobId { id: 5 });
     // For no stream: void, as often as it comes.
     let mut side = raw(8);
     for credits in [0, 1, u32::MAX] {
-        side.send(Kind::Credit, 9, Args::amount(credits));
+        side.send(Kind::Credit, 9, Value::number(credits));
         assert!(side.server.take_request().unwrap().is_some_and(|incoming| incoming.job.is_none()));
         side.server.flush();
     }
@@ -331,12 +331,12 @@ fn credits_and_numbers_that_cannot_be_end_the_session() {
 #[test]
 fn promises_that_the_ring_has_no_room_for_end_the_session() {
     let mut side = raw(8);
-    side.send(Kind::Stream, 1, Args::stream(10, 3));
+    side.send(Kind::Stream, 1, Value::pair(10, 3));
     next(&mut side.server);
-    assert_eq!(side.refused(Kind::Stream, 2, Args::stream(10, 4)), Violation::NoRoom);
+    assert_eq!(side.refused(Kind::Stream, 2, Value::pair(10, 4)), Violation::NoRoom);
 
     let mut side = raw(8);
-    side.send(Kind::Stream, 1, Args::stream(10, 7));
+    side.send(Kind::Stream, 1, Value::pair(10, 7));
     let (job, _) = next(&mut side.server);
     for number in 0..7 {
         assert!(push(&mut side.server, job, number, 10));
@@ -344,21 +344,21 @@ fn promises_that_the_ring_has_no_room_for_end_the_session() {
     side.server.flush();
     // One place was given back, and two are asked for.
     side.queue.store32(128, 1, Store::Release);
-    side.send(Kind::Credit, 1, Args::amount(1));
+    side.send(Kind::Credit, 1, Value::number(1));
     assert!(side.server.take_request().unwrap().is_some());
-    assert_eq!(side.refused(Kind::Credit, 1, Args::amount(1)), Violation::NoRoom);
+    assert_eq!(side.refused(Kind::Credit, 1, Value::number(1)), Violation::NoRoom);
 }
 
 /// A client that does not read gets what it asked for, and costs nobody more.
 #[test]
 fn pushes_to_a_client_that_does_not_read_end_with_its_credits() {
     let mut side = raw(8);
-    side.send(Kind::Stream, 1, Args::stream(100, 5));
+    side.send(Kind::Stream, 1, Value::pair(100, 5));
     let (job, _) = next(&mut side.server);
     for number in 0..1000 {
         let bytes = [number as u8; 100];
         let mut chain = side.server.lend(100).unwrap();
-        chain.write(side.server.server_data(), 0, &bytes, Copier::AUTO);
+        chain.write(&side.server.data.own, 0, &bytes, Copier::AUTO);
         let pushed = side.server.push(job, Reply::Bytes(chain));
         assert_eq!(pushed, if number < 5 { Ok(()) } else { Err(AnswerError::NoCredit) });
         side.server.flush();
@@ -366,13 +366,13 @@ fn pushes_to_a_client_that_does_not_read_end_with_its_credits() {
     // Two blocks and their list each.
     assert_eq!(side.server.lent_blocks(), 5 * 3);
     // A request that would need one more place than there is waits; the end of the stream does not.
-    side.send(Kind::SeekEnd, 2, Args::from_raw(0));
+    side.send(Kind::SeekEnd, 2, Value(0));
     assert!(side.server.take_request().unwrap().is_some());
-    side.send(Kind::SeekEnd, 3, Args::from_raw(0));
+    side.send(Kind::SeekEnd, 3, Value(0));
     assert!(side.server.take_request().unwrap().is_some());
-    side.send(Kind::SeekEnd, 4, Args::from_raw(0));
+    side.send(Kind::SeekEnd, 4, Value(0));
     assert_eq!((side.server.is_ready(), side.server.take_request()), (false, Ok(None)));
-    side.server.answer(job, Reply::Value(Value::from_raw(0))).unwrap();
+    side.server.answer(job, Reply::Value(Value(0))).unwrap();
 }
 
 /// What a server sends that no honest one does, in answer to a stream of two credits or to a read: it is found by either call.
@@ -393,9 +393,9 @@ fn deceived_by(
     let [queue, data, server_data] = memories(&geometry);
     let layout = QueueLayout::of(&geometry).unwrap();
     let mut client = ClientSide::new(&geometry, queue.clone(), data, server_data.read_only()).unwrap();
-    let ticket = client.submit(kind, Flags::NONE, 1, Args::stream(10, 2), Chain::EMPTY).unwrap();
+    let ticket = client.submit(Request::new(kind, Flags::NONE, 1, Value::pair(10, 2)), Chain::EMPTY).unwrap();
     client.flush().unwrap();
-    let id = JobId::truncated(u64::from(queue.load32(5 * 128, Load::Acquire) >> 8));
+    let id = JobId(queue.load32(5 * 128, Load::Acquire) >> 8);
     let mut responses = Producer::<_, 3>::new(queue, layout.responses);
     for &(has_more, value) in answers {
         responses.push(Response { has_object: false, has_more, id, value }.to_entry()).unwrap();
@@ -418,7 +418,7 @@ fn messages_that_no_server_sends_end_the_session() {
     let long = Value::slice(Slice::inline(11));
     assert_eq!(deceived(Kind::Stream, &[(true, long)]), Violation::MoreThanAsked { got: 11, asked: 10 });
     assert_eq!(deceived(Kind::Stream, &[(false, some)]), Violation::MoreThanAsked { got: 10, asked: 0 });
-    let over = [(true, some), (false, Value::from_raw(0)), (true, some)];
+    let over = [(true, some), (false, Value(0)), (true, some)];
     assert!(matches!(deceived(Kind::Stream, &over), Violation::NoSuchJob { .. }));
     // An error is no message.
     let error = ErrorCode::BUSY.value();
@@ -432,7 +432,7 @@ pub fn options() -> TableOptions {
 #[test]
 fn a_table_pushes_by_hand_and_loses_nothing_without_credit() {
     let (mut table, mut client) = by_hand(options());
-    let object = Handle::of(3);
+    let object = Handle(3);
     let ticket = client.stream(object, 100, 2).unwrap();
     client.flush().unwrap();
     let job = next_job(&mut table);
@@ -496,7 +496,7 @@ fn messages_are_copied_to_where_they_are_wanted() {
     for waiting in [Waiting::Poll, Waiting::Adaptive, Waiting::Sleep] {
         let (mut table, mut client) = by_hand_as(options(), waiting);
         client.set_limit(SOON);
-        let object = Handle::of(3);
+        let object = Handle(3);
         let ticket = client.stream(object, 100, 3).unwrap();
         client.flush().unwrap();
         let job = next_job(&mut table);
@@ -545,7 +545,7 @@ fn messages_are_copied_to_where_they_are_wanted() {
 #[test]
 fn blocks_of_messages_that_were_copied_go_back() {
     let (mut table, mut client) = by_hand(options());
-    let ticket = client.stream(Handle::of(3), 100, 0).unwrap();
+    let ticket = client.stream(Handle(3), 100, 0).unwrap();
     client.flush().unwrap();
     let job = next_job(&mut table);
     assert_eq!(job.operation(), Operation::Stream { handle: 3, amount: 100, credits: 1 });
@@ -595,7 +595,7 @@ fn serve(mut table: Table, is_over: &AtomicBool) {
 
 fn posts_come_back(at: &memcpy_select::transport::Address, waiting: Waiting) {
     let mut client = Client::connect(at, ClientOptions::default().waiting(waiting)).unwrap();
-    let object = Handle::of(1);
+    let object = Handle(1);
     let ticket = client.stream(object, 48, 5).unwrap();
     let mut seen = 0;
     let take = |client: &mut Client, seen: &mut u32| match client.next_message(ticket).unwrap() {
@@ -658,12 +658,12 @@ fn streams_and_posts_pass_through_a_proxy_that_judges_them() {
         let _over = Over(&is_over);
         posts_come_back(&front, Waiting::Adaptive);
         let mut client = Client::connect(&front, ClientOptions::default()).unwrap();
-        let ticket = client.stream(Handle::of(2), 48, 5).unwrap();
+        let ticket = client.stream(Handle(2), 48, 5).unwrap();
         assert!(matches!(client.finish(ticket), Err(ClientError::Refused(ErrorCode::DENIED))));
         // What is denied has no answer, and is not seen behind.
-        client.post(Handle::of(2), b"denied").unwrap();
-        client.post(Handle::of(1), b"allowed").unwrap();
-        let ticket = client.stream(Handle::of(1), 48, 5).unwrap();
+        client.post(Handle(2), b"denied").unwrap();
+        client.post(Handle(1), b"allowed").unwrap();
+        let ticket = client.stream(Handle(1), 48, 5).unwrap();
         let Completion::Read(view) = client.next_message(ticket).unwrap() else { panic!("no message") };
         assert_eq!(view.to_vec(), b"allowed");
     });

@@ -9,7 +9,7 @@ use memcpy_select::transport::blocks::{AllocateError, FreeList, Pool};
 use memcpy_select::transport::chain::Chain;
 use memcpy_select::transport::geometry::{Blocks, Geometry};
 use memcpy_select::transport::session::{Outcome, Reply};
-use memcpy_select::transport::{Args, Copier, Flags, Kind, Mapped, Memory, Value};
+use memcpy_select::transport::{Copier, Flags, Kind, Mapped, Memory, Request, Value};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::thread;
@@ -123,7 +123,7 @@ fn a_session_under_stress_keeps_every_block_where_it_belongs() {
                 server.take_releases().unwrap();
                 while let Some(incoming) = server.take_request().unwrap() {
                     let job = incoming.job.unwrap();
-                    let chain = server.payload(job).unwrap();
+                    let chain = &server.job(job).unwrap().payload;
                     chain.blocks().iter().for_each(|block| sent.pass(*block, CLIENT, SERVER));
                     jobs.push((job, incoming.request));
                 }
@@ -131,8 +131,8 @@ fn a_session_under_stress_keeps_every_block_where_it_belongs() {
                 while jobs.len() > rng.below(8) {
                     let (job, request) = jobs.swap_remove(rng.below(jobs.len()));
                     if request.kind == Kind::Write {
-                        let chain = server.payload(job).unwrap();
-                        let place = server.client_data();
+                        let chain = &server.job(job).unwrap().payload;
+                        let place = &server.data.theirs;
                         let mut bytes = vec![0; chain.length() as usize];
                         chain.read(place, 0, &mut bytes, Copier::AUTO);
                         assert!(bytes == paint(request.handle.into(), bytes.len()), "other bytes than were sent");
@@ -141,11 +141,11 @@ fn a_session_under_stress_keeps_every_block_where_it_belongs() {
                         server.answer(job, Reply::Value(amount)).unwrap();
                         continue;
                     }
-                    let amount = request.args.to_amount();
+                    let amount = request.args.to_number();
                     match server.lend(amount) {
                         Ok(mut chain) => {
                             chain.blocks().iter().for_each(|block| lent.pass(*block, NOBODY, SERVER));
-                            let place = server.server_data();
+                            let place = &server.data.own;
                             chain.write(place, 0, &paint(amount.into(), amount as usize), Copier::AUTO);
                             chain.blocks().iter().for_each(|block| lent.pass(*block, SERVER, CLIENT));
                             server.answer(job, Reply::Bytes(chain)).unwrap();
@@ -171,16 +171,17 @@ fn a_session_under_stress_keeps_every_block_where_it_belongs() {
                 number += 1;
                 let length = rng.below(400) as u32;
                 if rng.below(2) == 0 {
-                    let args = Args::amount(length);
-                    if let Ok(ticket) = client.submit(Kind::Read, Flags::DATA, number, args, Chain::EMPTY) {
+                    let args = Value::number(length);
+                    if let Ok(ticket) = client.submit(Request::new(Kind::Read, Flags::DATA, number, args), Chain::EMPTY)
+                    {
                         under_way.insert(ticket, Vec::new());
                     }
-                } else if let Ok(mut chain) = client.allocate(length) {
+                } else if let Ok(mut chain) = client.data.allocate(length) {
                     chain.blocks().iter().for_each(|block| sent.pass(*block, NOBODY, CLIENT));
-                    let place = client.client_data();
+                    let place = &client.data.own;
                     chain.write(place, 0, &paint(number.into(), length as usize), Copier::AUTO);
                     let mine = chain.blocks().to_vec();
-                    match client.submit(Kind::Write, Flags::DATA, number, Args::from_raw(0), chain) {
+                    match client.submit(Request::new(Kind::Write, Flags::DATA, number, Value(0)), chain) {
                         Ok(ticket) => drop(under_way.insert(ticket, mine)),
                         Err(_) => mine.iter().for_each(|block| sent.pass(*block, CLIENT, NOBODY)),
                     }
@@ -192,7 +193,7 @@ fn a_session_under_stress_keeps_every_block_where_it_belongs() {
                 let mine = under_way.remove(&ticket).expect("an answer to what was asked");
                 mine.iter().for_each(|block| sent.pass(*block, CLIENT, NOBODY));
                 if let Some(Outcome::Read(chain)) = client.take(ticket) {
-                    let place = client.server_data();
+                    let place = &client.data.theirs;
                     let mut bytes = vec![0; chain.length() as usize];
                     chain.read(place, 0, &mut bytes, Copier::AUTO);
                     assert!(bytes == paint(bytes.len() as u64, bytes.len()), "other bytes than were answered");

@@ -6,8 +6,8 @@ use crate::programs::{Over, compare, next_job, serve};
 use crate::rng::Rng;
 use memcpy_select::transport::{
     Access, Address, Allocator, Answer, Answered, Blocks, Client, ClientError, ClientKey, ClientOptions, Completion,
-    ConnectError, Copier, ErrorCode, Event, Geometry, Job, Memory, Object, Operation, Region, RegionOptions, Table,
-    TableError, TableOptions, Waiting,
+    ConnectError, Copier, ErrorCode, Event, Geometry, Job, Memory, Object, Operation, PageRange, Region, RegionOptions,
+    Table, TableError, TableOptions, Waiting,
 };
 use std::collections::HashMap;
 use std::io::SeekFrom;
@@ -134,7 +134,7 @@ fn blocks_that_do_not_fill_a_page_make_a_session() {
             let geometry = Geometry::symmetric(16, 16, Blocks { block_bytes, count });
             let options = TableOptions::default().geometry(Geometry { allocator, ..geometry });
             let (mut table, mut client) = by_hand(options);
-            let ticket = client.submit_read(memcpy_select::transport::Handle::of(1), block_bytes).unwrap();
+            let ticket = client.submit_read(memcpy_select::transport::Handle(1), block_bytes).unwrap();
             client.flush().unwrap();
             let job = next_job(&mut table);
             let bytes = vec![7; block_bytes as usize];
@@ -149,7 +149,7 @@ fn blocks_that_do_not_fill_a_page_make_a_session() {
 #[test]
 fn jobs_are_answered_later_and_in_any_order() {
     let (mut table, mut client) = by_hand(TableOptions::default());
-    let file = memcpy_select::transport::Handle::of(1);
+    let file = memcpy_select::transport::Handle(1);
     let tickets: Vec<_> = (0..5).map(|_| client.submit_seek(file, SeekFrom::Start(0)).unwrap()).collect();
     client.flush().unwrap();
     let jobs: Vec<_> = (0..5).map(|_| next_job(&mut table)).collect();
@@ -166,7 +166,7 @@ fn jobs_are_answered_later_and_in_any_order() {
 fn what_cannot_be_sent_is_refused_to_the_client_and_the_session_goes_on() {
     let (mut table, mut client) =
         by_hand(TableOptions::default().max_held_blocks(2).geometry(geometry(Allocator::Owned)));
-    let file = memcpy_select::transport::Handle::of(1);
+    let file = memcpy_select::transport::Handle(1);
     let mut read = |table: &mut Table, answer: &dyn Fn(&mut Table, Job) -> Answered| {
         let ticket = client.submit_read(file, 5).unwrap();
         client.flush().unwrap();
@@ -213,7 +213,7 @@ fn a_client_without_blocks_says_so_and_goes_on() {
         matches!(client.lease(max_bytes + 1), Err(ClientError::TooLarge { max_bytes: max, .. }) if max == max_bytes)
     );
     let all = client.lease(max_bytes).unwrap();
-    let file = memcpy_select::transport::Handle::of(1);
+    let file = memcpy_select::transport::Handle(1);
     assert!(matches!(client.write(file, b"more"), Err(ClientError::OutOfBlocks { len_bytes: 4 })));
     drop(all);
     let ticket = client.submit_write(file, b"more", Copier::AUTO).unwrap();
@@ -234,7 +234,7 @@ fn a_client_without_blocks_says_so_and_goes_on() {
 fn views_give_their_blocks_back_dropped_or_released() {
     for (allocator, is_released) in [(Allocator::Owned, true), (Allocator::Owned, false), (Allocator::Shared, true)] {
         let (mut table, mut client) = by_hand(TableOptions::default().geometry(geometry(allocator)));
-        let file = memcpy_select::transport::Handle::of(1);
+        let file = memcpy_select::transport::Handle(1);
         for round in 0..3 * client.geometry().server_blocks.count {
             let ticket = client.submit_read(file, 4).unwrap();
             client.flush().unwrap();
@@ -250,7 +250,7 @@ fn views_give_their_blocks_back_dropped_or_released() {
     // A view of one session is none of another, and not lost.
     let (mut table, mut client) = by_hand(TableOptions::default());
     let (_other_table, mut other) = by_hand(TableOptions::default());
-    let ticket = client.submit_read(memcpy_select::transport::Handle::of(1), 4).unwrap();
+    let ticket = client.submit_read(memcpy_select::transport::Handle(1), 4).unwrap();
     client.flush().unwrap();
     let job = next_job(&mut table);
     table.answer(job, Answer::Bytes(b"view"));
@@ -264,7 +264,7 @@ fn views_give_their_blocks_back_dropped_or_released() {
 fn a_table_that_does_not_answer_is_a_timeout_and_the_late_answer_is_dropped() {
     let (mut table, mut client) = by_hand(TableOptions::default());
     client.set_limit(SOON);
-    let file = memcpy_select::transport::Handle::of(1);
+    let file = memcpy_select::transport::Handle(1);
     assert!(matches!(client.read(file, &mut [0; 8]), Err(ClientError::Timeout { limit }) if limit == SOON));
     assert_eq!(client.in_flight(), 1);
     let late = next_job(&mut table);
@@ -291,9 +291,9 @@ fn memory_objects_are_handed_out_whole_or_in_pages_with_an_open_or_later() {
         }
     }
     sealed.seal_writing().unwrap();
-    let file = memcpy_select::transport::Handle::of(1);
+    let file = memcpy_select::transport::Handle(1);
     let mut share = |region: &Region, start_bytes, len_bytes, access| {
-        let ticket = client.submit_share(file, start_bytes, len_bytes, access).unwrap();
+        let ticket = client.submit_share(file, PageRange::of_bytes(start_bytes, len_bytes, access).unwrap()).unwrap();
         client.flush().unwrap();
         let job = next_job(&mut table);
         let Operation::Share { handle: 1, part } = job.operation() else { panic!("{job:?}") };
@@ -312,7 +312,7 @@ fn memory_objects_are_handed_out_whole_or_in_pages_with_an_open_or_later() {
     for region in [&sealed, &open] {
         let whole = share(region, 0, 0, Access::Read).unwrap();
         // Unless its seals keep the client from writing, the descriptor does.
-        let is_writable = rustix::fs::fcntl_getfl(whole.descriptor()).unwrap().contains(rustix::fs::OFlags::RDWR);
+        let is_writable = rustix::fs::fcntl_getfl(&whole.descriptor).unwrap().contains(rustix::fs::OFlags::RDWR);
         assert_eq!(is_writable, std::ptr::eq(region, &sealed));
         let whole = whole.map().unwrap();
         assert_eq!((whole.len_bytes(), whole.memory().access()), (4 * 4096, Access::Read));
@@ -320,7 +320,8 @@ fn memory_objects_are_handed_out_whole_or_in_pages_with_an_open_or_later() {
         whole.memory().read(2 * 4096, &mut byte, Copier::AUTO);
         assert_eq!(byte, [2]);
         let part = share(region, 4096, 2 * 4096, Access::Read).unwrap();
-        assert_eq!((part.start_bytes(), part.len_bytes(), part.access()), (4096, 2 * 4096, Access::Read));
+        let said = &part.parcel;
+        assert_eq!((said.start_bytes, said.len_bytes, said.access), (4096, 2 * 4096, Access::Read));
         let part = part.map().unwrap();
         part.memory().read(0, &mut byte, Copier::AUTO);
         assert_eq!((part.len_bytes(), byte), (2 * 4096, [1]));
@@ -338,17 +339,18 @@ fn memory_objects_are_handed_out_whole_or_in_pages_with_an_open_or_later() {
     assert_eq!(refused(share(&sealed, 0, 5 * 4096, Access::Read)), ErrorCode::UNALIGNED);
     assert_eq!(refused(share(&sealed, 4 * 4096, 0, Access::Read)), ErrorCode::UNALIGNED);
     for (start_bytes, len_bytes) in [(1, 4096), (0, 4095), (1 << 50, 4096)] {
-        assert!(matches!(client.share(file, start_bytes, len_bytes, Access::Read), Err(ClientError::Unaligned { .. })));
+        let part = PageRange::of_bytes(start_bytes, len_bytes, Access::Read);
+        assert!(matches!(part, Err(ClientError::Unaligned { .. })));
     }
     // With an open.
     let ticket = client.submit_named(memcpy_select::transport::Kind::Open, b"name").unwrap();
     client.flush().unwrap();
     let job = next_job(&mut table);
-    let all = memcpy_select::transport::PageRange::of_bytes(0, 0, Access::Read).unwrap();
+    let all = PageRange::of_bytes(0, 0, Access::Read).unwrap();
     table.answer(job, Answer::HandleAndObject(5, Object::of(&sealed, all).unwrap()));
     table.flush();
     let Ok(Completion::Opened(handle, Some(shared))) = client.finish(ticket) else { panic!("no object") };
-    assert_eq!((handle.number(), shared.map().unwrap().len_bytes()), (5, 4 * 4096));
+    assert_eq!((handle.0, shared.map().unwrap().len_bytes()), (5, 4 * 4096));
 }
 
 /// A client that the table takes from the other end of a pair.
@@ -420,7 +422,7 @@ fn a_newcomer_has_as_long_as_the_options_say() {
 fn of_a_client_that_has_left_nothing_more_is_heard() {
     let mut table = Table::without_address(TableOptions::default()).unwrap();
     let (mut one, key) = join(&mut table);
-    let file = memcpy_select::transport::Handle::of(1);
+    let file = memcpy_select::transport::Handle(1);
     for _ in 0..5 {
         one.submit_seek(file, SeekFrom::Start(0)).unwrap();
         one.close(file).unwrap();
@@ -438,7 +440,7 @@ fn of_a_client_that_has_left_nothing_more_is_heard() {
 #[test]
 fn what_is_longer_than_a_transfer_is_cut() {
     let (mut table, mut client) = by_hand(TableOptions::default().geometry(geometry(Allocator::Owned)));
-    let file = memcpy_select::transport::Handle::of(1);
+    let file = memcpy_select::transport::Handle(1);
     let (most_read, most_written) = (client.max_read_bytes(), client.max_write_bytes());
     thread::scope(|scope| {
         let client = scope.spawn(|| {
@@ -461,7 +463,7 @@ fn what_is_longer_than_a_transfer_is_cut() {
 #[test]
 fn an_answer_that_was_kept_can_be_given_up() {
     let (mut table, mut client) = by_hand(TableOptions::default());
-    let file = memcpy_select::transport::Handle::of(1);
+    let file = memcpy_select::transport::Handle(1);
     let tickets = [(); 3].map(|()| client.submit_seek(file, SeekFrom::Start(0)).unwrap());
     client.flush().unwrap();
     for position in 0..3 {
@@ -484,7 +486,7 @@ fn there_are_slices_of_what_one_side_alone_writes() {
         let (mut table, mut client) = by_hand(TableOptions::default().geometry(geometry(allocator)));
         let is_owned = allocator == Allocator::Owned;
         assert_eq!(client.lease(100).unwrap().slices_mut().is_some(), is_owned);
-        client.submit_read(memcpy_select::transport::Handle::of(1), 100).unwrap();
+        client.submit_read(memcpy_select::transport::Handle(1), 100).unwrap();
         client.flush().unwrap();
         let job = next_job(&mut table);
         assert_eq!(table.lease(&job, 100).unwrap().slices_mut().is_some(), is_owned);
@@ -495,7 +497,7 @@ fn there_are_slices_of_what_one_side_alone_writes() {
 #[test]
 fn every_kernel_copies_through_a_table() {
     let (mut table, mut client) = by_hand(TableOptions::default().geometry(geometry(Allocator::Owned)));
-    let file = memcpy_select::transport::Handle::of(1);
+    let file = memcpy_select::transport::Handle(1);
     let mut rng = Rng::new(5);
     for kernel in memcpy_select::kernels().iter().filter_map(|kernel| kernel.ready()) {
         for length in [1, 63, 64, 65, 4096, 4097, 100_000] {

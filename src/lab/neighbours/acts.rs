@@ -4,7 +4,7 @@ use super::enemy::{flood, half, hello, meddle, silent};
 use super::place::Place;
 use super::roles::{MODES, Reader, Role, ready};
 use crate::transport::memory::Store;
-use crate::transport::{Address, Args, JobId, Kind, Memory, Request};
+use crate::transport::{Address, JobId, Kind, Memory, Request, Value};
 use rustix::process::Signal;
 use std::collections::VecDeque;
 use std::os::unix::net::UnixStream;
@@ -45,7 +45,7 @@ pub(super) fn scribbles(place: &mut Place) {
             enemy.queue.store32(at, enemy.rng.draw() as u32, Store::Relaxed);
         }
         let kind = [Kind::Write, Kind::Read, Kind::Open][enemy.rng.below(3) as usize];
-        let args = Args::from_raw(enemy.rng.draw());
+        let args = Value(enemy.rng.draw());
         let request = enemy.request(kind, args);
         enemy.put(request);
         enemy.ring();
@@ -62,7 +62,7 @@ pub(super) fn floods_requests(place: &mut Place) {
     place.again_and_again(Duration::MAX, |enemy| {
         for _ in 0..64 {
             // A close has no answer, so that nothing slows it down.
-            let request = Request { id: JobId::ZERO, ..enemy.request(Kind::Close, Args::from_raw(0)) };
+            let request = Request { id: JobId::ZERO, ..enemy.request(Kind::Close, Value(0)) };
             enemy.put(request);
         }
         enemy.ring();
@@ -120,7 +120,7 @@ pub(super) fn rings(place: &mut Place) {
 
 pub(super) fn rings_and_asks(place: &mut Place) {
     place.again_and_again(Duration::MAX, |enemy| {
-        let request = Request { id: JobId::ZERO, ..enemy.request(Kind::Close, Args::from_raw(0)) };
+        let request = Request { id: JobId::ZERO, ..enemy.request(Kind::Close, Value(0)) };
         enemy.put(request);
         for _ in 0..16 {
             enemy.ring();
@@ -142,7 +142,7 @@ pub(super) fn wakes(place: &mut Place) {
 pub(super) fn stops(place: &mut Place) {
     let mut enemy = place.session().unwrap();
     for _ in 1..enemy.geometry.capacity {
-        let request = enemy.request(Kind::Read, Args::amount(10));
+        let request = enemy.request(Kind::Read, Value::number(10));
         enemy.put(request);
     }
     let half = enemy.layout.requests.end_at() - usize::from(enemy.geometry.request_stride_bytes) + 4;
@@ -167,7 +167,7 @@ pub(super) fn dies(place: &mut Place) {
 
 pub(super) fn die_once(place: &mut Place) {
     let Ok(mut enemy) = place.session() else { return };
-    let request = enemy.request(Kind::Read, Args::amount(10));
+    let request = enemy.request(Kind::Read, Value::number(10));
     enemy.put(request);
     enemy.ring();
     rustix::process::kill_process(rustix::process::getpid(), Signal::KILL).unwrap();

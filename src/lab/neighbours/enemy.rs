@@ -12,8 +12,8 @@ use crate::transport::memory::Store;
 use crate::transport::ring::{Consumer, Producer};
 use crate::transport::session::QueueLayout;
 use crate::transport::{
-    Access, Address, Args, Copier, Flags, Geometry, JobId, Kind, Mapped, Memory, Region, RegionOptions, Request,
-    Response, Slice, TableOptions, Value,
+    Access, Address, Copier, Flags, Geometry, JobId, Kind, Mapped, Memory, Region, RegionOptions, Request, Response,
+    Slice, TableOptions, Value,
 };
 use std::os::fd::AsFd;
 use std::os::linux::net::SocketAddrExt;
@@ -112,7 +112,7 @@ impl Enemy {
     /// An id that no other request has.
     pub fn id(&mut self) -> JobId {
         self.next_id += 1;
-        JobId::truncated(self.next_id)
+        JobId(self.next_id as u32 & 0xFF_FFFF)
     }
 
     /// Writes a request and publishes it; the server is not told. False if the ring is full.
@@ -122,7 +122,7 @@ impl Enemy {
         is_pushed
     }
 
-    pub fn request(&mut self, kind: Kind, args: Args) -> Request {
+    pub fn request(&mut self, kind: Kind, args: Value) -> Request {
         Request { kind, flags: Flags::DATA, id: self.id(), handle: 1, args }
     }
 
@@ -165,14 +165,14 @@ impl Enemy {
         }
     }
 
-    pub fn ask(&mut self, kind: Kind, args: Args) -> Got {
+    pub fn ask(&mut self, kind: Kind, args: Value) -> Got {
         let request = self.request(kind, args);
         assert!(self.put(request), "no room in the ring");
         self.answer()
     }
 
     /// Asks for what ends the session, and waits until it has.
-    pub fn ask_and_be_gone(&mut self, kind: Kind, args: Args) {
+    pub fn ask_and_be_gone(&mut self, kind: Kind, args: Value) {
         let request = self.request(kind, args);
         assert!(self.put(request), "no room in the ring");
         self.ring();
@@ -210,12 +210,12 @@ impl Enemy {
 }
 
 /// Bytes in one block, or a chain that starts there.
-pub fn slice(block: u32, length: u32) -> Args {
-    Args::slice(Slice { block, length })
+pub fn slice(block: u32, length: u32) -> Value {
+    Value::slice(Slice { block, length })
 }
 
-pub fn amount(amount: u32) -> Args {
-    Args::amount(amount)
+pub fn amount(amount: u32) -> Value {
+    Value::number(amount)
 }
 
 /// Passes this process's standard input as an object, as often as it goes; how often.

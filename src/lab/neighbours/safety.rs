@@ -6,7 +6,7 @@ use crate::transport::blocks::{BlockMemory, FreeList, Marks, Pool};
 use crate::transport::chain::{Chain, blocks_for};
 use crate::transport::geometry::{Blocks, Geometry};
 use crate::transport::session::{ClientSide, Outcome, QueueLayout, Reply, ServerSide, data_bytes, lay_out_shared};
-use crate::transport::{Allocator, Args, Copier, Flags, Kind, Mapped, Slice, TableOptions, Value};
+use crate::transport::{Allocator, Copier, Flags, Kind, Mapped, Request, Slice, TableOptions, Value};
 use serde::{Deserialize, Serialize};
 use std::hint::black_box;
 use std::time::Instant;
@@ -176,22 +176,22 @@ impl Session {
 
     fn request(&mut self, bytes: &[u8], [there, back]: &mut [Vec<u8>; 2]) -> Result<(), String> {
         let length = bytes.len() as u32;
-        let mut chain = self.client.allocate(length).map_err(text)?;
-        let place = self.client.client_data();
+        let mut chain = self.client.data.allocate(length).map_err(text)?;
+        let place = &self.client.data.own;
         chain.write(place, 0, bytes, Copier::AUTO);
-        let ticket = self.client.submit(Kind::Write, Flags::DATA, 1, Args::from_raw(0), chain).map_err(text)?;
+        let ticket = self.client.submit(Request::new(Kind::Write, Flags::DATA, 1, Value(0)), chain).map_err(text)?;
         self.client.flush().map_err(text)?;
         self.serve(there)?;
         match self.outcome(ticket)? {
             Outcome::Amount(amount) if amount == length => {}
             other => return Err(text(other)),
         }
-        let args = Args::amount(length);
-        let ticket = self.client.submit(Kind::Read, Flags::DATA, 1, args, Chain::EMPTY).map_err(text)?;
+        let args = Value::number(length);
+        let ticket = self.client.submit(Request::new(Kind::Read, Flags::DATA, 1, args), Chain::EMPTY).map_err(text)?;
         self.client.flush().map_err(text)?;
         self.serve(there)?;
         let Outcome::Read(chain) = self.outcome(ticket)? else { return Err("no bytes".to_owned()) };
-        let place = self.client.server_data();
+        let place = &self.client.data.theirs;
         chain.read(place, 0, back, Copier::AUTO);
         self.client.release(chain).map_err(text)
     }
@@ -209,13 +209,13 @@ impl Session {
         let incoming = self.server.take_request().map_err(text)?.ok_or("no request")?;
         let job = incoming.job.ok_or("no job")?;
         let reply = if incoming.request.kind == Kind::Write {
-            let place = self.server.client_data();
-            let chain = self.server.payload(job).ok_or("no payload")?;
+            let place = &self.server.data.theirs;
+            let chain = &self.server.job(job).ok_or("no payload")?.payload;
             chain.read(place, 0, file, Copier::AUTO);
             Reply::Value(Value::number(file.len() as u32))
         } else {
             let mut chain = self.server.lend(file.len() as u32).map_err(text)?;
-            let place = self.server.server_data();
+            let place = &self.server.data.own;
             chain.write(place, 0, file, Copier::AUTO);
             Reply::Bytes(chain)
         };

@@ -12,9 +12,9 @@ use crate::transport::connect::{Address, Channel, ConnectError, JoinOptions, Joi
 use crate::transport::error::{ClientError, SessionError};
 use crate::transport::geometry::{Allocator, Geometry};
 use crate::transport::loan::{Lease, Lender, View};
-use crate::transport::memory::{Access, Copier, Mapped};
+use crate::transport::memory::{Copier, Mapped};
 use crate::transport::options::{Waiting, setters};
-use crate::transport::request::{ErrorCode, Flags, Kind};
+use crate::transport::request::{ErrorCode, Flags, Kind, PageRange, Request, Value};
 use crate::transport::semaphore::{Doorbell, Spin};
 use crate::transport::session::{ClientSide, QueueLayout, Ticket};
 use std::collections::VecDeque;
@@ -120,8 +120,8 @@ impl Client {
             spin: Spin::default(),
             waiting,
             limit,
-            own: Lender::new(side.client_data(), geometry.allocator == Allocator::Owned, None),
-            theirs: Lender::new(side.server_data(), false, data_file),
+            own: Lender::new(&side.data.own, geometry.allocator == Allocator::Owned, None),
+            theirs: Lender::new(&side.data.theirs, false, data_file),
             side,
             channel,
             geometry,
@@ -154,7 +154,8 @@ impl Client {
     /// Makes an object, also where there is one of that name, and opens it. When the new one takes the place of the old one
     /// is for the table to say. A table that knows no such request makes the object only if there is none.
     pub fn create_or_replace(&mut self, name: impl AsRef<[u8]>) -> Result<Handle, ClientError> {
-        let ticket = self.submit_bytes((Kind::Create, Flags::META, 0), name.as_ref(), Copier::AUTO)?;
+        let request = Request::new(Kind::Create, Flags::META, 0, Value(0));
+        let ticket = self.submit_bytes(request, name.as_ref(), Copier::AUTO)?;
         Ok(self.opened(ticket)?.0)
     }
 
@@ -182,7 +183,8 @@ impl Client {
     /// [`ClientError::Full`] if the table takes nothing until the limit, or [`ClientError::Session`].
     pub fn close(&mut self, handle: Handle) -> Result<(), ClientError> {
         self.begin_request(false)?;
-        self.side.close(handle.number()).map_err(|error| self.refused(error))?;
+        let end = Request::close(handle.0, Flags::NONE);
+        self.side.post(end, &[], Copier::AUTO).map_err(|error| self.refused(error))?;
         self.flush()
     }
 
@@ -253,7 +255,8 @@ impl Client {
     ///
     /// [`ClientError`]; the table refuses what it does not understand with [`ErrorCode::UNSUPPORTED`].
     pub fn write_meta(&mut self, handle: Handle, src: &[u8]) -> Result<usize, ClientError> {
-        let ticket = self.submit_bytes((Kind::Write, Flags::META, handle.number()), src, Copier::AUTO)?;
+        let request = Request::new(Kind::Write, Flags::META, handle.0, Value(0));
+        let ticket = self.submit_bytes(request, src, Copier::AUTO)?;
         self.amount(ticket)
     }
 
@@ -265,20 +268,9 @@ impl Client {
         Ok(position)
     }
 
-    /// Asks for the memory of an object: `len_bytes` from `start_bytes` on, both multiples of 4096, or with a length of 0
-    /// all the rest.
-    ///
-    /// # Errors
-    ///
-    /// [`ClientError`]; [`ClientError::Unaligned`] for a part that does not lie on pages.
-    pub fn share(
-        &mut self,
-        handle: Handle,
-        start_bytes: u64,
-        len_bytes: u64,
-        access: Access,
-    ) -> Result<Shared, ClientError> {
-        let ticket = self.submit_share(handle, start_bytes, len_bytes, access)?;
+    /// Asks for the memory of an object, or of [a part](PageRange::of_bytes) of it.
+    pub fn share(&mut self, handle: Handle, part: PageRange) -> Result<Shared, ClientError> {
+        let ticket = self.submit_share(handle, part)?;
         let Completion::Shared(shared) = self.answer_to(ticket)? else { return Err(UNEXPECTED) };
         Ok(shared)
     }
@@ -287,10 +279,11 @@ impl Client {
 impl Drop for Client {
     /// Gives back what others may use.
     fn drop(&mut self) {
-        if self.side.owes_a_list() && self.channel.is_gone() {
+        let pool = &mut self.side.data.pool;
+        if pool.gives_back() && self.channel.is_gone() {
             // The list may be another one by now, with all blocks on it.
-            self.side.owe_nothing();
-        } else if self.side.owes_a_list() && self.over.is_none() {
+            pool.forget();
+        } else if pool.gives_back() && self.over.is_none() {
             // A list that was spoiled cannot be repaired from here.
             let _ = self.take_returned().and_then(|()| self.side.abandon_all());
         }

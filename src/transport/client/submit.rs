@@ -1,29 +1,26 @@
 //! Requests on their way: blocks for them, and their entries in the ring, with an answer, many or none.
 
 use super::Client;
-use super::wait::{LOOKS_PER_CLOCK, MIN_SLEEP};
 use crate::transport::blocks::AllocateError;
 use crate::transport::chain::{Chain, clamp};
 use crate::transport::completion::Handle;
-use crate::transport::error::{ClientError, SessionError};
+use crate::transport::error::ClientError;
 use crate::transport::geometry::Blocks;
 use crate::transport::loan::Lease;
-use crate::transport::memory::{Access, Copier, between_looks};
-use crate::transport::options::Waiting;
-use crate::transport::request::{Args, Flags, Kind, PageRange};
+use crate::transport::memory::Copier;
+use crate::transport::request::{Flags, Kind, PageRange, Request, Value};
 use crate::transport::session::Ticket;
 use std::io::SeekFrom;
-use std::time::Instant;
 
 impl Client {
     /// The longest transfer to here.
     pub fn max_read_bytes(&self) -> usize {
-        max_bytes(self.side.server_data().blocks())
+        max_bytes(self.side.data.theirs.blocks())
     }
 
     /// The longest transfer from here.
     pub fn max_write_bytes(&self) -> usize {
-        max_bytes(self.side.client_data().blocks())
+        max_bytes(self.side.data.own.blocks())
     }
 
     /// Blocks for `len_bytes`, to be filled and sent without a copy. What fits into a request
@@ -45,7 +42,7 @@ impl Client {
         if len_bytes > max_bytes {
             return Err(ClientError::TooLarge { len_bytes, max_bytes });
         }
-        self.side.allocate(clamp(len_bytes)).map_err(|error| match error {
+        self.side.data.allocate(clamp(len_bytes)).map_err(|error| match error {
             AllocateError::OutOfBlocks => ClientError::OutOfBlocks { len_bytes },
             AllocateError::Violation(violation) => self.end(violation.into()),
         })
@@ -65,49 +62,42 @@ impl Client {
 
     /// Sends a request without a payload.
     #[inline(always)]
-    pub(super) fn ask(&mut self, what: (Kind, Flags, u32), args: Args) -> Result<Ticket, ClientError> {
+    fn ask(&mut self, request: Request) -> Result<Ticket, ClientError> {
         self.begin_request(true)?;
-        self.send(what, args, Chain::EMPTY)
+        self.send(request, Chain::EMPTY)
     }
 
     #[inline(always)]
-    fn send(&mut self, what: (Kind, Flags, u32), args: Args, payload: Chain) -> Result<Ticket, ClientError> {
-        let (kind, flags, handle) = what;
-        self.side.submit(kind, flags, handle, args, payload).map_err(|error| self.refused(error))
+    fn send(&mut self, request: Request, payload: Chain) -> Result<Ticket, ClientError> {
+        self.side.submit(request, payload).map_err(|error| self.refused(error))
     }
 
     /// Submits an open, a create or a destroy, by a name.
     pub fn submit_named(&mut self, kind: Kind, name: &[u8]) -> Result<Ticket, ClientError> {
-        self.submit_bytes((kind, Flags::NONE, 0), name, Copier::AUTO)
+        self.submit_bytes(Request::new(kind, Flags::NONE, 0, Value(0)), name, Copier::AUTO)
     }
 
     #[inline(always)]
-    pub(super) fn submit_bytes(
-        &mut self,
-        what: (Kind, Flags, u32),
-        src: &[u8],
-        copier: Copier,
-    ) -> Result<Ticket, ClientError> {
+    pub(super) fn submit_bytes(&mut self, request: Request, src: &[u8], copier: Copier) -> Result<Ticket, ClientError> {
         self.begin_request(true)?;
-        if self.side.fits(src.len()) {
-            let (kind, flags, handle) = what;
-            return self.side.submit_copy(kind, flags, handle, src, copier).map_err(|error| self.refused(error));
+        if self.side.data.fits(src.len()) {
+            return self.side.submit_copy(request, src, copier).map_err(|error| self.refused(error));
         }
         let mut chain = self.allocate(src.len())?;
-        chain.write(self.side.client_data(), 0, src, copier);
-        self.send(what, Args::from_raw(0), chain)
+        chain.write(&self.side.data.own, 0, src, copier);
+        self.send(request, chain)
     }
 
     /// Submits a read of that many bytes at most.
     #[inline]
     pub fn submit_read(&mut self, handle: Handle, amount: u32) -> Result<Ticket, ClientError> {
-        self.ask((Kind::Read, Flags::DATA, handle.number()), Args::amount(amount))
+        self.ask(Request::new(Kind::Read, Flags::DATA, handle.0, Value::number(amount)))
     }
 
     /// Submits a write of a copy of `src`.
     #[inline]
     pub fn submit_write(&mut self, handle: Handle, src: &[u8], copier: Copier) -> Result<Ticket, ClientError> {
-        self.submit_bytes((Kind::Write, Flags::DATA, handle.number()), src, copier)
+        self.submit_bytes(Request::new(Kind::Write, Flags::DATA, handle.0, Value(0)), src, copier)
     }
 
     /// Submits a write of what is in a lease.
@@ -115,31 +105,23 @@ impl Client {
     pub fn submit_write_in_place(&mut self, handle: Handle, lease: Lease) -> Result<Ticket, ClientError> {
         self.begin_request(true)?;
         let chain = self.own.take_back(lease.loan).ok_or(ClientError::NotOfThisSession)?;
-        self.send((Kind::Write, Flags::DATA, handle.number()), Args::from_raw(0), chain)
+        self.send(Request::new(Kind::Write, Flags::DATA, handle.0, Value(0)), chain)
     }
 
     /// Submits a move of the position.
     #[inline]
     pub fn submit_seek(&mut self, handle: Handle, to: SeekFrom) -> Result<Ticket, ClientError> {
         let (kind, args) = match to {
-            SeekFrom::Start(offset) => (Kind::SeekStart, Args::from_raw(offset)),
-            SeekFrom::Current(offset) => (Kind::SeekCurrent, Args::from_raw(offset as u64)),
-            SeekFrom::End(offset) => (Kind::SeekEnd, Args::from_raw(offset as u64)),
+            SeekFrom::Start(offset) => (Kind::SeekStart, Value(offset)),
+            SeekFrom::Current(offset) => (Kind::SeekCurrent, Value(offset as u64)),
+            SeekFrom::End(offset) => (Kind::SeekEnd, Value(offset as u64)),
         };
-        self.ask((kind, Flags::NONE, handle.number()), args)
+        self.ask(Request::new(kind, Flags::NONE, handle.0, args))
     }
 
     /// Submits a request for the memory of an object.
-    pub fn submit_share(
-        &mut self,
-        handle: Handle,
-        start_bytes: u64,
-        len_bytes: u64,
-        access: Access,
-    ) -> Result<Ticket, ClientError> {
-        let pages = PageRange::of_bytes(start_bytes, len_bytes, access)
-            .ok_or(ClientError::Unaligned { start_bytes, len_bytes })?;
-        self.ask((Kind::Share, Flags::NONE, handle.number()), Args::range(pages))
+    pub fn submit_share(&mut self, handle: Handle, part: PageRange) -> Result<Ticket, ClientError> {
+        self.ask(Request::new(Kind::Share, Flags::NONE, handle.0, Value(part.0)))
     }
 
     /// Sends a copy of `src` to where the handle is, with the next [`flush`](Self::flush), poll or wait. There is no answer: what
@@ -157,42 +139,22 @@ impl Client {
             return Err(ClientError::TooLarge { len_bytes, max_bytes });
         }
         self.begin_request(false)?;
-        self.side.post(handle.number(), src, Copier::AUTO).map_err(|error| self.refused(error))
+        let request = Request::new(Kind::Write, Flags::DATA, handle.0, Value(0));
+        self.side.post(request, src, Copier::AUTO).map_err(|error| self.refused(error))
     }
 
     /// Waits for room in the ring for one more request.
     #[cold]
     fn wait_for_room(&mut self) -> Result<(), ClientError> {
         self.flush()?;
-        let start = Instant::now();
-        let mut checked = start;
-        loop {
-            for _ in 0..LOOKS_PER_CLOCK {
-                if self.side.has_room().map_err(|violation| self.end(violation.into()))? {
-                    return Ok(());
-                }
-                between_looks();
-            }
+        let waited = self.wait_for(|side, done| {
             // Answers are taken in, so that the table has room for more of them. Bounded by what is under way.
-            while let Some(ticket) = self.look()? {
-                self.done.push_back(ticket);
+            while let Some(ticket) = side.poll()? {
+                done.push_back(ticket);
             }
-            self.flush()?;
-            let now = Instant::now();
-            if now - start >= self.limit {
-                return Err(ClientError::Full);
-            }
-            if now - checked >= MIN_SLEEP {
-                checked = now;
-                if self.channel.is_gone() {
-                    return Err(self.end(SessionError::PeerGone));
-                }
-            }
-            // The table rings when it has given places back: what it did just before this is seen after a moment.
-            if self.waiting != Waiting::Poll {
-                self.own_bell.sleep_unless(MIN_SLEEP, || self.side.is_ready().then_some(()));
-            }
-        }
+            Ok(side.has_room()?.then_some(()))
+        });
+        waited.map_err(|error| if let ClientError::Timeout { .. } = error { ClientError::Full } else { error })
     }
 
     /// Asks for messages of at most `max_bytes` each, as long as the table has some. At most `credits` of them are on their way: 1 or
@@ -217,8 +179,8 @@ impl Client {
     /// [`ClientError::Full`] if the ring has no room for as many responses beside those that are under way, or
     /// [`ClientError::Session`].
     pub fn stream(&mut self, handle: Handle, max_bytes: u32, credits: u32) -> Result<Ticket, ClientError> {
-        let args = Args::stream(max_bytes, credits.max(1));
-        self.ask((Kind::Stream, Flags::NONE, handle.number()), args)
+        let args = Value::pair(max_bytes, credits.max(1));
+        self.ask(Request::new(Kind::Stream, Flags::NONE, handle.0, args))
     }
 }
 

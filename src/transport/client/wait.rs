@@ -5,11 +5,12 @@ use crate::transport::completion::{Completion, Shared};
 use crate::transport::connect::ConnectError;
 use crate::transport::error::{ClientError, SessionError};
 use crate::transport::loan::View;
-use crate::transport::memory::{Copier, between_looks};
+use crate::transport::memory::{Copier, Mapped, between_looks};
 use crate::transport::options::Waiting;
 use crate::transport::request::JobId;
-use crate::transport::session::{Came, Outcome, SubmitError, Ticket};
+use crate::transport::session::{Came, ClientSide, Outcome, SubmitError, Ticket};
 use crate::transport::violation::Violation;
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 /// No sleep is longer before it is seen whether the server still lives: at most two of them pass until its death is noticed.
@@ -19,12 +20,12 @@ use std::time::{Duration, Instant};
 const FIRST_SLEEP: Duration = Duration::from_millis(4);
 /// The others: a part of what was waited already, between two limits, so that a long wait polls less often.
 const SLEEPS_OF_WAIT: u32 = 16;
-pub(super) const MIN_SLEEP: Duration = Duration::from_micros(500);
+const MIN_SLEEP: Duration = Duration::from_micros(500);
 const MAX_SLEEP: Duration = Duration::from_millis(2);
 /// An object is in the socket before the response that promises it: one that does not come within this does not come.
 const OBJECT_LIMIT: Duration = Duration::from_millis(100);
 /// Looks between two clock reads: about a microsecond, in which most answers of another CPU come.
-pub(super) const LOOKS_PER_CLOCK: u32 = 256;
+const LOOKS_PER_CLOCK: u32 = 256;
 
 impl Client {
     /// Requests under way, and answers that were not taken yet.
@@ -41,14 +42,9 @@ impl Client {
     pub fn flush(&mut self) -> Result<(), ClientError> {
         let is_published = self.side.flush().map_err(|violation| self.end(violation.into()))?;
         if is_published && self.server_bell.ring() {
-            self.wake()?;
+            self.channel.wake().map_err(|error| self.lost(error))?;
         }
         Ok(())
-    }
-
-    #[cold]
-    pub(super) fn wake(&mut self) -> Result<(), ClientError> {
-        self.channel.wake().map_err(|error| self.lost(error))
     }
 
     /// The next answer, of whichever request; none if there is none yet. Does not wait.
@@ -59,7 +55,7 @@ impl Client {
         self.flush()?;
         let ticket = match self.done.pop_front() {
             Some(ticket) => Some(ticket),
-            None => self.look()?,
+            None => self.side.poll().map_err(|violation| self.end(violation.into()))?,
         };
         ticket.map(|ticket| Ok((ticket, self.complete(ticket)?))).transpose()
     }
@@ -77,7 +73,7 @@ impl Client {
         self.flush()?;
         let ticket = match self.done.pop_front() {
             Some(ticket) => ticket,
-            None => self.wait_any()?,
+            None => self.wait_for(|side, _| side.poll())?,
         };
         Ok((ticket, self.complete(ticket)?))
     }
@@ -156,50 +152,40 @@ impl Client {
         result
     }
 
-    /// Waits until a request has its answer, or a message.
+    /// Waits until a request has its answer, or a message. Answers to others that come meanwhile are kept.
     #[inline(always)]
     pub(super) fn wait_until(&mut self, ticket: Ticket) -> Result<(), ClientError> {
+        self.wait_until_some(ticket, |side| Ok(side.poll()?.map(Came::Response))).map(drop)
+    }
+
+    /// As [`wait_until`](Self::wait_until), where `look` takes in one response, and may copy out what it brings.
+    #[inline(always)]
+    fn wait_until_some(
+        &mut self,
+        ticket: Ticket,
+        mut look: impl FnMut(&mut ClientSide<Mapped>) -> Result<Option<Came>, Violation>,
+    ) -> Result<Came, ClientError> {
         self.flush()?;
         if let Some(at) = self.done.iter().position(|done| *done == ticket) {
             self.done.remove(at);
-            return Ok(());
+            return Ok(Came::Response(ticket));
         }
         if !self.side.is_waiting(ticket) {
             return Err(ClientError::NotOfThisSession);
         }
         // Bounded: each turn takes in one request that was under way.
-        loop {
-            match self.wait_any()? {
-                done if done == ticket => return Ok(()),
-                other => self.done.push_back(other),
+        self.wait_for(|side, done| {
+            loop {
+                match look(side)? {
+                    Some(Came::Response(other)) if other != ticket => done.push_back(other),
+                    came => return Ok(came),
+                }
             }
-        }
-    }
-
-    /// Takes in one response.
-    #[inline(always)]
-    pub(super) fn look(&mut self) -> Result<Option<Ticket>, ClientError> {
-        self.side.poll().map_err(|violation| self.end(violation.into()))
-    }
-
-    /// Takes in one response, waiting for it.
-    #[inline(always)]
-    fn wait_any(&mut self) -> Result<Ticket, ClientError> {
-        // The usual case of a server that is quick: no clock is read.
-        for _ in 0..LOOKS_PER_CLOCK {
-            if let Some(ticket) = self.look()? {
-                return Ok(ticket);
-            }
-            if self.waiting == Waiting::Sleep {
-                break;
-            }
-            between_looks();
-        }
-        self.wait_longer()
+        })
     }
 
     /// Copies what a read asked for, or the next message of a stream, into `dst`, which has room for as many bytes as were asked for;
-    /// how many, or none if the stream has ended. What travels in an entry is copied once, from there, if it comes soon.
+    /// how many, or none if the stream has ended. What travels in an entry is copied once, from there.
     #[inline(always)]
     pub(super) fn copy_out(
         &mut self,
@@ -207,14 +193,13 @@ impl Client {
         dst: &mut [u8],
         copier: Copier,
     ) -> Result<Option<usize>, ClientError> {
-        if let Some(len_bytes) = self.copy_soon(ticket, dst, copier)? {
+        if let Came::Bytes(len_bytes) = self.wait_until_some(ticket, |side| side.poll_into(ticket, dst, copier))? {
             return Ok(Some(len_bytes));
         }
-        self.wait_until(ticket)?;
         match self.side.take(ticket) {
             Some(Outcome::Read(chain)) => {
                 let dst = dst.get_mut(..chain.length() as usize).unwrap_or_default();
-                let copied = chain.read(self.side.server_data(), 0, dst, copier);
+                let copied = chain.read(&self.side.data.theirs, 0, dst, copier);
                 self.side.release(chain).map_err(|violation| self.end(violation.into()))?;
                 Ok(Some(copied))
             }
@@ -224,73 +209,71 @@ impl Client {
         }
     }
 
-    /// Looks for a moment whether bytes come in the entry of a response, and copies them at once.
+    /// Waits, as this side does, until `look` finds something. It takes in what there is, and keeps what is not wanted yet.
     #[inline(always)]
-    fn copy_soon(&mut self, wanted: Ticket, dst: &mut [u8], copier: Copier) -> Result<Option<usize>, ClientError> {
-        self.flush()?;
-        if !self.done.is_empty() {
-            return Ok(None);
-        }
+    pub(super) fn wait_for<T>(
+        &mut self,
+        mut look: impl FnMut(&mut ClientSide<Mapped>, &mut VecDeque<Ticket>) -> Result<Option<T>, Violation>,
+    ) -> Result<T, ClientError> {
+        // The usual case of a server that is quick: no clock is read.
         for _ in 0..LOOKS_PER_CLOCK {
-            match self.side.poll_into(wanted, dst, copier).map_err(|violation| self.end(violation.into()))? {
-                Some(Came::Bytes(len_bytes)) => return Ok(Some(len_bytes)),
-                Some(Came::Response(ticket)) => {
-                    self.done.push_back(ticket);
-                    break;
-                }
-                None if self.waiting == Waiting::Sleep => break,
-                None => between_looks(),
+            if let Some(found) = look(&mut self.side, &mut self.done).map_err(|violation| self.end(violation.into()))? {
+                return Ok(found);
             }
+            if self.waiting == Waiting::Sleep {
+                break;
+            }
+            between_looks();
         }
-        Ok(None)
+        self.wait_longer(look)
     }
 
-    fn wait_longer(&mut self) -> Result<Ticket, ClientError> {
+    /// As [`wait_for`](Self::wait_for), when the clock is read.
+    fn wait_longer<T>(
+        &mut self,
+        mut look: impl FnMut(&mut ClientSide<Mapped>, &mut VecDeque<Ticket>) -> Result<Option<T>, Violation>,
+    ) -> Result<T, ClientError> {
         let start = Instant::now();
         let mut checked = start;
         loop {
-            let found = match self.waiting {
-                Waiting::Poll => (0..LOOKS_PER_CLOCK).any(|_| {
-                    between_looks();
-                    self.side.is_ready()
-                }),
-                Waiting::Adaptive => {
-                    let look = || self.side.is_ready().then_some(());
-                    self.spin.find(self.limit, look).is_some() || self.sleep(start)
-                }
-                Waiting::Sleep => self.sleep(start),
-            };
-            if found && let Some(ticket) = self.look()? {
-                return Ok(ticket);
-            }
-            // What had no room in the ring may have some now.
+            // What had no room in the ring may have some now, and what was taken in makes room.
             self.flush()?;
+            let mut find = || look(&mut self.side, &mut self.done).map_err(SessionError::from).transpose();
+            let mut found = match self.waiting {
+                Waiting::Poll => (0..LOOKS_PER_CLOCK).find_map(|_| {
+                    between_looks();
+                    find()
+                }),
+                Waiting::Adaptive => self.spin.find(self.limit, &mut find),
+                Waiting::Sleep => None,
+            };
+            if found.is_none() && self.waiting != Waiting::Poll {
+                let slept = Instant::now();
+                let waited = slept - start;
+                let longest = (waited / SLEEPS_OF_WAIT).clamp(MIN_SLEEP, MAX_SLEEP);
+                let longest = if waited < MIN_SLEEP { FIRST_SLEEP } else { longest };
+                // Until the server rings, but not for long.
+                let left = self.limit.saturating_sub(waited).min(longest);
+                found = self.own_bell.sleep_unless(left, &mut find).or_else(&mut find);
+                if self.waiting == Waiting::Adaptive {
+                    self.spin.slept(slept.elapsed());
+                }
+            }
             let now = Instant::now();
-            if now - checked >= MIN_SLEEP {
+            if found.is_none() && now - checked >= MIN_SLEEP {
                 checked = now;
                 if self.channel.is_gone() {
                     // What it answered before it went is still an answer.
-                    return self.look()?.ok_or_else(|| self.end(SessionError::PeerGone));
+                    found = find().or(Some(Err(SessionError::PeerGone)));
                 }
+            }
+            if let Some(found) = found {
+                return found.map_err(|over| self.end(over));
             }
             if now - start >= self.limit {
                 return Err(ClientError::Timeout { limit: self.limit });
             }
         }
-    }
-
-    /// Sleeps until the server rings, but not for long.
-    fn sleep(&self, start: Instant) -> bool {
-        let slept = Instant::now();
-        let waited = slept - start;
-        let longest =
-            if waited < MIN_SLEEP { FIRST_SLEEP } else { (waited / SLEEPS_OF_WAIT).clamp(MIN_SLEEP, MAX_SLEEP) };
-        let left = self.limit.saturating_sub(waited).min(longest);
-        self.own_bell.sleep_unless(left, || self.side.is_ready().then_some(()));
-        if self.waiting == Waiting::Adaptive {
-            self.spin.slept(slept.elapsed());
-        }
-        self.side.is_ready()
     }
 
     /// What became of a request that has its response.
@@ -303,7 +286,7 @@ impl Client {
             Outcome::Amount(amount) => Completion::Amount(amount),
             Outcome::Opened(handle, object) => {
                 let received = object.map(|id| self.receive_object(id)).transpose();
-                Completion::Opened(handle, received.inspect_err(|_| self.side.discard_handle(handle.number(), None))?)
+                Completion::Opened(handle, received.inspect_err(|_| self.side.discard_handle(handle.0, None))?)
             }
             Outcome::Position(position) => Completion::Position(position),
             Outcome::Shared(id) => Completion::Shared(self.receive_object(id)?),
@@ -312,9 +295,11 @@ impl Client {
 
     /// The object that the server passed for a job, before it answered.
     pub(super) fn receive_object(&mut self, id: JobId) -> Result<Shared, ClientError> {
-        match self.channel.accept_parcel(id.get(), 1 + self.side.objects_due(), OBJECT_LIMIT) {
+        // Of requests under way, and of those that were given up.
+        let most = 1 + self.in_flight() as usize + self.side.unwanted.len();
+        match self.channel.accept_parcel(id.0.into(), most, OBJECT_LIMIT) {
             Ok((parcel, descriptor)) => Ok(Shared { parcel, descriptor }),
-            Err(ConnectError::Timeout { .. }) => Err(self.end(Violation::NoObject { id: id.get() as u32 }.into())),
+            Err(ConnectError::Timeout { .. }) => Err(self.end(Violation::NoObject { id: id.0 }.into())),
             Err(error) => Err(self.lost(error)),
         }
     }
@@ -326,7 +311,7 @@ impl Client {
             return Err(ClientError::Session(over));
         }
         self.take_returned().map_err(|violation| self.end(violation.into()))?;
-        while let Some(id) = self.side.next_unwanted() {
+        while let Some(id) = self.side.unwanted.pop() {
             match self.receive_object(id) {
                 // What finds no descriptor is as good as closed.
                 Ok(_) | Err(ClientError::Socket(ConnectError::Resources { .. })) => {}
@@ -343,7 +328,7 @@ impl Client {
             self.side.release(chain)?;
         }
         while let Some(chain) = self.own.take_returned() {
-            self.side.give_back(chain);
+            self.side.data.give_back(chain);
         }
         Ok(())
     }

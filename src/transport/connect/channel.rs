@@ -89,6 +89,7 @@ impl Channel {
     /// # Errors
     ///
     /// [`ConnectError::PeerGone`].
+    #[cold]
     pub fn wake(&self) -> Result<(), ConnectError> {
         match self.send(Message::Wake, &[]) {
             Err(ConnectError::Congested) => Ok(()),

@@ -7,7 +7,7 @@ use crate::transport::job::{ClientKey, Operation};
 use crate::transport::memory::{Copier, Mapped, Memory};
 use crate::transport::reactor::{Session, Source};
 use crate::transport::region::Region;
-use crate::transport::request::{Args, ErrorCode, JobId, Kind, Request, Response, Slice};
+use crate::transport::request::{ErrorCode, JobId, Kind, Request, Response, Slice, Value};
 use crate::transport::ring::{Consumer, Producer};
 use crate::transport::semaphore::Doorbell;
 use crate::transport::session::QueueLayout;
@@ -145,7 +145,7 @@ impl Pair {
         for _ in 0..self.capacity {
             let Some(entry) = self.responses_in.pop() else { break };
             let mut response = Response::from_entry(entry);
-            let id = response.id.get() as u32;
+            let id = response.id.0;
             // Room was kept for as many as are under way, and for no more.
             let ended = match self.streams.get_mut(&id) {
                 Some([_, credits]) if response.has_more => {
@@ -173,7 +173,7 @@ impl Pair {
 
     /// Passes an object on, which is in the socket before the response that promises it. False if the client leaves no room for it.
     fn forward_object(&mut self, id: JobId) -> Result<bool, SessionError> {
-        let (parcel, object) = self.behind.accept_parcel(id.get(), 0, Duration::ZERO)?;
+        let (parcel, object) = self.behind.accept_parcel(id.0.into(), 0, Duration::ZERO)?;
         match self.front.pass(parcel, object.as_fd()) {
             Err(ConnectError::Congested) => Ok(false),
             passed => Ok(passed.map(|()| true)?),
@@ -202,7 +202,7 @@ impl Pair {
             let Some(entry) = self.requests_in.pop() else { break };
             let mut request = Request::from_entry(entry)?;
             request.check(self.capacity)?;
-            self.has_taken_unanswered |= !request.is_answered();
+            self.has_taken_unanswered |= !Request::has_response(entry[0]);
             let responses = match request.kind {
                 Kind::Close => {
                     self.requests_out.push(entry)?;
@@ -215,7 +215,7 @@ impl Pair {
                 _ if request.is_post() => 0,
                 _ => 1 + request.credits(),
             };
-            let id = request.id.get() as u32;
+            let id = request.id.0;
             if !self.responses_out.has_room(self.in_flight + responses)? {
                 return Err(Violation::NoRoom.into());
             }
@@ -242,8 +242,8 @@ impl Pair {
 
     /// Credits for a stream, for the messages of which there must be room. One that has ended meanwhile is none.
     fn forward_credits(&mut self, request: &Request) -> Result<(), Violation> {
-        let Some([most, credits]) = self.streams.get_mut(&(request.id.get() as u32)) else { return Ok(()) };
-        let found = request.args.to_amount();
+        let Some([most, credits]) = self.streams.get_mut(&request.id.0) else { return Ok(()) };
+        let found = request.args.to_number();
         if found > *most - *credits {
             return Err(Violation::Credits { found, most: *most - *credits });
         }
@@ -273,7 +273,7 @@ impl Session for Pair {
     }
 
     fn is_ready(&mut self) -> bool {
-        self.responses_in.is_ready() || self.requests_in.is_ready() && self.has_room() != Ok(false)
+        self.responses_in.peek().is_some() || self.requests_in.peek().is_some() && self.has_room() != Ok(false)
     }
 
     fn bells(&self) -> &[Doorbell<Mapped>] {
@@ -342,10 +342,10 @@ impl Names {
             return Ok(Ok(bytes));
         }
         if slice.length <= room_bytes {
-            request.args = Args::slice(Slice::inline(slice.length));
+            request.args = Value::slice(Slice::inline(slice.length));
             return Ok(Ok(bytes));
         }
-        let id = request.id.get() as u32;
+        let id = request.id.0;
         if self.used.contains_key(&id) {
             return Err(Violation::JobId { id });
         }
@@ -353,7 +353,7 @@ impl Names {
         self.own.write(block as usize * self.client.blocks().block_bytes as usize, bytes, Copier::AUTO);
         self.used.insert(id, block);
         let block = self.client.blocks().count + block;
-        request.args = Args::slice(Slice { block, length: slice.length });
+        request.args = Value::slice(Slice { block, length: slice.length });
         Ok(Ok(&[]))
     }
 }

@@ -174,7 +174,7 @@ impl Table {
     /// [`TableError::NoSuchClient`].
     #[inline]
     pub fn lease(&mut self, job: &Job, len_bytes: usize) -> Result<Lease, TableError> {
-        let lease = self.with(job.client, |session, _| match session.side.asked(job.key).map(|asked| asked as usize) {
+        let lease = self.with(job.client, |session, _| match session.side.job(job.key).map(|job| job.asked as usize) {
             None => Ok(Err(TableError::NoSuchJob)),
             Some(max_bytes) if len_bytes > max_bytes => Ok(Err(TableError::TooLarge { len_bytes, max_bytes })),
             Some(_) => match session.lend(clamp(len_bytes)) {
@@ -193,7 +193,7 @@ impl Table {
     #[inline(always)]
     pub fn push<'a>(&mut self, job: &Job, answer: Answer<'a>) -> Pushed<'a> {
         let pushed = self.with(job.client, |session, service| {
-            match session.side.credits(job.key) {
+            match session.side.job(job.key).filter(|found| found.is_stream()).map(|found| found.credits) {
                 None => return Ok(Pushed::Ended),
                 Some(0) => return Ok(Pushed::NoCredit(answer)),
                 Some(_) => {}

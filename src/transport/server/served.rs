@@ -64,10 +64,10 @@ impl Session {
             None => (data.clone(), None),
         };
         let mut side = ServerSide::new(&geometry, queue.clone(), client_data, data)?;
-        side.limit_lent_blocks(max_held_blocks);
+        side.limit_blocks = max_held_blocks;
         Ok(Self {
-            place: Lender::new(side.server_data(), geometry.allocator == Allocator::Owned, None),
-            client_place: Place::new(side.client_data(), false, client_file),
+            place: Lender::new(&side.data.own, geometry.allocator == Allocator::Owned, None),
+            client_place: Place::new(&side.data.theirs, false, client_file),
             side,
             channel,
             own_bell: Doorbell::new(queue.clone(), layout.server_doorbell_at),
@@ -87,7 +87,7 @@ impl Session {
     #[inline(always)]
     pub(super) fn take_returned(&mut self) {
         while let Some(chain) = self.place.take_returned() {
-            self.side.give_back(chain);
+            self.side.data.give_back(chain);
         }
     }
 
@@ -115,7 +115,7 @@ impl Session {
     /// The bytes that came with a job.
     #[inline(always)]
     pub(super) fn payload(&self, job: &Job) -> Payload<'_> {
-        Payload { blocks: self.side.payload(job.key).map(|chain| (chain, &self.client_place)) }
+        Payload { blocks: self.side.job(job.key).map(|found| (&found.payload, &self.client_place)) }
     }
 
     /// What answers a job: the answer, or the error that the client gets instead.
@@ -133,26 +133,27 @@ impl Session {
             Answer::Error(code) => code.value(),
             Answer::Done => Value::number(0),
             Answer::Amount(number) | Answer::Handle(number) => Value::number(number),
-            Answer::Position(position) => Value::from_raw(position),
+            Answer::Position(position) => Value(position),
         }))
     }
 
     /// As [`reply`](Self::reply), with a copy of these bytes.
     #[inline(always)]
     fn copied<'a>(&mut self, job: &Job, bytes: &'a [u8], copier: Copier) -> Result<Reply<'a>, SessionError> {
-        if self.side.fits(bytes.len()) { Ok(Reply::Copy(bytes, copier)) } else { self.in_blocks(job, bytes, copier) }
+        let fits = self.side.data.fits(bytes.len());
+        if fits { Ok(Reply::Copy(bytes, copier)) } else { self.in_blocks(job, bytes, copier) }
     }
 
     /// As [`reply`](Self::reply), with a copy of these bytes in blocks.
     #[inline]
     fn in_blocks(&mut self, job: &Job, bytes: &[u8], copier: Copier) -> Result<Reply<'static>, SessionError> {
         let length = match u32::try_from(bytes.len()) {
-            Ok(length) if self.side.asked(job.key).is_none_or(|asked| length <= asked) => length,
+            Ok(length) if self.side.job(job.key).is_none_or(|found| length <= found.asked) => length,
             _ => return Ok(Reply::Value(ErrorCode::TOO_LARGE.value())),
         };
         match self.lend(length) {
             Ok(mut chain) => {
-                chain.write(self.side.server_data(), 0, bytes, copier);
+                chain.write(&self.side.data.own, 0, bytes, copier);
                 Ok(Reply::Bytes(chain))
             }
             Err(AllocateError::OutOfBlocks) => Ok(Reply::Value(ErrorCode::OUT_OF_BLOCKS.value())),
@@ -162,8 +163,8 @@ impl Session {
 
     /// As [`reply`](Self::reply), with an object.
     fn pass(&mut self, job: &Job, value: Value, object: &Object<'_>) -> Result<Reply<'static>, SessionError> {
-        let Some(id) = self.side.job_id(job.key) else { return Ok(Reply::Value(ErrorCode::IO.value())) };
-        let parcel = Parcel { id: id.get(), ..object.parcel };
+        let Some(found) = self.side.job(job.key) else { return Ok(Reply::Value(ErrorCode::IO.value())) };
+        let parcel = Parcel { id: found.id.0.into(), ..object.parcel };
         match self.channel.pass(parcel, object.descriptor()) {
             Ok(()) => Ok(Reply::WithObject(value)),
             Err(ConnectError::PeerGone) => Err(SessionError::PeerGone),
@@ -198,7 +199,7 @@ impl reactor::Session for Session {
     }
 
     fn taken(&self, _source: Source) -> u32 {
-        self.side.taken()
+        self.side.requests.index()
     }
 
     fn prefault(&mut self) -> Result<bool, SessionError> {

@@ -8,11 +8,10 @@ use super::layout::QueueLayout;
 use super::releases::Returns;
 use super::tickets::{State, Ticket, Tickets};
 use super::{Came, Outcome, SubmitError};
-use crate::transport::blocks::{AllocateError, BlockMemory};
 use crate::transport::chain::Chain;
 use crate::transport::geometry::{Allocator, Geometry, GeometryError};
 use crate::transport::memory::{Copier, Memory};
-use crate::transport::request::{Args, ErrorCode, Flags, JobId, Kind, Request, Response, Slice};
+use crate::transport::request::{ErrorCode, Flags, JobId, Kind, Request, Response, Slice, Value};
 use crate::transport::ring::{Consumer, Producer};
 use crate::transport::violation::Violation;
 
@@ -22,8 +21,11 @@ pub struct ClientSide<M: Memory> {
     requests: Producer<M, 4>,
     responses: Consumer<M, 3>,
     returns: Returns<M>,
-    data: Data<M>,
+    /// The blocks of what is written, and of what is read.
+    pub data: Data<M>,
     tickets: Tickets,
+    /// Objects to receive and close, last one first: they came for requests which were given up.
+    pub(in crate::transport) unwanted: Vec<JobId>,
 }
 
 impl<M: Memory + Clone> ClientSide<M> {
@@ -44,19 +46,8 @@ impl<M: Memory + Clone> ClientSide<M> {
             returns: Returns::new(releases, server_blocks.count),
             data: Data::new(allocator, own, theirs, layout.requests.room_bytes())?,
             tickets: Tickets::new(geometry.capacity),
+            unwanted: Vec::new(),
         })
-    }
-
-    /// The blocks of what is written.
-    #[inline(always)]
-    pub fn client_data(&self) -> &BlockMemory<M> {
-        &self.data.own
-    }
-
-    /// The blocks of what is read.
-    #[inline(always)]
-    pub fn server_data(&self) -> &BlockMemory<M> {
-        &self.data.theirs
     }
 
     /// Requests under way, and outcomes that were not taken yet.
@@ -64,40 +55,14 @@ impl<M: Memory + Clone> ClientSide<M> {
         self.tickets.taken()
     }
 
-    /// Whether so many bytes travel in a request, and need no blocks.
+    /// Sends a request, which gets its number here, with the payload that its args do not name, if its kind has one. The server
+    /// sees it at the latest after [`flush`](Self::flush). On an error the payload's blocks are free again.
     #[inline(always)]
-    pub fn fits(&self, len_bytes: usize) -> bool {
-        len_bytes <= self.data.room_bytes as usize
-    }
-
-    /// Takes blocks for `length` bytes to be sent, or memory of this side's own if they [fit](Self::fits) into the request.
-    ///
-    /// # Errors
-    ///
-    /// [`AllocateError::OutOfBlocks`] if there are not as many.
-    #[inline(always)]
-    pub fn allocate(&mut self, length: u32) -> Result<Chain, AllocateError> {
-        self.data.allocate(length)
-    }
-
-    /// Gives blocks back that were allocated and not sent.
-    pub fn give_back(&mut self, chain: Chain) {
-        self.data.give_back(chain);
-    }
-
-    /// Sends a request with these args, or, for the kinds that have one, with the payload that `args` do not name. The
-    /// server sees it at the latest after [`flush`](Self::flush). On an error the payload's blocks are free again.
-    #[inline(always)]
-    pub fn submit(
-        &mut self,
-        kind: Kind,
-        flags: Flags,
-        handle: u32,
-        args: Args,
-        mut payload: Chain,
-    ) -> Result<Ticket, SubmitError> {
-        let args = if kind.has_payload() { Args::slice(payload.slice()) } else { args };
-        let sent = self.send((kind, flags, handle), args, payload.inline().unwrap_or_default(), Copier::AUTO);
+    pub fn submit(&mut self, mut request: Request, mut payload: Chain) -> Result<Ticket, SubmitError> {
+        if request.kind.has_payload() {
+            request.args = Value::slice(payload.slice());
+        }
+        let sent = self.send(request, payload.inline().unwrap_or_default(), Copier::AUTO);
         let Ok(ticket) = sent else {
             self.data.give_back(payload);
             return sent;
@@ -112,57 +77,39 @@ impl<M: Memory + Clone> ClientSide<M> {
         sent
     }
 
-    /// Sends a request with a payload that [fits](Self::fits) into it, where it is copied; what is longer is cut. The server sees
-    /// it at the latest after [`flush`](Self::flush).
+    /// As [`submit`](Self::submit), with a payload that [fits](Data::fits) into the request, where it is copied; what is longer is
+    /// cut.
     #[inline(always)]
-    pub fn submit_copy(
-        &mut self,
-        kind: Kind,
-        flags: Flags,
-        handle: u32,
-        src: &[u8],
-        copier: Copier,
-    ) -> Result<Ticket, SubmitError> {
-        let (args, src) = self.cut(src);
-        self.send((kind, flags, handle), args, src, copier)
+    pub fn submit_copy(&mut self, request: Request, src: &[u8], copier: Copier) -> Result<Ticket, SubmitError> {
+        let (request, src) = self.cut(request, src);
+        self.send(request, src, copier)
     }
 
-    /// Sends a write without an answer, whose bytes [fit](Self::fits) into the request; what is longer is cut.
+    /// As [`submit_copy`](Self::submit_copy), a request without a response: a write that is posted, or the end of a handle.
     #[inline(always)]
-    pub fn post(&mut self, handle: u32, src: &[u8], copier: Copier) -> Result<(), SubmitError> {
-        let (args, src) = self.cut(src);
-        self.push(Request { kind: Kind::Write, flags: Flags::DATA, id: JobId::ZERO, handle, args }, src, copier)
+    pub fn post(&mut self, request: Request, src: &[u8], copier: Copier) -> Result<(), SubmitError> {
+        let (request, src) = self.cut(request, src);
+        self.push(request, src, copier)
     }
 
-    /// Sends the end of a handle. There is no response.
-    pub fn close(&mut self, handle: u32) -> Result<(), SubmitError> {
-        self.push(Request::close(handle, Flags::NONE), &[], Copier::AUTO)
-    }
-
-    /// What of these bytes travels in a request, and how it is named there.
+    /// The request with what of these bytes travels in it.
     #[inline(always)]
-    fn cut<'a>(&self, src: &'a [u8]) -> (Args, &'a [u8]) {
+    fn cut<'a>(&self, request: Request, src: &'a [u8]) -> (Request, &'a [u8]) {
         let src = src.get(..self.data.room_bytes as usize).unwrap_or(src);
-        (Args::slice(Slice::inline(src.len() as u32)), src)
+        (Request { args: Value::slice(Slice::inline(src.len() as u32)), ..request }, src)
     }
 
     #[inline(always)]
-    fn send(
-        &mut self,
-        (kind, flags, handle): (Kind, Flags, u32),
-        args: Args,
-        bytes: &[u8],
-        copier: Copier,
-    ) -> Result<Ticket, SubmitError> {
-        let mut request = Request { kind, flags, id: JobId::ZERO, handle, args };
-        let credits = request.credits();
-        let free = self.tickets.next_free(credits).filter(|_| !self.returns.is_behind());
-        let (ticket, id) = free.ok_or(SubmitError::Full)?;
-        request.id = id;
+    fn send(&mut self, mut request: Request, bytes: &[u8], copier: Copier) -> Result<Ticket, SubmitError> {
+        if self.returns.is_behind() || !self.has_room()? {
+            return Err(SubmitError::Full);
+        }
+        let kind = request.kind;
+        let asked = if kind == Kind::Write { request.args.to_slice().length } else { request.most_bytes() };
+        let ticket = self.tickets.begin(kind, asked, request.credits()).ok_or(SubmitError::Full)?;
+        request.id = self.tickets.id(ticket);
         self.push(request, bytes, copier)?;
-        let asked = if kind == Kind::Write { args.to_slice().length } else { request.most_bytes() };
         self.returns.asks_for_many |= kind == Kind::Read && asked > self.data.theirs.blocks().block_bytes;
-        self.tickets.occupy(kind, asked, credits);
         Ok(ticket)
     }
 
@@ -196,42 +143,27 @@ impl<M: Memory + Clone> ClientSide<M> {
         // Bounded as in `poll`.
         while let Some(entry) = self.responses.pop() {
             let response = Response::from_entry(entry);
-            if let Some(len_bytes) = self.copy_out(wanted, response, dst, copier)? {
-                return Ok(Some(Came::Bytes(len_bytes)));
+            let (slice, has_more) = (response.value.to_slice(), response.has_more);
+            let has_bytes = response.id == self.tickets.id(wanted) && slice.is_inline();
+            if has_bytes
+                && ErrorCode::of(response.value).is_none()
+                && let Some(slot) = self.tickets.get_mut(wanted).filter(|slot| slot.is_next(has_more))
+            {
+                slot.admit(slice.length, has_more)?;
+                self.responses.take_bytes(slice.length, dst, copier)?;
+                if has_more {
+                    self.returns.add_credits(response.id, slot.take_message(), false);
+                } else {
+                    slot.state = State::Done;
+                    self.tickets.take(wanted);
+                }
+                return Ok(Some(Came::Bytes(slice.length as usize)));
             }
             if let Some(ticket) = self.accept(response)? {
                 return Ok(Some(Came::Response(ticket)));
             }
         }
         Ok(None)
-    }
-
-    /// Copies out what came in the entry of a response, if it is to that read or the next message of that stream; its length.
-    #[inline(always)]
-    fn copy_out(
-        &mut self,
-        wanted: Ticket,
-        response: Response,
-        dst: &mut [u8],
-        copier: Copier,
-    ) -> Result<Option<usize>, Violation> {
-        let slice = response.value.to_slice();
-        let is_wanted = response.id == self.tickets.id(wanted) && slice.is_inline();
-        if !is_wanted || ErrorCode::of(response.value).is_some() {
-            return Ok(None);
-        }
-        let Some(slot) = self.tickets.get_mut(wanted).filter(|slot| slot.is_next(response.has_more)) else {
-            return Ok(None);
-        };
-        slot.admit(slice.length, response.has_more)?;
-        self.responses.take_bytes(slice.length, dst, copier)?;
-        if response.has_more {
-            self.returns.add_credits(response.id, slot.take_message(), false);
-        } else {
-            slot.state = State::Done;
-            self.tickets.take(wanted);
-        }
-        Ok(Some(slice.length as usize))
     }
 
     /// Takes a response in; the request that it is for, unless that was abandoned.
@@ -294,28 +226,17 @@ impl<M: Memory + Clone> ClientSide<M> {
         match self.take(ticket) {
             None => return Ok(false),
             Some(Outcome::Read(chain)) => self.release(chain)?,
-            Some(Outcome::Opened(handle, object)) => self.discard_handle(handle.number(), object),
-            Some(Outcome::Shared(id)) => self.returns.unwanted.push(id),
+            Some(Outcome::Opened(handle, object)) => self.discard_handle(handle.0, object),
+            Some(Outcome::Shared(id)) => self.unwanted.push(id),
             Some(_) => {}
         }
         Ok(true)
     }
 
-    /// How many objects may come, or have come and were not received: of requests under way, and of those that were given up.
-    pub fn objects_due(&self) -> usize {
-        self.in_flight() as usize + self.returns.unwanted.len()
-    }
-
     /// Ends a handle that is not used, with the next [`flush`](Self::flush); the object that comes with it is not wanted.
     pub fn discard_handle(&mut self, handle: u32, object: Option<JobId>) {
-        self.returns.unwanted.extend(object);
+        self.unwanted.extend(object);
         self.returns.unsent_requests.push_back(Request::close(handle, Flags::META));
-    }
-
-    /// The next object to receive and close: it came for a request that was given up.
-    #[inline(always)]
-    pub fn next_unwanted(&mut self) -> Option<JobId> {
-        self.returns.unwanted.pop()
     }
 
     /// How many bytes the answer to a request, or a message, may have.
@@ -328,12 +249,6 @@ impl<M: Memory + Clone> ClientSide<M> {
     #[inline(always)]
     pub fn is_waiting(&self, ticket: Ticket) -> bool {
         self.tickets.get(ticket).is_some_and(|slot| slot.state == State::Waiting)
-    }
-
-    /// Whether a request has its response.
-    #[doc(hidden)]
-    pub fn is_done(&self, ticket: Ticket) -> bool {
-        self.tickets.get(ticket).is_some_and(|slot| slot.state == State::Done)
     }
 
     /// The outcome of a request that [has its response](Self::poll), or the next message of a stream; none if it has not, or if
@@ -363,29 +278,12 @@ impl<M: Memory + Clone> ClientSide<M> {
         Ok(())
     }
 
-    /// Whether there is a response: what a client that wants to sleep checks last.
-    #[inline]
-    pub fn is_ready(&self) -> bool {
-        self.responses.is_ready()
-    }
-
     /// Publishes the requests so far and gives the places of the responses back; whether there were requests, so that the
     /// server is to be woken if it sleeps.
     #[inline(always)]
     pub fn flush(&mut self) -> Result<bool, Violation> {
         self.responses.release();
         self.returns.publish(&mut self.requests)
-    }
-
-    /// Whether what this side has would be missing from a list that others take from, too. Not of a forked copy, whose parent has it
-    /// still.
-    pub(in crate::transport) fn owes_a_list(&self) -> bool {
-        self.data.pool.gives_back()
-    }
-
-    /// The list is not to be touched any more.
-    pub(in crate::transport) fn owe_nothing(&mut self) {
-        self.data.pool.forget();
     }
 
     /// Takes in what was answered, and [gives up](Self::abandon) all there is.

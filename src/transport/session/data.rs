@@ -13,10 +13,12 @@ const SPARE_CHAINS: usize = 64;
 
 /// The blocks of both directions, and chains for the next bytes in either.
 #[derive(Debug)]
-pub(super) struct Data<M: Memory> {
-    pub(super) own: BlockMemory<M>,
-    pub(super) theirs: BlockMemory<M>,
-    pub(super) pool: Pool<M>,
+pub struct Data<M: Memory> {
+    /// Those that this side sends from.
+    pub own: BlockMemory<M>,
+    /// Those that it receives.
+    pub theirs: BlockMemory<M>,
+    pub(in crate::transport) pool: Pool<M>,
     /// Which of theirs this side holds. Where both take from one list, the pool says that.
     received: Marks,
     /// The longest bytes that travel in an entry.
@@ -47,12 +49,20 @@ impl<M: Memory + Clone> Data<M> {
             spare: Vec::new(),
         })
     }
-}
 
-impl<M: Memory> Data<M> {
-    /// Takes blocks for `length` bytes, or memory of its own for those that travel in an entry.
+    /// Whether so many bytes travel in an entry, and need no blocks.
     #[inline(always)]
-    pub(super) fn allocate(&mut self, length: u32) -> Result<Chain, AllocateError> {
+    pub fn fits(&self, len_bytes: usize) -> bool {
+        len_bytes <= self.room_bytes as usize
+    }
+
+    /// Takes blocks for `length` bytes to be sent, or memory of this side's own for those that [fit](Self::fits) into an entry.
+    ///
+    /// # Errors
+    ///
+    /// [`AllocateError::OutOfBlocks`] if there are not as many.
+    #[inline(always)]
+    pub fn allocate(&mut self, length: u32) -> Result<Chain, AllocateError> {
         let mut chain = self.spare.pop().unwrap_or_default();
         if (1..=self.room_bytes).contains(&length) {
             chain.hold(length);
@@ -79,7 +89,7 @@ impl<M: Memory> Data<M> {
     }
 
     /// Gives blocks back that were allocated and not sent.
-    pub(super) fn give_back(&mut self, chain: Chain) {
+    pub fn give_back(&mut self, chain: Chain) {
         // They are this side's own: the list can only refuse them if the other side spoils it, and then the next call says so.
         let _ = self.pool.free(chain.blocks());
         self.keep(chain);

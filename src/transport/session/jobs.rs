@@ -14,23 +14,27 @@ use std::collections::HashMap;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct JobKey(Key);
 
+/// A job that waits for an answer, or a stream that goes on.
 #[derive(Debug, Default)]
-pub(super) struct Job {
+pub struct Pending {
+    /// Odd while it waits: of a job that does not there is no key.
     generation: u32,
-    is_waiting: bool,
-    pub(super) id: JobId,
+    /// The client's number for it.
+    pub id: JobId,
     /// How many bytes an answer, or a message of a stream, may have.
-    pub(super) asked: u32,
-    pub(super) payload: Chain,
+    pub asked: u32,
+    /// The bytes, or the name, that came with it.
+    pub payload: Chain,
     /// The most credits of a stream; of other jobs none.
-    pub(super) most_credits: u32,
-    /// How many messages it may send now.
-    pub(super) credits: u32,
+    most_credits: u32,
+    /// How many messages a stream may send now.
+    pub credits: u32,
 }
 
-impl Job {
+impl Pending {
+    /// Whether it is a stream.
     #[inline(always)]
-    pub(super) fn is_stream(&self) -> bool {
+    pub fn is_stream(&self) -> bool {
         self.most_credits > 0
     }
 
@@ -43,7 +47,7 @@ impl Job {
 
 #[derive(Debug)]
 pub(super) struct Jobs {
-    jobs: Vec<Job>,
+    jobs: Vec<Pending>,
     free: Vec<u32>,
     /// The places of streams, by their numbers.
     streams: HashMap<JobId, u32>,
@@ -53,7 +57,7 @@ pub(super) struct Jobs {
 impl Jobs {
     pub(super) fn new(capacity: u32) -> Self {
         Self {
-            jobs: (0..capacity).map(|_| Job::default()).collect(),
+            jobs: (0..capacity).map(|_| Pending::default()).collect(),
             free: (0..capacity).rev().collect(),
             streams: HashMap::new(),
             promised: 0,
@@ -89,7 +93,7 @@ impl Jobs {
     pub(super) fn begin(&mut self, request: &Request) -> Option<JobKey> {
         let slot = self.free.pop()?;
         let job = self.jobs.get_mut(slot as usize)?;
-        job.is_waiting = true;
+        job.generation = job.generation.wrapping_add(1);
         job.id = request.id;
         job.asked = request.most_bytes();
         job.most_credits = request.credits();
@@ -102,8 +106,8 @@ impl Jobs {
     }
 
     #[inline(always)]
-    pub(super) fn get(&self, key: JobKey) -> Option<&Job> {
-        self.jobs.get(key.0.slot()).filter(|job| job.is_waiting && job.generation == key.0.generation())
+    pub(super) fn get(&self, key: JobKey) -> Option<&Pending> {
+        self.jobs.get(key.0.slot()).filter(|job| job.generation == key.0.generation())
     }
 
     /// The stream of that number, if there is one.
@@ -142,7 +146,6 @@ impl Jobs {
         }
         self.promised -= job.promised();
         job.payload.clear();
-        job.is_waiting = false;
         job.generation = job.generation.wrapping_add(1);
         self.free.push(key.0.slot() as u32);
     }

@@ -13,7 +13,8 @@ mod server_side;
 mod tickets;
 
 pub use client_side::ClientSide;
-pub use jobs::JobKey;
+pub use data::Data;
+pub use jobs::{JobKey, Pending};
 pub use layout::{QueueLayout, data_bytes, lay_out_shared};
 pub use server_side::{Incoming, ServerSide};
 pub use tickets::Ticket;
@@ -59,7 +60,7 @@ pub enum Reply<'a> {
     WithObject(Value),
     /// Bytes that were [lent](ServerSide::lend).
     Bytes(Chain),
-    /// A copy of these bytes, which [fit](ServerSide::fits) into the response.
+    /// A copy of these bytes, which [fit](Data::fits) into the response.
     Copy(&'a [u8], Copier),
 }
 

@@ -5,7 +5,7 @@ use super::data::Data;
 use crate::transport::blocks::Marks;
 use crate::transport::chain::Chain;
 use crate::transport::memory::Memory;
-use crate::transport::request::{Args, Flags, JobId, Kind, Request};
+use crate::transport::request::{Flags, JobId, Kind, Request, Value};
 use crate::transport::ring::{Consumer, Producer};
 use crate::transport::violation::Violation;
 use std::collections::{HashMap, VecDeque};
@@ -28,14 +28,12 @@ pub(super) struct Returns<M> {
     pub(super) unsent_requests: VecDeque<Request>,
     /// Whether one of the requests that are not published yet asks for more than a block.
     pub(super) asks_for_many: bool,
-    /// Objects that came for requests which were given up.
-    pub(super) unwanted: Vec<JobId>,
 }
 
 impl<M: Memory> Returns<M> {
     pub(super) fn new(releases: Option<Producer<M, 1>>, most: u32) -> Self {
-        let (unsent, unsent_requests, unwanted) = (VecDeque::new(), VecDeque::new(), Vec::new());
-        Self { releases, unsent, unsent_blocks: 0, most, unsent_requests, asks_for_many: false, unwanted }
+        let (unsent, unsent_requests) = (VecDeque::new(), VecDeque::new());
+        Self { releases, unsent, unsent_blocks: 0, most, unsent_requests, asks_for_many: false }
     }
 
     /// Whether more requests without a response wait for room than should.
@@ -64,8 +62,8 @@ impl<M: Memory> Returns<M> {
     #[inline(always)]
     pub(super) fn add_credits(&mut self, id: JobId, credits: u32, is_end: bool) {
         if credits > 0 || is_end {
-            let (flags, args) = (Flags::NONE, Args::amount(credits));
-            self.unsent_requests.push_back(Request { kind: Kind::Credit, flags, id, handle: 0, args });
+            let request = Request::new(Kind::Credit, Flags::NONE, 0, Value::number(credits));
+            self.unsent_requests.push_back(Request { id, ..request });
         }
     }
 
@@ -115,7 +113,7 @@ pub(super) struct Lent<M> {
     pub(super) blocks: u32,
 }
 
-impl<M: Memory> Lent<M> {
+impl<M: Memory + Clone> Lent<M> {
     /// Nothing of so many blocks is lent.
     pub(super) fn new(releases: Option<Consumer<M, 1>>, count: u32) -> Self {
         let alone = Marks::new(if releases.is_some() { count } else { 0 });

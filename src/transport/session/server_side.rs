@@ -6,11 +6,11 @@
 //! with its ring meanwhile: an answer never waits and never fails for want of room.
 
 use super::data::Data;
-use super::jobs::{JobKey, Jobs};
+use super::jobs::{JobKey, Jobs, Pending};
 use super::layout::QueueLayout;
 use super::releases::Lent;
 use super::{AnswerError, Reply};
-use crate::transport::blocks::{AllocateError, BlockMemory};
+use crate::transport::blocks::AllocateError;
 use crate::transport::chain::Chain;
 use crate::transport::geometry::{Allocator, Geometry, GeometryError};
 use crate::transport::memory::{Copier, Memory};
@@ -30,9 +30,11 @@ pub struct Incoming {
 /// The server's side of a session, which is over with the first [`Violation`].
 #[derive(Debug)]
 pub struct ServerSide<M: Memory> {
-    requests: Consumer<M, 4>,
+    /// As many were taken as its index says, modulo 2^32.
+    pub(in crate::transport) requests: Consumer<M, 4>,
     responses: Producer<M, 3>,
-    data: Data<M>,
+    /// The blocks of the answers, and of the payloads.
+    pub data: Data<M>,
     jobs: Jobs,
     capacity: u32,
     /// Whether requests without a response were taken since the last flush.
@@ -41,7 +43,7 @@ pub struct ServerSide<M: Memory> {
     has_left_some: bool,
     lent: Lent<M>,
     /// How many blocks the client may hold.
-    limit_blocks: u32,
+    pub limit_blocks: u32,
 }
 
 impl<M: Memory + Clone> ServerSide<M> {
@@ -70,11 +72,6 @@ impl<M: Memory + Clone> ServerSide<M> {
         })
     }
 
-    /// Lets the client hold that many blocks at most.
-    pub fn limit_lent_blocks(&mut self, limit_blocks: u32) {
-        self.limit_blocks = limit_blocks;
-    }
-
     /// The next request; none if there is none yet, or if there would be no room for its response.
     #[inline(always)]
     pub fn take_request(&mut self) -> Result<Option<Incoming>, Violation> {
@@ -86,12 +83,12 @@ impl<M: Memory + Clone> ServerSide<M> {
         let Some(entry) = self.requests.pop() else { return Ok(None) };
         let request = Request::from_entry(entry)?;
         request.check(self.capacity)?;
-        self.has_taken_unanswered |= !request.is_answered();
+        self.has_taken_unanswered |= !Request::has_response(entry[0]);
         match request.kind {
             Kind::Close => return Ok(Some(Incoming { job: None, request })),
             Kind::Credit => return Ok(Some(Incoming { job: self.take_credits(&request)?, request })),
             Kind::Stream if self.jobs.stream(request.id).is_some() => {
-                return Err(Violation::JobId { id: request.id.get() as u32 });
+                return Err(Violation::JobId { id: request.id.0 });
             }
             Kind::Stream if !self.responses.has_room(self.jobs.promised() + request.credits() + 1)? => {
                 return Err(Violation::NoRoom);
@@ -132,9 +129,9 @@ impl<M: Memory + Clone> ServerSide<M> {
     /// Takes credits for a stream, or ends it. One that has ended meanwhile is none.
     fn take_credits(&mut self, request: &Request) -> Result<Option<JobKey>, Violation> {
         let Some(key) = self.jobs.stream(request.id) else { return Ok(None) };
-        let found = request.args.to_amount();
+        let found = request.args.to_number();
         if found == 0 {
-            let end = Response { has_object: false, has_more: false, id: request.id, value: Value::from_raw(0) };
+            let end = Response { has_object: false, has_more: false, id: request.id, value: Value(0) };
             self.respond(end, &[], Copier::AUTO)?;
             self.finish(key)?;
             return Ok(Some(key));
@@ -143,33 +140,17 @@ impl<M: Memory + Clone> ServerSide<M> {
         if self.responses.has_room(self.jobs.promised())? { Ok(Some(key)) } else { Err(Violation::NoRoom) }
     }
 
-    /// How many requests were taken, modulo 2^32.
-    pub fn taken(&self) -> u32 {
-        self.requests.index()
-    }
-
     /// Whether [`take_request`](Self::take_request) would return something, an error included: what a server that wants to
     /// sleep checks last. A client that leaves no room for responses is none to stay awake for.
     #[inline]
     pub fn is_ready(&mut self) -> bool {
-        self.requests.is_ready() && (self.has_room() != Ok(false) || self.next_needs_no_room())
+        self.requests.peek().is_some() && (self.has_room() != Ok(false) || self.next_needs_no_room())
     }
 
-    /// The bytes, or the name, that came with a job.
+    /// A job, until it is answered.
     #[inline(always)]
-    pub fn payload(&self, key: JobKey) -> Option<&Chain> {
-        self.jobs.get(key).map(|job| &job.payload)
-    }
-
-    /// The client's number for a job.
-    pub fn job_id(&self, key: JobKey) -> Option<JobId> {
-        self.jobs.get(key).map(|job| job.id)
-    }
-
-    /// How many bytes an answer to a job, or a message of a stream, may have.
-    #[inline(always)]
-    pub fn asked(&self, key: JobKey) -> Option<u32> {
-        self.jobs.get(key).map(|job| job.asked)
+    pub fn job(&self, key: JobKey) -> Option<&Pending> {
+        self.jobs.get(key)
     }
 
     /// Jobs that wait for an answer.
@@ -178,37 +159,13 @@ impl<M: Memory + Clone> ServerSide<M> {
         self.jobs.waiting()
     }
 
-    /// How many messages a stream may send now; none if the job is no stream, or has ended.
-    #[inline(always)]
-    pub fn credits(&self, key: JobKey) -> Option<u32> {
-        self.jobs.get(key).filter(|job| job.is_stream()).map(|job| job.credits)
-    }
-
     /// Blocks that the client holds, on the server's account.
     #[inline(always)]
     pub fn lent_blocks(&self) -> u32 {
         self.lent.blocks
     }
 
-    /// The blocks of the payloads.
-    #[inline(always)]
-    pub fn client_data(&self) -> &BlockMemory<M> {
-        &self.data.theirs
-    }
-
-    /// The blocks of the answers.
-    #[inline(always)]
-    pub fn server_data(&self) -> &BlockMemory<M> {
-        &self.data.own
-    }
-
-    /// Whether so many bytes travel in a response, and need no blocks.
-    #[inline(always)]
-    pub fn fits(&self, len_bytes: usize) -> bool {
-        len_bytes <= self.data.room_bytes as usize
-    }
-
-    /// Takes blocks for an answer of `length` bytes, or memory of this side's own if they [fit](Self::fits) into the response.
+    /// Takes blocks for an answer of `length` bytes, or memory of this side's own if they [fit](Data::fits) into the response.
     ///
     /// # Errors
     ///
@@ -232,11 +189,6 @@ impl<M: Memory + Clone> ServerSide<M> {
             return Err(AllocateError::OutOfBlocks);
         }
         Ok(chain)
-    }
-
-    /// Gives blocks back that were lent for an answer which is not sent.
-    pub fn give_back(&mut self, chain: Chain) {
-        self.data.give_back(chain);
     }
 
     /// Answers a job, which ends it: a stream without bytes, and a posted write without a word. The client sees it at the latest
@@ -302,7 +254,7 @@ impl<M: Memory + Clone> ServerSide<M> {
                 self.respond(response(value), bytes, copier)?;
             }
             Reply::Bytes(chain) if chain.length() > asked => {
-                self.give_back(chain);
+                self.data.give_back(chain);
                 return Err(AnswerError::MoreThanAsked { asked });
             }
             Reply::Bytes(chain) => {
@@ -317,7 +269,7 @@ impl<M: Memory + Clone> ServerSide<M> {
     /// Takes back what is not sent.
     fn drop_reply(&mut self, reply: Reply<'_>) {
         if let Reply::Bytes(chain) = reply {
-            self.give_back(chain);
+            self.data.give_back(chain);
         }
     }
 

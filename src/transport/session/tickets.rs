@@ -13,8 +13,9 @@ use std::collections::VecDeque;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Ticket(Key);
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum State {
+    #[default]
     Free,
     Waiting,
     /// The response is not wanted any more.
@@ -22,7 +23,7 @@ pub(super) enum State {
     Done,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Slot {
     generation: u32,
     pub(super) state: State,
@@ -62,13 +63,13 @@ impl Slot {
     /// What a response means that is no error and brings no bytes, if it can be an answer to this request.
     #[inline(always)]
     pub(super) fn outcome(&self, response: Response) -> Result<Outcome, Violation> {
-        let (raw, id) = (response.value.raw(), response.id.get() as u32);
+        let (raw, id) = (response.value.0, response.id.0);
         let at_most =
             |asked: u64| if raw <= asked { Ok(raw as u32) } else { Err(Violation::MoreThanAsked { got: raw, asked }) };
         Ok(match self.kind {
             Kind::Write => Outcome::Amount(at_most(self.asked.into())?),
             Kind::Open | Kind::Create => {
-                let handle = Handle::of(at_most(u32::MAX.into())?);
+                let handle = Handle(at_most(u32::MAX.into())?);
                 Outcome::Opened(handle, response.has_object.then_some(response.id))
             }
             Kind::SeekStart | Kind::SeekCurrent | Kind::SeekEnd => Outcome::Position(raw),
@@ -106,20 +107,8 @@ pub(super) struct Tickets {
 impl Tickets {
     /// Places for as many requests: a power of two.
     pub(super) fn new(capacity: u32) -> Self {
-        let slot = || Slot {
-            generation: 1,
-            state: State::Free,
-            kind: Kind::Read,
-            asked: 0,
-            payload: Chain::EMPTY,
-            most_credits: 0,
-            credits: 0,
-            owed: 0,
-            messages: VecDeque::new(),
-            outcome: None,
-        };
         Self {
-            slots: (0..capacity).map(|_| slot()).collect(),
+            slots: (0..capacity).map(|_| Slot { generation: 1, ..Slot::default() }).collect(),
             free: (0..capacity).rev().collect(),
             promised: 0,
             slot_bits: capacity.trailing_zeros(),
@@ -137,44 +126,34 @@ impl Tickets {
         (self.slots.len() - self.free.len()) as u32
     }
 
-    /// The next free place for a request with so many credits, and its number; it stays free until it is [taken](Self::occupy).
-    /// None if there is none, or not as much room for responses.
+    /// A place for a request of which an honest response says so much at most, and that has so many credits. None if there is none,
+    /// or not as much room for responses.
     #[inline(always)]
-    pub(super) fn next_free(&self, credits: u32) -> Option<(Ticket, JobId)> {
-        let slot = *self.free.last()?;
-        let room = self.slots.len() as u32 - self.promised;
-        if credits >= room {
+    pub(super) fn begin(&mut self, kind: Kind, asked: u32, credits: u32) -> Option<Ticket> {
+        if credits >= self.slots.len() as u32 - self.promised {
             return None;
         }
-        let generation = self.slots.get(slot as usize)?.generation;
-        let ticket = Ticket(Key::new(slot, generation));
-        Some((ticket, self.id(ticket)))
+        let place = self.free.pop()?;
+        let slot = self.slots.get_mut(place as usize)?;
+        slot.state = State::Waiting;
+        slot.kind = kind;
+        slot.asked = asked;
+        slot.most_credits = credits;
+        slot.credits = credits;
+        slot.owed = 0;
+        self.promised += 1 + credits;
+        Some(Ticket(Key::new(place, slot.generation)))
     }
 
     /// The number of a request.
     #[inline(always)]
     pub(super) fn id(&self, ticket: Ticket) -> JobId {
-        JobId::truncated(u64::from(ticket.0.generation() << self.slot_bits) | ticket.0.slot() as u64)
-    }
-
-    /// Takes the [next free](Self::next_free) place.
-    #[inline(always)]
-    pub(super) fn occupy(&mut self, kind: Kind, asked: u32, credits: u32) {
-        self.promised += 1 + credits;
-        if let Some(slot) = self.free.pop().and_then(|slot| self.slots.get_mut(slot as usize)) {
-            slot.state = State::Waiting;
-            slot.kind = kind;
-            slot.asked = asked;
-            slot.most_credits = credits;
-            slot.credits = credits;
-            slot.owed = 0;
-        }
+        JobId(ticket.0.generation() << self.slot_bits | ticket.0.slot() as u32)
     }
 
     /// The request that has this number, if one has.
     #[inline(always)]
-    pub(super) fn named(&self, id: JobId) -> Ticket {
-        let id = id.get() as u32;
+    pub(super) fn named(&self, JobId(id): JobId) -> Ticket {
         Ticket(Key::new(id & ((1 << self.slot_bits) - 1), id >> self.slot_bits))
     }
 
@@ -194,8 +173,7 @@ impl Tickets {
         let can_be = |slot: &&mut Slot| {
             matches!(slot.state, State::Waiting | State::Abandoned) && (slot.most_credits > 0 || !response.has_more)
         };
-        let id = response.id.get() as u32;
-        self.get_mut(self.named(response.id)).filter(can_be).ok_or(Violation::NoSuchJob { id })
+        self.get_mut(self.named(response.id)).filter(can_be).ok_or(Violation::NoSuchJob { id: response.id.0 })
     }
 
     /// The outcome of a request that has one, whose place is free then.

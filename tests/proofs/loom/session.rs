@@ -6,7 +6,7 @@ use crate::rings::{Bug, Model, PUBLISHING, Side};
 use loom::thread;
 use memcpy_select::transport::chain::Chain;
 use memcpy_select::transport::session::{Came, ClientSide, Outcome, Reply, ServerSide};
-use memcpy_select::transport::{Args, Blocks, Copier, Flags, Geometry, Kind, Value};
+use memcpy_select::transport::{Blocks, Copier, Flags, Geometry, Kind, Request, Value};
 
 #[test]
 fn sessions_hold_and_their_models_find_every_seeded_bug() {
@@ -47,11 +47,11 @@ fn stream(bug: Bug) {
             server.push(job, Reply::Copy(&[number; 3], Copier::AUTO)).unwrap();
             server.flush();
         }
-        server.answer(job, Reply::Value(Value::from_raw(0))).unwrap();
+        server.answer(job, Reply::Value(Value(0))).unwrap();
         server.flush();
     });
 
-    let ticket = client.submit(Kind::Stream, Flags::NONE, 1, Args::stream(3, 1), Chain::EMPTY).unwrap();
+    let ticket = client.submit(Request::new(Kind::Stream, Flags::NONE, 1, Value::pair(3, 1)), Chain::EMPTY).unwrap();
     let mut seen = 0;
     loop {
         client.flush().unwrap();
@@ -112,14 +112,14 @@ fn session(bug: Bug, (request_stride_bytes, response_stride_bytes): (u16, u16)) 
             };
             let job = incoming.job.unwrap();
             let reply = if incoming.request.kind == Kind::Write {
-                let place = server.client_data();
+                let place = &server.data.theirs;
                 let mut bytes = [0; 3];
-                server.payload(job).unwrap().read(place, 0, &mut bytes, Copier::AUTO);
+                server.job(job).unwrap().payload.read(place, 0, &mut bytes, Copier::AUTO);
                 assert_eq!(&bytes, b"one");
                 Reply::Value(Value::number(3))
             } else {
                 let mut chain = server.lend(3).unwrap();
-                let place = server.server_data();
+                let place = &server.data.own;
                 chain.write(place, 0, b"two", Copier::AUTO);
                 Reply::Bytes(chain)
             };
@@ -128,11 +128,11 @@ fn session(bug: Bug, (request_stride_bytes, response_stride_bytes): (u16, u16)) 
         }
     });
 
-    let mut chain = client.allocate(3).unwrap();
-    let place = client.client_data();
+    let mut chain = client.data.allocate(3).unwrap();
+    let place = &client.data.own;
     chain.write(place, 0, b"one", Copier::AUTO);
-    client.submit(Kind::Write, Flags::DATA, 1, Args::from_raw(0), chain).unwrap();
-    client.submit(Kind::Read, Flags::DATA, 1, Args::amount(3), Chain::EMPTY).unwrap();
+    client.submit(Request::new(Kind::Write, Flags::DATA, 1, Value(0)), chain).unwrap();
+    client.submit(Request::new(Kind::Read, Flags::DATA, 1, Value::number(3)), Chain::EMPTY).unwrap();
     client.flush().unwrap();
     for _ in 0..2 {
         let ticket = loop {
@@ -145,7 +145,7 @@ fn session(bug: Bug, (request_stride_bytes, response_stride_bytes): (u16, u16)) 
             Outcome::Amount(amount) => assert_eq!(amount, 3),
             Outcome::Read(chain) => {
                 let mut bytes = [0; 3];
-                let place = client.server_data();
+                let place = &client.data.theirs;
                 chain.read(place, 0, &mut bytes, Copier::AUTO);
                 assert_eq!(&bytes, b"two");
                 client.release(chain).unwrap();

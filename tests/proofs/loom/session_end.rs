@@ -8,7 +8,7 @@ use memcpy_select::transport::chain::Chain;
 use memcpy_select::transport::geometry::{Blocks, Geometry};
 use memcpy_select::transport::memory::{Load, Memory, Store};
 use memcpy_select::transport::session::{ClientSide, Outcome, Reply, ServerSide};
-use memcpy_select::transport::{Args, Copier, Flags, Kind, Value};
+use memcpy_select::transport::{Copier, Flags, Kind, Request, Value};
 use std::sync::Arc;
 
 /// What is broken in the memory that the model runs over, or in who uses it.
@@ -115,7 +115,7 @@ fn last_answer_arrives(bug: Bug) {
     let mut client = ClientSide::new(&geometry, memory(), memory(), memory()).unwrap();
     let mut server = ServerSide::new(&geometry, memory(), memory(), memory()).unwrap();
     let has_hung_up = Arc::new(AtomicBool::new(false));
-    let ticket = client.submit(Kind::SeekStart, Flags::NONE, 1, Args::from_raw(7), Chain::EMPTY).unwrap();
+    let ticket = client.submit(Request::new(Kind::SeekStart, Flags::NONE, 1, Value(7)), Chain::EMPTY).unwrap();
     client.flush().unwrap();
     let serving = thread::spawn({
         let has_hung_up = Arc::clone(&has_hung_up);
@@ -124,7 +124,7 @@ fn last_answer_arrives(bug: Bug) {
             if bug == Bug::HangsUpFirst {
                 has_hung_up.store(true, Ordering::Release);
             }
-            server.answer(job, Reply::Value(Value::from_raw(7 << 33))).unwrap();
+            server.answer(job, Reply::Value(Value(7 << 33))).unwrap();
             server.flush();
             // The system closes the socket of a process that has ended: after all that it did.
             has_hung_up.store(true, Ordering::Release);

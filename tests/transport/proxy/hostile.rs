@@ -115,15 +115,15 @@ impl Between {
         while self.proxy.serve(Duration::ZERO).unwrap() {}
     }
 
-    fn ask(&mut self, kind: Kind, id: u64, args: Args) {
-        let request = Request { kind, flags: Flags::NONE, id: JobId::new(id).unwrap(), handle: 1, args };
+    fn ask(&mut self, kind: Kind, id: u64, args: Value) {
+        let request = Request { kind, flags: Flags::NONE, id: JobId(id as u32), handle: 1, args };
         assert!(self.client.requests.push(request.to_entry()).unwrap());
         self.client.requests.publish();
         self.forward();
     }
 
     fn answer(&mut self, id: u64, has_more: bool) {
-        let response = Response { has_object: false, has_more, id: JobId::new(id).unwrap(), value: Value::from_raw(0) };
+        let response = Response { has_object: false, has_more, id: JobId(id as u32), value: Value(0) };
         assert!(self.table.responses.push(response.to_entry()).unwrap());
         self.table.responses.publish();
         self.forward();
@@ -134,7 +134,7 @@ impl Between {
         let mut asked = Vec::new();
         while let Some(entry) = self.table.requests.pop() {
             let request = Request::from_entry(entry).unwrap();
-            asked.push((request.kind, request.id.get()));
+            asked.push((request.kind, request.id.0.into()));
         }
         self.table.requests.release();
         asked
@@ -168,53 +168,53 @@ fn what_a_client_sends_against_the_protocol_gets_no_further_than_a_proxy() {
     /// What it is, and what gets through.
     type Attack = (&'static str, fn(&mut Between), &'static [(Kind, u64)]);
     let attacks: [Attack; 8] = [
-        ("a stream without credits", |it| it.ask(Kind::Stream, 1, Args::stream(10, 0)), &[]),
-        ("a close with a number", |it| it.ask(Kind::Close, 1, Args::from_raw(0)), &[]),
+        ("a stream without credits", |it| it.ask(Kind::Stream, 1, Value::pair(10, 0)), &[]),
+        ("a close with a number", |it| it.ask(Kind::Close, 1, Value(0)), &[]),
         (
             "streams with more credits than places",
             |it| {
-                it.ask(Kind::Stream, 1, Args::stream(10, 3));
-                it.ask(Kind::Stream, 2, Args::stream(10, 4));
+                it.ask(Kind::Stream, 1, Value::pair(10, 3));
+                it.ask(Kind::Stream, 2, Value::pair(10, 4));
             },
             &[(Kind::Stream, 1)],
         ),
         (
             "more credits than were used",
             |it| {
-                it.ask(Kind::Stream, 1, Args::stream(10, 3));
+                it.ask(Kind::Stream, 1, Value::pair(10, 3));
                 it.answer(1, true);
-                it.ask(Kind::Credit, 1, Args::amount(2));
+                it.ask(Kind::Credit, 1, Value::number(2));
             },
             &[(Kind::Stream, 1)],
         ),
         (
             "credits for messages that it has not read",
             |it| {
-                it.ask(Kind::Stream, 1, Args::stream(10, 7));
+                it.ask(Kind::Stream, 1, Value::pair(10, 7));
                 (0..7).for_each(|_| it.answer(1, true));
-                it.ask(Kind::Credit, 1, Args::amount(7));
+                it.ask(Kind::Credit, 1, Value::number(7));
             },
             &[(Kind::Stream, 1)],
         ),
         (
             "the number of a stream again",
             |it| {
-                it.ask(Kind::Stream, 1, Args::stream(10, 1));
-                it.ask(Kind::Read, 1, Args::amount(10));
+                it.ask(Kind::Stream, 1, Value::pair(10, 1));
+                it.ask(Kind::Read, 1, Value::number(10));
             },
             &[(Kind::Stream, 1)],
         ),
         (
             "the number of a name that is under way again",
             |it| {
-                it.ask(Kind::Open, 1, Args::slice(Slice { block: 0, length: 4 }));
-                it.ask(Kind::Open, 1, Args::slice(Slice { block: 0, length: 4 }));
+                it.ask(Kind::Open, 1, Value::slice(Slice { block: 0, length: 4 }));
+                it.ask(Kind::Open, 1, Value::slice(Slice { block: 0, length: 4 }));
             },
             &[(Kind::Open, 1)],
         ),
         (
             "a name in a block that it does not have",
-            |it| it.ask(Kind::Open, 1, Args::slice(Slice { block: 15, length: 4 })),
+            |it| it.ask(Kind::Open, 1, Value::slice(Slice { block: 15, length: 4 })),
             &[],
         ),
     ];
@@ -232,20 +232,20 @@ fn what_a_table_sends_against_the_protocol_gets_no_further_than_a_proxy() {
     let attacks: [(&str, Attack); 5] = [
         ("an answer to nothing", |it| it.answer(1, false)),
         ("a second answer", |it| {
-            it.ask(Kind::Read, 1, Args::amount(1));
+            it.ask(Kind::Read, 1, Value::number(1));
             it.answer(1, false);
             it.answer(1, false);
         }),
         ("a message of no stream", |it| {
-            it.ask(Kind::Read, 1, Args::amount(1));
+            it.ask(Kind::Read, 1, Value::number(1));
             it.answer(1, true);
         }),
         ("a message without a credit", |it| {
-            it.ask(Kind::Stream, 1, Args::stream(10, 2));
+            it.ask(Kind::Stream, 1, Value::pair(10, 2));
             (0..3).for_each(|_| it.answer(1, true));
         }),
         ("a message after the end", |it| {
-            it.ask(Kind::Stream, 1, Args::stream(10, 2));
+            it.ask(Kind::Stream, 1, Value::pair(10, 2));
             it.answer(1, false);
             it.answer(1, true);
         }),
@@ -264,18 +264,18 @@ fn places_come_back_however_a_stream_ends() {
     let mut it = between(Waiting::Adaptive);
     for round in 0..5 * u64::from(CAPACITY) {
         let id = 1 + round;
-        it.ask(Kind::Stream, id, Args::stream(10, 6));
-        it.ask(Kind::Read, 1000 + id, Args::amount(1));
+        it.ask(Kind::Stream, id, Value::pair(10, 6));
+        it.ask(Kind::Read, 1000 + id, Value::number(1));
         assert_eq!(it.asked(), [(Kind::Stream, id), (Kind::Read, 1000 + id)], "{round}");
         let messages = round % 4;
         (0..messages).for_each(|_| it.answer(id, true));
         assert_eq!(it.answered() as u64, messages);
-        it.ask(Kind::Credit, id, Args::amount((messages / 2) as u32));
+        it.ask(Kind::Credit, id, Value::number((messages / 2) as u32));
         it.answer(id, false);
         it.answer(1000 + id, false);
         assert_eq!((it.answered(), it.asked()), (2, vec![(Kind::Credit, id)]));
         // Of one that has ended: void.
-        it.ask(Kind::Credit, id, Args::amount(1));
+        it.ask(Kind::Credit, id, Value::number(1));
         assert!(it.asked().is_empty() && it.proxy.clients() == 1);
     }
 }
@@ -284,15 +284,15 @@ fn places_come_back_however_a_stream_ends() {
 #[test]
 fn what_has_no_answer_passes_a_proxy_without_room_for_one() {
     let mut it = between(Waiting::Adaptive);
-    it.ask(Kind::Stream, 1, Args::stream(10, 7));
+    it.ask(Kind::Stream, 1, Value::pair(10, 7));
     assert_eq!(it.asked(), [(Kind::Stream, 1)]);
     for _ in 0..3 * CAPACITY {
-        it.ask(Kind::Write, 0, Args::slice(Slice::EMPTY));
-        it.ask(Kind::Close, 0, Args::from_raw(0));
-        it.ask(Kind::Credit, 1, Args::amount(0));
+        it.ask(Kind::Write, 0, Value::slice(Slice::EMPTY));
+        it.ask(Kind::Close, 0, Value(0));
+        it.ask(Kind::Credit, 1, Value::number(0));
         assert_eq!(it.asked(), [(Kind::Write, 0), (Kind::Close, 0), (Kind::Credit, 1)]);
     }
-    it.ask(Kind::Read, 2, Args::amount(1));
+    it.ask(Kind::Read, 2, Value::number(1));
     assert!(it.asked().is_empty(), "there is no place for its answer");
     it.answer(1, false);
     assert_eq!((it.answered(), it.asked()), (1, vec![(Kind::Read, 2)]));
@@ -302,8 +302,7 @@ fn what_has_no_answer_passes_a_proxy_without_room_for_one() {
 #[test]
 fn a_client_with_a_full_ring_has_turns_at_a_proxy() {
     let mut it = between_of(Waiting::Adaptive, 512);
-    let request =
-        Request { kind: Kind::Close, flags: Flags::NONE, id: JobId::ZERO, handle: 1, args: Args::from_raw(0) };
+    let request = Request { kind: Kind::Close, flags: Flags::NONE, id: JobId::ZERO, handle: 1, args: Value(0) };
     while it.client.requests.push(request.to_entry()).unwrap() {}
     it.client.requests.publish();
     if it.client.proxy_bell.ring() {
@@ -322,11 +321,11 @@ fn a_client_with_a_full_ring_has_turns_at_a_proxy() {
 #[test]
 fn the_last_answers_of_a_table_pass_a_proxy() {
     let mut it = between(Waiting::Adaptive);
-    it.ask(Kind::Read, 1, Args::amount(1));
-    it.ask(Kind::Read, 2, Args::amount(1));
+    it.ask(Kind::Read, 1, Value::number(1));
+    it.ask(Kind::Read, 2, Value::number(1));
     for id in [1, 2] {
-        let id = JobId::new(id).unwrap();
-        let response = Response { has_object: false, has_more: false, id, value: Value::from_raw(0) };
+        let id = JobId(id as u32);
+        let response = Response { has_object: false, has_more: false, id, value: Value(0) };
         it.table.responses.push(response.to_entry()).unwrap();
     }
     it.table.responses.publish();
@@ -349,7 +348,7 @@ fn a_client_that_sleeps_is_woken_when_a_proxy_has_taken_what_has_no_answer() {
     let queue = it.client.joined.queue.memory().clone();
     for kind in [Kind::Close, Kind::Write] {
         queue.store32(bell_at, 1, Store::Release);
-        it.ask(kind, 0, Args::from_raw(0));
+        it.ask(kind, 0, Value(0));
         assert_eq!((it.asked(), queue.load32(bell_at, Load::Acquire)), (vec![(kind, 0)], 0));
     }
 }
@@ -365,7 +364,7 @@ fn releases_wait_at_a_proxy_for_room() {
         }
         it.client.releases.publish();
         // Releases are not rung for: something else is.
-        it.ask(Kind::Close, 0, Args::from_raw(0));
+        it.ask(Kind::Close, 0, Value(0));
         it.asked();
         if sent >= 2 * CAPACITY + seen {
             while let Some([block]) = it.table.releases.pop() {
@@ -407,9 +406,9 @@ fn a_proxy_that_sleeps_is_woken_by_either_side() {
         };
         let front_bell_at = QueueLayout::of(&client.joined.geometry).unwrap().server_doorbell_at;
         for number in 1..50 {
-            let (id, is_quiet) = (JobId::new(number).unwrap(), number == 1);
+            let (id, is_quiet) = (JobId(number as u32), number == 1);
             asleep(client.joined.queue.memory(), front_bell_at, is_quiet);
-            let args = Args::amount(1);
+            let args = Value::number(1);
             let request = Request { kind: Kind::Read, flags: Flags::NONE, id, handle: 1, args };
             client.requests.push(request.to_entry()).unwrap();
             client.requests.publish();
@@ -421,7 +420,7 @@ fn a_proxy_that_sleeps_is_woken_by_either_side() {
             come(&mut || table.requests.pop().is_some());
             table.requests.release();
             asleep(table.greeted.queue.memory(), table.proxy_bell_at, is_quiet);
-            let response = Response { has_object: false, has_more: false, id, value: Value::from_raw(0) };
+            let response = Response { has_object: false, has_more: false, id, value: Value(0) };
             table.responses.push(response.to_entry()).unwrap();
             table.responses.publish();
             let is_at_socket = table.proxy_bell.ring();

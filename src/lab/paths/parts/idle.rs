@@ -37,7 +37,7 @@ fn watch(round: Round, subject: &str, waiting: Waiting) -> Result<PartSample, St
             let options = ClientOptions { join, limit: LIMIT, waiting };
             let mut client = Client::over(near, options).map_err(|error| error.to_string())?;
             for position in 0..REQUESTS {
-                let seek = client.seek(Handle::of(1), SeekFrom::Start(position.into()));
+                let seek = client.seek(Handle(1), SeekFrom::Start(position.into()));
                 seek.map_err(|error| error.to_string())?;
             }
             // Whatever ended the server's side ends the wait too.

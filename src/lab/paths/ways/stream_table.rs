@@ -195,7 +195,7 @@ impl Near {
         let completion = match self.messages {
             Some(messages) => self.client.next_message(messages),
             None => {
-                let read = self.client.submit_read(Handle::of(OBJECT), len_bytes as u32).map_err(client_error)?;
+                let read = self.client.submit_read(Handle(OBJECT), len_bytes as u32).map_err(client_error)?;
                 self.client.finish(read)
             }
         };
@@ -221,7 +221,7 @@ impl Near {
 
 impl End for Near {
     fn send(&mut self, len_bytes: usize, producer: &mut Producer) -> Result<(), PathError> {
-        let object = Handle::of(OBJECT);
+        let object = Handle(OBJECT);
         let Common { copies_in, copier, src, .. } = &mut self.common;
         if *copies_in || len_bytes == 0 {
             let payload = src.head(len_bytes);
@@ -365,7 +365,7 @@ impl Path for StreamTable {
         let (depth, common, is_pushed) = (config.depth, self.common(config)?, self.is_pushed);
         let max_bytes = config.max_bytes as u32;
         table::open(config, move |mut client| {
-            let stream = || client.stream(Handle::of(OBJECT), max_bytes, CREDITS).map_err(client_error);
+            let stream = || client.stream(Handle(OBJECT), max_bytes, CREDITS).map_err(client_error);
             let messages = is_pushed.then(stream).transpose()?;
             client.flush().map_err(client_error)?;
             Ok(Box::new(Near { client, depth, common, messages, pushed: VecDeque::new() }))

@@ -90,7 +90,7 @@ impl End for Near {
             if !piece.is_empty() {
                 write(&mut lease, &piece, len_bytes, producer)?;
             }
-            self.client.submit_write_in_place(Handle::of(OBJECT), lease).map_err(client_error)?;
+            self.client.submit_write_in_place(Handle(OBJECT), lease).map_err(client_error)?;
             // Where one message is under way, the reads that follow go with the last piece.
             if piece.end < len_bytes || self.depth > 1 {
                 self.client.flush().map_err(client_error)?;
@@ -106,7 +106,7 @@ impl End for Near {
             while asked.len() < UNDER_WAY
                 && let Some(piece) = left.next()
             {
-                let read = self.client.submit_read(Handle::of(OBJECT), piece.len() as u32);
+                let read = self.client.submit_read(Handle(OBJECT), piece.len() as u32);
                 asked.push_back((read.map_err(client_error)?, piece));
             }
             let Some((ticket, piece)) = asked.pop_front() else {

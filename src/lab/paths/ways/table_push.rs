@@ -44,7 +44,7 @@ impl End for Near {
     fn send(&mut self, len_bytes: usize, producer: &mut Producer) -> Result<(), PathError> {
         let payload = self.payload.head(len_bytes);
         producer.fill(payload);
-        self.client.post(Handle::of(OBJECT), payload).map_err(client_error)?;
+        self.client.post(Handle(OBJECT), payload).map_err(client_error)?;
         self.client.flush().map_err(client_error)
     }
 
@@ -159,7 +159,7 @@ impl Path for TablePush {
     fn open(&self, config: &Config) -> Result<Opening, PathError> {
         let max_bytes = config.max_bytes;
         table::open(config, move |mut client| {
-            let messages = client.stream(Handle::of(OBJECT), max_bytes as u32, CREDITS).map_err(client_error)?;
+            let messages = client.stream(Handle(OBJECT), max_bytes as u32, CREDITS).map_err(client_error)?;
             client.flush().map_err(client_error)?;
             Ok(Box::new(Near { client, messages, max_bytes, payload: Buffer::new(max_bytes, 0) }))
         })

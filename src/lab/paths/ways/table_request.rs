@@ -70,7 +70,7 @@ fn consume(number: u64, payload: &mut Buffer, len_bytes: usize, consumer: &mut C
 impl End for Near {
     fn send(&mut self, len_bytes: usize, producer: &mut Producer) -> Result<(), PathError> {
         let position = produced(&mut self.payload, len_bytes, producer)?;
-        let seek = self.client.submit_seek(Handle::of(OBJECT), SeekFrom::Start(position));
+        let seek = self.client.submit_seek(Handle(OBJECT), SeekFrom::Start(position));
         self.asked.push_back(seek.map_err(client_error)?);
         Ok(())
     }
