@@ -6,7 +6,6 @@ use super::connect::{ConnectError, is_forbidden};
 use super::region_error::RegionError;
 use super::request::ErrorCode;
 use super::violation::{GeometryError, Violation};
-use std::fmt;
 use std::io;
 use std::time::Duration;
 
@@ -21,18 +20,51 @@ macro_rules! causes {
     )*};
 }
 
-pub(super) use causes;
+/// An error whose variants stand with their texts: behind `if` what is said in a case that is told apart, and behind `=>` alone what is
+/// said in all others.
+macro_rules! errors {
+    ($(#[$about:meta])* pub enum $error:ident {$(
+        $(#[$doc:meta])* $variant:ident $({ $($field:ident: $type:ty),* })? $(($inner:ident: $cause:ty))?
+        $(if $case:expr => $special:literal;)* => $text:literal $(, $more:expr)*;
+    )*}) => {
+        $(#[$about])*
+        #[non_exhaustive]
+        #[allow(missing_docs, reason = "what is in a variant is said where the variant is")]
+        pub enum $error {
+            $($(#[$doc])* $variant $({ $($field: $type),* })? $(($cause))?,)*
+        }
 
-/// Why a session is over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum SessionError {
-    /// The other side broke the protocol.
-    Violation(Violation),
-    /// The other side hung up, or its process ended.
-    PeerGone,
-    /// There was not enough memory for its regions.
-    OutOfMemory,
+        impl std::fmt::Display for $error {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                match self {
+                    $(Self::$variant $({ $($field),* })? $(($inner))? => {
+                        $(if $case {
+                            return write!(f, $special);
+                        })*
+                        write!(f, $text $(, $more)*)
+                    })*
+                }
+            }
+        }
+
+        impl std::error::Error for $error {}
+    };
+}
+
+pub(super) use {causes, errors};
+
+errors! {
+    /// Why a session is over.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum SessionError {
+        /// The other side broke the protocol.
+        Violation(violation: Violation) => "{violation}";
+        /// The other side hung up, or its process ended.
+        PeerGone => "the other side is gone: its session is over and what was under way is lost; connect again";
+        /// There was not enough memory for its regions.
+        OutOfMemory =>
+            "there is not enough memory for the session's regions: it is over; use fewer blocks or free memory";
+    }
 }
 
 causes! { SessionError { Violation(Violation) } }
@@ -44,118 +76,82 @@ impl From<ConnectError> for SessionError {
     }
 }
 
-impl fmt::Display for SessionError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Violation(violation) => violation.fmt(f),
-            Self::PeerGone => {
-                f.write_str("the other side is gone: its session is over and what was under way is lost; connect again")
-            }
-            Self::OutOfMemory => f.write_str(
-                "there is not enough memory for the session's regions: it is over; use fewer blocks or free memory",
-            ),
-        }
+errors! {
+    /// Why a client's call did not do what it says. The session goes on, but with [`Session`](Self::Session) and, mostly, with
+    /// [`Socket`](Self::Socket).
+    #[derive(Debug)]
+    pub enum ClientError {
+        /// The table refused.
+        Refused(code: ErrorCode) => "{code}";
+        /// There are not enough free blocks on this side for so many bytes.
+        OutOfBlocks { len_bytes: usize } =>
+            "no free blocks for {len_bytes} bytes: nothing was sent; wait for requests under way, drop leases, or ask \
+             the server for more blocks";
+        /// As many requests are under way as the ring holds, or the table took none until the limit.
+        Full =>
+            "as many requests are under way as the ring holds: nothing was sent; poll for answers first, or see \
+             whether the table is stuck";
+        /// More bytes than one transfer can have.
+        TooLarge { len_bytes: usize, max_bytes: usize } =>
+            "{len_bytes} bytes in one transfer where at most {max_bytes} are possible: nothing was sent; divide it";
+        /// A part that does not begin and end on pages.
+        Unaligned { start_bytes: u64, len_bytes: u64 } =>
+            "the part from {start_bytes} of {len_bytes} bytes does not lie on pages: nothing was asked for; use \
+             multiples of 4096";
+        /// A ticket that is not under way, or a lease or a view of another session.
+        NotOfThisSession =>
+            "a ticket that is not under way here, or blocks of another session: nothing was done; use each with the \
+             client that gave it, once";
+        /// The table did not answer within the limit. The answer is dropped when it comes.
+        Timeout { limit: Duration } =>
+            "no answer within {limit:?}: it is dropped should it come, the session goes on; see whether the server is \
+             stuck, or allow more time";
+        /// An object came that cannot be used.
+        Object(error: RegionError) => "{error}";
+        /// The socket failed.
+        Socket(error: ConnectError) => "{error}";
+        /// The session is over.
+        Session(error: SessionError) => "{error}";
     }
-}
-
-impl std::error::Error for SessionError {}
-
-/// Why a client's call did not do what it says. The session goes on, but with [`Session`](Self::Session) and, mostly, with
-/// [`Socket`](Self::Socket).
-#[derive(Debug)]
-#[non_exhaustive]
-#[allow(missing_docs, reason = "what is in a variant is said where the variant is")]
-pub enum ClientError {
-    /// The table refused.
-    Refused(ErrorCode),
-    /// There are not enough free blocks on this side for so many bytes.
-    OutOfBlocks { len_bytes: usize },
-    /// As many requests are under way as the ring holds, or the table took none until the limit.
-    Full,
-    /// More bytes than one transfer can have.
-    TooLarge { len_bytes: usize, max_bytes: usize },
-    /// A part that does not begin and end on pages.
-    Unaligned { start_bytes: u64, len_bytes: u64 },
-    /// A ticket that is not under way, or a lease or a view of another session.
-    NotOfThisSession,
-    /// The table did not answer within the limit. The answer is dropped when it comes.
-    Timeout { limit: Duration },
-    /// An object came that cannot be used.
-    Object(RegionError),
-    /// The socket failed.
-    Socket(ConnectError),
-    /// The session is over.
-    Session(SessionError),
 }
 
 causes! { ClientError { Object(RegionError) } }
 
-impl fmt::Display for ClientError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Refused(code) => code.fmt(f),
-            Self::OutOfBlocks { len_bytes } => write!(
-                f,
-                "no free blocks for {len_bytes} bytes: nothing was sent; wait for requests under way, drop leases, or \
-                 ask the server for more blocks"
-            ),
-            Self::Full => f.write_str(
-                "as many requests are under way as the ring holds: nothing was sent; poll for answers first, or see whether \
-                 the table is stuck",
-            ),
-            Self::TooLarge { len_bytes, max_bytes } => write!(
-                f,
-                "{len_bytes} bytes in one transfer where at most {max_bytes} are possible: nothing was sent; divide it"
-            ),
-            Self::Unaligned { start_bytes, len_bytes } => write!(
-                f,
-                "the part from {start_bytes} of {len_bytes} bytes does not lie on pages: nothing was asked for; use \
-                 multiples of 4096"
-            ),
-            Self::NotOfThisSession => f.write_str(
-                "a ticket that is not under way here, or blocks of another session: nothing was done; use each with the \
-                 client that gave it, once",
-            ),
-            Self::Timeout { limit } => write!(
-                f,
-                "no answer within {limit:?}: it is dropped should it come, the session goes on; see whether the server \
-                 is stuck, or allow more time"
-            ),
-            Self::Object(error) => error.fmt(f),
-            Self::Socket(error) => error.fmt(f),
-            Self::Session(error) => error.fmt(f),
-        }
+errors! {
+    /// Why a table's call did not do what it says. What a client does wrong is none of these: it ends with an
+    /// [`Event::Left`](super::Event::Left) of its own. A client that was to be answered was not, and can still be.
+    #[derive(Debug)]
+    pub enum TableError {
+        /// The job is answered already, or its client has left.
+        NoSuchJob => "no such job: it was answered before, or its client has left; nothing was sent, go on";
+        /// There is no such client, or it has left.
+        NoSuchClient => "no such client: it has left; nothing was done, go on";
+        /// The client has as many blocks as it may hold, or there are none left for so many bytes.
+        OutOfBlocks { len_bytes: usize } =>
+            "no blocks for {len_bytes} bytes: the client was not answered; answer with ErrorCode::OUT_OF_BLOCKS, or \
+             later, when it has given some back";
+        /// More bytes than the client asked for, or than one transfer can have.
+        TooLarge { len_bytes: usize, max_bytes: usize } =>
+            "{len_bytes} bytes where at most {max_bytes} can be sent: the client was not answered; answer with less";
+        /// The part does not lie on pages of the object.
+        Unaligned { start_bytes: u64, len_bytes: u64 } =>
+            "the part from {start_bytes} of {len_bytes} bytes does not lie on pages of the object: the client was not \
+             answered; answer with ErrorCode::UNALIGNED";
+        /// The object is sealed against writing, and the client is to write it.
+        ReadOnly => "the object is sealed against writing: the client was not answered; answer with ErrorCode::DENIED";
+        /// The address cannot be used, or the socket failed.
+        Socket(error: ConnectError) => "{error}";
+        /// A region could not be made.
+        Region(error: RegionError) => "{error}";
+        /// No session can have this geometry.
+        Geometry(error: GeometryError) => "{error}";
+        /// The system refused what waiting for many takes.
+        Wait { cause: io::Error }
+            if is_forbidden(cause) =>
+                "the system refused to wait for clients ({cause}): the table cannot go on; have the filter of system \
+                 calls allow epoll_create1, epoll_ctl and epoll_pwait";
+            => "the system refused to wait for clients ({cause}): the table cannot go on; raise its limit of open files";
     }
-}
-
-impl std::error::Error for ClientError {}
-
-/// Why a table's call did not do what it says. What a client does wrong is none of these: it ends with an
-/// [`Event::Left`](super::Event::Left) of its own. A client that was to be answered was not, and can still be.
-#[derive(Debug)]
-#[non_exhaustive]
-#[allow(missing_docs, reason = "what is in a variant is said where the variant is")]
-pub enum TableError {
-    /// The job is answered already, or its client has left.
-    NoSuchJob,
-    /// There is no such client, or it has left.
-    NoSuchClient,
-    /// The client has as many blocks as it may hold, or there are none left for so many bytes.
-    OutOfBlocks { len_bytes: usize },
-    /// More bytes than the client asked for, or than one transfer can have.
-    TooLarge { len_bytes: usize, max_bytes: usize },
-    /// The part does not lie on pages of the object.
-    Unaligned { start_bytes: u64, len_bytes: u64 },
-    /// The object is sealed against writing, and the client is to write it.
-    ReadOnly,
-    /// The address cannot be used, or the socket failed.
-    Socket(ConnectError),
-    /// A region could not be made.
-    Region(RegionError),
-    /// No session can have this geometry.
-    Geometry(GeometryError),
-    /// The system refused what waiting for many takes.
-    Wait { cause: io::Error },
 }
 
 causes! { TableError { Socket(ConnectError), Region(RegionError), Geometry(GeometryError) } }
@@ -165,45 +161,3 @@ impl TableError {
         Self::Wait { cause: cause.into() }
     }
 }
-
-impl fmt::Display for TableError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoSuchJob => {
-                f.write_str("no such job: it was answered before, or its client has left; nothing was sent, go on")
-            }
-            Self::NoSuchClient => f.write_str("no such client: it has left; nothing was done, go on"),
-            Self::OutOfBlocks { len_bytes } => write!(
-                f,
-                "no blocks for {len_bytes} bytes: the client was not answered; answer with ErrorCode::OUT_OF_BLOCKS, or \
-                 later, when it has given some back"
-            ),
-            Self::TooLarge { len_bytes, max_bytes } => write!(
-                f,
-                "{len_bytes} bytes where at most {max_bytes} can be sent: the client was not answered; answer with less"
-            ),
-            Self::Unaligned { start_bytes, len_bytes } => write!(
-                f,
-                "the part from {start_bytes} of {len_bytes} bytes does not lie on pages of the object: the client was \
-                 not answered; answer with ErrorCode::UNALIGNED"
-            ),
-            Self::ReadOnly => f.write_str(
-                "the object is sealed against writing: the client was not answered; answer with ErrorCode::DENIED",
-            ),
-            Self::Socket(error) => error.fmt(f),
-            Self::Region(error) => error.fmt(f),
-            Self::Geometry(error) => error.fmt(f),
-            Self::Wait { cause } => write!(
-                f,
-                "the system refused to wait for clients ({cause}): the table cannot go on; {}",
-                if is_forbidden(cause) {
-                    "have the filter of system calls allow epoll_create1, epoll_ctl and epoll_pwait"
-                } else {
-                    "raise its limit of open files"
-                }
-            ),
-        }
-    }
-}
-
-impl std::error::Error for TableError {}

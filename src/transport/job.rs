@@ -7,19 +7,8 @@ use super::memory::Copier;
 use super::request::{ErrorCode, Flags, JobId, Kind, PageRange, Request};
 use super::session::JobKey;
 use super::share::Object;
-use super::slots::Key;
+pub use super::slots::Key as ClientKey;
 use std::io::SeekFrom;
-
-/// The name of a client. It is never given to another one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct ClientKey(pub(super) Key);
-
-impl ClientKey {
-    /// A small number, unique among the clients of this moment: an index for a table of the program's own.
-    pub const fn slot(self) -> usize {
-        self.0.slot()
-    }
-}
 
 /// What happened at a table.
 #[derive(Debug)]

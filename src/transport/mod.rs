@@ -54,7 +54,7 @@ mod watch;
 
 pub use client::{Client, ClientOptions};
 pub use completion::{Completion, Handle, Shared};
-pub use connect::{Address, AddressError, ConnectError, Peers};
+pub use connect::{Address, ConnectError, Peers};
 pub use error::{ClientError, SessionError, TableError};
 pub use file::Sent;
 pub use geometry::{Allocator, Blocks, Geometry, Limits};

@@ -12,9 +12,31 @@ pub enum Waiting {
     Sleep,
 }
 
-/// Gives options a call for each field, that sets it and returns the rest as it was.
-macro_rules! setters {
-    ($options:ident { $($field:ident: $type:ty),* $(,)? }) => {
+/// Options: a struct, what its fields usually are, and a call for each, that sets it and returns the rest as it was. Behind a
+/// semicolon stands one that is not public and has no call.
+macro_rules! options {
+    (
+        $(#[$about:meta])* pub struct $options:ident {
+            $($(#[$doc:meta])* $field:ident: $type:ty = $usual:expr,)*
+            $(; $own:ident: $own_type:ty = $own_usual:expr,)?
+        }
+        $(#[$usually:meta])* impl Default;
+    ) => {
+        $(#[$about])*
+        #[derive(Debug)]
+        #[non_exhaustive]
+        pub struct $options {
+            $($(#[$doc])* pub $field: $type,)*
+            $($own: $own_type,)?
+        }
+
+        impl Default for $options {
+            $(#[$usually])*
+            fn default() -> Self {
+                Self { $($field: $usual,)* $($own: $own_usual,)? }
+            }
+        }
+
         impl $options {$(
             #[doc = concat!("The same with another [`", stringify!($field), "`](Self#structfield.", stringify!($field), ").")]
             #[must_use]
@@ -25,4 +47,4 @@ macro_rules! setters {
     };
 }
 
-pub(super) use setters;
+pub(super) use options;

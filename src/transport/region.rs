@@ -14,7 +14,7 @@
 
 pub use super::memory::PAGE_BYTES;
 use super::memory::{Access, Mapped, Memory};
-use super::options::setters;
+use super::options::options;
 use super::region_error::RegionError;
 pub use super::region_error::Sealing;
 use rustix::fs::{FileType, MemfdFlags, SealFlags};
@@ -25,19 +25,19 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 /// A huge page of x86-64.
 const HUGE_PAGE_BYTES: usize = 2 << 20;
 
-/// How to make a region.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct RegionOptions {
-    /// Huge pages, where the system has some: reserved ones first, else the advice to use transparent ones. The length is
-    /// rounded up to 2 MiB if reserved ones are used.
-    pub huge_pages: bool,
-    /// Have every page there before the first use.
-    pub prefault: bool,
-}
+options! {
+    /// How to make a region.
+    #[derive(Clone, Copy, PartialEq, Eq)]
+    pub struct RegionOptions {
+        /// Huge pages, where the system has some: reserved ones first, else the advice to use transparent ones. The length is
+        /// rounded up to 2 MiB if reserved ones are used.
+        huge_pages: bool = false,
+        /// Have every page there before the first use.
+        prefault: bool = false,
+    }
 
-setters! {
-    RegionOptions { huge_pages: bool, prefault: bool }
+    /// Neither.
+    impl Default;
 }
 
 /// What a region lies in.

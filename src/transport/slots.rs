@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 ///
 /// One number, so that it moves as a whole: a load of two that were stored apart has to wait for both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Key(u64);
+pub struct Key(pub(super) u64);
 
 impl Key {
     #[inline(always)]
@@ -29,16 +29,6 @@ impl Key {
     #[inline(always)]
     pub(super) const fn generation(self) -> u32 {
         (self.0 >> 32) as u32
-    }
-
-    /// The key as a number.
-    pub(super) const fn to_data(self) -> u64 {
-        self.0
-    }
-
-    /// The key that is that number.
-    pub(super) const fn from_data(data: u64) -> Self {
-        Self(data)
     }
 }
 

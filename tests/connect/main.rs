@@ -97,7 +97,7 @@ fn serve(mut greeting: Greeting, allocator: Allocator) -> Result<Greeted, Connec
                 let left = greeting.time_left().unwrap_or_default().try_into().unwrap();
                 rustix::event::poll(&mut one, Some(&left)).unwrap();
             }
-            Step::Asked => greeting.offer(geometry(allocator), region(PAGE_BYTES), &data)?,
+            Step::Asked => greeting.offer(geometry(allocator), &data)?,
             Step::Agreed => return greeting.finish(),
         }
     }

@@ -136,12 +136,12 @@ fn absurd_numbers_are_refused() {
     send(&theirs, &message(HELLO, &[]), &[]);
     let mut greeting = Greeting::over(ours, LONG);
     let data = server_data(Allocator::Owned);
-    assert!(greeting.offer(geometry(Allocator::Owned), region(PAGE_BYTES), &data).is_err(), "nobody asked");
+    assert!(greeting.offer(geometry(Allocator::Owned), &data).is_err(), "nobody asked");
     assert_eq!(greeting.step().unwrap(), Step::Asked);
     let wrong = Geometry { capacity: 3, ..geometry(Allocator::Owned) };
-    let error = greeting.offer(wrong, region(PAGE_BYTES), &data).unwrap_err();
+    let error = greeting.offer(wrong, &data).unwrap_err();
     assert!(matches!(error, ConnectError::Geometry(error) if error.found == 3));
-    let error = greeting.offer(geometry(Allocator::Owned), region(PAGE_BYTES), &region(PAGE_BYTES)).unwrap_err();
+    let error = greeting.offer(geometry(Allocator::Owned), &region(PAGE_BYTES)).unwrap_err();
     assert!(matches!(error, ConnectError::Geometry(error) if error.found == 4096));
 }
 
@@ -195,7 +195,7 @@ fn limits_are_the_clients_own() {
         let error = join_over(theirs, options(LONG).limits(limits)).unwrap_err();
         assert!(matches!(error, ConnectError::Geometry(_)), "{error}");
         let error = server.join().unwrap().unwrap_err();
-        assert!(matches!(error, ConnectError::Refused { reason: Refusal::Handshake }), "{error}");
+        assert!(matches!(error, ConnectError::Refused { reason: Refusal::HANDSHAKE }), "{error}");
     }
 }
 

@@ -32,21 +32,19 @@ impl FalseServer {
         });
         let mut greeting = greeting.unwrap();
         let layout = QueueLayout::of(&geometry).unwrap();
-        let queue = Region::create(layout.len_bytes, RegionOptions::default()).unwrap();
-        let memory = queue.memory().clone();
         let bytes = data_bytes(geometry.server_blocks, geometry.allocator).unwrap();
         let region = Region::create(bytes, RegionOptions::default()).unwrap();
         region.seal_writing().unwrap();
-        let mut queue = Some(queue);
         until("the client agrees", || match greeting.step().unwrap() {
             Step::Pending => false,
             Step::Asked => {
-                greeting.offer(geometry, queue.take().unwrap(), &region).unwrap();
+                greeting.offer(geometry, &region).unwrap();
                 false
             }
             Step::Agreed => true,
         });
-        let Greeted { channel, .. } = greeting.finish().unwrap();
+        let Greeted { channel, queue, .. } = greeting.finish().unwrap();
+        let memory = queue.into_memory();
         Self {
             requests: Consumer::new(memory.clone(), layout.requests),
             responses: Producer::new(memory.clone(), layout.responses),

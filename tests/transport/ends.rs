@@ -196,10 +196,7 @@ fn deceived() -> (Client, Greeted, Producer<Mapped, 3>) {
     let mut greeting = Greeting::over(ours, Duration::from_secs(20));
     let greeted = loop {
         match greeting.step().unwrap() {
-            Step::Asked => {
-                let queue = Region::create(layout.len_bytes, RegionOptions::default()).unwrap();
-                greeting.offer(geometry, queue, &data).unwrap();
-            }
+            Step::Asked => greeting.offer(geometry, &data).unwrap(),
             Step::Agreed => break greeting.finish().unwrap(),
             Step::Pending => thread::yield_now(),
         }

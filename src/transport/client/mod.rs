@@ -13,7 +13,7 @@ use crate::transport::error::{ClientError, SessionError};
 use crate::transport::geometry::{Allocator, Geometry};
 use crate::transport::loan::{Lease, Lender, View};
 use crate::transport::memory::{Copier, Mapped};
-use crate::transport::options::{Waiting, setters};
+use crate::transport::options::{Waiting, options};
 use crate::transport::request::{ErrorCode, Flags, Kind, PageRange, Request, Value};
 use crate::transport::semaphore::{Doorbell, Spin};
 use crate::transport::session::{ClientSide, QueueLayout, Ticket};
@@ -22,27 +22,19 @@ use std::io::SeekFrom;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-/// How to connect, and how to wait.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct ClientOptions {
-    /// What this side maps, and how long connecting may take.
-    pub join: JoinOptions,
-    /// The limit of every call that waits.
-    pub limit: Duration,
-    /// How it waits.
-    pub waiting: Waiting,
-}
-
-setters! {
-    ClientOptions { join: JoinOptions, limit: Duration, waiting: Waiting }
-}
-
-impl Default for ClientOptions {
-    /// Five seconds for each call; looks, then sleeps.
-    fn default() -> Self {
-        Self { join: JoinOptions::default(), limit: Duration::from_secs(5), waiting: Waiting::default() }
+options! {
+    /// How to connect, and how to wait.
+    pub struct ClientOptions {
+        /// What this side maps, and how long connecting may take.
+        join: JoinOptions = JoinOptions::default(),
+        /// The limit of every call that waits.
+        limit: Duration = Duration::from_secs(5),
+        /// How it waits.
+        waiting: Waiting = Waiting::default(),
     }
+
+    /// Five seconds for each call; looks, then sleeps.
+    impl Default;
 }
 
 /// A session checks each response against its request, so that no answer of another kind gets here.

@@ -8,7 +8,7 @@
 
 use super::ConnectError;
 use super::credentials::peer_process;
-use super::wire::{MAGIC, MESSAGE_BYTES, Message, Parcel, Refusal, VERSION};
+use super::wire::{Bytes, MAGIC, MESSAGE_BYTES, Message, Parcel, Refusal, VERSION};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, retry_on_intr};
 use rustix::net::{
@@ -37,7 +37,7 @@ pub struct Channel {
     /// The process that connected, where it is known and another one.
     process: Option<OwnedFd>,
     /// The message that is being received, how much of it has come, and what came with it.
-    inbox: [u8; MESSAGE_BYTES],
+    inbox: Bytes,
     inbox_bytes: usize,
     descriptors: Vec<OwnedFd>,
     parcels: VecDeque<(Parcel, OwnedFd)>,
@@ -64,7 +64,7 @@ impl Channel {
         Self {
             socket: stream.into(),
             process: None,
-            inbox: [0; MESSAGE_BYTES],
+            inbox: Bytes::default(),
             inbox_bytes: 0,
             descriptors: Vec::new(),
             parcels: VecDeque::new(),
@@ -219,7 +219,7 @@ impl Channel {
         }
         let bytes = message.encode();
         let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-        match retry_on_intr(|| sendmsg(&self.socket, &[IoSlice::new(&bytes)], &mut control, flags)) {
+        match retry_on_intr(|| sendmsg(&self.socket, &[IoSlice::new(bytes.as_flattened())], &mut control, flags)) {
             // So few bytes go whole or not at all.
             Ok(MESSAGE_BYTES) => Ok(()),
             Ok(_) | Err(Errno::AGAIN | Errno::TOOMANYREFS | Errno::NOBUFS) => Err(ConnectError::Congested),
@@ -234,7 +234,7 @@ impl Channel {
         while self.inbox_bytes < MESSAGE_BYTES {
             let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
             let mut control = RecvAncillaryBuffer::new(&mut space);
-            let rest = &mut self.inbox[self.inbox_bytes..];
+            let rest = &mut self.inbox.as_flattened_mut()[self.inbox_bytes..];
             let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
             let received = match recvmsg(&self.socket, &mut [IoSliceMut::new(rest)], &mut control, flags) {
                 Ok(received) => received,
@@ -261,7 +261,7 @@ impl Channel {
             }
             self.inbox_bytes += received.bytes;
             // What is something else entirely is named so at once, not when 64 bytes of it have come.
-            if !self.inbox[..self.inbox_bytes].iter().zip(&MAGIC).all(|(found, wanted)| found == wanted) {
+            if !MAGIC.starts_with(&self.inbox.as_flattened()[..self.inbox_bytes.min(MAGIC.len())]) {
                 return Err(ConnectError::NotATable);
             }
         }

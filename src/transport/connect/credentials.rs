@@ -8,7 +8,6 @@ use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, geteuid, getpid, pidfd_open};
 use std::fs;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
-use std::sync::atomic::{AtomicU32, Ordering};
 
 /// A peer's process and user when it connected or listened: all connections of a process have the same ones. So have those of all
 /// processes of a user that this one cannot see, and those that were not made by name.
@@ -26,13 +25,13 @@ impl Origin {
         Ok(Self { process, user: user as u32 })
     }
 
-    /// Whether the user is this process's own, beyond doubt.
+    /// Whether the user is this process's own, beyond doubt, where users without a number read as `overflow_user`.
     ///
     /// All users that a user namespace does not map read as one, the overflow user. So that number says nothing where it is
     /// this process's own, unless the namespace maps every user.
-    pub(super) fn check_user(self) -> Result<(), ConnectError> {
+    pub(super) fn check_user(self, overflow_user: u32) -> Result<(), ConnectError> {
         let maps_all_users = || fs::read_to_string("/proc/self/uid_map").is_ok_and(|map| covers_all(&map));
-        let is_own = self.user == geteuid().as_raw() && (self.user != overflow_user() || maps_all_users());
+        let is_own = self.user == geteuid().as_raw() && (self.user != overflow_user || maps_all_users());
         if is_own { Ok(()) } else { Err(ConnectError::OtherUser { user: self.user }) }
     }
 }
@@ -68,21 +67,12 @@ fn option<const WORDS: usize>(socket: BorrowedFd<'_>, name: libc::c_int) -> Resu
     Ok(words)
 }
 
-/// What a user reads as that has no number here. Found out without a lock, for which a child that is forked meanwhile would wait for ever.
-fn overflow_user() -> u32 {
+/// What a user reads as that has no number here.
+pub(super) fn overflow_user() -> u32 {
     /// The kernel's own default.
     const USUAL: u32 = 65534;
-    const UNKNOWN: u32 = 0;
-    static FOUND: AtomicU32 = AtomicU32::new(UNKNOWN);
-    match FOUND.load(Ordering::Relaxed) {
-        UNKNOWN => {
-            let text = fs::read_to_string("/proc/sys/kernel/overflowuid").unwrap_or_default();
-            let found = text.trim().parse().unwrap_or(USUAL);
-            FOUND.store(found, Ordering::Relaxed);
-            found
-        }
-        found => found,
-    }
+    let text = fs::read_to_string("/proc/sys/kernel/overflowuid").unwrap_or_default();
+    text.trim().parse().unwrap_or(USUAL)
 }
 
 /// Whether the lines of a `uid_map` (first user inside, first one outside, count) name every user. Ranges never overlap.

@@ -4,10 +4,11 @@ use super::ConnectError;
 use super::channel::{Channel, Deadline};
 use super::credentials::Origin;
 use super::wire::{Message, Refusal};
-use crate::transport::geometry::{Allocator, Geometry, Limits};
+use crate::transport::geometry::{Allocator, Geometry};
 use crate::transport::memory::Access;
-use crate::transport::region::{Promise, Region, Sealing};
+use crate::transport::region::{Promise, Region, RegionOptions, Sealing};
 use crate::transport::region_error::RegionError;
+use crate::transport::session::QueueLayout;
 use rustix::fs::SealFlags;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -126,7 +127,7 @@ impl Greeting {
         self.try_step().inspect_err(|error| match error {
             // It would not know what it is told.
             ConnectError::NotATable => self.state = State::Over,
-            error => self.refuse_for(error),
+            error => self.refuse(error.refusal()),
         })
     }
 
@@ -153,21 +154,21 @@ impl Greeting {
         self.try_step()
     }
 
-    /// Offers a session: its numbers, its queue region, and the data region with the server's blocks or the shared ones,
+    /// Offers a session: its numbers, a new queue region for them, and the data region with the server's blocks or the shared ones,
     /// which may serve many sessions. The queue region needs no pages before the client accepts: it is pre-faulted then.
     ///
     /// # Errors
     ///
-    /// [`ConnectError::Geometry`] and [`ConnectError::Region`] for an offer that the client would refuse,
+    /// [`ConnectError::Geometry`] for an offer that the client would refuse, [`ConnectError::Region`] if there is no queue region,
     /// [`ConnectError::Message`] if the client has not asked, and what happens to the socket.
-    pub fn offer(&mut self, geometry: Geometry, queue: Region, data: &Region) -> Result<(), ConnectError> {
+    pub fn offer(&mut self, geometry: Geometry, data: &Region) -> Result<(), ConnectError> {
         if !self.has_asked() {
             return Err(ConnectError::Message { kind: 0 });
         }
-        let (queue_bytes, data_bytes) = (queue.len_bytes() as u64, data.len_bytes() as u64);
-        geometry.check(&Limits { max_queue_bytes: u64::MAX, max_data_bytes: u64::MAX })?;
+        let (layout, data_bytes) = (QueueLayout::of(&geometry)?, data.len_bytes() as u64);
         geometry.check_data_bytes(geometry.server_blocks, data_bytes)?;
-        let welcome = Message::Welcome { geometry, queue_bytes, data_bytes };
+        let queue = Region::create(layout.len_bytes, RegionOptions::default())?;
+        let welcome = Message::Welcome { geometry, queue_bytes: queue.len_bytes() as u64, data_bytes };
         self.channel.send(welcome, &[queue.descriptor(), data.descriptor()])?;
         self.offer = Some((geometry, queue));
         self.state = State::Offered;
@@ -183,11 +184,6 @@ impl Greeting {
         }
     }
 
-    /// As [`refuse`](Self::refuse), for that reason.
-    pub(in crate::transport) fn refuse_for(&mut self, error: &ConnectError) {
-        self.refuse(error.refusal());
-    }
-
     /// Makes the queue region ready for a client that has accepted, which is most of what [`finish`](Self::finish) has to do.
     ///
     /// # Errors
@@ -197,7 +193,7 @@ impl Greeting {
         match (self.state, &self.offer) {
             (State::Prepared, _) => Ok(()),
             (State::Agreed, Some((_, queue))) => {
-                make_ready(queue).inspect_err(|error| self.refuse_for(error))?;
+                make_ready(queue).inspect_err(|error| self.refuse(error.refusal()))?;
                 self.state = State::Prepared;
                 Ok(())
             }

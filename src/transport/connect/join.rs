@@ -6,26 +6,29 @@ use super::listen::Address;
 use super::wire::{Message, Refusal, VERSION};
 use crate::transport::geometry::{Allocator, Geometry, GeometryError, Limits};
 use crate::transport::memory::Access;
-use crate::transport::options::setters;
+use crate::transport::options::options;
 use crate::transport::region::{Promise, Region, RegionOptions, Sealing, file_bytes};
 use crate::transport::session::data_bytes;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-/// How to connect to a table.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct JoinOptions {
-    /// The longest that connecting takes.
-    pub limit: Duration,
-    /// What this side is ready to map.
-    pub limits: Limits,
-    /// Where this side's own blocks lie, if it has some.
-    pub own_region: OwnRegion,
-    /// Pre-fault what the server passes, if it is sealed.
-    pub prefault: bool,
-    takes_unsealed: bool,
+options! {
+    /// How to connect to a table.
+    pub struct JoinOptions {
+        /// The longest that connecting takes.
+        limit: Duration = Duration::from_secs(5),
+        /// What this side is ready to map.
+        limits: Limits = Limits::default(),
+        /// Where this side's own blocks lie, if it has some.
+        own_region: OwnRegion = OwnRegion::New(RegionOptions::default()),
+        /// Pre-fault what the server passes, if it is sealed.
+        prefault: bool = false,
+        ; takes_unsealed: bool = false,
+    }
+
+    /// Five seconds, the usual limits, and an own region in ordinary pages.
+    impl Default;
 }
 
 /// Where a client's own blocks lie.
@@ -35,23 +38,6 @@ pub enum OwnRegion {
     New(RegionOptions),
     /// In a region that there is already: sealed against writing, and as long as the server's geometry says.
     Supplied(Region),
-}
-
-setters! {
-    JoinOptions { limit: Duration, limits: Limits, own_region: OwnRegion, prefault: bool }
-}
-
-impl Default for JoinOptions {
-    /// Five seconds, the usual limits, and an own region in ordinary pages.
-    fn default() -> Self {
-        Self {
-            limit: Duration::from_secs(5),
-            limits: Limits::default(),
-            own_region: OwnRegion::New(RegionOptions::default()),
-            prefault: false,
-            takes_unsealed: false,
-        }
-    }
 }
 
 impl JoinOptions {
@@ -123,9 +109,9 @@ fn shake_hands(channel: Channel, options: JoinOptions, deadline: &Deadline) -> R
 /// side does with a [`Greeting`](super::Greeting).
 #[derive(Debug)]
 pub(in crate::transport) struct ClientHandshake {
-    channel: Channel,
+    /// Readable when the next step can be taken.
+    pub(in crate::transport) channel: Channel,
     offer: Option<Offer>,
-    is_ready: bool,
 }
 
 /// What a server offers.
@@ -143,7 +129,7 @@ impl ClientHandshake {
     }
 
     fn over(channel: Channel) -> Result<Self, ConnectError> {
-        let mut asking = Self { channel, offer: None, is_ready: false };
+        let mut asking = Self { channel, offer: None };
         asking.send(Message::Hello, &[])?;
         Ok(asking)
     }
@@ -186,33 +172,22 @@ impl ClientHandshake {
         self.send(message, &descriptors)
     }
 
-    /// Whether the server's Go has come, after which there is a session.
+    /// Whether the server's Go has come, after which there is a session: true once.
     pub(in crate::transport) fn has_go(&mut self) -> Result<bool, ConnectError> {
-        if !self.is_ready
-            && let Some((message, _)) = self.channel.receive()?
-        {
-            if message != Message::Go {
-                return Err(unexpected(message));
-            }
-            self.is_ready = true;
+        match self.channel.receive()? {
+            None => Ok(false),
+            Some((Message::Go, _)) => Ok(true),
+            Some((message, _)) => Err(unexpected(message)),
         }
-        Ok(self.is_ready)
     }
 
     /// The session, when the server has said Go.
     pub(in crate::transport) fn finish(self, own_data: Option<Region>) -> Result<Joined, ConnectError> {
-        let Self { channel, offer: Some(Offer { geometry, data, queue }), is_ready: true } = self else {
+        let Self { channel, offer: Some(Offer { geometry, data, queue }) } = self else {
             return Err(ConnectError::PeerGone);
         };
         queue.verify_sealed()?;
         Ok(Joined { channel, geometry, queue, own_data, data })
-    }
-}
-
-impl AsFd for ClientHandshake {
-    /// The socket, readable when the next step can be taken.
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.channel.as_fd()
     }
 }
 
@@ -229,10 +204,8 @@ fn map_offered(
     let what = "bytes in a queue region, more than the limit";
     let queue_len_bytes = GeometryError::unless(queue_bytes <= limits.max_queue_bytes, what, queue_bytes)?;
     let data_len_bytes = geometry.check_data_bytes(geometry.server_blocks, data_bytes)?;
-    let found = descriptors.len();
-    let Ok([queue, data]) = <[OwnedFd; 2]>::try_from(descriptors) else {
-        return Err(ConnectError::Descriptors { expected: 2, found });
-    };
+    let [queue, data] = <[OwnedFd; 2]>::try_from(descriptors)
+        .map_err(|found| ConnectError::Descriptors { expected: 2, found: found.len() })?;
     let promise = Promise { len_bytes: queue_len_bytes, sealing: Sealing::Size };
     // Always pre-faulted: it is short, and used at once.
     let queue = Region::open(queue, promise, Access::ReadWrite)?;
@@ -276,7 +249,7 @@ fn own_region(geometry: &Geometry, own_region: OwnRegion) -> Result<Option<Regio
 
 fn unexpected(message: Message) -> ConnectError {
     match message {
-        Message::Refused { reason: Refusal::Version, version } => {
+        Message::Refused { reason: Refusal::VERSION, version } => {
             ConnectError::Version { ours: VERSION, theirs: version }
         }
         Message::Refused { reason, .. } => ConnectError::Refused { reason },

@@ -1,7 +1,7 @@
 //! Where a table is found, the socket that it listens on, and how one is connected to.
 
 use super::channel::Deadline;
-use super::credentials::Origin;
+use super::credentials::{Origin, overflow_user};
 use super::{ConnectError, Greeting};
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
@@ -39,21 +39,14 @@ pub enum Address {
     Path(PathBuf),
 }
 
-/// Text that is no address.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AddressError {
-    /// The text.
-    pub text: String,
-}
-
 impl FromStr for Address {
-    type Err = AddressError;
+    type Err = ConnectError;
 
-    fn from_str(text: &str) -> Result<Self, AddressError> {
+    fn from_str(text: &str) -> Result<Self, ConnectError> {
         match text.strip_prefix('@') {
             Some(name) if !name.is_empty() => Ok(Self::Abstract(name.to_owned())),
             None if text.contains('/') => Ok(Self::Path(PathBuf::from(text))),
-            _ => Err(AddressError { text: text.to_owned() }),
+            _ => Err(ConnectError::Address { text: text.to_owned() }),
         }
     }
 }
@@ -66,14 +59,6 @@ impl fmt::Display for Address {
         }
     }
 }
-
-impl fmt::Display for AddressError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} is no address: no table can be there; write @name, or a path with a slash", self.text)
-    }
-}
-
-impl std::error::Error for AddressError {}
 
 impl Address {
     fn to_socket_address(&self) -> Result<SocketAddrUnix, Errno> {
@@ -132,6 +117,7 @@ const MAX_REST: Duration = Duration::from_secs(1);
 pub struct Listener {
     socket: OwnedFd,
     peers: Peers,
+    overflow_user: u32,
     /// The file of the socket, and which one that is.
     file: Option<(PathBuf, Identity)>,
     /// Given up when there are no descriptors left, so that a client can be hung up on instead of waiting for ever: one
@@ -170,7 +156,8 @@ impl Listener {
         let named = |path: &PathBuf| identity(path).map(|found| (path.clone(), found));
         let file = path.map(named).transpose().map_err(ConnectError::socket)?;
         let (process, rest) = (getpid(), MIN_REST);
-        let mut listener = Self { socket, peers, file, spare: None, process, rest, rests_until: None };
+        let (overflow_user, spare, rests_until) = (overflow_user(), None, None);
+        let mut listener = Self { socket, peers, overflow_user, file, spare, process, rest, rests_until };
         listener.listen()?;
         listener.spare = listener.socket.try_clone().ok();
         Ok(listener)
@@ -209,7 +196,8 @@ impl Listener {
         let origin = Origin::of_peer(greeting.as_fd()).map_err(ConnectError::socket);
         greeting.origin = origin.as_ref().ok().copied();
         if self.peers == Peers::SameUser {
-            origin.and_then(Origin::check_user).inspect_err(|error| greeting.refuse_for(error))?;
+            let checked = origin.and_then(|origin| origin.check_user(self.overflow_user));
+            checked.inspect_err(|error| greeting.refuse(error.refusal()))?;
         }
         Ok(Some(greeting))
     }
@@ -232,7 +220,7 @@ impl Listener {
             // No client waits: the system looks for a descriptor first.
             Ok(None) => Ok(()),
             Ok(Some(stream)) => {
-                Greeting::over(stream, limit).refuse_for(&error);
+                Greeting::over(stream, limit).refuse(error.refusal());
                 Err(error)
             }
             Err(_) => {

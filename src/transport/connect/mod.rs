@@ -19,5 +19,5 @@ pub(super) use error::{is_forbidden, is_limit};
 pub use greeting::{Greeted, Greeting, Step};
 pub(super) use join::ClientHandshake;
 pub use join::{JoinOptions, Joined, OwnRegion, join, join_over};
-pub use listen::{Address, AddressError, Listener, Peers};
+pub use listen::{Address, Listener, Peers};
 pub use wire::{Parcel, Refusal, VERSION};

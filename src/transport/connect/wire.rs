@@ -7,7 +7,6 @@ use super::ConnectError;
 use crate::transport::geometry::{Allocator, Blocks, Geometry};
 use crate::transport::memory::Access;
 use crate::transport::region::Sealing;
-use std::array;
 
 /// What every message starts with.
 pub(super) const MAGIC: [u8; 8] = *b"mcsTable";
@@ -15,6 +14,8 @@ pub(super) const MAGIC: [u8; 8] = *b"mcsTable";
 pub const VERSION: u32 = 4;
 /// The length of every message.
 pub(super) const MESSAGE_BYTES: usize = 64;
+/// A message, by its words.
+pub(super) type Bytes = [[u8; 4]; MESSAGE_BYTES / 4];
 
 /// A message that passes a memory object. Its descriptor comes with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,46 +36,35 @@ pub struct Parcel {
 
 /// Why a side refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Refusal {
+pub struct Refusal(u32);
+
+impl Refusal {
     /// It speaks another version: the one in its message.
-    Version,
+    pub const VERSION: Self = Self(1);
     /// It has as many clients as it takes, or as many are connecting.
-    Full,
+    pub const FULL: Self = Self(2);
     /// What it was sent was not as agreed.
-    Handshake,
+    pub const HANDSHAKE: Self = Self(3);
     /// It has too little memory or too few descriptors, or the system does not let it share memory.
-    Resources,
+    pub const RESOURCES: Self = Self(4);
     /// It takes clients of its own user only.
-    OtherUser,
+    pub const OTHER_USER: Self = Self(5);
     /// The handshake took too long.
-    Late,
-    /// A reason that this build does not know.
-    Other(u32),
+    pub const LATE: Self = Self(6);
+
+    /// Its number.
+    pub const fn number(self) -> u32 {
+        self.0
+    }
 }
 
-/// What the words that stand for one of a few things mean: its place here, of the reasons one more.
-const REFUSALS: [Refusal; 6] =
-    [Refusal::Version, Refusal::Full, Refusal::Handshake, Refusal::Resources, Refusal::OtherUser, Refusal::Late];
+/// What the words that stand for one of a few things mean: its place here.
 const ALLOCATORS: [Allocator; 2] = [Allocator::Owned, Allocator::Shared];
 const ACCESSES: [Access; 2] = [Access::Read, Access::ReadWrite];
 const SEALINGS: [Option<Sealing>; 3] = [None, Some(Sealing::Size), Some(Sealing::SizeAndWriting)];
 
 fn place_in<T: PartialEq>(table: &[T], value: T) -> u32 {
     table.iter().position(|known| *known == value).unwrap_or_default() as u32
-}
-
-impl Refusal {
-    pub(super) fn code(self) -> u32 {
-        match self {
-            Self::Other(code) => code,
-            named => 1 + place_in(&REFUSALS, named),
-        }
-    }
-
-    fn of_code(code: u32) -> Self {
-        REFUSALS.get(code.wrapping_sub(1) as usize).copied().unwrap_or(Self::Other(code))
-    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,7 +104,7 @@ impl Message {
         }
     }
 
-    pub(super) fn encode(self) -> [u8; MESSAGE_BYTES] {
+    pub(super) fn encode(self) -> Bytes {
         let mut words = [0; MESSAGE_BYTES / 4];
         (words[2], words[3]) = (VERSION, self.kind());
         let long = |value: u64| [value as u32, (value >> 32) as u32];
@@ -131,25 +121,22 @@ impl Message {
             Self::Ready { data_bytes, last_bytes } => {
                 words[12..].copy_from_slice(&[long(last_bytes), long(data_bytes)].concat());
             }
-            Self::Refused { reason, version } => (words[2], words[4]) = (version, reason.code()),
+            Self::Refused { reason, version } => (words[2], words[4]) = (version, reason.0),
             Self::Parcel(Parcel { id, start_bytes, len_bytes, whole_bytes, access, sealing }) => {
                 words[4..12].copy_from_slice(&[id, start_bytes, len_bytes, whole_bytes].map(long).concat());
                 (words[12], words[13]) = (place_in(&ACCESSES, access), place_in(&SEALINGS, sealing));
             }
         }
-        let mut bytes = [0; MESSAGE_BYTES];
-        for (chunk, word) in bytes.chunks_exact_mut(4).zip(words) {
-            chunk.copy_from_slice(&word.to_le_bytes());
-        }
-        bytes[..MAGIC.len()].copy_from_slice(&MAGIC);
+        let mut bytes = words.map(u32::to_le_bytes);
+        bytes.as_flattened_mut()[..MAGIC.len()].copy_from_slice(&MAGIC);
         bytes
     }
 
-    pub(super) fn decode(bytes: &[u8; MESSAGE_BYTES]) -> Result<Self, ConnectError> {
-        if bytes[..MAGIC.len()] != MAGIC {
+    pub(super) fn decode(bytes: &Bytes) -> Result<Self, ConnectError> {
+        if bytes.as_flattened()[..MAGIC.len()] != MAGIC {
             return Err(ConnectError::NotATable);
         }
-        let words = array::from_fn(|at| u32::from_le_bytes(array::from_fn(|byte| bytes[4 * at + byte])));
+        let words = bytes.map(u32::from_le_bytes);
         let (version, kind) = (words[2], words[3]);
         if kind != REFUSED && version != VERSION {
             return Err(ConnectError::Version { ours: VERSION, theirs: version });
@@ -176,7 +163,7 @@ impl Message {
             },
             3 => Self::Ready { last_bytes: long(12), data_bytes: long(14) },
             4 => Self::Go,
-            REFUSED => Self::Refused { reason: Refusal::of_code(words[4]), version: words[2] },
+            REFUSED => Self::Refused { reason: Refusal(words[4]), version: words[2] },
             6 => Self::Parcel(Parcel {
                 id: long(4),
                 start_bytes: long(6),
@@ -221,9 +208,9 @@ mod tests {
             Message::Ready { data_bytes: 5, last_bytes: 0 },
             Message::Ready { data_bytes: 5, last_bytes: 6 },
             Message::Go,
-            Message::Refused { reason: Refusal::Full, version: 9 },
-            Message::Refused { reason: Refusal::Late, version: 1 },
-            Message::Refused { reason: Refusal::Other(99), version: 1 },
+            Message::Refused { reason: Refusal::FULL, version: 9 },
+            Message::Refused { reason: Refusal::LATE, version: 1 },
+            Message::Refused { reason: Refusal(99), version: 1 },
             Message::Parcel(parcel),
             Message::Parcel(unpromised),
             Message::Parcel(sealed),
@@ -237,7 +224,7 @@ mod tests {
     fn what_does_not_begin_as_a_message_is_none() {
         for at in 0..MAGIC.len() {
             let mut wrong = Message::Hello.encode();
-            wrong[at] ^= 1;
+            wrong.as_flattened_mut()[at] ^= 1;
             assert!(matches!(Message::decode(&wrong), Err(ConnectError::NotATable)));
         }
     }

@@ -21,43 +21,29 @@ use super::error::{SessionError, TableError};
 use super::geometry::{Allocator, Geometry, GeometryError};
 use super::job::{ClientKey, Event};
 use super::memory::{Mapped, PAGE_BYTES};
-use super::options::{Waiting, setters};
+use super::options::{Waiting, options};
 use super::reactor::{Progress, Reactor, Service};
 use super::region::{Region, RegionOptions};
-use super::session::QueueLayout;
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-/// How a proxy works.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct ProxyOptions {
-    /// Whose processes may connect.
-    pub peers: Peers,
-    /// How many clients there may be.
-    pub max_clients: usize,
-    /// How long a client may take to connect, with what the table behind takes of it.
-    pub connect_limit: Duration,
-    /// How the proxy waits.
-    pub waiting: Waiting,
-}
-
-setters! {
-    ProxyOptions { peers: Peers, max_clients: usize, connect_limit: Duration, waiting: Waiting }
-}
-
-impl Default for ProxyOptions {
-    /// 1024 clients of the own user, each of which has five seconds to connect; looks, then sleeps.
-    fn default() -> Self {
-        Self {
-            peers: Peers::default(),
-            max_clients: 1024,
-            connect_limit: Duration::from_secs(5),
-            waiting: Waiting::default(),
-        }
+options! {
+    /// How a proxy works.
+    pub struct ProxyOptions {
+        /// Whose processes may connect.
+        peers: Peers = Peers::default(),
+        /// How many clients there may be.
+        max_clients: usize = 1024,
+        /// How long a client may take to connect, with what the table behind takes of it.
+        connect_limit: Duration = Duration::from_secs(5),
+        /// How the proxy waits.
+        waiting: Waiting = Waiting::default(),
     }
+
+    /// 1024 clients of the own user, each of which has five seconds to connect; looks, then sleeps.
+    impl Default;
 }
 
 /// The most events that are kept for the program.
@@ -123,7 +109,7 @@ impl<R: Rule> Proxy<R> {
 
     /// How many clients there are.
     pub fn clients(&self) -> usize {
-        self.reactor.sessions()
+        self.reactor.sessions.len()
     }
 
     /// The next [`Event::Refused`] or [`Event::Throttled`], of clients that were not taken in, or not at once; none if there is
@@ -169,7 +155,7 @@ impl<R: Rule> Service for Relay<R> {
     type Session = Pair;
 
     fn other(offer: &Behind) -> Option<BorrowedFd<'_>> {
-        offer.asking.as_ref().map(ClientHandshake::as_fd)
+        offer.asking.as_ref().map(|asking| asking.channel.as_fd())
     }
 
     fn go_on(&mut self, greeting: &mut Greeting, offer: &mut Behind, step: Step) -> Result<Progress, ConnectError> {
@@ -196,12 +182,12 @@ impl<R: Rule> Service for Relay<R> {
         Ok(if asking.has_go()? { Progress::Agrees } else { Progress::Waits })
     }
 
-    fn begin(&mut self, mut greeting: Greeting, offer: Behind) -> Result<Pair, ConnectError> {
+    fn begin(&mut self, mut greeting: Greeting, offer: Behind) -> Result<(Pair, Vec<Mapped>), ConnectError> {
         let Behind { asking: Some(asking), names: Some(names), .. } = offer else {
             return Err(ConnectError::PeerGone);
         };
-        let joined = asking.finish(None).inspect_err(|why| greeting.refuse_for(why))?;
-        Pair::new(greeting.finish()?, joined, &names)
+        let joined = asking.finish(None).inspect_err(|why| greeting.refuse(why.refusal()))?;
+        Ok((Pair::new(greeting.finish()?, joined, &names)?, Vec::new()))
     }
 
     fn serve(
@@ -226,10 +212,9 @@ impl<R: Rule> Service for Relay<R> {
 fn make_offer(greeting: &mut Greeting, asking: &mut ClientHandshake) -> Result<Option<Region>, ConnectError> {
     let Some(offered) = asking.offered(&JoinOptions::default())? else { return Ok(None) };
     let (geometry, names_bytes) = without_names(offered.geometry)?;
-    let queue = Region::create(QueueLayout::of(&geometry)?.len_bytes, RegionOptions::default())?;
     let names = Region::create(names_bytes, RegionOptions::default())?;
     names.seal_writing()?;
-    greeting.offer(geometry, queue, &offered.data)?;
+    greeting.offer(geometry, &offered.data)?;
     Ok(Some(names))
 }
 

@@ -16,6 +16,9 @@ const MOMENT: Duration = Duration::from_micros(50);
 /// but for these: steps that cost a few system calls, in a row. As many connections wait to be accepted.
 const MIN_CHEAP_STEPS: u32 = 16;
 
+/// A moment of which nothing was used.
+const WHOLE: (Duration, u32) = (Duration::ZERO, MIN_CHEAP_STEPS);
+
 /// A client that has its answer needs some microseconds to wake up before it asks again: one step that is begun at once keeps it waiting
 /// for a part of its length or not at all, and later ones in full. So the next one is begun after the next answer, or when
 /// nothing was asked for so long.
@@ -73,10 +76,6 @@ pub(super) struct Moment {
 }
 
 impl Moment {
-    fn new() -> Self {
-        Self { start: cpu_time(), cheap_steps: MIN_CHEAP_STEPS }
-    }
-
     /// Counts a step; whether there is time for another one.
     pub(super) fn goes_on_after(&mut self, effort: Effort) -> bool {
         self.cheap_steps = match effort {
@@ -101,12 +100,12 @@ pub(super) struct Budgets {
     seen: [u32; Kind::ALL.len()],
     /// How often clients were served, modulo 2^32.
     served: u32,
-    /// The moments of each that were interrupted, and what they had taken.
-    interrupted: [Option<(Moment, Duration)>; Kind::ALL.len()],
+    /// Of each kind's moment, which may have been interrupted, what it had taken, and the cheap steps that are left.
+    interrupted: [(Duration, u32); Kind::ALL.len()],
     /// When the last lull began, and how often clients had been served by then.
     lull: (Instant, u32),
-    /// Whether it is too late to begin a step in it.
-    is_late: bool,
+    /// Until when it is too late to begin a step in it, if it is.
+    late: Option<Instant>,
 }
 
 impl Budgets {
@@ -117,9 +116,9 @@ impl Budgets {
             opens: [now; Kind::ALL.len()],
             seen: [0; Kind::ALL.len()],
             served: 0,
-            interrupted: [const { None }; Kind::ALL.len()],
+            interrupted: [WHOLE; Kind::ALL.len()],
             lull: (now, 0),
-            is_late: false,
+            late: None,
         }
     }
 
@@ -132,34 +131,30 @@ impl Budgets {
     /// All that was asked for is answered, and a lull begins, if it was something.
     pub(super) fn begin_lull(&mut self, now: Instant) {
         if self.lull.1 != self.served {
-            (self.lull, self.is_late) = ((now, self.served), false);
+            (self.lull, self.late) = ((now, self.served), None);
         }
     }
 
     /// A step was made, or the thread is about to sleep: what comes later in this lull meets the next request.
     pub(super) fn pass_lull(&mut self) {
-        self.is_late = true;
+        self.late = Some(self.lull.0 + LULL);
     }
 
     /// How long that kind has to wait still.
     pub(super) fn time_left(&self, kind: Kind) -> Duration {
-        let lull_ends = if self.is_late { Some(self.lull.0 + LULL) } else { None };
         let opens = self.opens[kind as usize];
-        lull_ends.map_or(opens, |ends| ends.max(opens)).saturating_duration_since(Instant::now())
+        self.late.map_or(opens, |late| late.max(opens)).saturating_duration_since(Instant::now())
     }
 
     /// A moment of that kind: what is left of one that was interrupted, or a new one.
     pub(super) fn begin(&mut self, kind: Kind) -> Moment {
-        match self.interrupted[kind as usize].take() {
-            Some((moment, spent)) => Moment { start: cpu_time().saturating_sub(spent), ..moment },
-            None => Moment::new(),
-        }
+        let (spent, cheap_steps) = std::mem::replace(&mut self.interrupted[kind as usize], WHOLE);
+        Moment { start: cpu_time().saturating_sub(spent), cheap_steps }
     }
 
     /// Keeps what is left of a moment for later: a client has asked for something.
     pub(super) fn interrupt(&mut self, kind: Kind, moment: Moment) {
-        let spent = moment.spent();
-        self.interrupted[kind as usize] = Some((moment, spent));
+        self.interrupted[kind as usize] = (moment.spent(), moment.cheap_steps);
     }
 
     /// Ends a moment that took so long; whether that kind has to wait now, because clients are served.
@@ -181,37 +176,34 @@ fn cpu_time() -> Duration {
 /// in so long with nothing to ask for is a tenth of a percent of a CPU,
 const RING_PERIOD: Duration = Duration::from_millis(4);
 /// and so many at once are some tenths of a millisecond.
-const MAX_TOKENS: u32 = 64;
+const MAX_RINGS: u32 = 64;
 
-/// The tokens of one side.
+/// What one side owes for its rings, each of which is paid off in that time, or by a request at once.
 ///
 /// A side that rings once for each request or less is always heard, as long as there is room for what it asks: each of its rings has
-/// a request, of which the token comes back, whichever of the two is seen first.
+/// a request, by which it is paid off, whichever of the two is seen first.
 #[derive(Debug)]
 pub(super) struct Rings {
-    tokens: u32,
+    /// When all of it is paid off.
+    settled: Instant,
     /// What was taken up to the last ring, modulo 2^32.
     taken: u32,
-    /// Up to when tokens have come back.
-    filled: Instant,
 }
 
 impl Rings {
-    /// All tokens.
+    /// Nothing is owed.
     pub(super) fn new(now: Instant) -> Self {
-        Self { tokens: MAX_TOKENS, taken: 0, filled: now }
+        Self { settled: now, taken: 0 }
     }
 
-    /// Counts a ring that costs so many tokens, at least one, when so much was taken of what the side asks for; whether it is heard on.
+    /// Counts a ring that costs as much as so many, at least one, when so much was taken of what the side asks for; whether it is heard
+    /// on.
     pub(super) fn ring(&mut self, cost: u32, taken: u32, now: Instant) -> bool {
         let asked = taken.wrapping_sub(std::mem::replace(&mut self.taken, taken));
-        let periods = now.saturating_duration_since(self.filled).as_nanos() / RING_PERIOD.as_nanos();
-        let periods = u32::try_from(periods).unwrap_or(u32::MAX);
-        // What is left of a period counts on; a full bucket takes in none.
-        self.filled = if periods > MAX_TOKENS { now } else { self.filled + RING_PERIOD * periods };
-        let tokens = self.tokens.saturating_add(asked).saturating_add(periods).min(MAX_TOKENS);
-        self.tokens = tokens.saturating_sub(cost.max(1));
-        self.tokens > 0
+        let [asked, cost, most] = [asked, cost.max(1), MAX_RINGS].map(|rings| RING_PERIOD * rings.min(MAX_RINGS));
+        let owed = (self.settled.saturating_duration_since(now).saturating_sub(asked) + cost).min(most);
+        self.settled = now + owed;
+        owed < most
     }
 }
 
@@ -275,7 +267,7 @@ mod tests {
             budgets.begin_lull(now);
             assert_eq!(is_open(&budgets), [false; Kind::ALL.len()], "nothing was asked for meanwhile");
         }
-        budgets.lull.0 = Instant::now() - LULL;
+        budgets.late = Some(Instant::now());
         assert_eq!(is_open(&budgets), [true; Kind::ALL.len()], "no client asks");
     }
 
@@ -326,16 +318,16 @@ mod tests {
     #[test]
     fn one_request_in_sixteen_rings_does_not_keep_a_side_from_being_muted() {
         let few = heard(16, Duration::from_micros(2), 100_000);
-        assert!((MAX_TOKENS..2 * MAX_TOKENS).contains(&few), "{few}");
-        assert!(heard(u32::MAX, Duration::ZERO, 100_000) == MAX_TOKENS);
+        assert!((MAX_RINGS..2 * MAX_RINGS).contains(&few), "{few}");
+        assert!(heard(u32::MAX, Duration::ZERO, 100_000) == MAX_RINGS);
         // Nor does one in two.
-        assert!(heard(2, Duration::from_micros(2), 100_000) < 3 * MAX_TOKENS);
+        assert!(heard(2, Duration::from_micros(2), 100_000) < 3 * MAX_RINGS);
     }
 
     #[test]
     fn a_side_that_rings_seldom_may_ask_for_nothing() {
         assert_eq!(heard(u32::MAX, RING_PERIOD, 10_000), 10_000);
-        assert!(heard(u32::MAX, RING_PERIOD / 2, 10_000) < 3 * MAX_TOKENS);
+        assert!(heard(u32::MAX, RING_PERIOD / 2, 10_000) < 3 * MAX_RINGS);
         // Parts of a period add up.
         assert_eq!(heard(4, RING_PERIOD * 3 / 4, 10_000), 10_000);
     }
@@ -346,12 +338,12 @@ mod tests {
         let mut rings = Rings::new(now);
         assert!(rings.ring(1, 1_000_000, now));
         let heard = (0..1000).take_while(|_| rings.ring(1, 1_000_000, now)).count() as u32;
-        assert!(heard < MAX_TOKENS, "{heard}");
+        assert!(heard < MAX_RINGS, "{heard}");
         // A ring that costs all there are is one.
-        assert!(!Rings::new(now).ring(MAX_TOKENS, 0, now));
+        assert!(!Rings::new(now).ring(MAX_RINGS, 0, now));
         // After a while it is heard again, not for longer than at first.
         let later = now + Duration::from_secs(3600);
         let heard = (0..1000).take_while(|_| rings.ring(1, 1_000_000, later)).count() as u32;
-        assert_eq!(heard, MAX_TOKENS - 1);
+        assert_eq!(heard, MAX_RINGS - 1);
     }
 }

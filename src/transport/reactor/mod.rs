@@ -41,7 +41,7 @@ pub(super) struct Reactor<S: Service> {
     connect_limit: Duration,
     waiting: Waiting,
     watch: Watch,
-    sessions: Slots<Box<Served<S>>>,
+    pub(super) sessions: Slots<Box<Served<S>>>,
     /// Clients that are connecting, in the order in which their time is over.
     newcomers: BTreeMap<u64, Newcomer<S>>,
     last_newcomer: u64,
@@ -58,8 +58,8 @@ pub(super) struct Reactor<S: Service> {
     agreed: Option<(u64, bool)>,
     /// When a newcomer was offered a session last.
     pub(super) offered: Option<Instant>,
-    /// Sessions whose regions may not be pre-faulted yet.
-    unfaulted: VecDeque<Key>,
+    /// Regions of sessions that are not pre-faulted yet, and how much of each is.
+    unfaulted: VecDeque<(Key, Mapped, usize)>,
     /// Sessions that are over, whose memory and sockets are to be given up.
     pub(super) departed: VecDeque<(ClientKey, S::Session)>,
     /// Memory that is left of the last of them.
@@ -119,7 +119,7 @@ impl<S: Service> Reactor<S> {
 
     /// Takes in the clients of a listener.
     pub(super) fn listen(&mut self, listener: Listener) -> Result<(), TableError> {
-        self.watch.add(Name::Listener.to_key(), listener.as_fd(), Report::Once).map_err(TableError::wait)?;
+        self.watch.add(Name::Listener.to_key(), listener.as_fd(), Report::ONCE).map_err(TableError::wait)?;
         self.listener = Some(listener);
         Ok(())
     }
@@ -127,28 +127,6 @@ impl<S: Service> Reactor<S> {
     /// Takes the process at the other end of a socket as a client.
     pub(super) fn adopt(&mut self, stream: UnixStream) -> Result<(), ConnectError> {
         self.add_newcomer(Greeting::over(stream, self.connect_limit))
-    }
-
-    /// How many sessions there are.
-    pub(super) fn sessions(&self) -> usize {
-        self.sessions.len()
-    }
-
-    /// A client's session.
-    #[inline(always)]
-    pub(super) fn session(&self, client: ClientKey) -> Option<&S::Session> {
-        self.sessions.get(client.0).map(|served| &served.session)
-    }
-
-    /// A client's session, to be changed, and what serves it.
-    #[inline(always)]
-    pub(super) fn session_mut(&mut self, client: ClientKey) -> Option<(&mut S::Session, &mut S)> {
-        self.sessions.get_mut(client.0).map(|served| (&mut served.session, &mut self.service))
-    }
-
-    /// Looks at a client's session in the next round, though its client has not rung.
-    pub(super) fn poll(&mut self, client: ClientKey) {
-        self.sessions.poll(client.0);
     }
 
     /// From now on hears that of a descriptor, if it is there; what has come already is reported once more.
@@ -175,8 +153,9 @@ impl<S: Service> Reactor<S> {
     /// Ends a session, but for what is dear of it, which is put off. The program hears of it once, and of nothing that the client
     /// asked for before.
     fn depart(&mut self, client: ClientKey, why: SessionError) {
-        let Some(served) = self.sessions.remove(client.0) else { return };
+        let Some(served) = self.sessions.remove(client) else { return };
         let session = served.session;
+        self.unfaulted.retain(|(whose, ..)| *whose != client);
         for source in [Source::Client, Source::Other] {
             session.descriptor(source).into_iter().for_each(|descriptor| self.watch.remove(descriptor));
         }

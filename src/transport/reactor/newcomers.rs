@@ -2,9 +2,11 @@
 
 use super::budget::{Effort, Kind, Rings};
 use super::crowd::{MAX_NEWCOMERS, Place, gives_way};
-use super::{Name, Newcomer, Progress, Reactor, Served, Service, Session, Source};
-use crate::transport::connect::{ConnectError, Greeting, Listener, Origin, Step};
-use crate::transport::job::{ClientKey, Event};
+use super::{Name, Newcomer, Progress, Reactor, Served, Service, Source};
+use crate::transport::connect::{ConnectError, Greeting, Listener, Origin, Refusal, Step};
+use crate::transport::error::SessionError;
+use crate::transport::job::Event;
+use crate::transport::memory::Memory;
 use crate::transport::watch::Report;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
@@ -13,6 +15,8 @@ use std::time::{Duration, Instant};
 const RETRY: Duration = Duration::from_millis(5);
 /// While a client is connecting, it is seen so often whether its time is over.
 pub(super) const NEWCOMER_LOOK: Duration = Duration::from_millis(50);
+/// What is pre-faulted at a time: some dozen microseconds.
+const FAULT_BYTES: usize = 128 << 10;
 
 impl<S: Service> Reactor<S> {
     /// Watches a client that is connecting. It is told if that cannot be.
@@ -20,9 +24,9 @@ impl<S: Service> Reactor<S> {
         self.last_newcomer += 1;
         let number = self.last_newcomer;
         let key = Name::Newcomer(number, Source::Client).to_key();
-        if let Err(cause) = self.watch.add(key, greeting.as_fd(), Report::Once) {
+        if let Err(cause) = self.watch.add(key, greeting.as_fd(), Report::ONCE) {
             let error = ConnectError::socket(cause);
-            greeting.refuse_for(&error);
+            greeting.refuse(error.refusal());
             return Err(error);
         }
         let has_asked = greeting.has_asked();
@@ -98,7 +102,7 @@ impl<S: Service> Reactor<S> {
                 self.accept_again();
             }
             // That one was hung up on; the next may be welcome.
-            Err(why) => self.refused(why),
+            Err(why) => self.events.extend(self.notices.refused(why)),
         }
         Effort::Cheap
     }
@@ -107,7 +111,7 @@ impl<S: Service> Reactor<S> {
     fn admit(&mut self, mut greeting: Greeting) -> Result<(), ConnectError> {
         if self.newcomers.len() >= MAX_NEWCOMERS {
             let Some(number) = self.expendable(greeting.origin()) else {
-                greeting.refuse_for(&ConnectError::Full);
+                greeting.refuse(Refusal::FULL);
                 return Err(ConnectError::Full);
             };
             self.refuse(number, ConnectError::Full);
@@ -119,7 +123,7 @@ impl<S: Service> Reactor<S> {
     pub(super) fn accept_again(&mut self) {
         if let Some(rest) = self.listener.as_ref().and_then(Listener::rest) {
             self.muted.insert((Instant::now() + rest, Name::Listener));
-        } else if self.hear(Name::Listener, Report::Once).is_err() {
+        } else if self.hear(Name::Listener, Report::ONCE).is_err() {
             self.listener = None;
         }
     }
@@ -131,7 +135,8 @@ impl<S: Service> Reactor<S> {
             return;
         }
         self.late_looked = self.looked;
-        let late = self.newcomers.iter().take_while(|(_, newcomer)| !newcomer.is_in_time());
+        let is_late = |newcomer: &Newcomer<S>| newcomer.queued.is_some() || newcomer.greeting.time_left().is_none();
+        let late = self.newcomers.iter().take_while(|(_, newcomer)| is_late(newcomer));
         for number in late.map(|(number, _)| *number).collect::<Vec<_>>() {
             self.queue(number);
         }
@@ -179,7 +184,7 @@ impl<S: Service> Reactor<S> {
                 self.service.go_on(greeting, offer, step)
             }
         });
-        let hear = |source| self.hear(Name::Newcomer(number, source), Report::Once).map_err(ConnectError::socket);
+        let hear = |source| self.hear(Name::Newcomer(number, source), Report::ONCE).map_err(ConnectError::socket);
         let result = match progress {
             Ok(Progress::Waits) => hear(Source::Client).and_then(|()| hear(Source::Other)),
             Ok(Progress::TriesAgain) => {
@@ -215,19 +220,14 @@ impl<S: Service> Reactor<S> {
     /// Hangs up on a client that is connecting, and says why.
     fn refuse(&mut self, number: u64, why: ConnectError) {
         if let Some(mut newcomer) = self.newcomers.remove(&number) {
-            newcomer.greeting.refuse_for(&why);
+            newcomer.greeting.refuse(why.refusal());
             if newcomer.queued.is_some() {
-                self.lines.forget(newcomer.greeting.origin(), number);
+                self.lines.forget(number);
             }
             for source in [Source::Client, Source::Other] {
                 newcomer.descriptor(source).into_iter().for_each(|descriptor| self.watch.remove(descriptor));
             }
         }
-        self.refused(why);
-    }
-
-    /// A client was not taken in.
-    fn refused(&mut self, why: ConnectError) {
         self.events.extend(self.notices.refused(why));
     }
 
@@ -238,29 +238,29 @@ impl<S: Service> Reactor<S> {
         };
         // The end of the last session comes before the beginning of the next one.
         while self.sessions.len() == 0 && self.bury() != Effort::None {}
-        let session = self.service.begin(greeting, offer)?;
+        let (session, unfaulted) = self.service.begin(greeting, offer)?;
         let rings = [(); 2].map(|()| Rings::new(Instant::now()));
         let key = self.sessions.insert(Box::new(Served { session, rings, muted: [false; 2], last_turns: None }));
-        if let Err(cause) = self.hear(Name::Session(key, Source::Client), Report::EachTime) {
+        if let Err(cause) = self.hear(Name::Session(key, Source::Client), Report::EACH_TIME) {
             self.sessions.remove(key);
             return Err(ConnectError::socket(cause));
         }
         // Without the other one the client's hang-up tells of its end, if later.
-        let _ = self.hear(Name::Session(key, Source::Other), Report::EachTime);
-        self.unfaulted.push_back(key);
+        let _ = self.hear(Name::Session(key, Source::Other), Report::EACH_TIME);
+        self.unfaulted.extend(unfaulted.into_iter().map(|region| (key, region, 0)));
         self.sessions.poll(key);
-        self.events.push_back(Event::Joined(ClientKey(key)));
+        self.events.push_back(Event::Joined(key));
         Ok(())
     }
 
-    /// Pre-faults a bit more of a session's regions.
+    /// Pre-faults a bit more of a region, which is the next one's turn then.
     fn prefault(&mut self) -> Effort {
-        let Some(key) = self.unfaulted.pop_front() else { return Effort::None };
-        let Some(served) = self.sessions.get_mut(key) else { return Effort::Cheap };
-        match served.session.prefault() {
-            Ok(true) => self.unfaulted.push_back(key),
-            Ok(false) => {}
-            Err(why) => self.end(ClientKey(key), why),
+        let Some((key, region, done_bytes)) = self.unfaulted.pop_front() else { return Effort::None };
+        let len_bytes = FAULT_BYTES.min(region.len_bytes() - done_bytes);
+        if region.prefault(done_bytes, len_bytes).is_err() {
+            self.end(key, SessionError::OutOfMemory);
+        } else if done_bytes + len_bytes < region.len_bytes() {
+            self.unfaulted.push_back((key, region, done_bytes + len_bytes));
         }
         Effort::Dear
     }

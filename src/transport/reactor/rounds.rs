@@ -84,11 +84,10 @@ impl<S: Service> Reactor<S> {
         &mut self,
         take: impl FnOnce(&mut S, ClientKey, &mut S::Session) -> Result<Option<T>, SessionError>,
     ) -> Option<(ClientKey, T)> {
-        let (key, left) = self.turn?;
-        let client = ClientKey(key);
-        match take(&mut self.service, client, &mut self.sessions.get_mut(key)?.session) {
+        let (client, left) = self.turn?;
+        match take(&mut self.service, client, &mut self.sessions.get_mut(client)?.session) {
             Ok(Some(taken)) => {
-                self.turn = Some((key, left - 1));
+                self.turn = Some((client, left - 1));
                 self.rounds += 1;
                 self.budgets.serve();
                 self.idle = None;
@@ -136,16 +135,16 @@ impl<S: Service> Reactor<S> {
             }
             let Some(key) = self.sessions.next_polled() else { break };
             let Some(served) = self.sessions.get_mut(key) else { continue };
-            match self.service.serve(ClientKey(key), &mut served.session, turn, &mut self.events) {
+            match self.service.serve(key, &mut served.session, turn, &mut self.events) {
                 Ok(is_served) => {
                     any |= is_served;
                     if served.has_turns_after(is_served) {
                         self.sessions.poll(key);
                     } else {
-                        self.depart(ClientKey(key), SessionError::PeerGone);
+                        self.depart(key, SessionError::PeerGone);
                     }
                 }
-                Err(why) => self.end(ClientKey(key), why),
+                Err(why) => self.end(key, why),
             }
         }
         if any {
@@ -156,7 +155,7 @@ impl<S: Service> Reactor<S> {
     }
 
     fn look_if_due(&mut self) {
-        if self.longest_sleep().is_zero() || self.looked.elapsed() >= TIME_PER_LOOK {
+        if self.longest_sleep(Duration::ZERO).is_zero() || self.looked.elapsed() >= TIME_PER_LOOK {
             // What the system refuses here it refuses in the next wait too, which says so.
             let _ = self.look(Duration::ZERO, 1);
         }
@@ -204,7 +203,7 @@ impl<S: Service> Reactor<S> {
         // While clients ask, they wake this side in time for what is put off: a shorter sleep would be the next thing that the timer
         // has to ring for, and setting it twice for each sleep costs a guest a tenth of a request.
         let is_quiet = slept - idle >= QUIET;
-        let longest = self.longest_sleep_for(if is_quiet { Duration::ZERO } else { WORD_SLEEP });
+        let longest = self.longest_sleep(if is_quiet { Duration::ZERO } else { WORD_SLEEP });
         let is_on_words = !is_quiet && self.has_words();
         // A look that is due comes before a sleep on words: the other side waits for what comes after that.
         if longest.is_zero() || is_on_words && slept - self.looked >= TIME_PER_LOOK {
@@ -275,17 +274,13 @@ impl<S: Service> Reactor<S> {
         let taken = served.session.taken(source);
         if !served.rings[source as usize].ring(cost, taken, now) && !replace(&mut served.muted[source as usize], true) {
             self.muted.insert((now + MUTED_FOR, name));
-            let _ = self.hear(name, Report::Nothing);
+            let _ = self.hear(name, Report::NOTHING);
         }
     }
 
-    /// How long a sleep may be, because of what is put off, and of clients that are connecting.
-    fn longest_sleep(&self) -> Duration {
-        self.longest_sleep_for(Duration::ZERO)
-    }
-
-    /// The same, where what is put off need not be attended to on time: one that is shorter than this is as long.
-    fn longest_sleep_for(&self, least: Duration) -> Duration {
+    /// How long a sleep may be, because of what is put off, and of clients that are connecting. What is put off need not be attended to
+    /// on time: a sleep until then that is shorter than `least` is as long.
+    fn longest_sleep(&self, least: Duration) -> Duration {
         let newcomers = if self.newcomers.is_empty() { Duration::MAX } else { NEWCOMER_LOOK };
         let muted = self.muted.first().map(|(until, ..)| until.saturating_duration_since(Instant::now()));
         let next = self.time_to_next();
@@ -320,7 +315,7 @@ impl<S: Service> Reactor<S> {
             Ok(cost) => self.count_ring(key, source, cost),
             // What it published before is served still.
             Err(SessionError::PeerGone) if served.has_last_turns() => return self.sessions.poll(key),
-            Err(why) => return self.depart(ClientKey(key), why),
+            Err(why) => return self.depart(key, why),
         }
         self.sessions.poll(key);
     }
@@ -337,7 +332,7 @@ impl<S: Service> Reactor<S> {
                 Name::Listener => self.accept_again(),
                 Name::Newcomer(number, _) => self.queue(number),
                 Name::Session(key, source) => {
-                    let _ = self.hear(name, Report::EachTime);
+                    let _ = self.hear(name, Report::EACH_TIME);
                     self.sessions.poll(key);
                     if let Some(served) = self.sessions.get_mut(key) {
                         served.muted[source as usize] = false;

@@ -36,8 +36,8 @@ pub(in crate::transport) trait Service {
         greeting.prepare()
     }
 
-    /// The session of a client with which all is agreed, and that is prepared.
-    fn begin(&mut self, greeting: Greeting, offer: Self::Offer) -> Result<Self::Session, ConnectError>;
+    /// The session of a client with which all is agreed, and that is prepared; and its regions that are to be pre-faulted.
+    fn begin(&mut self, greeting: Greeting, offer: Self::Offer) -> Result<(Self::Session, Vec<Mapped>), ConnectError>;
 
     /// Takes what a client has, so many requests at most; whether there was something. After an error the session is over.
     fn serve(
@@ -96,11 +96,6 @@ pub(in crate::transport) trait Session {
 
     /// What was taken so far of the side that rings there, counted in the rings that it is worth, modulo 2^32.
     fn taken(&self, source: Source) -> u32;
-
-    /// Pre-faults a bit of what is to be; whether more is left.
-    fn prefault(&mut self) -> Result<bool, SessionError> {
-        Ok(false)
-    }
 }
 
 /// Which of a client's two descriptors has something.
@@ -125,29 +120,24 @@ impl Name {
     // Memory ends before a slot has these bits in its number.
     const OTHER: u64 = 1 << 31;
     const NEWCOMER: u64 = 1 << 30;
-    /// What is before them.
-    const LOW: u64 = Self::NEWCOMER - 1;
 
     /// The name as a key that no other one has.
     pub(super) fn to_key(self) -> Key {
         let (data, source) = match self {
             Self::Listener => (Self::NEWCOMER, Source::Client),
-            Self::Newcomer(number, source) => {
-                ((number & !Self::LOW) << 2 | Self::NEWCOMER | number & Self::LOW, source)
-            }
-            Self::Session(key, source) => (key.to_data(), source),
+            // The halves change places: no process counts so far that both bits are not free.
+            Self::Newcomer(number, source) => (number.rotate_left(32) | Self::NEWCOMER, source),
+            Self::Session(key, source) => (key.0, source),
         };
-        Key::from_data(if source == Source::Other { data | Self::OTHER } else { data })
+        Key(if source == Source::Other { data | Self::OTHER } else { data })
     }
 
     /// The name that is that key.
     pub(super) fn of_key(key: Key) -> Self {
-        let data = key.to_data();
-        let source = if data & Self::OTHER == 0 { Source::Client } else { Source::Other };
-        if data & Self::NEWCOMER == 0 {
-            return Self::Session(Key::from_data(data & !Self::OTHER), source);
-        }
-        match data >> 2 & !Self::LOW | data & Self::LOW {
+        let source = if key.0 & Self::OTHER == 0 { Source::Client } else { Source::Other };
+        let data = key.0 & !(Self::OTHER | Self::NEWCOMER);
+        match data.rotate_left(32) {
+            _ if key.0 & Self::NEWCOMER == 0 => Self::Session(Key(data), source),
             0 => Self::Listener,
             number => Self::Newcomer(number, source),
         }
@@ -156,8 +146,8 @@ impl Name {
 
 /// A session, and the rings of those at its two descriptors.
 #[derive(Debug)]
-pub(super) struct Served<S: Service> {
-    pub(super) session: S::Session,
+pub(in crate::transport) struct Served<S: Service> {
+    pub(in crate::transport) session: S::Session,
     pub(super) rings: [Rings; 2],
     /// Which of those ring too often, and are not heard for a while.
     pub(super) muted: [bool; 2],
@@ -185,13 +175,9 @@ impl<S: Service> Served<S> {
     /// Counts a turn; whether there are more.
     #[inline(always)]
     pub(super) fn has_turns_after(&mut self, is_served: bool) -> bool {
-        match &mut self.last_turns {
-            None => true,
-            Some(turns) => {
-                *turns = turns.saturating_sub(1);
-                is_served && *turns > 0
-            }
-        }
+        let Some(turns) = &mut self.last_turns else { return true };
+        *turns = turns.saturating_sub(1);
+        is_served && *turns > 0
     }
 }
 
@@ -210,11 +196,6 @@ impl<S: Service> Newcomer<S> {
             Source::Client => Some(self.greeting.as_fd()),
             Source::Other => S::other(&self.offer),
         }
-    }
-
-    /// Whether it is the client's turn, and its time is not over.
-    pub(super) fn is_in_time(&self) -> bool {
-        self.queued.is_none() && self.greeting.time_left().is_some()
     }
 
     pub(super) fn place(&self, now: Instant) -> Place {
@@ -280,12 +261,12 @@ mod tests {
 
     #[test]
     fn each_name_has_a_key_of_its_own() {
-        let key = |slot: u64, generation: u64| Key::from_data(generation << 32 | slot);
+        let key = |slot: u64, generation: u64| Key(generation << 32 | slot);
         let mut names = vec![Name::Listener];
         for source in [Source::Client, Source::Other] {
-            let numbers = [1, Name::LOW, Name::LOW + 1, 1 << 40, (1 << 62) - 1];
+            let numbers = [1, (1 << 30) - 1, 1 << 30, 1 << 40, (1 << 62) - 1];
             names.extend(numbers.map(|number| Name::Newcomer(number, source)));
-            let keys = [key(0, 0), key(0, 1), key(1, u64::from(u32::MAX)), key(Name::LOW, 7)];
+            let keys = [key(0, 0), key(0, 1), key(1, u64::from(u32::MAX)), key((1 << 30) - 1, 7)];
             names.extend(keys.map(|key| Name::Session(key, source)));
         }
         for name in names {

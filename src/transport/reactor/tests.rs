@@ -32,8 +32,8 @@ impl Service for Nothing {
         Ok(())
     }
 
-    fn begin(&mut self, greeting: Greeting, _offer: ()) -> Result<Idle, ConnectError> {
-        Ok(Idle(greeting))
+    fn begin(&mut self, greeting: Greeting, _offer: ()) -> Result<(Idle, Vec<Mapped>), ConnectError> {
+        Ok((Idle(greeting), Vec::new()))
     }
 
     fn serve(
@@ -120,7 +120,7 @@ fn refusal(mut client: &UnixStream) -> Option<u8> {
 fn what_sessions_left_behind_counts_until_it_is_given_up() {
     let mut reactor = reactor(Progress::Agrees, 8);
     let mut clients: Vec<UnixStream> = (0..8).map(|_| newcomer(&mut reactor)).collect();
-    assert_eq!(reactor.sessions(), 8);
+    assert_eq!(reactor.sessions.len(), 8);
     let keys: Vec<ClientKey> = reactor
         .events
         .drain(..)
@@ -132,10 +132,14 @@ fn what_sessions_left_behind_counts_until_it_is_given_up() {
     keys[..5].iter().for_each(|key| reactor.depart(*key, SessionError::PeerGone));
     for left in (0..5).rev() {
         clients.push(newcomer(&mut reactor));
-        assert_eq!((reactor.sessions(), reactor.departed.len()), (8 - left, left), "no more than there may be clients");
+        assert_eq!(
+            (reactor.sessions.len(), reactor.departed.len()),
+            (8 - left, left),
+            "no more than there may be clients"
+        );
     }
     let refused = newcomer(&mut reactor);
-    assert_eq!((reactor.sessions(), refusal(&refused)), (8, Some(2)));
+    assert_eq!((reactor.sessions.len(), refusal(&refused)), (8, Some(2)));
     assert!(clients[8..].iter().all(|client| refusal(client).is_none()));
 }
 

@@ -112,7 +112,7 @@ impl SemaphoreSet {
             Entry::Occupied(entry) => *entry.get(),
             Entry::Vacant(entry) => {
                 let key = self.notifiers.next_key();
-                self.watch.add(key, notifier.receiver.as_fd(), Report::EachTime).map_err(SemaphoreError::system)?;
+                self.watch.add(key, notifier.receiver.as_fd(), Report::EACH_TIME).map_err(SemaphoreError::system)?;
                 self.notifiers.insert(Notified::new(Arc::clone(notifier)));
                 self.notifiers.poll(key);
                 *entry.insert(key)

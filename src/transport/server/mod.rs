@@ -89,7 +89,7 @@ impl Table {
 
     /// How many clients there are.
     pub fn clients(&self) -> usize {
-        self.reactor.sessions()
+        self.reactor.sessions.len()
     }
 
     /// The next event, waiting for at most the limit; `None` if there was none.
@@ -130,7 +130,7 @@ impl Table {
                 Ok(session.side.can_go_on())
             });
             if can_go_on == Some(true) {
-                self.reactor.poll(client);
+                self.reactor.sessions.poll(client);
             }
         }
     }
@@ -142,8 +142,8 @@ impl Table {
         client: ClientKey,
         act: impl FnOnce(&mut Session, &mut TableService) -> Result<T, SessionError>,
     ) -> Option<T> {
-        let (session, service) = self.reactor.session_mut(client)?;
-        act(session, service).map_err(|why| self.reactor.end(client, why)).ok()
+        let served = self.reactor.sessions.get_mut(client)?;
+        act(&mut served.session, &mut self.reactor.service).map_err(|why| self.reactor.end(client, why)).ok()
     }
 
     /// Ends a client's session.
@@ -152,7 +152,7 @@ impl Table {
     ///
     /// [`TableError::NoSuchClient`] if it has left.
     pub fn disconnect(&mut self, client: ClientKey) -> Result<(), TableError> {
-        if self.reactor.session(client).is_none() {
+        if self.reactor.sessions.get(client).is_none() {
             return Err(TableError::NoSuchClient);
         }
         self.reactor.end(client, SessionError::PeerGone);
@@ -162,7 +162,7 @@ impl Table {
     /// The bytes, or the name, that came with a job. Empty if there are none, or if the client has left.
     #[inline]
     pub fn payload(&self, job: &Job) -> Payload<'_> {
-        self.reactor.session(job.client).map_or(Payload { blocks: None }, |session| session.payload(job))
+        self.reactor.sessions.get(job.client).map_or(Payload { blocks: None }, |served| served.session.payload(job))
     }
 
     /// Blocks for an answer of `len_bytes`, to be filled and sent without a copy. What fits into a response

@@ -6,8 +6,7 @@ use crate::transport::error::{SessionError, TableError};
 use crate::transport::geometry::{Allocator, Blocks, Geometry};
 use crate::transport::job::{ClientKey, Event, Job};
 use crate::transport::memory::Mapped;
-use crate::transport::options::Waiting;
-use crate::transport::options::setters;
+use crate::transport::options::{Waiting, options};
 use crate::transport::reactor::{Progress, Service};
 use crate::transport::region::{Region, RegionOptions};
 use crate::transport::request::{Flags, Kind};
@@ -15,57 +14,37 @@ use crate::transport::session::{Incoming, QueueLayout, data_bytes, lay_out_share
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// How a table works.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct TableOptions {
-    /// The numbers of every session.
-    pub geometry: Geometry,
-    /// Whose processes may connect.
-    pub peers: Peers,
-    /// How many clients there may be.
-    pub max_clients: usize,
-    /// How long a client may take to connect.
-    pub connect_limit: Duration,
-    /// What the regions lie in. Those of a client are pre-faulted bit by bit once it is one.
-    pub regions: RegionOptions,
-    /// How the table waits.
-    pub waiting: Waiting,
-    /// How many blocks a client may hold; with [`Allocator::Shared`], where it takes blocks itself, how many an answer may have. A client
-    /// that gives one block back and asks for another at once should be one below it, and below what its session has: what it gives
-    /// back may be seen after the request.
-    pub max_held_blocks: u32,
-    /// With [`Allocator::Shared`]: one region for all clients, which then can read and write each other's bytes.
-    pub one_region: bool,
-}
-
-setters! {
-    TableOptions {
-        geometry: Geometry, peers: Peers, max_clients: usize, connect_limit: Duration, regions: RegionOptions,
-        waiting: Waiting, max_held_blocks: u32, one_region: bool,
+options! {
+    /// How a table works.
+    pub struct TableOptions {
+        /// The numbers of every session.
+        geometry: Geometry = Self::GEOMETRY,
+        /// Whose processes may connect.
+        peers: Peers = Peers::default(),
+        /// How many clients there may be.
+        max_clients: usize = 1024,
+        /// How long a client may take to connect.
+        connect_limit: Duration = Duration::from_secs(5),
+        /// What the regions lie in. Those of a client are pre-faulted bit by bit once it is one.
+        regions: RegionOptions = RegionOptions::default(),
+        /// How the table waits.
+        waiting: Waiting = Waiting::default(),
+        /// How many blocks a client may hold; with [`Allocator::Shared`], where it takes blocks itself, how many an answer may
+        /// have. A client that gives one block back and asks for another at once should be one below it, and below what its
+        /// session has: what it gives back may be seen after the request.
+        max_held_blocks: u32 = u32::MAX,
+        /// With [`Allocator::Shared`]: one region for all clients, which then can read and write each other's bytes.
+        one_region: bool = false,
     }
+
+    /// [`GEOMETRY`](Self::GEOMETRY) in ordinary pages; 1024 clients of the own user, each of which may hold all blocks that it
+    /// is lent and has five seconds to connect; looks, then sleeps.
+    impl Default;
 }
 
 impl TableOptions {
     /// The numbers that serve most: rings of 128 entries with room for 112 bytes in each, 4 MiB for each direction in blocks of 64 KiB.
     pub const GEOMETRY: Geometry = Geometry::symmetric(128, 128, Blocks { block_bytes: 64 << 10, count: 64 });
-}
-
-impl Default for TableOptions {
-    /// [`GEOMETRY`](Self::GEOMETRY) in ordinary pages; 1024 clients of the own user, each of which may hold all blocks that it is
-    /// lent and has five seconds to connect; looks, then sleeps.
-    fn default() -> Self {
-        Self {
-            geometry: Self::GEOMETRY,
-            peers: Peers::default(),
-            max_clients: 1024,
-            connect_limit: Duration::from_secs(5),
-            regions: RegionOptions::default(),
-            waiting: Waiting::default(),
-            max_held_blocks: u32::MAX,
-            one_region: false,
-        }
-    }
 }
 
 /// What a table does for its clients, and what it has for all of them.
@@ -139,8 +118,6 @@ impl Service for TableService {
         if step == Step::Agreed {
             return Ok(Progress::Agrees);
         }
-        let layout = QueueLayout::of(&self.options.geometry)?;
-        let queue = Region::create(layout.len_bytes, RegionOptions::default())?;
         let own;
         let data = match &self.common {
             Some(common) => common,
@@ -151,20 +128,22 @@ impl Service for TableService {
             }
         };
         *offer = Some(data.memory().clone());
-        greeting.offer(self.options.geometry, queue, data)?;
+        greeting.offer(self.options.geometry, data)?;
         Ok(Progress::Waits)
     }
 
-    fn begin(&mut self, greeting: Greeting, offer: Option<Mapped>) -> Result<Session, ConnectError> {
+    fn begin(&mut self, greeting: Greeting, offer: Option<Mapped>) -> Result<(Session, Vec<Mapped>), ConnectError> {
         let data = offer.ok_or(ConnectError::PeerGone)?;
         let Geometry { allocator, server_blocks, .. } = self.options.geometry;
         let is_own = self.common.is_none();
         if is_own && allocator == Allocator::Shared {
             lay_out_shared(&data, server_blocks)?;
         }
-        // The one region of all was pre-faulted when it was made.
-        let prefault = self.options.regions.prefault && is_own;
-        Session::new(greeting.finish()?, data, self.options.max_held_blocks, prefault)
+        let session = Session::new(greeting.finish()?, data, self.options.max_held_blocks)?;
+        // The one region of all was pre-faulted when it was made, and the queue when the client accepted.
+        let is_to_be = self.options.regions.prefault && is_own;
+        let unfaulted = if is_to_be { session.memory[1..].to_vec() } else { Vec::new() };
+        Ok((session, unfaulted))
     }
 
     #[inline(always)]
@@ -190,7 +169,9 @@ impl Service for TableService {
 
     fn end(&mut self, _client: ClientKey, mut session: Session, others: usize) -> Vec<Mapped> {
         session.take_returned();
-        let memory = session.into_memory();
+        let memory = std::mem::take(&mut session.memory);
+        // The client is hung up on before the list is a new one: it gives nothing back to that.
+        drop(session);
         if let Some(common) = &self.common
             && others == 0
         {

@@ -7,7 +7,7 @@ use crate::transport::error::SessionError;
 use crate::transport::geometry::Allocator;
 use crate::transport::job::{Answer, Job};
 use crate::transport::loan::{Lender, Payload, Place};
-use crate::transport::memory::{Copier, Mapped, Memory};
+use crate::transport::memory::{Copier, Mapped};
 use crate::transport::reactor::{self, Source};
 use crate::transport::region::Region;
 use crate::transport::request::{ErrorCode, Value};
@@ -34,31 +34,18 @@ pub(super) struct Session {
     client_place: Place,
     /// It is among those that have something to publish.
     pub(super) is_touched: bool,
-    /// Regions to be pre-faulted, and how much of the last of them is.
-    unfaulted: (Vec<Mapped>, usize),
-    /// All that is mapped.
-    memory: Vec<Mapped>,
+    /// All that is mapped: the queue, the region of the server's blocks, and that of the client's, if it is another one.
+    pub(super) memory: Vec<Mapped>,
 }
 
-/// What is pre-faulted at a time: some dozen microseconds.
-const FAULT_BYTES: usize = 128 << 10;
-
 impl Session {
-    /// A session over the region `data` of the server's blocks, which is to be pre-faulted if `prefault` says so, as is the
-    /// client's.
-    pub(super) fn new(
-        greeted: Greeted,
-        data: Mapped,
-        max_held_blocks: u32,
-        prefault: bool,
-    ) -> Result<Self, ConnectError> {
+    /// A session over the region `data` of the server's blocks.
+    pub(super) fn new(greeted: Greeted, data: Mapped, max_held_blocks: u32) -> Result<Self, ConnectError> {
         let Greeted { channel, geometry, queue, client_data } = greeted;
         let layout = QueueLayout::of(&geometry)?;
         let queue = queue.into_memory();
-        let mut memory: Vec<Mapped> = client_data.iter().map(|region| region.memory().clone()).collect();
-        memory.push(data.clone());
-        let unfaulted = if prefault { memory.clone() } else { Vec::new() };
-        memory.push(queue.clone());
+        let mut memory = vec![queue.clone(), data.clone()];
+        memory.extend(client_data.iter().map(|region| region.memory().clone()));
         let (client_data, client_file) = match client_data.map(Region::into_parts) {
             Some((memory, file)) => (memory, Some(file)),
             None => (data.clone(), None),
@@ -73,14 +60,8 @@ impl Session {
             own_bell: Doorbell::new(queue.clone(), layout.server_doorbell_at),
             client_bell: Doorbell::new(queue, layout.client_doorbell_at),
             is_touched: false,
-            unfaulted: (unfaulted, 0),
             memory,
         })
-    }
-
-    /// Gives up all but what is mapped.
-    pub(super) fn into_memory(self) -> Vec<Mapped> {
-        self.memory
     }
 
     /// Takes in leases that were dropped without being sent.
@@ -200,18 +181,5 @@ impl reactor::Session for Session {
 
     fn taken(&self, _source: Source) -> u32 {
         self.side.requests.index()
-    }
-
-    fn prefault(&mut self) -> Result<bool, SessionError> {
-        let (regions, done_bytes) = &mut self.unfaulted;
-        let Some(region) = regions.last() else { return Ok(false) };
-        let len_bytes = FAULT_BYTES.min(region.len_bytes() - *done_bytes);
-        region.prefault(*done_bytes, len_bytes).map_err(|_| SessionError::OutOfMemory)?;
-        *done_bytes += len_bytes;
-        if *done_bytes == region.len_bytes() {
-            regions.pop();
-            *done_bytes = 0;
-        }
-        Ok(!regions.is_empty())
     }
 }

@@ -95,7 +95,7 @@ fn a_client_that_rings_for_each_request_is_never_muted() {
 
 /// Whether a client's socket is not listened to for a while.
 fn is_muted(table: &Table, client: ClientKey) -> bool {
-    table.reactor.muted.iter().any(|(_, name)| matches!(name, Name::Session(key, _) if *key == client.0))
+    table.reactor.muted.iter().any(|(_, name)| matches!(name, Name::Session(key, _) if *key == client))
 }
 
 /// Has a client muted that the table waits for.

@@ -65,11 +65,7 @@ fn between_of(waiting: Waiting, capacity: u32) -> Between {
         greeting = greeting.or_else(|| listener.accept(LONG).unwrap());
         let Some(newcomer) = &mut greeting else { continue };
         match newcomer.step() {
-            Ok(Step::Asked) => {
-                let len_bytes = QueueLayout::of(&small(capacity)).unwrap().len_bytes;
-                let queue = Region::create(len_bytes, RegionOptions::default()).unwrap();
-                newcomer.offer(small(capacity), queue, &data).unwrap();
-            }
+            Ok(Step::Asked) => newcomer.offer(small(capacity), &data).unwrap(),
             Ok(Step::Agreed) => greeted = Some(greeting.take().unwrap().finish().unwrap()),
             Ok(Step::Pending) => {}
             Err(error) => panic!("{error}"),
