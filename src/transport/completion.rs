@@ -2,7 +2,7 @@
 
 use super::connect::Parcel;
 use super::loan::View;
-use super::region::{Promise, Region};
+use super::region::{Promise, Region, Sealing};
 use super::region_error::RegionError;
 use super::request::ErrorCode;
 use std::os::fd::OwnedFd;
@@ -48,11 +48,8 @@ impl Shared {
     pub fn map(self) -> Result<Region, RegionError> {
         let Parcel { start_bytes, len_bytes, whole_bytes, access, sealing, .. } = self.parcel;
         let size = |bytes: u64| usize::try_from(bytes).map_err(|_| RegionError::Length { len_bytes: usize::MAX });
-        let promise = Promise {
-            len_bytes: size(whole_bytes)?,
-            // An object about which nothing is promised is none that can be mapped safely.
-            sealing: sealing.unwrap_or(super::region_error::Sealing::Size),
-        };
+        // An object about which nothing is promised is none that can be mapped safely.
+        let promise = Promise { len_bytes: size(whole_bytes)?, sealing: sealing.unwrap_or(Sealing::Size) };
         Region::open_part(self.descriptor, promise, size(start_bytes)?, size(len_bytes)?, access)
     }
 }

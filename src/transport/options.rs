@@ -12,35 +12,28 @@ pub enum Waiting {
     Sleep,
 }
 
-/// Options: a struct, what its fields usually are, and a call for each, that sets it and returns the rest as it was. Behind a
-/// semicolon stands one that is not public and has no call.
+/// Declares options, each with its usual value, and for each a call, as visible as it is, that sets it and returns the rest as it was.
 macro_rules! options {
-    (
-        $(#[$about:meta])* pub struct $options:ident {
-            $($(#[$doc:meta])* $field:ident: $type:ty = $usual:expr,)*
-            $(; $own:ident: $own_type:ty = $own_usual:expr,)?
-        }
-        $(#[$usually:meta])* impl Default;
-    ) => {
+    ($(#[$about:meta])* pub struct $options:ident {
+        $($(#[$what:meta])* $vis:vis $field:ident: $type:ty = $usual:expr,)*
+    }) => {
         $(#[$about])*
         #[derive(Debug)]
         #[non_exhaustive]
         pub struct $options {
-            $($(#[$doc])* pub $field: $type,)*
-            $($own: $own_type,)?
+            $($(#[$what])* $vis $field: $type,)*
         }
 
         impl Default for $options {
-            $(#[$usually])*
             fn default() -> Self {
-                Self { $($field: $usual,)* $($own: $own_usual,)? }
+                Self { $($field: $usual),* }
             }
         }
 
         impl $options {$(
             #[doc = concat!("The same with another [`", stringify!($field), "`](Self#structfield.", stringify!($field), ").")]
             #[must_use]
-            pub fn $field(self, $field: $type) -> Self {
+            $vis fn $field(self, $field: $type) -> Self {
                 Self { $field, ..self }
             }
         )*}

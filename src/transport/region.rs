@@ -26,18 +26,15 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 const HUGE_PAGE_BYTES: usize = 2 << 20;
 
 options! {
-    /// How to make a region.
+    /// How to make a region; usually in ordinary pages, which are there when they are used.
     #[derive(Clone, Copy, PartialEq, Eq)]
     pub struct RegionOptions {
         /// Huge pages, where the system has some: reserved ones first, else the advice to use transparent ones. The length is
         /// rounded up to 2 MiB if reserved ones are used.
-        huge_pages: bool = false,
+        pub huge_pages: bool = false,
         /// Have every page there before the first use.
-        prefault: bool = false,
+        pub prefault: bool = false,
     }
-
-    /// Neither.
-    impl Default;
 }
 
 /// What a region lies in.

@@ -23,18 +23,15 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 options! {
-    /// How to connect, and how to wait.
+    /// How to connect, and how to wait; usually: five seconds for each call; looks, then sleeps.
     pub struct ClientOptions {
         /// What this side maps, and how long connecting may take.
-        join: JoinOptions = JoinOptions::default(),
+        pub join: JoinOptions = JoinOptions::default(),
         /// The limit of every call that waits.
-        limit: Duration = Duration::from_secs(5),
+        pub limit: Duration = Duration::from_secs(5),
         /// How it waits.
-        waiting: Waiting = Waiting::default(),
+        pub waiting: Waiting = Waiting::default(),
     }
-
-    /// Five seconds for each call; looks, then sleeps.
-    impl Default;
 }
 
 /// A session checks each response against its request, so that no answer of another kind gets here.

@@ -14,21 +14,18 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 options! {
-    /// How to connect to a table.
+    /// How to connect to a table; usually within five seconds, with the usual limits, and an own region in ordinary pages.
     pub struct JoinOptions {
         /// The longest that connecting takes.
-        limit: Duration = Duration::from_secs(5),
+        pub limit: Duration = Duration::from_secs(5),
         /// What this side is ready to map.
-        limits: Limits = Limits::default(),
+        pub limits: Limits = Limits::default(),
         /// Where this side's own blocks lie, if it has some.
-        own_region: OwnRegion = OwnRegion::New(RegionOptions::default()),
+        pub own_region: OwnRegion = OwnRegion::New(RegionOptions::default()),
         /// Pre-fault what the server passes, if it is sealed.
-        prefault: bool = false,
-        ; takes_unsealed: bool = false,
+        pub prefault: bool = false,
+        takes_unsealed: bool = false,
     }
-
-    /// Five seconds, the usual limits, and an own region in ordinary pages.
-    impl Default;
 }
 
 /// Where a client's own blocks lie.
@@ -48,7 +45,7 @@ impl JoinOptions {
     /// The server will neither truncate what it passes nor make it inaccessible: an access would end this process then.
     #[must_use]
     pub unsafe fn unsealed(self) -> Self {
-        Self { takes_unsealed: true, ..self }
+        self.takes_unsealed(true)
     }
 }
 

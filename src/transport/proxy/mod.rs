@@ -16,7 +16,7 @@ mod pair;
 
 use self::pair::Pair;
 pub use self::pair::{Asked, Rule};
-use super::connect::{Address, ClientHandshake, ConnectError, Greeting, JoinOptions, Listener, Peers, Step};
+use super::connect::{Address, ClientHandshake, ConnectError, Greeting, JoinOptions, Listener, Peers};
 use super::error::{SessionError, TableError};
 use super::geometry::{Allocator, Geometry, GeometryError};
 use super::job::{ClientKey, Event};
@@ -30,20 +30,17 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 options! {
-    /// How a proxy works.
+    /// How a proxy works; usually with 1024 clients of the own user, each of which has five seconds to connect; looks, then sleeps.
     pub struct ProxyOptions {
         /// Whose processes may connect.
-        peers: Peers = Peers::default(),
+        pub peers: Peers = Peers::default(),
         /// How many clients there may be.
-        max_clients: usize = 1024,
+        pub max_clients: usize = 1024,
         /// How long a client may take to connect, with what the table behind takes of it.
-        connect_limit: Duration = Duration::from_secs(5),
+        pub connect_limit: Duration = Duration::from_secs(5),
         /// How the proxy waits.
-        waiting: Waiting = Waiting::default(),
+        pub waiting: Waiting = Waiting::default(),
     }
-
-    /// 1024 clients of the own user, each of which has five seconds to connect; looks, then sleeps.
-    impl Default;
 }
 
 /// The most events that are kept for the program.
@@ -158,7 +155,7 @@ impl<R: Rule> Service for Relay<R> {
         offer.asking.as_ref().map(|asking| asking.channel.as_fd())
     }
 
-    fn go_on(&mut self, greeting: &mut Greeting, offer: &mut Behind, step: Step) -> Result<Progress, ConnectError> {
+    fn go_on(&mut self, greeting: &mut Greeting, offer: &mut Behind) -> Result<Progress, ConnectError> {
         let Behind { asking, names, has_accepted } = offer;
         let Some(asking) = asking else {
             return match ClientHandshake::start(&self.table) {
@@ -171,7 +168,7 @@ impl<R: Rule> Service for Relay<R> {
                 Err(why) => Err(why),
             };
         };
-        if step != Step::Agreed {
+        if greeting.has_asked() {
             *names = make_offer(greeting, asking)?;
             return Ok(Progress::Waits);
         }

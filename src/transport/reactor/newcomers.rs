@@ -178,14 +178,14 @@ impl<S: Service> Reactor<S> {
         let progress = greeting.step().and_then(|step| match step {
             Step::Pending => Ok(Progress::Waits),
             _ if is_full => Err(ConnectError::Full),
-            step => {
+            Step::Asked | Step::Agreed => {
                 effort = Effort::Dear;
                 self.offered = Some(Instant::now());
-                self.service.go_on(greeting, offer, step)
+                self.service.go_on(greeting, offer)
             }
         });
         let hear = |source| self.hear(Name::Newcomer(number, source), Report::ONCE).map_err(ConnectError::socket);
-        let result = match progress {
+        match progress {
             Ok(Progress::Waits) => hear(Source::Client).and_then(|()| hear(Source::Other)),
             Ok(Progress::TriesAgain) => {
                 self.muted.insert((Instant::now() + RETRY, Name::Newcomer(number, Source::Client)));
@@ -196,10 +196,8 @@ impl<S: Service> Reactor<S> {
                 Ok(())
             }
             Err(why) => Err(why),
-        };
-        if let Err(why) = result {
-            self.refuse(number, why);
         }
+        .unwrap_or_else(|why| self.refuse(number, why));
         effort
     }
 

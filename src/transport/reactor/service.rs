@@ -3,7 +3,7 @@
 use super::budget::Rings;
 use super::crowd::Place;
 use super::rounds::TURN;
-use crate::transport::connect::{ConnectError, Greeting, Step};
+use crate::transport::connect::{ConnectError, Greeting};
 use crate::transport::error::SessionError;
 use crate::transport::job::{ClientKey, Event};
 use crate::transport::memory::Mapped;
@@ -28,8 +28,7 @@ pub(in crate::transport) trait Service {
 
     /// Goes on with a client that asked for a session, or has accepted the one that it was offered. The error says why there will
     /// be no session, and is told to the client.
-    fn go_on(&mut self, greeting: &mut Greeting, offer: &mut Self::Offer, step: Step)
-    -> Result<Progress, ConnectError>;
+    fn go_on(&mut self, greeting: &mut Greeting, offer: &mut Self::Offer) -> Result<Progress, ConnectError>;
 
     /// Makes most of what a session needs of a client with which all is agreed.
     fn prepare(greeting: &mut Greeting) -> Result<(), ConnectError> {

@@ -24,7 +24,7 @@ impl Service for Nothing {
     type Offer = ();
     type Session = Idle;
 
-    fn go_on(&mut self, _greeting: &mut Greeting, _offer: &mut (), _step: Step) -> Result<Progress, ConnectError> {
+    fn go_on(&mut self, _greeting: &mut Greeting, _offer: &mut ()) -> Result<Progress, ConnectError> {
         Ok(self.progress)
     }
 

@@ -1,7 +1,7 @@
 //! What a table offers to clients that connect: the numbers of a session and its regions.
 
 use super::served::Session;
-use crate::transport::connect::{ConnectError, Greeting, Peers, Step};
+use crate::transport::connect::{ConnectError, Greeting, Peers};
 use crate::transport::error::{SessionError, TableError};
 use crate::transport::geometry::{Allocator, Blocks, Geometry};
 use crate::transport::job::{ClientKey, Event, Job};
@@ -15,31 +15,28 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 options! {
-    /// How a table works.
+    /// How a table works; usually with [`GEOMETRY`](Self::GEOMETRY) in ordinary pages; with 1024 clients of the own user, each of
+    /// which may hold all blocks that it is lent and has five seconds to connect; looks, then sleeps.
     pub struct TableOptions {
         /// The numbers of every session.
-        geometry: Geometry = Self::GEOMETRY,
+        pub geometry: Geometry = Self::GEOMETRY,
         /// Whose processes may connect.
-        peers: Peers = Peers::default(),
+        pub peers: Peers = Peers::default(),
         /// How many clients there may be.
-        max_clients: usize = 1024,
+        pub max_clients: usize = 1024,
         /// How long a client may take to connect.
-        connect_limit: Duration = Duration::from_secs(5),
+        pub connect_limit: Duration = Duration::from_secs(5),
         /// What the regions lie in. Those of a client are pre-faulted bit by bit once it is one.
-        regions: RegionOptions = RegionOptions::default(),
+        pub regions: RegionOptions = RegionOptions::default(),
         /// How the table waits.
-        waiting: Waiting = Waiting::default(),
+        pub waiting: Waiting = Waiting::default(),
         /// How many blocks a client may hold; with [`Allocator::Shared`], where it takes blocks itself, how many an answer may
         /// have. A client that gives one block back and asks for another at once should be one below it, and below what its
         /// session has: what it gives back may be seen after the request.
-        max_held_blocks: u32 = u32::MAX,
+        pub max_held_blocks: u32 = u32::MAX,
         /// With [`Allocator::Shared`]: one region for all clients, which then can read and write each other's bytes.
-        one_region: bool = false,
+        pub one_region: bool = false,
     }
-
-    /// [`GEOMETRY`](Self::GEOMETRY) in ordinary pages; 1024 clients of the own user, each of which may hold all blocks that it
-    /// is lent and has five seconds to connect; looks, then sleeps.
-    impl Default;
 }
 
 impl TableOptions {
@@ -109,13 +106,8 @@ impl Service for TableService {
     type Offer = Option<Mapped>;
     type Session = Session;
 
-    fn go_on(
-        &mut self,
-        greeting: &mut Greeting,
-        offer: &mut Option<Mapped>,
-        step: Step,
-    ) -> Result<Progress, ConnectError> {
-        if step == Step::Agreed {
+    fn go_on(&mut self, greeting: &mut Greeting, offer: &mut Option<Mapped>) -> Result<Progress, ConnectError> {
+        if !greeting.has_asked() {
             return Ok(Progress::Agrees);
         }
         let own;

@@ -107,7 +107,7 @@ impl<M: Memory + Clone> ClientSide<M> {
         let kind = request.kind;
         let asked = if kind == Kind::Write { request.args.to_slice().length } else { request.most_bytes() };
         let ticket = self.tickets.begin(kind, asked, request.credits()).ok_or(SubmitError::Full)?;
-        request.id = self.tickets.id(ticket);
+        request.id = ticket.0;
         self.push(request, bytes, copier)?;
         self.returns.asks_for_many |= kind == Kind::Read && asked > self.data.theirs.blocks().block_bytes;
         Ok(ticket)
@@ -144,7 +144,7 @@ impl<M: Memory + Clone> ClientSide<M> {
         while let Some(entry) = self.responses.pop() {
             let response = Response::from_entry(entry);
             let (slice, has_more) = (response.value.to_slice(), response.has_more);
-            let has_bytes = response.id == self.tickets.id(wanted) && slice.is_inline();
+            let has_bytes = response.id == wanted.0 && slice.is_inline();
             if has_bytes
                 && ErrorCode::of(response.value).is_none()
                 && let Some(slot) = self.tickets.get_mut(wanted).filter(|slot| slot.is_next(has_more))
@@ -169,7 +169,7 @@ impl<M: Memory + Clone> ClientSide<M> {
     /// Takes a response in; the request that it is for, unless that was abandoned.
     #[inline(always)]
     fn accept(&mut self, response: Response) -> Result<Option<Ticket>, Violation> {
-        let ticket = self.tickets.named(response.id);
+        let ticket = Ticket(response.id);
         let is_wanted = self.is_waiting(ticket).then_some(ticket);
         if response.has_more {
             self.accept_message(response)?;
@@ -211,11 +211,10 @@ impl<M: Memory + Clone> ClientSide<M> {
     pub fn abandon(&mut self, ticket: Ticket) -> Result<(), Violation> {
         // Bounded: a stream has no more messages than credits.
         while self.discard(ticket)? {}
-        let id = self.tickets.id(ticket);
         if let Some(slot) = self.tickets.get_mut(ticket).filter(|slot| slot.state == State::Waiting) {
             slot.state = State::Abandoned;
             if slot.kind == Kind::Stream {
-                self.returns.add_credits(id, 0, true);
+                self.returns.add_credits(ticket.0, 0, true);
             }
         }
         Ok(())
@@ -255,11 +254,10 @@ impl<M: Memory + Clone> ClientSide<M> {
     /// it was taken.
     #[inline(always)]
     pub fn take(&mut self, ticket: Ticket) -> Option<Outcome> {
-        let id = self.tickets.id(ticket);
         if let Some(slot) = self.tickets.get_mut(ticket)
             && let Some(message) = slot.messages.pop_front()
         {
-            self.returns.add_credits(id, slot.take_message(), false);
+            self.returns.add_credits(ticket.0, slot.take_message(), false);
             return Some(Outcome::Read(message));
         }
         self.tickets.take(ticket)

@@ -68,13 +68,11 @@ impl<M: Memory + Clone> Data<M> {
             chain.hold(length);
             return Ok(chain);
         }
-        match chain.allocate(&self.own, &mut self.pool, length) {
-            Ok(()) => Ok(chain),
-            Err(error) => {
-                self.keep(chain);
-                Err(error)
-            }
+        if let Err(error) = chain.allocate(&self.own, &mut self.pool, length) {
+            self.keep(chain);
+            return Err(error);
         }
+        Ok(chain)
     }
 
     /// Gives blocks back that the other side is done with.

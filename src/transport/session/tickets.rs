@@ -5,13 +5,12 @@ use super::Outcome;
 use crate::transport::chain::Chain;
 use crate::transport::completion::Handle;
 use crate::transport::request::{JobId, Kind, Response};
-use crate::transport::slots::Key;
 use crate::transport::violation::Violation;
 use std::collections::VecDeque;
 
-/// A request under way.
+/// A request under way, by its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Ticket(Key);
+pub struct Ticket(pub(super) JobId);
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum State {
@@ -25,16 +24,16 @@ pub(super) enum State {
 
 #[derive(Debug, Default)]
 pub(super) struct Slot {
-    generation: u32,
+    /// The number of its request, or of the next one: in the low bits the place, above them a generation.
+    id: JobId,
     pub(super) state: State,
     pub(super) kind: Kind,
     /// The most that an honest response can say.
     pub(super) asked: u32,
     pub(super) payload: Chain,
-    /// The credits of a stream in all, those that the server has, and those whose messages were taken and that are not given back.
+    /// The credits of a stream in all, and those that the server has. The others are of messages that were not taken, or not given back.
     pub(super) most_credits: u32,
     pub(super) credits: u32,
-    pub(super) owed: u32,
     /// The messages of a stream that were not taken yet.
     pub(super) messages: VecDeque<Chain>,
     pub(super) outcome: Option<Outcome>,
@@ -86,9 +85,9 @@ impl Slot {
     /// A message of a stream was taken; how many credits are to be given back for it: all that are owed, when half are used.
     #[inline(always)]
     pub(super) fn take_message(&mut self) -> u32 {
-        self.owed += 1;
-        let is_due = self.state == State::Waiting && 2 * self.owed >= self.most_credits;
-        let given = if is_due { std::mem::take(&mut self.owed) } else { 0 };
+        let owed = self.most_credits - self.credits - self.messages.len() as u32;
+        let is_due = self.state == State::Waiting && 2 * owed >= self.most_credits;
+        let given = if is_due { owed } else { 0 };
         self.credits += given;
         given
     }
@@ -96,28 +95,26 @@ impl Slot {
 
 #[derive(Debug)]
 pub(super) struct Tickets {
+    /// A power of two.
     slots: Vec<Slot>,
     free: Vec<u32>,
     /// Responses that may still come: one for each request, and one for each credit of a stream.
     promised: u32,
-    /// The bits of a number that say which slot.
-    slot_bits: u32,
 }
 
 impl Tickets {
     /// Places for as many requests: a power of two.
     pub(super) fn new(capacity: u32) -> Self {
         Self {
-            slots: (0..capacity).map(|_| Slot { generation: 1, ..Slot::default() }).collect(),
+            slots: (0..capacity).map(|place| Slot { id: JobId(capacity | place), ..Slot::default() }).collect(),
             free: (0..capacity).rev().collect(),
             promised: 0,
-            slot_bits: capacity.trailing_zeros(),
         }
     }
 
     /// All requests.
     pub(super) fn all(&self) -> Vec<Ticket> {
-        self.slots.iter().zip(0..).map(|(slot, place)| Ticket(Key::new(place, slot.generation))).collect()
+        self.slots.iter().map(|slot| Ticket(slot.id)).collect()
     }
 
     /// How many are taken.
@@ -140,31 +137,24 @@ impl Tickets {
         slot.asked = asked;
         slot.most_credits = credits;
         slot.credits = credits;
-        slot.owed = 0;
         self.promised += 1 + credits;
-        Some(Ticket(Key::new(place, slot.generation)))
+        Some(Ticket(slot.id))
     }
 
-    /// The number of a request.
     #[inline(always)]
-    pub(super) fn id(&self, ticket: Ticket) -> JobId {
-        JobId(ticket.0.generation() << self.slot_bits | ticket.0.slot() as u32)
-    }
-
-    /// The request that has this number, if one has.
-    #[inline(always)]
-    pub(super) fn named(&self, JobId(id): JobId) -> Ticket {
-        Ticket(Key::new(id & ((1 << self.slot_bits) - 1), id >> self.slot_bits))
+    fn place(&self, ticket: Ticket) -> usize {
+        ticket.0.0 as usize & (self.slots.len() - 1)
     }
 
     #[inline(always)]
     pub(super) fn get(&self, ticket: Ticket) -> Option<&Slot> {
-        self.slots.get(ticket.0.slot()).filter(|slot| slot.generation == ticket.0.generation())
+        self.slots.get(self.place(ticket)).filter(|slot| slot.id == ticket.0)
     }
 
     #[inline(always)]
     pub(super) fn get_mut(&mut self, ticket: Ticket) -> Option<&mut Slot> {
-        self.slots.get_mut(ticket.0.slot()).filter(|slot| slot.generation == ticket.0.generation())
+        let place = self.place(ticket);
+        self.slots.get_mut(place).filter(|slot| slot.id == ticket.0)
     }
 
     /// The request that a response is for, if it is to one that is under way, and a message if it is of a stream.
@@ -173,20 +163,21 @@ impl Tickets {
         let can_be = |slot: &&mut Slot| {
             matches!(slot.state, State::Waiting | State::Abandoned) && (slot.most_credits > 0 || !response.has_more)
         };
-        self.get_mut(self.named(response.id)).filter(can_be).ok_or(Violation::NoSuchJob { id: response.id.0 })
+        self.get_mut(Ticket(response.id)).filter(can_be).ok_or(Violation::NoSuchJob { id: response.id.0 })
     }
 
     /// The outcome of a request that has one, whose place is free then.
     #[inline(always)]
     pub(super) fn take(&mut self, ticket: Ticket) -> Option<Outcome> {
-        let last_generation = (1 << (24 - self.slot_bits)) - 1;
+        let (place, capacity) = (self.place(ticket), self.slots.len() as u32);
         let slot = self.get_mut(ticket).filter(|slot| slot.state == State::Done)?;
         slot.state = State::Free;
-        // From 1 on: a job id is never 0.
-        slot.generation = if slot.generation == last_generation { 1 } else { slot.generation + 1 };
+        // Of the next generation, from 1 on: a number has 24 bits, and is never 0.
+        let next = (slot.id.0 + capacity) & 0xFF_FFFF;
+        slot.id = JobId(if next < capacity { next + capacity } else { next });
         let (outcome, credits) = (slot.outcome.take(), slot.most_credits);
         self.promised -= 1 + credits;
-        self.free.push(ticket.0.slot() as u32);
+        self.free.push(place as u32);
         outcome
     }
 }
