@@ -119,15 +119,15 @@ impl Marks {
     fn change_all<const MARK: bool>(&mut self, blocks: &[u32]) -> Result<(), (usize, Violation)> {
         let mut done = 0;
         while let Some(&first) = blocks.get(done) {
-            let (start, place) = (done, first / 64);
-            if let Some(word) = self.words.get_mut(place as usize) {
-                let mut bits = *word;
+            let (start, base) = (done, first & !63);
+            if let Some(word) = self.words.get_mut((first / 64) as usize) {
+                let (mut bits, count) = (*word, 64.min(self.count - base));
                 for &block in &blocks[start..] {
-                    let bit = 1 << (block % 64);
-                    if block / 64 != place || block >= self.count || (bits & bit != 0) == MARK {
+                    let place = block.wrapping_sub(base);
+                    if place >= count || (bits >> place & 1 != 0) == MARK {
                         break;
                     }
-                    bits ^= bit;
+                    bits ^= 1 << place;
                     done += 1;
                 }
                 *word = bits;
