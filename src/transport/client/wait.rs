@@ -166,7 +166,9 @@ impl Client {
         mut look: impl FnMut(&mut ClientSide<Mapped>) -> Result<Option<Came>, Violation>,
     ) -> Result<Came, ClientError> {
         self.flush()?;
-        if let Some(at) = self.done.iter().position(|done| *done == ticket) {
+        if !self.done.is_empty()
+            && let Some(at) = self.done.iter().position(|done| *done == ticket)
+        {
             self.done.remove(at);
             return Ok(Came::Response(ticket));
         }
