@@ -36,12 +36,12 @@ fn profile(cpu: &Cpu, policy: Policy) -> Option<Plan> {
 mod tests {
     use super::*;
     use crate::cpu::Features;
-    use crate::select::Origin;
-    use crate::select::recorded::Profile;
 
     #[test]
     #[cfg(memcpy_select_asm)]
     fn every_profile_is_a_plan_of_this_build() {
+        use crate::select::Origin;
+        use crate::select::recorded::Profile;
         for Profile { cpu, policy, plan, .. } in PROFILES {
             let plan = plan.as_ref().unwrap_or_else(|| panic!("{cpu} {policy:?}: no plan of this build"));
             assert_eq!(plan.origin(), Origin::Profile);

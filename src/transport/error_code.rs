@@ -65,31 +65,36 @@ impl ErrorCode {
     }
 }
 
-/// What the codes from 1 on say, in their order.
-const TEXTS: [&str; 14] = [
-    "the table does not do that: nothing was changed; ask for what it documents",
-    "there is no object of that name: nothing was opened; check the name, or create it",
-    "there is an object of that name already: nothing was created; open it, or destroy it first",
-    "the name is not one that the table serves: nothing was done; use a plain relative name",
-    "the handle is not, or no longer, open: nothing was done; open the object again",
-    "the table has no room for another object: nothing was opened; close one first",
-    "the table has no free blocks for this client: nothing was done; drop views, or ask for less at once",
-    "more bytes than the table, or the object, can take: nothing was done; ask for less at once, or make the object \
-     shorter",
-    "the part does not lie on pages of the object: nothing was shared; align its start and length to 4096",
-    "the table does not allow that: nothing was done; ask its operator",
-    "the object could not be read or written: what was done is unknown; look at the table's side",
-    "a position before the start: the handle stays where it was; seek to 0 or beyond",
-    "another program holds the object: nothing was opened; try again later",
-    "there is no room for the bytes where the table keeps them: they are not there as a whole; make room",
-];
-
 impl fmt::Display for ErrorCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match TEXTS.get(usize::from(self.0).wrapping_sub(1)) {
-            Some(text) => f.write_str(text),
-            None => write!(f, "error {} of the table's own: see its documentation", self.0),
-        }
+        f.write_str(match *self {
+            Self::UNSUPPORTED => "the table does not do that: nothing was changed; ask for what it documents",
+            Self::NOT_FOUND => "there is no object of that name: nothing was opened; check the name, or create it",
+            Self::EXISTS => {
+                "there is an object of that name already: nothing was created; open it, or destroy it first"
+            }
+            Self::BAD_NAME => "the name is not one that the table serves: nothing was done; use a plain relative name",
+            Self::WRONG_HANDLE => "the handle is not, or no longer, open: nothing was done; open the object again",
+            Self::TABLE_FULL => "the table has no room for another object: nothing was opened; close one first",
+            Self::OUT_OF_BLOCKS => {
+                "the table has no free blocks for this client: nothing was done; drop views, or ask for less at once"
+            }
+            Self::TOO_LARGE => {
+                "more bytes than the table, or the object, can take: nothing was done; ask for less at once, or make the \
+                 object shorter"
+            }
+            Self::UNALIGNED => {
+                "the part does not lie on pages of the object: nothing was shared; align its start and length to 4096"
+            }
+            Self::DENIED => "the table does not allow that: nothing was done; ask its operator",
+            Self::IO => "the object could not be read or written: what was done is unknown; look at the table's side",
+            Self::BAD_POSITION => "a position before the start: the handle stays where it was; seek to 0 or beyond",
+            Self::BUSY => "another program holds the object: nothing was opened; try again later",
+            Self::NO_SPACE => {
+                "there is no room for the bytes where the table keeps them: they are not there as a whole; make room"
+            }
+            Self(number) => return write!(f, "error {number} of the table's own: see its documentation"),
+        })
     }
 }
 
