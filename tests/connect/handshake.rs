@@ -127,8 +127,8 @@ fn a_server_that_is_full_says_so() {
     while greeting.step().unwrap() != Step::Asked {
         thread::yield_now();
     }
-    greeting.refuse(Refusal::FULL);
-    assert!(matches!(client.join().unwrap(), Err(ConnectError::Refused { reason: Refusal::FULL })));
+    greeting.refuse(Refusal::Full);
+    assert!(matches!(client.join().unwrap(), Err(ConnectError::Refused { reason: Refusal::Full })));
     assert!(greeting.step().is_err() && greeting.finish().is_err());
 }
 

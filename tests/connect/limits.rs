@@ -16,7 +16,7 @@ fn refused(before: &[&str], limits: &str) -> (String, ConnectError) {
 #[test]
 fn a_server_without_room_says_so_to_its_program_and_to_the_client() {
     let _turn = turn();
-    let told = |error: &ConnectError| matches!(error, ConnectError::Refused { reason: Refusal::RESOURCES });
+    let told = |error: &ConnectError| matches!(error, ConnectError::Refused { reason: Refusal::Resources });
     // Descriptors for the socket, and not for the regions; none at all; files shorter than a region; no room to map one.
     for (limits, expected) in [
         ("files=1", "EMFILE"),
@@ -71,7 +71,7 @@ fn a_client_without_room_names_its_own_limit() {
     }
     let why = failure(&at, "size=4096").expect("its region is longer");
     assert!(why.contains("File too large") && why.contains("limits"), "{why}");
-    assert!(server.says("refused").contains("Refusal(4)"));
+    assert!(server.says("refused").contains("Resources"));
     let why = failure(&at, "space=1000000").expect("the server's region is longer");
     assert!(why.contains("address space"), "{why}");
     assert!(ask(&at).is_ok(), "the server goes on");
@@ -215,7 +215,7 @@ fn a_newcomer_is_told_why_there_is_no_place() {
     let second = connect();
     let why = serve_while(&|| second.is_finished());
     let error = second.join().unwrap().unwrap_err();
-    assert!(matches!(error, ConnectError::Refused { reason: Refusal::FULL }), "{error}");
+    assert!(matches!(error, ConnectError::Refused { reason: Refusal::Full }), "{error}");
     assert!(matches!(why[..], [ConnectError::Full]), "{why:?}");
     // One that says nothing is told that it took too long.
     let connection = silent(&at);

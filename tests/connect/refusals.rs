@@ -195,7 +195,7 @@ fn limits_are_the_clients_own() {
         let error = join_over(theirs, options(LONG).limits(limits)).unwrap_err();
         assert!(matches!(error, ConnectError::Geometry(_)), "{error}");
         let error = server.join().unwrap().unwrap_err();
-        assert!(matches!(error, ConnectError::Refused { reason: Refusal::HANDSHAKE }), "{error}");
+        assert!(matches!(error, ConnectError::Refused { reason: Refusal::Handshake }), "{error}");
     }
 }
 

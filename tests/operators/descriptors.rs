@@ -30,7 +30,7 @@ fn a_server_with_64_descriptors_refuses_newcomers_and_recovers() {
                 Err(error) => break error,
             }
         };
-        assert!(matches!(error, ConnectError::Refused { reason: Refusal::RESOURCES }), "{error}");
+        assert!(matches!(error, ConnectError::Refused { reason: Refusal::Resources }), "{error}");
         // It is told of one kind of refusal once a second.
         if round == 0 {
             let why = server.says("refused");

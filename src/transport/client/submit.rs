@@ -1,6 +1,7 @@
 //! Requests on their way: blocks for them, and their entries in the ring, with an answer, many or none.
 
 use super::Client;
+use super::wait::MIN_SLEEP;
 use crate::transport::blocks::AllocateError;
 use crate::transport::chain::{Chain, clamp};
 use crate::transport::completion::Handle;
@@ -147,7 +148,8 @@ impl Client {
     #[cold]
     fn wait_for_room(&mut self) -> Result<(), ClientError> {
         self.flush()?;
-        let waited = self.wait_for(|side, done| {
+        // The table does not ring when it takes what it answers later.
+        let waited = self.wait_for(MIN_SLEEP, &mut None, |side, done| {
             // Answers are taken in, so that the table has room for more of them. Bounded by what is under way.
             while let Some(ticket) = side.poll()? {
                 done.push_back(ticket);

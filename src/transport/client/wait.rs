@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 const FIRST_SLEEP: Duration = Duration::from_millis(4);
 /// The others: a part of what was waited already, between two limits, so that a long wait polls less often.
 const SLEEPS_OF_WAIT: u32 = 16;
-const MIN_SLEEP: Duration = Duration::from_micros(500);
+pub(super) const MIN_SLEEP: Duration = Duration::from_micros(500);
 const MAX_SLEEP: Duration = Duration::from_millis(2);
 /// An object is in the socket before the response that promises it: one that does not come within this does not come.
 const OBJECT_LIMIT: Duration = Duration::from_millis(100);
@@ -73,7 +73,7 @@ impl Client {
         self.flush()?;
         let ticket = match self.done.pop_front() {
             Some(ticket) => ticket,
-            None => self.wait_for(|side, _| side.poll())?,
+            None => self.wait_for(FIRST_SLEEP, &mut None, |side, _| side.poll())?,
         };
         Ok((ticket, self.complete(ticket)?))
     }
@@ -175,15 +175,15 @@ impl Client {
         if !self.side.is_waiting(ticket) {
             return Err(ClientError::NotOfThisSession);
         }
+        // One limit holds for all that comes meanwhile.
+        let mut start = None;
         // Bounded: each turn takes in one request that was under way.
-        self.wait_for(|side, done| {
-            loop {
-                match look(side)? {
-                    Some(Came::Response(other)) if other != ticket => done.push_back(other),
-                    came => return Ok(came),
-                }
+        loop {
+            match self.wait_for(FIRST_SLEEP, &mut start, |side, _| look(side))? {
+                Came::Response(other) if other != ticket => self.done.push_back(other),
+                came => return Ok(came),
             }
-        })
+        }
     }
 
     /// Copies what a read asked for, or the next message of a stream, into `dst`, which has room for as many bytes as were asked for;
@@ -211,10 +211,12 @@ impl Client {
         }
     }
 
-    /// Waits, as this side does, until `look` finds something. It takes in what there is, and keeps what is not wanted yet.
+    /// Waits, as this side does, until `look` finds something: for the limit from `start` on, which is now if no clock was read before.
     #[inline(always)]
     pub(super) fn wait_for<T>(
         &mut self,
+        first_sleep: Duration,
+        start: &mut Option<Instant>,
         mut look: impl FnMut(&mut ClientSide<Mapped>, &mut VecDeque<Ticket>) -> Result<Option<T>, Violation>,
     ) -> Result<T, ClientError> {
         // The usual case of a server that is quick: no clock is read.
@@ -227,16 +229,18 @@ impl Client {
             }
             between_looks();
         }
-        self.wait_longer(look)
+        self.wait_longer(first_sleep, start, look)
     }
 
     /// As [`wait_for`](Self::wait_for), when the clock is read.
     fn wait_longer<T>(
         &mut self,
+        first_sleep: Duration,
+        start: &mut Option<Instant>,
         mut look: impl FnMut(&mut ClientSide<Mapped>, &mut VecDeque<Ticket>) -> Result<Option<T>, Violation>,
     ) -> Result<T, ClientError> {
-        let start = Instant::now();
-        let mut checked = start;
+        let mut checked = Instant::now();
+        let start = *start.get_or_insert(checked);
         loop {
             // What had no room in the ring may have some now, and what was taken in makes room.
             self.flush()?;
@@ -253,7 +257,7 @@ impl Client {
                 let slept = Instant::now();
                 let waited = slept - start;
                 let longest = (waited / SLEEPS_OF_WAIT).clamp(MIN_SLEEP, MAX_SLEEP);
-                let longest = if waited < MIN_SLEEP { FIRST_SLEEP } else { longest };
+                let longest = if waited < MIN_SLEEP { first_sleep } else { longest };
                 // Until the server rings, but not for long.
                 let left = self.limit.saturating_sub(waited).min(longest);
                 found = self.own_bell.sleep_unless(left, &mut find).or_else(&mut find);

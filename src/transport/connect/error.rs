@@ -85,36 +85,36 @@ impl ConnectError {
     /// What the other side is told when this ends a handshake.
     pub(in crate::transport) fn refusal(&self) -> Refusal {
         match self {
-            Self::Version { .. } => Refusal::VERSION,
-            Self::OtherUser { .. } => Refusal::OTHER_USER,
-            Self::Timeout { .. } => Refusal::LATE,
-            Self::Socket { .. } | Self::Resources { .. } => Refusal::RESOURCES,
-            Self::Region(error) if error.is_shortage() => Refusal::RESOURCES,
-            Self::Full => Refusal::FULL,
+            Self::Version { .. } => Refusal::Version,
+            Self::OtherUser { .. } => Refusal::OtherUser,
+            Self::Timeout { .. } => Refusal::Late,
+            Self::Socket { .. } | Self::Resources { .. } => Refusal::Resources,
+            Self::Region(error) if error.is_shortage() => Refusal::Resources,
+            Self::Full => Refusal::Full,
             // What a table behind a proxy said is the proxy's answer, too.
             Self::Refused { reason } => *reason,
-            _ => Refusal::HANDSHAKE,
+            _ => Refusal::Handshake,
         }
     }
 }
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (why, fix) = match *self {
-            Self::VERSION => ("it speaks another version", "build both from the same version"),
-            Self::FULL => ("it has as many clients as it takes, or too many are connecting", "try again later"),
-            Self::HANDSHAKE => ("what it was sent is not as agreed", "build both from the same version"),
-            Self::RESOURCES => (
+        let (why, fix) = match self {
+            Self::Version => ("it speaks another version", "build both from the same version"),
+            Self::Full => ("it has as many clients as it takes, or too many are connecting", "try again later"),
+            Self::Handshake => ("what it was sent is not as agreed", "build both from the same version"),
+            Self::Resources => (
                 "it is short of memory or descriptors, or may not share memory",
                 "see what it says, and try again later",
             ),
-            Self::OTHER_USER => {
+            Self::OtherUser => {
                 ("it takes clients of its own user only", "run as that user, or have the server take others")
             }
-            Self::LATE => ("this side's part of the handshake took too long", "try again"),
-            _ => ("this build does not know the reason", "build both from the same version"),
+            Self::Late => ("this side's part of the handshake took too long", "try again"),
+            Self::Other(_) => ("this build does not know the reason", "build both from the same version"),
         };
-        write!(f, "the other side refused (reason {}), since {why}: there is no connection; {fix}", self.number())
+        write!(f, "the other side refused (reason {}), since {why}: there is no connection; {fix}", self.code())
     }
 }
 

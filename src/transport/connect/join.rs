@@ -246,7 +246,7 @@ fn own_region(geometry: &Geometry, own_region: OwnRegion) -> Result<Option<Regio
 
 fn unexpected(message: Message) -> ConnectError {
     match message {
-        Message::Refused { reason: Refusal::VERSION, version } => {
+        Message::Refused { reason: Refusal::Version, version } => {
             ConnectError::Version { ours: VERSION, theirs: version }
         }
         Message::Refused { reason, .. } => ConnectError::Refused { reason },

@@ -36,35 +36,46 @@ pub struct Parcel {
 
 /// Why a side refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Refusal(u32);
-
-impl Refusal {
+#[non_exhaustive]
+pub enum Refusal {
     /// It speaks another version: the one in its message.
-    pub const VERSION: Self = Self(1);
+    Version,
     /// It has as many clients as it takes, or as many are connecting.
-    pub const FULL: Self = Self(2);
+    Full,
     /// What it was sent was not as agreed.
-    pub const HANDSHAKE: Self = Self(3);
+    Handshake,
     /// It has too little memory or too few descriptors, or the system does not let it share memory.
-    pub const RESOURCES: Self = Self(4);
+    Resources,
     /// It takes clients of its own user only.
-    pub const OTHER_USER: Self = Self(5);
+    OtherUser,
     /// The handshake took too long.
-    pub const LATE: Self = Self(6);
-
-    /// Its number.
-    pub const fn number(self) -> u32 {
-        self.0
-    }
+    Late,
+    /// A reason that this build does not know.
+    Other(u32),
 }
 
-/// What the words that stand for one of a few things mean: its place here.
+/// What the words that stand for one of a few things mean: its place here, of the reasons one more.
+const REFUSALS: [Refusal; 6] =
+    [Refusal::Version, Refusal::Full, Refusal::Handshake, Refusal::Resources, Refusal::OtherUser, Refusal::Late];
 const ALLOCATORS: [Allocator; 2] = [Allocator::Owned, Allocator::Shared];
 const ACCESSES: [Access; 2] = [Access::Read, Access::ReadWrite];
 const SEALINGS: [Option<Sealing>; 3] = [None, Some(Sealing::Size), Some(Sealing::SizeAndWriting)];
 
 fn place_in<T: PartialEq>(table: &[T], value: T) -> u32 {
     table.iter().position(|known| *known == value).unwrap_or_default() as u32
+}
+
+impl Refusal {
+    pub(super) fn code(self) -> u32 {
+        match self {
+            Self::Other(code) => code,
+            named => 1 + place_in(&REFUSALS, named),
+        }
+    }
+
+    fn of_code(code: u32) -> Self {
+        REFUSALS.get(code.wrapping_sub(1) as usize).copied().unwrap_or(Self::Other(code))
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,7 +132,7 @@ impl Message {
             Self::Ready { data_bytes, last_bytes } => {
                 words[12..].copy_from_slice(&[long(last_bytes), long(data_bytes)].concat());
             }
-            Self::Refused { reason, version } => (words[2], words[4]) = (version, reason.0),
+            Self::Refused { reason, version } => (words[2], words[4]) = (version, reason.code()),
             Self::Parcel(Parcel { id, start_bytes, len_bytes, whole_bytes, access, sealing }) => {
                 words[4..12].copy_from_slice(&[id, start_bytes, len_bytes, whole_bytes].map(long).concat());
                 (words[12], words[13]) = (place_in(&ACCESSES, access), place_in(&SEALINGS, sealing));
@@ -163,7 +174,7 @@ impl Message {
             },
             3 => Self::Ready { last_bytes: long(12), data_bytes: long(14) },
             4 => Self::Go,
-            REFUSED => Self::Refused { reason: Refusal(words[4]), version: words[2] },
+            REFUSED => Self::Refused { reason: Refusal::of_code(words[4]), version: words[2] },
             6 => Self::Parcel(Parcel {
                 id: long(4),
                 start_bytes: long(6),
@@ -208,9 +219,9 @@ mod tests {
             Message::Ready { data_bytes: 5, last_bytes: 0 },
             Message::Ready { data_bytes: 5, last_bytes: 6 },
             Message::Go,
-            Message::Refused { reason: Refusal::FULL, version: 9 },
-            Message::Refused { reason: Refusal::LATE, version: 1 },
-            Message::Refused { reason: Refusal(99), version: 1 },
+            Message::Refused { reason: Refusal::Full, version: 9 },
+            Message::Refused { reason: Refusal::Late, version: 1 },
+            Message::Refused { reason: Refusal::Other(99), version: 1 },
             Message::Parcel(parcel),
             Message::Parcel(unpromised),
             Message::Parcel(sealed),

@@ -5,6 +5,7 @@ use rustix::event::Timespec;
 use rustix::io::Errno;
 use rustix::mm::{self, Advice, MapFlags, ProtFlags};
 use rustix::thread::futex;
+use std::any::Any;
 use std::array;
 use std::fs;
 use std::os::fd::OwnedFd;
@@ -65,16 +66,29 @@ pub struct Mapped {
     len_bytes: usize,
     /// The part that may be written: all or nothing.
     writable_bytes: usize,
-    _mapping: Arc<Mapping>,
+    _owner: Arc<dyn Any + Send + Sync>,
 }
 
-// SAFETY: all access is through atomics and copies that allow for others at the same time; the mapping is `Send + Sync`.
+// SAFETY: all access is through atomics and copies that allow for others at the same time; the owner is `Send + Sync`.
 unsafe impl Send for Mapped {}
 // SAFETY: through a shared reference too all access is through atomics and copies that allow for others at the same time;
-// the mapping is `Sync`.
+// the owner is `Sync`.
 unsafe impl Sync for Mapped {}
 
 impl Mapped {
+    /// The memory of `len_bytes` at `base`, which `owner` keeps.
+    ///
+    /// # Safety
+    ///
+    /// - `base` is aligned to 8 and valid for reads, and with [`Access::ReadWrite`] for writes, of `len_bytes` bytes for as
+    ///   long as `owner` lives, whatever other processes do (no truncation).
+    /// - As long as it is shared, this process touches the bytes through `Mapped` and its pointers alone: no reference to
+    ///   them exists that another side's writes would violate.
+    pub unsafe fn new(base: NonNull<u8>, len_bytes: usize, access: Access, owner: Arc<dyn Any + Send + Sync>) -> Self {
+        let writable_bytes = if access == Access::ReadWrite { len_bytes } else { 0 };
+        Self { base, len_bytes, writable_bytes, _owner: owner }
+    }
+
     /// Zeroed memory of this process alone, on a page boundary, for both sides in one process. `None` if there is none
     /// left, or for a length of 0.
     pub fn private(len_bytes: usize) -> Option<Self> {
@@ -111,12 +125,13 @@ impl Mapped {
         Ok(whole)
     }
 
-    /// What was mapped just now: anonymous memory, or a file that cannot be truncated, at an address that only this value and its copies
-    /// ever know. No reference to the bytes is formed.
+    /// What was mapped just now.
     fn owning(base: *mut u8, len_bytes: usize, access: Access) -> Result<Self, Errno> {
         let base = NonNull::new(base).ok_or(Errno::FAULT)?;
-        let writable_bytes = if access == Access::ReadWrite { len_bytes } else { 0 };
-        Ok(Self { base, len_bytes, writable_bytes, _mapping: Arc::new(Mapping { base, len_bytes }) })
+        let mapping = Arc::new(Mapping { base, len_bytes });
+        // SAFETY: the mapping is page-aligned, may be accessed so, and stays as long as `mapping`; it is anonymous, or its file
+        // cannot be truncated. Only this value and its copies ever know the address.
+        Ok(unsafe { Self::new(base, len_bytes, access, mapping) })
     }
 
     /// Asks for huge pages; false where the system's settings do not follow such advice in shared memory.
@@ -341,8 +356,7 @@ impl Memory for Mapped {
     }
 }
 
-/// A mapping, undone when it is dropped.
-#[derive(Debug)]
+/// A mapping, undone when it is dropped: the owner of what was mapped here.
 struct Mapping {
     base: NonNull<u8>,
     len_bytes: usize,

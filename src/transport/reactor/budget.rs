@@ -176,34 +176,37 @@ fn cpu_time() -> Duration {
 /// in so long with nothing to ask for is a tenth of a percent of a CPU,
 const RING_PERIOD: Duration = Duration::from_millis(4);
 /// and so many at once are some tenths of a millisecond.
-const MAX_RINGS: u32 = 64;
+const MAX_TOKENS: u32 = 64;
 
-/// What one side owes for its rings, each of which is paid off in that time, or by a request at once.
+/// The tokens of one side.
 ///
 /// A side that rings once for each request or less is always heard, as long as there is room for what it asks: each of its rings has
-/// a request, by which it is paid off, whichever of the two is seen first.
+/// a request, of which the token comes back, whichever of the two is seen first.
 #[derive(Debug)]
 pub(super) struct Rings {
-    /// When all of it is paid off.
-    settled: Instant,
+    tokens: u32,
     /// What was taken up to the last ring, modulo 2^32.
     taken: u32,
+    /// Up to when tokens have come back.
+    filled: Instant,
 }
 
 impl Rings {
-    /// Nothing is owed.
+    /// All tokens.
     pub(super) fn new(now: Instant) -> Self {
-        Self { settled: now, taken: 0 }
+        Self { tokens: MAX_TOKENS, taken: 0, filled: now }
     }
 
-    /// Counts a ring that costs as much as so many, at least one, when so much was taken of what the side asks for; whether it is heard
-    /// on.
+    /// Counts a ring that costs so many tokens, at least one, when so much was taken of what the side asks for; whether it is heard on.
     pub(super) fn ring(&mut self, cost: u32, taken: u32, now: Instant) -> bool {
         let asked = taken.wrapping_sub(std::mem::replace(&mut self.taken, taken));
-        let [asked, cost, most] = [asked, cost.max(1), MAX_RINGS].map(|rings| RING_PERIOD * rings.min(MAX_RINGS));
-        let owed = (self.settled.saturating_duration_since(now).saturating_sub(asked) + cost).min(most);
-        self.settled = now + owed;
-        owed < most
+        let periods = now.saturating_duration_since(self.filled).as_nanos() / RING_PERIOD.as_nanos();
+        let periods = u32::try_from(periods).unwrap_or(u32::MAX);
+        // What is left of a period counts on; a full bucket takes in none.
+        self.filled = if periods > MAX_TOKENS { now } else { self.filled + RING_PERIOD * periods };
+        let tokens = self.tokens.saturating_add(asked).saturating_add(periods).min(MAX_TOKENS);
+        self.tokens = tokens.saturating_sub(cost.max(1));
+        self.tokens > 0
     }
 }
 
@@ -318,16 +321,16 @@ mod tests {
     #[test]
     fn one_request_in_sixteen_rings_does_not_keep_a_side_from_being_muted() {
         let few = heard(16, Duration::from_micros(2), 100_000);
-        assert!((MAX_RINGS..2 * MAX_RINGS).contains(&few), "{few}");
-        assert!(heard(u32::MAX, Duration::ZERO, 100_000) == MAX_RINGS);
+        assert!((MAX_TOKENS..2 * MAX_TOKENS).contains(&few), "{few}");
+        assert!(heard(u32::MAX, Duration::ZERO, 100_000) == MAX_TOKENS);
         // Nor does one in two.
-        assert!(heard(2, Duration::from_micros(2), 100_000) < 3 * MAX_RINGS);
+        assert!(heard(2, Duration::from_micros(2), 100_000) < 3 * MAX_TOKENS);
     }
 
     #[test]
     fn a_side_that_rings_seldom_may_ask_for_nothing() {
         assert_eq!(heard(u32::MAX, RING_PERIOD, 10_000), 10_000);
-        assert!(heard(u32::MAX, RING_PERIOD / 2, 10_000) < 3 * MAX_RINGS);
+        assert!(heard(u32::MAX, RING_PERIOD / 2, 10_000) < 3 * MAX_TOKENS);
         // Parts of a period add up.
         assert_eq!(heard(4, RING_PERIOD * 3 / 4, 10_000), 10_000);
     }
@@ -338,12 +341,12 @@ mod tests {
         let mut rings = Rings::new(now);
         assert!(rings.ring(1, 1_000_000, now));
         let heard = (0..1000).take_while(|_| rings.ring(1, 1_000_000, now)).count() as u32;
-        assert!(heard < MAX_RINGS, "{heard}");
+        assert!(heard < MAX_TOKENS, "{heard}");
         // A ring that costs all there are is one.
-        assert!(!Rings::new(now).ring(MAX_RINGS, 0, now));
+        assert!(!Rings::new(now).ring(MAX_TOKENS, 0, now));
         // After a while it is heard again, not for longer than at first.
         let later = now + Duration::from_secs(3600);
         let heard = (0..1000).take_while(|_| rings.ring(1, 1_000_000, later)).count() as u32;
-        assert_eq!(heard, MAX_RINGS - 1);
+        assert_eq!(heard, MAX_TOKENS - 1);
     }
 }

@@ -15,35 +15,40 @@ pub(super) const MAX_NEWCOMERS: usize = 256;
 /// Newcomers that are to be attended to: a line for each process, one of each line by turns.
 #[derive(Debug, Default)]
 pub(super) struct Lines {
-    /// In the order of their turns, each with its round: of a line one is in each round.
-    newcomers: VecDeque<(u64, Origin, u64)>,
-    /// The round of the last one that had its turn.
-    round: u64,
+    /// None is empty.
+    lines: VecDeque<(Origin, VecDeque<u64>)>,
 }
 
 impl Lines {
-    /// One more, in the round after the last one of its line, or after this one.
+    /// One more, at the end of its line.
     pub(super) fn push(&mut self, origin: Origin, number: u64) {
-        let last = self.newcomers.iter().rev().find(|(_, other, _)| *other == origin);
-        let next = 1 + last.map_or(self.round, |(round, ..)| *round);
-        let at = self.newcomers.partition_point(|(round, ..)| *round <= next);
-        self.newcomers.insert(at, (next, origin, number));
+        match self.lines.iter_mut().find(|(other, _)| *other == origin) {
+            Some((_, line)) => line.push_back(number),
+            None => self.lines.push_back((origin, VecDeque::from([number]))),
+        }
     }
 
-    /// The one whose turn it is.
+    /// The first one of the line whose turn it is.
     pub(super) fn pop(&mut self) -> Option<u64> {
-        let (round, _, number) = self.newcomers.pop_front()?;
-        self.round = round;
-        Some(number)
+        let (origin, mut line) = self.lines.pop_front()?;
+        let first = line.pop_front();
+        if !line.is_empty() {
+            self.lines.push_back((origin, line));
+        }
+        first
     }
 
     /// One that has gone.
-    pub(super) fn forget(&mut self, number: u64) {
-        self.newcomers.retain(|(.., other)| *other != number);
+    pub(super) fn forget(&mut self, origin: Origin, number: u64) {
+        let Some(at) = self.lines.iter().position(|(other, _)| *other == origin) else { return };
+        self.lines[at].1.retain(|other| *other != number);
+        if self.lines[at].1.is_empty() {
+            self.lines.remove(at);
+        }
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.newcomers.is_empty()
+        self.lines.is_empty()
     }
 }
 
@@ -135,12 +140,33 @@ mod tests {
         lines.push(origin(2), 1002);
         let first: Vec<u64> = (0..6).filter_map(|_| lines.pop()).collect();
         assert_eq!(first, [1, 1000, 1001, 2, 1002, 3]);
-        lines.forget(150);
-        lines.forget(5000);
+        lines.forget(origin(1), 150);
+        lines.forget(origin(2), 150);
         assert_eq!((0..1000).filter_map(|_| lines.pop()).count(), 195);
         lines.push(origin(4), 2000);
-        lines.forget(2000);
+        lines.forget(origin(4), 2000);
         assert!(lines.is_empty());
+    }
+
+    #[test]
+    fn a_process_whose_first_ones_gave_way_keeps_its_turn() {
+        let mut lines = Lines::default();
+        (0..200).for_each(|number| lines.push(origin(1), number));
+        (0..199).for_each(|number| lines.forget(origin(1), number));
+        (1000..1100).for_each(|number| lines.push(origin(2), number));
+        assert_eq!((lines.pop(), lines.pop()), (Some(199), Some(1000)));
+    }
+
+    #[test]
+    fn a_newcomer_waits_for_one_of_each_other_process() {
+        let mut lines = Lines::default();
+        for process in 1..=4 {
+            (0..3).for_each(|number| lines.push(origin(process), number));
+        }
+        lines.pop();
+        lines.push(origin(5), 99);
+        let before = std::iter::from_fn(|| lines.pop()).take_while(|number| *number != 99).count();
+        assert!(before <= 4, "{before}");
     }
 
     fn place(process: i32, is_silent: bool, has_had_its_time: bool) -> Place {

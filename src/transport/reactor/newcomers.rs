@@ -111,7 +111,7 @@ impl<S: Service> Reactor<S> {
     fn admit(&mut self, mut greeting: Greeting) -> Result<(), ConnectError> {
         if self.newcomers.len() >= MAX_NEWCOMERS {
             let Some(number) = self.expendable(greeting.origin()) else {
-                greeting.refuse(Refusal::FULL);
+                greeting.refuse(Refusal::Full);
                 return Err(ConnectError::Full);
             };
             self.refuse(number, ConnectError::Full);
@@ -220,7 +220,7 @@ impl<S: Service> Reactor<S> {
         if let Some(mut newcomer) = self.newcomers.remove(&number) {
             newcomer.greeting.refuse(why.refusal());
             if newcomer.queued.is_some() {
-                self.lines.forget(number);
+                self.lines.forget(newcomer.greeting.origin(), number);
             }
             for source in [Source::Client, Source::Other] {
                 newcomer.descriptor(source).into_iter().for_each(|descriptor| self.watch.remove(descriptor));

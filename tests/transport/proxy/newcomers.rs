@@ -54,7 +54,7 @@ fn a_table_that_goes_ends_its_clients_sessions_and_one_without_room_has_none() {
     before_a_table("full", options().max_clients(1), |front| {
         let first = Client::connect(front, ClientOptions::default()).unwrap();
         let second = Client::connect(front, ClientOptions::default()).unwrap_err();
-        assert!(matches!(second, ConnectError::Refused { reason: Refusal::FULL }), "{second}");
+        assert!(matches!(second, ConnectError::Refused { reason: Refusal::Full }), "{second}");
         drop(first);
     });
 }
@@ -146,7 +146,7 @@ fn a_proxy_tells_its_program_who_was_not_taken_in() {
         client.join().unwrap().unwrap_err()
     };
     let error = join(&mut proxy);
-    assert!(matches!(error, ConnectError::Refused { reason: Refusal::FULL }), "{error}");
+    assert!(matches!(error, ConnectError::Refused { reason: Refusal::Full }), "{error}");
     assert!(matches!(proxy.next_event(), Some(Event::Refused { why: ConnectError::Full, count: 1 })));
     assert!(proxy.next_event().is_none());
     join(&mut proxy);
