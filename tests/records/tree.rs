@@ -23,7 +23,7 @@ pub fn results() -> PathBuf {
 pub const FIRST: &str = "results/amd-26-2-1-kvm/2026-11-23.9";
 pub const SECOND: &str = "results/amd-26-2-1-kvm/2026-11-23.12";
 pub const ONE: &str = "results/amd-25-1-1-kvm/2026-11-23.1";
-pub const PATHS: &str = "results/amd-26-2-1-kvm/2026-11-30.7";
+pub const PATHS: &str = "results/amd-26-2-1-kvm/2026-12-01.1";
 pub const SECTIONS: &str = "results/intel-6-167-1-masked-kvm/2026-11-24.2";
 pub const NEIGHBOURS: &str = "results/intel-6-167-1-masked-kvm/2026-11-24.6";
 pub const PROGRAMS: &str = "results/intel-6-207-2-kvm/2026-11-30.2";
