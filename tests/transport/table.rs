@@ -260,6 +260,35 @@ fn views_give_their_blocks_back_dropped_or_released() {
     assert!(client.flush().is_ok());
 }
 
+/// Answers to others that come before the limit make no wait longer.
+#[test]
+fn one_limit_holds_for_all_that_comes_during_a_wait() {
+    const OTHERS: usize = 120;
+    const LIMIT: Duration = Duration::from_millis(100);
+    let (mut table, mut client) = by_hand(TableOptions::default());
+    client.set_limit(LIMIT);
+    let tickets = [(); 1 + OTHERS].map(|()| client.submit_read(memcpy_select::transport::Handle(1), 8).unwrap());
+    client.flush().unwrap();
+    let is_over = AtomicBool::new(false);
+    let answered = thread::scope(|scope| {
+        let answering = scope.spawn(|| {
+            let _unanswered = next_job(&mut table);
+            let answers = (0..OTHERS).take_while(|_| {
+                thread::sleep(LIMIT / 20);
+                let job = next_job(&mut table);
+                assert_eq!(table.answer(job, Answer::Bytes(b"another")), Answered::Sent);
+                table.flush();
+                !is_over.load(Ordering::Relaxed)
+            });
+            answers.count()
+        });
+        assert!(matches!(client.finish(tickets[0]), Err(ClientError::Timeout { limit: LIMIT })));
+        is_over.store(true, Ordering::Relaxed);
+        answering.join().unwrap()
+    });
+    assert!(answered < OTHERS, "the limit was over long before");
+}
+
 #[test]
 fn a_table_that_does_not_answer_is_a_timeout_and_the_late_answer_is_dropped() {
     let (mut table, mut client) = by_hand(TableOptions::default());
