@@ -4,7 +4,7 @@ use crate::roles::filter::{EINVAL, ENOSYS, EPERM, KILL, can_filter, install, ref
 use crate::roles::{Other, address, ask, seek};
 use crate::{LONG, turn};
 use memcpy_select::transport::connect::Refusal;
-use memcpy_select::transport::semaphore::{SEMAPHORE_BYTES, Semaphore, SemaphoreSet, wait_any};
+use memcpy_select::transport::semaphore::{MAX_ANY, SEMAPHORE_BYTES, Semaphore, SemaphoreSet, wait_any};
 use memcpy_select::transport::{
     Access, Address, Allocator, Client, ClientError, ClientOptions, ConnectError, Event, Geometry, Mapped, PageKind,
     Promise, Region, RegionError, RegionOptions, Sealing, SessionError, Table, TableOptions,
@@ -302,15 +302,21 @@ fn epoll_is_refused() {
 
 /// Two semaphores, the second of which another thread posts soon.
 fn posted_soon() -> Result<[Semaphore; 2], String> {
-    let memory = Mapped::private(4096).ok_or("no memory")?;
-    let semaphore = |at| Semaphore::new(memory.clone(), at).map_err(text);
-    let poster = semaphore(SEMAPHORE_BYTES)?;
+    let all = one_posted_soon(2, 1)?;
+    all.try_into().map_err(|_| "two".to_owned())
+}
+
+/// So many semaphores, one of which another thread posts soon.
+fn one_posted_soon(count: usize, posted: usize) -> Result<Vec<Semaphore>, String> {
+    let memory = Mapped::private(count * SEMAPHORE_BYTES).ok_or("no memory")?;
+    let semaphore = |place| Semaphore::new(memory.clone(), place * SEMAPHORE_BYTES).map_err(text);
+    let poster = semaphore(posted)?;
     // It is not waited for: to end a thread takes a futex that is not private.
     thread::spawn(move || {
         thread::sleep(Duration::from_millis(5));
         poster.post()
     });
-    Ok([semaphore(0)?, semaphore(SEMAPHORE_BYTES)?])
+    (0..count).map(semaphore).collect()
 }
 
 #[test]
@@ -325,7 +331,13 @@ fn futex_waitv_is_refused() {
             let found = wait_any(&[&one, &two], LONG);
             check(matches!(found, Ok(Some(1))), &found)?;
             let none = wait_any(&[&one, &two], Duration::from_millis(5));
-            check(matches!(none, Ok(None)), none)
+            check(matches!(none, Ok(None)), none)?;
+            for posted in [0, 1, 64, MAX_ANY - 1] {
+                let all = one_posted_soon(MAX_ANY, posted)?;
+                let found = wait_any(&all.iter().collect::<Vec<_>>(), LONG);
+                check(matches!(found, Ok(Some(index)) if index == posted), found)?;
+            }
+            Ok(())
         });
         let (_server, at) = server_under(&[refusing("futex_waitv", error)]);
         let mut clients = [(); 3].map(|()| ask(&at).unwrap());
