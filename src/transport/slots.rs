@@ -7,9 +7,8 @@
 
 use std::collections::VecDeque;
 
-/// The name of a member. It is never given to another one.
-///
-/// One number, so that it moves as a whole: a load of two that were stored apart has to wait for both.
+/// The name of a client of a table, or of a member of a set. It is never given to another one.
+// One number, so that it moves as a whole: a load of two that were stored apart has to wait for both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key(pub(super) u64);
 
@@ -19,7 +18,7 @@ impl Key {
         Self((generation as u64) << 32 | slot as u64)
     }
 
-    /// A small number, unique among the members of this moment: an index for a table beside this one.
+    /// A small number, unique among those of this moment: an index for a table of the program's own.
     #[inline(always)]
     pub const fn slot(self) -> usize {
         self.0 as u32 as usize
