@@ -424,13 +424,13 @@ impl<'a> Attack<'a> {
                 let ticket = match found {
                     Some(Came::Response(ticket)) => ticket,
                     Some(Came::Bytes(_)) => {
-                        self.sent.retain(|ticket, _| self.client.asked(*ticket).is_some());
+                        self.sent.retain(|ticket, _| self.client.is_waiting(*ticket) || self.client.is_done(*ticket));
                         return Ok(());
                     }
                     None => return Ok(()),
                 };
                 let is_message = self.client.is_waiting(ticket);
-                assert!(self.client.asked(ticket).is_some());
+                assert!(is_message != self.client.is_done(ticket));
                 let is_asked =
                     if is_message { self.sent.contains_key(&ticket) } else { self.sent.remove(&ticket).is_some() };
                 assert!(is_asked, "an answer to nothing");

@@ -6,8 +6,8 @@ use super::neighbours::{Belongings, LONG, address, alone, apart, geometry, until
 use super::{other_process, row};
 use memcpy_select::transport::memory::Store;
 use memcpy_select::transport::{
-    Address, Allocator, Client, ClientError, ClientOptions, Copier, Handle, JobId, Memory, PageRange, SessionError,
-    Slice, Value, Violation,
+    Access, Address, Allocator, Client, ClientError, ClientOptions, Copier, Handle, JobId, Memory, PageRange,
+    SessionError, Slice, Value, Violation,
 };
 use rustix::fs::FallocateFlags;
 use std::ops::ControlFlow;
@@ -123,10 +123,12 @@ fn a_false_server_gets_no_further() {
         violation(deceived("server: a chain that bites its tail", |client| client.read(Handle(1), &mut [0; 3000])));
     assert!(matches!(got, Violation::BlockTwice { .. }), "{got:?}");
     row("a server answers with a cyclic chain", "BlockTwice", test);
-    let got = violation(deceived("server: no object", |client| client.share(Handle(1), PageRange::WHOLE)));
+    let got = violation(deceived("server: no object", |client| {
+        client.share(Handle(1), PageRange::of_bytes(0, 4096, Access::Read)?)
+    }));
     assert!(matches!(got, Violation::NoObject { .. }), "{got:?}");
     row("a server promises an object that does not come", "NoObject", test);
-    let share = |client: &mut Client| client.share(Handle(1), PageRange::WHOLE).map(drop);
+    let share = |client: &mut Client| client.share(Handle(1), PageRange::of_bytes(0, 4096, Access::Read)?).map(drop);
     let got = deceived("server: floods with objects", share);
     assert!(matches!(got, Ok(_) | Err(ClientError::Socket(_))), "{got:?}");
     row("a server passes 300 objects for one", "at most 64 are kept", test);

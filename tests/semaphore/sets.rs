@@ -4,20 +4,21 @@ use super::*;
 
 #[test]
 fn any_of_a_few_is_found() {
-    let mut waiter = WaitAny::default();
-    let all = semaphores(MAX_ANY);
-    let refs: Vec<&Semaphore> = all.iter().collect();
-    assert_eq!(waiter.wait(&refs, SHORT).unwrap(), None);
-    for index in [0, 1, 64, MAX_ANY - 1] {
-        thread::scope(|scope| {
-            scope.spawn(|| {
-                thread::sleep(SHORT);
-                all[index].post().unwrap();
+    for mut waiter in [WaitAny::default(), WaitAny::one_by_one()] {
+        let all = semaphores(MAX_ANY);
+        let refs: Vec<&Semaphore> = all.iter().collect();
+        assert_eq!(waiter.wait(&refs, SHORT).unwrap(), None);
+        for index in [0, 1, 64, MAX_ANY - 1] {
+            thread::scope(|scope| {
+                scope.spawn(|| {
+                    thread::sleep(SHORT);
+                    all[index].post().unwrap();
+                });
+                assert_eq!(waiter.wait(&refs, LONG).unwrap(), Some(index));
             });
-            assert_eq!(waiter.wait(&refs, LONG).unwrap(), Some(index));
-        });
+        }
+        assert_eq!(waiter.wait(&refs, Duration::ZERO).unwrap(), None);
     }
-    assert_eq!(waiter.wait(&refs, Duration::ZERO).unwrap(), None);
 }
 
 #[test]

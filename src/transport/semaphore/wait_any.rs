@@ -29,9 +29,15 @@ pub fn wait_any(semaphores: &[&Semaphore], limit: Duration) -> Result<Option<usi
 pub struct WaitAny {
     /// The index that is looked at first the next time.
     next: usize,
+    one_by_one: bool,
 }
 
 impl WaitAny {
+    /// One that waits as on a system without `futex_waitv`: a post to most of the semaphores is seen within a millisecond.
+    pub fn one_by_one() -> Self {
+        Self { next: 0, one_by_one: true }
+    }
+
     /// As [`wait_any`], also in its errors.
     pub fn wait(&mut self, semaphores: &[&Semaphore], limit: Duration) -> Result<Option<usize>, SemaphoreError> {
         let count = semaphores.len();
@@ -54,7 +60,8 @@ impl WaitAny {
         }
         let words = semaphores.iter().zip(values).map(|(semaphore, value)| (&semaphore.word, value));
         let words = words.map(|(word, value)| (&word.memory, word.at, value));
-        match park_any(words, limit) {
+        let slept = if self.one_by_one { Err(Errno::NOSYS) } else { park_any(words, limit) };
+        match slept {
             Ok(_) | Err(Errno::AGAIN) => {}
             Err(Errno::NOSYS) => {
                 let turn = self.next % semaphores.len();

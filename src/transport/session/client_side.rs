@@ -250,6 +250,12 @@ impl<M: Memory + Clone> ClientSide<M> {
         self.tickets.get(ticket).is_some_and(|slot| slot.state == State::Waiting)
     }
 
+    /// Whether a request has its response.
+    #[doc(hidden)]
+    pub fn is_done(&self, ticket: Ticket) -> bool {
+        self.tickets.get(ticket).is_some_and(|slot| slot.state == State::Done)
+    }
+
     /// The outcome of a request that [has its response](Self::poll), or the next message of a stream; none if it has not, or if
     /// it was taken.
     #[inline(always)]
@@ -274,6 +280,12 @@ impl<M: Memory + Clone> ClientSide<M> {
         }
         self.data.keep(chain);
         Ok(())
+    }
+
+    /// Whether there is a response.
+    #[doc(hidden)]
+    pub fn is_ready(&self) -> bool {
+        self.responses.peek().is_some()
     }
 
     /// Publishes the requests so far and gives the places of the responses back; whether there were requests, so that the
